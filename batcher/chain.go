@@ -1,0 +1,66 @@
+package batcher
+
+import (
+	"context"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// Chain is what the batcher needs of a Bitcoin client. Nothing in it promises that a block stays: whoever asks
+// twice may find another one at the same height.
+type Chain interface {
+	// Best returns the newest block whose header and filter are both here.
+	Best() (height int32, hash chainhash.Hash, err error)
+
+	// HashAt returns the hash of the active chain's block at height, at most that of Best.
+	HashAt(height int32) (chainhash.Hash, error)
+
+	// Touches says whether the block may create or spend an output with one of the scripts. False is certain
+	// (BIP157/158); true asks for a look at the block.
+	Touches(ctx context.Context, block chainhash.Hash, scripts [][]byte) (bool, error)
+
+	// Block fetches a whole block, checked against its header.
+	Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBlock, error)
+
+	// Broadcast offers a transaction to the peers. A nil error promises nothing: only a block is an answer.
+	Broadcast(ctx context.Context, tx *wire.MsgTx) error
+
+	// FeeRate estimates, from blocks and peers alone, what a transaction should pay to be mined soon, in sat/vB, at least 1.
+	FeeRate(ctx context.Context) (satPerVByte int64, err error)
+
+	// Synced reports whether Best is near enough to the network's newest block to act on it.
+	Synced() bool
+
+	// Changes returns a channel that has a value whenever the newest block may have changed since the last receive.
+	// stop releases it.
+	Changes() (changed <-chan struct{}, stop func())
+}
+
+// Wallet is what the batcher needs of the fee wallet. It keeps no transaction of ours in mind until that is mined.
+type Wallet interface {
+	// BuildAnchor builds and signs a version: output 0 is OP_RETURN <root>, output 1 change unless it would be dust, inputs are
+	// confirmed P2WPKH coins with sequence 0xfffffffd, the lock time is as given. The coins are leased for some minutes, so
+	// that nothing else takes them before the version is stored. It broadcasts nothing and remembers nothing else.
+	//
+	// prevouts are what the inputs spend, so the fee is their sum less that of the outputs. An error that implements
+	// [Shortage] says that coins are missing.
+	BuildAnchor(ctx context.Context, root [32]byte, satPerVByte int64, lockTime uint32) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error)
+
+	// Lease keeps coins from every other use until Release. It may be called again for the same coins, and is, at each start.
+	Lease(ctx context.Context, coins []wire.OutPoint) error
+
+	// Release gives coins back. One that is not leased is no error.
+	Release(ctx context.Context, coins []wire.OutPoint) error
+
+	// Ready returns nil when BuildAnchor can work, else an error that tells a person what to do about it
+	// (no wallet yet, locked, still syncing).
+	Ready() error
+}
+
+// Shortage is implemented by errors that say that the wallet cannot pay.
+type Shortage interface {
+	error
+	// MissingSats is how much has to be deposited for the anchor that was asked for.
+	MissingSats() int64
+}

@@ -1,0 +1,193 @@
+// Package store says what must survive a crash: leaves, batches, anchors and how far the chain has been
+// followed. It holds the types and the contract; each engine implements [Store] natively in a package of
+// its own, and the suite in storetest is what an engine must pass.
+//
+// Digests are not stored. A leaf is SHA256(digest ‖ HMAC-SHA256(key, digest)), so whoever holds the digest and
+// the store key finds the leaf, and a stolen store names nothing that was submitted.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level.
+const RunSize = 256
+
+var (
+	// ErrNotFound is returned when what was asked for is not stored.
+	ErrNotFound = errors.New("not found")
+
+	// ErrFailed is wrapped by every error after which the store must not be used any more: a write or a
+	// sync went wrong, and what is on disk is unknown until the process starts again.
+	ErrFailed = errors.New("the store failed and the process must be restarted")
+
+	// ErrFull is wrapped when there was no room: nothing was written, reading goes on, and a later write may succeed.
+	ErrFull = errors.New("no space left for the store")
+)
+
+// Leaf is SHA256(digest ‖ nonce): what a batch commits to, and the key under which a digest is found again.
+type Leaf = [32]byte
+
+// Position is where a leaf stands, for ever.
+type Position struct {
+	Batch uint64 // from 1
+	Index uint64 // from 0, in order of arrival
+}
+
+// BatchState names how far a batch is by itself; from Sealed on, its anchor says the rest.
+type BatchState string
+
+const (
+	Open   BatchState = "open"   // takes leaves
+	Closed BatchState = "closed" // takes none; its root is being computed
+	Sealed BatchState = "sealed" // root known; never changes again
+)
+
+// Batch is an ordered run of leaves. IDs rise by one; exactly one batch is open once the first leaf has come.
+type Batch struct {
+	ID     uint64     `json:"id"`
+	State  BatchState `json:"state"`
+	Count  uint64     `json:"count"`            // leaves
+	Opened time.Time  `json:"opened"`           // when its first leaf came
+	Closed time.Time  `json:"closed,omitzero"`  // when it stopped taking leaves
+	Root   [32]byte   `json:"root"`             // once Sealed
+	Anchor uint64     `json:"anchor,omitempty"` // the anchor whose newest version commits to it; 0: waits for one
+}
+
+// AnchorState names the states of the persisted machine broadcast → mined → final.
+type AnchorState string
+
+const (
+	Broadcast AnchorState = "broadcast" // stored, and offered to the network until mined
+	Mined     AnchorState = "mined"     // one version is in a block of the active chain
+	Final     AnchorState = "final"     // mined, deep enough that its proofs are complete
+	Dead      AnchorState = "dead"      // its coin went elsewhere: it can never be mined, its batches wait again
+)
+
+// Version is one signed transaction of an anchor.
+type Version struct {
+	Tx          *wire.MsgTx   // signed, with witnesses
+	Prevouts    []*wire.TxOut // what its inputs spend, in their order: values and scripts
+	Batches     []uint64      // what Root commits to, in the order of their leaves in it
+	Root        [32]byte      // the anchor root in its OP_RETURN
+	SatPerVByte int64         // the fee rate it was built for
+	FeeSats     int64
+	Created     time.Time
+}
+
+// Block is where an anchor was mined, with all that a proof needs of it.
+type Block struct {
+	Height  int32
+	Hash    chainhash.Hash
+	Header  wire.BlockHeader
+	Version int              // index into Anchor.Versions of the one that was mined
+	TxIndex uint32           // its place in the block
+	Branch  []chainhash.Hash // siblings from the transaction up to the header's Merkle root
+}
+
+// Anchor is one payment: versions that all spend a common coin, of which at most one is ever mined.
+type Anchor struct {
+	ID       uint64 // from 1
+	State    AnchorState
+	Versions []Version
+	Block    *Block // while Mined or Final
+	Settled  bool   // final for so long that reorganisations are not watched any more
+	Created  time.Time
+}
+
+// Point is a block that was followed.
+type Point struct {
+	Height int32
+	Hash   chainhash.Hash
+}
+
+// Cursor is how far the chain has been followed: the newest blocks looked at, oldest first, heights
+// rising by one, at most CursorDepth of them. A stored block that is no longer on the active chain is walked back over.
+type Cursor struct {
+	Points []Point
+}
+
+// CursorDepth is how many followed blocks are remembered: deeper than final anchors are watched for reorganisations.
+const CursorDepth = 128
+
+// Run is one run of a sealed batch's tree.
+type Run struct {
+	Level int    // 0: the leaves; 1: one node for each run of level 0; and so on
+	Start uint64 // index of its first node in the level, a multiple of RunSize unless the run is still growing
+	Nodes [][32]byte
+}
+
+// Append is what one group commit adds: leaves that were not stored before, in order, all to one or more batches.
+type Append struct {
+	Leaves  []Leaf     // new ones only
+	At      []Position // of each: within a batch the indices go on where the batch ended
+	Batches []Batch    // the batches as they are afterwards: the open one grown, those that were closed on the way
+}
+
+// Update is one atomic change by the loop. Absent parts stay as they are.
+type Update struct {
+	Batches []Batch
+	Anchors []Anchor
+	Cursor  *Cursor
+	Nodes   []BatchRun // upper levels of batches that are being sealed
+}
+
+// BatchRun is a run of the tree of one batch.
+type BatchRun struct {
+	Batch uint64
+	Run
+}
+
+// Store is what must survive. All methods may be called from any goroutine; Append has one caller at a time and
+// Apply has one caller at a time, but the two may overlap: they never write the same batch, because Append owns
+// batches until they are Closed and Apply owns them from then on.
+//
+// A write has happened, whole and synced to disk, when it returns nil; when it returns an error that wraps ErrFull
+// it has not happened; when it returns any other error it wraps ErrFailed and may or may not have happened.
+type Store interface {
+	// Key returns the 32-byte key of this store's nonces. It is made once, with the store, and never changes.
+	Key() [32]byte
+
+	// Append writes one group of leaves with the batches they went to. Idempotence is the caller's: a leaf that is
+	// stored already must not be appended again.
+	Append(ctx context.Context, a *Append) error
+
+	// Apply writes one change of the loop.
+	Apply(ctx context.Context, u *Update) error
+
+	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
+	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
+
+	// Nodes returns nodes [start, start+n) of a level of a batch's tree, n at most what is there. Level 0 works for every
+	// batch, levels above it for those whose runs were applied.
+	Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error)
+
+	// Batch returns one batch or ErrNotFound.
+	Batch(ctx context.Context, id uint64) (Batch, error)
+
+	// Batches returns up to limit batches, newest first, of IDs below before (0: from the newest).
+	Batches(ctx context.Context, before uint64, limit int) ([]Batch, error)
+
+	// Waiting returns the batches that have no anchor yet, oldest first, whatever their state: the open one is last.
+	Waiting(ctx context.Context) ([]Batch, error)
+
+	// Anchor returns one anchor or ErrNotFound.
+	Anchor(ctx context.Context, id uint64) (Anchor, error)
+
+	// Anchors returns up to limit anchors, newest first, of IDs below before (0: from the newest).
+	Anchors(ctx context.Context, before uint64, limit int) ([]Anchor, error)
+
+	// Unsettled returns the anchors that still have to be followed (neither Settled nor Dead), oldest first.
+	Unsettled(ctx context.Context) ([]Anchor, error)
+
+	// Cursor returns how far the chain was followed; no points in a new store.
+	Cursor(ctx context.Context) (Cursor, error)
+
+	// Close ends it. Everything that was acknowledged is on disk before.
+	Close() error
+}

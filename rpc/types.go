@@ -1,0 +1,179 @@
+package rpc
+
+import "time"
+
+// The types below are the answers of the methods, as the server writes and the client reads them. Amounts are
+// satoshi, times RFC 3339 in UTC, hashes lower-case hex; transaction and block hashes in the displayed (reversed) order.
+
+// Entry is where a digest is. submit, submitbatch and getstatus answer with it.
+type Entry struct {
+	Digest        string     `json:"digest"`
+	State         string     `json:"state"` // open, sealed, broadcast, mined, final
+	Batch         uint64     `json:"batch"`
+	Index         uint64     `json:"index"`
+	TxID          string     `json:"txid,omitempty"`
+	Height        int32      `json:"height,omitempty"`
+	BlockHash     string     `json:"blockhash,omitempty"`
+	BlockTime     *time.Time `json:"blocktime,omitempty"`
+	Confirmations int32      `json:"confirmations,omitempty"`
+	Proof         string     `json:"proof,omitempty"` // base64 of the .ots file; submit and submitbatch only
+}
+
+// Proof is the answer of getproof.
+type Proof struct {
+	Entry
+	Format   string `json:"format"`   // ots
+	Complete bool   `json:"complete"` // false: pending, ask again later
+}
+
+// Batch is one batch. listbatches, getbatch and closebatch answer with it.
+type Batch struct {
+	ID            uint64     `json:"id"`
+	State         string     `json:"state"` // open, sealed, broadcast, mined, final
+	Digests       uint64     `json:"digests"`
+	Opened        time.Time  `json:"opened"`
+	Closes        *time.Time `json:"closes,omitempty"` // of the open one: when it is sealed at the latest
+	Closed        *time.Time `json:"closed,omitempty"`
+	Root          string     `json:"root,omitempty"`
+	Anchor        uint64     `json:"anchor,omitempty"`
+	TxID          string     `json:"txid,omitempty"`
+	Height        int32      `json:"height,omitempty"`
+	BlockHash     string     `json:"blockhash,omitempty"`
+	Confirmations int32      `json:"confirmations,omitempty"`
+}
+
+// Anchor is one payment and its versions. listanchors and getanchor answer with it.
+type Anchor struct {
+	ID            uint64    `json:"id"`
+	State         string    `json:"state"` // broadcast, mined, final, dead
+	Batches       []uint64  `json:"batches"`
+	Created       time.Time `json:"created"`
+	TxID          string    `json:"txid"` // the mined version's, else the newest's
+	FeeSats       int64     `json:"fee_sats"`
+	Height        int32     `json:"height,omitempty"`
+	BlockHash     string    `json:"blockhash,omitempty"`
+	Confirmations int32     `json:"confirmations,omitempty"`
+	Versions      []Version `json:"versions"`
+}
+
+// Version is one transaction of an anchor.
+type Version struct {
+	TxID        string    `json:"txid"`
+	Root        string    `json:"root"`
+	Batches     []uint64  `json:"batches"`
+	FeeSats     int64     `json:"fee_sats"`
+	VSize       int64     `json:"vsize"`
+	SatPerVByte float64   `json:"sat_per_vbyte"`
+	Created     time.Time `json:"created"`
+	Hex         string    `json:"hex,omitempty"` // getanchor only
+}
+
+// Info is the answer of getinfo: everything a person asks first.
+type Info struct {
+	Version       string       `json:"version"`
+	Network       string       `json:"network"`
+	DataDir       string       `json:"datadir"`
+	UptimeSeconds int64        `json:"uptime_seconds"`
+	Ready         bool         `json:"ready"` // synced, and the wallet can pay
+	Chain         ChainInfo    `json:"chain"`
+	Batch         *Batch       `json:"batch,omitempty"` // the open one
+	Digests       uint64       `json:"digests"`         // accepted since the store was made
+	Waiting       int          `json:"waiting_batches"` // sealed, and without an anchor
+	Anchors       AnchorCounts `json:"anchors"`
+	Wallet        WalletInfo   `json:"wallet"`
+	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
+}
+
+// ChainInfo is how the light client stands.
+type ChainInfo struct {
+	Synced           bool       `json:"synced"`
+	Height           int32      `json:"height"` // newest block whose header and filter header are here
+	BlockHash        string     `json:"blockhash"`
+	BlockTime        *time.Time `json:"blocktime,omitempty"`
+	HeadersHeight    int32      `json:"headers_height"`
+	FiltersHeight    int32      `json:"filters_height"`
+	TargetHeight     int32      `json:"target_height"`     // the newest that a peer claims, or an estimate from the clock
+	Progress         float64    `json:"progress"`          // 0 to 1, headers and filters together
+	BlocksPerSecond  float64    `json:"blocks_per_second"` // of what is being synced
+	RemainingSeconds int64      `json:"remaining_seconds"` // estimate; 0 when synced, -1 when unknown
+	Peers            []Peer     `json:"peers"`
+}
+
+// Peer is one connected Bitcoin node.
+type Peer struct {
+	Address string `json:"address"`
+	Agent   string `json:"agent"`
+	Height  int32  `json:"height"`
+	Inbound bool   `json:"inbound,omitempty"`
+}
+
+// AnchorCounts counts the anchors that are still being followed, and the finished ones.
+type AnchorCounts struct {
+	Broadcast int    `json:"broadcast"`
+	Mined     int    `json:"mined"`
+	Final     int    `json:"final"` // final, and still watched for deep reorganisations
+	Total     uint64 `json:"total"` // ever made
+}
+
+// WalletInfo is how the fee wallet stands.
+type WalletInfo struct {
+	State string `json:"state"` // none, locked, syncing, ready
+	Balance
+	Revivals int `json:"rescan_revivals"` // how often the watchdog restarted a dead rescan since the start
+}
+
+// Balance is the answer of getbalance.
+type Balance struct {
+	ConfirmedSats int64 `json:"confirmed_sats"`
+	PendingSats   int64 `json:"pending_sats"`   // in transactions that are not mined yet
+	SpendableSats int64 `json:"spendable_sats"` // confirmed, not leased to an anchor in flight, and not dust: what can be spent now
+}
+
+// Transaction is one line of listtransactions.
+type Transaction struct {
+	TxID          string     `json:"txid"`
+	Time          time.Time  `json:"time"`
+	AmountSats    int64      `json:"amount_sats"`        // what it changed the balance by, fee included
+	FeeSats       *int64     `json:"fee_sats,omitempty"` // of those we paid
+	Kind          string     `json:"kind"`               // received, sent, anchor
+	Height        int32      `json:"height,omitempty"`
+	BlockTime     *time.Time `json:"blocktime,omitempty"`
+	Confirmations int32      `json:"confirmations"`
+	Label         string     `json:"label,omitempty"`
+}
+
+// CreatedWallet is the answer of createwallet. Words are there only when it made new ones, and are shown this once.
+type CreatedWallet struct {
+	Words    []string `json:"words,omitempty"`
+	Restored bool     `json:"restored"`
+	Address  string   `json:"address"` // the first one, to be funded
+}
+
+// FeeEstimate is the answer of estimatefee.
+type FeeEstimate struct {
+	SatPerVByte int64 `json:"sat_per_vbyte"`
+	AnchorSats  int64 `json:"anchor_sats"` // what an anchor of the usual 153 vB costs at that rate
+}
+
+// Verification is the answer of verifyproof.
+type Verification struct {
+	Result    string     `json:"result"` // valid, pending, invalid
+	Height    int32      `json:"height,omitempty"`
+	BlockHash string     `json:"blockhash,omitempty"`
+	BlockTime *time.Time `json:"blocktime,omitempty"`
+	Reason    string     `json:"reason,omitempty"` // for a person, when not valid
+}
+
+// HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it.
+type HeaderInfo struct {
+	Hash              string `json:"hash"`
+	Confirmations     int32  `json:"confirmations"`
+	Height            int32  `json:"height"`
+	Version           int32  `json:"version"`
+	VersionHex        string `json:"versionHex"`
+	MerkleRoot        string `json:"merkleroot"`
+	Time              int64  `json:"time"`
+	Nonce             uint32 `json:"nonce"`
+	Bits              string `json:"bits"`
+	PreviousBlockHash string `json:"previousblockhash,omitempty"`
+}
