@@ -1,0 +1,76 @@
+package batcher
+
+import (
+	"errors"
+	"time"
+
+	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+)
+
+var (
+	// ErrBusy is returned when the queue of digests is full. Nothing was accepted; the caller should try again in a second.
+	ErrBusy = errors.New("too many digests are waiting to be written: try again in a second")
+
+	// ErrUnknown is returned for a digest, batch or anchor that was never accepted here.
+	ErrUnknown = errors.New("not known here")
+
+	// ErrReadOnly is wrapped when the store takes no writes (a full disk, a failed sync): what was accepted can still be read.
+	ErrReadOnly = errors.New("nothing can be accepted now")
+)
+
+// State is where a digest, or its batch, is on its way.
+type State string
+
+const (
+	Open      State = "open"      // in the batch that takes digests
+	Sealed    State = "sealed"    // its batch never changes again, and waits for an anchor
+	Broadcast State = "broadcast" // an anchor that commits to it is offered to the network
+	Mined     State = "mined"     // that anchor is in a block
+	Final     State = "final"     // under enough blocks: its proof is complete
+)
+
+// Where is how far an anchor came, as seen from a batch of it or from itself.
+type Where struct {
+	State         State
+	Anchor        uint64 // 0: none yet
+	TxID          chainhash.Hash
+	Height        int32 // 0: not mined
+	BlockHash     chainhash.Hash
+	BlockTime     time.Time
+	Confirmations int32
+}
+
+// Status is where one digest is.
+type Status struct {
+	Digest [32]byte
+	Nonce  [32]byte
+	store.Position
+	Where
+}
+
+// BatchStatus is where one batch is.
+type BatchStatus struct {
+	store.Batch
+	Where
+	Closes time.Time // of the open one: when it is sealed at the latest
+}
+
+// AnchorStatus is where one anchor is.
+type AnchorStatus struct {
+	store.Anchor
+	Confirmations int32
+}
+
+// Overview is what getinfo tells of the batcher.
+type Overview struct {
+	Open      *BatchStatus // nil: no digest since the last batch was sealed
+	Digests   uint64       // accepted since the store was made
+	Waiting   int          // sealed batches without an anchor
+	Broadcast int          // anchors by state, those that are still followed
+	Mined     int
+	Final     int
+	Anchors   uint64   // ever made
+	Warnings  []string // for a person: what holds an anchor up, and what to do
+}
