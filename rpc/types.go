@@ -2,6 +2,12 @@ package rpc
 
 import "time"
 
+// FormatOTS names the OpenTimestamps file format in getproof.
+const FormatOTS = "ots"
+
+// MaxDigests is how many digests one submitbatch may hold: what one group commit of the store takes well.
+const MaxDigests = 10_000
+
 // The types below are the answers of the methods, as the server writes and the client reads them. Amounts are
 // satoshi, times RFC 3339 in UTC, hashes lower-case hex; transaction and block hashes in the displayed (reversed) order.
 
@@ -164,16 +170,35 @@ type Verification struct {
 	Reason    string     `json:"reason,omitempty"` // for a person, when not valid
 }
 
-// HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it.
+// HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it, without what only a full node knows.
 type HeaderInfo struct {
-	Hash              string `json:"hash"`
-	Confirmations     int32  `json:"confirmations"`
-	Height            int32  `json:"height"`
-	Version           int32  `json:"version"`
-	VersionHex        string `json:"versionHex"`
-	MerkleRoot        string `json:"merkleroot"`
-	Time              int64  `json:"time"`
-	Nonce             uint32 `json:"nonce"`
-	Bits              string `json:"bits"`
-	PreviousBlockHash string `json:"previousblockhash,omitempty"`
+	Hash              string  `json:"hash"`
+	Confirmations     int32   `json:"confirmations"`
+	Height            int32   `json:"height"`
+	Version           int32   `json:"version"`
+	VersionHex        string  `json:"versionHex"`
+	MerkleRoot        string  `json:"merkleroot"`
+	Time              int64   `json:"time"`
+	MedianTime        int64   `json:"mediantime"`
+	Nonce             uint32  `json:"nonce"`
+	Bits              string  `json:"bits"`
+	Difficulty        float64 `json:"difficulty"`
+	PreviousBlockHash string  `json:"previousblockhash,omitempty"`
+	NextBlockHash     string  `json:"nextblockhash,omitempty"`
+}
+
+// BlockchainInfo is the answer of getblockchaininfo, as bitcoind writes it, with what a light client knows.
+type BlockchainInfo struct {
+	Chain                string   `json:"chain"` // main, testnet4, signet, regtest, simnet
+	Blocks               int32    `json:"blocks"`
+	Headers              int32    `json:"headers"`
+	BestBlockHash        string   `json:"bestblockhash"`
+	Bits                 string   `json:"bits"`
+	Difficulty           float64  `json:"difficulty"`
+	Time                 int64    `json:"time"`
+	MedianTime           int64    `json:"mediantime"`
+	VerificationProgress float64  `json:"verificationprogress"`
+	InitialBlockDownload bool     `json:"initialblockdownload"`
+	Pruned               bool     `json:"pruned"` // always: a light client keeps no blocks
+	Warnings             []string `json:"warnings"`
 }

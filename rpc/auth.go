@@ -1,0 +1,176 @@
+package rpc
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Role says what a user may do.
+type Role string
+
+const (
+	RoleSubmit Role = "submit" // hand digests in, and ask for their states and proofs
+	RoleRead   Role = "read"   // ask for everything, change nothing
+	RoleAdmin  Role = "admin"  // everything: the wallet, and stopping the daemon, too
+)
+
+// CookieUser is the user name in a cookie file, as bitcoind has it. Its role is admin.
+const CookieUser = "__cookie__"
+
+// User is one that may call, and the salted hash of the password: HMAC-SHA256 of the password under the salt, as in bitcoind's rpcauth. The
+// password itself should be a long random one (NewUser makes it so), since the hash is quick to compute.
+type User struct {
+	Name string
+	Role Role
+	salt string // its characters are the key, as in rpcauth, even where they are hexadecimal
+	hash [sha256.Size]byte
+}
+
+// maxUserName bounds the names in auth lines.
+const maxUserName = 64
+
+// ParseUser reads a line "name:role:salt$hash" of the configuration.
+func ParseUser(line string) (User, error) {
+	const want = `want name:role:salt$hash, as "ancred auth NAME ROLE" prints it`
+	name, rest, ok := strings.Cut(line, ":")
+	if !ok {
+		return User{}, fmt.Errorf("auth line %q: no colon after the name; %s", clip(line, 40), want)
+	}
+	if name == "" || len(name) > maxUserName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+		return User{}, fmt.Errorf("auth line of %q: the name may hold letters, digits and -_. and have up to %d of them", clip(name, maxUserName), maxUserName)
+	}
+	if name == CookieUser {
+		return User{}, fmt.Errorf("auth line of %q: the name is kept for the cookie file; take another", name)
+	}
+	role, secret, ok := strings.Cut(rest, ":")
+	if !ok {
+		return User{}, fmt.Errorf("auth line of %q: no colon after the role; %s", name, want)
+	}
+	switch Role(role) {
+	case RoleSubmit, RoleRead, RoleAdmin:
+	default:
+		return User{}, fmt.Errorf("auth line of %q: the role is %q; allowed are %s, %s and %s", name, clip(role, 40), RoleSubmit, RoleRead, RoleAdmin)
+	}
+	salt, hash, ok := strings.Cut(secret, "$")
+	if !ok || salt == "" {
+		return User{}, fmt.Errorf("auth line of %q: no salt and $ before the hash; %s", name, want)
+	}
+	u := User{Name: name, Role: Role(role), salt: salt}
+	if n, err := hex.Decode(u.hash[:], []byte(clip(hash, 2*sha256.Size))); err != nil || n != sha256.Size || len(hash) != 2*sha256.Size {
+		return User{}, fmt.Errorf("auth line of %q: the hash has %d characters; want %d hexadecimal digits", name, len(hash), 2*sha256.Size)
+	}
+	return u, nil
+}
+
+// NewUser makes a user with a random password: the line is for the configuration, the password for the user alone.
+func NewUser(name string, role Role) (line, password string, err error) {
+	var b [16 + 32]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	salt := hex.EncodeToString(b[:16])
+	password = base64.RawURLEncoding.EncodeToString(b[16:])
+	hash := saltedHash(salt, password)
+	line = fmt.Sprintf("%s:%s:%s$%x", name, role, salt, hash)
+	if _, err := ParseUser(line); err != nil {
+		return "", "", err
+	}
+	return line, password, nil
+}
+
+func saltedHash(salt, password string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, []byte(salt))
+	h.Write([]byte(password))
+	h.Sum(sum[:0])
+	return sum
+}
+
+// users are all that may call. It never changes.
+type users []User
+
+// nobody is compared with when the name is unknown, so that a wrong name takes the same work as a wrong password.
+var nobody = User{Name: "", salt: "00000000000000000000000000000000"}
+
+// check returns who calls. Every name is compared and exactly one hash is computed, whatever was wrong.
+func (us users) check(name, password string) (User, bool) {
+	found, index := 0, 0
+	for i := range us {
+		same := subtle.ConstantTimeCompare([]byte(us[i].Name), []byte(name))
+		index = subtle.ConstantTimeSelect(same, i, index)
+		found |= same
+	}
+	u := &nobody
+	if found == 1 {
+		u = &us[index]
+	}
+	hash := saltedHash(u.salt, password)
+	ok := found & subtle.ConstantTimeCompare(hash[:], u.hash[:])
+	return *u, ok == 1
+}
+
+// WriteCookie makes new credentials for this run and writes them to path, for the owner's eyes only. The file is replaced in one step,
+// so that a client reads the old one or the new one. Remove it with RemoveCookie.
+func WriteCookie(path string) (User, error) {
+	var b [32]byte
+	rand.Read(b[:])
+	password := hex.EncodeToString(b[:])
+
+	// CreateTemp makes the file 0600. The directory is the daemon's own.
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return User{}, fmt.Errorf("write the cookie file: %w", err)
+	}
+	_, err = f.WriteString(CookieUser + ":" + password)
+	if err2 := f.Close(); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return User{}, fmt.Errorf("write the cookie file: %w", err)
+	}
+	// Any salt will do: the password has 256 random bits, and the hash stays in memory.
+	return User{Name: CookieUser, Role: RoleAdmin, salt: nobody.salt, hash: saltedHash(nobody.salt, password)}, nil
+}
+
+// RemoveCookie removes the file that WriteCookie wrote for this user, and leaves one alone that a later start has put there.
+func RemoveCookie(path string, cookie User) error {
+	name, password, err := ReadCookie(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if _, ok := (users{cookie}).check(name, password); !ok {
+		return nil
+	}
+	return os.Remove(path)
+}
+
+// ReadCookie returns the credentials that a cookie file holds, ancred's or bitcoind's.
+func ReadCookie(path string) (user, password string, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("there is no cookie file, so the daemon does not seem to run: %w; start `ancred`, or name "+
+			"its data directory or network with --datadir or --network", err)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("the cookie file cannot be read; run this as the daemon's user: %w", err)
+	}
+	user, password, ok := strings.Cut(strings.TrimSpace(string(b)), ":")
+	if !ok || user == "" || password == "" {
+		return "", "", fmt.Errorf("the cookie file %s does not hold user:password", path)
+	}
+	return user, password, nil
+}

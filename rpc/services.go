@@ -1,0 +1,94 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"ancre/batcher"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// Services are the parts that the methods speak for. All four are needed.
+type Services struct {
+	Batcher Batcher
+	Chain   Chain
+	Wallet  Wallet
+	Node    Node
+}
+
+// Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],
+// [batcher.ErrReadOnly].
+type Batcher interface {
+	// Submit accepts all digests or none. When it returns nil they are durable; the answer is in their order. It does not keep
+	// the slice.
+	Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error)
+
+	// Status says where a digest is.
+	Status(ctx context.Context, digest [32]byte) (batcher.Status, error)
+
+	// Proof returns a digest's proof, pending or complete.
+	Proof(ctx context.Context, digest [32]byte) (*proof.File, batcher.Status, error)
+
+	// Pending returns the pending proof, serialized, of what Submit returned. It touches no disk.
+	Pending(st batcher.Status) ([]byte, error)
+
+	// CloseBatch seals the open batch now. False: nothing was open.
+	CloseBatch(ctx context.Context) (st batcher.BatchStatus, closed bool, err error)
+
+	// Batches returns up to limit batches, newest first, of numbers below before (0: from the newest).
+	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
+	Batch(ctx context.Context, id uint64) (batcher.BatchStatus, error)
+
+	// Anchors returns up to limit anchors, newest first, of numbers below before (0: from the newest).
+	Anchors(ctx context.Context, before uint64, limit int) ([]batcher.AnchorStatus, error)
+	Anchor(ctx context.Context, id uint64) (batcher.AnchorStatus, error)
+}
+
+// Chain is what the methods need of the light client.
+type Chain interface {
+	// Best returns the newest block whose header and filter are both here.
+	Best() (height int32, hash chainhash.Hash, err error)
+
+	// HashAt returns the hash of the active chain's block at height. The server asks up to the height of Best.
+	HashAt(height int32) (chainhash.Hash, error)
+
+	// HeaderAt returns the header of the active chain's block at height. The server asks up to the height of Best.
+	HeaderAt(height int32) (wire.BlockHeader, error)
+
+	// Header returns a block's header and height. An error that wraps [ErrNoBlock] says that there is no such block.
+	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
+
+	// FeeRate estimates what a transaction should pay to be mined soon, in sat/vB.
+	FeeRate(ctx context.Context) (satPerVByte int64, err error)
+}
+
+// Wallet is what the methods need of the fee wallet. Its errors wrap the sentinels of this package ([ErrNoWallet], [ErrWalletLocked] …),
+// and never hold the passphrase or the words.
+type Wallet interface {
+	// Create makes a wallet. No words makes new ones; else they restore one, whose coins are looked for from birthday on (the
+	// zero time: from the first block that could hold one).
+	Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (CreatedWallet, error)
+
+	// Unlock opens the wallet until the daemon stops.
+	Unlock(ctx context.Context, passphrase string) error
+
+	// NewAddress returns a fresh address.
+	NewAddress(ctx context.Context) (string, error)
+
+	Balance(ctx context.Context) (Balance, error)
+
+	// Transactions returns up to count of them, newest first, after leaving out skip.
+	Transactions(ctx context.Context, count, skip int) ([]Transaction, error)
+
+	// Send pays sats to address. A fee rate of 0 is for the wallet to choose.
+	Send(ctx context.Context, address string, sats, satPerVByte int64) (txid string, err error)
+}
+
+// Node is what the methods need of the daemon as a whole.
+type Node interface {
+	// Info fills in everything but UptimeSeconds.
+	Info(ctx context.Context) (Info, error)
+}
