@@ -1,0 +1,202 @@
+// Package config reads ancre.conf, the one file that the daemon and the command-line client share.
+//
+// It is a package of its own, apart from daemon, so that the client can find the daemon's address and cookie
+// without linking the light client, the wallet and the store.
+//
+// The promise: what Load accepts is within the stated bounds, and what it refuses is refused with the file, the line,
+// the key, the value and what is allowed. Nothing in the file is silently ignored. Keys keep their names and meanings.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is everything that can be configured, each with the key that sets it.
+type Config struct {
+	DataDir string `toml:"datadir"` // directory of the networks' directories; may begin with ~/, see [Config.NetworkDir]
+	Network string `toml:"network"` // one of Networks
+
+	SPV      SPV      `toml:"spv"`
+	Wallet   Wallet   `toml:"wallet"`
+	Batch    Batch    `toml:"batch"`
+	Anchor   Anchor   `toml:"anchor"`
+	RPC      RPC      `toml:"rpc"`
+	Calendar Calendar `toml:"calendar"`
+	Log      Log      `toml:"log"`
+}
+
+// SPV is for the light client. Peers are HOST or HOST:PORT; without a port the network's own is meant.
+type SPV struct {
+	Connect       []string `toml:"connect"`        // only these peers, no discovery
+	AddPeers      []string `toml:"add_peers"`      // these besides those that are discovered
+	Proxy         string   `toml:"proxy"`          // SOCKS5 HOST:PORT; empty: none
+	HeadersImport []string `toml:"headers_import"` // none, or two files: block headers, filter headers; absolute
+}
+
+// Wallet is for the fee wallet.
+type Wallet struct {
+	PassphraseFile string `toml:"passphrase_file"` // absolute; empty: asked for, or a systemd credential
+}
+
+// Batch says when a batch is sealed.
+type Batch struct {
+	Interval   time.Duration `toml:"interval"`
+	MaxDigests int           `toml:"max_digests"`
+}
+
+// Anchor says how batches are paid for.
+type Anchor struct {
+	Confirmations int32 `toml:"confirmations"` // blocks, its own included, from which an anchor is final
+	MaxFeeRate    int64 `toml:"max_feerate"`   // sat/vB
+	MaxFeeSats    int64 `toml:"max_fee"`       // for one anchor
+}
+
+// RPC is for JSON-RPC.
+type RPC struct {
+	Listen string   `toml:"listen"` // HOST:PORT
+	Auth   []string `toml:"auth"`   // NAME:ROLE:SALT$HASH; only the shape is checked here, rpc reads them
+}
+
+// Calendar is for the public interface.
+type Calendar struct {
+	URI string `toml:"uri"` // what pending proofs point to
+}
+
+// Log is for what the daemon writes to standard error.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn, error
+	Format string `toml:"format"` // text, json
+}
+
+// FileName is the configuration file's name in the data directory.
+const FileName = "ancre.conf"
+
+// maxFileSize is far above any configuration, and below what would hurt when a wrong file is named.
+const maxFileSize = 1 << 20
+
+// Networks returns the names of the networks.
+func Networks() []string { return []string{"mainnet", "testnet4", "signet", "regtest", "simnet"} }
+
+// Default returns the configuration of an empty file.
+func Default() Config {
+	return Config{
+		DataDir: "~/.ancre",
+		Network: "mainnet",
+		Batch:   Batch{Interval: 6 * time.Hour, MaxDigests: 1 << 20},
+		Anchor:  Anchor{Confirmations: 6, MaxFeeRate: 100, MaxFeeSats: 50_000},
+		RPC:     RPC{Listen: "127.0.0.1:14780"},
+		// otsd's customary port, where the calendar will listen.
+		Calendar: Calendar{URI: "http://127.0.0.1:14788"},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
+
+// Flags are the command-line flags that ancred and ancre share; empty ones were not given. They win over the file.
+type Flags struct {
+	File    string // --config
+	DataDir string // --datadir
+	Network string // --network
+}
+
+// Load returns the defaults, changed by the configuration file, changed by the flags. A file that was named must exist; else
+// ancre.conf in the data directory is read if there is one.
+func (f Flags) Load() (Config, error) {
+	c := Default()
+	path := f.File
+	if path == "" {
+		path = f.defaultFile()
+	}
+	if path != "" {
+		var err error
+		if c, err = Load(path); err != nil {
+			return Config{}, err
+		}
+	}
+	if f.DataDir != "" {
+		c.DataDir = f.DataDir
+	}
+	if f.Network != "" {
+		if !slices.Contains(Networks(), f.Network) {
+			return Config{}, fmt.Errorf("--network %q: must be one of %s", f.Network, strings.Join(Networks(), ", "))
+		}
+		c.Network = f.Network
+	}
+	return c, nil
+}
+
+// defaultFile returns the file to read when none was named, or nothing.
+func (f Flags) defaultFile() string {
+	dir := f.DataDir
+	if dir == "" {
+		dir = Default().DataDir
+	}
+	dir, err := expand(dir)
+	if err != nil {
+		return "" // no home directory, so no file in it: whether one is needed shows later
+	}
+	path := filepath.Join(dir, FileName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path // when it is there and cannot be read, Load says so
+}
+
+// Load returns the defaults changed by the file at path.
+func Load(path string) (Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	if len(data) > maxFileSize {
+		return Config{}, fmt.Errorf("configuration: %s is larger than %d bytes: is it the right file?", path, maxFileSize)
+	}
+	return parse(path, data)
+}
+
+// NetworkDir returns the absolute path of the directory in which everything of the network lies: DataDir/Network.
+func (c Config) NetworkDir() (string, error) {
+	dir, err := expand(c.DataDir)
+	if err != nil {
+		return "", fmt.Errorf("data directory: %w: name one with --datadir", err)
+	}
+	return filepath.Abs(filepath.Join(dir, c.Network))
+}
+
+// RPCAddress returns the HOST:PORT at which a client on this machine reaches the daemon.
+func (c Config) RPCAddress() string {
+	host, port, err := net.SplitHostPort(c.RPC.Listen)
+	if err != nil {
+		return c.RPC.Listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1" // it listens on every interface
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// expand replaces a leading ~ by the home directory.
+func expand(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && rest[0] != '/' && rest[0] != filepath.Separator {
+		return path, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%s: the home directory is not known (%w)", path, err)
+	}
+	return filepath.Join(home, rest), nil
+}

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// parse returns the defaults changed by data; name is that of the file, for errors and for relative paths.
+//
+// The TOML library would match keys by case-insensitive guess and say nothing of the value when a type is wrong, so it only
+// parses: every value goes through the table of settings, and whatever is not in that table is an error.
+func parse(name string, data []byte) (Config, error) {
+	c := Default()
+	var top map[string]toml.Primitive
+	meta, err := toml.Decode(string(data), &top)
+	if err != nil {
+		return Config{}, syntaxError(name, err)
+	}
+	p := parser{name: name, meta: &meta, settings: c.settings(filepath.Dir(name))}
+	for _, key := range sortedKeys(top) {
+		if err := p.key(key, top[key]); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, nil
+}
+
+type parser struct {
+	name     string
+	meta     *toml.MetaData
+	settings []setting
+}
+
+// key reads what stands under a key at the top of the file: a value, or a section.
+func (p *parser) key(key string, prim toml.Primitive) error {
+	names := p.sectionKeys(key)
+	if len(names) == 0 {
+		return p.value(key, prim)
+	}
+	var section map[string]toml.Primitive
+	// Of a value that is no table the library makes no map, and not always an error.
+	if err := p.meta.PrimitiveDecode(prim, &section); err != nil || section == nil {
+		return fmt.Errorf("%s: %s: must be a section, [%s], that holds %s", p.at(prim), key, key, strings.Join(names, ", "))
+	}
+	for _, k := range sortedKeys(section) {
+		if err := p.value(key+"."+k, section[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value reads one value into its field.
+func (p *parser) value(key string, prim toml.Primitive) error {
+	i := slices.IndexFunc(p.settings, func(s setting) bool { return s.key == key })
+	if i < 0 {
+		return p.unknown(key, prim)
+	}
+	s := p.settings[i]
+	var v any
+	if err := p.meta.PrimitiveDecode(prim, &v); err != nil {
+		return fmt.Errorf("%s: %s: %w", p.at(prim), key, err)
+	}
+	if err := s.set(v); err != nil {
+		return fmt.Errorf("%s: %s = %s: %w", p.at(prim), key, s.show(v), err)
+	}
+	return nil
+}
+
+// unknown says which keys there are where an unknown one stands.
+func (p *parser) unknown(key string, prim toml.Primitive) error {
+	section, _, nested := strings.Cut(key, ".")
+	names := p.sectionKeys(section)
+	if nested && len(names) > 0 {
+		return fmt.Errorf("%s: unknown key %q: section [%s] holds %s", p.at(prim), key, section, strings.Join(names, ", "))
+	}
+	names = nil
+	for _, s := range p.settings {
+		name, _, nested := strings.Cut(s.key, ".")
+		if nested {
+			name = "[" + name + "]"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return fmt.Errorf("%s: unknown key %q: the file holds %s", p.at(prim), key, strings.Join(names, ", "))
+}
+
+// sectionKeys returns the keys of a section, without its name.
+func (p *parser) sectionKeys(section string) []string {
+	var names []string
+	for _, s := range p.settings {
+		if name, ok := strings.CutPrefix(s.key, section+"."); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// at returns FILE:LINE of a value.
+func (p *parser) at(prim toml.Primitive) string {
+	if line := p.line(prim); line > 0 {
+		return p.name + ":" + strconv.Itoa(line)
+	}
+	return p.name
+}
+
+// line returns the line of a value, 0 when not known. The library tells a position only with an error, so one is provoked. Tables that are
+// only implied (a in [a.b]) have none: then the first of what is in them counts.
+func (p *parser) line(prim toml.Primitive) int {
+	var parseErr toml.ParseError
+	if err := p.meta.PrimitiveDecode(prim, refuser{}); errors.As(err, &parseErr) && parseErr.Position.Line > 0 {
+		return parseErr.Position.Line
+	}
+	var table map[string]toml.Primitive
+	if err := p.meta.PrimitiveDecode(prim, &table); err != nil {
+		return 0
+	}
+	first := 0
+	for _, inner := range table {
+		if line := p.line(inner); line > 0 && (first == 0 || line < first) {
+			first = line
+		}
+	}
+	return first
+}
+
+// refuser takes no value, and so makes the library say where the value stands.
+type refuser struct{}
+
+func (refuser) UnmarshalTOML(any) error { return errors.New("refused") }
+
+// syntaxError puts the position in front, as everywhere else.
+func syntaxError(name string, err error) error {
+	var parseErr toml.ParseError
+	if errors.As(err, &parseErr) {
+		at := name + ":" + strconv.Itoa(parseErr.Position.Line)
+		if parseErr.LastKey != "" {
+			return fmt.Errorf("%s: %s (at or after key %q)", at, parseErr.Message, parseErr.LastKey)
+		}
+		return fmt.Errorf("%s: %s", at, parseErr.Message)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// sortedKeys returns the keys in an order that does not change, so that of several errors always the same is told.
+func sortedKeys(m map[string]toml.Primitive) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

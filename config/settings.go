@@ -1,0 +1,303 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setting is one key of the file.
+type setting struct {
+	key    string            // with its section: batch.interval
+	set    func(v any) error // stores a TOML value, or says what is allowed
+	secret bool              // its value is not repeated in errors
+}
+
+// show returns a value as it is shown in errors.
+func (s setting) show(v any) string {
+	const enough = 80
+	if s.secret {
+		return "(not shown)"
+	}
+	text := fmt.Sprint(v)
+	switch v := v.(type) {
+	case string:
+		text = strconv.Quote(v)
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = setting{}.show(e)
+		}
+		text = "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any, []map[string]any:
+		text = "(a table)"
+	}
+	if len(text) > enough {
+		text = text[:enough] + "…"
+	}
+	return text
+}
+
+// settings returns the table of all keys, bound to the fields of c. Relative paths start at dir, where the file lies:
+// a service's working directory is nobody's expectation.
+func (c *Config) settings(dir string) []setting {
+	return []setting{
+		{key: "datadir", set: text(&c.DataDir, dataDir(dir))},
+		{key: "network", set: text(&c.Network, oneOf(Networks()...))},
+
+		{key: "spv.connect", set: list(&c.SPV.Connect, peer)},
+		{key: "spv.add_peers", set: list(&c.SPV.AddPeers, peer)},
+		{key: "spv.proxy", set: text(&c.SPV.Proxy, optional(hostPort))},
+		{key: "spv.headers_import", set: headerFiles(&c.SPV.HeadersImport, dir)},
+
+		{key: "wallet.passphrase_file", set: text(&c.Wallet.PassphraseFile, optional(file(dir)))},
+
+		{key: "batch.interval", set: duration(&c.Batch.Interval, time.Second, 168*time.Hour)},
+		{key: "batch.max_digests", set: integer(&c.Batch.MaxDigests, 1, 1<<24)},
+
+		// Final is followed for 100 blocks more, and the store remembers 128: see store.CursorDepth.
+		{key: "anchor.confirmations", set: integer(&c.Anchor.Confirmations, 1, 100)},
+		{key: "anchor.max_feerate", set: integer(&c.Anchor.MaxFeeRate, 1, 10_000)},
+		// The least is an anchor of 153 vB at 1 sat/vB, rounded up.
+		{key: "anchor.max_fee", set: integer(&c.Anchor.MaxFeeSats, 200, 10_000_000)},
+
+		{key: "rpc.listen", set: text(&c.RPC.Listen, listenAddress)},
+		{key: "rpc.auth", set: list(&c.RPC.Auth, authLine), secret: true},
+
+		{key: "calendar.uri", set: text(&c.Calendar.URI, calendarURI)},
+
+		{key: "log.level", set: text(&c.Log.Level, oneOf("debug", "info", "warn", "error"))},
+		{key: "log.format", set: text(&c.Log.Format, oneOf("text", "json"))},
+	}
+}
+
+// check turns what was typed into what is stored, or says what is allowed.
+type check func(string) (string, error)
+
+func text(to *string, check check) func(any) error {
+	return func(v any) error {
+		s, ok := v.(string)
+		if !ok {
+			return errors.New("must be a string, in quotes")
+		}
+		s, err := check(s)
+		if err == nil {
+			*to = s
+		}
+		return err
+	}
+}
+
+// list stores an array of strings; an empty one is stored as nil, as it is in Default.
+func list(to *[]string, check check) func(any) error {
+	return func(v any) error {
+		elements, ok := v.([]any)
+		if !ok {
+			return errors.New(`must be an array of strings, such as ["a", "b"]`)
+		}
+		var out []string
+		for i, e := range elements {
+			s, ok := e.(string)
+			if !ok {
+				return fmt.Errorf("entry %d must be a string, in quotes", i+1)
+			}
+			s, err := check(s)
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", i+1, err)
+			}
+			out = append(out, s)
+		}
+		*to = out
+		return nil
+	}
+}
+
+func integer[T int | int32 | int64](to *T, least, most int64) func(any) error {
+	return func(v any) error {
+		n, ok := v.(int64)
+		if !ok || n < least || n > most {
+			return fmt.Errorf("must be a whole number from %d to %d", least, most)
+		}
+		*to = T(n)
+		return nil
+	}
+}
+
+func duration(to *time.Duration, least, most time.Duration) func(any) error {
+	return func(v any) error {
+		s, _ := v.(string)
+		d, err := time.ParseDuration(s)
+		if err != nil || d < least || d > most {
+			return fmt.Errorf(`must be a time from %s to %s as a string with units, such as "6h", "90m" or "30s"`, brief(least), brief(most))
+		}
+		*to = d
+		return nil
+	}
+}
+
+// brief writes a round duration as a person would: 168h, not 168h0m0s.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func oneOf(allowed ...string) check {
+	return func(s string) (string, error) {
+		if !slices.Contains(allowed, s) {
+			return "", fmt.Errorf("must be one of %s", strings.Join(allowed, ", "))
+		}
+		return s, nil
+	}
+}
+
+// optional lets the empty string pass: not configured.
+func optional(inner check) check {
+	return func(s string) (string, error) {
+		if s == "" {
+			return "", nil
+		}
+		return inner(s)
+	}
+}
+
+// dataDir keeps ~/ for NetworkDir, so that a machine without a home directory can still say --datadir.
+func dataDir(dir string) check {
+	return func(s string) (string, error) {
+		if s == "" {
+			return "", errors.New("must name a directory")
+		}
+		if strings.HasPrefix(s, "~") || filepath.IsAbs(s) {
+			return s, nil
+		}
+		return filepath.Join(dir, s), nil
+	}
+}
+
+func file(dir string) check {
+	return func(s string) (string, error) {
+		if s == "" {
+			return "", errors.New("must name a file")
+		}
+		s, err := expand(s)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(s) {
+			s = filepath.Join(dir, s)
+		}
+		return filepath.Abs(s)
+	}
+}
+
+func headerFiles(to *[]string, dir string) func(any) error {
+	inner := list(to, file(dir))
+	return func(v any) error {
+		if elements, ok := v.([]any); ok && len(elements) != 0 && len(elements) != 2 {
+			return errors.New(`must be empty, or name two files: ["BLOCK_HEADERS", "FILTER_HEADERS"]`)
+		}
+		return inner(v)
+	}
+}
+
+// peer accepts HOST and HOST:PORT, HOST a name, an IPv4 address or an IPv6 address (in brackets when a port follows).
+func peer(s string) (string, error) {
+	if ip := net.ParseIP(s); ip != nil {
+		return s, nil
+	}
+	if !strings.Contains(s, ":") {
+		return s, checkHost(s)
+	}
+	return hostPort(s)
+}
+
+func hostPort(s string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", fmt.Errorf("%q must be HOST:PORT, such as 127.0.0.1:9050 or [::1]:9050", s)
+	}
+	if err := checkPort(port); err != nil {
+		return "", err
+	}
+	return s, checkHost(host)
+}
+
+// listenAddress accepts HOST:PORT and :PORT, which means every interface.
+func listenAddress(s string) (string, error) {
+	if port, ok := strings.CutPrefix(s, ":"); ok {
+		return s, checkPort(port)
+	}
+	return hostPort(s)
+}
+
+func checkPort(port string) error {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("port %q must be a number from 1 to 65535", port)
+	}
+	return nil
+}
+
+// checkHost accepts addresses, and what a host's name is made of: it need not exist, only be no slip of the pen.
+func checkHost(host string) error {
+	const maxName = 253 // RFC 1035
+	if addr, _, _ := strings.Cut(host, "%"); net.ParseIP(addr) != nil {
+		return nil
+	}
+	ok := host != "" && len(host) <= maxName && !strings.HasPrefix(host, "-") && !strings.HasPrefix(host, ".")
+	for _, r := range host {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
+	}
+	if !ok {
+		return fmt.Errorf("host %q must be a name or an IP address", host)
+	}
+	return nil
+}
+
+// authLine checks the shape only. The line is not repeated: hashes do not belong in logs.
+func authLine(s string) (string, error) {
+	parts := strings.Split(s, ":")
+	salted := len(parts) == 3 && strings.Count(parts[2], "$") == 1 && !strings.HasPrefix(parts[2], "$") && !strings.HasSuffix(parts[2], "$")
+	if !salted || parts[0] == "" || strings.ContainsAny(s, " \t\r\n") {
+		return "", errors.New("must be NAME:ROLE:SALT$HASH; \"ancre auth NAME ROLE\" makes such a line")
+	}
+	if _, err := oneOf("submit", "read", "admin")(parts[1]); err != nil {
+		return "", fmt.Errorf("the role of %s, %q, %w", parts[0], parts[1], err)
+	}
+	return s, nil
+}
+
+// calendarURI accepts what a pending attestation may hold (at most 1000 bytes of a small alphabet), without a path:
+// OpenTimestamps clients ask at the root of the host, whatever path the URI has.
+func calendarURI(s string) (string, error) {
+	const maxURI = 1000
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(s, "http://")
+	}
+	u, err := url.Parse(s)
+	if !ok || err != nil || u.Hostname() == "" || strings.Contains(rest, "/") || len(s) > maxURI {
+		return "", fmt.Errorf("must be http://HOST, https://HOST, or one with :PORT, at most %d bytes, without a path or a slash at the end", maxURI)
+	}
+	if port := u.Port(); port != "" || strings.Contains(rest, ":") {
+		if err := checkPort(port); err != nil {
+			return "", err
+		}
+	}
+	for _, r := range rest {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:", r)) {
+			return "", fmt.Errorf("holds %q: only letters, digits and the signs -._: are allowed", r)
+		}
+	}
+	return s, nil
+}
