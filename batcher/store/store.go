@@ -28,6 +28,13 @@ var (
 
 	// ErrFull is wrapped when there was no room: nothing was written, reading goes on, and a later write may succeed.
 	ErrFull = errors.New("no space left for the store")
+
+	// ErrInvalid is wrapped when a write contradicts what is stored, or itself: the caller is wrong, nothing was
+	// written, and the store goes on.
+	ErrInvalid = errors.New("not a valid change of the store")
+
+	// ErrDamaged is wrapped when what was read is not what was written. The message names the key and what was expected.
+	ErrDamaged = errors.New("the store is damaged")
 )
 
 // Leaf is SHA256(digest ‖ nonce): what a batch commits to, and the key under which a digest is found again.
@@ -52,6 +59,7 @@ const (
 type Batch struct {
 	ID     uint64     `json:"id"`
 	State  BatchState `json:"state"`
+	Before uint64     `json:"before"`           // leaves in all earlier batches together
 	Count  uint64     `json:"count"`            // leaves
 	Opened time.Time  `json:"opened"`           // when its first leaf came
 	Closed time.Time  `json:"closed,omitzero"`  // when it stopped taking leaves
@@ -66,7 +74,8 @@ const (
 	Broadcast AnchorState = "broadcast" // stored, and offered to the network until mined
 	Mined     AnchorState = "mined"     // one version is in a block of the active chain
 	Final     AnchorState = "final"     // mined, deep enough that its proofs are complete
-	Dead      AnchorState = "dead"      // its coin went elsewhere: it can never be mined, its batches wait again
+	Spent     AnchorState = "spent"     // a transaction that is none of its versions spent its coin, in Block
+	Dead      AnchorState = "dead"      // that spend is deep: it can never be mined, its batches wait again
 )
 
 // Version is one signed transaction of an anchor.
@@ -85,7 +94,7 @@ type Block struct {
 	Height  int32
 	Hash    chainhash.Hash
 	Header  wire.BlockHeader
-	Version int              // index into Anchor.Versions of the one that was mined
+	Version int              // index into Anchor.Versions of the one that was mined; 0 for Spent
 	TxIndex uint32           // its place in the block
 	Branch  []chainhash.Hash // siblings from the transaction up to the header's Merkle root
 }
@@ -118,7 +127,7 @@ const CursorDepth = 128
 // Run is one run of a sealed batch's tree.
 type Run struct {
 	Level int    // 0: the leaves; 1: one node for each run of level 0; and so on
-	Start uint64 // index of its first node in the level, a multiple of RunSize unless the run is still growing
+	Start uint64 // index of its first node in the level, a multiple of RunSize
 	Nodes [][32]byte
 }
 
@@ -147,24 +156,32 @@ type BatchRun struct {
 // Apply has one caller at a time, but the two may overlap: they never write the same batch, because Append owns
 // batches until they are Closed and Apply owns them from then on.
 //
-// A write has happened, whole and synced to disk, when it returns nil; when it returns an error that wraps ErrFull
-// it has not happened; when it returns any other error it wraps ErrFailed and may or may not have happened.
+// A write has happened, whole and synced to disk, when it returns nil. It has not happened when its error wraps
+// ErrFull or ErrInvalid, or is that of its context: a write whose context ends before it has begun does not begin,
+// and one that has begun is not interrupted. Any other error wraps ErrFailed: the write may or may not have happened,
+// and so fails every write after it.
+//
+// Reads show what is on disk, never a write that may still be lost, and one read shows each write whole or not at all.
+// They go on when writes fail. Times come back in UTC, to the nanosecond; empty slices may come back nil.
+// After Close everything returns an error.
 type Store interface {
 	// Key returns the 32-byte key of this store's nonces. It is made once, with the store, and never changes.
 	Key() [32]byte
 
-	// Append writes one group of leaves with the batches they went to. Idempotence is the caller's: a leaf that is
-	// stored already must not be appended again.
+	// Append writes one group of leaves with the batches they went to, which a.Batches names all, by rising ID; the
+	// leaves of one follow those of the one before. A batch may also be closed without new leaves. Idempotence is the
+	// caller's: a leaf that is stored already must not be appended again.
 	Append(ctx context.Context, a *Append) error
 
-	// Apply writes one change of the loop.
+	// Apply writes one change of the loop. Its batches are stored already, and Closed or Sealed; neither their number
+	// of leaves nor the root of a Sealed one can change. A run of nodes that is written again replaces the one before.
 	Apply(ctx context.Context, u *Update) error
 
 	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
 	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
 
-	// Nodes returns nodes [start, start+n) of a level of a batch's tree, n at most what is there. Level 0 works for every
-	// batch, levels above it for those whose runs were applied.
+	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends before, none past
+	// its end. Level 0 works for every batch, levels above it for those whose runs were applied; else ErrNotFound.
 	Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error)
 
 	// Batch returns one batch or ErrNotFound.
@@ -184,6 +201,9 @@ type Store interface {
 
 	// Unsettled returns the anchors that still have to be followed (neither Settled nor Dead), oldest first.
 	Unsettled(ctx context.Context) ([]Anchor, error)
+
+	// Leaves returns how many leaves were ever appended.
+	Leaves(ctx context.Context) (uint64, error)
 
 	// Cursor returns how far the chain was followed; no points in a new store.
 	Cursor(ctx context.Context) (Cursor, error)

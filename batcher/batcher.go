@@ -1,0 +1,289 @@
+// Package batcher is the heart of Ancre: digests in, batches sealed, anchors paid and followed to finality.
+//
+// It owns the state machine. What to do next is decided by one pure function, [Decide], from what is stored, what
+// the chain shows and what the policy allows; the loops here only gather those facts, store the outcome and then
+// perform it. Nothing in memory is truth: a start after a crash runs the same code as every other step.
+//
+// The promises, each with a test named after it:
+//
+//   - P1: an acknowledged digest is in exactly one batch, forever, over any crash.
+//   - P2: given blocks and funds, every sealed batch becomes final.
+//   - P3: all versions of an anchor spend a common coin: at most one is ever mined, nothing is paid twice.
+//   - P4: a complete proof verifies unless Bitcoin reorganises deeper than Policy.Confirmations.
+//   - P5: no configured cap is ever exceeded; what a cap or an empty wallet holds up is said, and sealing goes on.
+//   - P6: killed anywhere and started again, it goes on where it was, blocks mined meanwhile included.
+package batcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ancre/batcher/store"
+	"ancre/proof"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// DefaultQueue is how many digests may wait for their group commit before [ErrBusy]: 32 MiB of digests and
+// answers, and under a second's work for a disk that syncs 100 times a second.
+const DefaultQueue = 1 << 16
+
+// Config is what a Batcher is made of.
+type Config struct {
+	Store  store.Store
+	Chain  Chain
+	Wallet Wallet
+	Policy Policy
+	URI    string // of the calendar that pending proofs point to
+	Logger *slog.Logger
+
+	Queue int              // digests that may wait for their commit; 0: DefaultQueue
+	Tick  time.Duration    // how often the loops look without being woken; 0: DefaultTick
+	Now   func() time.Time // nil: time.Now
+}
+
+// DefaultTick bounds how late anything is noticed that wakes nobody: a wallet that was funded, a clock that jumped.
+const DefaultTick = 5 * time.Second
+
+// Batcher accepts digests and brings them to finality while Run runs.
+type Batcher struct {
+	store  store.Store
+	chain  Chain
+	wallet Wallet
+	policy Policy
+	uri    string
+	log    *slog.Logger
+	now    func() time.Time
+	tick   time.Duration
+	key    [32]byte
+
+	committer *committer
+	applying  sync.Mutex    // one Apply at a time, see store.Store
+	sealing   chan struct{} // wakes the sealer: a batch was closed
+	paying    chan struct{} // wakes the payer: a batch was sealed
+	sealed    *broadcaster  // tells CloseBatch that something was sealed
+
+	tip     atomic.Int32                       // height followed to; what confirmations are counted from
+	offered map[uint64]Offer                   // owned by the payer
+	worries [numWorries]atomic.Pointer[string] // for a person; nil when there is none
+	busy    [numLoops]atomic.Int64             // unix nanoseconds since which a loop is at work; 0: it waits
+}
+
+// New makes a Batcher over a store that it reads its state from. Nothing runs before Run.
+func New(cfg Config) (*Batcher, error) {
+	if _, err := proof.Pending([32]byte{}, [32]byte{}, cfg.URI); err != nil {
+		return nil, fmt.Errorf("calendar URI %q: %w", cfg.URI, err)
+	}
+	b := &Batcher{
+		store:   cfg.Store,
+		chain:   cfg.Chain,
+		wallet:  cfg.Wallet,
+		policy:  cfg.Policy,
+		uri:     cfg.URI,
+		log:     cfg.Logger,
+		now:     cfg.Now,
+		tick:    cfg.Tick,
+		key:     cfg.Store.Key(),
+		sealing: make(chan struct{}, 1),
+		paying:  make(chan struct{}, 1),
+		sealed:  newBroadcaster(),
+		offered: make(map[uint64]Offer),
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	if b.tick == 0 {
+		b.tick = DefaultTick
+	}
+	queue := cfg.Queue
+	if queue == 0 {
+		queue = DefaultQueue
+	}
+	ctx := context.Background()
+	open, err := b.openBatch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cursor, err := b.store.Cursor(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read how far the chain was followed: %w", err)
+	}
+	b.setTip(cursor)
+	b.committer = newCommitter(b, open, queue)
+	return b, nil
+}
+
+// openBatch returns the batch that takes digests, or what the next one will be.
+func (b *Batcher) openBatch(ctx context.Context) (store.Batch, error) {
+	newest, err := b.store.Batches(ctx, 0, 1)
+	switch {
+	case err != nil:
+		return store.Batch{}, fmt.Errorf("read the newest batch: %w", err)
+	case len(newest) == 0:
+		return store.Batch{ID: 1, State: store.Open}, nil
+	case newest[0].State != store.Open:
+		return after(newest[0]), nil
+	}
+	return newest[0], nil
+}
+
+// after returns the empty batch that follows another.
+func after(b store.Batch) store.Batch {
+	return store.Batch{ID: b.ID + 1, State: store.Open, Before: b.Before + b.Count}
+}
+
+// Run accepts, seals, pays and follows until ctx ends. It returns nil then, and an error only when the process
+// must not go on: a store whose state is unknown. Everything that was acknowledged is on disk in either case.
+func (b *Batcher) Run(ctx context.Context) error {
+	changed, stop := b.chain.Changes()
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.committer.run(ctx) })
+	g.Go(func() error { return b.loop(ctx, sealer, b.sealing, nil, b.stepSeal) })
+	g.Go(func() error {
+		if err := b.leaseAll(ctx); err != nil {
+			return err
+		}
+		return b.loop(ctx, payer, b.paying, changed, b.stepAnchor)
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// The loops, by the index of what is kept about each.
+const (
+	committing = iota
+	sealer
+	payer
+	numLoops
+)
+
+var loopNames = [numLoops]string{"writing digests", "sealing batches", "following anchors"}
+
+// loop runs step whenever it is woken, and at each tick. A step that fails is tried again at the next tick; only a
+// failed store ends the loop.
+func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan struct{}, step func(context.Context) error) error {
+	ticker := time.NewTicker(b.tick)
+	defer ticker.Stop()
+	for {
+		b.working(which, true)
+		err := step(ctx)
+		b.working(which, false)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, store.ErrFailed):
+			return fmt.Errorf("%s: %w", loopNames[which], err)
+		case err != nil:
+			b.log.Error("a step failed and will be tried again", "doing", loopNames[which], "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-woken:
+		case <-changed:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (b *Batcher) working(which int, on bool) {
+	var since int64
+	if on {
+		since = time.Now().UnixNano()
+	}
+	b.busy[which].Store(since)
+}
+
+// Stalled returns an error that names a loop which has been at one step for longer than limit, or nil: what a
+// process supervisor's watchdog should be fed by.
+func (b *Batcher) Stalled(limit time.Duration) error {
+	for which := range b.busy {
+		since := b.busy[which].Load()
+		if since == 0 {
+			continue
+		}
+		if d := time.Since(time.Unix(0, since)); d > limit {
+			return fmt.Errorf("%s has made no progress for %s", loopNames[which], d.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// apply writes one change of the loops.
+func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	if err := b.store.Apply(ctx, u); err != nil {
+		return err
+	}
+	if u.Cursor != nil {
+		b.setTip(*u.Cursor)
+	}
+	return nil
+}
+
+func (b *Batcher) setTip(c store.Cursor) {
+	if n := len(c.Points); n > 0 {
+		b.tip.Store(c.Points[n-1].Height)
+	}
+}
+
+// What a person should be told, by the index of what is kept about each.
+const (
+	worryPay   = iota // why what is sealed has no anchor
+	worryStore        // why nothing is accepted
+	worrySeal         // why a batch cannot be sealed
+	worryReorg        // that a final anchor was undone
+	worryChain        // why the chain cannot be followed
+	numWorries
+)
+
+// worry sets or, with an empty text, clears what a person should be told; a new text is also logged, once.
+func (b *Batcher) worry(which int, text string) {
+	if text == "" {
+		b.worries[which].Store(nil)
+		return
+	}
+	if old := b.worries[which].Swap(&text); old == nil || *old != text {
+		b.log.Warn(text)
+	}
+}
+
+// wake makes a loop look again, without waiting.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// broadcaster lets any number of goroutines wait for the next time that something happens.
+type broadcaster struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func newBroadcaster() *broadcaster { return &broadcaster{ch: make(chan struct{})} }
+
+// next returns a channel that is closed when it happens next.
+func (b *broadcaster) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ch
+}
+
+func (b *broadcaster) happen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.ch)
+	b.ch = make(chan struct{})
+}

@@ -1,0 +1,293 @@
+package batcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ancre/batcher/store"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// Proof returns the proof of a digest: complete once its anchor is final, pending before. ErrUnknown when it was never accepted.
+func (b *Batcher) Proof(ctx context.Context, digest [32]byte) (*proof.File, Status, error) {
+	st, err := b.Status(ctx, digest)
+	if err != nil {
+		return nil, st, err
+	}
+	if st.State != Final {
+		f, err := proof.Pending(st.Digest, st.Nonce, b.uri)
+		return f, st, err
+	}
+	anchored, err := b.anchored(ctx, st)
+	if err != nil {
+		return nil, st, err
+	}
+	f, err := proof.Complete(st.Digest, st.Nonce, anchored)
+	if err != nil {
+		return nil, st, fmt.Errorf("proof of %x: %w", digest, err)
+	}
+	return f, st, nil
+}
+
+// Pending returns the serialized pending proof of a digest that was accepted.
+func (b *Batcher) Pending(st Status) ([]byte, error) {
+	f, err := proof.Pending(st.Digest, st.Nonce, b.uri)
+	if err != nil {
+		return nil, err
+	}
+	return f.Marshal()
+}
+
+// anchored gathers the way from a leaf to the header of the block that its anchor is in.
+func (b *Batcher) anchored(ctx context.Context, st Status) (proof.Anchored, error) {
+	var out proof.Anchored
+	batch, err := b.store.Batch(ctx, st.Batch)
+	if err != nil {
+		return out, fmt.Errorf("read batch %d: %w", st.Batch, err)
+	}
+	anchor, err := b.store.Anchor(ctx, batch.Anchor)
+	if err != nil {
+		return out, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
+	}
+	if anchor.Block == nil {
+		return out, fmt.Errorf("anchor %d has just left its block: ask again", anchor.ID)
+	}
+	version := anchor.Versions[anchor.Block.Version]
+	if out.Path, err = b.path(ctx, batch, st.Index, proof.Leaf(st.Digest[:], st.Nonce)); err != nil {
+		return out, err
+	}
+	which := slices.Index(version.Batches, batch.ID)
+	if which < 0 {
+		return out, fmt.Errorf("the mined version of anchor %d does not commit to batch %d", anchor.ID, batch.ID)
+	}
+	roots := make([][32]byte, len(version.Batches))
+	for i, id := range version.Batches {
+		sibling, err := b.store.Batch(ctx, id)
+		if err != nil {
+			return out, fmt.Errorf("read batch %d: %w", id, err)
+		}
+		roots[i] = sibling.Root
+	}
+	out.RootPath = proof.Path(roots, which)
+	out.Tx = stripped(version.Tx)
+	out.TxIndex = anchor.Block.TxIndex
+	for _, h := range anchor.Block.Branch {
+		out.Branch = append(out.Branch, h)
+	}
+	out.Height = uint64(anchor.Block.Height)
+	out.MerkleRoot = anchor.Block.Header.MerkleRoot
+	return out, nil
+}
+
+// stripped serializes a transaction without its witnesses: the bytes that its txid is the hash of.
+func stripped(tx *wire.MsgTx) []byte {
+	var buf bytes.Buffer
+	buf.Grow(tx.SerializeSizeStripped())
+	if err := tx.SerializeNoWitness(&buf); err != nil {
+		panic(err) // a bytes.Buffer takes every write
+	}
+	return buf.Bytes()
+}
+
+// Status returns where a digest is. ErrUnknown when it was never accepted.
+func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
+	st := Status{Digest: digest, Nonce: proof.Nonce(b.key, digest[:])}
+	at, err := b.store.Find(ctx, []store.Leaf{proof.Leaf(digest[:], st.Nonce)})
+	if err != nil {
+		return st, fmt.Errorf("look %x up: %w", digest, err)
+	}
+	if at[0].Batch == 0 {
+		return st, fmt.Errorf("digest %x: %w", digest, ErrUnknown)
+	}
+	st.Position = at[0]
+	batch, err := b.store.Batch(ctx, st.Batch)
+	if err != nil {
+		return st, fmt.Errorf("read batch %d: %w", st.Batch, err)
+	}
+	st.Where, err = b.where(ctx, batch)
+	return st, err
+}
+
+// where returns how far a batch came.
+func (b *Batcher) where(ctx context.Context, batch store.Batch) (Where, error) {
+	switch {
+	case batch.State == store.Open:
+		return Where{State: Open}, nil
+	case batch.Anchor == 0:
+		return Where{State: Sealed}, nil
+	}
+	anchor, err := b.store.Anchor(ctx, batch.Anchor)
+	if err != nil {
+		return Where{}, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
+	}
+	return b.whereAnchor(anchor), nil
+}
+
+func (b *Batcher) whereAnchor(a store.Anchor) Where {
+	w := Where{Anchor: a.ID, State: Broadcast, TxID: Paid(a).Tx.TxHash()}
+	switch a.State {
+	case store.Mined:
+		w.State = Mined
+	case store.Final:
+		w.State = Final
+	default: // offered still, or its coin went elsewhere: not mined either way
+		return w
+	}
+	w.Height, w.BlockHash, w.BlockTime = a.Block.Height, a.Block.Hash, a.Block.Header.Timestamp.UTC()
+	w.Confirmations = b.confirmations(a)
+	return w
+}
+
+// confirmations returns how many blocks of those followed a mined anchor is under, its own included.
+func (b *Batcher) confirmations(a store.Anchor) int32 {
+	if a.State != store.Mined && a.State != store.Final {
+		return 0
+	}
+	return max(b.tip.Load()-a.Block.Height+1, 1)
+}
+
+// Paid returns the version of an anchor that counts: the mined one, else the newest.
+func Paid(a store.Anchor) store.Version {
+	if a.State == store.Mined || a.State == store.Final {
+		return a.Versions[a.Block.Version]
+	}
+	return a.Versions[len(a.Versions)-1]
+}
+
+// CloseBatch closes the open batch and waits until it is sealed. closed is false when no digest had come since the last.
+func (b *Batcher) CloseBatch(ctx context.Context) (st BatchStatus, closed bool, err error) {
+	id, err := b.committer.close(ctx, 0)
+	if err != nil || id == 0 {
+		return st, false, err
+	}
+	for {
+		again := b.sealed.next()
+		if st, err = b.Batch(ctx, id); err != nil {
+			return st, true, err
+		}
+		if st.Batch.State == store.Sealed {
+			return st, true, nil
+		}
+		select {
+		case <-again:
+		case <-ctx.Done():
+			return st, true, fmt.Errorf("batch %d is closed and is being sealed: %w", id, ctx.Err())
+		}
+	}
+}
+
+// Batch returns one batch, or ErrUnknown.
+func (b *Batcher) Batch(ctx context.Context, id uint64) (BatchStatus, error) {
+	batch, err := b.store.Batch(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return BatchStatus{}, fmt.Errorf("batch %d: %w", id, ErrUnknown)
+	}
+	if err != nil {
+		return BatchStatus{}, fmt.Errorf("read batch %d: %w", id, err)
+	}
+	return b.batchStatus(ctx, batch)
+}
+
+func (b *Batcher) batchStatus(ctx context.Context, batch store.Batch) (BatchStatus, error) {
+	w, err := b.where(ctx, batch)
+	st := BatchStatus{Batch: batch, Where: w}
+	if batch.State == store.Open {
+		st.Closes = b.now().UTC().Add(max(0, b.policy.Interval-b.committer.openFor()))
+	}
+	return st, err
+}
+
+// Batches returns up to limit batches, newest first, with IDs below before (0: from the newest).
+func (b *Batcher) Batches(ctx context.Context, before uint64, limit int) ([]BatchStatus, error) {
+	batches, err := b.store.Batches(ctx, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read batches: %w", err)
+	}
+	out := make([]BatchStatus, len(batches))
+	for i, batch := range batches {
+		if out[i], err = b.batchStatus(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Anchor returns one anchor, or ErrUnknown.
+func (b *Batcher) Anchor(ctx context.Context, id uint64) (AnchorStatus, error) {
+	a, err := b.store.Anchor(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return AnchorStatus{}, fmt.Errorf("anchor %d: %w", id, ErrUnknown)
+	}
+	if err != nil {
+		return AnchorStatus{}, fmt.Errorf("read anchor %d: %w", id, err)
+	}
+	return AnchorStatus{Anchor: a, Confirmations: b.confirmations(a)}, nil
+}
+
+// Anchors returns up to limit anchors, newest first, with IDs below before (0: from the newest).
+func (b *Batcher) Anchors(ctx context.Context, before uint64, limit int) ([]AnchorStatus, error) {
+	anchors, err := b.store.Anchors(ctx, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read anchors: %w", err)
+	}
+	out := make([]AnchorStatus, len(anchors))
+	for i, a := range anchors {
+		out[i] = AnchorStatus{Anchor: a, Confirmations: b.confirmations(a)}
+	}
+	return out, nil
+}
+
+// Overview returns what a person asks first. It reads little, however much is stored.
+func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
+	var o Overview
+	s, err := b.stored(ctx)
+	if err != nil {
+		return o, err
+	}
+	for _, batch := range s.Batches {
+		if batch.State == store.Open {
+			st, err := b.batchStatus(ctx, batch)
+			if err != nil {
+				return o, err
+			}
+			o.Open = &st
+		} else {
+			o.Waiting++
+		}
+	}
+	for _, a := range s.Anchors {
+		switch a.State {
+		case store.Broadcast, store.Spent:
+			o.Broadcast++
+		case store.Mined:
+			o.Mined++
+		case store.Final:
+			o.Final++
+		}
+	}
+	newest, err := b.store.Anchors(ctx, 0, 1)
+	if err != nil {
+		return o, fmt.Errorf("read the newest anchor: %w", err)
+	}
+	if len(newest) > 0 {
+		o.Anchors = newest[0].ID
+	}
+	last, err := b.store.Batches(ctx, 0, 1)
+	if err != nil {
+		return o, fmt.Errorf("read the newest batch: %w", err)
+	}
+	if len(last) > 0 {
+		o.Digests = last[0].Before + last[0].Count
+	}
+	for i := range b.worries {
+		if text := b.worries[i].Load(); text != nil {
+			o.Warnings = append(o.Warnings, *text)
+		}
+	}
+	return o, nil
+}
