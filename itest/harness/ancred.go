@@ -1,0 +1,242 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"ancre/rpc"
+)
+
+// Daemon is an ancred on regtest with a directory and a configuration of its own, whether it runs at the moment or not.
+type Daemon struct {
+	Home    string // holds everything: the configuration, the data directory, the log
+	DataDir string // as given to --datadir; the daemon makes a directory for the network in it
+	Config  string // path of the configuration file
+
+	bin      Binaries
+	outlive  bool
+	port     int
+	settings map[string]map[string]string // section, key, value as TOML
+	rpc      *rpcClient
+
+	mu   sync.Mutex
+	proc *process
+}
+
+// NewDaemon prepares a daemon in home, with the node as its only peer unless node is nil. Start starts it.
+func NewDaemon(bin Binaries, node *Node, home string, outlive bool) (*Daemon, error) {
+	d := &Daemon{
+		Home: home, DataDir: filepath.Join(home, "data"), Config: filepath.Join(home, "ancre.conf"),
+		bin: bin, outlive: outlive, settings: make(map[string]map[string]string),
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, err
+	}
+	if node != nil {
+		d.Set("spv", "connect", fmt.Sprintf("[%q]", node.P2P()))
+	}
+	return d, d.newPort()
+}
+
+// Set writes a line of the configuration, with the value as TOML. It counts from the next start on.
+func (d *Daemon) Set(section, key, value string) {
+	if d.settings[section] == nil {
+		d.settings[section] = make(map[string]string)
+	}
+	d.settings[section][key] = value
+}
+
+func (d *Daemon) newPort() (err error) {
+	if d.port, err = freePort(); err != nil {
+		return err
+	}
+	d.Set("rpc", "listen", fmt.Sprintf("%q", d.Addr()))
+	d.rpc = newRPCClient(d.Addr(), d.cookie)
+	return nil
+}
+
+// Addr is where the daemon answers JSON-RPC, as host:port. It stays the same over restarts.
+func (d *Daemon) Addr() string { return loopback(d.port) }
+
+// NetDir is where this network's data lie.
+func (d *Daemon) NetDir() string { return filepath.Join(d.DataDir, Network) }
+
+func (d *Daemon) cookie() (user, password string, err error) {
+	raw, err := os.ReadFile(filepath.Join(d.NetDir(), ".cookie"))
+	if err != nil {
+		return "", "", err
+	}
+	user, password, ok := strings.Cut(strings.TrimSpace(string(raw)), ":")
+	if !ok {
+		return "", "", errors.New("the cookie file holds no colon")
+	}
+	return user, password, nil
+}
+
+// Start starts the daemon and waits until it answers. The first start looks for another port when someone else has taken ours.
+func (d *Daemon) Start(ctx context.Context) error {
+	fresh := d.process() == nil
+	for try := 1; ; try++ {
+		err := d.run(ctx)
+		if err == nil || !fresh || !portTaken(err) || try == startTries {
+			return err
+		}
+		if err := d.newPort(); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Daemon) run(ctx context.Context) error {
+	if d.process().running() {
+		return errors.New("ancred is still running")
+	}
+	if err := d.WriteConfig(); err != nil {
+		return err
+	}
+	proc, err := start("ancred", d.logPath(), d.outlive, d.environ(), d.bin.Ancred, d.flags()...)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.proc = proc
+	d.mu.Unlock()
+	if err := proc.awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "uptime") }); err != nil {
+		return errors.Join(err, proc.kill())
+	}
+	return nil
+}
+
+// WriteConfig writes the configuration file as it is set now.
+func (d *Daemon) WriteConfig() error {
+	var text bytes.Buffer
+	for _, section := range slices.Sorted(maps.Keys(d.settings)) {
+		fmt.Fprintf(&text, "[%s]\n", section)
+		for _, key := range slices.Sorted(maps.Keys(d.settings[section])) {
+			fmt.Fprintf(&text, "%s = %s\n", key, d.settings[section][key])
+		}
+		fmt.Fprintln(&text)
+	}
+	return os.WriteFile(d.Config, text.Bytes(), 0o600)
+}
+
+func (d *Daemon) flags() []string {
+	return []string{"--config", d.Config, "--datadir", d.DataDir, "--network", Network}
+}
+
+func (d *Daemon) environ() []string { return environ(d.Home) }
+
+func (d *Daemon) logPath() string { return filepath.Join(d.Home, "ancred.log") }
+
+// RunToEnd runs ancred in the foreground with the configuration as it is set now, and returns how it ended: for the cases in
+// which it must refuse to start. more are added to its flags, where they override.
+func (d *Daemon) RunToEnd(ctx context.Context, more ...string) (Result, error) {
+	if err := d.WriteConfig(); err != nil {
+		return Result{}, err
+	}
+	return run(ctx, nil, d.environ(), d.Home, d.bin.Ancred, append(d.flags(), more...)...)
+}
+
+// Stop ends the daemon in good order.
+func (d *Daemon) Stop() error { return d.process().stop() }
+
+// Kill9 ends the daemon at once, as a power cut would.
+func (d *Daemon) Kill9() error { return d.process().kill() }
+
+// PID is the running process.
+func (d *Daemon) PID() int { return d.process().cmd.Process.Pid }
+
+// Running says whether the process is there.
+func (d *Daemon) Running() bool { return d.process().running() }
+
+// Log returns the last lines that the daemon wrote, over all its starts.
+func (d *Daemon) Log(lines int) string { return tail(d.logPath(), lines) }
+
+func (d *Daemon) process() *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.proc
+}
+
+// Call asks the daemon over JSON-RPC, with its cookie, and decodes the answer into result unless that is nil.
+func (d *Daemon) Call(ctx context.Context, result any, method string, params ...any) error {
+	return d.rpc.call(ctx, result, method, params...)
+}
+
+// AwaitInfo waits until getinfo answers in a way that ok accepts.
+func (d *Daemon) AwaitInfo(ctx context.Context, what string, ok func(rpc.Info) bool) (info rpc.Info, err error) {
+	err = Await(ctx, what, func(ctx context.Context) (bool, string, error) {
+		info = rpc.Info{}
+		if err := d.Call(ctx, &info, "getinfo"); err != nil {
+			if !d.Running() {
+				return false, "", d.process().ended()
+			}
+			return false, err.Error(), nil
+		}
+		return ok(info), fmt.Sprintf("%+v", info), nil
+	})
+	return info, err
+}
+
+// AwaitHeight waits until the daemon follows the chain up to the node's newest block.
+func (d *Daemon) AwaitHeight(ctx context.Context, n *Node) error {
+	height, err := n.Height(ctx)
+	if err != nil {
+		return err
+	}
+	hash, err := n.HashAt(ctx, height)
+	if err != nil {
+		return err
+	}
+	_, err = d.AwaitInfo(ctx, fmt.Sprintf("ancred to see block %d, %s", height, hash), func(i rpc.Info) bool {
+		return i.Chain.Synced && i.Chain.BlockHash == hash.String()
+	})
+	return err
+}
+
+// Result is how a command ended.
+type Result struct {
+	Stdout, Stderr string
+	Code           int // exit status
+}
+
+// Ancre runs `ancre` against this daemon's directory, as someone on the same machine would.
+func (d *Daemon) Ancre(ctx context.Context, args ...string) (Result, error) {
+	return d.AncreIn(ctx, "", nil, args...)
+}
+
+// AncreIn is Ancre in a working directory and with something on standard input.
+func (d *Daemon) AncreIn(ctx context.Context, dir string, stdin io.Reader, args ...string) (Result, error) {
+	if dir == "" {
+		dir = d.Home
+	}
+	return run(ctx, stdin, d.environ(), dir, d.bin.Ancre, append(d.flags(), args...)...)
+}
+
+// run runs a program to its end. An exit status is a result and no error.
+func run(ctx context.Context, stdin io.Reader, env []string, dir, path string, args ...string) (Result, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	cmd.Env, cmd.Dir = env, dir
+	err := cmd.Run()
+	res := Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		err = nil
+	}
+	if err != nil {
+		return res, fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(path), strings.Join(args, " "), err, res.Stdout, res.Stderr)
+	}
+	return res, nil
+}

@@ -1,0 +1,287 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// Node is a Bitcoin node on regtest that serves compact filters. Both kinds are used through the same calls; blocks are made
+// here and handed to the node, so both kinds mine alike. Its methods may be used from one goroutine at a time.
+type Node struct {
+	Kind string // btcd or bitcoind
+	Dir  string
+
+	exe      string
+	args     func(n *Node) []string
+	p2pPort  int
+	rpcPort  int
+	outlive  bool
+	password string
+	rpc      *rpcClient
+	proc     *process
+	miner    *miner
+	mu       sync.Mutex
+}
+
+// startTries is how often a program is started on fresh ports when it ends at once because someone else was faster.
+const startTries = 5
+
+// firstBlocks are mined at the start: enough that the first one's coins can be spent, and that the chain is current.
+const firstBlocks = 101
+
+// StartBtcd starts btcd in dir.
+func StartBtcd(ctx context.Context, exe, dir string, outlive bool) (*Node, error) {
+	return startNode(ctx, &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
+		return []string{
+			"--regtest", "--txindex", "--nobanning", "--nostalldetect", "--trickleinterval=100ms", "--notls", "--nodnsseed",
+			"--configfile=" + filepath.Join(n.Dir, "btcd.conf"),
+			"--datadir=" + filepath.Join(n.Dir, "data"),
+			"--logdir=" + filepath.Join(n.Dir, "logs"),
+			"--listen=" + loopback(n.p2pPort),
+			"--rpclisten=" + loopback(n.rpcPort),
+			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password,
+		}
+	}})
+}
+
+// FindBitcoind returns the path of bitcoind, or an error that says how to have one.
+func FindBitcoind() (string, error) {
+	exe, err := exec.LookPath("bitcoind")
+	if err != nil {
+		return "", errors.New("bitcoind is not on PATH: install Bitcoin Core or Knots to run this test against it too")
+	}
+	return exe, nil
+}
+
+// StartBitcoind starts bitcoind in dir.
+func StartBitcoind(ctx context.Context, exe, dir string, outlive bool) (*Node, error) {
+	return startNode(ctx, &Node{Kind: "bitcoind", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
+		return []string{
+			"-regtest", "-blockfilterindex=1", "-peerblockfilters=1", "-fallbackfee=0.0001", "-disablewallet",
+			"-datadir=" + n.Dir, "-server", "-printtoconsole", "-nodebuglogfile", "-dnsseed=0", "-discover=0", "-listenonion=0",
+			"-dbcache=8",
+			"-listen", fmt.Sprintf("-port=%d", n.p2pPort), "-bind=" + loopback(n.p2pPort),
+			"-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", fmt.Sprintf("-rpcport=%d", n.rpcPort),
+			"-rpcuser=" + rpcUser, "-rpcpassword=" + n.password,
+		}
+	}})
+}
+
+const rpcUser = "harness"
+
+func startNode(ctx context.Context, n *Node) (_ *Node, err error) {
+	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if n.Kind == "btcd" { // it would make one with the home directory's paths in it
+		if err := os.WriteFile(filepath.Join(n.Dir, "btcd.conf"), nil, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	n.password = randomHex(16)
+	if n.miner, err = newMiner(); err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		if n.p2pPort, err = freePort(); err != nil {
+			return nil, err
+		}
+		if n.rpcPort, err = freePort(); err != nil {
+			return nil, err
+		}
+		n.rpc = newRPCClient(loopback(n.rpcPort), func() (string, string, error) { return rpcUser, n.password, nil })
+		if err = n.run(ctx); err == nil {
+			break
+		}
+		if !portTaken(err) || try == startTries {
+			return nil, err
+		}
+	}
+	if err := n.Mine(ctx, firstBlocks, ""); err != nil {
+		return nil, errors.Join(err, n.Kill9())
+	}
+	return n, nil
+}
+
+// run starts the program on the ports that n names and waits until it answers and listens.
+func (n *Node) run(ctx context.Context) error {
+	proc, err := start(n.Kind, filepath.Join(n.Dir, n.Kind+".log"), n.outlive, environ(n.Dir), n.exe, n.args(n)...)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.proc = proc
+	n.mu.Unlock()
+	err = proc.awaitUp(ctx, func(ctx context.Context) error {
+		if _, err := n.Height(ctx); err != nil {
+			return err
+		}
+		return dial(ctx, n.P2P())
+	})
+	if err != nil {
+		return errors.Join(err, proc.kill())
+	}
+	return nil
+}
+
+// P2P is where Bitcoin clients connect to, as host:port. It stays the same over Restart.
+func (n *Node) P2P() string { return loopback(n.p2pPort) }
+
+// Stop ends the node in good order.
+func (n *Node) Stop() error { return n.process().stop() }
+
+// Kill9 ends the node at once.
+func (n *Node) Kill9() error { return n.process().kill() }
+
+// Restart starts a stopped node again, on the same ports and with the same chain. btcd deletes its regtest chain at each
+// start, and either node may have lost what it had not written when it was killed: it is given every block again.
+func (n *Node) Restart(ctx context.Context) error {
+	if n.process().running() {
+		return fmt.Errorf("%s is still running", n.Kind)
+	}
+	if err := n.run(ctx); err != nil {
+		return err
+	}
+	if tip, err := n.Height(ctx); err != nil || tip == n.miner.height {
+		return err
+	}
+	for _, block := range n.miner.blocks {
+		if err := n.submit(ctx, block); err != nil {
+			return err
+		}
+	}
+	tip, err := n.Height(ctx)
+	if err == nil && tip != n.miner.height {
+		err = fmt.Errorf("%s came back with height %d, want %d", n.Kind, tip, n.miner.height)
+	}
+	return err
+}
+
+// PID is the running process.
+func (n *Node) PID() int { return n.process().cmd.Process.Pid }
+
+// Log returns the last lines that the node wrote.
+func (n *Node) Log(lines int) string { return tail(filepath.Join(n.Dir, n.Kind+".log"), lines) }
+
+func (n *Node) process() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.proc
+}
+
+// Height is that of the newest block.
+func (n *Node) Height(ctx context.Context) (height int32, err error) {
+	return height, n.rpc.call(ctx, &height, "getblockcount")
+}
+
+// HashAt returns the hash of the active chain's block at a height.
+func (n *Node) HashAt(ctx context.Context, height int32) (chainhash.Hash, error) {
+	var text string
+	if err := n.rpc.call(ctx, &text, "getblockhash", height); err != nil {
+		return chainhash.Hash{}, err
+	}
+	hash, err := chainhash.NewHashFromStr(text)
+	if err != nil {
+		return chainhash.Hash{}, err
+	}
+	return *hash, nil
+}
+
+// BlockAt returns the active chain's block at a height.
+func (n *Node) BlockAt(ctx context.Context, height int32) (*wire.MsgBlock, error) {
+	hash, err := n.HashAt(ctx, height)
+	if err != nil {
+		return nil, err
+	}
+	var text string
+	if err := n.rpc.call(ctx, &text, "getblock", hash.String(), 0); err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	block := new(wire.MsgBlock)
+	return block, block.Deserialize(bytes.NewReader(raw))
+}
+
+// Mempool returns the ids of the transactions that wait to be mined.
+func (n *Node) Mempool(ctx context.Context) (txids []string, err error) {
+	return txids, n.rpc.call(ctx, &txids, "getrawmempool")
+}
+
+// MempoolTx returns a transaction that waits to be mined.
+func (n *Node) MempoolTx(ctx context.Context, txid string) (*wire.MsgTx, error) {
+	var text string
+	if err := n.rpc.call(ctx, &text, "getrawtransaction", txid, 0); err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	tx := new(wire.MsgTx)
+	return tx, tx.Deserialize(bytes.NewReader(raw))
+}
+
+// Peers is how many connections the node has.
+func (n *Node) Peers(ctx context.Context) (count int, err error) {
+	return count, n.rpc.call(ctx, &count, "getconnectioncount")
+}
+
+// Payment is a mined transaction that carries an anchor root.
+type Payment struct {
+	TxID   string
+	Root   [32]byte
+	Height int32
+	Block  chainhash.Hash
+	Spends []wire.OutPoint
+}
+
+// Payments reads every block and returns each transaction with an output OP_RETURN <32 bytes>: what was really paid, as
+// the node knows it and whatever the daemon says.
+func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
+	height, err := n.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Payment
+	for h := int32(1); h <= height; h++ {
+		block, err := n.BlockAt(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		for _, tx := range block.Transactions[1:] {
+			root, ok := AnchorRoot(tx)
+			if !ok {
+				continue
+			}
+			p := Payment{TxID: tx.TxHash().String(), Root: root, Height: h, Block: block.BlockHash()}
+			for _, in := range tx.TxIn {
+				p.Spends = append(p.Spends, in.PreviousOutPoint)
+			}
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// AnchorRoot returns what the transaction's first output commits to, when that is OP_RETURN <32 bytes>.
+func AnchorRoot(tx *wire.MsgTx) (root [32]byte, ok bool) {
+	const opReturn, push32 = 0x6a, 0x20
+	script := tx.TxOut[0].PkScript
+	if len(script) != 34 || script[0] != opReturn || script[1] != push32 {
+		return root, false
+	}
+	return [32]byte(script[2:]), true
+}
