@@ -1,0 +1,108 @@
+package proof
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"math/bits"
+	"slices"
+)
+
+// Nonce returns what blinds the leaf of a message: HMAC-SHA256(key, message). The same message has the same nonce each
+// time, so nothing need be stored to find its leaf again, and whoever has not the key cannot test from a leaf or a
+// neighbour's proof whether a message was submitted.
+func Nonce(key [32]byte, message []byte) [32]byte {
+	h := hmac.New(sha256.New, key[:])
+	h.Write(message)
+	return [32]byte(h.Sum(nil))
+}
+
+// Leaf returns SHA256(message ‖ nonce), what a batch commits to.
+func Leaf(message []byte, nonce [32]byte) [32]byte {
+	var small [96]byte // messages have at most 64 bytes: no allocation
+	return sha256.Sum256(append(append(small[:0], message...), nonce[:]...))
+}
+
+// Step is one level of the way from a node up to the root.
+type Step struct {
+	Left bool // the sibling stands on the left
+	Hash [32]byte
+}
+
+// Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is carried up unchanged, until one is
+// left. Doubling the last one, as Bitcoin does, would give two lists one root (CVE-2012-2459). Root of no nodes panics, as
+// indexing an empty slice does. One pass, no allocation.
+func Root(nodes [][32]byte) [32]byte {
+	if len(nodes) == 0 {
+		panic("proof: Merkle root of no nodes")
+	}
+	// waiting[l] is the root of 2^l nodes that has no right sibling yet; which of them exist, the bits of i say.
+	var waiting [bits.UintSize][32]byte
+	var buf [64]byte
+	for i := range len(nodes) / 2 {
+		copy(buf[:32], nodes[2*i][:])
+		copy(buf[32:], nodes[2*i+1][:])
+		h := sha256.Sum256(buf[:])
+		level := 1
+		for ; i>>(level-1)&1 == 1; level++ {
+			copy(buf[:32], waiting[level][:])
+			copy(buf[32:], h[:])
+			h = sha256.Sum256(buf[:])
+		}
+		waiting[level] = h
+	}
+
+	// What waits on the right is carried up to what waits on its left.
+	n := uint(len(nodes))
+	waiting[0] = nodes[n-1]
+	level := bits.TrailingZeros(n)
+	root := waiting[level]
+	for level++; n>>level != 0; level++ {
+		if n>>level&1 == 1 {
+			root = pair(waiting[level], root)
+		}
+	}
+	return root
+}
+
+// Path returns the steps from nodes[index] to Root(nodes). An index out of range panics, as indexing does.
+//
+// A tree may be kept in runs of a power of two of nodes, aligned, the last one shorter; and their roots again in runs. The path
+// within a leaf's run, followed by the path of that run's root among the roots, is the path among all the leaves.
+func Path(nodes [][32]byte, index int) []Step {
+	_ = nodes[index]
+	level := slices.Clone(nodes)
+	path := make([]Step, 0, bits.Len(uint(len(nodes))))
+	for len(level) > 1 {
+		if sibling := index ^ 1; sibling < len(level) {
+			path = append(path, Step{Left: sibling < index, Hash: level[sibling]})
+		}
+		n := len(level)
+		for i := range n / 2 {
+			level[i] = pair(level[2*i], level[2*i+1])
+		}
+		if n%2 == 1 {
+			level[n/2] = level[n-1]
+		}
+		level, index = level[:(n+1)/2], index/2
+	}
+	return path
+}
+
+// Climb returns where the steps lead from node.
+func Climb(node [32]byte, path []Step) [32]byte {
+	for _, s := range path {
+		if s.Left {
+			node = pair(s.Hash, node)
+		} else {
+			node = pair(node, s.Hash)
+		}
+	}
+	return node
+}
+
+func pair(left, right [32]byte) [32]byte {
+	var buf [64]byte
+	copy(buf[:32], left[:])
+	copy(buf[32:], right[:])
+	return sha256.Sum256(buf[:])
+}
