@@ -61,6 +61,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"ancre/batcher/store"
 
@@ -100,9 +102,11 @@ type Store struct {
 
 	// The committer is the only goroutine that writes, one change after the other: the snapshot that it takes after a
 	// sync then holds nothing that is not synced.
-	commits   chan *commit
-	closing   chan struct{}  // closed when Close begins
-	committer sync.WaitGroup // of the one goroutine
+	commits chan *commit
+	closing chan struct{} // closed when Close begins
+	ended   chan struct{} // closed when the committer has ended
+	stalled atomic.Bool   // a write waits inside Pebble for a flush or a compaction
+	wedged  atomic.Bool   // a write panicked inside Pebble and left a lock locked
 
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
@@ -132,7 +136,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s := &Store{
 		dir: dir, log: opts.Log, reserve: opts.Reserve,
 		guard:   newGuard(opts.FS, opts.Log),
-		commits: make(chan *commit), closing: make(chan struct{}),
+		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -167,7 +171,6 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.view = s.newView()
-	s.committer.Add(1)
 	go s.commitLoop()
 	return s, nil
 }
@@ -287,12 +290,15 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 
 	close(s.closing)
-	s.guard.release()
-	if !s.committerEnded() {
-		// A write was waiting inside Pebble for a flush when the disk failed; it will wait for ever. Nothing
-		// reaches the disk any more, the lock stays until the process ends.
-		return s.guard.failure()
+	if !s.awaitCommitter() {
+		// It will wait inside Pebble for ever, with locks that closing needs. All that was acknowledged is on disk; the
+		// directory stays locked until the process ends.
+		if err := s.guard.failure(); err != nil {
+			return err
+		}
+		return fmt.Errorf("store %s: %w: closed while a write waited for space", s.dir, store.ErrFull)
 	}
+	s.guard.release()
 	s.mu.Lock()
 	last := s.view
 	s.view = nil
@@ -311,6 +317,22 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close store %s: %w", s.dir, err)
 	}
 	return nil
+}
+
+// awaitCommitter waits until the committer has ended, or, on a disk that failed or is full, is seen to be stuck.
+func (s *Store) awaitCommitter() bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ended:
+			return !s.wedged.Load()
+		case <-tick.C:
+			if s.stalled.Load() && (s.guard.failure() != nil || s.guard.full.Load()) {
+				return false
+			}
+		}
+	}
 }
 
 // view is what was on disk at one moment.

@@ -1,0 +1,81 @@
+package pebblestore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+)
+
+// majorVersion pins Pebble's own format, so that a newer Pebble does not rewrite a store that an older ancred may
+// have to open again. This one has checksums in table footers and tells a torn log from a damaged one.
+const majorVersion = pebble.FormatTableFormatV6
+
+const (
+	// memTableSize bounds what a start has to replay, and with stopWrites what waits in memory.
+	memTableSize = 16 << 20
+	stopWrites   = 3
+
+	// cacheSize is small because what is looked up next is not what was looked up last: digests are random. The
+	// operating system caches the files anyway, without its pages counting as ours.
+	cacheSize = 16 << 20
+)
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	opts := &pebble.Options{
+		FS:                          s.guard,
+		Lock:                        s.lock,
+		FormatMajorVersion:          majorVersion,
+		CacheSize:                   cacheSize,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: stopWrites,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		MaxOpenFiles:                500,
+		Logger:                      pebbleLog{s.log, s.guard},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.log.Error("store: flush or compaction failed", "err", err) },
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				s.log.Error("store: damaged data on disk", "file", info.Path, "err", info.Details)
+			},
+			DiskSlow: func(info pebble.DiskSlowInfo) {
+				s.log.Warn("store: the disk is slow", "file", info.Path, "op", info.OpType.String(), "duration", info.Duration)
+			},
+			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+				s.stalled.Store(true)
+				s.log.Debug("store: writes wait", "reason", info.Reason)
+			},
+			WriteStallEnd: func() { s.stalled.Store(false) },
+		},
+	}
+	// Hashes do not compress.
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	// Nearly every digest that comes is new: a filter of ten bits a key spares the block reads that would find
+	// nothing. In the last level too, where most keys are.
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return opts
+}
+
+// pebbleLog passes on what Pebble tells. What Pebble would end the process for ends the writing.
+type pebbleLog struct {
+	log   *slog.Logger
+	guard *guard
+}
+
+func (l pebbleLog) Infof(format string, args ...any) { l.emit(slog.LevelDebug, format, args) }
+
+func (l pebbleLog) Errorf(format string, args ...any) { l.emit(slog.LevelError, format, args) }
+
+func (l pebbleLog) Fatalf(format string, args ...any) { l.guard.fail(fmt.Errorf(format, args...)) }
+
+func (l pebbleLog) emit(level slog.Level, format string, args []any) {
+	ctx := context.Background()
+	if l.log.Enabled(ctx, level) {
+		l.log.Log(ctx, level, "store: "+fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,383 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ancre/batcher/store"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// get returns a copy of a value, or [store.ErrNotFound].
+func (s *Store) get(r pebble.Reader, key []byte) ([]byte, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, store.ErrNotFound
+	}
+	if err != nil {
+		return nil, readError(key, err)
+	}
+	value = slices.Clone(value)
+	return value, closer.Close()
+}
+
+func readError(key []byte, err error) error {
+	if errors.Is(err, pebble.ErrCorruption) {
+		return damaged(key, err)
+	}
+	return fmt.Errorf("read key %x: %w", key, err)
+}
+
+// Find implements [store.Store].
+func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position, error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	at := make([]store.Position, len(leaves))
+	for i := range leaves {
+		if i%store.RunSize == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		key := leafKey(&leaves[i])
+		value, closer, err := v.snap.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, readError(key, err)
+		}
+		at[i], err = decodePosition(value)
+		_ = closer.Close()
+		if err != nil {
+			return nil, damaged(key, err)
+		}
+	}
+	return at, nil
+}
+
+// Nodes implements [store.Store].
+func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	rec, err := s.batch(v.snap, batch)
+	if err != nil {
+		return nil, err
+	}
+	if level < 0 || level > 255 {
+		return nil, fmt.Errorf("level %d of batch %d: %w", level, batch, store.ErrNotFound)
+	}
+	size := levelSize(rec.Count, level)
+	if start >= size {
+		return nil, nil
+	}
+	end := start + min(n, size-start)
+	nodes, _, err := s.nodes(ctx, v.snap, batch, level, start, end)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) == 0 && end > start && level > 0 {
+		return nil, fmt.Errorf("level %d of batch %d: %w", level, batch, store.ErrNotFound)
+	}
+	if got := start + uint64(len(nodes)); got < end && (level == 0 || rec.State == store.Sealed) {
+		key := nodesKey(batch, level, got)
+		return nil, damaged(key, fmt.Errorf("missing: nodes end at %d, expected %d", got, end))
+	}
+	return nodes, nil
+}
+
+// nodes concatenates the values from start to end, or to where they end. It also returns where each of them starts.
+func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level int, start, end uint64) (nodes [][32]byte, chunks []uint64, err error) {
+	if start >= end {
+		return nil, nil, nil
+	}
+	// No value spans a multiple of RunSize: what holds start begins in its run.
+	next := start - start%store.RunSize
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: nodesKey(batch, level, next), UpperBound: nodesKey(batch, level, end)})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			nodes, chunks, err = nil, nil, readError(nodesKey(batch, level, next), cerr)
+		}
+	}()
+	nodes = make([][32]byte, 0, min(end-start, 1<<20))
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		at, err := nodesStart(it.Key())
+		if err != nil {
+			return nil, nil, err
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return nil, nil, readError(it.Key(), err)
+		}
+		count := uint64(len(value) / 32)
+		switch {
+		case len(value)%32 != 0 || count == 0 || at%store.RunSize+count > store.RunSize:
+			return nil, nil, damaged(it.Key(), fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
+		case at != next:
+			return nil, nil, damaged(it.Key(), fmt.Errorf("nodes begin at %d, expected %d", at, next))
+		}
+		chunks = append(chunks, at)
+		next += count
+		for i := range count {
+			if n := at + i; n >= start && n < end {
+				nodes = append(nodes, [32]byte(value[i*32:]))
+			}
+		}
+	}
+	return nodes, chunks, nil
+}
+
+// Batch implements [store.Store].
+func (s *Store) Batch(ctx context.Context, id uint64) (store.Batch, error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return store.Batch{}, err
+	}
+	defer v.release()
+	rec, err := s.batch(v.snap, id)
+	return rec.Batch, err
+}
+
+func (s *Store) batch(r pebble.Reader, id uint64) (batchRecord, error) {
+	key := idKey(prefixBatch, id)
+	value, err := s.get(r, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return batchRecord{}, fmt.Errorf("batch %d: %w", id, err)
+	}
+	if err != nil {
+		return batchRecord{}, err
+	}
+	rec, err := decodeBatch(id, value)
+	if err != nil {
+		return batchRecord{}, damaged(key, err)
+	}
+	return rec, nil
+}
+
+// Batches implements [store.Store].
+func (s *Store) Batches(ctx context.Context, before uint64, limit int) ([]store.Batch, error) {
+	return newest(ctx, s, prefixBatch, before, limit, func(id uint64, value []byte) (store.Batch, error) {
+		rec, err := decodeBatch(id, value)
+		return rec.Batch, err
+	})
+}
+
+// Waiting implements [store.Store].
+func (s *Store) Waiting(ctx context.Context) ([]store.Batch, error) {
+	return marked(ctx, s, prefixWaiting, func(v *view, id uint64) (store.Batch, error) {
+		rec, err := s.batch(v.snap, id)
+		return rec.Batch, err
+	})
+}
+
+// Anchor implements [store.Store].
+func (s *Store) Anchor(ctx context.Context, id uint64) (store.Anchor, error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return store.Anchor{}, err
+	}
+	defer v.release()
+	return s.anchor(v, id)
+}
+
+func (s *Store) anchor(v *view, id uint64) (store.Anchor, error) {
+	key := idKey(prefixAnchor, id)
+	value, err := s.get(v.snap, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Anchor{}, fmt.Errorf("anchor %d: %w", id, err)
+	}
+	if err != nil {
+		return store.Anchor{}, err
+	}
+	a, err := decodeAnchor(id, value)
+	if err != nil {
+		return store.Anchor{}, damaged(key, err)
+	}
+	return a, nil
+}
+
+// Anchors implements [store.Store].
+func (s *Store) Anchors(ctx context.Context, before uint64, limit int) ([]store.Anchor, error) {
+	return newest(ctx, s, prefixAnchor, before, limit, decodeAnchor)
+}
+
+// Unsettled implements [store.Store].
+func (s *Store) Unsettled(ctx context.Context) ([]store.Anchor, error) {
+	return marked(ctx, s, prefixUnsettled, s.anchor)
+}
+
+// newest decodes up to limit values with a prefix, of IDs below before, from the highest.
+func newest[T any](ctx context.Context, s *Store, prefix byte, before uint64, limit int, decode func(uint64, []byte) (T, error)) (_ []T, err error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	upper := []byte{prefix + 1}
+	if before > 0 {
+		upper = idKey(prefix, before)
+	}
+	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: upper})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = readError([]byte{prefix}, cerr)
+		}
+	}()
+	var all []T
+	for ok := it.Last(); ok && len(all) < limit; ok = it.Prev() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		id, err := parseIDKey(prefix, it.Key())
+		if err != nil {
+			return nil, err
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return nil, readError(it.Key(), err)
+		}
+		one, err := decode(id, value)
+		if err != nil {
+			return nil, damaged(it.Key(), err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// marked looks up what the marks with a prefix name, from the lowest ID.
+func marked[T any](ctx context.Context, s *Store, prefix byte, lookup func(*view, uint64) (T, error)) (_ []T, err error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = readError([]byte{prefix}, cerr)
+		}
+	}()
+	var all []T
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		id, err := parseIDKey(prefix, it.Key())
+		if err != nil {
+			return nil, err
+		}
+		one, err := lookup(v, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, damaged(it.Key(), fmt.Errorf("marks what is not stored: %w", err))
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// Leaves implements [store.Store].
+func (s *Store) Leaves(ctx context.Context) (uint64, error) {
+	last, err := newest(ctx, s, prefixBatch, 0, 1, decodeBatch)
+	if err != nil || len(last) == 0 {
+		return 0, err
+	}
+	return last[0].before + last[0].Count, nil
+}
+
+// Cursor implements [store.Store].
+func (s *Store) Cursor(ctx context.Context) (store.Cursor, error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return store.Cursor{}, err
+	}
+	defer v.release()
+	value, err := s.get(v.snap, cursorKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Cursor{}, nil
+	}
+	if err != nil {
+		return store.Cursor{}, err
+	}
+	c, err := decodeCursor(value)
+	if err != nil {
+		return store.Cursor{}, damaged(cursorKey, err)
+	}
+	return c, nil
+}
+
+// readTail finds where the newest batch ends, and checks that its leaves are there and know their places.
+func (s *Store) readTail() (t tail, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixBatch}, UpperBound: []byte{prefixBatch + 1}})
+	if err != nil {
+		return t, err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = readError([]byte{prefixBatch}, cerr)
+		}
+	}()
+	if !it.Last() {
+		return t, nil
+	}
+	id, err := parseIDKey(prefixBatch, it.Key())
+	if err != nil {
+		return t, err
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return t, readError(it.Key(), err)
+	}
+	rec, err := decodeBatch(id, value)
+	if err != nil {
+		return t, damaged(it.Key(), err)
+	}
+	t = tail{newest: id, open: rec.State == store.Open, count: rec.Count, before: rec.before}
+	if t.count == 0 {
+		return t, nil
+	}
+	// The last leaf may be in a complete run; then the tail begins empty.
+	first := (t.count - 1) / store.RunSize * store.RunSize
+	run, chunks, err := s.nodes(context.Background(), s.db, id, 0, first, first+store.RunSize)
+	if err != nil {
+		return t, err
+	}
+	if got := first + uint64(len(run)); got != t.count {
+		return t, damaged(it.Key(), fmt.Errorf("%d leaves, but %d are stored", t.count, got))
+	}
+	key := leafKey(&run[len(run)-1])
+	place, err := s.get(s.db, key)
+	if err != nil {
+		return t, damaged(key, err)
+	}
+	want := store.Position{Batch: id, Index: t.count - 1}
+	if at, err := decodePosition(place); err != nil || at != want {
+		return t, damaged(key, fmt.Errorf("stands at %v (%v), expected %v", at, err, want))
+	}
+	if len(run) < store.RunSize {
+		t.run, t.chunks = run, chunks
+	}
+	return t, nil
+}

@@ -1,0 +1,393 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"ancre/batcher/store"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// tail is where the newest batch ends: what Append has to know to go on. It is read again at each start.
+type tail struct {
+	newest uint64 // ID of the newest batch, 0 before the first
+	open   bool   // it still takes leaves
+	count  uint64 // leaves in it
+	before uint64 // leaves in all batches before it
+
+	run    []store.Leaf // of the newest batch: the leaves behind its last complete run
+	chunks []uint64     // where the values start in which run is stored
+}
+
+// Append implements [store.Store].
+func (s *Store) Append(ctx context.Context, a *store.Append) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	b := s.db.NewBatchWithSize(appendSize(a))
+	next, err := s.tail.add(b, a)
+	if err != nil {
+		_ = b.Close()
+		return err
+	}
+	if err := s.commit(ctx, b, s.reserve); err != nil {
+		return err
+	}
+	s.tail = next
+	return nil
+}
+
+// appendSize estimates the bytes of a group in the log: of each leaf its index entry and its place in a chunk and
+// in the run that replaces it.
+func appendSize(a *store.Append) int {
+	return 512 + len(a.Leaves)*(33+8+6+2*32) + len(a.Batches)*128
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", store.ErrInvalid, fmt.Errorf(format, args...))
+}
+
+// add writes a group of leaves to b and returns the tail behind it; t stays as it is.
+func (t tail) add(b *pebble.Batch, a *store.Append) (tail, error) {
+	if len(a.Leaves) != len(a.At) {
+		return t, invalid("%d leaves and %d positions", len(a.Leaves), len(a.At))
+	}
+	t.run = slices.Clone(t.run)
+	t.chunks = slices.Clone(t.chunks)
+	leaves, at := a.Leaves, a.At
+	for i := range a.Batches {
+		rec := &a.Batches[i]
+		switch {
+		case t.open && rec.ID == t.newest:
+		case !t.open && rec.ID == t.newest+1:
+			t = tail{newest: rec.ID, before: t.before + t.count}
+			_ = b.Set(idKey(prefixWaiting, rec.ID), nil, nil)
+		default:
+			return t, invalid("append to batch %d: the newest is %d, open: %t", rec.ID, t.newest, t.open)
+		}
+		n := 0
+		for n < len(at) && at[n].Batch == rec.ID {
+			if at[n].Index != t.count+uint64(n) {
+				return t, invalid("leaf at index %d of batch %d, which has %d", at[n].Index, rec.ID, t.count+uint64(n))
+			}
+			n++
+		}
+		t.addLeaves(b, leaves[:n])
+		leaves, at = leaves[n:], at[n:]
+
+		switch {
+		case rec.State != store.Open && rec.State != store.Closed:
+			return t, invalid("append leaves batch %d %s", rec.ID, rec.State)
+		case rec.Count != t.count:
+			return t, invalid("batch %d says %d leaves and has %d", rec.ID, rec.Count, t.count)
+		case rec.Anchor != 0 || rec.Root != [32]byte{}:
+			return t, invalid("batch %d is %s and has an anchor or a root", rec.ID, rec.State)
+		}
+		t.open = rec.State == store.Open
+		value := appendBatch(nil, &batchRecord{Batch: *rec, before: t.before})
+		_ = b.Set(idKey(prefixBatch, rec.ID), value, nil)
+	}
+	if len(leaves) > 0 {
+		return t, invalid("a leaf for batch %d, which is not among the batches of the group in its place", at[0].Batch)
+	}
+	return t, nil
+}
+
+// addLeaves writes leaves that go to the newest batch: their places, and a chunk for what comes to each run.
+func (t *tail) addLeaves(b *pebble.Batch, leaves []store.Leaf) {
+	var key [33]byte
+	var value [2 * binary.MaxVarintLen64]byte
+	key[0] = prefixLeaf
+	for len(leaves) > 0 {
+		add := leaves[:min(len(leaves), store.RunSize-len(t.run))]
+		leaves = leaves[len(add):]
+		for i := range add {
+			copy(key[1:], add[i][:])
+			_ = b.Set(key[:], appendPosition(value[:0], store.Position{Batch: t.newest, Index: t.count + uint64(i)}), nil)
+		}
+		start := t.count
+		t.count += uint64(len(add))
+		t.run = append(t.run, add...)
+		if len(t.run) < store.RunSize {
+			setNodes(b, t.newest, 0, start, add)
+			t.chunks = append(t.chunks, start)
+			continue
+		}
+		runStart := t.count - store.RunSize
+		for _, chunk := range t.chunks {
+			if chunk != runStart { // that one is replaced
+				_ = b.Delete(nodesKey(t.newest, 0, chunk), nil)
+			}
+		}
+		setNodes(b, t.newest, 0, runStart, t.run)
+		t.run, t.chunks = t.run[:0], t.chunks[:0]
+	}
+}
+
+func setNodes(b *pebble.Batch, batch uint64, level int, start uint64, nodes [][32]byte) {
+	const keySize = 18
+	op := b.SetDeferred(keySize, len(nodes)*32)
+	copy(op.Key, nodesKey(batch, level, start))
+	for i := range nodes {
+		copy(op.Value[i*32:], nodes[i][:])
+	}
+	_ = op.Finish()
+}
+
+// Apply implements [store.Store].
+func (s *Store) Apply(ctx context.Context, u *store.Update) error {
+	s.applyMu.Lock()
+	defer s.applyMu.Unlock()
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	b := s.db.NewBatch()
+	if err := s.fill(b, u, v); err != nil || b.Empty() {
+		_ = b.Close()
+		return err
+	}
+	return s.commit(ctx, b, s.reserve/2)
+}
+
+// fill writes an update to b, after comparing it with what v shows.
+func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
+	stored := make(map[uint64]batchRecord)
+	lookup := func(id uint64) (batchRecord, error) {
+		rec, ok := stored[id]
+		if ok {
+			return rec, nil
+		}
+		rec, err := s.batch(v.snap, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return rec, invalid("batch %d is not stored", id)
+		case err == nil && rec.State == store.Open:
+			return rec, invalid("batch %d is still open", id)
+		}
+		stored[id] = rec
+		return rec, err
+	}
+	for i := range u.Batches {
+		rec := batchRecord{Batch: u.Batches[i]}
+		old, err := lookup(rec.ID)
+		if err != nil {
+			return err
+		}
+		rec.before = old.before
+		if err := checkBatch(&old.Batch, &rec.Batch); err != nil {
+			return err
+		}
+		_ = b.Set(idKey(prefixBatch, rec.ID), appendBatch(nil, &rec), nil)
+		mark(b, prefixWaiting, rec.ID, rec.Anchor == 0)
+		stored[rec.ID] = rec
+	}
+	for i := range u.Anchors {
+		a := &u.Anchors[i]
+		if err := checkAnchor(a); err != nil {
+			return err
+		}
+		value, err := appendAnchor(nil, a)
+		if err != nil {
+			return invalid("anchor %d: %w", a.ID, err)
+		}
+		_ = b.Set(idKey(prefixAnchor, a.ID), value, nil)
+		mark(b, prefixUnsettled, a.ID, !a.Settled && a.State != store.Dead)
+	}
+	if u.Cursor != nil {
+		if err := checkCursor(u.Cursor); err != nil {
+			return err
+		}
+		_ = b.Set(cursorKey, appendCursor(nil, u.Cursor), nil)
+	}
+	for i := range u.Nodes {
+		r := &u.Nodes[i]
+		rec, err := lookup(r.Batch)
+		if err != nil {
+			return err
+		}
+		if err := checkRun(r, rec.Count); err != nil {
+			return err
+		}
+		setNodes(b, r.Batch, r.Level, r.Start, r.Nodes)
+	}
+	return nil
+}
+
+// mark sets or takes away what Waiting and Unsettled go by.
+func mark(b *pebble.Batch, prefix byte, id uint64, on bool) {
+	if on {
+		_ = b.Set(idKey(prefix, id), nil, nil)
+	} else {
+		_ = b.Delete(idKey(prefix, id), nil)
+	}
+}
+
+func checkBatch(old, b *store.Batch) error {
+	switch {
+	case b.State != store.Closed && b.State != store.Sealed:
+		return invalid("batch %d becomes %q: expected %s or %s", b.ID, b.State, store.Closed, store.Sealed)
+	case b.Count != old.Count:
+		return invalid("batch %d has %d leaves, not %d", b.ID, old.Count, b.Count)
+	case b.State == store.Closed && b.Root != [32]byte{}:
+		return invalid("batch %d is %s and has a root", b.ID, b.State)
+	case old.State == store.Sealed && (b.State != store.Sealed || b.Root != old.Root):
+		return invalid("batch %d is sealed with root %x, which never changes; got %s with %x", b.ID, old.Root, b.State, b.Root)
+	}
+	return nil
+}
+
+func checkAnchor(a *store.Anchor) error {
+	switch {
+	case a.ID == 0:
+		return invalid("anchor 0: IDs begin at 1")
+	case stateByte(anchorStates, a.State) == 0:
+		return invalid("anchor %d: state %q", a.ID, a.State)
+	case len(a.Versions) == 0:
+		return invalid("anchor %d has no version", a.ID)
+	case (a.State == store.Mined || a.State == store.Final) != (a.Block != nil):
+		return invalid("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
+	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
+		return invalid("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
+	}
+	for i := range a.Versions {
+		v := &a.Versions[i]
+		// Without inputs, the wire format of a transaction cannot be told from one with witnesses.
+		if v.Tx == nil || len(v.Tx.TxIn) == 0 || slices.Contains(v.Prevouts, nil) {
+			return invalid("anchor %d: version %d has no transaction, no input or an empty output", a.ID, i)
+		}
+	}
+	return nil
+}
+
+func checkCursor(c *store.Cursor) error {
+	if len(c.Points) > store.CursorDepth {
+		return invalid("a cursor of %d blocks: at most %d", len(c.Points), store.CursorDepth)
+	}
+	for i := range c.Points {
+		height := int64(c.Points[0].Height) + int64(i)
+		if int64(c.Points[i].Height) != height || height < 0 || height > math.MaxInt32-store.CursorDepth {
+			return invalid("cursor: block %d at height %d, expected %d", i, c.Points[i].Height, height)
+		}
+	}
+	return nil
+}
+
+func checkRun(r *store.BatchRun, leaves uint64) error {
+	switch {
+	case r.Level < 1 || r.Level > math.MaxUint8:
+		return invalid("nodes of level %d of batch %d: levels from 1 can be applied", r.Level, r.Batch)
+	case r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize:
+		return invalid("a run of %d nodes from %d of batch %d", len(r.Nodes), r.Start, r.Batch)
+	case r.Start+uint64(len(r.Nodes)) > levelSize(leaves, r.Level):
+		return invalid("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, levelSize(leaves, r.Level))
+	}
+	return nil
+}
+
+// levelSize is the number of nodes in a level of a tree.
+func levelSize(leaves uint64, level int) uint64 {
+	for ; level > 0 && leaves > 1; level-- {
+		leaves = (leaves-1)/store.RunSize + 1
+	}
+	if level > 0 {
+		return min(leaves, 1)
+	}
+	return leaves
+}
+
+// commit is a change on its way to the committer.
+type commit struct {
+	batch   *pebble.Batch
+	reserve uint64
+	done    chan error // has room for the one answer
+}
+
+// commit hands a change to the committer and waits until it is on disk, or will not be. It owns b.
+func (s *Store) commit(ctx context.Context, b *pebble.Batch, reserve uint64) error {
+	c := &commit{batch: b, reserve: reserve, done: make(chan error, 1)}
+	select {
+	case s.commits <- c:
+	case <-ctx.Done():
+		_ = b.Close()
+		return ctx.Err()
+	case <-s.closing:
+		_ = b.Close()
+		return errClosed
+	}
+	select {
+	case err := <-c.done:
+		_ = b.Close()
+		return err
+	case <-s.guard.failed:
+		// The committer may be stuck in Pebble; b stays with it.
+		return s.guard.failure()
+	}
+}
+
+// commitLoop is the committer. It ends when the store is being closed.
+func (s *Store) commitLoop() {
+	defer close(s.ended)
+	for {
+		select {
+		case c := <-s.commits:
+			c.done <- s.write(c)
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// write writes a change, syncs it and makes it visible.
+func (s *Store) write(c *commit) (err error) {
+	if err := s.guard.failure(); err != nil {
+		return err
+	}
+	if err := s.checkSpace(uint64(c.batch.Len()), c.reserve); err != nil {
+		return err
+	}
+	defer func() {
+		// Pebble panics when its log cannot be written. The guard keeps it from noticing; this is for what it cannot.
+		if p := recover(); p != nil {
+			s.wedged.Store(true)
+			s.guard.fail(fmt.Errorf("write: %v", p))
+			err = s.guard.failure()
+		}
+	}()
+	if err := s.db.Apply(c.batch, pebble.Sync); err != nil {
+		s.guard.fail(fmt.Errorf("write: %w", err))
+	}
+	// Apply also returns nil when the sync failed. The guard knew before.
+	if err := s.guard.failure(); err != nil {
+		return err
+	}
+	s.publish()
+	return nil
+}
+
+// checkSpace sees a full disk before Pebble does: at this point it is certain that nothing was written.
+func (s *Store) checkSpace(size, reserve uint64) error {
+	if s.guard.full.Load() {
+		return fmt.Errorf("%w in %s", store.ErrFull, s.dir)
+	}
+	usage, err := s.guard.GetDiskUsage(s.dir)
+	switch {
+	case errors.Is(err, vfs.ErrUnsupported):
+		return nil
+	case err != nil:
+		// Nothing was written, but whether there is space is unknown: as good as none.
+		return fmt.Errorf("%w: cannot see how much space is left in %s: %w", store.ErrFull, s.dir, err)
+	case usage.AvailBytes < reserve+size:
+		return fmt.Errorf("%w: %d MiB left in %s, of which %d MiB are kept in reserve", store.ErrFull, usage.AvailBytes>>20, s.dir, reserve>>20)
+	}
+	return nil
+}
