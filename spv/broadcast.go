@@ -1,0 +1,169 @@
+package spv
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/lightninglabs/neutrino"
+	"github.com/lightninglabs/neutrino/pushtx"
+)
+
+const (
+	// answerTimeout is how long Broadcast waits for the first peer that asks for the transaction. Bitcoin Core asks a peer that
+	// connected to it after two to four seconds, when others might have the transaction too.
+	answerTimeout = 6 * time.Second
+
+	// rejectTimeout is how long a peer that took the transaction has to reject it. btcd does at once, Bitcoin Core never says.
+	rejectTimeout = time.Second
+
+	// serveTimeout is how long peers that were slow to ask are still given the transaction.
+	serveTimeout = 30 * time.Second
+
+	// maxBroadcasts bounds the transactions that are offered at once.
+	maxBroadcasts = 16
+)
+
+// Broadcast offers a transaction to all connected peers: it announces it, hands it to those who ask, and listens for
+// rejections. It returns after a few seconds at most. A nil error promises nothing, since peers that have the
+// transaction already, or will not have it, stay silent: only a block is an answer. An error says that no peer is connected
+// ([ErrNoPeers]), or that all peers that answered rejected it, and why.
+//
+// Nothing is remembered: whoever wants a transaction mined stores it, and broadcasts it again until it is. neutrino's own
+// broadcaster is not used, because it repeats each transaction it was ever given until the process ends, replaced ones too.
+func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
+	if !c.begin() {
+		return ErrClosed
+	}
+	defer c.wg.Done()
+	txid := tx.TxHash()
+	select {
+	case c.broadcasts <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ctx.Done():
+		return ErrClosed
+	}
+	release := func() { <-c.broadcasts }
+
+	peers := c.connected()
+	if len(peers) == 0 {
+		release()
+		return fmt.Errorf("transaction %s was offered to nobody: %w", txid, ErrNoPeers)
+	}
+
+	// The offers outlive the call, up to serveTimeout, so that late askers are served too.
+	serving, stop := context.WithTimeout(c.ctx, serveTimeout)
+	answers := make(chan answer, len(peers))
+	var offers sync.WaitGroup
+	for _, p := range peers {
+		offers.Add(1)
+		if !c.run(func() { defer offers.Done(); offer(serving, p, tx, txid, answers) }) {
+			offers.Done()
+		}
+	}
+	if !c.run(func() { offers.Wait(); stop(); release() }) {
+		stop()
+		release()
+		return ErrClosed
+	}
+
+	timeout := time.NewTimer(answerTimeout)
+	defer timeout.Stop()
+	var taken, rejected int
+	var reason error
+	for answered := 0; answered < len(peers); answered++ {
+		select {
+		case a := <-answers:
+			switch {
+			case a.rejected != nil:
+				rejected++
+				reason = a.rejected
+			case a.taken:
+				taken++
+			}
+			if taken > 0 {
+				c.log.Debug("transaction taken by a peer", "txid", txid)
+				return nil
+			}
+		case <-timeout.C:
+			answered = len(peers)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.ctx.Done():
+			return ErrClosed
+		}
+	}
+	if rejected > 0 {
+		return fmt.Errorf("transaction %s: %w", txid, reason)
+	}
+	c.log.Debug("transaction offered, no peer asked for it", "txid", txid, "peers", len(peers))
+	return nil
+}
+
+// answer is what became of the offer to one peer, once that is known. Neither field is set when the peer hung up.
+type answer struct {
+	taken    bool
+	rejected error
+}
+
+// offer announces the transaction to a peer and serves it, until ctx ends or the peer hangs up. It sends one answer at most.
+func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid chainhash.Hash, answers chan<- answer) {
+	messages, unsubscribe := p.SubscribeRecvMsg()
+	defer unsubscribe()
+
+	inv := wire.NewMsgInv()
+	_ = inv.AddInvVect(wire.NewInvVect(wire.InvTypeWitnessTx, &txid)) // fails beyond 50,000 entries only
+	p.QueueMessage(inv, nil)
+
+	answered := false
+	tell := func(a answer) {
+		if !answered {
+			answered = true
+			answers <- a // has room for one answer of each peer
+		}
+	}
+	defer func() { tell(answer{}) }()
+
+	var quiet <-chan time.Time // fires when a peer that took the transaction did not reject it
+	for {
+		select {
+		case m := <-messages:
+			switch m := m.(type) {
+			case *wire.MsgGetData:
+				for _, v := range m.InvList {
+					if v.Hash != txid {
+						continue
+					}
+					p.QueueMessageWithEncoding(tx, nil, wire.WitnessEncoding)
+					if quiet == nil {
+						t := time.NewTimer(rejectTimeout)
+						defer t.Stop()
+						quiet = t.C
+					}
+				}
+			case *wire.MsgReject:
+				if m.Hash != txid {
+					continue
+				}
+				err := pushtx.ParseBroadcastError(m, p.Addr())
+				if pushtx.IsBroadcastError(err, pushtx.Mempool, pushtx.Confirmed) {
+					tell(answer{taken: true}) // has it already
+				} else {
+					tell(answer{rejected: err})
+				}
+				return
+			}
+		case <-quiet:
+			tell(answer{taken: true})
+			return
+		case <-p.OnDisconnect():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

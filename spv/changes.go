@@ -1,0 +1,63 @@
+package spv
+
+import (
+	"time"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/lightninglabs/neutrino/blockntfns"
+)
+
+// lookInterval is how often the tip is compared with the last one, in case neutrino told nothing of a change.
+const lookInterval = 30 * time.Second
+
+// Changes returns a channel that has a value whenever the newest block may have changed since the last receive: blocks
+// were connected or disconnected. Many changes make one value. stop releases the channel; it is not closed.
+func (c *Client) Changes() (changed <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	c.mu.Lock()
+	c.listeners[ch] = struct{}{}
+	c.mu.Unlock()
+	return ch, func() {
+		c.mu.Lock()
+		delete(c.listeners, ch)
+		c.mu.Unlock()
+	}
+}
+
+func (c *Client) tellChange() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ch := range c.listeners {
+		select {
+		case ch <- struct{}{}:
+		default: // it has a value that was not received yet
+		}
+	}
+}
+
+// followBlocks passes neutrino's news of blocks on, until the client is closed. It must keep up with a queue
+// that has no bound, so it does nothing else.
+func (c *Client) followBlocks(sub *blockntfns.Subscription) {
+	defer sub.Cancel()
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	var last chainhash.Hash
+	news := sub.Notifications
+	for {
+		select {
+		case _, ok := <-news:
+			if !ok {
+				news = nil
+				continue
+			}
+			c.tellChange()
+		case <-look.C:
+			if _, hash, err := c.Best(); err == nil && hash != last {
+				last = hash
+				c.tellChange()
+			}
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package spv
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ancre/internal/btclogslog"
+
+	"github.com/btcsuite/btcwallet/chain"
+	"github.com/lightninglabs/neutrino"
+)
+
+const (
+	// userAgent is the name that peers are told.
+	userAgent = "ancre"
+
+	// filterCache bounds the filters kept in memory, in bytes: some 200 of mainnet, four times the blocks between two
+	// confirmations of an anchor. neutrino's own default (31 MB) serves rescans of thousands of blocks.
+	filterCache = 4 << 20
+
+	// blockCache bounds the blocks kept in memory, in bytes on the wire; parsed they take about three times that. Wallet, batcher
+	// and fee estimate look at the same new block within seconds; four of mainnet are enough for that.
+	blockCache = 8 << 20
+
+	// reconnectDelay is neutrino's pause before it dials a lost peer again. It is not its growing one: the dialer below keeps
+	// trying by itself, so that neutrino sees one attempt only.
+	reconnectDelay = time.Second
+
+	// maxPeers bounds connections; neutrino looks for eight besides the configured ones.
+	maxPeers = 32
+
+	// broadcastTimeout is for neutrino's own way of sending, which is not used here.
+	broadcastTimeout = 5 * time.Second
+)
+
+// libraries holds what neutrino wants as package-level variables: they are set once, before its first goroutine exists.
+// The user agent is copied at each Open, under the lock.
+var libraries struct {
+	once sync.Once
+	sync.Mutex
+	log forwarder
+}
+
+// newChainService makes neutrino's service on the client's database.
+func newChainService(c *Client) (*neutrino.ChainService, error) {
+	libraries.Lock()
+	defer libraries.Unlock()
+	libraries.log.to.Store(c.log)
+	libraries.once.Do(func() {
+		l := btclogslog.New(slog.New(&libraries.log))
+		neutrino.UseLogger(l)
+		chain.UseLogger(l)
+		neutrino.MaxPeers = maxPeers
+		neutrino.ConnectionRetryInterval = reconnectDelay
+		neutrino.UserAgentName = userAgent
+	})
+	neutrino.UserAgentVersion = c.cfg.UserAgentVersion
+
+	cfg := neutrino.Config{
+		DataDir:          c.cfg.Dir,
+		Database:         c.db,
+		ChainParams:      c.params,
+		Dialer:           c.peers.dial,
+		NameResolver:     c.peers.resolve,
+		FilterCacheSize:  filterCache,
+		BlockCacheSize:   blockCache,
+		BroadcastTimeout: broadcastTimeout,
+	}
+	if len(c.cfg.Connect) > 0 {
+		cfg.ConnectPeers = c.peers.names()
+	} else {
+		cfg.AddPeers = c.peers.names()
+	}
+	if c.importing = c.wantsImport(); c.importing {
+		cfg.HeadersImport = &neutrino.HeadersImportConfig{
+			BlockHeadersSource:  c.cfg.HeadersImport[0],
+			FilterHeadersSource: c.cfg.HeadersImport[1],
+		}
+	}
+	return neutrino.NewChainService(cfg)
+}
+
+// forwarder is the handler behind the libraries' one logger: it writes to the logger of the client that was opened last.
+type forwarder struct {
+	to atomic.Pointer[slog.Logger]
+}
+
+func (f *forwarder) handler() slog.Handler {
+	return f.to.Load().Handler()
+}
+
+func (f *forwarder) Enabled(ctx context.Context, level slog.Level) bool {
+	return f.handler().Enabled(ctx, level)
+}
+
+func (f *forwarder) Handle(ctx context.Context, r slog.Record) error {
+	return f.handler().Handle(ctx, r)
+}
+
+// The adapter above it adds nothing, so these two need not follow a later change of the target.
+func (f *forwarder) WithAttrs(attrs []slog.Attr) slog.Handler { return f.handler().WithAttrs(attrs) }
+func (f *forwarder) WithGroup(name string) slog.Handler       { return f.handler().WithGroup(name) }

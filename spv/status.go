@@ -1,0 +1,205 @@
+package spv
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/lightninglabs/neutrino"
+)
+
+const (
+	// blockSpacing is the time between blocks that the rules of all public networks aim at.
+	blockSpacing = 10 * time.Minute
+
+	// staleTip is the age of the newest block from which a person should look: on a public network, with blocks ten minutes apart on
+	// average, 90 minutes pass without one about once in two months.
+	staleTip = 90 * time.Minute
+
+	// freshTip is the age of the newest block up to which it can be the network's newest. Three hours pass without one once in
+	// a thousand years.
+	freshTip = 3 * time.Hour
+
+	// nearTip is how many blocks a client that was synced may lag behind its peers and still call itself synced: it is
+	// fetching them.
+	nearTip = 3
+
+	// alone is how long a client may be without peers and still call itself synced; aloneWarning is when a person is told.
+	alone        = 10 * time.Minute
+	aloneWarning = 2 * time.Minute
+)
+
+// Status is how the light client stands.
+type Status struct {
+	Height    int32 // newest block whose header and filter header are here
+	Hash      chainhash.Hash
+	BlockTime time.Time
+
+	HeadersHeight int32
+	FiltersHeight int32
+	TargetHeight  int32 // what the peers say is the newest, or, without peers, an estimate from the clock
+
+	Synced          bool
+	Progress        float64       // 0 to 1, headers and filter headers together; 1 only when synced
+	BlocksPerSecond float64       // of what is being synced
+	Remaining       time.Duration // estimate; 0 when synced, -1 when unknown
+
+	Peers    []Peer
+	Warnings []string // sentences for a person: what is wrong, and what to do
+}
+
+// Peer is one connected Bitcoin node.
+type Peer struct {
+	Address string // as configured, else as connected to
+	Agent   string // what it calls itself
+	Height  int32  // the newest block it told of
+}
+
+// Synced reports whether Best is near enough to the network's newest block to act on it.
+//
+// To become synced, headers and filters must be where the peers are, and on a public network the newest block must be fresh. On
+// regtest and simnet a chain may stand still for days, so its age says nothing there. Once synced, the
+// client stays it while it fetches the next few blocks, and for ten minutes without any peer.
+func (c *Client) Synced() bool {
+	p, err := c.position()
+	return err == nil && p.synced
+}
+
+// Status returns how the client stands now. It does not wait for peers or for the network.
+func (c *Client) Status() Status {
+	p, err := c.position()
+	if err != nil {
+		return Status{Remaining: -1, Warnings: []string{fmt.Sprintf("the light client cannot read its headers: %v", err)}}
+	}
+	s := Status{
+		Height: p.height, Hash: p.hash, BlockTime: p.blockTime.UTC(),
+		HeadersHeight: p.headers, FiltersHeight: p.filters, TargetHeight: p.target,
+		Synced: p.synced, Progress: p.progress(), Remaining: -1,
+	}
+	s.BlocksPerSecond, s.Remaining = c.state.speed(p)
+	for _, sp := range c.connected() {
+		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock()})
+	}
+	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
+	s.Warnings = c.warnings(p, len(s.Peers))
+	return s
+}
+
+// position is where the client is on the chain, at one moment.
+type position struct {
+	height           int32 // the lower of the next two
+	headers, filters int32
+	hash             chainhash.Hash
+	blockTime        time.Time // of the block at height
+	headerTime       time.Time // of the newest header
+	target           int32
+	synced           bool
+}
+
+// done counts what was synced, and todo what there is to sync, both kinds of headers together.
+func (p position) done() int64 { return int64(p.headers) + int64(p.filters) }
+func (p position) todo() int64 { return 2 * int64(max(p.target, p.headers)) }
+
+func (p position) progress() float64 {
+	const nearly = 0.9999 // a round 1 is for what is really done
+	if p.synced {
+		return 1
+	}
+	if p.todo() == 0 {
+		return 0
+	}
+	return min(float64(p.done())/float64(p.todo()), nearly)
+}
+
+func (c *Client) position() (position, error) {
+	if !c.begin() {
+		return position{}, ErrClosed
+	}
+	defer c.wg.Done()
+
+	var p position
+	tip, headers, err := c.cs.BlockHeaders.ChainTip()
+	if err != nil {
+		return p, fmt.Errorf("newest header: %w", err)
+	}
+	_, filters, err := c.cs.RegFilterHeaders.ChainTip()
+	if err != nil {
+		return p, fmt.Errorf("newest filter header: %w", err)
+	}
+	best, err := c.cs.BestBlock()
+	if err != nil {
+		return p, fmt.Errorf("newest block: %w", err)
+	}
+	p.headers, p.filters, p.headerTime = int32(headers), int32(filters), tip.Timestamp
+	p.height, p.hash, p.blockTime = best.Height, best.Hash, best.Timestamp
+	peers := c.connected()
+	now := time.Now()
+	p.target = p.estimate(peers, isDevelopment(&c.params), now)
+
+	age := now.Sub(p.headerTime)
+	public := !isDevelopment(&c.params)
+	lag := p.target - p.height
+	switch {
+	case public && age > freshTip:
+	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!public || c.cs.IsCurrent()):
+		p.synced = true
+		c.state.wasSynced.Store(true)
+	case c.state.wasSynced.Load() && lag <= nearTip && c.state.lonely(now) < alone:
+		p.synced = true
+	}
+	return p, nil
+}
+
+// estimate returns the height of the network's newest block: what peers say, or else, where blocks come by the clock, a guess from the
+// age of the newest header. One peer that lies cannot move it when there are three.
+func (p position) estimate(peers []*neutrino.ServerPeer, development bool, now time.Time) int32 {
+	if len(peers) == 0 {
+		if development {
+			return p.headers
+		}
+		return p.headers + int32(max(now.Sub(p.headerTime)/blockSpacing, 0))
+	}
+	var heights []int32
+	for _, sp := range peers {
+		heights = append(heights, sp.LastBlock())
+	}
+	slices.Sort(heights)
+	if len(heights) <= 2 {
+		return heights[len(heights)-1]
+	}
+	return heights[len(heights)/2]
+}
+
+// warnings tells what a person should know.
+func (c *Client) warnings(p position, peers int) []string {
+	var w []string
+	now := time.Now()
+	configured := c.peers.configured
+	switch lonely := c.state.lonely(now); {
+	case !c.state.running.Load():
+	case len(configured) == 0 && isDevelopment(&c.params):
+		w = append(w, fmt.Sprintf("no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name))
+	case peers == 0 && lonely >= aloneWarning:
+		w = append(w, fmt.Sprintf("no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes())))
+	}
+	connected := make(map[string]bool)
+	for _, sp := range c.connected() {
+		connected[sp.Addr()] = true
+	}
+	for _, cp := range configured {
+		if t := cp.getTrouble(); t != "" && !connected[cp.known] {
+			w = append(w, t)
+		}
+	}
+	age := now.Sub(p.headerTime)
+	switch public := !isDevelopment(&c.params); {
+	case public && peers > 0 && p.target <= p.headers && age > staleTip:
+		w = append(w, fmt.Sprintf("the newest block is %d minutes old: the peers may be cut off from the network; if this stays, add other peers", int(age.Minutes())))
+	case !public && peers > 0 && p.filters < p.headers && age > 24*time.Hour:
+		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
+		w = append(w, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
+	}
+	return w
+}
