@@ -1,0 +1,563 @@
+package batcher
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/wire/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+// house is a batcher among a chain and a wallet of the test's making, driven step by step: no loop runs but the committer.
+type house struct {
+	t      *testing.T
+	chain  *simChain
+	wallet *simWallet
+	store  store.Store // the engine
+	faults *faultyStore
+	clock  time.Time
+	policy Policy
+	b      *Batcher
+	stop   func() error
+}
+
+var errPowerCut = fmt.Errorf("power cut: %w", store.ErrFailed)
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	engine, err := pebblestore.Open(t.TempDir(), pebblestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	chain := newSimChain()
+	h := &house{
+		t:      t,
+		chain:  chain,
+		wallet: newSimWallet(chain),
+		store:  engine,
+		clock:  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		policy: DefaultPolicy(),
+	}
+	h.policy.MaxDigests = 1000
+	chain.mine(1)
+	h.start()
+	t.Cleanup(func() { h.stop() })
+	return h
+}
+
+// start makes a batcher over what is stored, as a process that has just begun does.
+func (h *house) start() {
+	h.t.Helper()
+	h.faults = &faultyStore{Store: h.store}
+	b, err := New(Config{
+		Store:  h.faults,
+		Chain:  h.chain,
+		Wallet: h.wallet,
+		Policy: h.policy,
+		URI:    "http://127.0.0.1:14788",
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:    func() time.Time { return h.clock },
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return b.committer.run(ctx) })
+	h.b = b
+	h.stop = sync.OnceValue(func() error { cancel(); return g.Wait() })
+	if err := b.leaseAll(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// crash forgets everything that is not stored, the wallet's leases and the peers' mempools included.
+func (h *house) crash() {
+	h.t.Helper()
+	h.stop()
+	h.wallet.mu.Lock()
+	clear(h.wallet.leases)
+	h.wallet.mu.Unlock()
+	h.start()
+}
+
+// step runs both loops' steps until there is nothing to do at this height.
+func (h *house) step() error {
+	for range 3 {
+		if err := h.b.stepSeal(context.Background()); err != nil {
+			return err
+		}
+		if err := h.b.stepAnchor(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *house) mustStep() {
+	h.t.Helper()
+	if err := h.step(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// mine adds blocks one by one, with the loops awake at each.
+func (h *house) mine(n int) {
+	h.t.Helper()
+	for range n {
+		h.chain.mine(1)
+		h.mustStep()
+	}
+}
+
+func (h *house) submit(names ...string) {
+	h.t.Helper()
+	if _, err := h.b.Submit(context.Background(), digests(names...)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) sealNow() {
+	h.t.Helper()
+	if _, err := h.b.committer.close(context.Background(), 0); err != nil {
+		h.t.Fatal(err)
+	}
+	h.mustStep()
+}
+
+func (h *house) fund() { h.chain.give(h.wallet.scripts[0], 100_000) }
+
+func (h *house) state(name string) State {
+	h.t.Helper()
+	st, err := h.b.Status(context.Background(), digest(name))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return st.State
+}
+
+func (h *house) wants(name string, want State) {
+	h.t.Helper()
+	if got := h.state(name); got != want {
+		h.t.Fatalf("digest %q is %s, want %s", name, got, want)
+	}
+}
+
+// verify checks a digest's proof against the chain's headers.
+func (h *house) verify(name string) proof.Result {
+	h.t.Helper()
+	d := digest(name)
+	f, _, err := h.b.Proof(context.Background(), d)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	data, err := f.Marshal()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if f, err = proof.Parse(data); err != nil {
+		h.t.Fatal(err)
+	}
+	r, err := proof.Verify(context.Background(), f, d[:], h.chain)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+func digest(name string) [32]byte { return sha256.Sum256([]byte(name)) }
+
+func digests(names ...string) [][32]byte {
+	var out [][32]byte
+	for _, n := range names {
+		out = append(out, digest(n))
+	}
+	return out
+}
+
+// faultyStore fails at one write, before or after that took effect, and at every one from then on.
+type faultyStore struct {
+	store.Store
+	mu     sync.Mutex
+	failAt int // number of the write that fails; 0: none
+	after  bool
+	full   bool // the disk is full: no write is done, and the store stays in order
+	writes int
+}
+
+func (f *faultyStore) write(do func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.full {
+		return fmt.Errorf("append: %w", store.ErrFull)
+	}
+	f.writes++
+	switch {
+	case f.failAt == 0 || f.writes < f.failAt:
+		return do()
+	case f.writes == f.failAt && f.after:
+		return errors.Join(do(), errPowerCut)
+	}
+	return errPowerCut
+}
+
+func (f *faultyStore) Append(ctx context.Context, a *store.Append) error {
+	return f.write(func() error { return f.Store.Append(ctx, a) })
+}
+
+func (f *faultyStore) Apply(ctx context.Context, u *store.Update) error {
+	return f.write(func() error { return f.Store.Apply(ctx, u) })
+}
+
+// TestP1AcknowledgedDigestIsInExactlyOneBatch submits in crowds, the same digests from many sides, with batches
+// that fill up on the way and a crash between the rounds. A committer that forgot to look up what is stored, or gave two places
+// in one group, or counted wrong after a restart, fails it.
+func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
+	h := newHouse(t)
+	h.policy.MaxDigests = 37
+	h.crash()
+	at := make(map[[32]byte]store.Position)
+	for round := range 4 {
+		var mu sync.Mutex
+		var g errgroup.Group
+		for caller := range 8 {
+			g.Go(func() error {
+				for i := range 20 {
+					batch := digests(fmt.Sprint(round, "/", i), fmt.Sprint(round, "/", caller, "/", i), fmt.Sprint("always/", i))
+					sts, err := h.b.Submit(context.Background(), batch)
+					if err != nil {
+						return err
+					}
+					mu.Lock()
+					for _, st := range sts {
+						if was, ok := at[st.Digest]; ok && was != st.Position {
+							return fmt.Errorf("digest %x was at %v and is at %v", st.Digest, was, st.Position)
+						}
+						at[st.Digest] = st.Position
+					}
+					mu.Unlock()
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		h.crash()
+	}
+	taken := make(map[store.Position][32]byte)
+	for d, pos := range at {
+		st, err := h.b.Status(context.Background(), d)
+		if err != nil || st.Position != pos {
+			t.Fatalf("digest %x was acknowledged at %v and is at %v (%v)", d, pos, st.Position, err)
+		}
+		if other, ok := taken[pos]; ok {
+			t.Fatalf("digests %x and %x are both at %v", d, other, pos)
+		}
+		taken[pos] = d
+		leaf, err := h.store.Nodes(context.Background(), pos.Batch, 0, pos.Index, 1)
+		if err != nil || leaf[0] != proof.Leaf(d[:], st.Nonce) {
+			t.Fatalf("the leaf at %v is not that of digest %x (%v)", pos, d, err)
+		}
+	}
+	var total uint64
+	all, err := h.b.Batches(context.Background(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range all {
+		total += b.Count
+		if b.Count > 37 {
+			t.Errorf("batch %d has %d digests, at most 37 are allowed", b.ID, b.Count)
+		}
+		if i > 0 && all[i-1].Before != b.Before+b.Count {
+			t.Errorf("batch %d has %d digests before it, %d were counted", all[i-1].ID, all[i-1].Before, b.Before+b.Count)
+		}
+	}
+	if total != uint64(len(at)) {
+		t.Errorf("%d digests are in batches, %d were acknowledged", total, len(at))
+	}
+}
+
+// TestP2SealedBatchBecomesFinal has no funds at first, then peers that hear nothing, then a reorganisation: whatever
+// delays an anchor, once there are blocks and funds every batch becomes final.
+func TestP2SealedBatchBecomesFinal(t *testing.T) {
+	h := newHouse(t)
+	h.submit("a")
+	h.sealNow()
+	h.wants("a", Sealed)
+	h.submit("b")
+	h.sealNow()
+	o, err := h.b.Overview(context.Background())
+	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "lacks 1306 sats") {
+		t.Fatalf("warnings of an empty wallet: %q, %v", o.Warnings, err)
+	}
+
+	h.chain.deaf = true
+	h.fund()
+	h.mustStep()
+	h.wants("a", Broadcast)
+	h.wants("b", Broadcast)
+	h.mine(2)
+	h.wants("a", Broadcast)
+	h.submit("c") // waits while the first anchor is in flight
+	h.sealNow()
+	h.wants("c", Sealed)
+
+	h.chain.deaf = false
+	h.mine(2) // offered at the first block, mined in the second
+	h.wants("a", Mined)
+	h.wants("c", Broadcast)
+	h.chain.reorganise(2)
+	h.mustStep()
+	h.wants("a", Broadcast)
+	h.mine(2)
+	h.wants("a", Mined)
+	h.mine(5)
+	for _, name := range []string{"a", "b", "c"} {
+		h.wants(name, Final)
+		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+			t.Errorf("proof of %s: %+v", name, r)
+		}
+	}
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) != 0 {
+		t.Errorf("warnings once all is final: %q", o.Warnings)
+	}
+}
+
+// scenario is a life with everything in it that is stored, for crashes at each write. It returns at the first error.
+func (h *house) scenario(acked map[string]bool) error {
+	for _, names := range [][]string{{"a", "b", "c"}, {"a", "d"}} {
+		if _, err := h.b.Submit(context.Background(), digests(names...)); err != nil {
+			return err
+		}
+		for _, n := range names {
+			acked[n] = true
+		}
+	}
+	if err := h.step(); err != nil {
+		return err
+	}
+	if _, err := h.b.committer.close(context.Background(), 0); err != nil {
+		return err
+	}
+	if err := h.step(); err != nil {
+		return err
+	}
+	if _, err := h.b.Submit(context.Background(), digests("e")); err != nil {
+		return err
+	}
+	acked["e"] = true
+	for range 3 {
+		h.chain.mine(1)
+		if err := h.step(); err != nil {
+			return err
+		}
+	}
+	h.clock = h.clock.Add(7 * time.Hour)
+	if err := h.step(); err != nil {
+		return err
+	}
+	h.chain.reorganise(3)
+	for range 10 {
+		if err := h.step(); err != nil {
+			return err
+		}
+		h.chain.mine(1)
+	}
+	return h.step()
+}
+
+// TestP3NothingIsPaidTwiceAndP6ItGoesOn cuts the power at every single write of a life with two batches, two anchors and a
+// reorganisation, once before the write took effect and once after, starts again, and lets the chain go on. A batcher that broadcast before
+// it stored, or kept something in memory alone, pays twice or never ends.
+func TestP3NothingIsPaidTwiceAndP6ItGoesOn(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		failAt := 1
+		for ; cutPower(t, failAt, after); failAt++ {
+		}
+		if failAt < 10 {
+			t.Errorf("the scenario has only %d writes: it does not do what it says", failAt-1)
+		}
+	}
+}
+
+// cutPower lives the scenario with a power cut at one write. It returns false when there is no such write.
+func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
+	t.Run(fmt.Sprintf("power cut at write %d, which took effect: %v", failAt, after), func(t *testing.T) {
+		h := newHouse(t)
+		h.fund()
+		h.faults.failAt, h.faults.after = failAt, after
+		acked := make(map[string]bool)
+		err := h.scenario(acked)
+		if err == nil {
+			return
+		}
+		cut = true
+		if !errors.Is(err, store.ErrFailed) {
+			t.Fatalf("the scenario ended with %v at a power cut", err)
+		}
+		h.stop()
+		h.chain.mine(1) // goes on while the daemon is down
+		h.crash()
+		h.mustStep()
+		h.sealNow()
+		h.mine(20)
+		for name := range acked {
+			h.wants(name, Final)
+			if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+				t.Errorf("proof of %s: %+v", name, r)
+			}
+		}
+		h.nothingPaidTwice()
+	})
+	return cut
+}
+
+// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of them.
+func (h *house) nothingPaidTwice() {
+	h.t.Helper()
+	paid := make(map[[32]byte]int)
+	coins := make(map[wire.OutPoint]int)
+	for _, tx := range h.chain.anchors() {
+		paid[[32]byte(tx.TxOut[0].PkScript[2:])]++
+		for _, in := range tx.TxIn {
+			coins[in.PreviousOutPoint]++
+		}
+	}
+	anchors, err := h.store.Anchors(context.Background(), 0, 1000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var batches []uint64
+	for _, a := range anchors {
+		if a.State != store.Final {
+			h.t.Errorf("anchor %d is %s", a.ID, a.State)
+		}
+		for _, v := range a.Versions {
+			if paid[v.Root] != 1 {
+				h.t.Errorf("anchor %d was mined %d times", a.ID, paid[v.Root])
+			}
+			delete(paid, v.Root)
+			batches = append(batches, v.Batches...)
+		}
+	}
+	if len(paid) != 0 {
+		h.t.Errorf("%d transactions were mined of which the store knows nothing", len(paid))
+	}
+	slices.Sort(batches)
+	if n := len(batches); len(slices.Compact(batches)) != n {
+		h.t.Errorf("a batch was paid for twice: %v", batches)
+	}
+}
+
+// TestP4CompleteProofVerifies makes batches of every awkward size, several to an anchor, and verifies the proof of each
+// digest; and sees the proof become pending and complete again when even a final anchor is reorganised away.
+func TestP4CompleteProofVerifies(t *testing.T) {
+	h := newHouse(t)
+	var all []string
+	for _, n := range []int{1, 2, 3, 5, 255, 256, 257, 700} {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprint(n, "/", i))
+		}
+		h.submit(names...)
+		h.sealNow()
+		all = append(all, names...)
+	}
+	h.fund()
+	h.mustStep()
+	h.mine(5)
+	if r := h.verify("1/0"); r.Outcome != proof.OutcomePending {
+		t.Fatalf("proof after 5 confirmations: %+v", r)
+	}
+	h.mine(1)
+	for _, name := range all {
+		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+			t.Fatalf("proof of %s: %+v", name, r)
+		}
+	}
+	h.chain.reorganise(6)
+	h.mustStep()
+	h.wants("1/0", Broadcast)
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "was final") {
+		t.Errorf("warnings after a final anchor was undone: %q", o.Warnings)
+	}
+	h.mine(7)
+	for _, name := range all[:20] {
+		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+			t.Fatalf("proof of %s after the reorganisation: %+v", name, r)
+		}
+	}
+	h.nothingPaidTwice()
+}
+
+// TestP5CapsAreKept lets fees rise over each cap: the batch is not paid for above it, and the daemon says so.
+func TestP5CapsAreKept(t *testing.T) {
+	h := newHouse(t)
+	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 10, 1000
+	h.crash()
+	h.fund()
+	h.chain.rate = 5000
+	h.submit("a")
+	h.sealNow()
+	a, err := h.b.Anchor(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := a.Versions[0]
+	if v.SatPerVByte > 10 || v.FeeSats > 1000 {
+		t.Errorf("paid %d sats at %d sat/vB, 1000 and 10 were allowed", v.FeeSats, v.SatPerVByte)
+	}
+	h.mine(7)
+	h.wants("a", Final)
+
+	h.policy.MaxFeeSats = 100 // not even 1 sat/vB
+	h.crash()
+	h.submit("b")
+	h.sealNow()
+	h.wants("b", Sealed)
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.max_fee allows 100") {
+		t.Errorf("warnings of a cap: %q", o.Warnings)
+	}
+}
+
+// TestP6MinedWhileDown stops in each state and lets the chain go on meanwhile.
+func TestP6MinedWhileDown(t *testing.T) {
+	for _, blocks := range []int{1, 3, 200} {
+		t.Run(fmt.Sprintf("%d blocks while down", blocks), func(t *testing.T) {
+			h := newHouse(t)
+			h.fund()
+			h.submit("a")
+			h.sealNow()
+			h.wants("a", Broadcast)
+			h.stop()
+			h.chain.mine(blocks)
+			h.start()
+			h.mustStep()
+			if blocks < 6 {
+				h.wants("a", Mined)
+				h.mine(6)
+			}
+			h.wants("a", Final)
+			if r := h.verify("a"); r.Outcome != proof.OutcomeValid {
+				t.Errorf("proof: %+v", r)
+			}
+			h.nothingPaidTwice()
+		})
+	}
+}
