@@ -1,0 +1,115 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"math"
+	"time"
+
+	"ancre/batcher"
+	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+)
+
+// From the batcher's words to the answers': hashes as text, absent things absent.
+
+func entryOf(st *batcher.Status, proof []byte) Entry {
+	return Entry{
+		Digest:        hex.EncodeToString(st.Digest[:]),
+		State:         string(st.State),
+		Batch:         st.Batch,
+		Index:         st.Index,
+		TxID:          hashText(st.TxID),
+		Height:        st.Height,
+		BlockHash:     hashText(st.BlockHash),
+		BlockTime:     timeOf(st.BlockTime),
+		Confirmations: st.Confirmations,
+		Proof:         base64.StdEncoding.EncodeToString(proof),
+	}
+}
+
+// BatchOf makes the answer of getbatch. The daemon needs it for getinfo.
+func BatchOf(st *batcher.BatchStatus) Batch {
+	b := Batch{
+		ID:            st.ID,
+		State:         string(st.Where.State),
+		Digests:       st.Count,
+		Opened:        st.Opened.UTC(),
+		Closes:        timeOf(st.Closes),
+		Closed:        timeOf(st.Closed),
+		Anchor:        st.Where.Anchor,
+		TxID:          hashText(st.TxID),
+		Height:        st.Height,
+		BlockHash:     hashText(st.BlockHash),
+		Confirmations: st.Confirmations,
+	}
+	if st.Root != ([32]byte{}) {
+		b.Root = hex.EncodeToString(st.Root[:])
+	}
+	return b
+}
+
+// anchorOf makes the answer of getanchor; without the transactions, that of listanchors.
+func anchorOf(st *batcher.AnchorStatus, transactions bool) Anchor {
+	a := Anchor{
+		ID:            st.ID,
+		State:         string(st.State),
+		Created:       st.Created.UTC(),
+		Confirmations: st.Confirmations,
+		Batches:       []uint64{},
+		Versions:      make([]Version, len(st.Versions)),
+	}
+	for i := range st.Versions {
+		a.Versions[i] = versionOf(&st.Versions[i], transactions)
+	}
+	current := len(st.Versions) - 1
+	if st.Block != nil {
+		a.Height = st.Block.Height
+		a.BlockHash = hashText(st.Block.Hash)
+		current = st.Block.Version
+	}
+	if current >= 0 && current < len(a.Versions) {
+		v := &a.Versions[current]
+		a.TxID, a.FeeSats, a.Batches = v.TxID, v.FeeSats, v.Batches
+	}
+	return a
+}
+
+func versionOf(v *store.Version, transaction bool) Version {
+	// Virtual size: a quarter of the weight, rounded up; witnesses weigh one unit a byte, the rest four (BIP141).
+	const witnessScale = 4
+	weight := int64(v.Tx.SerializeSizeStripped()*(witnessScale-1) + v.Tx.SerializeSize())
+	vsize := (weight + witnessScale - 1) / witnessScale
+	out := Version{
+		TxID:        v.Tx.TxHash().String(),
+		Root:        hex.EncodeToString(v.Root[:]),
+		Batches:     append([]uint64{}, v.Batches...),
+		FeeSats:     v.FeeSats,
+		VSize:       vsize,
+		SatPerVByte: math.Round(float64(v.FeeSats)/float64(vsize)*100) / 100,
+		Created:     v.Created.UTC(),
+	}
+	if transaction {
+		var b bytes.Buffer
+		v.Tx.Serialize(&b) // a bytes.Buffer takes everything
+		out.Hex = hex.EncodeToString(b.Bytes())
+	}
+	return out
+}
+
+func hashText(h chainhash.Hash) string {
+	if h == (chainhash.Hash{}) {
+		return ""
+	}
+	return h.String()
+}
+
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,275 @@
+package rpc
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"ancre/batcher"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+)
+
+// This file is the way of submit and submitbatch without reflection: scan reads what clients usually send, appendEntry
+// writes the answer. Neither is needed for correctness. What scan does not take, decode and parseParams read; what it takes,
+// they would have read to the same effect, and tests hold both to that.
+
+// scan reads the usual call of submit or submitbatch: an object of the four members of JSON-RPC in any order, strings without
+// escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not.
+func scan(body []byte) (r request, ok bool) {
+	s := scanner{b: body}
+	if !s.take('{') {
+		return r, false
+	}
+	var seenVersion, many bool
+	for {
+		name, ok := s.text()
+		if !ok || !s.take(':') {
+			return r, false
+		}
+		switch string(name) {
+		case "jsonrpc":
+			version, ok := s.text()
+			if !ok || seenVersion {
+				return r, false
+			}
+			seenVersion = true
+			switch string(version) {
+			case "2.0":
+				r.v2 = true
+			case "1.0", "1.1":
+			default:
+				return r, false
+			}
+		case "id":
+			if r.id != nil {
+				return r, false
+			}
+			if r.id, ok = s.id(); !ok {
+				return r, false
+			}
+		case "method":
+			m, ok := s.text()
+			if !ok || r.method != "" {
+				return r, false
+			}
+			switch string(m) {
+			case methodSubmit:
+				r.method = methodSubmit
+			case methodSubmitBatch:
+				r.method = methodSubmitBatch
+			default:
+				return r, false
+			}
+		case "params":
+			if r.params != nil {
+				return r, false
+			}
+			if many, ok = s.params(&r); !ok {
+				return r, false
+			}
+		default:
+			return r, false
+		}
+		if s.take(',') {
+			continue
+		}
+		if !s.take('}') {
+			return r, false
+		}
+		break
+	}
+	s.space()
+	if s.i != len(s.b) || r.digests == nil || many != (r.method == methodSubmitBatch) || r.method == "" {
+		return r, false
+	}
+	return r, true
+}
+
+// scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up then.
+type scanner struct {
+	b []byte
+	i int
+}
+
+func (s *scanner) space() {
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case ' ', '\t', '\r', '\n':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+// take reads one character, after space.
+func (s *scanner) take(c byte) bool {
+	s.space()
+	if s.i < len(s.b) && s.b[s.i] == c {
+		s.i++
+		return true
+	}
+	return false
+}
+
+// text reads a string of plain ASCII without escapes, after space, and returns it without the quotes.
+func (s *scanner) text() ([]byte, bool) {
+	if !s.take('"') {
+		return nil, false
+	}
+	start := s.i
+	for ; s.i < len(s.b); s.i++ {
+		switch c := s.b[s.i]; {
+		case c == '"':
+			s.i++
+			return s.b[start : s.i-1], true
+		case c < ' ' || c > '~' || c == '\\':
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// id reads a string or a natural number, and returns it as it is written.
+func (s *scanner) id() ([]byte, bool) {
+	s.space()
+	start := s.i
+	if s.i < len(s.b) && s.b[s.i] == '"' {
+		_, ok := s.text()
+		return s.b[start:s.i], ok
+	}
+	for s.i < len(s.b) && s.b[s.i] >= '0' && s.b[s.i] <= '9' {
+		s.i++
+	}
+	n := s.i - start
+	return s.b[start:s.i], n == 1 || n > 1 && s.b[start] != '0'
+}
+
+// params reads ["DIGEST"] or [["DIGEST", …]].
+func (s *scanner) params(r *request) (many, ok bool) {
+	s.space()
+	start := s.i
+	if !s.take('[') {
+		return false, false
+	}
+	if !s.take('[') {
+		r.digests = make([][32]byte, 1)
+		if !s.digest(&r.digests[0]) {
+			return false, false
+		}
+	} else {
+		many = true
+		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there are no spaces.
+		const perDigest = 67
+		r.digests = make([][32]byte, 0, min((len(s.b)-s.i)/perDigest+1, MaxDigests))
+		for {
+			if len(r.digests) == MaxDigests {
+				return false, false
+			}
+			r.digests = append(r.digests, [32]byte{})
+			if !s.digest(&r.digests[len(r.digests)-1]) {
+				return false, false
+			}
+			if !s.take(',') {
+				break
+			}
+		}
+		if !s.take(']') {
+			return false, false
+		}
+	}
+	if !s.take(']') {
+		return false, false
+	}
+	r.params = s.b[start:s.i]
+	return many, true
+}
+
+func (s *scanner) digest(dst *[32]byte) bool {
+	const n = 2 * len(dst)
+	if !s.take('"') || len(s.b)-s.i <= n || s.b[s.i+n] != '"' {
+		return false
+	}
+	ok := decodeDigest(dst, s.b[s.i:s.i+n])
+	s.i += n + 1
+	return ok
+}
+
+// lowerHex gives the value of a lower-case hexadecimal digit, and notHex for every other byte.
+var lowerHex = func() (t [256]byte) {
+	for i := range t {
+		t[i] = notHex
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
+
+const notHex = 0xff
+
+// decodeDigest reads 64 lower-case digits. encoding/hex would take upper case as well.
+func decodeDigest(dst *[32]byte, text []byte) bool {
+	if len(text) != 2*len(dst) {
+		return false
+	}
+	var bad byte
+	for i := range dst {
+		hi, lo := lowerHex[text[2*i]], lowerHex[text[2*i+1]]
+		bad |= hi | lo
+		dst[i] = hi<<4 | lo
+	}
+	return bad < 0x10
+}
+
+// appendEntry writes what encoding/json writes of entryOf(st), with the proof.
+func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
+	dst = append(dst, `{"digest":"`...)
+	dst = hex.AppendEncode(dst, st.Digest[:])
+	dst = append(dst, `","state":"`...)
+	dst = append(dst, st.State...) // one of our five words: nothing to escape
+	dst = append(dst, `","batch":`...)
+	dst = strconv.AppendUint(dst, st.Batch, 10)
+	dst = append(dst, `,"index":`...)
+	dst = strconv.AppendUint(dst, st.Index, 10)
+	if st.TxID != (chainhash.Hash{}) {
+		dst = append(dst, `,"txid":"`...)
+		dst = appendReversed(dst, &st.TxID)
+		dst = append(dst, '"')
+	}
+	if st.Height != 0 {
+		dst = append(dst, `,"height":`...)
+		dst = strconv.AppendInt(dst, int64(st.Height), 10)
+	}
+	if st.BlockHash != (chainhash.Hash{}) {
+		dst = append(dst, `,"blockhash":"`...)
+		dst = appendReversed(dst, &st.BlockHash)
+		dst = append(dst, '"')
+	}
+	if !st.BlockTime.IsZero() {
+		dst = append(dst, `,"blocktime":"`...)
+		dst = st.BlockTime.UTC().AppendFormat(dst, time.RFC3339Nano)
+		dst = append(dst, '"')
+	}
+	if st.Confirmations != 0 {
+		dst = append(dst, `,"confirmations":`...)
+		dst = strconv.AppendInt(dst, int64(st.Confirmations), 10)
+	}
+	if len(proof) > 0 {
+		dst = append(dst, `,"proof":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, proof)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}')
+}
+
+// appendReversed writes a hash as Bitcoin's tools display it.
+func appendReversed(dst []byte, h *chainhash.Hash) []byte {
+	var r chainhash.Hash
+	for i, b := range h {
+		r[len(r)-1-i] = b
+	}
+	return hex.AppendEncode(dst, r[:])
+}

@@ -1,0 +1,384 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"ancre/batcher"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// call is one call of a method, its parameters read.
+type call struct {
+	ctx    context.Context
+	server *Server
+	*Services
+	method *method
+	args
+}
+
+// submit is submit and submitbatch. Its result is written at once: see fast.go.
+func submit(c *call) (any, error) {
+	digests := c.get(c.params[0].name).digests
+	write := func(dst []byte) ([]byte, error) { return c.appendSubmitted(dst, digests) }
+	return resultWriter(write), nil
+}
+
+// resultWriter is a result that writes itself.
+type resultWriter func(dst []byte) ([]byte, error)
+
+func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
+	list, err := c.Batcher.Submit(c.ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != len(digests) {
+		return nil, fmt.Errorf("the batcher answers %d digests with %d states", len(digests), len(list))
+	}
+	many := c.method.name == methodSubmitBatch
+	if many {
+		dst = append(dst, '[')
+	}
+	for i := range list {
+		pending, err := c.Batcher.Pending(list[i])
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendEntry(dst, &list[i], pending)
+	}
+	if many {
+		dst = append(dst, ']')
+	}
+	return dst, nil
+}
+
+func getStatus(c *call) (any, error) {
+	st, err := c.Batcher.Status(c.ctx, c.get("digest").digests[0])
+	if err != nil {
+		return nil, c.unknownDigest(err)
+	}
+	return entryOf(&st, nil), nil
+}
+
+func getProof(c *call) (any, error) {
+	format := c.get("format").text
+	f, st, err := c.Batcher.Proof(c.ctx, c.get("digest").digests[0])
+	if err != nil {
+		return nil, c.unknownDigest(err)
+	}
+	ots, err := f.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return Proof{Entry: entryOf(&st, ots), Format: format, Complete: f.IsComplete()}, nil
+}
+
+func (c *call) unknownDigest(err error) error {
+	if errors.Is(err, batcher.ErrUnknown) {
+		return errorf(CodeNotFound, "the digest %s was never submitted here", c.get("digest").text)
+	}
+	return err
+}
+
+func verifyProof(c *call) (any, error) {
+	digest, raw := c.get("digest").bytes, c.get("proof").bytes
+	f, err := proof.Parse(raw)
+	if err != nil {
+		return Verification{Result: string(proof.OutcomeInvalid), Reason: err.Error()}, nil
+	}
+	r, err := proof.Verify(c.ctx, f, digest, chainHeaders{c.Chain})
+	if err != nil {
+		return nil, err
+	}
+	v := Verification{Result: string(r.Outcome), Reason: r.Reason}
+	if r.Outcome == proof.OutcomeValid {
+		v.Height = int32(r.Header.Height)
+		v.BlockHash = hashText(r.Header.Hash)
+		v.BlockTime = timeOf(r.Header.Time)
+	}
+	return v, nil
+}
+
+func listBatches(c *call) (any, error) {
+	list, err := c.Batcher.Batches(c.ctx, uint64(c.get("before").number), int(c.get("limit").number))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Batch, len(list))
+	for i := range list {
+		out[i] = BatchOf(&list[i])
+	}
+	return out, nil
+}
+
+func getBatch(c *call) (any, error) {
+	id := uint64(c.get("id").number)
+	st, err := c.Batcher.Batch(c.ctx, id)
+	if errors.Is(err, batcher.ErrUnknown) {
+		return nil, errorf(CodeNotFound, "there is no batch %d; listbatches names those there are", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return BatchOf(&st), nil
+}
+
+func closeBatch(c *call) (any, error) {
+	st, closed, err := c.Batcher.CloseBatch(c.ctx)
+	if err != nil || !closed {
+		return nil, err
+	}
+	return BatchOf(&st), nil
+}
+
+func listAnchors(c *call) (any, error) {
+	list, err := c.Batcher.Anchors(c.ctx, uint64(c.get("before").number), int(c.get("limit").number))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Anchor, len(list))
+	for i := range list {
+		out[i] = anchorOf(&list[i], false)
+	}
+	return out, nil
+}
+
+func getAnchor(c *call) (any, error) {
+	id := uint64(c.get("id").number)
+	st, err := c.Batcher.Anchor(c.ctx, id)
+	if errors.Is(err, batcher.ErrUnknown) {
+		return nil, errorf(CodeNotFound, "there is no anchor %d; listanchors names those there are", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return anchorOf(&st, true), nil
+}
+
+func createWallet(c *call) (any, error) {
+	passphrase := c.get("passphrase").text
+	words := strings.Fields(c.get("words").text)
+	birthday := c.get("birthday").time
+	if passphrase == "" {
+		return nil, errorf(CodeInvalidParameter, "passphrase: is empty; the keys on disk are encrypted with it")
+	}
+	if c.get("words").set && len(words) == 0 {
+		return nil, errorf(CodeInvalidParameter, "words: are empty; leave the parameter out to make new ones")
+	}
+	if len(words) == 0 && !birthday.IsZero() {
+		return nil, errorf(CodeInvalidParameter, "birthday: is for restoring from words; a new wallet begins now")
+	}
+	return c.Wallet.Create(c.ctx, passphrase, words, birthday)
+}
+
+func unlockWallet(c *call) (any, error) {
+	return nil, c.Wallet.Unlock(c.ctx, c.get("passphrase").text)
+}
+
+func getNewAddress(c *call) (any, error) { return c.Wallet.NewAddress(c.ctx) }
+
+func getBalance(c *call) (any, error) { return c.Wallet.Balance(c.ctx) }
+
+func listTransactions(c *call) (any, error) {
+	list, err := c.Wallet.Transactions(c.ctx, int(c.get("count").number), int(c.get("skip").number))
+	if err == nil && list == nil {
+		list = []Transaction{} // an empty list is [] for a script, not null
+	}
+	return list, err
+}
+
+func sendToAddress(c *call) (any, error) {
+	return c.Wallet.Send(c.ctx, c.get("address").text, c.get("amount_sats").number, c.get("fee_rate").number)
+}
+
+func estimateFee(c *call) (any, error) {
+	rate, err := c.Chain.FeeRate(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	const anchorVSize = 153 // one P2WPKH input, OP_RETURN of 32 bytes, one P2WPKH output
+	return FeeEstimate{SatPerVByte: rate, AnchorSats: rate * anchorVSize}, nil
+}
+
+func getBlockCount(c *call) (any, error) {
+	height, _, err := c.Chain.Best()
+	return height, err
+}
+
+func getBestBlockHash(c *call) (any, error) {
+	_, hash, err := c.Chain.Best()
+	return hash.String(), err
+}
+
+func getBlockHash(c *call) (any, error) {
+	height := c.get("height").number
+	best, _, err := c.Chain.Best()
+	if err != nil {
+		return nil, err
+	}
+	if height > int64(best) {
+		return nil, errorf(CodeInvalidParameter, "Block height out of range: %d; the newest block is %d", height, best)
+	}
+	hash, err := c.Chain.HashAt(int32(height))
+	return hash.String(), err
+}
+
+func getBlockHeader(c *call) (any, error) {
+	hash := chainhash.Hash(c.get("blockhash").bytes)
+	verbose := c.get("verbose").flag
+	header, height, err := c.Chain.Header(hash)
+	if errors.Is(err, ErrNoBlock) {
+		return nil, errorf(CodeNotFound, "Block not found")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !verbose {
+		var b bytes.Buffer
+		if err := header.Serialize(&b); err != nil {
+			return nil, err
+		}
+		return hex.EncodeToString(b.Bytes()), nil
+	}
+
+	info := HeaderInfo{
+		Hash:          hash.String(),
+		Confirmations: -1, // as bitcoind says of a block beside the active chain
+		Height:        height,
+		Version:       header.Version,
+		VersionHex:    fmt.Sprintf("%08x", uint32(header.Version)),
+		MerkleRoot:    header.MerkleRoot.String(),
+		Time:          header.Timestamp.Unix(),
+		Nonce:         header.Nonce,
+		Bits:          fmt.Sprintf("%08x", header.Bits),
+		Difficulty:    difficulty(header.Bits),
+	}
+	if height > 0 {
+		info.PreviousBlockHash = header.PrevBlock.String()
+	}
+	if info.MedianTime, err = medianTime(c.Chain, header); err != nil {
+		return nil, err
+	}
+	best, _, err := c.Chain.Best()
+	if err != nil {
+		return nil, err
+	}
+	if height <= best {
+		if active, err := c.Chain.HashAt(height); err == nil && active == hash {
+			info.Confirmations = best - height + 1
+			if next, err := c.Chain.HashAt(height + 1); height < best && err == nil {
+				info.NextBlockHash = next.String()
+			}
+		}
+	}
+	return info, nil
+}
+
+func getBlockchainInfo(c *call) (any, error) {
+	info, err := c.Node.Info(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	best, hash, err := c.Chain.Best()
+	if err != nil {
+		return nil, err
+	}
+	header, _, err := c.Chain.Header(hash)
+	if err != nil {
+		return nil, err
+	}
+	median, err := medianTime(c.Chain, header)
+	if err != nil {
+		return nil, err
+	}
+	chain := info.Network
+	if chain == "mainnet" {
+		chain = "main"
+	}
+	return BlockchainInfo{
+		Chain:                chain,
+		Blocks:               best,
+		Headers:              max(info.Chain.HeadersHeight, best),
+		BestBlockHash:        hash.String(),
+		Bits:                 fmt.Sprintf("%08x", header.Bits),
+		Difficulty:           difficulty(header.Bits),
+		Time:                 header.Timestamp.Unix(),
+		MedianTime:           median,
+		VerificationProgress: info.Chain.Progress,
+		InitialBlockDownload: !info.Chain.Synced,
+		Pruned:               true,
+		Warnings:             append([]string{}, info.Warnings...),
+	}, nil
+}
+
+// difficulty is how many times harder than the easiest target of mainnet a block's target is, computed as bitcoind does.
+func difficulty(bits uint32) float64 {
+	exponent, mantissa := int(bits>>24), bits&0x00ffffff
+	if mantissa == 0 {
+		return 0
+	}
+	// The easiest target is 0x00ffff times 256 to the 26th (0x1d − 3).
+	return math.Ldexp(float64(0x0000ffff)/float64(mantissa), 8*(0x1d-exponent))
+}
+
+// medianTime is the median of the times of a block and the ten before it (BIP113).
+func medianTime(chain Chain, header wire.BlockHeader) (int64, error) {
+	const span = 11
+	times := []int64{header.Timestamp.Unix()}
+	for len(times) < span && header.PrevBlock != (chainhash.Hash{}) {
+		var err error
+		if header, _, err = chain.Header(header.PrevBlock); err != nil {
+			return 0, err
+		}
+		times = append(times, header.Timestamp.Unix())
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
+
+func getInfo(c *call) (any, error) {
+	info, err := c.Node.Info(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	info.UptimeSeconds = c.server.uptimeSeconds()
+	if info.Warnings == nil {
+		info.Warnings = []string{}
+	}
+	if info.Chain.Peers == nil {
+		info.Chain.Peers = []Peer{}
+	}
+	return info, nil
+}
+
+func help(c *call) (any, error) {
+	if name := c.get("method"); name.set {
+		return c.server.helpOn(name.text)
+	}
+	return c.server.helpList(), nil
+}
+
+func stop(c *call) (any, error) {
+	if c.server.stop == nil {
+		return nil, errors.New("this server cannot be stopped by a call")
+	}
+	c.server.stop() // begins to stop: this answer is still written
+	return "ancred stopping", nil
+}
+
+func uptime(c *call) (any, error) { return c.server.uptimeSeconds(), nil }
+
+func (s *Server) uptimeSeconds() int64 { return int64(time.Since(s.started) / time.Second) }

@@ -1,0 +1,76 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+
+	"ancre/proof"
+
+	"bytes"
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// chainHeaders lets proofs be verified against the node's own chain.
+type chainHeaders struct{ chain Chain }
+
+var _ proof.HeaderSource = chainHeaders{}
+
+// Header implements [proof.HeaderSource].
+func (h chainHeaders) Header(_ context.Context, height uint64) (proof.Header, error) {
+	best, _, err := h.chain.Best()
+	if err != nil {
+		return proof.Header{}, err
+	}
+	if height > uint64(best) {
+		return proof.Header{}, fmt.Errorf("%w: %d; the newest block is %d", proof.ErrNoHeader, height, best)
+	}
+	header, err := h.chain.HeaderAt(int32(height))
+	if err != nil {
+		return proof.Header{}, err
+	}
+	return headerOf(height, &header), nil
+}
+
+var _ proof.HeaderSource = (*Client)(nil)
+
+// Header implements [proof.HeaderSource] over the server's getblockhash and getblockheader, ancred's or bitcoind's. The header is checked
+// to be that of the hash; that the block is in Bitcoin's chain is the server's word.
+func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error) {
+	if height > math.MaxInt32 {
+		return proof.Header{}, fmt.Errorf("%w: %d", proof.ErrNoHeader, height)
+	}
+	text, err := c.BlockHash(ctx, int32(height))
+	if HasCode(err, CodeInvalidParameter) {
+		return proof.Header{}, fmt.Errorf("%w: %s: %w", proof.ErrNoHeader, c.url, err)
+	}
+	if err != nil {
+		return proof.Header{}, err
+	}
+	hash, err := chainhash.NewHashFromStr(text)
+	if err != nil {
+		return proof.Header{}, fmt.Errorf("%s answers with the block hash %q: %w", c.url, clip(text, 80), err)
+	}
+	var raw string
+	if err := c.Call(ctx, "getblockheader", &raw, hash.String(), false); err != nil {
+		return proof.Header{}, err
+	}
+	b, err := hex.DecodeString(raw)
+	if err != nil || len(b) != wire.MaxBlockHeaderPayload {
+		return proof.Header{}, fmt.Errorf("%s answers with the header %q; want the %d bytes of one in hexadecimal", c.url, clip(raw, 200), wire.MaxBlockHeaderPayload)
+	}
+	var header wire.BlockHeader
+	if err := header.Deserialize(bytes.NewReader(b)); err != nil {
+		return proof.Header{}, fmt.Errorf("%s answers with a header that cannot be read: %w", c.url, err)
+	}
+	if header.BlockHash() != *hash {
+		return proof.Header{}, fmt.Errorf("%s answers with the header of block %s when asked for %s", c.url, header.BlockHash(), hash)
+	}
+	return headerOf(height, &header), nil
+}
+
+func headerOf(height uint64, h *wire.BlockHeader) proof.Header {
+	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp.UTC()}
+}

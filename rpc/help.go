@@ -1,0 +1,124 @@
+package rpc
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// helpList lists all methods, by heading, as bitcoind does.
+func (s *Server) helpList() string {
+	var b strings.Builder
+	heading := ""
+	for i := range s.table {
+		m := &s.table[i]
+		if m.group != heading {
+			if heading != "" {
+				b.WriteString("\n")
+			}
+			heading = m.group
+			fmt.Fprintf(&b, "== %s ==\n", heading)
+		}
+		b.WriteString(m.usage() + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// helpOn explains one method.
+func (s *Server) helpOn(name string) (string, error) {
+	m := s.methods[name]
+	if m == nil {
+		return "", errorf(CodeInvalidParameter, "help: unknown command: %s%s", clip(name, 40), s.suggest(name))
+	}
+	return m.help(), nil
+}
+
+// suggest names a method that looks like the one that does not exist.
+func (s *Server) suggest(name string) string {
+	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(clip(name, 40)))
+	i := slices.IndexFunc(s.table, func(m method) bool {
+		return plain != "" && (m.name == plain || strings.HasPrefix(m.name, plain) || strings.HasSuffix(m.name, plain))
+	})
+	if i < 0 {
+		return "; help lists the methods"
+	}
+	return "; did you mean " + s.table[i].name + "?"
+}
+
+// usage is the method with its parameters in one line: strings in quotes, optional ones in parentheses.
+func (m *method) usage() string {
+	b := m.name
+	for _, p := range m.params {
+		word := p.name
+		switch p.kind {
+		case kindInteger, kindBoolean:
+		case kindDigests:
+			word = `["digest",...]`
+		default:
+			word = `"` + word + `"`
+		}
+		if p.optional {
+			word = "( " + word + " )"
+		}
+		b += " " + word
+	}
+	return b
+}
+
+// help is the whole explanation.
+func (m *method) help() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n%s\n", m.usage(), m.about)
+	for i, p := range m.params {
+		if i == 0 {
+			b.WriteString("\nArguments:\n")
+		}
+		need := "required"
+		if p.optional {
+			need = "optional"
+		}
+		if p.def != "" {
+			need += ", default=" + p.def
+		}
+		fmt.Fprintf(&b, "%d. %s    (%s, %s) %s\n", i+1, p.name, p.kind, need, p.about)
+	}
+	fmt.Fprintf(&b, "\nResult:\n%s\n\nRole:\n%s\n\nExamples:\n", m.result, m.who())
+	b.WriteString("> ancre rpc " + m.name + shellWords(m.example) + "\n")
+	fmt.Fprintf(&b, `> curl --user myusername --data-binary '{"jsonrpc": "2.0", "id": "curltest", "method": "%s", "params": %s}' http://127.0.0.1:14780/`+"\n",
+		m.name, m.example)
+	return b.String()
+}
+
+func (k kind) String() string {
+	switch k {
+	case kindInteger:
+		return "numeric"
+	case kindBoolean:
+		return "boolean"
+	case kindDigests:
+		return "json array"
+	}
+	return "string"
+}
+
+// shellWords turns an example's parameters into what one types: strings bare, or in quotes where they hold spaces.
+func shellWords(example string) string {
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(example), &list); err != nil {
+		return " " + example // a test holds that it is JSON
+	}
+	out := ""
+	for _, v := range list {
+		word := string(v)
+		var text string
+		if json.Unmarshal(v, &text) == nil {
+			word = text
+		}
+		if strings.ContainsAny(word, ` "[]{}`) {
+			word = "'" + word + "'"
+		}
+		out += " " + word
+	}
+	return out
+}

@@ -1,0 +1,286 @@
+package rpc
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// method is one row of the table of methods: what help tells of it, who may call it, and what runs.
+type method struct {
+	name    string
+	group   string // the heading in the list of help
+	roles   roles  // who may call it; admin always may
+	early   bool   // works while the daemon starts: asks nothing of Services
+	about   string
+	params  []param
+	result  string
+	example string // parameters as a JSON array
+	run     func(*call) (any, error)
+}
+
+// roles is a set of them, without admin, who is in every set.
+type roles uint8
+
+const (
+	adminOnly roles = 0
+	forSubmit roles = 1 << iota
+	forRead
+)
+
+// allow reports whether a role may call the method.
+func (m *method) allow(r Role) bool {
+	switch r {
+	case RoleAdmin:
+		return true
+	case RoleSubmit:
+		return m.roles&forSubmit != 0
+	case RoleRead:
+		return m.roles&forRead != 0
+	}
+	return false
+}
+
+// who names the roles that may call the method.
+func (m *method) who() string {
+	var who []string
+	if m.roles&forSubmit != 0 {
+		who = append(who, string(RoleSubmit))
+	}
+	if m.roles&forRead != 0 {
+		who = append(who, string(RoleRead))
+	}
+	return strings.Join(append(who, string(RoleAdmin)), " or ")
+}
+
+func (m *method) countParams() string {
+	if len(m.params) == 1 {
+		return "1 parameter"
+	}
+	return fmt.Sprintf("%d parameters", len(m.params))
+}
+
+// Headings of the list of help.
+const (
+	groupDigests = "Digests and proofs"
+	groupBatches = "Batches and anchors"
+	groupWallet  = "Fee wallet"
+	groupChain   = "Bitcoin's chain"
+	groupControl = "Control"
+)
+
+// The methods that have a fast way in.
+const (
+	methodSubmit      = "submit"
+	methodSubmitBatch = "submitbatch"
+)
+
+// Limits of lists.
+const (
+	maxListed          = 1_000
+	defaultListed      = "20"
+	defaultTransaction = "10" // as bitcoind's listtransactions
+)
+
+const (
+	exampleDigest  = `"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`
+	exampleAddress = `"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"`
+	exampleBlock   = `"000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"`
+
+	aboutDigest = "The SHA-256 of what is to be proven, 64 lower-case hexadecimal digits"
+	aboutBefore = "List only those with a lower number; 0 begins with the newest"
+	resultEntry = "An object: digest, state (open, sealed, broadcast, mined or final), batch, index; once they exist txid, height, " +
+		"blockhash, blocktime and confirmations"
+	resultBatch = "id, state (open, sealed, broadcast, mined or final), digests (how many), opened; closes (the open one: when it is " +
+		"sealed at the latest); once they exist closed, root, anchor, txid, height, blockhash and confirmations"
+	resultAnchor = "id, state (broadcast, mined, final or dead), batches, created, txid and fee_sats (of the version that was mined, else of the " +
+		"newest), height, blockhash and confirmations once mined, and versions: each with txid, root, batches, fee_sats, vsize, sat_per_vbyte and created"
+)
+
+// methods returns the table, in the order of the list of help.
+func methods() []method {
+	digest := param{name: "digest", kind: kindDigest, about: aboutDigest}
+	before := param{name: "before", kind: kindInteger, optional: true, def: "0", max: math.MaxInt64, about: aboutBefore}
+	limit := param{name: "limit", kind: kindInteger, optional: true, def: defaultListed, min: 1, max: maxListed, about: "How many at most"}
+	id := param{name: "id", kind: kindInteger, min: 1, max: math.MaxInt64}
+	batchID, anchorID := id, id
+	batchID.about, anchorID.about = "The batch's number", "The anchor's number"
+	passphrase := param{name: "passphrase", kind: kindString, secret: true}
+	newPassphrase, oldPassphrase := passphrase, passphrase
+	newPassphrase.about = "What the keys on disk are encrypted with; it is needed at each start"
+	oldPassphrase.about = "The one that the wallet was made with"
+
+	return []method{{
+		name: methodSubmit, group: groupDigests, roles: forSubmit, run: submit,
+		about:   "Accepts one digest, to be anchored with the next batch. Once answered it is on disk and no crash loses it. A digest that was submitted before keeps its place.",
+		params:  []param{digest},
+		result:  resultEntry + "; and proof, its pending proof (base64 of an .ots file).",
+		example: "[" + exampleDigest + "]",
+	}, {
+		name: methodSubmitBatch, group: groupDigests, roles: forSubmit, run: submit,
+		about:   "Accepts many digests, all or none. Much quicker than one call each.",
+		params:  []param{{name: "digests", kind: kindDigests, about: fmt.Sprintf("The digests as an array, up to %d. %s each", MaxDigests, aboutDigest)}},
+		result:  "An array of objects as submit answers, in the order of the digests.",
+		example: "[[" + exampleDigest + "]]",
+	}, {
+		name: "getstatus", group: groupDigests, roles: forSubmit | forRead, run: getStatus,
+		about:   "Tells where a submitted digest is.",
+		params:  []param{digest},
+		result:  resultEntry + ".",
+		example: "[" + exampleDigest + "]",
+	}, {
+		name: "getproof", group: groupDigests, roles: forSubmit | forRead, run: getProof,
+		about: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later.",
+		params: []param{digest, {name: "format", kind: kindString, optional: true, def: FormatOTS, choices: []string{FormatOTS},
+			about: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it"}},
+		result:  "What getstatus answers, and proof (base64), format, complete (true or false).",
+		example: "[" + exampleDigest + `,"ots"]`,
+	}, {
+		name: "verifyproof", group: groupDigests, roles: forRead, run: verifyProof,
+		about: "Verifies a proof, of whatever origin, against this node's own block headers.",
+		params: []param{
+			{name: "digest", kind: kindHex, about: "The file's hash, of the kind that the proof names: 64 lower-case hexadecimal digits for SHA-256, 40 for SHA-1"},
+			{name: "proof", kind: kindBase64, about: "The bytes of the .ots file in base64"},
+		},
+		result:  "An object: result (valid, pending or invalid); when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason.",
+		example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
+	}, {
+		name: "listbatches", group: groupBatches, roles: forRead, run: listBatches,
+		about:   "Lists batches, newest first.",
+		params:  []param{before, limit},
+		result:  "An array of objects: " + resultBatch + ".",
+		example: "[0,5]",
+	}, {
+		name: "getbatch", group: groupBatches, roles: forRead, run: getBatch,
+		about:   "Tells about one batch.",
+		params:  []param{batchID},
+		result:  "An object: " + resultBatch + ".",
+		example: "[1]",
+	}, {
+		name: "closebatch", group: groupBatches, roles: adminOnly, run: closeBatch,
+		about:   "Seals the open batch now, without waiting for its time, so that it is anchored at once.",
+		result:  "The sealed batch as getbatch answers, or null when nothing was submitted since the last one was sealed.",
+		example: "[]",
+	}, {
+		name: "listanchors", group: groupBatches, roles: forRead, run: listAnchors,
+		about:   "Lists anchors, newest first: the payments that put batches into Bitcoin.",
+		params:  []param{before, limit},
+		result:  "An array of objects: " + resultAnchor + ".",
+		example: "[0,5]",
+	}, {
+		name: "getanchor", group: groupBatches, roles: forRead, run: getAnchor,
+		about:   "Tells about one anchor, its transactions included.",
+		params:  []param{anchorID},
+		result:  "An object: " + resultAnchor + ", and hex, the signed transaction.",
+		example: "[1]",
+	}, {
+		name: "createwallet", group: groupWallet, roles: adminOnly, run: createWallet,
+		about: "Makes the fee wallet, or restores one from its words.",
+		params: []param{newPassphrase,
+			{name: "words", kind: kindString, optional: true, secret: true, about: "The 24 words of the wallet to restore, with spaces between; new ones are made without"},
+			{name: "birthday", kind: kindTime, optional: true, about: "When the wallet to restore was first used, 2026-01-31 or 2026-01-31T12:00:00Z: coins are looked for from then on; " +
+				"from the first block that could hold one without"},
+		},
+		result:  "An object: words (only of a new wallet, and only this once: write them down), restored, address (the first one, to be funded).",
+		example: `["a long passphrase"]`,
+	}, {
+		name: "unlockwallet", group: groupWallet, roles: adminOnly, run: unlockWallet,
+		about:   "Opens the wallet until the daemon stops.",
+		params:  []param{oldPassphrase},
+		result:  "null.",
+		example: `["a long passphrase"]`,
+	}, {
+		name: "getnewaddress", group: groupWallet, roles: adminOnly, run: getNewAddress,
+		about:   "Returns a fresh address, to fund the wallet.",
+		result:  "A string.",
+		example: "[]",
+	}, {
+		name: "getbalance", group: groupWallet, roles: forRead, run: getBalance,
+		about:   "Tells what the wallet holds, in satoshi.",
+		result:  "An object: confirmed_sats, pending_sats (in transactions that are not mined yet), spendable_sats (confirmed and free to be spent now).",
+		example: "[]",
+	}, {
+		name: "listtransactions", group: groupWallet, roles: forRead, run: listTransactions,
+		about: "Lists the wallet's transactions, newest first.",
+		params: []param{
+			{name: "count", kind: kindInteger, optional: true, def: defaultTransaction, min: 1, max: maxListed, about: "How many at most"},
+			{name: "skip", kind: kindInteger, optional: true, def: "0", max: math.MaxInt32, about: "How many of the newest to leave out"},
+		},
+		result: "An array of objects: txid, time, amount_sats (what it changed the balance by, fee included), fee_sats (of those we paid), " +
+			"kind (received, sent or anchor), confirmations; height, blocktime and label where they exist.",
+		example: "[10,0]",
+	}, {
+		name: "sendtoaddress", group: groupWallet, roles: adminOnly, run: sendToAddress,
+		about: "Pays to an address. Amounts are in satoshi, unlike bitcoind's.",
+		params: []param{
+			{name: "address", kind: kindString, about: "Where to"},
+			{name: "amount_sats", kind: kindInteger, min: 1, max: maxSats, about: "How much, in satoshi, an integer"},
+			{name: "fee_rate", kind: kindInteger, optional: true, min: 1, max: maxFeeRate, about: "In satoshi for each virtual byte; estimated without"},
+		},
+		result:  "A string: the transaction's ID.",
+		example: "[" + exampleAddress + ",50000]",
+	}, {
+		name: "estimatefee", group: groupWallet, roles: forRead, run: estimateFee,
+		about:   "Estimates, from recent blocks and the peers alone, what a transaction should pay to be mined soon.",
+		result:  "An object: sat_per_vbyte, anchor_sats (what an anchor of the usual size costs at that rate).",
+		example: "[]",
+	}, {
+		name: "getblockcount", group: groupChain, roles: forRead, run: getBlockCount,
+		about:   "Returns the height of the newest block.",
+		result:  "A number.",
+		example: "[]",
+	}, {
+		name: "getbestblockhash", group: groupChain, roles: forRead, run: getBestBlockHash,
+		about:   "Returns the hash of the newest block.",
+		result:  "A string.",
+		example: "[]",
+	}, {
+		name: "getblockhash", group: groupChain, roles: forRead, run: getBlockHash,
+		about:   "Returns the hash of the block at a height.",
+		params:  []param{{name: "height", kind: kindInteger, max: math.MaxInt32, about: "From 0 to what getblockcount returns"}},
+		result:  "A string.",
+		example: "[1000]",
+	}, {
+		name: "getblockheader", group: groupChain, roles: forRead, run: getBlockHeader,
+		about: "Returns a block's header.",
+		params: []param{
+			{name: "blockhash", kind: kindHash, about: "The block's hash, 64 hexadecimal digits"},
+			{name: "verbose", kind: kindBoolean, optional: true, def: "true", about: "true for an object, false for the header's 80 bytes in hexadecimal"},
+		},
+		result: "A string, or an object: hash, confirmations (-1 when the block is not in the active chain), height, version, versionHex, merkleroot, time, " +
+			"mediantime, nonce, bits, difficulty, previousblockhash, nextblockhash.",
+		example: "[" + exampleBlock + ",false]",
+	}, {
+		name: "getblockchaininfo", group: groupChain, roles: forRead, run: getBlockchainInfo,
+		about:   "Tells how far the chain is followed, in bitcoind's words. getinfo tells more.",
+		result:  "An object: chain, blocks, headers, bestblockhash, bits, difficulty, time, mediantime, verificationprogress, initialblockdownload, pruned (always true), warnings.",
+		example: "[]",
+	}, {
+		name: "getinfo", group: groupControl, roles: forRead, run: getInfo,
+		about: "Tells everything that a person asks first.",
+		result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
+			"anchors (how many in each state), wallet (state and balance), warnings (what is wrong, and what to do).",
+		example: "[]",
+	}, {
+		name: "help", group: groupControl, early: true, roles: forSubmit | forRead, run: help,
+		about:   "Lists the methods, or explains one.",
+		params:  []param{{name: "method", kind: kindString, optional: true, about: "The one to explain"}},
+		result:  "A string, for a person.",
+		example: `["submit"]`,
+	}, {
+		name: "stop", group: groupControl, early: true, roles: adminOnly, run: stop,
+		about:   "Stops the daemon. What was acknowledged is on disk already.",
+		result:  "A string.",
+		example: "[]",
+	}, {
+		name: "uptime", group: groupControl, early: true, roles: forRead, run: uptime,
+		about:   "Returns for how many seconds the daemon has been running.",
+		result:  "A number.",
+		example: "[]",
+	}}
+}
+
+const (
+	maxSats    = 21_000_000 * 100_000_000 // all there will ever be
+	maxFeeRate = 100_000                  // sat/vB: far above any rate ever paid; a typo is stopped here
+)

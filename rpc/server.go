@@ -1,0 +1,380 @@
+// Package rpc is how programs and people speak with the daemon: JSON-RPC over HTTP as bitcoind's users know it, server and client.
+//
+// Requests of JSON-RPC 1.0, 1.1 and 2.0 and arrays of them are answered as bitcoind 29 answers, with its HTTP statuses and its codes of errors
+// where one fits. What it is strict about goes beyond: members are named exactly and once, digests are written in lower case,
+// integers without fraction. Everybody needs credentials, and each user has a role.
+//
+// All that comes in is bounded: connections, headers, bodies, nesting, arrays, digests, time; what is over a bound is refused with an error
+// that names it. No parameter, answer or credential of anybody reaches a log.
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+)
+
+// Limits of what a request may cost.
+const (
+	// maxBody is the longest request: 60,000 digests' worth, six times what submitbatch takes.
+	maxBody = 4 << 20
+
+	// maxCalls is how many calls one array may hold. More work in one request is better done by submitbatch.
+	maxCalls = 1_000
+
+	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's answer is bounded by its parameters.
+	maxAnswerBytes = 32 << 20
+
+	// maxBodiesBytes is what all large bodies together may hold in memory. Small ones are bounded by the number of connections.
+	maxBodiesBytes = 32 << 20
+	smallBody      = 16 << 10
+
+	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of few bytes.
+	maxArrays = 16
+
+	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of 1,000.
+	keepBuffer = 1 << 20
+
+	// failureDelay is how long a refused login waits for its answer (bitcoind: 250 ms), and maxDelayed how many may wait at once. More are answered at
+	// once: were they to wait, they would hold the connections that others need, and guessing a random password stays hopeless.
+	failureDelay = 250 * time.Millisecond
+	maxDelayed   = 64
+)
+
+// Config is what a server needs from the start.
+type Config struct {
+	Users   []User       // who may call: those of the configuration, and the one of WriteCookie
+	Log     *slog.Logger // nil: nothing is logged
+	Stop    func()       // what the method stop calls; it must not wait for the server to end
+	Started time.Time    // what uptime counts from; zero: now
+}
+
+// Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
+type Server struct {
+	table   []method
+	methods map[string]*method // into table
+	users   users
+	log     *slog.Logger
+	stop    func()
+	started time.Time
+
+	services atomic.Pointer[Services] // nil while the daemon starts
+	phase    atomic.Pointer[string]   // what it is doing meanwhile
+
+	bodies   *semaphore.Weighted // bytes of large bodies in memory
+	arrays   chan struct{}       // arrays being worked on
+	delayed  chan struct{}       // refused logins that wait for their answer
+	refusals rate.Sometimes      // logs one refused login a second, however many there are
+	buffers  sync.Pool           // of *buffers
+}
+
+// buffers are what one request reads into and writes from.
+type buffers struct{ body, answer []byte }
+
+// NewServer returns a server that says that it is starting until Provide is called.
+func NewServer(c Config) *Server {
+	s := &Server{
+		table:    methods(),
+		methods:  map[string]*method{},
+		users:    c.Users,
+		log:      c.Log,
+		stop:     c.Stop,
+		started:  c.Started,
+		bodies:   semaphore.NewWeighted(maxBodiesBytes),
+		arrays:   make(chan struct{}, maxArrays),
+		delayed:  make(chan struct{}, maxDelayed),
+		refusals: rate.Sometimes{Interval: time.Second},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.started.IsZero() {
+		s.started = time.Now()
+	}
+	for i := range s.table {
+		s.methods[s.table[i].name] = &s.table[i]
+	}
+	s.buffers.New = func() any { return new(buffers) }
+	s.SetPhase("starting")
+	return s
+}
+
+// SetPhase says what the daemon is doing before Provide is called: "opening the store".
+func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
+
+// Provide gives the server what its methods speak for. Until then, only help, stop and uptime work; the others answer with [CodeStarting].
+func (s *Server) Provide(services Services) { s.services.Store(&services) }
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.Error(w, "JSON-RPC is at /", http.StatusNotFound)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
+		return
+	}
+	user, ok := s.authenticate(w, r)
+	if !ok {
+		return
+	}
+
+	buf := s.buffers.Get().(*buffers)
+	defer func() {
+		if cap(buf.body) <= keepBuffer && cap(buf.answer) <= keepBuffer {
+			s.buffers.Put(buf)
+		}
+	}()
+	release, refused := s.readBody(w, r, buf)
+	if refused != nil {
+		s.write(w, refused.status, appendError(buf.answer[:0], &request{id: null}, &refused.Error))
+		return
+	}
+	defer release()
+
+	var status int
+	if req, ok := scan(buf.body); ok {
+		buf.answer, status = s.single(r.Context(), &user, &req, nil, buf.answer[:0])
+	} else {
+		buf.answer, status = s.general(r.Context(), &user, buf.body, buf.answer[:0])
+	}
+	s.write(w, status, buf.answer)
+}
+
+// authenticate finds out who calls, or refuses.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (User, bool) {
+	// Without credentials, or with broken ones, the way is the same as with wrong ones.
+	name, password, _ := r.BasicAuth()
+	user, ok := s.users.check(name, password)
+	if ok {
+		return user, true
+	}
+	s.refusals.Do(func() { s.log.Warn("refused wrong credentials", "remote", r.RemoteAddr) })
+	select {
+	case s.delayed <- struct{}{}:
+		timer := time.NewTimer(failureDelay)
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			timer.Stop()
+		}
+		<-s.delayed
+	default:
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
+	w.Header().Set("Connection", "close") // the body was not read, and a guesser has to connect again
+	s.write(w, http.StatusUnauthorized, appendError(nil, &request{id: null}, errorf(CodeForbidden,
+		"wrong or missing credentials: use those of the .cookie file in the data directory, or of a user in [rpc] auth")))
+	return User{}, false
+}
+
+// refusal is an error with an HTTP status of its own.
+type refusal struct {
+	status int
+	Error
+}
+
+// readBody reads the request's body into buf.body. Release is called when it is no longer needed.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *buffers) (release func(), _ *refusal) {
+	tooLong := &refusal{http.StatusRequestEntityTooLarge, *errorf(CodeInvalidRequest,
+		"the request is longer than %d bytes: send less at once", maxBody)}
+	size := r.ContentLength
+	if size > maxBody {
+		w.Header().Set("Connection", "close") // rather than reading it to the end
+		return nil, tooLong
+	}
+	if size < 0 {
+		size = maxBody // chunked: nobody knows
+	}
+	release = func() {}
+	if size > smallBody {
+		if err := s.bodies.Acquire(r.Context(), size); err != nil {
+			return nil, &refusal{http.StatusServiceUnavailable, *errorf(CodeBusy, "the request was given up while it waited")}
+		}
+		release = func() { s.bodies.Release(size) }
+	}
+	var err error
+	if r.ContentLength >= 0 {
+		if int64(cap(buf.body)) < size {
+			buf.body = make([]byte, size)
+		}
+		buf.body = buf.body[:size]
+		_, err = io.ReadFull(r.Body, buf.body)
+	} else {
+		buf.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	}
+	if err == nil {
+		return release, nil
+	}
+	release()
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return nil, tooLong
+	}
+	return nil, &refusal{http.StatusBadRequest, *errorf(CodeInvalidRequest, "the request broke off: %v", err)}
+}
+
+// write sends an answer.
+func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
+	body = append(body, '\n') // as bitcoind: kind to terminals
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1") // second: the time of many group commits
+	}
+	w.WriteHeader(status)
+	w.Write(body) // whoever went away does not get it
+}
+
+// contentType is shared by all answers, and never changed.
+var contentType = []string{"application/json"}
+
+// general answers whatever scan did not take.
+func (s *Server) general(ctx context.Context, user *User, body, dst []byte) (answer []byte, status int) {
+	calls, array, refused := split(body)
+	if refused != nil {
+		status := http.StatusInternalServerError
+		if refused.Code == CodeInvalidRequest {
+			status = http.StatusBadRequest
+		}
+		return appendError(dst, &request{id: null}, refused), status
+	}
+	if !array {
+		req, refused := decode(calls[0])
+		return s.single(ctx, user, &req, refused, dst)
+	}
+	select {
+	case s.arrays <- struct{}{}:
+		defer func() { <-s.arrays }()
+	case <-ctx.Done():
+		return appendError(dst, &request{id: null}, errorf(CodeBusy, "the request was given up while it waited")), http.StatusServiceUnavailable
+	}
+	dst = append(dst, '[')
+	silent := len(calls) > 0 // all of them notifications, so far
+	for _, raw := range calls {
+		req, refused := decode(raw)
+		if refused == nil && len(dst) > maxAnswerBytes {
+			refused = errorf(CodeInvalidRequest, "the answers to this array are longer than %d bytes together: this call was not run; ask for less at once", maxAnswerBytes)
+		}
+		mark := len(dst)
+		if mark > 1 {
+			dst = append(dst, ',')
+		}
+		if dst, _ = s.answer(ctx, user, &req, refused, dst); req.notification() && refused == nil {
+			dst = dst[:mark]
+		} else {
+			silent = false
+		}
+	}
+	if silent {
+		return dst[:0], http.StatusNoContent
+	}
+	return append(dst, ']'), http.StatusOK
+}
+
+// single answers a request that is one call, with the HTTP status that bitcoind would give.
+func (s *Server) single(ctx context.Context, user *User, req *request, refused *Error, dst []byte) ([]byte, int) {
+	dst, code := s.answer(ctx, user, req, refused, dst)
+	switch {
+	case refused != nil:
+		return dst, http.StatusBadRequest
+	case req.notification():
+		return dst[:0], http.StatusNoContent
+	case code == 0:
+		return dst, http.StatusOK
+	case code == CodeBusy:
+		return dst, http.StatusServiceUnavailable
+	case code == CodeForbidden:
+		return dst, http.StatusForbidden
+	case req.v2:
+		return dst, http.StatusOK // 2.0 tells errors in the body alone
+	case code == CodeUnknownMethod:
+		return dst, http.StatusNotFound
+	}
+	return dst, http.StatusInternalServerError
+}
+
+// answer runs one call, unless it is refused already, and appends its answer. It returns the code of the error, or 0.
+func (s *Server) answer(ctx context.Context, user *User, req *request, refused *Error, dst []byte) (_ []byte, code int) {
+	began := time.Now()
+	var err error
+	if refused != nil {
+		err = refused
+	} else {
+		dst, err = s.run(ctx, user, req, dst)
+	}
+	if err != nil {
+		e := asError(err)
+		code = e.Code
+		dst = appendError(dst, req, e)
+	}
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		s.log.Debug("answered a call", "method", clip(req.method, 40), "user", user.Name, "code", code, "took", time.Since(began))
+	}
+	return dst, code
+}
+
+// run finds the method, checks the role, reads the parameters and appends the answer.
+func (s *Server) run(ctx context.Context, user *User, req *request, dst []byte) (out []byte, err error) {
+	m := s.methods[req.method]
+	if m == nil {
+		return dst, errorf(CodeUnknownMethod, "Method not found: %q%s", clip(req.method, 40), s.suggest(req.method))
+	}
+	if !m.allow(user.Role) {
+		return dst, errorf(CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.name, m.who(), user.Name, user.Role)
+	}
+	c := call{ctx: ctx, server: s, Services: s.services.Load(), method: m}
+	if c.Services == nil && !m.early {
+		return dst, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load())
+	}
+	if req.digests != nil {
+		c.args = args{params: m.params, values: []arg{{set: true, digests: req.digests}}}
+	} else {
+		var refused *Error
+		if c.args, refused = parseParams(m, req.params); refused != nil {
+			return dst, refused
+		}
+	}
+
+	defer func() {
+		if p := recover(); p != nil {
+			// The value may hold a parameter, so it is told only of methods that have no secret ones.
+			what := fmt.Sprint(p)
+			for i := range m.params {
+				if m.params[i].secret {
+					what = fmt.Sprintf("a value of type %T", p)
+				}
+			}
+			s.log.Error("a method panicked; this is a defect of ancred", "method", m.name, "panic", what, "stack", string(debug.Stack()))
+			out, err = dst, errorf(CodeInternal, "internal error in %s: the log of ancred has the details", m.name)
+		}
+	}()
+	result, err := m.run(&c)
+	if err != nil {
+		return dst, err
+	}
+	return appendResult(dst, req, func(dst []byte) ([]byte, error) {
+		if write, ok := result.(resultWriter); ok {
+			return write(dst)
+		}
+		return appendJSON(dst, result), nil
+	})
+}
