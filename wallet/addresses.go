@@ -1,0 +1,146 @@
+package wallet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcwallet/waddrmgr"
+	"github.com/btcsuite/btcwallet/walletdb"
+)
+
+// lookahead is how many unused addresses are followed on each branch. btcwallet follows those that it has derived, and never looks for
+// others in blocks it has passed. A restored wallet would otherwise miss the change of an anchor that was in flight when
+// the old one was lost, and payments to an address that was given away and not yet used. 20 is the gap limit of BIP44.
+const lookahead = 20
+
+// A branch of BIP44: addresses that are given away, or that take change.
+const (
+	external = waddrmgr.ExternalBranch
+	internal = waddrmgr.InternalBranch
+)
+
+// Address returns the address to be funded: the first that follows the last used one. So it changes once a payment to it is mined, not
+// before: other wallets that restore from the words give up after 20 unused addresses in a row, and here there is never more than one.
+func (w *Wallet) Address(ctx context.Context) (string, error) {
+	v, err := w.current()
+	if err != nil {
+		return "", err
+	}
+	return guard(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external) })
+}
+
+// nextAddress returns the first address after the last used one of the branch.
+func (v *vault) nextAddress(branch uint32) (string, error) {
+	var next address.Address
+	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+		ns := tx.ReadBucket(addressBucket)
+		count, unused, err := v.unused(ns, branch)
+		if err != nil {
+			return err
+		}
+		if unused == 0 {
+			return fmt.Errorf("all %d addresses are used, and the next ones are not derived yet: try again in a second", count)
+		}
+		a, err := v.derive(ns, branch, count-unused)
+		if err != nil {
+			return err
+		}
+		next = a.Address()
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("next address: %w", err)
+	}
+	return next.EncodeAddress(), nil
+}
+
+// changeScript returns the script of the first change address after the last used one. It is the same until a transaction that pays
+// to it is stored or mined: the versions of an anchor, one of which at most is ever mined, share it and burn none.
+func (v *vault) changeScript() ([]byte, error) {
+	encoded, err := v.nextAddress(internal)
+	if err != nil {
+		return nil, err
+	}
+	a, err := address.DecodeAddress(encoded, v.btc.ChainParams())
+	if err != nil {
+		return nil, err
+	}
+	return txscript.PayToAddrScript(a)
+}
+
+// unused counts a branch's derived addresses, and how many of them follow the last used one.
+func (v *vault) unused(ns walletdb.ReadBucket, branch uint32) (count, unused uint32, err error) {
+	p, err := v.scope.AccountProperties(ns, account)
+	if err != nil {
+		return 0, 0, err
+	}
+	count = p.ExternalKeyCount
+	if branch == internal {
+		count = p.InternalKeyCount
+	}
+	for ; unused < count; unused++ {
+		a, err := v.derive(ns, branch, count-1-unused)
+		if err != nil {
+			return 0, 0, err
+		}
+		if a.Used(ns) {
+			break
+		}
+	}
+	return count, unused, nil
+}
+
+func (v *vault) derive(ns walletdb.ReadBucket, branch, index uint32) (waddrmgr.ManagedAddress, error) {
+	return v.scope.DeriveFromKeyPath(ns, waddrmgr.DerivationPath{
+		InternalAccount: account,
+		Account:         account,
+		Branch:          branch,
+		Index:           index,
+	})
+}
+
+// topUp derives addresses until lookahead of them are unused on both branches, when fewer than half of that are left. It returns the new
+// ones, which a running synchronisation has to be told of.
+func (v *vault) topUp() ([]address.Address, error) {
+	missing := map[uint32]uint32{} // by branch
+	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+		for _, branch := range []uint32{external, internal} {
+			_, unused, err := v.unused(tx.ReadBucket(addressBucket), branch)
+			if err != nil {
+				return err
+			}
+			if unused < lookahead/2 {
+				missing[branch] = lookahead - unused
+			}
+		}
+		return nil
+	})
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+
+	var fresh []address.Address
+	err = walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+		ns := tx.ReadWriteBucket(addressBucket)
+		for branch, n := range missing {
+			next := v.scope.NextExternalAddresses
+			if branch == internal {
+				next = v.scope.NextInternalAddresses
+			}
+			derived, err := next(ns, account, n)
+			if err != nil {
+				return err
+			}
+			for _, a := range derived {
+				fresh = append(fresh, a.Address())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("derive addresses: %w", err)
+	}
+	return fresh, nil
+}

@@ -1,0 +1,293 @@
+package wallet
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// Transactions are put together here rather than by btcwallet's FundPsbt, which burns a change address at each call, places the change at
+// random, knows neither our leases nor what a coin is worth at the fee rate, and asks the chain backend from inside a
+// database transaction. btcwallet signs.
+
+const (
+	// replaceable is the sequence of every input: BIP125, and lock times are in force.
+	replaceable = 0xfffffffd
+
+	// signatureSize is the longest low-S DER signature with its hash type. One in two is a byte shorter: a quarter of a vB.
+	signatureSize = 72
+
+	// maxInputs keeps a transaction under the 100 kvB that nodes relay.
+	maxInputs = 1000
+
+	// headroom is how many times its fee a coin should be worth to be taken alone: a later version of the same anchor spends the same
+	// coin and pays more.
+	headroom = 20
+
+	// maxFeeRate, in sat/vB, only guards the arithmetic: 1 BTC for an anchor. Caps are the caller's.
+	maxFeeRate = 1_000_000
+)
+
+// anchorOutput returns the output that commits to a root.
+func anchorOutput(root [32]byte) *wire.TxOut {
+	return wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, txscript.OP_DATA_32}, root[:]...))
+}
+
+// isAnchor reports whether a transaction that we paid is an anchor.
+func isAnchor(tx *wire.MsgTx) bool {
+	s := tx.TxOut[0].PkScript
+	return tx.TxOut[0].Value == 0 && len(s) == 34 && s[0] == txscript.OP_RETURN && s[1] == txscript.OP_DATA_32
+}
+
+// ShortageError says that the wallet can not pay.
+type ShortageError struct {
+	For     string // what could not be paid
+	Missing int64  // what has to be deposited, the fee for spending that deposit included; satoshi, as all below
+	Cost    int64  // what it costs without change
+	Have    int64  // what the coins that may be spent now contribute to it, after the fee for spending them
+	Waiting int64  // in coins that may be spent later: not mined, or held for anchors in flight
+}
+
+// MissingSats is how much has to be deposited.
+func (e *ShortageError) MissingSats() int64 { return e.Missing }
+
+func (e *ShortageError) Error() string {
+	s := fmt.Sprintf("the wallet lacks %d sats for %s (it costs %d, %d can be used now)", e.Missing, e.For, e.Cost, e.Have)
+	if e.Waiting > 0 {
+		s += fmt.Sprintf(": wait until the %d sats of transactions in flight are mined, or", e.Waiting)
+	} else {
+		s += ":"
+	}
+	return s + " send bitcoin to the address that `ancre wallet address` shows"
+}
+
+// BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the change unless it would be dust,
+// inputs are confirmed P2WPKH coins with sequence 0xfffffffd. The fee is what satPerVByte asks for the signed size (plus what would
+// have been dust as change). The coins are held for ten minutes. It broadcasts nothing and remembers nothing else.
+//
+// prevouts are what the inputs spend. A [*ShortageError] says that coins are missing.
+func (w *Wallet) BuildAnchor(ctx context.Context, root [32]byte, satPerVByte int64, lockTime uint32) (*wire.MsgTx, []*wire.TxOut, error) {
+	v, err := w.current()
+	if err != nil {
+		return nil, nil, err
+	}
+	// One limit for waiting and working together.
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
+	defer cancel()
+	if err := w.spend.acquire(ctx); err != nil {
+		return nil, nil, fmt.Errorf("build anchor: %w", err)
+	}
+	defer w.spend.release()
+
+	order := order{
+		what:        "this anchor",
+		out:         anchorOutput(root),
+		satPerVByte: satPerVByte,
+		lockTime:    lockTime,
+	}
+	d, err := w.build(ctx, v, order)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.leases.hold(d.spent(), time.Now().Add(holdFor))
+	return d.tx, d.prevouts, nil
+}
+
+// order is what a transaction is to be.
+type order struct {
+	what        string
+	out         *wire.TxOut
+	all         bool // everything that can be spent goes to out, whose value is set then
+	satPerVByte int64
+	lockTime    uint32
+}
+
+// draft is a transaction and what it spends.
+type draft struct {
+	tx       *wire.MsgTx
+	prevouts []*wire.TxOut
+}
+
+func (d *draft) spent() []wire.OutPoint {
+	var coins []wire.OutPoint
+	for _, in := range d.tx.TxIn {
+		coins = append(coins, in.PreviousOutPoint)
+	}
+	return coins
+}
+
+// build chooses coins, once the wallet has seen the newest block, and signs. The caller holds w.spend until it has leased or stored them.
+func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
+	if o.satPerVByte < 1 || o.satPerVByte > maxFeeRate {
+		return nil, fmt.Errorf("fee rate %d sat/vB: 1 to %d are allowed", o.satPerVByte, maxFeeRate)
+	}
+	if v.locked() {
+		return nil, ErrLocked
+	}
+	if err := w.awaitTip(ctx); err != nil {
+		return nil, err
+	}
+	return guard(ctx, w, "build a transaction", func() (*draft, error) {
+		coins, err := v.coins(&w.leases)
+		if err != nil {
+			return nil, err
+		}
+		change, err := v.changeScript()
+		if err != nil {
+			return nil, err
+		}
+		d, err := o.fund(coins, change)
+		if err != nil {
+			return nil, err
+		}
+		if err := v.sign(d); err != nil {
+			return nil, err
+		}
+		return d, nil
+	})
+}
+
+// inputFee is what spending one more coin costs at the rate: 68 vB.
+func (o *order) inputFee() int64 { return o.satPerVByte * inputSize }
+
+// inputSize is what a P2WPKH input adds, in vB, rounded up: 41 without its witness of 108 weight units.
+const inputSize = 68
+
+// fund chooses coins for the order and sets inputs, outputs and fee. It is a pure function.
+//
+// One coin is the rule: the smallest that is worth [headroom] times its fee, else the largest that is enough. Where none is, the
+// largest are combined, the fewest that do. A coin that costs more to spend than it is worth is left alone.
+func (o *order) fund(coins []coin, change []byte) (*draft, error) {
+	var usable []coin
+	var waiting int64
+	for _, c := range coins {
+		switch {
+		case c.out.Value <= o.inputFee() || c.out.Value < dustLimit:
+		case c.spendable():
+			usable = append(usable, c)
+		default:
+			waiting += c.out.Value
+		}
+	}
+	slices.SortStableFunc(usable, func(a, b coin) int { return cmp.Compare(b.out.Value, a.out.Value) }) // largest first
+	if len(usable) > maxInputs {
+		usable = usable[:maxInputs]
+	}
+	if o.all {
+		return o.spendAll(usable, waiting)
+	}
+
+	// The smallest that is ample.
+	if i := slices.IndexFunc(usable, func(c coin) bool { return c.out.Value < o.out.Value+headroom*o.fee(1, change) }); i > 0 {
+		usable = usable[i-1:]
+	} else if i < 0 && len(usable) > 0 {
+		usable = usable[len(usable)-1:] // all are
+	}
+	for n := 1; n <= len(usable); n++ {
+		if d := o.assemble(usable[:n], change); d != nil {
+			return d, nil
+		}
+	}
+	return nil, o.shortage(usable, waiting)
+}
+
+// fee is what the transaction costs with n inputs, and with change unless that is nil.
+func (o *order) fee(n int, change []byte) int64 {
+	tx := wire.NewMsgTx(2)
+	for range n {
+		tx.AddTxIn(&wire.TxIn{Witness: wire.TxWitness{make([]byte, signatureSize), make([]byte, 33)}})
+	}
+	tx.AddTxOut(o.out)
+	if change != nil {
+		tx.AddTxOut(wire.NewTxOut(0, change))
+	}
+	return o.satPerVByte * virtualSize(tx)
+}
+
+// virtualSize is the size of BIP141, in vB.
+func virtualSize(tx *wire.MsgTx) int64 {
+	weight := 3*tx.SerializeSizeStripped() + tx.SerializeSize()
+	return int64(weight+3) / 4
+}
+
+// assemble makes the unsigned transaction, or returns nil when the coins are not enough.
+func (o *order) assemble(coins []coin, change []byte) *draft {
+	d := &draft{tx: wire.NewMsgTx(2)}
+	d.tx.LockTime = o.lockTime
+	var sum int64
+	for _, c := range coins {
+		d.tx.AddTxIn(&wire.TxIn{PreviousOutPoint: c.OutPoint, Sequence: replaceable})
+		d.prevouts = append(d.prevouts, c.out)
+		sum += c.out.Value
+	}
+	d.tx.AddTxOut(o.out)
+
+	if rest := sum - o.out.Value - o.fee(len(coins), change); rest >= dustLimit {
+		d.tx.AddTxOut(wire.NewTxOut(rest, change))
+		return d
+	}
+	if sum >= o.out.Value+o.fee(len(coins), nil) {
+		return d
+	}
+	return nil
+}
+
+// spendAll sends everything, less the fee.
+func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
+	var sum int64
+	for _, c := range coins {
+		sum += c.out.Value
+	}
+	dust := dustOf(o.out.PkScript)
+	rest := sum - o.fee(len(coins), nil)
+	if len(coins) == 0 || rest < dust {
+		o.out = wire.NewTxOut(dust, o.out.PkScript)
+		return nil, o.shortage(coins, waiting)
+	}
+	o.out = wire.NewTxOut(rest, o.out.PkScript)
+	return o.assemble(coins, nil), nil
+}
+
+// shortage tells what is missing, given the coins that are not enough.
+func (o *order) shortage(coins []coin, waiting int64) error {
+	e := &ShortageError{For: o.what, Cost: o.out.Value + o.fee(0, nil), Waiting: waiting}
+	for _, c := range coins {
+		e.Have += c.out.Value - o.inputFee()
+	}
+	// The fees of inputs above are rounded up one by one: never report a shortage of nothing.
+	e.Missing = max(e.Cost-e.Have, 0) + o.inputFee()
+	e.Missing = max(e.Missing, dustLimit)
+	return e
+}
+
+// sign signs all inputs and proves each to be valid as a node would.
+func (v *vault) sign(d *draft) error {
+	prevouts := make(map[wire.OutPoint]*wire.TxOut, len(d.prevouts))
+	for i, in := range d.tx.TxIn {
+		prevouts[in.PreviousOutPoint] = d.prevouts[i]
+	}
+	fetcher := txscript.NewMultiPrevOutFetcher(prevouts)
+	hashes := txscript.NewTxSigHashes(d.tx, fetcher)
+	for i, out := range d.prevouts {
+		witness, _, err := v.btc.ComputeInputScript(d.tx, out, i, hashes, txscript.SigHashAll, nil)
+		if err != nil {
+			return fmt.Errorf("sign input %d: %w", i, err)
+		}
+		d.tx.TxIn[i].Witness = witness
+	}
+	for i, out := range d.prevouts {
+		engine, err := txscript.NewEngine(out.PkScript, d.tx, i, txscript.StandardVerifyFlags, nil, hashes, out.Value, fetcher)
+		if err == nil {
+			err = engine.Execute()
+		}
+		if err != nil {
+			return fmt.Errorf("signature of input %d is not valid: %w", i, err)
+		}
+	}
+	return nil
+}

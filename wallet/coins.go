@@ -1,0 +1,120 @@
+package wallet
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcwallet/waddrmgr"
+	"github.com/btcsuite/btcwallet/walletdb"
+)
+
+// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi: 98 vB to make and to spend it, at 3 sat/vB.
+const dustLimit = 294
+
+// coin is an output of ours that no transaction known to us spends.
+type coin struct {
+	wire.OutPoint
+	out    *wire.TxOut
+	height int32 // -1: not mined
+	leased bool
+	young  bool // from a coinbase that may not be spent yet
+}
+
+// spendable reports whether a transaction may take it.
+func (c coin) spendable() bool { return c.height >= 0 && !c.leased && !c.young }
+
+// coins lists what the wallet has under its account, in a fixed order.
+func (v *vault) coins(leases *leases) ([]coin, error) {
+	leased := leases.snapshot()
+	maturity := int32(v.btc.ChainParams().CoinbaseMaturity)
+	tip := v.btc.Manager.SyncedTo().Height
+
+	var coins []coin
+	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+		credits, err := v.btc.TxStore.UnspentOutputs(tx.ReadBucket(txBucket))
+		if err != nil {
+			return err
+		}
+		for _, c := range credits {
+			if !txscript.IsPayToWitnessPubKeyHash(c.PkScript) {
+				continue
+			}
+			a, err := v.ours(tx.ReadBucket(addressBucket), c.PkScript)
+			if err != nil {
+				return err
+			}
+			if a == nil {
+				continue
+			}
+			_, isLeased := leased[c.OutPoint]
+			coins = append(coins, coin{
+				OutPoint: c.OutPoint,
+				out:      wire.NewTxOut(int64(c.Amount), c.PkScript),
+				height:   c.Height,
+				leased:   isLeased,
+				young:    c.FromCoinBase && tip-c.Height+1 < maturity,
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list coins: %w", err)
+	}
+	slices.SortFunc(coins, func(a, b coin) int {
+		return cmp.Or(cmp.Compare(a.height, b.height), bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
+	})
+	return coins, nil
+}
+
+// ours returns the address of a script, or nil when it is none of the account's.
+func (v *vault) ours(ns walletdb.ReadBucket, script []byte) (waddrmgr.ManagedAddress, error) {
+	_, addrs, _, err := txscript.ExtractPkScriptAddrs(script, v.btc.ChainParams())
+	if err != nil || len(addrs) != 1 {
+		return nil, nil //nolint:nilerr // a script that is none of ours
+	}
+	if _, ok := addrs[0].(*address.AddressWitnessPubKeyHash); !ok {
+		return nil, nil
+	}
+	a, err := v.scope.Address(ns, addrs[0])
+	if waddrmgr.IsError(err, waddrmgr.ErrAddressNotFound) {
+		return nil, nil
+	}
+	return a, err
+}
+
+// Balance is what the wallet has, in satoshi.
+type Balance struct {
+	Confirmed int64 // in mined coins that no payment of ours spends; coins that anchors in flight will spend are among them
+	Pending   int64 // in outputs that are not mined: the change of own payments, and what a reorganisation sent back
+	Spendable int64 // what can be spent now: Confirmed without leased coins, dust, and young coinbases
+}
+
+// Balance adds up the coins.
+func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
+	v, err := w.current()
+	if err != nil {
+		return Balance{}, err
+	}
+	coins, err := guard(ctx, w, "read the balance", func() ([]coin, error) { return v.coins(&w.leases) })
+	if err != nil {
+		return Balance{}, err
+	}
+	var b Balance
+	for _, c := range coins {
+		if c.height < 0 {
+			b.Pending += c.out.Value
+			continue
+		}
+		b.Confirmed += c.out.Value
+		if c.spendable() && c.out.Value >= dustLimit {
+			b.Spendable += c.out.Value
+		}
+	}
+	return b, nil
+}

@@ -1,0 +1,102 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// calls counts what is running inside btcwallet, so that its files are not closed under it.
+type calls struct {
+	mu      sync.Mutex
+	running int
+	closed  bool
+	idle    chan struct{} // closed when closed is set and nothing runs any more
+}
+
+func (c *calls) begin() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	c.running++
+	return nil
+}
+
+func (c *calls) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	if c.closed && c.running == 0 {
+		close(c.idle)
+	}
+}
+
+// close refuses further calls, and waits for those that run.
+func (c *calls) close(ctx context.Context) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	c.closed = true
+	if c.running == 0 {
+		close(c.idle)
+	}
+	running := c.running
+	c.mu.Unlock()
+
+	select {
+	case <-c.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d calls do not end", running)
+	}
+}
+
+// guard runs fn in time: btcwallet takes no contexts, holds database transactions while it waits for peers, and may hang. A call that
+// is given up goes on in the background, owned by the wallet: Close waits for it.
+func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, error)) (T, error) {
+	var zero T
+	if err := w.calls.begin(); err != nil {
+		return zero, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
+	defer cancel()
+
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer w.calls.end()
+		value, err := fn()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return zero, fmt.Errorf("%s: the wallet is busy, try again: %w", what, ctx.Err())
+		}
+		return zero, fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+}
+
+// semaphore is a mutex that one can give up waiting for.
+type semaphore chan struct{}
+
+func (s semaphore) acquire(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s semaphore) release() { <-s }

@@ -1,0 +1,124 @@
+package wallet
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcwallet/walletdb"
+)
+
+const (
+	// holdFor is how long the coins of a version that was just built are kept for it to be stored and leased.
+	holdFor = 10 * time.Minute
+
+	// leaseFor is how long a lease lasts when it is never given back: as good as for ever.
+	leaseFor = 10 * 365 * 24 * time.Hour
+
+	leaseKeySize = 32 + 4 // txid as in the transaction, output number big-endian
+)
+
+// leases are the coins that nothing may spend. They are ours rather than btcwallet's, which refuses to lease a coin that it does not
+// know (yet): the change of an anchor at a start, before the rescan has come to its block.
+type leases struct {
+	mu    sync.Mutex
+	until map[wire.OutPoint]time.Time
+}
+
+func newLeases() leases { return leases{until: map[wire.OutPoint]time.Time{}} }
+
+// load adds what is stored.
+func (l *leases) load(b walletdb.ReadBucket) error {
+	if b == nil {
+		return fmt.Errorf("damaged: no leases")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return b.ForEach(func(k, val []byte) error {
+		if len(k) != leaseKeySize || len(val) != 8 {
+			return fmt.Errorf("damaged: a lease of %d and %d bytes", len(k), len(val))
+		}
+		coin := wire.OutPoint{Index: binary.BigEndian.Uint32(k[32:])}
+		copy(coin.Hash[:], k)
+		l.until[coin] = time.Unix(int64(binary.BigEndian.Uint64(val)), 0)
+		return nil
+	})
+}
+
+func leaseKey(coin wire.OutPoint) []byte {
+	return binary.BigEndian.AppendUint32(coin.Hash[:], coin.Index)
+}
+
+// hold keeps coins until then, or as long as they are kept already.
+func (l *leases) hold(coins []wire.OutPoint, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, coin := range coins {
+		if l.until[coin].Before(until) {
+			l.until[coin] = until
+		}
+	}
+}
+
+func (l *leases) release(coins []wire.OutPoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, coin := range coins {
+		delete(l.until, coin)
+	}
+}
+
+// snapshot returns the coins that are leased now.
+func (l *leases) snapshot() map[wire.OutPoint]time.Time {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.until, func(_ wire.OutPoint, until time.Time) bool { return !until.After(now) })
+	return maps.Clone(l.until)
+}
+
+// Lease keeps coins from every other use until Release, over restarts too. Leasing a coin again, one that is not ours, or one that is
+// not known yet, is no error. Without a wallet the lease lasts until the process ends.
+func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
+	until := time.Now().Add(leaseFor)
+	w.leases.hold(coins, until)
+	return w.storeLeases(ctx, "lease coins", func(b walletdb.ReadWriteBucket) error {
+		val := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+		for _, coin := range coins {
+			if err := b.Put(leaseKey(coin), val); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Release gives coins back. One that is not leased is no error.
+func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
+	w.leases.release(coins)
+	return w.storeLeases(ctx, "release coins", func(b walletdb.ReadWriteBucket) error {
+		for _, coin := range coins {
+			if err := b.Delete(leaseKey(coin)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *Wallet) storeLeases(ctx context.Context, what string, change func(walletdb.ReadWriteBucket) error) error {
+	v, err := w.current()
+	if err != nil {
+		return nil //nolint:nilerr // no wallet, no coins
+	}
+	_, err = guard(ctx, w, what, func() (struct{}, error) {
+		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+			return change(tx.ReadWriteBucket(ourBucket).NestedReadWriteBucket(leasesKey))
+		})
+	})
+	return err
+}

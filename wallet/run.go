@@ -1,0 +1,317 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcwallet/chain"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// lookOften and lookSeldom are how often the wallet's height is compared with the light client's, while it is behind and while it is not.
+	lookOften  = 100 * time.Millisecond
+	lookSeldom = time.Second
+
+	// tolerance is how long Ready overlooks that the newest block is being taken in.
+	tolerance = time.Minute
+)
+
+// following is how the wallet follows the chain; under Wallet.mu.
+type following struct {
+	running  bool
+	height   int32 // the wallet's
+	best     int32 // the light client's
+	atTip    bool
+	lastTip  time.Time // when it last was at the tip; zero: never since the start
+	revivals int
+}
+
+// Revivals is how often a dead synchronisation was revived since the start.
+func (w *Wallet) Revivals() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.follow.revivals
+}
+
+// behind returns nil when the wallet has seen the newest block, or had until a moment ago.
+func (w *Wallet) behind() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.follow
+	if f.atTip || !f.lastTip.IsZero() && time.Since(f.lastTip) < tolerance {
+		return nil
+	}
+	return f.syncing()
+}
+
+func (f following) syncing() error {
+	if f.height >= f.best {
+		return fmt.Errorf("%w: at block %d, and the light client is not synced", ErrSyncing, f.height)
+	}
+	return fmt.Errorf("%w: at block %d of %d", ErrSyncing, f.height, f.best)
+}
+
+// observe compares the wallet with the light client.
+func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
+	type view struct {
+		height, best int32
+		atTip        bool
+	}
+	seen, err := guard(ctx, w, "look at the wallet's height", func() (view, error) {
+		best, hash, err := w.cfg.Chain.Best()
+		if err != nil {
+			return view{}, err
+		}
+		at := v.btc.Manager.SyncedTo()
+		// ChainSynced alone stays true after the rescan has died.
+		return view{at.Height, best, v.btc.ChainSynced() && at.Hash == hash && w.cfg.Chain.Synced()}, nil
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := &w.follow
+	if err != nil {
+		f.atTip = false
+		return *f, err
+	}
+	f.height, f.best = seen.height, seen.best
+	f.atTip = seen.atTip && f.running
+	if f.atTip {
+		f.lastTip = time.Now()
+	}
+	return *f, nil
+}
+
+// awaitTip waits until the wallet has seen the newest block: coins chosen before that may be spent already.
+func (w *Wallet) awaitTip(ctx context.Context) error {
+	v, err := w.current()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
+	defer cancel()
+	tick := time.NewTicker(lookOften)
+	defer tick.Stop()
+	for {
+		f, err := w.observe(ctx, v)
+		if err == nil && f.atTip {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return f.syncing()
+		}
+	}
+}
+
+// Run follows the chain until the context ends, from when there is a wallet. It returns an error only when the process should be started
+// anew: btcwallet can not be made to stop, so it can not be revived either.
+func (w *Wallet) Run(ctx context.Context) error {
+	if err := w.calls.begin(); err != nil {
+		return err
+	}
+	defer w.calls.end()
+	select {
+	case <-w.opened:
+	case <-ctx.Done():
+		return nil
+	}
+	v, err := w.current()
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.keepFollowing(ctx, v) })
+	g.Go(func() error { w.keepOffering(ctx, v); return nil })
+	return g.Wait()
+}
+
+// keepFollowing attaches the wallet to the light client and watches that it moves.
+func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
+	changed, stop := w.cfg.Chain.Changes()
+	defer stop()
+
+	client, err := w.attach(ctx, v)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.detach(v, client)) }()
+
+	watch := watchdog{since: time.Now()}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-timer.C:
+		}
+		f, err := w.observe(ctx, v)
+		if err != nil {
+			w.log.Debug("wallet does not answer", "error", err)
+		}
+		if f.height != watch.height {
+			w.addressesUsed.Store(true)
+		}
+		if f.atTip {
+			w.atTip(ctx, v, client)
+			timer.Reset(lookSeldom)
+		} else {
+			timer.Reset(lookOften)
+		}
+
+		limit := w.cfg.StallAfter
+		if v.isRestoring() {
+			limit = w.cfg.RestoreStallAfter
+		}
+		if !watch.stalled(f, w.cfg.Chain.Synced(), limit) {
+			continue
+		}
+		w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)
+		if err := w.detach(v, client); err != nil {
+			return err
+		}
+		if client, err = w.attach(ctx, v); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.follow.revivals++
+		w.mu.Unlock()
+	}
+}
+
+// atTip does what needs a wallet that has seen everything.
+func (w *Wallet) atTip(ctx context.Context, v *vault, client *client) {
+	if v.isRestoring() {
+		_, err := guard(ctx, w, "end the restore", func() (struct{}, error) { return struct{}{}, v.endRestoring() })
+		if err != nil {
+			w.log.Warn("the search for coins is done, but will be repeated at the next start", "error", err)
+		} else {
+			w.log.Info("wallet restored: the search for coins is done")
+		}
+	}
+	if !w.addressesUsed.CompareAndSwap(true, false) {
+		return
+	}
+	fresh, err := guard(ctx, w, "derive addresses", func() ([]address.Address, error) {
+		fresh, err := v.topUp()
+		if err == nil && len(fresh) > 0 {
+			err = client.NotifyReceived(fresh) // fails when the rescan is dead; the revived one will follow them
+		}
+		return fresh, err
+	})
+	if err != nil {
+		w.log.Debug("could not follow new addresses yet", "error", err)
+	} else if len(fresh) > 0 {
+		w.log.Debug("follow new addresses", "count", len(fresh))
+	}
+}
+
+// watchdog notices that the wallet stays behind without moving.
+type watchdog struct {
+	height int32
+	since  time.Time // it last moved, or was at the tip
+	tries  int       // revivals without any movement since
+}
+
+// stalled reports whether the synchronisation is to be revived. A revival that did not help is repeated after twice the time, up to
+// sixteen times.
+func (d *watchdog) stalled(f following, synced bool, limit time.Duration) bool {
+	now := time.Now()
+	switch {
+	case f.atTip || f.height != d.height:
+		d.tries = 0
+		fallthrough
+	case !synced:
+		// The wallet waits for the light client, and rightly.
+		d.height, d.since = f.height, now
+		return false
+	case now.Sub(d.since) < limit<<min(d.tries, 4):
+		return false
+	}
+	d.tries++
+	d.since = now
+	return true
+}
+
+// client is btcwallet's client over the light client, corrected in three points.
+type client struct {
+	*chain.NeutrinoClient
+	prepare func() error
+	offer   func()
+}
+
+// NotifyBlocks is called once the wallet has stepped back from reorganised blocks and, on a restore, found its coins; and before it lists
+// the addresses to follow from there on: the moment to derive those that must be among them.
+func (c *client) NotifyBlocks() error {
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	return c.NeutrinoClient.NotifyBlocks()
+}
+
+// SendRawTransaction never fails: btcwallet deletes a payment whose broadcast failed for whatever reason, such as a
+// broadcaster that is being stopped, although it may be on its way. Payments are offered by keepOffering instead.
+func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, error) {
+	c.offer()
+	txid := tx.TxHash()
+	return &txid, nil
+}
+
+// attach begins to follow the chain.
+func (w *Wallet) attach(ctx context.Context, v *vault) (*client, error) {
+	c := &client{
+		NeutrinoClient: w.cfg.Chain.WalletChain(),
+		prepare: func() error {
+			_, err := v.topUp()
+			return err
+		},
+		offer: w.offerSoon,
+	}
+	if err := c.Start(ctx); err != nil {
+		return nil, fmt.Errorf("follow the chain: %w", err)
+	}
+	// btcwallet does this itself for its own type alone. Blocks older than that are not looked into.
+	c.SetStartTime(v.btc.Manager.Birthday())
+	v.btc.SetChainSynced(false)
+	v.btc.Start()
+	v.btc.SynchronizeRPC(c)
+
+	w.mu.Lock()
+	w.follow.running = true
+	w.mu.Unlock()
+	return c, nil
+}
+
+// detach ends following the chain, whether it lives or is dead. Keys stay unlocked.
+func (w *Wallet) detach(v *vault, c *client) error {
+	w.mu.Lock()
+	w.follow.running = false
+	w.follow.atTip = false
+	w.mu.Unlock()
+
+	stopped := make(chan struct{})
+	if err := w.calls.begin(); err != nil {
+		return err
+	}
+	go func() {
+		defer w.calls.end()
+		defer close(stopped)
+		v.btc.Stop()
+		c.WaitForShutdown()
+		v.btc.WaitForShutdown()
+	}()
+	select {
+	case <-stopped:
+		return nil
+	case <-time.After(w.cfg.StopTimeout):
+		return fmt.Errorf("the wallet's synchronisation does not stop within %s: start the daemon again", w.cfg.StopTimeout)
+	}
+}

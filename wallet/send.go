@@ -1,0 +1,215 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/btcutil/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcwallet/wallet/txrules"
+	"github.com/btcsuite/btcwallet/walletdb"
+	"github.com/btcsuite/btcwallet/wtxmgr"
+)
+
+// All as the amount of [Wallet.Send] sends everything that can be spent, less the fee.
+const All int64 = -1
+
+const (
+	// offerEvery is how often payments that are not mined are offered again, besides at each block.
+	offerEvery = 10 * time.Minute
+
+	// offerTimeout is how long offering one may take.
+	offerTimeout = time.Minute
+)
+
+// Send pays sats to an address of this network and returns the txid, as displayed. It spends confirmed coins that are not leased.
+//
+// Once it returns nil the payment is stored, and is offered to the network until it is mined, over restarts too. It is never dropped for a
+// failed broadcast: the network may have it nevertheless, and a person who is told "failed" pays twice.
+func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte int64) (txid string, err error) {
+	v, err := w.current()
+	if err != nil {
+		return "", err
+	}
+	script, err := w.payTo(to)
+	if err != nil {
+		return "", err
+	}
+	dust := dustOf(script)
+	if sats != All && (sats < dust || sats > btcutil.MaxSatoshi) {
+		return "", fmt.Errorf("amount %d sats: nodes relay %d to %d sats to this kind of address", sats, dust, int64(btcutil.MaxSatoshi))
+	}
+	height, _, err := w.cfg.Chain.Best()
+	if err != nil {
+		return "", err
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
+	defer cancel()
+	if err := w.spend.acquire(ctx); err != nil {
+		return "", fmt.Errorf("send: %w", err)
+	}
+	defer w.spend.release()
+	o := order{
+		what:        "this payment",
+		out:         wire.NewTxOut(max(sats, 0), script),
+		all:         sats == All,
+		satPerVByte: satPerVByte,
+		lockTime:    uint32(height), // as other wallets do: no use in mining the last block again for its fees
+	}
+	d, err := w.build(ctx, v, o)
+	if err != nil {
+		return "", err
+	}
+	// Should storing outlast its limit, nothing else may take these coins meanwhile.
+	w.leases.hold(d.spent(), time.Now().Add(holdFor))
+	if _, err := guard(ctx, w, "store the payment", func() (struct{}, error) { return struct{}{}, v.storePayment(d.tx) }); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("%w: look into the history before sending again, it may still be stored", err)
+		}
+		w.leases.release(d.spent())
+		return "", err
+	}
+	w.leases.release(d.spent())
+	w.addressesUsed.Store(true)
+	id := d.tx.TxHash()
+	w.log.Info("payment stored", "txid", id, "sats", d.tx.TxOut[0].Value)
+	w.offerSoon()
+	return id.String(), nil
+}
+
+// payTo returns the script of an address of this network.
+func (w *Wallet) payTo(to string) ([]byte, error) {
+	refuse := func(why string) error {
+		return fmt.Errorf("address %q: %s (this wallet is on %s)", to, why, w.cfg.Params.Name)
+	}
+	a, err := address.DecodeAddress(to, w.cfg.Params)
+	if err != nil {
+		return nil, refuse("not an address of this network, or mistyped")
+	}
+	if !a.IsForNet(w.cfg.Params) {
+		return nil, refuse("it belongs to another network")
+	}
+	if _, bare := a.(*address.AddressPubKey); bare {
+		return nil, refuse("a bare public key is not an address")
+	}
+	script, err := txscript.PayToAddrScript(a)
+	if err != nil {
+		return nil, refuse("can not be paid to")
+	}
+	return script, nil
+}
+
+// dustOf is the smallest output to a script that nodes relay, in satoshi.
+func dustOf(script []byte) int64 {
+	sats, most := int64(0), int64(1000)
+	for sats < most { // the library tells whether, not from when on
+		mid := (sats + most) / 2
+		if txrules.IsDustOutput(wire.NewTxOut(mid, script), txrules.DefaultRelayFeePerKb) {
+			sats = mid + 1
+		} else {
+			most = mid
+		}
+	}
+	return sats
+}
+
+// storePayment makes btcwallet know a payment of ours, in one synced transaction. This is what its own PublishTransaction does,
+// less asking the chain backend in between, which may fail after the payment was stored.
+func (v *vault) storePayment(tx *wire.MsgTx) error {
+	record, err := wtxmgr.NewTxRecordFromMsgTx(tx, time.Now())
+	if err != nil {
+		return err
+	}
+	err = walletdb.Update(v.db, func(dbtx walletdb.ReadWriteTx) error {
+		txs, addrs := dbtx.ReadWriteBucket(txBucket), dbtx.ReadWriteBucket(addressBucket)
+		if err := v.btc.TxStore.InsertTx(txs, record, nil); err != nil {
+			return err
+		}
+		for i, out := range tx.TxOut {
+			a, err := v.ours(addrs, out.PkScript)
+			if err != nil {
+				return err
+			}
+			if a == nil {
+				continue
+			}
+			if err := v.btc.TxStore.AddCredit(txs, record, nil, uint32(i), a.Internal()); err != nil {
+				return err
+			}
+			if err := v.scope.MarkUsed(addrs, a.Address()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store payment: %w", err)
+	}
+	return nil
+}
+
+// offerSoon makes keepOffering offer what is not mined.
+func (w *Wallet) offerSoon() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// keepOffering offers payments that are not mined to the peers: soon after they are made, at each block, and from time to time.
+// Anchors that a reorganisation sent back are not among them: which version of those is offered is the batcher's to say.
+func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
+	changed, stop := w.cfg.Chain.Changes()
+	defer stop()
+	tick := time.NewTicker(offerEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.kick:
+		case <-changed:
+		case <-tick.C:
+		}
+		payments, err := guard(ctx, w, "list payments", v.unminedPayments)
+		if err != nil {
+			w.log.Debug("could not list payments to offer", "error", err)
+			continue
+		}
+		for _, tx := range payments {
+			if ctx.Err() != nil {
+				return
+			}
+			once, cancel := context.WithTimeout(ctx, offerTimeout)
+			err := w.cfg.Chain.Broadcast(once, tx)
+			cancel()
+			if err != nil && !errors.Is(err, context.Canceled) {
+				w.log.Warn("peers did not take a payment; it is offered again", "txid", tx.TxHash(), "error", err)
+			}
+		}
+	}
+}
+
+// unminedPayments lists payments of ours that are not mined.
+func (v *vault) unminedPayments() ([]*wire.MsgTx, error) {
+	var payments []*wire.MsgTx
+	err := walletdb.View(v.db, func(dbtx walletdb.ReadTx) error {
+		return v.btc.TxStore.RangeTransactions(dbtx.ReadBucket(txBucket), -1, 0, func(details []wtxmgr.TxDetails) (bool, error) {
+			for _, d := range details {
+				if d.Block.Height >= 0 {
+					return true, nil // the unmined come first
+				}
+				if len(d.Debits) > 0 && !isAnchor(&d.MsgTx) {
+					payments = append(payments, d.MsgTx.Copy())
+				}
+			}
+			return false, nil
+		})
+	})
+	return payments, err
+}

@@ -1,0 +1,203 @@
+package wallet
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/btcsuite/btcwallet/waddrmgr"
+	btcwallet "github.com/btcsuite/btcwallet/wallet"
+	"github.com/btcsuite/btcwallet/walletdb"
+	_ "github.com/btcsuite/btcwallet/walletdb/bdb" // the engine that walletdb opens by name
+)
+
+const (
+	// databaseName is the one file of a wallet, in its directory.
+	databaseName = "wallet.db"
+
+	// lockTimeout is how long opening waits for another process that has the file open.
+	lockTimeout = 5 * time.Second
+
+	// syncRetry is how long btcwallet waits before it tries again to begin following the chain.
+	syncRetry = 5 * time.Second
+
+	// formatVersion is raised when an older program must not open the file any more.
+	formatVersion = 1
+)
+
+// The buckets of wallet.db: two are btcwallet's, whose names it does not export; ours is beside them.
+var (
+	addressBucket = []byte("waddrmgr")
+	txBucket      = []byte("wtxmgr")
+	ourBucket     = []byte("ancre")
+
+	versionKey   = []byte("version")   // formatVersion, big-endian
+	networkKey   = []byte("network")   // chaincfg's name of it
+	restoringKey = []byte("restoring") // there while coins are searched for; so a crash in between resumes the search
+	leasesKey    = []byte("leases")    // bucket, see leases.go
+)
+
+// publicPassphrase is what btcwallet encrypts addresses with. It customarily is a constant: whoever reads the file knows
+// the coins, but cannot spend them.
+var publicPassphrase = []byte(btcwallet.InsecurePubPassphrase)
+
+// vault is an opened wallet file.
+type vault struct {
+	db     walletdb.DB
+	btc    *btcwallet.Wallet
+	scope  *waddrmgr.ScopedKeyManager
+	window uint32 // above 0: opened to search for coins
+
+	macKey [32]byte // for unlockedBy, random per process
+
+	mu         sync.Mutex
+	restoring  bool
+	unlockedBy []byte // MAC of the passphrase that unlocked it; nil while locked
+}
+
+// makeVault writes a new wallet file.
+func makeVault(path string, network string, seed *masterKey, passphrase []byte, birthday time.Time, restoring bool) error {
+	db, err := walletdb.Create("bdb", path, true, lockTimeout, false)
+	if err != nil {
+		return fmt.Errorf("make wallet file: %w", err)
+	}
+	err = btcwallet.CreateWithCallback(db, publicPassphrase, passphrase, seed.key, seed.params, birthday,
+		func(tx walletdb.ReadWriteTx) error {
+			b, err := tx.CreateTopLevelBucket(ourBucket)
+			if err != nil {
+				return err
+			}
+			if err := b.Put(versionKey, binary.BigEndian.AppendUint32(nil, formatVersion)); err != nil {
+				return err
+			}
+			if err := b.Put(networkKey, []byte(network)); err != nil {
+				return err
+			}
+			if _, err := b.CreateBucket(leasesKey); err != nil {
+				return err
+			}
+			if restoring {
+				return b.Put(restoringKey, []byte{1})
+			}
+			return nil
+		})
+	return errors.Join(err, db.Close()) // bbolt has synced the file
+}
+
+// openVault opens a wallet file, locked.
+func (w *Wallet) openVault(path string) (_ *vault, err error) {
+	db, err := walletdb.Open("bdb", path, true, lockTimeout, false)
+	if err != nil {
+		return nil, fmt.Errorf("open wallet %s (does another ancred use it?): %w", path, err)
+	}
+	v := &vault{db: db}
+	defer func() {
+		if err != nil {
+			_ = v.close()
+		}
+	}()
+	if _, err := rand.Read(v.macKey[:]); err != nil {
+		return nil, err
+	}
+
+	err = walletdb.View(db, func(tx walletdb.ReadTx) error {
+		b := tx.ReadBucket(ourBucket)
+		if b == nil {
+			return errors.New("not a wallet of ancre")
+		}
+		version := b.Get(versionKey)
+		if len(version) != 4 {
+			return errors.New("damaged: no version")
+		}
+		if n := binary.BigEndian.Uint32(version); n > formatVersion {
+			return fmt.Errorf("written by a newer ancre (format %d, this one reads up to %d)", n, formatVersion)
+		}
+		if network := string(b.Get(networkKey)); network != w.cfg.Params.Name {
+			return fmt.Errorf("it belongs to the network %s, not to %s", network, w.cfg.Params.Name)
+		}
+		v.restoring = b.Get(restoringKey) != nil
+		return w.leases.load(b.NestedReadBucket(leasesKey))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+	}
+
+	if v.restoring {
+		v.window = w.cfg.RecoveryWindow
+	}
+	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
+	v.btc, err = btcwallet.OpenWithRetry(db, publicPassphrase,
+		&waddrmgr.OpenCallbacks{ObtainSeed: ask, ObtainPrivatePass: ask}, w.cfg.Params, v.window, syncRetry)
+	if err != nil {
+		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+	}
+	v.scope, err = v.btc.Manager.FetchScopedKeyManager(keyScope(w.cfg.Params))
+	if err != nil {
+		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+	}
+	return v, nil
+}
+
+// close closes the file. Nothing may use it any more.
+func (v *vault) close() error {
+	if v.btc != nil {
+		v.btc.Manager.Close() // wipes the keys
+	}
+	return v.db.Close()
+}
+
+// locked reports whether keys can not be used. It never waits.
+func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
+
+// unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a wrong passphrase, also one that
+// was unlocked; a typing error must not stop the anchors, so an unlocked one is not asked again.
+func (v *vault) unlock(passphrase []byte) error {
+	mac := hmac.New(sha256.New, v.macKey[:])
+	mac.Write(passphrase)
+	sum := mac.Sum(nil)
+
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.unlockedBy != nil {
+		if !hmac.Equal(sum, v.unlockedBy) {
+			return ErrWrongPassphrase
+		}
+		return nil
+	}
+	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+		return v.btc.Manager.Unlock(tx.ReadBucket(addressBucket), passphrase)
+	})
+	switch {
+	case waddrmgr.IsError(err, waddrmgr.ErrWrongPassphrase):
+		return ErrWrongPassphrase
+	case err != nil:
+		return fmt.Errorf("unlock wallet: %w", err)
+	}
+	v.unlockedBy = sum
+	return nil
+}
+
+// isRestoring reports whether the search for coins has not ended yet.
+func (v *vault) isRestoring() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.restoring
+}
+
+// endRestoring makes the next opening an ordinary one.
+func (v *vault) endRestoring() error {
+	err := walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+		return tx.ReadWriteBucket(ourBucket).Delete(restoringKey)
+	})
+	if err == nil {
+		v.mu.Lock()
+		v.restoring = false
+		v.mu.Unlock()
+	}
+	return err
+}
