@@ -279,8 +279,10 @@ func getBlockHeader(c *call) (any, error) {
 	if height <= best {
 		if active, err := c.Chain.HashAt(height); err == nil && active == hash {
 			info.Confirmations = best - height + 1
-			if next, err := c.Chain.HashAt(height + 1); height < best && err == nil {
-				info.NextBlockHash = next.String()
+			if height < best {
+				if next, err := c.Chain.HashAt(height + 1); err == nil {
+					info.NextBlockHash = next.String()
+				}
 			}
 		}
 	}
