@@ -196,6 +196,7 @@ type faultyStore struct {
 	failAt int // number of the write that fails; 0: none
 	after  bool
 	full   bool // the disk is full: no write is done, and the store stays in order
+	flip   bool // the first bit of each first leaf is read wrong
 	writes int
 }
 
@@ -213,6 +214,14 @@ func (f *faultyStore) write(do func() error) error {
 		return errors.Join(do(), errPowerCut)
 	}
 	return errPowerCut
+}
+
+func (f *faultyStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+	nodes, err := f.Store.Nodes(ctx, batch, level, start, n)
+	if f.flip && err == nil && level == 0 && start == 0 {
+		nodes[0][0] ^= 0x80
+	}
+	return nodes, err
 }
 
 func (f *faultyStore) Append(ctx context.Context, a *store.Append) error {

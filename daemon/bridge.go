@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ancre/batcher"
+	"ancre/rpc"
+	"ancre/spv"
+	"ancre/wallet"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// coded is an error of a room with the sentinel of rpc that decides the code of the answer. Its text is the room's own.
+type coded struct{ err, sentinel error }
+
+func (c coded) Error() string   { return c.err.Error() }
+func (c coded) Unwrap() []error { return []error{c.err, c.sentinel} }
+
+// chainService is the light client as rpc sees it.
+type chainService struct{ *spv.Client }
+
+func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
+	header, height, err := c.Client.Header(hash)
+	if errors.Is(err, spv.ErrNotFound) {
+		err = coded{err, rpc.ErrNoBlock}
+	}
+	return header, height, err
+}
+
+// walletService is the wallet as rpc sees it.
+type walletService struct{ d *node }
+
+// walletCodes maps the wallet's errors to those of rpc, the first that fits.
+var walletCodes = []coded{
+	{wallet.ErrNoWallet, rpc.ErrNoWallet},
+	{wallet.ErrExists, rpc.ErrWalletExists},
+	{wallet.ErrLocked, rpc.ErrWalletLocked},
+	{wallet.ErrWrongPassphrase, rpc.ErrWrongPassphrase},
+	{wallet.ErrSyncing, rpc.ErrStarting},
+}
+
+func walletError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var short batcher.Shortage
+	if errors.As(err, &short) {
+		return coded{err, rpc.ErrInsufficientFunds}
+	}
+	for _, c := range walletCodes {
+		if errors.Is(err, c.err) {
+			return coded{err, c.sentinel}
+		}
+	}
+	return coded{err, rpc.ErrWallet}
+}
+
+func (s walletService) Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {
+	made, address, err := s.d.wallet.Create(ctx, []byte(passphrase), words, birthday)
+	if err != nil {
+		return rpc.CreatedWallet{}, walletError(err)
+	}
+	return rpc.CreatedWallet{Words: made, Restored: len(words) > 0, Address: address}, nil
+}
+
+func (s walletService) Unlock(ctx context.Context, passphrase string) error {
+	return walletError(s.d.wallet.Unlock(ctx, []byte(passphrase)))
+}
+
+func (s walletService) NewAddress(ctx context.Context) (string, error) {
+	address, err := s.d.wallet.Address(ctx)
+	return address, walletError(err)
+}
+
+func (s walletService) Balance(ctx context.Context) (rpc.Balance, error) {
+	b, err := s.d.wallet.Balance(ctx)
+	return rpcBalance(b), walletError(err)
+}
+
+func rpcBalance(b wallet.Balance) rpc.Balance {
+	return rpc.Balance{ConfirmedSats: b.Confirmed, PendingSats: b.Pending, SpendableSats: b.Spendable}
+}
+
+func (s walletService) Transactions(ctx context.Context, count, skip int) ([]rpc.Transaction, error) {
+	list, err := s.d.wallet.Transactions(ctx, count, skip)
+	if err != nil {
+		return nil, walletError(err)
+	}
+	out := make([]rpc.Transaction, len(list))
+	for i, t := range list {
+		out[i] = rpc.Transaction{
+			TxID:          t.TxID.String(),
+			Time:          t.Time.UTC(),
+			AmountSats:    t.Sats,
+			FeeSats:       t.FeeSats,
+			Kind:          string(t.Kind),
+			Height:        t.Height,
+			BlockTime:     moment(t.BlockTime),
+			Confirmations: t.Confirmations,
+		}
+	}
+	return out, nil
+}
+
+// Send pays the light client's estimate when no fee rate is given, within the cap for anchors.
+func (s walletService) Send(ctx context.Context, address string, sats, satPerVByte int64) (string, error) {
+	if satPerVByte == 0 {
+		rate, err := s.d.chain.FeeRate(ctx)
+		if err != nil {
+			return "", fmt.Errorf("no fee estimate, name a fee rate: %w", err)
+		}
+		satPerVByte = min(rate, s.d.cfg.Anchor.MaxFeeRate)
+	}
+	txid, err := s.d.wallet.Send(ctx, address, sats, satPerVByte)
+	return txid, walletError(err)
+}
+
+// moment is a time for an answer; none for the zero time.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,285 @@
+// Package daemon puts the rooms together: it reads what is configured, opens the data directory, starts the light client,
+// the wallet, the batcher and the JSON-RPC in an order in which each finds what it needs, and stops them in the reverse one.
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"ancre/batcher"
+	"ancre/batcher/store/pebblestore"
+	"ancre/config"
+	"ancre/rpc"
+	"ancre/spv"
+	"ancre/wallet"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// node is the running daemon.
+type node struct {
+	cfg     config.Config
+	version string
+	dir     string // of the network
+	log     *slog.Logger
+	chain   *spv.Client
+	wallet  *wallet.Wallet
+	batcher *batcher.Batcher
+	started time.Time
+	closers []func() error // see onClose
+}
+
+// Run is the daemon's life: it returns nil after ctx ended or a client called stop, and an error when it could not start or must
+// not go on. version is what it tells of itself; the log goes to w.
+func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (err error) {
+	log, err := newLogger(w, cfg.Log)
+	if err != nil {
+		return err
+	}
+	users, err := parseUsers(cfg.RPC.Auth)
+	if err != nil {
+		return err
+	}
+	dir, err := cfg.NetworkDir()
+	if err != nil {
+		return err
+	}
+	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now()}
+	defer func() { err = errors.Join(err, d.close()) }()
+
+	release, err := openDataDir(dir, cfg.Network)
+	if err != nil {
+		return err
+	}
+	d.onClose(release)
+	// The address next: when it is taken, nothing else needs to be begun.
+	listener, err := net.Listen("tcp", cfg.RPC.Listen)
+	if err != nil {
+		return fmt.Errorf("rpc.listen %q: %w: if another ancred is running, give one of the two another address", cfg.RPC.Listen, err)
+	}
+	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "rpc", listener.Addr().String())
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	cookiePath := filepath.Join(dir, cookieFile)
+	cookie, err := rpc.WriteCookie(cookiePath)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
+	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started})
+	stopServer := d.serve(server, listener, stop)
+	d.onClose(stopServer)
+
+	server.SetPhase("opening the data directory")
+	if err := d.open(); err != nil {
+		return err
+	}
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain}, Wallet: walletService{d}, Node: d})
+	d.onClose(stopServer) // before the rooms that it speaks for are closed
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	log.Info("ancred stops")
+	return nil
+}
+
+// serve answers JSON-RPC until the returned function is called, which waits for the calls that run. A server that fails ends the daemon.
+func (d *node) serve(server *rpc.Server, listener net.Listener, failed func()) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		defer failed()
+		done <- server.Serve(ctx, listener)
+	}()
+	return sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+}
+
+// open opens the rooms, each after those that it needs. Nothing runs yet.
+func (d *node) open() error {
+	params, err := spv.Params(d.cfg.Network)
+	if err != nil {
+		return err
+	}
+	store, err := pebblestore.Open(filepath.Join(d.dir, storeDir), pebblestore.Options{Log: d.log})
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	d.onClose(store.Close)
+	d.chain, err = spv.Open(spv.Config{
+		Params:           params,
+		Dir:              filepath.Join(d.dir, spvDir),
+		Connect:          d.cfg.SPV.Connect,
+		AddPeers:         d.cfg.SPV.AddPeers,
+		Proxy:            d.cfg.SPV.Proxy,
+		HeadersImport:    d.cfg.SPV.HeadersImport,
+		Logger:           d.log,
+		UserAgentVersion: d.version,
+	})
+	if err != nil {
+		return fmt.Errorf("open the light client: %w", err)
+	}
+	d.onClose(d.chain.Close)
+	d.wallet, err = wallet.Open(wallet.Config{
+		Dir:    filepath.Join(d.dir, walletDir),
+		Params: params,
+		Chain:  d.chain,
+		Logger: d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the wallet: %w", err)
+	}
+	d.onClose(d.wallet.Close)
+
+	policy := batcher.DefaultPolicy()
+	policy.Interval = d.cfg.Batch.Interval
+	policy.MaxDigests = uint64(d.cfg.Batch.MaxDigests)
+	policy.Confirmations = d.cfg.Anchor.Confirmations
+	policy.MaxFeeRate = d.cfg.Anchor.MaxFeeRate
+	policy.MaxFeeSats = d.cfg.Anchor.MaxFeeSats
+	d.batcher, err = batcher.New(batcher.Config{
+		Store:  store,
+		Chain:  d.chain,
+		Wallet: d.wallet,
+		Policy: policy,
+		URI:    d.cfg.Calendar.URI,
+		Logger: d.log,
+	})
+	return err
+}
+
+// run starts what was opened, and returns when ctx ends or a room fails. All of it has stopped then.
+func (d *node) run(ctx context.Context) error {
+	// The light client and the wallet outlive the batcher, which uses them while it stops.
+	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBelow()
+	if err := d.chain.Start(below); err != nil {
+		return fmt.Errorf("start the light client: %w", err)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var lower errgroup.Group
+	lower.Go(func() error {
+		err := d.wallet.Run(below)
+		if below.Err() == nil {
+			stop(fmt.Errorf("the wallet stopped by itself: %w", err))
+		}
+		return nil
+	})
+	upper, ctx := errgroup.WithContext(ctx)
+	upper.Go(func() error { return d.batcher.Run(ctx) })
+	upper.Go(func() error { d.unlock(ctx); return nil })
+	upper.Go(func() error { d.notify(ctx, d.alive); return nil })
+	err := upper.Wait()
+	stopBelow()
+	if lowerErr := lower.Wait(); err == nil {
+		err = lowerErr
+	}
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// onClose has something closed when the daemon ends, before all that was named earlier.
+func (d *node) onClose(c func() error) { d.closers = append(d.closers, c) }
+
+func (d *node) close() error {
+	var errs []error
+	for _, c := range slices.Backward(d.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+func parseUsers(lines []string) ([]rpc.User, error) {
+	var users []rpc.User
+	for i, line := range lines {
+		u, err := rpc.ParseUser(line)
+		if err != nil {
+			return nil, fmt.Errorf("rpc.auth, entry %d: %w", i+1, err)
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
+// alive checks that the daemon does its work, not only that it runs.
+func (d *node) alive(ctx context.Context) error {
+	if err := d.batcher.Stalled(stallLimit); err != nil {
+		return err
+	}
+	_, err := d.batcher.Overview(ctx)
+	return err
+}
+
+// credential is the name under which a systemd unit passes the wallet's passphrase (LoadCredential=).
+const credential = "passphrase"
+
+// unlock opens the wallet with the configured passphrase, if there is one. What goes wrong is said and is no reason to stop: digests
+// are accepted and sealed without a wallet.
+func (d *node) unlock(ctx context.Context) {
+	path := d.cfg.Wallet.PassphraseFile
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); path == "" && dir != "" {
+		path = filepath.Join(dir, credential)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	}
+	if path == "" || d.wallet.State() == wallet.None {
+		return
+	}
+	passphrase, err := readPassphrase(path, d.log)
+	if err == nil {
+		err = d.wallet.Unlock(ctx, passphrase)
+	}
+	if err != nil && ctx.Err() == nil {
+		d.log.Error("the wallet could not be unlocked with the configured passphrase", "file", path, "err", err)
+		return
+	}
+	d.log.Info("wallet unlocked")
+}
+
+// readPassphrase reads a file with a passphrase on its only line.
+func readPassphrase(path string, log *slog.Logger) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("wallet.passphrase_file: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("others on this machine may read the wallet's passphrase: chmod 600 it", "file", path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("wallet.passphrase_file: %w", err)
+	}
+	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	if len(data) == 0 || bytes.ContainsAny(data, "\n\r") {
+		return nil, fmt.Errorf("wallet.passphrase_file: %s must hold the passphrase on one line and nothing else", path)
+	}
+	return data, nil
+}
+
+// statusLine says in a few words how the daemon stands.
+func (d *node) statusLine() string {
+	s := d.chain.Status()
+	if !s.Synced {
+		return fmt.Sprintf("syncing, %.1f %%, block %d of %d", 100*s.Progress, s.Height, s.TargetHeight)
+	}
+	return fmt.Sprintf("synced to block %d, wallet %s", s.Height, d.wallet.State())
+}

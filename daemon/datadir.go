@@ -1,0 +1,99 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// What lies in a network's data directory.
+const (
+	markerFile = "ancre.json" // which network it is of, and which format the directory has
+	lockFile   = "ancred.lock"
+	cookieFile = ".cookie"
+	storeDir   = "store"  // leaves, batches, anchors: the truth
+	spvDir     = "spv"    // headers: can be fetched again
+	walletDir  = "wallet" // keys and coins: can be restored from the words
+)
+
+// format is the version of the data directory's layout. A directory of a newer one is refused.
+const format = 1
+
+// marker says what a data directory is, so that it is never opened as something else.
+type marker struct {
+	Format  int    `json:"format"`
+	Network string `json:"network"`
+}
+
+// openDataDir makes the directory if there is none, takes its lock and checks that it is ours. release gives the lock back.
+func openDataDir(dir, network string) (release func() error, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	path := filepath.Join(dir, lockFile)
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("the data directory %s is in use by another ancred: stop that one, or give this one its own --datadir", dir)
+	}
+	if err := checkMarker(filepath.Join(dir, markerFile), dir, network); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return lock.Unlock, nil
+}
+
+func checkMarker(path, dir, network string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, storeDir)); err == nil {
+			return fmt.Errorf("%s is missing in a data directory that has been used: put it back from a backup, or write {\"format\":%d,\"network\":%q} into it if you are sure of the network", path, format, network)
+		}
+		return writeMarker(path, marker{Format: format, Network: network})
+	}
+	if err != nil {
+		return fmt.Errorf("read what the data directory is: %w", err)
+	}
+	var m marker
+	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
+		return fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
+	}
+	if m.Format > format {
+		return fmt.Errorf("the data directory %s has format %d, and this ancred knows formats up to %d: use the newer ancred that made it", dir, m.Format, format)
+	}
+	if m.Network != network {
+		return fmt.Errorf("the data directory %s belongs to %s, and %s was asked for: give the other network its own directory", dir, m.Network, network)
+	}
+	return nil
+}
+
+// writeMarker writes whole or not at all.
+func writeMarker(path string, m marker) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write what the data directory is: %w", err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("write what the data directory is: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"ancre/rpc"
+	"ancre/wallet"
+)
+
+// Info implements rpc.Node: what a person asks first. It waits for nothing and reads little.
+func (d *node) Info(ctx context.Context) (rpc.Info, error) {
+	chain := d.chain.Status()
+	over, err := d.batcher.Overview(ctx)
+	if err != nil {
+		return rpc.Info{}, err
+	}
+	info := rpc.Info{
+		Version: d.version,
+		Network: d.cfg.Network,
+		DataDir: d.dir,
+		Ready:   chain.Synced && d.wallet.Ready() == nil,
+		Chain: rpc.ChainInfo{
+			Synced:           chain.Synced,
+			Height:           chain.Height,
+			BlockHash:        chain.Hash.String(),
+			BlockTime:        moment(chain.BlockTime),
+			HeadersHeight:    chain.HeadersHeight,
+			FiltersHeight:    chain.FiltersHeight,
+			TargetHeight:     chain.TargetHeight,
+			Progress:         chain.Progress,
+			BlocksPerSecond:  chain.BlocksPerSecond,
+			RemainingSeconds: int64(chain.Remaining.Seconds()),
+			Peers:            []rpc.Peer{},
+		},
+		Digests: over.Digests,
+		Waiting: over.Waiting,
+		Anchors: rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
+		Wallet:  rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
+	}
+	if chain.Remaining < 0 {
+		info.Chain.RemainingSeconds = -1
+	}
+	for _, p := range chain.Peers {
+		info.Chain.Peers = append(info.Chain.Peers, rpc.Peer{Address: p.Address, Agent: p.Agent, Height: p.Height})
+	}
+	if over.Open != nil {
+		open := rpc.BatchOf(over.Open)
+		info.Batch = &open
+	}
+	info.Warnings = append([]string{}, chain.Warnings...)
+	info.Warnings = append(info.Warnings, over.Warnings...)
+	switch d.wallet.State() {
+	case wallet.None, wallet.Locked:
+		// Said even while nothing waits: whoever starts a daemon should know before the first batch is sealed.
+		if over.Waiting == 0 {
+			info.Warnings = append(info.Warnings, fmt.Sprintf("anchors cannot be paid: %v", d.wallet.Ready()))
+		}
+	}
+	if d.wallet.State() == wallet.None {
+		return info, nil
+	}
+	balance, err := d.wallet.Balance(ctx)
+	if err != nil {
+		info.Warnings = append(info.Warnings, fmt.Sprintf("the balance cannot be read: %v", err))
+	}
+	info.Wallet.Balance = rpcBalance(balance)
+	return info, nil
+}
