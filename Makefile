@@ -1,0 +1,63 @@
+# The two commands: `make demo` shows Ancre at work on your machine, `make test` checks all of it.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+
+# Go keeps its caches under HOME. Where that is empty, the account's own home is meant, else a folder in bin/.
+ifeq ($(strip $(HOME)),)
+export HOME := $(or $(wildcard $(shell eval echo "~$$(id -un)")),$(CURDIR)/bin/home)
+endif
+
+# Nothing here needs C, and what is built the same way is built once for all targets.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath
+LDFLAGS := $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
+
+# The race detector does need a C compiler.
+RACE := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+
+# What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: build demo test unit itest bench lint cross install clean help
+
+build: ## the daemon and the command, into bin/ (what plain `make` does)
+	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
+
+demo: build ## files of this repository, stamped and verified on a private Bitcoin network; KEEP=1 leaves it running
+	@$(GO) build -o bin/ ./contrib/demo github.com/btcsuite/btcd
+	@KEEP="$(KEEP)" bin/demo
+
+test: unit itest ## everything: unit tests with the race detector, then end to end on real nodes
+
+unit:
+	@test -n "$(RACE)" || echo "No C compiler: the unit tests run without the race detector."
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 10m $$($(GO) list ./... | grep -v '^ancre/itest')
+
+itest:
+	$(GO) test -count=1 -timeout 15m -parallel 4 ./itest/...
+
+bench: build ## submits through the daemon, as ratios to a bare HTTP handler
+	$(GO) run ./contrib/bench
+
+lint: ## formatting, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "the files above are not formatted: run gofmt -w ." >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+cross: ## builds for every platform, without cgo
+	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
+
+install: build ## the programs, the unit file and the sample configuration, under PREFIX
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
+	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE
+
+clean: ## removes bin/
+	rm -rf bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
