@@ -47,9 +47,9 @@ func isAnchor(tx *wire.MsgTx) bool {
 // ShortageError says that the wallet can not pay.
 type ShortageError struct {
 	For     string // what could not be paid
-	Missing int64  // what has to be deposited, the fee for spending that deposit included; satoshi, as all below
-	Cost    int64  // what it costs without change
-	Have    int64  // what the coins that may be spent now contribute to it, after the fee for spending them
+	Missing int64  // the least deposit that would do; satoshi, as all below
+	Cost    int64  // what it costs with the coins that can be spent now and that deposit
+	Have    int64  // in coins that can be spent now
 	Waiting int64  // in coins that may be spent later: not mined, or held for anchors in flight
 }
 
@@ -57,7 +57,7 @@ type ShortageError struct {
 func (e *ShortageError) MissingSats() int64 { return e.Missing }
 
 func (e *ShortageError) Error() string {
-	s := fmt.Sprintf("the wallet lacks %d sats for %s (it costs %d, %d can be used now)", e.Missing, e.For, e.Cost, e.Have)
+	s := fmt.Sprintf("the wallet lacks %d sats for %s (%d can be spent now)", e.Missing, e.For, e.Have)
 	if e.Waiting > 0 {
 		s += fmt.Sprintf(": wait until the %d sats of transactions in flight are mined, or", e.Waiting)
 	} else {
@@ -253,15 +253,13 @@ func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
 	return o.assemble(coins, nil), nil
 }
 
-// shortage tells what is missing, given the coins that are not enough.
+// shortage tells what is missing, given the coins that are not enough: one deposit, which is an input more.
 func (o *order) shortage(coins []coin, waiting int64) error {
-	e := &ShortageError{For: o.what, Cost: o.out.Value + o.fee(0, nil), Waiting: waiting}
+	e := &ShortageError{For: o.what, Cost: o.out.Value + o.fee(len(coins)+1, nil), Waiting: waiting}
 	for _, c := range coins {
-		e.Have += c.out.Value - o.inputFee()
+		e.Have += c.out.Value
 	}
-	// The fees of inputs above are rounded up one by one: never report a shortage of nothing.
-	e.Missing = max(e.Cost-e.Have, 0) + o.inputFee()
-	e.Missing = max(e.Missing, dustLimit)
+	e.Missing = max(e.Cost-e.Have, dustLimit, o.inputFee()+1)
 	return e
 }
 

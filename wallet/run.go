@@ -137,11 +137,15 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 	changed, stop := w.cfg.Chain.Changes()
 	defer stop()
 
-	client, err := w.attach(ctx, v)
-	if err != nil {
-		return err
+	client := w.attach(ctx, v)
+	if client == nil {
+		return nil
 	}
-	defer func() { err = errors.Join(err, w.detach(v, client)) }()
+	defer func() {
+		if client != nil {
+			err = errors.Join(err, w.detach(v, client))
+		}
+	}()
 
 	watch := watchdog{since: time.Now()}
 	timer := time.NewTimer(0)
@@ -171,16 +175,19 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		if v.isRestoring() {
 			limit = w.cfg.RestoreStallAfter
 		}
-		if !watch.stalled(f, w.cfg.Chain.Synced(), limit) {
+		if !watch.stalled(f, w.cfg.Chain.Synced(), limit, time.Now()) {
 			continue
 		}
 		w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)
 		if err := w.detach(v, client); err != nil {
+			client = nil // a second attempt would only wait as long again
 			return err
 		}
-		if client, err = w.attach(ctx, v); err != nil {
-			return err
+		next := w.attach(ctx, v)
+		if next == nil {
+			return nil
 		}
+		client = next
 		w.mu.Lock()
 		w.follow.revivals++
 		w.mu.Unlock()
@@ -223,8 +230,7 @@ type watchdog struct {
 
 // stalled reports whether the synchronisation is to be revived. A revival that did not help is repeated after twice the time, up to
 // sixteen times.
-func (d *watchdog) stalled(f following, synced bool, limit time.Duration) bool {
-	now := time.Now()
+func (d *watchdog) stalled(f following, synced bool, limit time.Duration, now time.Time) bool {
 	switch {
 	case f.atTip || f.height != d.height:
 		d.tries = 0
@@ -265,8 +271,23 @@ func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, er
 	return &txid, nil
 }
 
-// attach begins to follow the chain.
-func (w *Wallet) attach(ctx context.Context, v *vault) (*client, error) {
+// attach begins to follow the chain as soon as the light client is up. It returns nil when the context ends before.
+func (w *Wallet) attach(ctx context.Context, v *vault) *client {
+	for {
+		c, err := w.tryAttach(ctx, v)
+		if err == nil {
+			return c
+		}
+		w.log.Debug("can not follow the chain yet", "error", err)
+		select {
+		case <-time.After(lookSeldom):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (w *Wallet) tryAttach(ctx context.Context, v *vault) (*client, error) {
 	c := &client{
 		NeutrinoClient: w.cfg.Chain.WalletChain(),
 		prepare: func() error {

@@ -129,6 +129,13 @@ var (
 	ErrClosed = errors.New("the wallet is closed")
 )
 
+// library is btcwallet's logger, which it wants as a package variable: set once, before its first goroutine exists. (Its package chain
+// belongs to the light client in this, as it makes the clients.)
+var library struct {
+	once sync.Once
+	log  btclogslog.Forwarder
+}
+
 // Wallet is the fee wallet. It is safe for concurrent use.
 type Wallet struct {
 	cfg    Config
@@ -156,10 +163,8 @@ func Open(cfg Config) (*Wallet, error) {
 	}
 	cfg.setDefaults()
 
-	// btcwallet's loggers are package variables, hence one for all wallets of a process.
-	quiet := btclogslog.New(cfg.Logger)
-	btcwallet.UseLogger(quiet)
-	chain.UseLogger(quiet)
+	library.log.Set(cfg.Logger)
+	library.once.Do(func() { btcwallet.UseLogger(library.log.Logger()) })
 
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make wallet directory: %w", err)

@@ -44,3 +44,17 @@ func TestNothingIsFormattedThatNobodyReads(t *testing.T) {
 	l.Errorf("%v", expensive{t})
 	New(nil).Error(expensive{t})
 }
+
+func TestAForwarderFollowsItsTarget(t *testing.T) {
+	var f Forwarder
+	l := f.Logger()
+	l.Error("to nobody")
+	for _, name := range []string{"first", "second"} {
+		var out bytes.Buffer
+		f.Set(slog.New(slog.NewTextHandler(&out, nil)).With("logger", name))
+		l.Error("to the", name)
+		if want := `msg="to the ` + name + `" logger=` + name; !strings.Contains(out.String(), want) {
+			t.Errorf("log %q lacks %q", out.String(), want)
+		}
+	}
+}

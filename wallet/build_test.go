@@ -1,0 +1,195 @@
+package wallet
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"pgregory.net/rapid"
+)
+
+var testScript = append([]byte{0, 20}, make([]byte, 20)...) // P2WPKH
+
+func purse(values ...int64) []coin {
+	var coins []coin
+	for i, v := range values {
+		coins = append(coins, coin{
+			OutPoint: wire.OutPoint{Hash: chainhash.Hash{byte(i), byte(i >> 8)}},
+			out:      wire.NewTxOut(v, testScript),
+			height:   1,
+		})
+	}
+	return coins
+}
+
+func anchorOrder(rate int64) order {
+	return order{what: "this anchor", out: anchorOutput([32]byte{1}), satPerVByte: rate, lockTime: 7}
+}
+
+// signedSize is the virtual size once signatures of the longest kind are in.
+func signedSize(tx *wire.MsgTx) int64 {
+	tx = tx.Copy()
+	for _, in := range tx.TxIn {
+		in.Witness = wire.TxWitness{make([]byte, signatureSize), make([]byte, 33)}
+	}
+	return virtualSize(tx)
+}
+
+func (d *draft) fee() int64 {
+	var fee int64
+	for _, out := range d.prevouts {
+		fee += out.Value
+	}
+	for _, out := range d.tx.TxOut {
+		fee -= out.Value
+	}
+	return fee
+}
+
+func TestTheUsualAnchorHas153VB(t *testing.T) {
+	o := anchorOrder(3)
+	d, err := o.fund(purse(100_000), testScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := signedSize(d.tx); got != 153 {
+		t.Errorf("%d vB, want 153", got)
+	}
+	if got := d.fee(); got != 3*153 {
+		t.Errorf("fee %d, want %d", got, 3*153)
+	}
+	if d.tx.Version != 2 || d.tx.LockTime != 7 || d.tx.TxIn[0].Sequence != 0xfffffffd {
+		t.Errorf("version %d, lock time %d, sequence %x", d.tx.Version, d.tx.LockTime, d.tx.TxIn[0].Sequence)
+	}
+}
+
+func TestWhichCoinsAreTaken(t *testing.T) {
+	// Fee of one input at 1 sat/vB: 153 with change, 122 without.
+	for name, c := range map[string]struct {
+		coins []int64
+		rate  int64
+		want  []int64
+	}{
+		"the smallest that leaves room for higher fees": {[]int64{1_000_000, 300, 20_000, 50_000, 3_059}, 1, []int64{20_000}},
+		"twenty times the fee are room enough":          {[]int64{1_000_000, 3_060}, 1, []int64{3_060}},
+		"the largest, when none leaves room":            {[]int64{1000, 2000, 3000}, 1, []int64{3000}},
+		"one that pays without change":                  {[]int64{294}, 1, []int64{294}},
+		"the fewest, when no single one is enough":      {[]int64{800, 1200, 900}, 10, []int64{1200, 900}},
+		"never one that costs more than it is worth":    {[]int64{680, 2500, 680, 679}, 10, []int64{2500}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := anchorOrder(c.rate)
+			d, err := o.fund(purse(c.coins...), testScript)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, out := range d.prevouts {
+				got = append(got, out.Value)
+			}
+			if len(got) != len(c.want) {
+				t.Fatalf("took %d, want %d", got, c.want)
+			}
+			for i := range got {
+				if got[i] != c.want[i] {
+					t.Fatalf("took %d, want %d", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatMayNotBeSpentIsNot(t *testing.T) {
+	coins := purse(10_000, 20_000, 30_000)
+	coins[0].leased, coins[1].height, coins[2].young = true, -1, true
+	o := anchorOrder(1)
+	_, err := o.fund(coins, testScript)
+	var short *ShortageError
+	if !errors.As(err, &short) {
+		t.Fatalf("got %v, want a shortage", err)
+	}
+	if short.Waiting != 60_000 {
+		t.Errorf("%d sats are waiting, want 60000: %v", short.Waiting, err)
+	}
+}
+
+// For any coins and rate: either the transaction is right to the satoshi, or the shortage that is told is exactly what is missing.
+func TestFunding(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 30).Draw(t, "coins")
+		o := anchorOrder(rapid.Int64Range(1, 60).Draw(t, "rate"))
+		if rapid.Bool().Draw(t, "payment") {
+			o.out = wire.NewTxOut(rapid.Int64Range(294, 20_000).Draw(t, "sats"), testScript)
+		}
+		d, err := o.fund(purse(values...), testScript)
+		var short *ShortageError
+		if errors.As(err, &short) {
+			if short.MissingSats() < 1 {
+				t.Fatalf("%d missing", short.MissingSats())
+			}
+			// Depositing that is enough, for the same order.
+			if _, err := o.fund(purse(append(values, short.Missing)...), testScript); err != nil {
+				t.Fatalf("after depositing %d: %v", short.Missing, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		right := o.satPerVByte * signedSize(d.tx)
+		switch len(d.tx.TxOut) {
+		case 2:
+			if d.fee() != right {
+				t.Fatalf("fee %d, want %d", d.fee(), right)
+			}
+			if d.tx.TxOut[1].Value < dustLimit {
+				t.Fatalf("dust as change: %d", d.tx.TxOut[1].Value)
+			}
+		case 1: // what is over would not have made an output
+			if over := d.fee() - right; over < 0 || over >= dustLimit+o.satPerVByte*31 {
+				t.Fatalf("fee %d, want %d and less than an output more", d.fee(), right)
+			}
+		default:
+			t.Fatalf("%d outputs", len(d.tx.TxOut))
+		}
+		for _, out := range d.prevouts {
+			if out.Value <= o.inputFee() {
+				t.Fatalf("a coin of %d is not worth its fee of %d", out.Value, o.inputFee())
+			}
+		}
+	})
+}
+
+func TestSendingAllLeavesNothing(t *testing.T) {
+	o := order{what: "this payment", out: wire.NewTxOut(0, testScript), all: true, satPerVByte: 2}
+	d, err := o.fund(purse(10_000, 100, 20_000), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.tx.TxIn) != 2 || len(d.tx.TxOut) != 1 {
+		t.Fatalf("%d inputs and %d outputs, want 2 and 1", len(d.tx.TxIn), len(d.tx.TxOut))
+	}
+	if want := 2 * signedSize(d.tx); d.fee() != want {
+		t.Errorf("fee %d, want %d", d.fee(), want)
+	}
+	o = order{what: "this payment", out: wire.NewTxOut(0, testScript), all: true, satPerVByte: 2}
+	if _, err := o.fund(purse(400), nil); !errors.As(err, new(*ShortageError)) {
+		t.Errorf("sending all of nothing: %v, want a shortage", err)
+	}
+}
+
+func TestDustLimitsAreThoseOfNodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		script []byte
+		want   int64
+	}{
+		"P2WPKH": {testScript, dustLimit},
+		"P2PKH":  {append(append([]byte{0x76, 0xa9, 20}, make([]byte, 20)...), 0x88, 0xac), 546},
+		"P2TR":   {append([]byte{0x51, 32}, make([]byte, 32)...), 330},
+	} {
+		if got := dustOf(c.script); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
