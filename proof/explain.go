@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -80,7 +81,7 @@ func (e *Explanation) add(t *Timestamp, level, hashed int) {
 		}
 		switch below {
 		case 1:
-			l.Note = fmt.Sprintf("what is hashed here is a Bitcoin transaction of %d bytes", len(t.Msg))
+			l.Note = fmt.Sprintf("the hash of a Bitcoin transaction of %d bytes", len(t.Msg))
 		case 2: // a transaction's id is its hash hashed again
 			l.TxID = reversedHex([32]byte(br.Next.Msg))
 			below = -1
@@ -120,7 +121,7 @@ func (l *Line) attest(a Attested) {
 // Text lays the explanation out for a terminal, a line for each step. Unless verbose, results are left out and long values shortened.
 func (e *Explanation) Text(verbose bool) string {
 	value := func(s string) string {
-		if n := len(s); !verbose && n > 64 {
+		if n := len(s); !verbose && n > 128 {
 			return fmt.Sprintf("%s…%s (%d bytes)", s[:32], s[n-16:], n/2)
 		}
 		return s
@@ -159,7 +160,7 @@ func (e *Explanation) Text(verbose bool) string {
 func (l Line) words(value func(string) string) string {
 	switch l.Attestation {
 	case KindPending:
-		return fmt.Sprintf("promised by the calendar at %s for %s", l.URI, value(l.Commitment))
+		return fmt.Sprintf("promised by the calendar at %s for %s", cmp.Or(l.URI, "an empty address"), value(l.Commitment))
 	case KindBitcoin:
 		if l.MerkleRoot == "" {
 			return fmt.Sprintf("attested by Bitcoin block %d", l.Height)

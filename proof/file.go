@@ -22,8 +22,10 @@ func Parse(b []byte) (*File, error) {
 	}
 	b = bytes.Clone(b)
 	r := &reader{b: b, end: len(b)}
-	if n := min(len(b), len(magic)); string(b[:n]) != magic[:n] {
-		return nil, r.fail(0, "this is not an OpenTimestamps proof: it begins with %x, not with %x", b[:min(n, 16)], magic[:16])
+	for i := range min(len(b), len(magic)) {
+		if b[i] != magic[i] {
+			return nil, r.fail(i, "this is not an OpenTimestamps proof: its header has %02x where %02x is expected", b[i], magic[i])
+		}
 	}
 	if _, err := r.bytes(len(magic), "the header of an OpenTimestamps proof"); err != nil {
 		return nil, err

@@ -1,10 +1,11 @@
 // Package proof reads, writes, builds, verifies and explains OpenTimestamps proofs (.ots files), and computes
 // the Merkle trees below them.
 //
-// What [File.Marshal] writes, every OpenTimestamps implementation reads, and what the reference implementation
-// (python-opentimestamps) reads, [Parse] reads with the same meaning, in any order and with duplicates; the few
-// exceptions, all of them limits that keep hostile bytes cheap, are the constants of this file. Writing is
-// canonical: equal proofs are equal bytes. Version 1 of the format does not change, so neither does this promise.
+// What [File.Marshal] writes, every OpenTimestamps implementation reads. What the reference implementation
+// (python-opentimestamps) reads, [Parse] reads, in any order and with duplicates, but for the limits of this file that keep
+// hostile bytes cheap and for numbers of more than 64 bits. Where one operation stands twice beside itself, the reference
+// keeps what follows the second; here both are kept. Writing is canonical: equal proofs are equal bytes. Version 1 of
+// the format does not change, so neither does this promise.
 //
 // Everything is a pure function of its arguments: no file, no network, no clock, no package state. Block headers, the
 // one thing that a proof needs from outside, come from the caller's [HeaderSource].
@@ -63,9 +64,9 @@ const errWork = "the proof takes too much work: its operations may produce and c
 // budget is what is left of maxWork.
 type budget int
 
-// spend takes n bytes and one node, and reports whether they were there.
+// spend takes n bytes, and reports whether they were there.
 func (b *budget) spend(n int) bool {
-	*b -= budget(n + nodeCost)
+	*b -= budget(n)
 	return *b >= 0
 }
 

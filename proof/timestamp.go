@@ -88,7 +88,7 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !p.left.spend(len(a.Payload)) {
+			if !p.left.spend(len(a.Payload) + nodeCost) {
 				return nil, p.fail(at, errWork)
 			}
 			t.Attestations = append(t.Attestations, a)
@@ -102,7 +102,7 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 		if err != nil {
 			return nil, p.fail(at, "%v", err)
 		}
-		if !p.left.spend(len(msg) + len(result)) {
+		if !p.left.spend(len(msg) + len(result) + nodeCost) {
 			return nil, p.fail(at, errWork)
 		}
 		next, err := p.timestamp(result, depth+1)
@@ -171,7 +171,7 @@ func union(ts ...*Timestamp) (*Timestamp, error) {
 	return unionAt(ts, ts[0].Msg, 0, &left)
 }
 
-// unionAt unites timestamps of msg, depth operations below the top. Every tree that [Parse] accepts costs here at most
+// unionAt unites timestamps of msg, depth operations below the top. Every tree that [Parse] accepts costs here
 // what it cost there, so that whatever was read can be written.
 func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, error) {
 	if depth > MaxDepth {
@@ -191,10 +191,14 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 			if err != nil {
 				return nil, err
 			}
-			if !left.spend(len(a.Payload)) {
+			if !left.spend(len(a.Payload) + nodeCost) {
 				return nil, errors.New(errWork)
 			}
 			u.Attestations = append(u.Attestations, c)
+		}
+		// Paid for before they are gathered: a tree put together by hand may meet itself again and again.
+		if !left.spend(len(t.Branches) * (len(msg) + nodeCost)) {
+			return nil, errors.New(errWork)
 		}
 		branches = append(branches, t.Branches...)
 	}
@@ -216,7 +220,7 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 		if err != nil {
 			return nil, err
 		}
-		if !left.spend(len(msg) + len(result)) {
+		if !left.spend(len(same) * len(result)) {
 			return nil, errors.New(errWork)
 		}
 		next, err := unionAt(same, result, depth+1, left)
