@@ -73,11 +73,15 @@ type Spend struct {
 	Block   store.Block // with the branch when it is one of them
 }
 
-// Offer is when, and when which block was the newest, an anchor was offered to the peers.
+// Offer is when, and while which block was the newest, an anchor was last offered to the peers.
 type Offer struct {
-	At  time.Time
-	Tip store.Point
+	At     time.Time
+	Tip    store.Point
+	Failed bool // nobody took it
 }
+
+// retryOffer is how soon an anchor is offered again that nobody took: peers come back within seconds.
+const retryOffer = 30 * time.Second
 
 // Action is one thing to do. Actions are performed in order; those that only change what is stored are written
 // together, in one atomic update, before any other is begun.
@@ -264,8 +268,12 @@ func (d *decision) offer() {
 			continue
 		}
 		last, ok := d.f.Offered[a.ID]
+		wait := d.p.Rebroadcast
+		if last.Failed {
+			wait = min(wait, retryOffer)
+		}
 		since := d.f.Now.Sub(last.At)
-		if !ok || last.Tip != d.tip || since >= d.p.Rebroadcast || since < 0 {
+		if !ok || last.Tip != d.tip || since >= wait || since < 0 {
 			d.do(OfferAnchor{Anchor: a})
 		}
 	}

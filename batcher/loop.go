@@ -424,13 +424,13 @@ func (b *Batcher) offer(ctx context.Context, a store.Anchor) {
 	}
 	v := a.Versions[len(a.Versions)-1]
 	txid := v.Tx.TxHash()
-	_, again := b.offered[a.ID]
-	b.offered[a.ID] = Offer{At: b.now(), Tip: store.Point{Height: height, Hash: hash}}
-	if err := b.chain.Broadcast(ctx, v.Tx); err != nil {
+	last, before := b.offered[a.ID]
+	err = b.chain.Broadcast(ctx, v.Tx)
+	b.offered[a.ID] = Offer{At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Failed: err != nil}
+	switch {
+	case err != nil && (!before || !last.Failed):
 		b.log.Warn("peers did not take an anchor; it will be offered again", "anchor", a.ID, "txid", txid, "err", err)
-		return
-	}
-	if !again {
+	case err == nil && (!before || last.Failed):
 		b.log.Info("anchor broadcast", "anchor", a.ID, "txid", txid, "fee_sats", v.FeeSats, "batches", v.Batches)
 	}
 }

@@ -61,6 +61,9 @@ func walletError(err error) error {
 }
 
 func (s walletService) Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {
+	if len(words) == 0 {
+		words = nil // the wallet makes new ones
+	}
 	made, address, err := s.d.wallet.Create(ctx, []byte(passphrase), words, birthday)
 	if err != nil {
 		return rpc.CreatedWallet{}, walletError(err)

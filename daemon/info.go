@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"ancre/rpc"
 	"ancre/wallet"
@@ -50,11 +52,11 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	info.Warnings = append([]string{}, chain.Warnings...)
 	info.Warnings = append(info.Warnings, over.Warnings...)
-	switch d.wallet.State() {
-	case wallet.None, wallet.Locked:
-		// Said even while nothing waits: whoever starts a daemon should know before the first batch is sealed.
-		if over.Waiting == 0 {
-			info.Warnings = append(info.Warnings, fmt.Sprintf("anchors cannot be paid: %v", d.wallet.Ready()))
+	if state := d.wallet.State(); state == wallet.None || state == wallet.Locked {
+		// Said before the first batch waits for it, and once.
+		why := d.wallet.Ready().Error()
+		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {
+			info.Warnings = append(info.Warnings, "anchors cannot be paid: "+why)
 		}
 	}
 	if d.wallet.State() == wallet.None {
