@@ -338,3 +338,24 @@ func write(t *testing.T, path, content string) string {
 	}
 	return path
 }
+
+func TestAPassphraseIsTheOneLineOfItsFile(t *testing.T) {
+	dir := t.TempDir()
+	for content, want := range map[string]string{"correct horse": "correct horse", " a b \n": " a b ", "windows\r\n": "windows"} {
+		got, err := ReadPassphrase(write(t, filepath.Join(dir, "ok"), content))
+		if err != nil || string(got) != want {
+			t.Errorf("%q gives %q, %v", content, got, err)
+		}
+	}
+	for _, content := range []string{"", "\n", "two\nlines", "two\n\n", strings.Repeat("x", 5000)} {
+		got, err := ReadPassphrase(write(t, filepath.Join(dir, "bad"), content))
+		if err == nil {
+			t.Errorf("%.20q gives %q", content, got)
+		} else if len(content) > 2 && strings.Contains(err.Error(), content[:3]) {
+			t.Errorf("the error holds the passphrase: %v", err)
+		}
+	}
+	if _, err := ReadPassphrase(filepath.Join(dir, "none")); err == nil {
+		t.Error("a file that is not there gives a passphrase")
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) batchesCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "batches [ID]",
+		Short: "List batches, newest first, or tell of one and its anchor",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.listBatches(cmd.Context(), limit)
+			}
+			id, err := strconv.ParseUint(args[0], 10, 63)
+			if err != nil || id == 0 {
+				return usagef("batch %q: must be a number, from 1", clip(args[0]))
+			}
+			return a.showBatch(cmd.Context(), id)
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "list this many at most")
+	return cmd
+}
+
+func (a *app) listBatches(ctx context.Context, limit int) error {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	batches, err := client.Batches(ctx, 0, limit)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(batches, false)
+	}
+	if len(batches) == 0 {
+		a.note("There is no batch yet: \"ancre stamp\" opens the first.")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "BATCH\tSTATE\tDIGESTS\tOPENED\tBLOCK\tCONFIRMATIONS\tTRANSACTION")
+	for _, b := range batches {
+		block, confirmations, txid := "-", "-", "-"
+		if b.Height > 0 {
+			block, confirmations = strconv.Itoa(int(b.Height)), strconv.Itoa(int(b.Confirmations))
+		}
+		if b.TxID != "" {
+			txid = b.TxID
+		}
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, clock(b.Opened), block, confirmations, txid)
+	}
+	return w.Flush()
+}
+
+func (a *app) showBatch(ctx context.Context, id uint64) error {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	b, err := client.Batch(ctx, id)
+	if err != nil {
+		return err
+	}
+	// The anchor belongs to it for a person; for a program it is there too.
+	both := struct {
+		rpc.Batch
+		Payment *rpc.Anchor `json:"payment,omitempty"`
+	}{Batch: b}
+	if b.Anchor != 0 {
+		anchor, err := client.Anchor(ctx, b.Anchor)
+		if err != nil {
+			return err
+		}
+		both.Payment = &anchor
+	}
+	if a.json {
+		return a.printJSON(both, false)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "batch\t%d, %s, %s\n", b.ID, b.State, plural(b.Digests, "digest", "digests"))
+	fmt.Fprintf(w, "opened\t%s\n", clock(b.Opened))
+	if b.Closes != nil {
+		fmt.Fprintf(w, "sealed at\t%s at the latest\n", clock(*b.Closes))
+	}
+	if b.Closed != nil {
+		fmt.Fprintf(w, "closed\t%s\n", clock(*b.Closed))
+	}
+	if b.Root != "" {
+		fmt.Fprintf(w, "root\t%s\n", b.Root)
+	}
+	if p := both.Payment; p != nil {
+		fmt.Fprintf(w, "anchor\t%d, %s\n", p.ID, p.State)
+		for i, v := range p.Versions {
+			fmt.Fprintf(w, "version %d\t%s, %s sat (%.1f sat/vB), made %s\n", i+1, v.TxID, count(v.FeeSats), v.SatPerVByte, clock(v.Created))
+		}
+		if p.Height > 0 {
+			fmt.Fprintf(w, "mined\tin block %s, %s, %s\n", count(p.Height), p.BlockHash, plural(p.Confirmations, "confirmation", "confirmations"))
+		}
+	}
+	return w.Flush()
+}

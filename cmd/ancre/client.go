@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ancre/config"
+	"ancre/rpc"
+)
+
+// passwordVariable holds the password of --rpc-user: other people on the machine see command lines, but not this.
+const passwordVariable = "ANCRE_RPC_PASSWORD"
+
+// cookieName is the daemon's cookie file in the network's directory.
+const cookieName = ".cookie"
+
+// daemon returns the client for the daemon that the flags and the configuration name. It sends nothing yet.
+func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
+	if a.client != nil {
+		return a.client, nil
+	}
+	cfg, err := a.flags.Load()
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	addr := cfg.RPCAddress()
+	if a.rpcURL != "" {
+		if addr, err = checkURL(a.rpcURL); err != nil {
+			return nil, err
+		}
+	}
+
+	var c *rpc.Client
+	switch {
+	case a.rpcUser != "" && a.rpcCookie != "":
+		return nil, usagef("--rpc-user and --rpc-cookie exclude each other")
+	case a.rpcUser != "":
+		password, err := a.password(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c, err = rpc.NewClient(addr, a.rpcUser, password)
+		if err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+	case a.rpcURL != "" && a.rpcCookie == "" && !isLoopback(addr):
+		// This machine's cookie is no business of another one.
+		return nil, usagef("--rpc %s is not on this machine: name --rpc-user, and put the password into %s", a.rpcURL, passwordVariable)
+	default:
+		cookie := a.rpcCookie
+		if cookie == "" {
+			dir, err := cfg.NetworkDir()
+			if err != nil {
+				return nil, &exitError{exitUsage, err}
+			}
+			cookie = filepath.Join(dir, cookieName)
+		}
+		if c, err = rpc.NewCookieClient(addr, cookie); err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+	}
+	c.Hint = fmt.Sprintf("is ancred running? Start it with `%s`, or name another address with --rpc", a.startCommand())
+	a.client = c
+	return c, nil
+}
+
+// startCommand is how the daemon that is meant is started.
+func (a *app) startCommand() string {
+	parts := []string{"ancred"}
+	for _, f := range []struct{ name, value string }{{"config", a.flags.File}, {"datadir", a.flags.DataDir}, {"network", a.flags.Network}} {
+		if f.value != "" {
+			parts = append(parts, "--"+f.name, f.value)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// checkURL accepts the value of --rpc: a URL without credentials, or HOST:PORT.
+func checkURL(s string) (string, error) {
+	full := s
+	if !strings.Contains(full, "://") {
+		full = "http://" + full
+	}
+	u, err := url.Parse(full)
+	if err == nil && u.User != nil {
+		// Not repeated in the error: it holds a password.
+		return "", usagef("--rpc holds a user or password, which others would see in the list of processes: use --rpc-user and %s", passwordVariable)
+	}
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", usagef("--rpc %q: must be HOST:PORT, http://HOST:PORT or https://HOST:PORT", s)
+	}
+	return full, nil
+}
+
+func isLoopback(addr string) bool {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (a *app) password(ctx context.Context) (string, error) {
+	if p := os.Getenv(passwordVariable); p != "" {
+		return p, nil
+	}
+	if !a.person {
+		return "", usagef("--rpc-user %s: put the password into the environment as %s", a.rpcUser, passwordVariable)
+	}
+	return a.askSecret(ctx, "Password of "+a.rpcUser+": ")
+}
+
+// configuration returns what the daemon was configured with, if it was on this machine.
+func (a *app) configuration() (config.Config, error) {
+	cfg, err := a.flags.Load()
+	if err != nil {
+		return cfg, &exitError{exitUsage, err}
+	}
+	return cfg, nil
+}
+
+// patiently calls do again while the daemon says that too much waits already. It gives up after a minute.
+func patiently(ctx context.Context, do func() error) error {
+	const attempts, pause = 60, time.Second
+	for i := 0; ; i++ {
+		err := do()
+		if !rpc.HasCode(err, rpc.CodeBusy) || i == attempts {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// daemonError is one that every further call would meet as well: nothing listens, or refuses the credentials.
+type daemonError struct{ error }
+
+func (e daemonError) Unwrap() error { return e.error }
+
+// callError marks errors of calls: a refusal concerns this call, everything else the daemon.
+func callError(err error) error {
+	var refused *rpc.Error
+	if err == nil || errors.As(err, &refused) {
+		return err
+	}
+	return daemonError{err}
+}
+
+// isFatal says whether there is no use in going on with the next file.
+func isFatal(err error) bool {
+	var d daemonError
+	return errors.As(err, &d)
+}

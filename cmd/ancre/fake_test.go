@@ -1,0 +1,433 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ancre/batcher"
+	"ancre/batcher/store"
+	"ancre/config"
+	"ancre/proof"
+	"ancre/rpc"
+
+	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"go.uber.org/goleak"
+)
+
+const testCalendar = "http://127.0.0.1:14788"
+
+var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main() // see TestKilledAnywhereNoProofIsHalfWritten
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fakeDaemon is everything behind the real JSON-RPC server: one batch, one anchor, one block that nobody worked for.
+type fakeDaemon struct {
+	mu      sync.Mutex
+	digests [][32]byte // in the batch, in order
+	state   batcher.State
+	nonce   func([32]byte) [32]byte
+	tx      *wire.MsgTx
+	headers []wire.BlockHeader
+	synced  bool
+
+	submitErr error
+	onSubmit  func() // runs before Submit
+	wallet    fakeWallet
+	calls     []int // sizes of submits
+}
+
+func newFakeDaemon() *fakeDaemon {
+	return &fakeDaemon{
+		state:   batcher.Open,
+		nonce:   func(d [32]byte) [32]byte { return sha256.Sum256(append([]byte("nonce"), d[:]...)) },
+		headers: []wire.BlockHeader{chaincfg.RegressionNetParams.GenesisBlock.Header},
+		synced:  true,
+		wallet:  fakeWallet{state: "none"},
+	}
+}
+
+// mine puts the batch into a block and makes it final.
+func (f *fakeDaemon) mine() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	root := proof.Root(f.leaves())
+	f.tx = wire.NewMsgTx(2)
+	f.tx.AddTxIn(wire.NewTxIn(&wire.OutPoint{Hash: chainhash.Hash{1}}, nil, nil))
+	f.tx.AddTxOut(wire.NewTxOut(0, append([]byte{0x6a, 0x20}, root[:]...)))
+	last := f.headers[len(f.headers)-1]
+	f.headers = append(f.headers, wire.BlockHeader{PrevBlock: last.BlockHash(), MerkleRoot: f.tx.TxHash(), Timestamp: testTime})
+	f.state = batcher.Final
+}
+
+func (f *fakeDaemon) leaves() [][32]byte {
+	leaves := make([][32]byte, len(f.digests))
+	for i, d := range f.digests {
+		leaves[i] = proof.Leaf(d[:], f.nonce(d))
+	}
+	return leaves
+}
+
+func (f *fakeDaemon) status(d [32]byte) (batcher.Status, error) {
+	i := slices.Index(f.digests, d)
+	if i < 0 {
+		return batcher.Status{}, fmt.Errorf("digest %x: %w", d, batcher.ErrUnknown)
+	}
+	st := batcher.Status{Digest: d, Nonce: f.nonce(d), Position: store.Position{Batch: 1, Index: uint64(i)}, Where: batcher.Where{State: f.state}}
+	if f.state == batcher.Final {
+		st.Anchor, st.TxID, st.Height, st.BlockHash = 1, f.tx.TxHash(), 1, f.headers[1].BlockHash()
+		st.BlockTime, st.Confirmations = testTime, 6
+	}
+	return st, nil
+}
+
+func (f *fakeDaemon) Submit(_ context.Context, digests [][32]byte) ([]batcher.Status, error) {
+	if f.onSubmit != nil {
+		f.onSubmit()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, len(digests))
+	if err := f.submitErr; err != nil {
+		if errors.Is(err, batcher.ErrBusy) {
+			f.submitErr = nil // the next one is accepted
+		}
+		return nil, err
+	}
+	out := make([]batcher.Status, len(digests))
+	for i, d := range digests {
+		if !slices.Contains(f.digests, d) {
+			f.digests = append(f.digests, d)
+		}
+		out[i], _ = f.status(d)
+	}
+	return out, nil
+}
+
+func (f *fakeDaemon) Status(_ context.Context, d [32]byte) (batcher.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status(d)
+}
+
+func (f *fakeDaemon) Proof(_ context.Context, d [32]byte) (*proof.File, batcher.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st, err := f.status(d)
+	if err != nil {
+		return nil, st, err
+	}
+	if f.state != batcher.Final {
+		p, err := proof.Pending(d, st.Nonce, testCalendar)
+		return p, st, err
+	}
+	var tx bytes.Buffer
+	if err := f.tx.SerializeNoWitness(&tx); err != nil {
+		return nil, st, err
+	}
+	p, err := proof.Complete(d, st.Nonce, proof.Anchored{
+		Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot,
+	})
+	return p, st, err
+}
+
+func (f *fakeDaemon) Pending(st batcher.Status) ([]byte, error) {
+	p, err := proof.Pending(st.Digest, st.Nonce, testCalendar)
+	if err != nil {
+		return nil, err
+	}
+	return p.Marshal()
+}
+
+func (f *fakeDaemon) CloseBatch(context.Context) (st batcher.BatchStatus, closed bool, err error) {
+	return st, false, nil
+}
+
+func (f *fakeDaemon) Batches(ctx context.Context, _ uint64, _ int) ([]batcher.BatchStatus, error) {
+	st, err := f.Batch(ctx, 1)
+	if err != nil {
+		return nil, nil
+	}
+	return []batcher.BatchStatus{st}, nil
+}
+
+func (f *fakeDaemon) Batch(_ context.Context, id uint64) (st batcher.BatchStatus, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if id != 1 || len(f.digests) == 0 {
+		return st, fmt.Errorf("batch %d: %w", id, batcher.ErrUnknown)
+	}
+	first, _ := f.status(f.digests[0])
+	st = batcher.BatchStatus{Batch: store.Batch{ID: 1, State: store.Open, Count: uint64(len(f.digests)), Opened: testTime}, Where: first.Where}
+	if st.Where.Anchor != 0 {
+		st.Batch.State, st.Batch.Anchor, st.Root = store.Sealed, 1, proof.Root(f.leaves())
+	}
+	return st, nil
+}
+
+func (f *fakeDaemon) Anchors(context.Context, uint64, int) ([]batcher.AnchorStatus, error) {
+	return nil, nil
+}
+
+func (f *fakeDaemon) Anchor(_ context.Context, id uint64) (st batcher.AnchorStatus, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tx == nil {
+		return st, batcher.ErrUnknown
+	}
+	return batcher.AnchorStatus{Confirmations: 6, Anchor: store.Anchor{
+		ID: id, State: store.Final, Created: testTime,
+		Versions: []store.Version{{Tx: f.tx, Batches: []uint64{1}, Root: proof.Root(f.leaves()), SatPerVByte: 2, FeeSats: 306, Created: testTime}},
+		Block:    &store.Block{Height: 1, Hash: f.headers[1].BlockHash(), Header: f.headers[1]},
+	}}, nil
+}
+
+func (f *fakeDaemon) Best() (int32, chainhash.Hash, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int32(len(f.headers) - 1), f.headers[len(f.headers)-1].BlockHash(), nil
+}
+
+func (f *fakeDaemon) HashAt(height int32) (chainhash.Hash, error) {
+	h, err := f.HeaderAt(height)
+	return h.BlockHash(), err
+}
+
+func (f *fakeDaemon) HeaderAt(height int32) (wire.BlockHeader, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.headers[height], nil
+}
+
+func (f *fakeDaemon) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, h := range f.headers {
+		if h.BlockHash() == hash {
+			return h, int32(i), nil
+		}
+	}
+	return wire.BlockHeader{}, 0, rpc.ErrNoBlock
+}
+
+func (f *fakeDaemon) FeeRate(context.Context) (int64, error) { return 2, nil }
+
+func (f *fakeDaemon) Info(context.Context) (rpc.Info, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return rpc.Info{
+		Version: "0.1", Network: "regtest", Digests: uint64(len(f.digests)),
+		Chain:  rpc.ChainInfo{Synced: f.synced, Height: int32(len(f.headers) - 1), TargetHeight: 1000, Progress: 0.5, RemainingSeconds: 120},
+		Wallet: rpc.WalletInfo{State: f.wallet.state, Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000}},
+	}, nil
+}
+
+// fakeWallet remembers what it was asked.
+type fakeWallet struct {
+	mu    sync.Mutex
+	state string
+	asked string
+}
+
+func (w *fakeWallet) say(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = fmt.Sprintf(format, args...)
+}
+
+func (w *fakeWallet) Create(_ context.Context, pass string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {
+	w.say("create %q %d words %s", pass, len(words), birthday.Format(time.DateOnly))
+	made := rpc.CreatedWallet{Restored: len(words) > 0, Address: testAddress}
+	if !made.Restored {
+		for i := range 24 {
+			made.Words = append(made.Words, fmt.Sprintf("word%c", 'a'+i))
+		}
+	}
+	return made, nil
+}
+
+func (w *fakeWallet) Unlock(_ context.Context, pass string) error {
+	w.say("unlock %q", pass)
+	if pass != "right" {
+		return rpc.ErrWrongPassphrase
+	}
+	return nil
+}
+
+func (w *fakeWallet) NewAddress(context.Context) (string, error) { return testAddress, nil }
+
+func (w *fakeWallet) Balance(context.Context) (rpc.Balance, error) {
+	return rpc.Balance{ConfirmedSats: 50_000, PendingSats: 7, SpendableSats: 40_000}, nil
+}
+
+func (w *fakeWallet) Transactions(context.Context, int, int) ([]rpc.Transaction, error) {
+	fee := int64(306)
+	return []rpc.Transaction{{TxID: strings.Repeat("ab", 32), Time: testTime, AmountSats: -306, FeeSats: &fee, Kind: "anchor", Confirmations: 6}}, nil
+}
+
+func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64) (string, error) {
+	w.say("send %s %d %d", address, sats, rate)
+	return strings.Repeat("cd", 32), nil
+}
+
+const testAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+// rig is a daemon on regtest, its data directory, and a directory with files.
+type rig struct {
+	t      *testing.T
+	daemon *fakeDaemon
+	http   *httptest.Server
+	data   string // --datadir
+	dir    string // where the files are
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, daemon: newFakeDaemon(), data: t.TempDir(), dir: t.TempDir()}
+	network := filepath.Join(r.data, "regtest")
+	if err := os.Mkdir(network, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cookie, err := rpc.WriteCookie(filepath.Join(network, cookieName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := rpc.NewServer(rpc.Config{Users: []rpc.User{cookie}})
+	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon})
+	r.http = httptest.NewServer(server)
+	t.Cleanup(r.http.Close)
+	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n", r.http.Listener.Addr())
+	if err := os.WriteFile(filepath.Join(r.data, config.FileName), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// path is where a file of that name is.
+func (r *rig) path(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }
+
+// write makes a file, and its directory.
+func (r *rig) write(name, content string) string {
+	r.t.Helper()
+	path := r.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+func (r *rig) read(path string) []byte {
+	r.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return data
+}
+
+// proof reads a proof that must be one.
+func (r *rig) proof(path string) *proof.File {
+	r.t.Helper()
+	f, err := proof.Parse(r.read(path))
+	if err != nil {
+		r.t.Fatalf("%s: %v", path, err)
+	}
+	return f
+}
+
+// names lists all files below the directory of the files, in order.
+func (r *rig) names() []string {
+	r.t.Helper()
+	var names []string
+	err := filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			name, _ := filepath.Rel(r.dir, path)
+			names = append(names, filepath.ToSlash(name))
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return names
+}
+
+// answer is what a call of the program left.
+type answer struct {
+	exit     int
+	out, err string
+}
+
+// session is a call with a person, or with something on standard input.
+type session struct {
+	ctx      context.Context
+	in       string
+	person   bool
+	terminal bool     // out and err are one
+	secrets  []string // what is typed unseen
+}
+
+func (r *rig) ancre(args ...string) answer {
+	r.t.Helper()
+	return r.with(session{}, args...)
+}
+
+func (r *rig) with(s session, args ...string) answer {
+	r.t.Helper()
+	return call(s, append([]string{"--datadir", r.data}, args...)...)
+}
+
+func call(s session, args ...string) answer {
+	var out, errs bytes.Buffer
+	if s.ctx == nil {
+		s.ctx = context.Background()
+	}
+	exit := run(s.ctx, args, &terminal{
+		in: strings.NewReader(s.in), out: &out, err: &errs,
+		person: s.person, outTerm: s.terminal, errTerm: s.terminal,
+		width: func() int { return 80 },
+		secret: func(context.Context) (string, error) {
+			if len(s.secrets) == 0 {
+				return "", errors.New("nothing is typed")
+			}
+			line := s.secrets[0]
+			s.secrets = s.secrets[1:]
+			return line, nil
+		},
+	})
+	return answer{exit, out.String(), errs.String()}
+}
+
+// is checks the exit status, and that the texts stand in what was said on out and err together.
+func (a answer) is(t *testing.T, exit int, texts ...string) answer {
+	t.Helper()
+	if a.exit != exit {
+		t.Errorf("exit status %d, want %d\nout: %s\nerr: %s", a.exit, exit, a.out, a.err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.out+a.err, text) {
+			t.Errorf("nothing is said of %q\nout: %s\nerr: %s", text, a.out, a.err)
+		}
+	}
+	return a
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func TestCreateFileNeverReplaces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250)+".ots") // nearly as long as names can be
+	if err := createFile(path, []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := createFile(path, []byte("second")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("the second time: %v", err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "first" {
+		t.Errorf("the file holds %q", got)
+	}
+	onlyFile(t, path)
+}
+
+func TestReplaceFileKeepsLinksAndMode(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "proof"), filepath.Join(t.TempDir(), "link")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err)
+	}
+	if err := replaceFile(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "new" {
+		t.Errorf("the file behind the link holds %q", got)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info.Mode(), err)
+	}
+	if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the mode is %v", info.Mode())
+	}
+	onlyFile(t, path)
+}
+
+func TestAFailedWriteLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "is-a-directory")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(path, []byte("x")); err == nil {
+		t.Error("a directory was replaced")
+	}
+	if err := createFile(path, []byte("x")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a directory in the way: %v", err)
+	}
+	onlyFile(t, path)
+}
+
+// onlyFile checks that nothing else is in the directory of path.
+func onlyFile(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(path) {
+		t.Errorf("in the directory are %v (%v)", entries, err)
+	}
+}
+
+func TestInOrderKeepsOrderAndBoundsWork(t *testing.T) {
+	const workers, n = 3, 200
+	var running, most atomic.Int32
+	got := slices.Collect(inOrder(context.Background(), workers, numbers(n), func(_ context.Context, i int) int {
+		now := running.Add(1)
+		for {
+			m := most.Load()
+			if now <= m || most.CompareAndSwap(m, now) {
+				break
+			}
+		}
+		for range i % 7 { // some take longer
+			runtime.Gosched()
+		}
+		running.Add(-1)
+		return i
+	}))
+	if !slices.Equal(got, slices.Collect(numbers(n))) {
+		t.Errorf("out of order: %v", got)
+	}
+	if most.Load() > workers {
+		t.Errorf("%d at once, want at most %d", most.Load(), workers)
+	}
+}
+
+func TestInOrderStopsWithItsCaller(t *testing.T) {
+	var done atomic.Int32
+	for i := range inOrder(context.Background(), 2, numbers(1<<30), func(_ context.Context, i int) int { done.Add(1); return i }) {
+		if i == 10 {
+			break
+		}
+	}
+	after := done.Load()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for i := range inOrder(ctx, 2, numbers(1<<30), func(_ context.Context, i int) int { return i }) {
+		if i == 10 {
+			cancel()
+		}
+	}
+	if done.Load() != after {
+		t.Error("work goes on after the loop")
+	}
+}
+
+func numbers(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}

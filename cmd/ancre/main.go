@@ -1,0 +1,22 @@
+// Command ancre stamps files with the help of a running ancred, and verifies, completes and explains their proofs.
+//
+// The promise to scripts: exit statuses are 0 (done, or valid), 1 (failed, or invalid), 2 (wrong usage) and 3 (not yet: the proof is
+// pending). Standard output holds results only; everything else that is for people goes to standard error. With --json results are JSON,
+// and so are errors. A proof that exists is never overwritten by one that says less, and no file is ever seen half written.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the program at once
+	}()
+	os.Exit(run(ctx, os.Args[1:], systemTerminal()))
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/hex"
+	"time"
+
+	"ancre/proof"
+	"ancre/rpc"
+)
+
+// outcome is what became of one file.
+type outcome string
+
+const (
+	stamped  outcome = "stamped"  // a proof was written: new, or with something new in it
+	already  outcome = "already"  // there was a proof that says as much
+	skipped  outcome = "skipped"  // it is a proof itself
+	complete outcome = "complete" // the proof names its block
+	pending  outcome = "pending"
+	valid    outcome = "valid"
+	invalid  outcome = "invalid"
+	failed   outcome = "failed" // nothing can be said: the reason tells why
+)
+
+// fileResult is what is told of one file: with --json as it is, on a line.
+type fileResult struct {
+	File      string  `json:"file,omitempty"`       // as it was named; "-" is standard input
+	ProofFile string  `json:"proof_file,omitempty"` // "-" is standard input or output
+	Hash      string  `json:"hash,omitempty"`       // of the digest, when it is not sha256
+	Digest    string  `json:"digest,omitempty"`
+	Result    outcome `json:"result"`
+	Reason    string  `json:"reason,omitempty"`   // in words, when something is wrong or missing
+	Complete  bool    `json:"complete,omitempty"` // the proof names a block
+
+	// Where the digest is, as far as the daemon was asked.
+	State         string     `json:"state,omitempty"`
+	Batch         uint64     `json:"batch,omitempty"`
+	TxID          string     `json:"txid,omitempty"`
+	Height        int64      `json:"height,omitempty"`
+	BlockHash     string     `json:"blockhash,omitempty"`
+	BlockTime     *time.Time `json:"blocktime,omitempty"`
+	Confirmations int32      `json:"confirmations,omitempty"`
+
+	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
+}
+
+// fail makes it a failure.
+func (r *fileResult) fail(err error) {
+	r.Result, r.Reason = failed, err.Error()
+}
+
+// about says which digest it is about.
+func (r *fileResult) about(op proof.Tag, digest []byte) {
+	r.Digest = hex.EncodeToString(digest)
+	if r.Hash = op.String(); op == proof.SHA256 {
+		r.Hash = ""
+	}
+}
+
+// at says where the daemon has the digest.
+func (r *fileResult) at(e rpc.Entry) {
+	r.State, r.Batch, r.TxID = e.State, e.Batch, e.TxID
+	r.Height, r.BlockHash, r.BlockTime, r.Confirmations = int64(e.Height), e.BlockHash, e.BlockTime, e.Confirmations
+}
+
+// name is what a person calls it.
+func (r *fileResult) name() string {
+	if r.ProofFile != "" && r.ProofFile != "-" {
+		return r.ProofFile
+	}
+	if r.File == "-" || r.File == "" {
+		return "standard input"
+	}
+	return r.File
+}
+
+// worse returns the exit status that says more: failed before pending before done.
+func worse(a, b int) int {
+	if a == exitFailed || b == exitFailed {
+		return exitFailed
+	}
+	return max(a, b)
+}
+
+// whereabouts tells in words where a pending digest is.
+func whereabouts(e rpc.Entry) string {
+	batch := "batch " + count(e.Batch)
+	switch e.State {
+	case "open":
+		return batch + " takes digests still"
+	case "sealed":
+		return batch + " is sealed and waits to be paid for"
+	case "broadcast":
+		return batch + " is in transaction " + e.TxID + ", which waits to be mined"
+	case "mined":
+		return batch + " is in Bitcoin block " + count(e.Height) + ", which has " + plural(e.Confirmations, "confirmation", "confirmations") + " so far"
+	case stateFinal:
+		return batch + " is final in Bitcoin block " + count(e.Height)
+	}
+	return batch + " is " + e.State
+}
+
+// stateFinal is the state of a digest whose proof is complete.
+const stateFinal = "final"

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"ancre/config"
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses, see the package comment.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPending = 3
+)
+
+// exitError is an error that ends the program with that status. Without an error inside, everything has been said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef makes an error of wrong usage.
+func usagef(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// finish ends a command that has told its results already.
+func finish(status int) error {
+	if status == exitDone {
+		return nil
+	}
+	return &exitError{status: status}
+}
+
+// app is one call of the program.
+type app struct {
+	*terminal
+	flags config.Flags
+	json  bool
+
+	rpcURL, rpcUser, rpcCookie string
+
+	parsed bool // flags and arguments were right: what goes wrong from here on is no wrong usage
+	client *rpc.Client
+}
+
+// run does what args say and returns the exit status.
+func run(ctx context.Context, args []string, t *terminal) int {
+	a := &app{terminal: t}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	err := root.ExecuteContext(ctx)
+	if a.client != nil {
+		a.client.Close()
+	}
+	if err == nil {
+		return exitDone
+	}
+
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		exit = &exitError{exitFailed, err}
+		if !a.parsed {
+			exit.status = exitUsage
+		}
+	}
+	if exit.err == nil {
+		return exit.status
+	}
+	if ctx.Err() != nil && errors.Is(exit.err, context.Canceled) {
+		exit.err = errors.New("interrupted")
+	}
+	if a.json || !a.parsed && wantsJSON(args) {
+		json.NewEncoder(t.err).Encode(struct {
+			Error string `json:"error"`
+			Code  int    `json:"code,omitempty"` // of the daemon's refusal
+			Exit  int    `json:"exit"`
+		}{exit.err.Error(), codeOf(exit.err), exit.status})
+		return exit.status
+	}
+	fmt.Fprintf(t.err, "ancre: %v\n", exit.err)
+	if exit.status == exitUsage {
+		fmt.Fprintf(t.err, "Try \"ancre help\" or \"ancre VERB --help\".\n")
+	}
+	return exit.status
+}
+
+// wantsJSON serves errors in the flags themselves.
+func wantsJSON(args []string) bool {
+	for _, arg := range args {
+		if arg == "--json" {
+			return true
+		}
+		if arg == "--" {
+			break
+		}
+	}
+	return false
+}
+
+func codeOf(err error) int {
+	var refused *rpc.Error
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return 0
+}
+
+const rootHelp = `ancre stamps files with the help of a running ancred: their hashes are anchored in Bitcoin, and FILE.ots
+beside each FILE becomes a proof, in the OpenTimestamps format, that it existed before some block.
+
+On the daemon's machine nothing need be said: ancre reads the daemon's configuration and its cookie. From
+another one, name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
+
+Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending).
+
+With --json, stamp, upgrade, verify and info print one JSON object a line for each file; the others
+print one JSON document. Errors that stop a command are a JSON object {"error", "exit"} on standard error.`
+
+// command returns the tree of commands.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ancre",
+		Short:         "Stamp files with Bitcoin, and verify their proofs",
+		Long:          rootHelp,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			a.parsed = true
+			return nil
+		},
+		RunE: needVerb,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("ancre {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVar(&a.flags.File, "config", "", "configuration `FILE` (default DATADIR/"+config.FileName+", if it is there)")
+	f.StringVar(&a.flags.DataDir, "datadir", "", "`DIR` in which the networks' directories lie (default ~/.ancre)")
+	f.StringVar(&a.flags.Network, "network", "", "`NAME` of the network: "+strings.Join(config.Networks(), ", ")+" (default mainnet)")
+	f.StringVar(&a.rpcURL, "rpc", "", "`URL` of the daemon, without user and password (default rpc.listen of the configuration)")
+	f.StringVar(&a.rpcUser, "rpc-user", "", "`NAME` of a user in rpc.auth; the password is taken from ANCRE_RPC_PASSWORD")
+	f.StringVar(&a.rpcCookie, "rpc-cookie", "", "cookie `FILE` to take user and password from (default that in the data directory)")
+	f.BoolVar(&a.json, "json", false, "print results as JSON")
+	f.SortFlags = false
+
+	root.AddGroup(&cobra.Group{ID: "files", Title: "Files and proofs:"}, &cobra.Group{ID: "daemon", Title: "The daemon:"})
+	for _, cmd := range []*cobra.Command{a.stampCommand(), a.upgradeCommand(), a.verifyCommand(), a.infoCommand()} {
+		cmd.GroupID = "files"
+		root.AddCommand(cmd)
+	}
+	for _, cmd := range []*cobra.Command{a.statusCommand(), a.batchesCommand(), a.walletCommand(), a.rpcCommand(), a.authCommand()} {
+		cmd.GroupID = "daemon"
+		root.AddCommand(cmd)
+	}
+	return root
+}
+
+// needVerb is what commands do that only group others.
+func needVerb(cmd *cobra.Command, args []string) error {
+	var verbs []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "help" {
+			verbs = append(verbs, sub.Name())
+		}
+	}
+	allowed := fmt.Sprintf("%s takes one of: %s", cmd.CommandPath(), strings.Join(verbs, ", "))
+	if len(args) > 0 {
+		return usagef("unknown verb %q: %s", args[0], allowed)
+	}
+	return usagef("what to do? %s", allowed)
+}
+
+// version is what the Go tool knows of this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown version)"
+	}
+	v := strings.TrimPrefix(info.Main.Version, "v")
+	if v == "" || v == "(devel)" {
+		v = "(development)"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v += " " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// printJSON prints one document: on one line for what comes one after the other, else laid out for reading.
+func (a *app) printJSON(v any, line bool) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	if !line {
+		enc.SetIndent("", "  ")
+	}
+	return enc.Encode(v)
+}
+
+// note tells a person something that is no result.
+func (a *app) note(format string, args ...any) {
+	if !a.json {
+		fmt.Fprintf(a.err, format+"\n", args...)
+	}
+}
+
+// complain tells a person of an error after which the command goes on.
+func (a *app) complain(format string, args ...any) {
+	if !a.json {
+		fmt.Fprintf(a.err, "ancre: "+format+"\n", args...)
+	}
+}
+
+// exists says whether there is something at path.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

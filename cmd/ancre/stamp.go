@@ -1,0 +1,488 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"runtime"
+	"slices"
+
+	"ancre/proof"
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	// submitSize is how many digests are handed in with one call: few enough for one of the daemon's group commits.
+	submitSize = 1000
+
+	// writers is how many proofs are written at once. Each is synced, and a disk does several syncs in the time of one.
+	writers = 16
+)
+
+type stampOptions struct {
+	recursive bool
+	digests   []string
+	output    string
+	wait      bool
+}
+
+func (a *app) stampCommand() *cobra.Command {
+	var o stampOptions
+	cmd := &cobra.Command{
+		Use:   "stamp FILE…",
+		Short: "Hand in the hashes of files, and write FILE.ots beside each",
+		Long: `Hand in the SHA-256 of each file, and write the proof beside it as FILE.ots. The file itself goes nowhere.
+
+The proof is pending at first: "ancre upgrade FILE.ots" completes it once Bitcoin has confirmed, in some hours.
+A FILE.ots that exists is left alone, or gets to hold what is new as well; one that is about another content is
+never overwritten: the file is reported, and the others go on. Files that are proofs are skipped.
+
+"-" is standard input: its proof goes to standard output, or to the file that -o names.`,
+		Example: `  ancre stamp report.pdf
+  ancre stamp -r /srv/documents
+  tar c photos | ancre stamp -o photos.tar.ots -
+  ancre stamp --digest e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return o.check(args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.stamp(cmd.Context(), args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.recursive, "recursive", "r", false, "stamp all files in directories, and in those below")
+	f.StringArrayVar(&o.digests, "digest", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
+	f.StringVarP(&o.output, "output", "o", "", "write the proof of the only file to `FILE`; - is standard output")
+	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
+	return cmd
+}
+
+func (o *stampOptions) check(args []string) error {
+	n := len(args) + len(o.digests)
+	switch {
+	case n == 0:
+		return errors.New("stamp what? Name files, - for standard input, or --digest HEX")
+	case o.output != "" && (n > 1 || o.recursive):
+		return errors.New("-o names the proof of one file, and more are to be stamped")
+	case countOf(args, "-") > 1:
+		return errors.New("standard input can be stamped once only")
+	}
+	for _, d := range o.digests {
+		if _, err := parseDigest(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func countOf(list []string, s string) int {
+	n := 0
+	for _, e := range list {
+		if e == s {
+			n++
+		}
+	}
+	return n
+}
+
+// stampJob is one file on its way to a proof.
+type stampJob struct {
+	fileResult          // Result is empty as long as there is something to do
+	digest     [32]byte // of the file
+	before     *proof.File
+	after      []byte // the proof to write
+}
+
+// stamp goes through the files in groups: hash, hand in, write, tell.
+func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
+	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
+	if toTerminal && a.outTerm && !a.json {
+		return usagef("a proof is no text for a terminal: name a file with -o, or redirect standard output")
+	}
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	bar := a.stampProgress(args, o)
+	defer bar.finish()
+
+	s := stamper{app: a, client: client, options: o, bar: bar}
+	prepared := inOrder(ctx, runtime.GOMAXPROCS(0), s.targets(args), s.prepare)
+	for group := range groups(prepared, submitSize) {
+		if err := s.finishGroup(ctx, group); err != nil {
+			return s.interrupted(err)
+		}
+	}
+	bar.finish()
+	if err := ctx.Err(); err != nil {
+		return s.interrupted(err)
+	}
+	if len(s.waiting) > 0 {
+		s.exit = worse(s.exit, s.app.completeAll(ctx, client, s.waiting))
+	} else if s.stamped > 0 {
+		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", plural(s.stamped, "file stamped", "files stamped"))
+	}
+	return finish(s.exit)
+}
+
+// stampProgress counts what is to be done only where somebody watches.
+func (a *app) stampProgress(args []string, o stampOptions) *progress {
+	if !a.errTerm || a.json {
+		return nil
+	}
+	var files, size int64
+	for t := range walk(args, o.recursive, isOthers) {
+		files++
+		size += t.size
+	}
+	// Large files take their time to be read, many small ones to be written.
+	const large = 1 << 20
+	if slices.Contains(args, "-") {
+		size = 0 // nobody knows
+	} else if files > 0 && size/files < large {
+		return a.startProgress("stamping", files, false)
+	}
+	return a.startProgress("hashing", size, true)
+}
+
+// stamper is one call of stamp.
+type stamper struct {
+	*app
+	client  *rpc.Client
+	options stampOptions
+	bar     *progress
+
+	exit    int
+	stamped int
+	waiting []*waiter // proofs that are to be complete before the command ends
+}
+
+// targets are the digests that were named, then the files.
+func (s *stamper) targets(args []string) iter.Seq[*stampJob] {
+	return func(yield func(*stampJob) bool) {
+		for _, text := range s.options.digests {
+			digest, _ := parseDigest(text) // was checked
+			j := &stampJob{digest: digest}
+			j.about(proof.SHA256, digest[:])
+			j.ProofFile = s.output(j.Digest)
+			if !yield(j) {
+				return
+			}
+		}
+		for t := range walk(args, s.options.recursive, isOthers) {
+			j := &stampJob{}
+			j.File = t.path
+			if t.err != nil {
+				j.fail(t.err)
+			}
+			if !yield(j) {
+				return
+			}
+		}
+	}
+}
+
+// output returns where the proof of a file goes.
+func (s *stamper) output(file string) string {
+	switch {
+	case s.options.output != "":
+		return s.options.output
+	case file == "-":
+		return "-"
+	}
+	return file + proofSuffix
+}
+
+// prepare hashes a file and looks at the proof that it may have.
+func (s *stamper) prepare(ctx context.Context, j *stampJob) *stampJob {
+	if j.Result != "" {
+		return j
+	}
+	if err := s.prepareFile(ctx, j); err != nil {
+		j.fail(err)
+	}
+	return j
+}
+
+func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
+	var err error
+	if j.Digest == "" {
+		if isProof(j.File) {
+			j.Result, j.Reason = skipped, "is a proof itself"
+			return nil
+		}
+		j.ProofFile = s.output(j.File)
+		var sum []byte
+		if j.File == "-" {
+			sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.addBytes)
+		} else {
+			sum, err = hashFile(ctx, j.File, proof.SHA256.Hash(), s.bar.addBytes)
+		}
+		if err != nil {
+			return err
+		}
+		j.digest = [32]byte(sum)
+		j.about(proof.SHA256, sum)
+	}
+	if j.ProofFile == "-" {
+		return nil
+	}
+	j.before, _, err = readProof(j.ProofFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", j.ProofFile, plainError(err))
+	}
+	return s.compare(ctx, j)
+}
+
+// compare decides what to do where there is a proof already.
+func (s *stamper) compare(ctx context.Context, j *stampJob) error {
+	sum := j.digest[:]
+	if op := j.before.HashOp; op != proof.SHA256 {
+		// Made with another hash: it may well be this file's.
+		if j.File == "" || j.File == "-" {
+			return fmt.Errorf("%s is there already, for %s %x: name another file with -o", j.ProofFile, op, j.before.Digest)
+		}
+		var err error
+		if sum, err = hashFile(ctx, j.File, op.Hash(), func(int64) {}); err != nil {
+			return err
+		}
+		j.about(op, sum)
+	}
+	if !bytes.Equal(sum, j.before.Digest) {
+		return fmt.Errorf("%s is there already and proves another content, with %s %x: move it away, then stamp again",
+			j.ProofFile, j.before.HashOp, j.before.Digest)
+	}
+	if j.Complete = j.before.IsComplete(); j.Complete || j.before.HashOp != proof.SHA256 {
+		j.Result = already
+	}
+	return nil
+}
+
+// finishGroup hands a group in, writes its proofs and tells of it. An error is one that the others would meet as well.
+func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
+	if err := ctx.Err(); err != nil {
+		return err // what failed in this group may have failed by it
+	}
+	var todo []*stampJob
+	for _, j := range group {
+		if j.Result == "" {
+			todo = append(todo, j)
+		}
+	}
+	if err := s.submit(ctx, todo); err != nil {
+		// Of the files before, what is known is told; of these nothing is known.
+		for _, j := range group {
+			if j.Result != "" {
+				s.tell(j)
+			}
+		}
+		return err
+	}
+	// Proofs that were asked for are written even when an interrupt comes: that takes no time, and leaves nothing half done.
+	for j := range inOrder(context.WithoutCancel(ctx), writers, slices.Values(group), s.write) {
+		s.tell(j)
+	}
+	return nil
+}
+
+// submit fills in the proofs.
+func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	digests := make([][32]byte, len(jobs))
+	for i, j := range jobs {
+		digests[i] = j.digest
+	}
+	var entries []rpc.Entry
+	err := patiently(ctx, func() (err error) {
+		entries, err = s.client.SubmitBatch(ctx, digests)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(entries) != len(jobs) {
+		return fmt.Errorf("the daemon answered with %d entries for %d digests", len(entries), len(jobs))
+	}
+	for i, j := range jobs {
+		j.at(entries[i])
+		if err := s.take(ctx, j, entries[i]); err != nil {
+			if isFatal(err) {
+				return err
+			}
+			j.fail(err)
+		}
+	}
+	return nil
+}
+
+// take keeps the proof that the daemon has.
+func (s *stamper) take(ctx context.Context, j *stampJob, e rpc.Entry) error {
+	encoded := e.Proof
+	if e.State == stateFinal {
+		// Handed in before, and done since. What submit answers with is pending always.
+		p, err := s.client.Proof(ctx, j.digest, rpc.FormatOTS)
+		if err != nil {
+			return callError(err)
+		}
+		encoded = p.Proof
+	}
+	f, err := decodeProof(encoded, j.digest[:])
+	if err != nil {
+		return err
+	}
+	j.Complete = f.IsComplete()
+	j.after, err = f.Marshal()
+	return err
+}
+
+// decodeProof reads a proof that the daemon sent, and makes sure that it is about the digest.
+func decodeProof(encoded string, digest []byte) (*proof.File, error) {
+	data, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("the daemon sent a proof that is not base64: %w", err)
+	}
+	f, err := proof.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("the daemon sent no proof: %w", err)
+	}
+	if f.HashOp != proof.SHA256 || !bytes.Equal(f.Digest, digest) {
+		return nil, fmt.Errorf("the daemon sent a proof of %s %x when asked for %x", f.HashOp, f.Digest, digest)
+	}
+	return f, nil
+}
+
+// write brings a proof to where it belongs.
+func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
+	if j.Result != "" {
+		return j
+	}
+	j.Result = stamped
+	var err error
+	switch {
+	case j.ProofFile == "-":
+		if s.options.wait && !j.Complete {
+			break // it comes when it is complete
+		}
+		if j.Proof = j.after; !s.json {
+			_, err = s.out.Write(j.after)
+		}
+	case j.before == nil:
+		err = createFile(j.ProofFile, j.after)
+		if errors.Is(err, fs.ErrExist) {
+			// It came meanwhile: the same file was named twice, or somebody else stamps it too.
+			if j.before, _, err = readProof(j.ProofFile); err == nil {
+				err = s.extend(j)
+			}
+		}
+	default:
+		err = s.extend(j)
+	}
+	if err != nil {
+		j.fail(fmt.Errorf("the proof %s cannot be written: %w", j.ProofFile, plainError(err)))
+	}
+	return j
+}
+
+// extend writes a proof that says what the one that is there says, and what the new one says.
+func (s *stamper) extend(j *stampJob) error {
+	f, err := proof.Parse(j.after)
+	if err != nil {
+		return err
+	}
+	if f.Timestamp, err = proof.Merge(j.before.Timestamp, f.Timestamp); err != nil {
+		return err
+	}
+	dropFulfilled(f.Timestamp)
+	if j.after, err = f.Marshal(); err != nil {
+		return err
+	}
+	old, err := j.before.Marshal()
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(old, j.after) {
+		j.Result = already
+		return nil
+	}
+	return replaceFile(j.ProofFile, j.after)
+}
+
+// tell says what became of a file.
+func (s *stamper) tell(j *stampJob) {
+	s.bar.addFile()
+	switch j.Result {
+	case failed:
+		s.exit = exitFailed
+	case stamped:
+		s.stamped++
+	}
+	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
+		f, err := proof.Parse(j.after)
+		if err == nil {
+			s.waiting = append(s.waiting, &waiter{fileResult: j.fileResult, file: f, digest: j.digest})
+			return
+		}
+	}
+	s.bar.above(func() {
+		if s.json {
+			s.printJSON(&j.fileResult, true)
+			return
+		}
+		state := "pending"
+		if j.Complete {
+			state = "complete"
+		} else if j.Batch != 0 {
+			state += ", in batch " + count(j.Batch)
+		}
+		switch j.Result {
+		case failed:
+			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
+		case skipped:
+			s.note("%s: skipped, it %s", j.File, j.Reason)
+		case already:
+			fmt.Fprintf(s.out, "%s: stamped already (%s)\n", j.name(), state)
+		case stamped:
+			if j.ProofFile != "-" {
+				fmt.Fprintf(s.out, "%s: stamped (%s)\n", j.name(), state)
+			}
+		}
+	})
+}
+
+// interrupted adds to an error how far stamping came.
+func (s *stamper) interrupted(err error) error {
+	s.bar.finish()
+	if s.stamped > 0 {
+		s.note("%s before this: those are handed in, and their proofs written.", plural(s.stamped, "file was stamped", "files were stamped"))
+	}
+	return err
+}
+
+// groups collects elements into slices of up to n.
+func groups[T any](elements iter.Seq[T], n int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		var group []T
+		for e := range elements {
+			if group = append(group, e); len(group) == n {
+				if !yield(group) {
+					return
+				}
+				group = nil
+			}
+		}
+		if len(group) > 0 {
+			yield(group)
+		}
+	}
+}

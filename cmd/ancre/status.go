@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"ancre/proof"
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+// watchEvery is how often --watch looks.
+const watchEvery = 2 * time.Second
+
+func (a *app) statusCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status [DIGEST | FILE]",
+		Short: "Tell how the daemon stands, or where a digest is",
+		Long: `Tell how the daemon stands: how far it has synced, the open batch, anchors, the wallet, and what is wrong.
+
+With a SHA-256 in hex, a file or a proof: tell where that digest is on its way into Bitcoin.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch && (a.json || !a.outTerm) {
+				return usagef("--watch is for a person at a terminal: in scripts, call status again")
+			}
+			show := func(ctx context.Context) (string, error) { return a.overview(ctx) }
+			if len(args) == 1 {
+				digest, err := a.digestOf(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				show = func(ctx context.Context) (string, error) { return a.whereIs(ctx, digest) }
+			}
+			return a.show(cmd.Context(), watch, show)
+		},
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every two seconds, until interrupted")
+	return cmd
+}
+
+// show prints a text once, or again and again. With --json, what makes the text prints by itself.
+func (a *app) show(ctx context.Context, watch bool, text func(context.Context) (string, error)) error {
+	for {
+		s, err := text(ctx)
+		if watch {
+			if ctx.Err() != nil {
+				return nil // an interrupt is how watching ends
+			}
+			if err != nil {
+				s = "ancre: " + err.Error() + "\n"
+			}
+			fmt.Fprint(a.out, "\x1b[H\x1b[2J") // top left, and clear
+		} else if err != nil {
+			return err
+		}
+		fmt.Fprint(a.out, s)
+		if !watch {
+			return nil
+		}
+		select {
+		case <-time.After(watchEvery):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// digestOf finds the digest that an argument means: itself, that of a proof, or that of a file's content.
+func (a *app) digestOf(ctx context.Context, arg string) ([32]byte, error) {
+	if d, err := parseDigest(arg); err == nil && !exists(arg) {
+		return d, nil
+	}
+	if isProof(arg) {
+		f, _, err := readProof(arg)
+		if err != nil {
+			return [32]byte{}, fmt.Errorf("%s: %w", arg, plainError(err))
+		}
+		if f.HashOp != proof.SHA256 {
+			return [32]byte{}, fmt.Errorf("%s: is about %s, and the daemon has SHA-256 only", arg, f.HashOp)
+		}
+		return [32]byte(f.Digest), nil
+	}
+	sum, err := hashFile(ctx, arg, proof.SHA256.Hash(), func(int64) {})
+	if errors.Is(err, fs.ErrNotExist) {
+		return [32]byte{}, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
+	}
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("%s: %w", arg, err)
+	}
+	return [32]byte(sum), nil
+}
+
+func (a *app) whereIs(ctx context.Context, digest [32]byte) (string, error) {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return "", err
+	}
+	e, err := client.Status(ctx, digest)
+	if rpc.HasCode(err, rpc.CodeNotFound) {
+		return "", fmt.Errorf("%s was never handed in to this daemon: %w", hex.EncodeToString(digest[:]), err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if a.json {
+		return "", a.printJSON(e, false)
+	}
+	s := fmt.Sprintf("%s: %s\n", e.Digest, whereabouts(e))
+	if e.State == stateFinal {
+		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
+	}
+	return s, nil
+}
+
+func (a *app) overview(ctx context.Context) (string, error) {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return "", err
+	}
+	i, err := client.Info(ctx)
+	if err != nil {
+		return "", err
+	}
+	if a.json {
+		return "", a.printJSON(i, false)
+	}
+	return overviewText(i, time.Now()), nil
+}
+
+// overviewText puts into words what a person asks first.
+func overviewText(i rpc.Info, now time.Time) string {
+	var b strings.Builder
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, args...)...)
+	}
+	line("ancred", "%s on %s, up for %s, data in %s", i.Version, i.Network, roughly(time.Duration(i.UptimeSeconds)*time.Second), i.DataDir)
+
+	c := i.Chain
+	peers := plural(len(c.Peers), "peer", "peers")
+	if c.Synced {
+		at := ""
+		if c.BlockTime != nil {
+			at = " of " + clock(*c.BlockTime)
+		}
+		line("chain", "synced to block %s%s, %s", count(c.Height), at, peers)
+	} else {
+		left := ""
+		if c.RemainingSeconds > 0 {
+			left = ", " + roughly(time.Duration(c.RemainingSeconds)*time.Second) + " left"
+		}
+		line("chain", "syncing %s %.1f%%%s, %s", bar(c.Progress, 30), 100*c.Progress, left, peers)
+		line("", "headers %s and filters %s of %s, %s blocks/s", count(c.HeadersHeight), count(c.FiltersHeight), count(c.TargetHeight), count(int64(c.BlocksPerSecond)))
+	}
+
+	if i.Batch == nil {
+		line("batch", "none is open: the next digest opens one")
+	} else {
+		closes := ""
+		if i.Batch.Closes != nil {
+			closes = ", sealed at " + clock(*i.Batch.Closes)
+			if d := i.Batch.Closes.Sub(now); d > 0 {
+				closes += ", in " + roughly(d)
+			}
+		}
+		line("batch", "%s is open with %s%s", count(i.Batch.ID), plural(i.Batch.Digests, "digest", "digests"), closes)
+	}
+	line("digests", "%s so far", count(i.Digests))
+
+	n := i.Anchors
+	line("anchors", "%d waiting to be mined, %d mined and not yet final, %s ever; %s without one",
+		n.Broadcast, n.Mined, count(n.Total), plural(i.Waiting, "sealed batch", "sealed batches"))
+
+	w := i.Wallet
+	switch w.State {
+	case "none":
+		line("wallet", "none: \"ancre wallet create\" makes one")
+	case "locked":
+		line("wallet", "locked: \"ancre wallet unlock\" opens it")
+	default:
+		line("wallet", "%s, %s", w.State, balanceText(w.Balance))
+	}
+	for _, warning := range i.Warnings {
+		fmt.Fprintf(&b, "\nWARNING: %s\n", warning)
+	}
+	return b.String()
+}
+
+// balanceText puts a balance into words.
+func balanceText(w rpc.Balance) string {
+	s := count(w.SpendableSats) + " sat to spend"
+	if w.ConfirmedSats != w.SpendableSats {
+		s += fmt.Sprintf(" (of %s confirmed)", count(w.ConfirmedSats))
+	}
+	if w.PendingSats != 0 {
+		s += fmt.Sprintf(", %s unconfirmed", count(w.PendingSats))
+	}
+	return s
+}

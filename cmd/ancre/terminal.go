@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// terminal is the world of a command: its streams, and which of them a person sits at.
+type terminal struct {
+	in               io.Reader
+	out, err         io.Writer
+	person           bool // somebody types in
+	outTerm, errTerm bool // somebody reads out, err
+	width            func() int
+	secret           func(context.Context) (string, error) // reads a line from the person without showing it
+}
+
+func systemTerminal() *terminal {
+	stdin := int(os.Stdin.Fd())
+	return &terminal{
+		in:      os.Stdin,
+		out:     os.Stdout,
+		err:     os.Stderr,
+		person:  term.IsTerminal(stdin),
+		outTerm: term.IsTerminal(int(os.Stdout.Fd())),
+		errTerm: term.IsTerminal(int(os.Stderr.Fd())),
+		width: func() int {
+			if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
+				return w
+			}
+			return 80
+		},
+		secret: func(ctx context.Context) (string, error) {
+			shown, err := term.GetState(stdin)
+			if err != nil {
+				return "", err
+			}
+			defer term.Restore(stdin, shown)
+			return interruptible(ctx, func() (string, error) {
+				line, err := term.ReadPassword(stdin)
+				return string(line), err
+			})
+		},
+	}
+}
+
+// interruptible returns when read does, or when ctx ends: a terminal cannot be told to give up reading. The reader that is left behind then
+// ends with the program, which is what an interrupt is for.
+func interruptible(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		line, err := read()
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// ask reads a line that the person types after a question.
+func (t *terminal) ask(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(t.err, question)
+	line, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(t.in).ReadString('\n') })
+	if errors.Is(err, io.EOF) && line == "" {
+		fmt.Fprintln(t.err)
+		return "", errors.New("no answer came")
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// askSecret is ask for what must not be seen.
+func (t *terminal) askSecret(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(t.err, question)
+	line, err := t.secret(ctx)
+	fmt.Fprintln(t.err)
+	if err != nil {
+		return "", fmt.Errorf("nothing was read from the terminal: %w", err)
+	}
+	return line, nil
+}
