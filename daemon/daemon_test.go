@@ -1,0 +1,248 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ancre/config"
+	"ancre/rpc"
+)
+
+// output collects the log of a daemon that a test runs.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func testConfig(t *testing.T) config.Config {
+	t.Helper()
+	c := config.Default()
+	c.Network = "regtest"
+	c.DataDir = t.TempDir()
+	c.RPC.Listen = "127.0.0.1:0"
+	return c
+}
+
+// starts runs a daemon until stop is called, which returns what Run returned.
+func starts(t *testing.T, c config.Config) (log *output, stop func() error) {
+	t.Helper()
+	log = new(output)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, c, "test", log) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() { stop() })
+	return log, stop
+}
+
+// address waits until the log names the address of the JSON-RPC.
+func address(t *testing.T, log *output) string {
+	t.Helper()
+	for deadline := time.After(time.Minute); ; {
+		if _, after, ok := strings.Cut(log.String(), " rpc="); ok {
+			addr, _, _ := strings.Cut(after, "\n")
+			return addr
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("no address in the log after a minute:\n%s", log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// info waits for the first answer of getinfo.
+func info(t *testing.T, c config.Config, log *output) rpc.Info {
+	t.Helper()
+	addr := address(t, log)
+	dir, err := c.NetworkDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rpc.NewCookieClient("http://"+addr, filepath.Join(dir, cookieFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for deadline := time.After(time.Minute); ; {
+		got, err := client.Info(context.Background())
+		if err == nil {
+			return got
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("no answer after a minute: %v\n%s", err, log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func TestRunAnswersAndStopsWithoutPeersAndWallet(t *testing.T) {
+	c := testConfig(t)
+	log, stop := starts(t, c)
+	got := info(t, c, log)
+	if got.Network != "regtest" || got.Version != "test" || got.Ready || got.Wallet.State != "none" {
+		t.Errorf("getinfo of a new daemon: %+v", got)
+	}
+	all := strings.Join(got.Warnings, "\n")
+	for _, want := range []string{"no peer", "ancre wallet create"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("warnings of a daemon without peers and wallet lack %q: %q", want, got.Warnings)
+		}
+	}
+	dir, _ := c.NetworkDir()
+	if fi, err := os.Stat(dir); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o700 {
+		t.Errorf("the data directory has mode %v (%v), 0700 is wanted", fi.Mode(), err)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("Run returned %v after its context ended", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, cookieFile)); !os.IsNotExist(err) {
+		t.Errorf("the cookie is still there after the stop (%v)", err)
+	}
+	// What was stopped starts again.
+	log, _ = starts(t, c)
+	info(t, c, log)
+}
+
+func TestSecondDaemonOnOneDirectoryIsRefused(t *testing.T) {
+	c := testConfig(t)
+	log, _ := starts(t, c)
+	info(t, c, log)
+	err := Run(context.Background(), c, "test", new(output))
+	if err == nil || !strings.Contains(err.Error(), "in use by another ancred") {
+		t.Errorf("a second daemon: %v", err)
+	}
+	info(t, c, log) // the first is unharmed, its cookie included
+}
+
+func TestPortInUseIsNamedWithTheKey(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := testConfig(t)
+	c.RPC.Listen = l.Addr().String()
+	err = Run(context.Background(), c, "test", new(output))
+	if err == nil || !strings.Contains(err.Error(), "rpc.listen") || !strings.Contains(err.Error(), c.RPC.Listen) {
+		t.Errorf("a port in use: %v", err)
+	}
+	dir, _ := c.NetworkDir()
+	if _, err := os.Stat(filepath.Join(dir, storeDir)); !os.IsNotExist(err) {
+		t.Errorf("something was begun although the port is in use (%v)", err)
+	}
+}
+
+func TestDataDirectoryOfAnotherKindIsRefused(t *testing.T) {
+	for _, test := range []struct{ name, marker, want string }{
+		{"another network", `{"format":1,"network":"signet"}`, "belongs to signet"},
+		{"a newer format", `{"format":2,"network":"regtest"}`, "has format 2"},
+		{"a damaged marker", `{"form`, "is damaged"},
+		{"a marker without format", `{}`, "is damaged"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := testConfig(t)
+			dir, _ := c.NetworkDir()
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, markerFile), []byte(test.marker), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := Run(context.Background(), c, "test", new(output))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want an error with %q", err, test.want)
+			}
+			if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+				t.Errorf("it left something behind: %v", entries)
+			}
+		})
+	}
+}
+
+func TestMissingMarkerOfAUsedDirectoryIsNotMadeAnew(t *testing.T) {
+	c := testConfig(t)
+	dir, _ := c.NetworkDir()
+	if err := os.MkdirAll(filepath.Join(dir, storeDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(context.Background(), c, "test", new(output))
+	if err == nil || !strings.Contains(err.Error(), markerFile) {
+		t.Errorf("a used directory without its marker: %v", err)
+	}
+}
+
+func TestBadUserIsNamedByItsEntry(t *testing.T) {
+	c := testConfig(t)
+	good, _, err := rpc.NewUser("clerk", rpc.RoleSubmit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.RPC.Auth = []string{good, "clerk:king:00$11"}
+	err = Run(context.Background(), c, "test", new(output))
+	if err == nil || !strings.Contains(err.Error(), "rpc.auth, entry 2") || !strings.Contains(err.Error(), "king") {
+		t.Errorf("a user with an unknown role: %v", err)
+	}
+}
+
+func TestPassphraseFileHoldsOneLine(t *testing.T) {
+	log, err := newLogger(new(output), config.Default().Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "passphrase")
+	for content, want := range map[string]string{"secret": "secret", "secret\n": "secret", "with space \r\n": "with space ", "": "", "\n": "", "a\nb\n": ""} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readPassphrase(path, log)
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("passphrase of a file with %q: %q, %v", content, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error tells the passphrase: %v", err)
+		}
+	}
+}
+
+func TestLogIsJSONWhenAskedFor(t *testing.T) {
+	out := new(output)
+	log, err := newLogger(out, config.Log{Level: "warn", Format: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("quiet")
+	log.Warn("loud", "batch", 7)
+	var line struct {
+		Msg   string
+		Batch int
+	}
+	if err := json.Unmarshal([]byte(out.String()), &line); err != nil || line.Msg != "loud" || line.Batch != 7 {
+		t.Errorf("log %q: %+v, %v", out, line, err)
+	}
+	if _, err := newLogger(out, config.Log{Level: "shout", Format: "text"}); err == nil || !strings.Contains(err.Error(), "shout") {
+		t.Errorf("an unknown level: %v", err)
+	}
+}
