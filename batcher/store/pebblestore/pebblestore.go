@@ -88,6 +88,8 @@ type Options struct {
 	// Reserve is how many bytes of the disk must be free for Append to go on; Apply goes on down to half of them, so
 	// that anchors are followed when digests are already refused. 0: DefaultReserve.
 	Reserve uint64
+
+	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
 }
 
 // Store implements [store.Store].
@@ -133,6 +135,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if opts.Reserve == 0 {
 		opts.Reserve = DefaultReserve
 	}
+	if opts.memTableSize == 0 {
+		opts.memTableSize = memTableSize
+	}
 	s := &Store{
 		dir: dir, log: opts.Log, reserve: opts.Reserve,
 		guard:   newGuard(opts.FS, opts.Log),
@@ -154,7 +159,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := refuseHeadless(dir, opts.FS); err != nil {
 		return nil, err
 	}
-	if s.db, err = pebble.Open(dir, s.pebbleOptions()); err != nil {
+	if s.db, err = pebble.Open(dir, s.pebbleOptions(opts.memTableSize)); err != nil {
 		if strings.Contains(err.Error(), "unknown format major version") {
 			return nil, fmt.Errorf("written by a newer version of this program; use that one: %w", err)
 		}

@@ -38,22 +38,38 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 		return nil, err
 	}
 	defer v.release()
-	at := make([]store.Position, len(leaves))
+	return s.find(ctx, v.snap, leaves)
+}
+
+// find looks all leaves up with one iterator: half the time of one Get each, because the tables are opened once. Most
+// leaves are new, so the filters are asked in the last level too.
+func (s *Store) find(ctx context.Context, r pebble.Reader, leaves []store.Leaf) (at []store.Position, err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixLeaf}, UpperBound: []byte{prefixLeaf + 1}, UseL6Filters: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			at, err = nil, readError([]byte{prefixLeaf}, cerr)
+		}
+	}()
+	at = make([]store.Position, len(leaves))
 	for i := range leaves {
 		if i%store.RunSize == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		key := leafKey(&leaves[i])
-		value, closer, err := v.snap.Get(key)
-		if errors.Is(err, pebble.ErrNotFound) {
+		if !it.SeekPrefixGE(key) {
+			if err := it.Error(); err != nil {
+				return nil, readError(key, err)
+			}
 			continue
 		}
+		value, err := it.ValueAndErr()
 		if err != nil {
 			return nil, readError(key, err)
 		}
-		at[i], err = decodePosition(value)
-		_ = closer.Close()
-		if err != nil {
+		if at[i], err = decodePosition(value); err != nil {
 			return nil, damaged(key, err)
 		}
 	}
