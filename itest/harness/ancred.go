@@ -111,7 +111,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.proc = proc
 	d.mu.Unlock()
-	if err := proc.awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "uptime") }); err != nil {
+	if err := proc.awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "getinfo") }); err != nil {
 		return errors.Join(err, proc.kill())
 	}
 	return nil
@@ -152,6 +152,22 @@ func (d *Daemon) Stop() error { return d.process().stop() }
 
 // Kill9 ends the daemon at once, as a power cut would.
 func (d *Daemon) Kill9() error { return d.process().kill() }
+
+// AwaitEnd waits until the daemon has ended by itself; a status other than 0 is an error.
+func (d *Daemon) AwaitEnd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	p := d.process()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return fmt.Errorf("ancred still runs: %w", ctx.Err())
+	}
+	if p.err != nil {
+		return p.ended()
+	}
+	return nil
+}
 
 // PID is the running process.
 func (d *Daemon) PID() int { return d.process().cmd.Process.Pid }
