@@ -24,7 +24,7 @@ func (c *Client) Best() (height int32, hash chainhash.Hash, err error) {
 		return 0, hash, ErrClosed
 	}
 	defer c.wg.Done()
-	best, err := c.cs.BestBlock()
+	best, err := c.service().BestBlock()
 	if err != nil {
 		return 0, hash, fmt.Errorf("newest block: %w", err)
 	}
@@ -46,14 +46,14 @@ func (c *Client) HeaderAt(height int32) (wire.BlockHeader, error) {
 		return wire.BlockHeader{}, ErrClosed
 	}
 	defer c.wg.Done()
-	best, err := c.cs.BestBlock()
+	best, err := c.service().BestBlock()
 	if err != nil {
 		return wire.BlockHeader{}, fmt.Errorf("newest block: %w", err)
 	}
 	if height < 0 || height > best.Height {
 		return wire.BlockHeader{}, fmt.Errorf("height %d: %w, which reaches from 0 to %d", height, ErrNotFound, best.Height)
 	}
-	h, err := c.src.GetBlockHeaderByHeight(uint32(height))
+	h, err := c.source().GetBlockHeaderByHeight(uint32(height))
 	if err != nil {
 		return wire.BlockHeader{}, fmt.Errorf("header at height %d: %w", height, err)
 	}
@@ -71,7 +71,7 @@ func (c *Client) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 
 func (c *Client) header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	// The index may still know blocks whose headers were removed from the file, and have their place taken by others.
-	h, height, err := c.src.GetBlockHeader(&hash)
+	h, height, err := c.source().GetBlockHeader(&hash)
 	if err != nil || h.BlockHash() != hash {
 		return wire.BlockHeader{}, 0, fmt.Errorf("block %s: %w", hash, ErrNotFound)
 	}
@@ -107,7 +107,7 @@ func (c *Client) filter(ctx context.Context, block chainhash.Hash) (*gcs.Filter,
 		return nil, err
 	}
 	return fetch(ctx, c, "filter "+block.String(), func() (*gcs.Filter, error) {
-		return c.cs.GetCFilter(block, wire.GCSFilterRegular)
+		return c.service().GetCFilter(block, wire.GCSFilterRegular)
 	})
 }
 
@@ -127,7 +127,7 @@ func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBloc
 		}
 		var b *wire.MsgBlock
 		b, err = fetch(ctx, c, "block "+block.String(), func() (*wire.MsgBlock, error) {
-			b, err := c.cs.GetBlock(block)
+			b, err := c.service().GetBlock(block)
 			if err != nil {
 				return nil, err
 			}

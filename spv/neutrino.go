@@ -44,8 +44,8 @@ var libraries struct {
 	log forwarder
 }
 
-// newChainService makes neutrino's service on the client's database.
-func newChainService(c *Client) (*neutrino.ChainService, error) {
+// newChainService makes neutrino's service on the client's database, with the peers that are configured. It is not started.
+func newChainService(c *Client, peers []string) (*neutrino.ChainService, error) {
 	libraries.Lock()
 	defer libraries.Unlock()
 	libraries.log.to.Store(c.log)
@@ -70,15 +70,9 @@ func newChainService(c *Client) (*neutrino.ChainService, error) {
 		BroadcastTimeout: broadcastTimeout,
 	}
 	if len(c.cfg.Connect) > 0 {
-		cfg.ConnectPeers = c.peers.names()
+		cfg.ConnectPeers = peers
 	} else {
-		cfg.AddPeers = c.peers.names()
-	}
-	if c.importing = c.wantsImport(); c.importing {
-		cfg.HeadersImport = &neutrino.HeadersImportConfig{
-			BlockHeadersSource:  c.cfg.HeadersImport[0],
-			FilterHeadersSource: c.cfg.HeadersImport[1],
-		}
+		cfg.AddPeers = peers
 	}
 	return neutrino.NewChainService(cfg)
 }

@@ -19,6 +19,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -108,21 +109,22 @@ type Client struct {
 	log    *slog.Logger
 
 	db    walletdb.DB
-	cs    *neutrino.ChainService
-	src   *neutrino.RescanChainSource
 	peers *dialer
+
+	// reading is neutrino's service as Open made it: without peers, and so without goroutines, for what is on disk. running is the
+	// one that Start made. neutrino's Stop hangs on a service that was never started, hence two of them.
+	reading *neutrino.ChainService
+	running atomic.Pointer[neutrino.ChainService]
 
 	// ctx ends when Close begins. wg counts the calls that use the database or neutrino, and their goroutines; begin is the way in.
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	starting  sync.Mutex     // held by Start, and by Close from when it must not run any more
-	started   bool           // guarded by starting
-	importing bool           // Start reads header files; set by Open
-	watching  sync.WaitGroup // the goroutines that Start began
-	closing   sync.Once
-	closeErr  error // set by closing
+	starting sync.Mutex     // held by Start, and by Close from when it must not run any more
+	watching sync.WaitGroup // the goroutines that Start began
+	closing  sync.Once
+	closeErr error // set by closing
 
 	mu        sync.Mutex // guards the next ones
 	closed    bool
@@ -199,18 +201,17 @@ func Open(cfg Config) (_ *Client, err error) {
 		broadcasts: make(chan struct{}, maxBroadcasts),
 		fees:       newFeeCache(),
 	}
-	c.cs, err = newChainService(c)
+	c.reading, err = newChainService(c, nil)
 	if err != nil {
 		// The checks above know the damage that was seen so far. For any other that neutrino finds, the cure is the same.
 		c.log.Error("the header files cannot be opened; removing them, all headers will be downloaded again", "dir", cfg.Dir, "error", err)
 		if err := removeHeaders(cfg.Dir); err != nil {
 			return nil, err
 		}
-		if c.cs, err = newChainService(c); err != nil {
+		if c.reading, err = newChainService(c, nil); err != nil {
 			return nil, fmt.Errorf("%w in %s: %w; remove this directory, its contents will be downloaded again", ErrDamaged, cfg.Dir, err)
 		}
 	}
-	c.src = &neutrino.RescanChainSource{ChainService: c.cs}
 	c.state.opened = time.Now()
 	return c, nil
 }
@@ -223,26 +224,28 @@ func (c *Client) Start(ctx context.Context) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if c.started {
+	if c.running.Load() != nil {
 		return errors.New("the light client was started already")
 	}
-	c.started = true
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
+	if err := c.importHeaders(ctx); err != nil {
+		return err
+	}
 
-	// neutrino reads the files while it starts. A start that failed cannot be tried again: Close, and Open anew.
-	if err := c.cs.Start(ctx); err != nil {
-		if c.importing {
-			return importError(c.cfg.HeadersImport, err)
-		}
+	cs, err := newChainService(c, c.peers.names())
+	if err != nil {
 		return fmt.Errorf("starting the light client: %w", err)
 	}
-	sub, err := c.src.Subscribe(0)
+	if err := cs.Start(ctx); err != nil {
+		return fmt.Errorf("starting the light client: %w", err)
+	}
+	c.running.Store(cs)
+	sub, err := c.source().Subscribe(0)
 	if err != nil {
 		return fmt.Errorf("following new blocks: %w", err)
 	}
-	c.state.running.Store(true)
 	c.watching.Add(2)
 	go func() { defer c.watching.Done(); c.followBlocks(sub) }()
 	go func() { defer c.watching.Done(); c.watch() }()
@@ -265,9 +268,13 @@ func (c *Client) close() error {
 
 	// Those who ask neutrino's peer handler go first, for it leaves them waiting when it ends. The fetches end with neutrino.
 	c.watching.Wait()
+	if c.running.Load() == nil {
+		c.wg.Wait()
+		return c.db.Close()
+	}
 	stopped := make(chan error, 1)
 	go func() { // ends before this call, or else with the process
-		err := c.cs.Stop()
+		err := c.running.Load().Stop()
 		c.wg.Wait()
 		stopped <- err
 	}()
@@ -303,6 +310,19 @@ func (c *Client) run(f func()) bool {
 		f()
 	}()
 	return true
+}
+
+// service returns neutrino's service: the running one, or before Start the one that reads only.
+func (c *Client) service() *neutrino.ChainService {
+	if cs := c.running.Load(); cs != nil {
+		return cs
+	}
+	return c.reading
+}
+
+// source returns the service as a source of headers by height.
+func (c *Client) source() *neutrino.RescanChainSource {
+	return &neutrino.RescanChainSource{ChainService: c.service()}
 }
 
 // genesis reports whether block is the first one, which neither has a filter header before it nor is served by peers.

@@ -120,15 +120,15 @@ func (c *Client) position() (position, error) {
 	defer c.wg.Done()
 
 	var p position
-	tip, headers, err := c.cs.BlockHeaders.ChainTip()
+	tip, headers, err := c.service().BlockHeaders.ChainTip()
 	if err != nil {
 		return p, fmt.Errorf("newest header: %w", err)
 	}
-	_, filters, err := c.cs.RegFilterHeaders.ChainTip()
+	_, filters, err := c.service().RegFilterHeaders.ChainTip()
 	if err != nil {
 		return p, fmt.Errorf("newest filter header: %w", err)
 	}
-	best, err := c.cs.BestBlock()
+	best, err := c.service().BestBlock()
 	if err != nil {
 		return p, fmt.Errorf("newest block: %w", err)
 	}
@@ -143,7 +143,7 @@ func (c *Client) position() (position, error) {
 	lag := p.target - p.height
 	switch {
 	case public && age > freshTip:
-	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!public || c.cs.IsCurrent()):
+	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!public || c.service().IsCurrent()):
 		p.synced = true
 		c.state.wasSynced.Store(true)
 	case c.state.wasSynced.Load() && lag <= nearTip && c.state.lonely(now) < alone:
@@ -178,7 +178,7 @@ func (c *Client) warnings(p position, peers int) []string {
 	now := time.Now()
 	configured := c.peers.configured
 	switch lonely := c.state.lonely(now); {
-	case !c.state.running.Load():
+	case c.running.Load() == nil:
 	case len(configured) == 0 && isDevelopment(&c.params):
 		w = append(w, fmt.Sprintf("no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name))
 	case peers == 0 && lonely >= aloneWarning:

@@ -16,8 +16,8 @@ import (
 // [Client.Broadcast] and leaves nothing behind that would be repeated for ever, and a chain that stands still is current on the
 // developers' networks as soon as the peers' newest block is here.
 func (c *Client) WalletChain() *chain.NeutrinoClient {
-	nc := chain.NewNeutrinoClient(&c.params, c.cs)
-	nc.CS = &walletService{ChainService: c.cs, client: c}
+	nc := chain.NewNeutrinoClient(&c.params, c.service())
+	nc.CS = &walletService{ChainService: c.service(), client: c}
 	return nc
 }
 
@@ -28,7 +28,7 @@ type walletService struct {
 }
 
 func (s *walletService) Start(context.Context) error {
-	if !s.client.state.running.Load() {
+	if s.client.running.Load() == nil {
 		return errors.New("the light client is not started yet")
 	}
 	return nil

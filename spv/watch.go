@@ -23,8 +23,7 @@ const (
 
 // monitor is what the watching goroutine sees, for Status.
 type monitor struct {
-	opened    time.Time   // set by Open, never changed
-	running   atomic.Bool // the service was started
+	opened    time.Time // set by Open, never changed
 	wasSynced atomic.Bool
 
 	mu       sync.Mutex
@@ -92,7 +91,7 @@ func (c *Client) watch() {
 	var told struct{ synced, alone bool }
 	for {
 		now := time.Now()
-		peers := c.cs.Peers()
+		peers := c.service().Peers()
 		c.state.mu.Lock()
 		c.state.peers = peers
 		if len(peers) > 0 {

@@ -1,0 +1,223 @@
+package spv
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// consumer is what the batcher asks of a chain.
+type consumer interface {
+	Best() (height int32, hash chainhash.Hash, err error)
+	HashAt(height int32) (chainhash.Hash, error)
+	Touches(ctx context.Context, block chainhash.Hash, scripts [][]byte) (bool, error)
+	Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBlock, error)
+	Broadcast(ctx context.Context, tx *wire.MsgTx) error
+	FeeRate(ctx context.Context) (satPerVByte int64, err error)
+	Synced() bool
+	Changes() (changed <-chan struct{}, stop func())
+}
+
+var _ consumer = (*Client)(nil)
+
+func TestFollowsTheChainOfANode(t *testing.T) {
+	for _, kind := range []string{"btcd", "bitcoind"} {
+		t.Run(kind, func(t *testing.T) { testFollows(t, newNode(t, kind)) })
+	}
+}
+
+func testFollows(t *testing.T, n *node) {
+	n.mine(200)
+	c := openClient(t, t.TempDir(), n.p2p)
+	if c.Synced() {
+		t.Error("synced before it has a peer")
+	}
+	startClient(t, c)
+	waitAt(t, c, n)
+
+	// Where it stands.
+	if s := c.Status(); s.Height != 200 || s.HeadersHeight != 200 || s.FiltersHeight != 200 || s.TargetHeight != 200 || s.Progress != 1 ||
+		!s.Synced || s.Remaining != 0 || len(s.Peers) != 1 || s.Peers[0].Address != n.p2p || s.Peers[0].Agent == "" || s.Peers[0].Height != 200 || len(s.Warnings) != 0 {
+		t.Errorf("status %+v", s)
+	}
+	if _, err := c.HashAt(201); !errors.Is(err, ErrNotFound) {
+		t.Errorf("hash above the newest block: %v", err)
+	}
+	if _, err := c.HashAt(-1); !errors.Is(err, ErrNotFound) {
+		t.Errorf("hash below the first block: %v", err)
+	}
+	h150, err := c.HashAt(150)
+	if err != nil || h150 != n.hashAt(150) {
+		t.Errorf("hash at 150: %v, %v", h150, err)
+	}
+	if header, height, err := c.Header(h150); err != nil || height != 150 || header.BlockHash() != h150 {
+		t.Errorf("header of %s: %v at %d, %v", h150, header, height, err)
+	}
+
+	// Filters and blocks.
+	other, err := txscript.PayToAddrScript(otherAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []struct {
+		name    string
+		scripts [][]byte
+		want    bool
+	}{
+		{"the miner's script", [][]byte{anyoneCanSpend}, true},
+		{"one script of two", [][]byte{other, anyoneCanSpend}, true},
+		{"another script", [][]byte{other}, false},
+		{"no script", nil, false},
+	} {
+		if got, err := c.Touches(t.Context(), h150, q.scripts); err != nil || got != q.want {
+			t.Errorf("block touches %s: %v, %v", q.name, got, err)
+		}
+	}
+	for _, hash := range []chainhash.Hash{h150, *c.params.GenesisHash} {
+		block, err := c.Block(t.Context(), hash)
+		if err != nil || block.BlockHash() != hash {
+			t.Errorf("block %s: %v", hash, err)
+		}
+		if _, err := c.Touches(t.Context(), hash, [][]byte{other}); err != nil {
+			t.Errorf("touches of %s: %v", hash, err)
+		}
+	}
+	if rate, err := c.FeeRate(t.Context()); err != nil || rate != 1 {
+		t.Errorf("fee rate %d, %v", rate, err)
+	}
+	if _, err := c.Block(t.Context(), chainhash.Hash{1}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("unknown block: %v", err)
+	}
+	if _, err := c.Touches(t.Context(), chainhash.Hash{1}, [][]byte{other}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("filter of unknown block: %v", err)
+	}
+
+	// A new block.
+	changed, stop := c.Changes()
+	defer stop()
+	n.mine(1)
+	await(t, changed, "a new block")
+	waitAt(t, c, n)
+
+	// A reorganisation: three blocks go, four come.
+	old := n.hashAt(199)
+	drain(changed)
+	n.call("invalidateblock", nil, old.String())
+	n.mine(4)
+	waitFor(t, "the other branch", func() bool {
+		await(t, changed, "a reorganisation")
+		height, hash, err := c.Best()
+		return err == nil && height == 202 && hash == n.hashAt(202)
+	})
+	if _, _, err := c.Header(old); !errors.Is(err, ErrNotFound) {
+		t.Errorf("header of a block that was reorganised away: %v", err)
+	}
+	if _, err := c.Block(t.Context(), old); !errors.Is(err, ErrNotFound) {
+		t.Errorf("block that was reorganised away: %v", err)
+	}
+	if h, err := c.HashAt(199); err != nil || h == old || h != n.hashAt(199) {
+		t.Errorf("hash at 199 after the reorganisation: %v, %v", h, err)
+	}
+}
+
+func await(t *testing.T, changed <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		t.Fatalf("%s was not told", what)
+	}
+}
+
+func drain(changed <-chan struct{}) {
+	select {
+	case <-changed:
+	default:
+	}
+}
+
+func TestAPeerThatGoesComesBack(t *testing.T) {
+	n := newNode(t, "btcd")
+	n.mine(5)
+	r := newRelay(t, n.p2p)
+	c := openClient(t, t.TempDir(), r.addr)
+	startClient(t, c)
+	waitAt(t, c, n)
+
+	for round := range int32(2) { // the second time is not slower than the first
+		r.cut()
+		waitFor(t, "the peer gone, and why", func() bool {
+			s := c.Status()
+			return len(s.Peers) == 0 && len(s.Warnings) == 1
+		})
+		t.Log(c.Status().Warnings)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		hash, err := c.HashAt(2 + round) // one that is not in memory
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Block(ctx, hash); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("block without peers: %v", err)
+		}
+		cancel()
+		if !c.Synced() {
+			t.Error("not synced any more as soon as the peer is gone")
+		}
+
+		n.mine(1)
+		r.mend()
+		start := time.Now()
+		waitAt(t, c, n)
+		if took := time.Since(start); took > maxRedial+20*time.Second {
+			t.Errorf("came back after %v", took)
+		} else {
+			t.Logf("came back after %v", took)
+		}
+		if block, err := c.Block(t.Context(), hash); err != nil || block.BlockHash() != hash {
+			t.Errorf("block from the peer that came back: %v", err)
+		}
+	}
+}
+
+func TestABlockThatNoPeerGivesCostsTheCallerNoMoreThanItsContext(t *testing.T) {
+	n := newNode(t, "btcd")
+	n.mine(3)
+	dir := syncedDir(t, n)
+	c := openClient(t, dir) // no peers at all
+	startClient(t, c)
+	// More callers than there are places for fetches, of which none gets an answer.
+	for range 3 * maxFetches {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		hash, err := c.HashAt(int32(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Block(ctx, hash); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("block: %v", err)
+		}
+		if _, err := c.Touches(ctx, hash, [][]byte{{1}}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("filter: %v", err)
+		}
+		cancel()
+	}
+	if rate, err := func() (int64, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		return c.FeeRate(ctx)
+	}(); err == nil || rate != 1 {
+		t.Errorf("fee rate without peers: %d, %v", rate, err)
+	}
+	start := time.Now()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("closed with fetches hanging in %v", time.Since(start))
+	if _, _, err := c.Best(); !errors.Is(err, ErrClosed) {
+		t.Errorf("best of a closed client: %v", err)
+	}
+}
