@@ -50,6 +50,7 @@ type fakeDaemon struct {
 
 	submitErr error
 	onSubmit  func() // runs before Submit
+	onStatus  func() // runs before Status
 	wallet    fakeWallet
 	calls     []int // sizes of submits
 }
@@ -122,6 +123,9 @@ func (f *fakeDaemon) Submit(_ context.Context, digests [][32]byte) ([]batcher.St
 }
 
 func (f *fakeDaemon) Status(_ context.Context, d [32]byte) (batcher.Status, error) {
+	if f.onStatus != nil {
+		f.onStatus()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.status(d)

@@ -361,9 +361,17 @@ func TestInterruptedStampLeavesNothingHalfDone(t *testing.T) {
 
 func TestWaitEndsWithCompleteProofs(t *testing.T) {
 	r := newRig(t)
-	r.daemon.onSubmit = func() { time.AfterFunc(time.Millisecond, r.daemon.mine) }
+	asked := 0
+	r.daemon.onStatus = func() {
+		if asked++; asked == 2 { // the first time it is not there yet
+			r.daemon.mine()
+		}
+	}
 	file := r.write("a", "content")
-	r.ancre("stamp", "--wait", file).is(t, exitDone, "complete, in Bitcoin block 1")
+	a := r.ancre("stamp", "--wait", file).is(t, exitDone, "complete, in Bitcoin block 1", "waiting: batch 1 takes digests still")
+	if strings.Contains(a.out, "pending") {
+		t.Errorf("a result before the last one: %s", a.out)
+	}
 	if !r.proof(file + ".ots").IsComplete() {
 		t.Error("the proof is pending")
 	}
@@ -373,8 +381,9 @@ func TestInterruptedWaitSaysThatItIsPending(t *testing.T) {
 	r := newRig(t)
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	r.daemon.onStatus = interrupt // once it waits
 	r.with(session{ctx: ctx}, "upgrade", "--wait", file).is(t, exitPending, "pending")
 }
 
@@ -383,39 +392,42 @@ const asProgram = "ANCRE_TEST_AS_PROGRAM"
 
 func TestKilledAnywhereNoProofIsHalfWritten(t *testing.T) {
 	r := newRig(t)
-	const n = 3 * submitSize
+	const n = 2 * submitSize
 	for i := range n {
 		r.write(fmt.Sprintf("%04d", i), fmt.Sprint(i))
 	}
-	for _, after := range []time.Duration{5, 25, 80} {
-		// Killed some time after its first or second group was handed in: while proofs are written.
-		submitted := make(chan struct{}, 10)
-		r.daemon.onSubmit = func() { submitted <- struct{}{} }
+	written := func() int {
+		proofs, err := filepath.Glob(r.path("*.ots"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(proofs)
+	}
+	for _, enough := range []int{1, 300, submitSize + 1} {
 		cmd := exec.Command(os.Args[0], "--datadir", r.data, "stamp", "-r", r.dir)
 		cmd.Env = append(os.Environ(), asProgram+"=1")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		select {
-		case <-submitted:
-			<-time.After(after * time.Millisecond)
-			cmd.Process.Kill()
-			<-ended
-		case err := <-ended:
-			t.Fatalf("ended before anything was handed in: %v", err)
+		for deadline := time.Now().Add(2 * time.Minute); written() < enough; {
+			if time.Now().After(deadline) {
+				cmd.Process.Kill()
+				cmd.Wait()
+				t.Fatalf("%d proofs after two minutes, want %d", written(), enough)
+			}
+			runtime.Gosched()
 		}
-		proofs := 0
+		cmd.Process.Kill()
+		if err := cmd.Wait(); err == nil {
+			t.Error("it ended before it was killed")
+		}
 		for _, name := range r.names() {
 			if strings.HasSuffix(name, ".ots") {
 				r.proof(r.path(name))
-				proofs++
 			}
 		}
-		t.Logf("killed with %d of %d proofs written", proofs, n)
+		t.Logf("killed with %d of %d proofs written", written(), n)
 	}
-	r.daemon.onSubmit = nil
 	r.ancre("stamp", "-r", r.dir).is(t, exitDone)
 	for i := range n {
 		r.proof(r.path(fmt.Sprintf("%04d.ots", i)))
