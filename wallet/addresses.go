@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcwallet/waddrmgr"
 	"github.com/btcsuite/btcwallet/walletdb"
@@ -34,7 +35,7 @@ func (w *Wallet) Address(ctx context.Context) (string, error) {
 // nextAddress returns the first address after the last used one of the branch.
 func (v *vault) nextAddress(branch uint32) (string, error) {
 	var next address.Address
-	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+	err := v.view(func(tx walletdb.ReadTx) error {
 		ns := tx.ReadBucket(addressBucket)
 		count, unused, err := v.unused(ns, branch)
 		if err != nil {
@@ -43,12 +44,16 @@ func (v *vault) nextAddress(branch uint32) (string, error) {
 		if unused == 0 {
 			return fmt.Errorf("all %d addresses are used, and the next ones are not derived yet: try again in a second", count)
 		}
-		a, err := v.derive(ns, branch, count-unused)
+		p, err := v.scope.AccountProperties(ns, account)
 		if err != nil {
 			return err
 		}
-		next = a.Address()
-		return nil
+		key, err := p.AccountPubKey.Derive(branch)
+		if err != nil {
+			return err
+		}
+		next, err = v.addressOf(key, count-unused)
+		return err
 	})
 	if err != nil {
 		return "", fmt.Errorf("next address: %w", err)
@@ -80,32 +85,45 @@ func (v *vault) unused(ns walletdb.ReadBucket, branch uint32) (count, unused uin
 	if branch == internal {
 		count = p.InternalKeyCount
 	}
+	key, err := p.AccountPubKey.Derive(branch)
+	if err != nil {
+		return 0, 0, err
+	}
 	for ; unused < count; unused++ {
-		a, err := v.derive(ns, branch, count-1-unused)
+		a, err := v.addressOf(key, count-1-unused)
 		if err != nil {
 			return 0, 0, err
 		}
-		if a.Used(ns) {
+		managed, err := v.scope.Address(ns, a)
+		if err != nil {
+			return 0, 0, err
+		}
+		if managed.Used(ns) {
 			break
 		}
 	}
 	return count, unused, nil
 }
 
-func (v *vault) derive(ns walletdb.ReadBucket, branch, index uint32) (waddrmgr.ManagedAddress, error) {
-	return v.scope.DeriveFromKeyPath(ns, waddrmgr.DerivationPath{
-		InternalAccount: account,
-		Account:         account,
-		Branch:          branch,
-		Index:           index,
-	})
+// addressOf derives an address from a branch's public key. btcwallet's own DeriveFromKeyPath would, at each call on a locked
+// wallet, put the key on a list of what is to be derived again when it is unlocked.
+func (v *vault) addressOf(branch *hdkeychain.ExtendedKey, index uint32) (address.Address, error) {
+	key, err := branch.Derive(index)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := key.ECPubKey()
+	if err != nil {
+		return nil, err
+	}
+	return address.NewAddressWitnessPubKeyHash(address.Hash160(pub.SerializeCompressed()), v.btc.ChainParams())
 }
 
 // topUp derives addresses until lookahead of them are unused on both branches, when fewer than half of that are left. It returns the new
 // ones, which a running synchronisation has to be told of.
 func (v *vault) topUp() ([]address.Address, error) {
 	missing := map[uint32]uint32{} // by branch
-	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+	err := v.view(func(tx walletdb.ReadTx) error {
 		for _, branch := range []uint32{external, internal} {
 			_, unused, err := v.unused(tx.ReadBucket(addressBucket), branch)
 			if err != nil {

@@ -36,7 +36,7 @@ func (v *vault) coins(leases *leases) ([]coin, error) {
 	tip := v.btc.Manager.SyncedTo().Height
 
 	var coins []coin
-	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+	err := v.view(func(tx walletdb.ReadTx) error {
 		credits, err := v.btc.TxStore.UnspentOutputs(tx.ReadBucket(txBucket))
 		if err != nil {
 			return err

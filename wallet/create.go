@@ -59,7 +59,7 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 		if words, err = checkWords(words); err != nil {
 			return nil, "", err
 		}
-	} else if words, err = makeWords(); err != nil {
+	} else if words, err = makeWords(w.cfg.Params); err != nil {
 		return nil, "", err
 	}
 	seed, err := deriveMaster(words, w.cfg.Params)
@@ -172,17 +172,28 @@ func birthdayOf(params *chaincfg.Params, restoring bool, birthday time.Time) tim
 }
 
 // makeWords makes the words of a new wallet.
-func makeWords() ([]string, error) {
-	entropy, err := bip39.NewEntropy(entropyBits) // crypto/rand
-	if err != nil {
-		return nil, fmt.Errorf("make words: %w", err)
+func makeWords(params *chaincfg.Params) ([]string, error) {
+	for {
+		entropy, err := bip39.NewEntropy(entropyBits) // crypto/rand
+		if err != nil {
+			return nil, fmt.Errorf("make words: %w", err)
+		}
+		mnemonic, err := bip39.NewMnemonic(entropy)
+		clear(entropy)
+		if err != nil {
+			return nil, fmt.Errorf("make words: %w", err)
+		}
+		words := strings.Fields(mnemonic)
+		seed, err := deriveMaster(words, params)
+		if errors.Is(err, errUnusual) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		seed.wipe()
+		return words, nil
 	}
-	defer clear(entropy)
-	mnemonic, err := bip39.NewMnemonic(entropy)
-	if err != nil {
-		return nil, fmt.Errorf("make words: %w", err)
-	}
-	return strings.Fields(mnemonic), nil
 }
 
 // checkWords returns the words as BIP39 writes them. Its errors name places, never words: they end up in logs.
@@ -212,15 +223,33 @@ type masterKey struct {
 	params *chaincfg.Params
 }
 
-// deriveMaster follows BIP39 (without a passphrase of its own) and BIP32.
+// errUnusual is returned for the words, one set in 128, of which btcwallet makes other keys than BIP32 says.
+var errUnusual = errors.New("these words (one set in 128) can not be used here: of them the wallet library would make" +
+	" other keys than every other wallet. Make a wallet of new words, and send the coins to it")
+
+// deriveMaster follows BIP39 (without a passphrase of its own) and BIP32, and refuses words that give [errUnusual].
+//
+// btcwallet derives hardened keys as btcd once did (its issue 172): a parent key that begins with a zero byte is used without
+// that byte. Parents here are the keys of m/84' and m/84'/coin'. New words are drawn until they avoid that, so whatever
+// this wallet makes can be restored anywhere.
 func deriveMaster(words []string, params *chaincfg.Params) (*masterKey, error) {
 	seed := bip39.NewSeed(strings.Join(words, " "), "")
 	defer clear(seed)
-	key, err := hdkeychain.NewMaster(seed, params)
+	master, err := hdkeychain.NewMaster(seed, params)
 	if err != nil {
-		return nil, errors.New("these words give no usable key (once in 2^127): take others")
+		return nil, errors.New("these words give no usable key (one set in 2^127): take others")
 	}
-	return &masterKey{key, params}, nil
+	scope := keyScope(params)
+	parent := master
+	for _, step := range []uint32{scope.Purpose, scope.Coin} {
+		parent, err = parent.Derive(hdkeychain.HardenedKeyStart + step)
+		if err != nil || parent.IsAffectedByIssue172() {
+			master.Zero()
+			return nil, errUnusual
+		}
+		defer parent.Zero()
+	}
+	return &masterKey{master, params}, nil
 }
 
 func (m *masterKey) wipe() { m.key.Zero() }

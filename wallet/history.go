@@ -47,7 +47,7 @@ func (w *Wallet) Transactions(ctx context.Context, limit, skip int) ([]Transacti
 func (v *vault) history(limit, skip int) ([]Transaction, error) {
 	tip := v.btc.Manager.SyncedTo().Height
 	var list []Transaction
-	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+	err := v.view(func(tx walletdb.ReadTx) error {
 		newestFirst := func(details []wtxmgr.TxDetails) (bool, error) {
 			// The transactions of one block come in the order of their arrival, the unmined in that of their txids.
 			if details[0].Block.Height < 0 {

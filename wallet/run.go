@@ -172,7 +172,7 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		}
 
 		limit := w.cfg.StallAfter
-		if v.isRestoring() {
+		if v.restoring.Load() {
 			limit = w.cfg.RestoreStallAfter
 		}
 		if !watch.stalled(f, w.cfg.Chain.Synced(), limit, time.Now()) {
@@ -196,7 +196,7 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 
 // atTip does what needs a wallet that has seen everything.
 func (w *Wallet) atTip(ctx context.Context, v *vault, client *client) {
-	if v.isRestoring() {
+	if v.restoring.Load() {
 		_, err := guard(ctx, w, "end the restore", func() (struct{}, error) { return struct{}{}, v.endRestoring() })
 		if err != nil {
 			w.log.Warn("the search for coins is done, but will be repeated at the next start", "error", err)

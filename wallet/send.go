@@ -198,7 +198,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 // unminedPayments lists payments of ours that are not mined.
 func (v *vault) unminedPayments() ([]*wire.MsgTx, error) {
 	var payments []*wire.MsgTx
-	err := walletdb.View(v.db, func(dbtx walletdb.ReadTx) error {
+	err := v.view(func(dbtx walletdb.ReadTx) error {
 		return v.btc.TxStore.RangeTransactions(dbtx.ReadBucket(txBucket), -1, 0, func(details []wtxmgr.TxDetails) (bool, error) {
 			for _, d := range details {
 				if d.Block.Height >= 0 {

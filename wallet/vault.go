@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/btcsuite/btcwallet/waddrmgr"
@@ -55,9 +56,19 @@ type vault struct {
 
 	macKey [32]byte // for unlockedBy, random per process
 
-	mu         sync.Mutex
-	restoring  bool
-	unlockedBy []byte // MAC of the passphrase that unlocked it; nil while locked
+	// keys is held for reading by whoever reads addresses outside of a writing transaction, and for writing by unlock. btcwallet's
+	// Unlock fills in what its derivations read, without a lock that both would take.
+	keys       sync.RWMutex
+	unlockedBy []byte // MAC of the passphrase that unlocked it, nil while locked; guarded by keys
+
+	restoring atomic.Bool
+}
+
+// view reads the file.
+func (v *vault) view(read func(tx walletdb.ReadTx) error) error {
+	v.keys.RLock()
+	defer v.keys.RUnlock()
+	return walletdb.View(v.db, read)
 }
 
 // makeVault writes a new wallet file.
@@ -120,14 +131,14 @@ func (w *Wallet) openVault(path string) (_ *vault, err error) {
 		if network := string(b.Get(networkKey)); network != w.cfg.Params.Name {
 			return fmt.Errorf("it belongs to the network %s, not to %s", network, w.cfg.Params.Name)
 		}
-		v.restoring = b.Get(restoringKey) != nil
+		v.restoring.Store(b.Get(restoringKey) != nil)
 		return w.leases.load(b.NestedReadBucket(leasesKey))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open wallet %s: %w", path, err)
 	}
 
-	if v.restoring {
+	if v.restoring.Load() {
 		v.window = w.cfg.RecoveryWindow
 	}
 	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
@@ -161,32 +172,26 @@ func (v *vault) unlock(passphrase []byte) error {
 	mac.Write(passphrase)
 	sum := mac.Sum(nil)
 
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.unlockedBy != nil {
-		if !hmac.Equal(sum, v.unlockedBy) {
-			return ErrWrongPassphrase
+	// Nothing is written: as the one writer, it keeps btcwallet's own goroutines from deriving keys meanwhile.
+	return walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+		v.keys.Lock()
+		defer v.keys.Unlock()
+		if v.unlockedBy != nil {
+			if !hmac.Equal(sum, v.unlockedBy) {
+				return ErrWrongPassphrase
+			}
+			return nil
 		}
+		err := v.btc.Manager.Unlock(tx.ReadBucket(addressBucket), passphrase)
+		switch {
+		case waddrmgr.IsError(err, waddrmgr.ErrWrongPassphrase):
+			return ErrWrongPassphrase
+		case err != nil:
+			return fmt.Errorf("unlock wallet: %w", err)
+		}
+		v.unlockedBy = sum
 		return nil
-	}
-	err := walletdb.View(v.db, func(tx walletdb.ReadTx) error {
-		return v.btc.Manager.Unlock(tx.ReadBucket(addressBucket), passphrase)
 	})
-	switch {
-	case waddrmgr.IsError(err, waddrmgr.ErrWrongPassphrase):
-		return ErrWrongPassphrase
-	case err != nil:
-		return fmt.Errorf("unlock wallet: %w", err)
-	}
-	v.unlockedBy = sum
-	return nil
-}
-
-// isRestoring reports whether the search for coins has not ended yet.
-func (v *vault) isRestoring() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.restoring
 }
 
 // endRestoring makes the next opening an ordinary one.
@@ -195,9 +200,7 @@ func (v *vault) endRestoring() error {
 		return tx.ReadWriteBucket(ourBucket).Delete(restoringKey)
 	})
 	if err == nil {
-		v.mu.Lock()
-		v.restoring = false
-		v.mu.Unlock()
+		v.restoring.Store(false)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
@@ -124,6 +125,46 @@ func derive(t *testing.T, words []string, params *chaincfg.Params, coin, branch,
 		t.Fatal(err)
 	}
 	return a.EncodeAddress()
+}
+
+// btcwallet makes wrong keys of one set of words in 128: they must neither be made nor taken.
+func TestWordsThatOtherWalletsReadDifferentlyAreRefused(t *testing.T) {
+	params := &chaincfg.RegressionNetParams
+	refused := 0
+	for i := range uint32(1000) {
+		entropy := make([]byte, 16)
+		binary.BigEndian.PutUint32(entropy, i)
+		mnemonic, err := bip39.NewMnemonic(entropy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Fields(mnemonic)
+		master, err := hdkeychain.NewMaster(bip39.NewSeed(mnemonic, ""), params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		right, wrong := master, master
+		for _, step := range []uint32{84, 1, 0} {
+			if right, err = right.Derive(hdkeychain.HardenedKeyStart + step); err != nil {
+				t.Fatal(err)
+			}
+			//lint:ignore SA1019 what btcwallet does is what is compared
+			if wrong, err = wrong.DeriveNonStandard(hdkeychain.HardenedKeyStart + step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		differ := right.String() != wrong.String()
+		if _, err := deriveMaster(words, params); errors.Is(err, errUnusual) != differ {
+			t.Fatalf("entropy %x: the keys differ: %t; got %v", entropy, differ, err)
+		}
+		if differ {
+			refused++
+		}
+		if refused == 2 {
+			return
+		}
+	}
+	t.Fatalf("%d of 1000 sets of words are unusual, expected about 8", refused)
 }
 
 func TestWordsAreReadAsPeopleWriteThem(t *testing.T) {
