@@ -141,6 +141,7 @@ func TestTransactionsWithoutACommitmentAreRefusedWithTheReason(t *testing.T) {
 		"the commitment in output 1":     {testTx(7, p2wpkh, opReturn(root)), "the script of output 0 is 0014"},
 		"31 bytes":                       {testTx(7, opReturn(root[1:])), "it must be OP_RETURN and a push of 32 bytes"},
 		"a prefix":                       {testTx(7, opReturn(append([]byte("x"), root...))), "it must be OP_RETURN"},
+		"something after the push":       {testTx(7, append(opReturn(root), 0x51)), "it must be OP_RETURN"},
 		"a longer push of 32 bytes":      {testTx(7, append([]byte{0x6a, 0x4c, 0x20}, root...)), "it must be OP_RETURN"},
 		"no OP_RETURN":                   {testTx(7, append([]byte{0x51, 0x20}, root...)), "it must be OP_RETURN"},
 		"an empty script":                {testTx(7, nil, p2wpkh), "it must be OP_RETURN"},

@@ -84,7 +84,6 @@ func (e *Explanation) add(t *Timestamp, level, hashed int) {
 			l.Note = fmt.Sprintf("the hash of a Bitcoin transaction of %d bytes", len(t.Msg))
 		case 2: // a transaction's id is its hash hashed again
 			l.TxID = reversedHex([32]byte(br.Next.Msg))
-			below = -1
 		}
 		e.Lines = append(e.Lines, l)
 		e.add(br.Next, l.Level, below)

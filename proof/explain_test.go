@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -102,6 +103,28 @@ func TestAPairOfHashesIsNoTransaction(t *testing.T) {
 	for _, l := range explain(t, f).Lines {
 		if l.TxID != "" || strings.Contains(l.Note, "transaction") {
 			t.Errorf("got %+v", l)
+		}
+	}
+}
+
+func TestOnlyTwiceSHA256OfATransactionIsItsID(t *testing.T) {
+	for _, first := range []Tag{SHA256, SHA1, RIPEMD160, Keccak256, Reverse} {
+		digest := bytes.Repeat([]byte{1}, 32)
+		ts := &Timestamp{Msg: digest}
+		tx := testTx(5, opReturn(digest))
+		at, err := commitmentAt(tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, err := then(ts, Op{Prepend, tx[:at]}, Op{Append, tx[at+32:]}, Op{Tag: first}, Op{Tag: SHA256}, Op{Tag: RIPEMD160}, Op{Tag: SHA256}, Op{Tag: SHA256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end.Attest(BitcoinAt(1))
+		for i, l := range explain(t, &File{SHA256, digest, ts}).Lines {
+			if (l.TxID != "") != (first == SHA256 && i == 3) {
+				t.Errorf("%v and sha256 of a transaction: line %d is %+v", first, i, l)
+			}
 		}
 	}
 }

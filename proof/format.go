@@ -62,11 +62,11 @@ func (e *SyntaxError) Error() string {
 const errWork = "the proof takes too much work: its operations may produce and consume 32 MiB in all"
 
 // budget is what is left of maxWork.
-type budget int
+type budget int64
 
-// spend takes n bytes, and reports whether they were there.
-func (b *budget) spend(n int) bool {
-	*b -= budget(n)
+// spend takes count times size bytes, and reports whether they were there.
+func (b *budget) spend(count, size int) bool {
+	*b -= budget(count) * budget(size)
 	return *b >= 0
 }
 

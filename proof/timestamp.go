@@ -30,9 +30,6 @@ type Attested struct {
 // ParseTimestamp reads a timestamp of msg without a file's header, as calendars send them. The result is canonical:
 // sorted, without duplicates, each number in as few bytes as it needs.
 func ParseTimestamp(b, msg []byte) (*Timestamp, error) {
-	if len(msg) > MaxMessage {
-		return nil, fmt.Errorf("the message of the timestamp is %d bytes long, at most %d are allowed", len(msg), MaxMessage)
-	}
 	if err := checkSize(b); err != nil {
 		return nil, err
 	}
@@ -88,7 +85,7 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !p.left.spend(len(a.Payload) + nodeCost) {
+			if !p.left.spend(1, len(a.Payload)+nodeCost) {
 				return nil, p.fail(at, errWork)
 			}
 			t.Attestations = append(t.Attestations, a)
@@ -102,7 +99,7 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 		if err != nil {
 			return nil, p.fail(at, "%v", err)
 		}
-		if !p.left.spend(len(msg) + len(result) + nodeCost) {
+		if !p.left.spend(1, len(msg)+len(result)+nodeCost) {
 			return nil, p.fail(at, errWork)
 		}
 		next, err := p.timestamp(result, depth+1)
@@ -191,13 +188,13 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 			if err != nil {
 				return nil, err
 			}
-			if !left.spend(len(a.Payload) + nodeCost) {
+			if !left.spend(1, len(a.Payload)+nodeCost) {
 				return nil, errors.New(errWork)
 			}
 			u.Attestations = append(u.Attestations, c)
 		}
 		// Paid for before they are gathered: a tree put together by hand may meet itself again and again.
-		if !left.spend(len(t.Branches) * (len(msg) + nodeCost)) {
+		if !left.spend(len(t.Branches), len(msg)+nodeCost) {
 			return nil, errors.New(errWork)
 		}
 		branches = append(branches, t.Branches...)
@@ -220,7 +217,7 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 		if err != nil {
 			return nil, err
 		}
-		if !left.spend(len(same) * len(result)) {
+		if !left.spend(len(same), len(result)) {
 			return nil, errors.New(errWork)
 		}
 		next, err := unionAt(same, result, depth+1, left)

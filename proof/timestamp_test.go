@@ -243,6 +243,77 @@ func TestHostileProofsCostLittle(t *testing.T) {
 	}
 }
 
+func TestTreesThatTakeTooMuchWorkAreNotWritten(t *testing.T) {
+	manyAttestations := &Timestamp{Msg: thirtyTwo}
+	for i := range uint64(maxWork / nodeCost) {
+		manyAttestations.Attest(BitcoinAt(i))
+	}
+
+	long := make([]byte, MaxMessage)
+	hashed, err := Op{Tag: SHA256}.Apply(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manyOfALongMessage := &Timestamp{Msg: long}
+	for range maxWork / MaxMessage {
+		manyOfALongMessage.Branches = append(manyOfALongMessage.Branches,
+			Branch{Op{Tag: SHA256}, &Timestamp{Msg: hashed, Attestations: []Attestation{BitcoinAt(1)}}})
+	}
+
+	manyLongResults := &Timestamp{}
+	for i := range maxWork / MaxMessage {
+		arg := bytes.Clone(long)
+		arg[0], arg[1] = byte(i), byte(i>>8)
+		manyLongResults.Branches = append(manyLongResults.Branches,
+			Branch{Op{Append, arg}, &Timestamp{Msg: arg, Attestations: []Attestation{BitcoinAt(1)}}})
+	}
+
+	for name, ts := range map[string]*Timestamp{
+		"many attestations":                 manyAttestations,
+		"many operations on a long message": manyOfALongMessage,
+		"many operations with long results": manyLongResults,
+	} {
+		if _, err := ts.Marshal(); err == nil || err.Error() != errWork {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsTooLongIsNeitherReadNorWritten(t *testing.T) {
+	if _, err := ParseTimestamp(BitcoinAt(1).append(nil), make([]byte, MaxMessage+1)); err == nil || !strings.Contains(err.Error(), "4097 bytes long, at most 4096") {
+		t.Errorf("a message of 4,097 bytes: got %v", err)
+	}
+	ts := &Timestamp{Msg: thirtyTwo}
+	for i := range MaxSize/4000 + 1 {
+		arg := make([]byte, 4000)
+		arg[0], arg[1] = byte(i), byte(i>>8)
+		next, err := ts.Then(Op{Append, arg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Attest(BitcoinAt(1))
+	}
+	if _, err := ts.Marshal(); err == nil || !strings.Contains(err.Error(), "at most 1048576 are allowed") {
+		t.Errorf("a timestamp of more than a megabyte: got %v", err)
+	}
+	if _, err := (&File{SHA256, thirtyTwo, ts}).Marshal(); err == nil || !strings.Contains(err.Error(), "at most 1048576 are allowed") {
+		t.Errorf("a file of more than a megabyte: got %v", err)
+	}
+}
+
+func TestATreeGrowsByOneBranchForEachOperation(t *testing.T) {
+	ts := &Timestamp{Msg: thirtyTwo}
+	a, errA := ts.Then(Op{Tag: SHA256})
+	b, errB := ts.Then(Op{Append, []byte{1}})
+	c, errC := ts.Then(Op{Tag: SHA256})
+	if errA != nil || errB != nil || errC != nil || a != c || a == b || len(ts.Branches) != 2 {
+		t.Errorf("%d branches, errors %v, %v, %v", len(ts.Branches), errA, errB, errC)
+	}
+	if _, err := ts.Then(Op{Append, make([]byte, MaxMessage)}); err == nil || len(ts.Branches) != 2 {
+		t.Errorf("an operation that cannot be left %d branches, error %v", len(ts.Branches), err)
+	}
+}
+
 func TestAnHonestProofOfTheLargestSizeIsRead(t *testing.T) {
 	// A megabyte of pending proofs, each with 5 levels of a tree.
 	var b []byte
@@ -340,5 +411,15 @@ func TestAttestationsSayWhatTheyAre(t *testing.T) {
 	}
 	if _, ok := (Attestation{Tag: [8]byte{1}, Payload: []byte{1}}).Height(); ok {
 		t.Error("the unknown has no height")
+	}
+}
+
+// BenchmarkHostile is the most that a proof of any size can cost.
+func BenchmarkHostile(b *testing.B) {
+	proof := hostile(MaxSize / 300)
+	for b.Loop() {
+		if _, err := ParseTimestamp(proof, thirtyTwo); err == nil {
+			b.Fatal("read")
+		}
 	}
 }

@@ -132,9 +132,18 @@ func TestAProofIsReadWithoutKeepingTheCallersBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	msg := bytes.Clone(f.Digest)
+	ts, err := ParseTimestamp(b[65:], msg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := bytes.Clone(b)
 	clear(b)
+	clear(msg)
 	if got, err := f.Marshal(); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the proof changed with the bytes it was read from (error %v)", err)
+	}
+	if got, err := ts.Marshal(); err != nil || !bytes.Equal(got, want[65:]) {
+		t.Errorf("the timestamp changed with the bytes it was read from (error %v)", err)
 	}
 }

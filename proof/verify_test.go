@@ -222,7 +222,10 @@ func TestTheSourceIsAskedOnceForEachBlockAndForFewBlocks(t *testing.T) {
 	for height := range uint64(10 * maxHeights) {
 		next.Attest(BitcoinAt(height))
 	}
-	src := chainOf(Header{Height: 0, MerkleRoot: [32]byte{1}})
+	src := chainOf()
+	for height := range uint64(10 * maxHeights) {
+		src.headers[height] = Header{Height: height, MerkleRoot: [32]byte{1}}
+	}
 	r, err := Verify(t.Context(), &File{SHA256, ts.Msg, ts}, ts.Msg, src)
 	if err != nil || r.Outcome != OutcomeInvalid {
 		t.Fatalf("got %v, %v", r.Outcome, err)
@@ -287,4 +290,21 @@ func TestAChangedProofNeverVerifies(t *testing.T) {
 		}
 		try(t, b)
 	})
+}
+
+func BenchmarkParseAndVerify(b *testing.B) {
+	f, err := Parse(vector(b, "hello-world"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ots, src := vector(b, "hello-world"), chainOf(helloWorld(b))
+	for b.Loop() {
+		p, err := Parse(ots)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r, err := Verify(b.Context(), p, f.Digest, src); err != nil || r.Outcome != OutcomeValid {
+			b.Fatal(r, err)
+		}
+	}
 }
