@@ -118,19 +118,20 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	r.fund(600, 700, 800, 300, 330)
 	r.awaitBalance(wallet.Balance{Confirmed: 2730, Spendable: 2730})
 
-	// At 5 sat/vB a coin costs 340 to spend: two of the five are worth less.
 	_, _, err := r.BuildAnchor(t.Context(), [32]byte{1}, 10, 0)
 	var short *wallet.ShortageError
 	if !errors.As(err, &short) || short.MissingSats() <= 0 || !strings.Contains(err.Error(), "ancre wallet address") {
 		t.Fatalf("got %v, want a shortage that says what to do", err)
 	}
-	tx, fee := r.anchor(1, 5)
-	if len(tx.TxIn) != 2 && len(tx.TxIn) != 3 {
-		t.Errorf("%d inputs", len(tx.TxIn))
+	// At 7 sat/vB a coin costs 476 to spend, more than two of the five are worth; and the anchor costs 854, more than any.
+	const rate = 7
+	tx, fee := r.anchor(1, rate)
+	if len(tx.TxIn) != 2 {
+		t.Errorf("%d inputs, want the two largest", len(tx.TxIn))
 	}
 	weight := 3*tx.SerializeSizeStripped() + tx.SerializeSize()
-	if rate := float64(fee) / (float64(weight) / 4); rate < 5 {
-		t.Errorf("%.2f sat/vB, want at least 5", rate)
+	if paid := float64(fee) / (float64(weight) / 4); paid < rate {
+		t.Errorf("%.2f sat/vB, want at least %d", paid, rate)
 	}
 	r.broadcast(tx)
 	r.mine(1)
