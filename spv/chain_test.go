@@ -108,7 +108,7 @@ func testFollows(t *testing.T, n *node) {
 	old := n.hashAt(199)
 	drain(changed)
 	n.call("invalidateblock", nil, old.String())
-	n.mine(4)
+	n.mineTo(4, otherAddress(t))
 	waitFor(t, "the other branch", func() bool {
 		await(t, changed, "a reorganisation")
 		height, hash, err := c.Best()

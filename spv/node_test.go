@@ -32,6 +32,7 @@ type node struct {
 	kind     string // btcd or bitcoind
 	exe, dir string
 	p2p, rpc string // host:port
+	args     []string
 	stop     func()
 }
 
@@ -79,9 +80,9 @@ var btcdPath = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), err
 })
 
-func newNode(t *testing.T, kind string) *node {
+func newNode(t *testing.T, kind string, args ...string) *node {
 	t.Helper()
-	n := &node{t: t, kind: kind, dir: t.TempDir(), p2p: freePort(t), rpc: freePort(t)}
+	n := &node{t: t, kind: kind, dir: t.TempDir(), p2p: freePort(t), rpc: freePort(t), args: args}
 	var err error
 	if kind == "btcd" {
 		n.exe, err = btcdPath()
@@ -105,7 +106,7 @@ func (n *node) start() {
 		args = []string{"-regtest", "-datadir=" + n.dir, "-blockfilterindex=1", "-peerblockfilters=1", "-listen=1", "-bind=" + n.p2p, "-rpcport=" + rpcPort,
 			"-rpcuser=u", "-rpcpassword=p", "-printtoconsole=0", "-dnsseed=0", "-fixedseeds=0"}
 	}
-	cmd := exec.Command(n.exe, args...)
+	cmd := exec.Command(n.exe, append(args, n.args...)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -185,13 +186,17 @@ func (n *node) call(method string, result any, params ...any) {
 }
 
 // mine makes blocks and returns the hash of the last.
-func (n *node) mine(blocks int) chainhash.Hash {
+func (n *node) mine(blocks int) chainhash.Hash { n.t.Helper(); return n.mineTo(blocks, minerAddress()) }
+
+// mineTo lets bitcoind mine to an address. It has no random number in its coinbases, so on another branch of the same second only
+// another address makes other blocks. btcd always mines to the address it was started with.
+func (n *node) mineTo(blocks int, to address.Address) chainhash.Hash {
 	n.t.Helper()
 	var hashes []string
 	if n.kind == "btcd" {
 		n.call("generate", &hashes, blocks)
 	} else {
-		n.call("generatetoaddress", &hashes, blocks, minerAddress().String())
+		n.call("generatetoaddress", &hashes, blocks, to.String())
 	}
 	return parseHash(n.t, hashes[len(hashes)-1])
 }

@@ -1,0 +1,36 @@
+package spv
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lightninglabs/neutrino/banman"
+)
+
+func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
+	n := newNode(t, "btcd")
+	n.mine(3)
+	c := openClient(t, t.TempDir(), n.p2p)
+	startClient(t, c)
+	waitAt(t, c, n)
+	if err := c.service().BanPeer(n.p2p, banman.InvalidFilterHeader); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the peer dropped, and why", func() bool {
+		w := c.Status().Warnings
+		return len(w) == 1 && strings.Contains(w[0], n.p2p) && strings.Contains(w[0], "invalid filter header")
+	})
+	n.mine(1)
+	waitAt(t, c, n)
+	waitFor(t, "no warning any more", func() bool { return len(c.Status().Warnings) == 0 })
+}
+
+func TestAPeerWithoutFiltersIsNamed(t *testing.T) {
+	n := newNode(t, "btcd", "--nocfilters")
+	c := openClient(t, t.TempDir(), n.p2p)
+	startClient(t, c)
+	waitFor(t, "a warning that says what to do", func() bool {
+		w := c.Status().Warnings
+		return len(w) == 1 && strings.Contains(w[0], n.p2p) && strings.Contains(w[0], "peerblockfilters=1")
+	})
+}
