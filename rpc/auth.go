@@ -41,7 +41,7 @@ const maxUserName = 64
 
 // ParseUser reads a line "name:role:salt$hash" of the configuration.
 func ParseUser(line string) (User, error) {
-	const want = `want name:role:salt$hash, as "ancred auth NAME ROLE" prints it`
+	const want = "want name:role:salt$hash, as `ancre auth NAME ROLE` prints it"
 	name, rest, ok := strings.Cut(line, ":")
 	if !ok {
 		return User{}, fmt.Errorf("auth line %q: no colon after the name; %s", clip(line, 40), want)

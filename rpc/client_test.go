@@ -179,7 +179,9 @@ func TestAnswersOfSomethingElseAreTold(t *testing.T) {
 		{"a web page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "no JSON-RPC|<html>|status 200"},
 		{"nothing", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "no JSON-RPC|status 204"},
 		{"JSON of another kind", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"a":1}`) }, "no JSON-RPC"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect) }, "no JSON-RPC|status 307"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, "no JSON-RPC|status 307"},
 		{"the answer to another call", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"result":1,"error":null,"id":99}`) }, `call 1|"99"`},
 		{"another type", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"result":"x","error":null,"id":1}`) }, "another kind"},
 		{"a connection that breaks", func(w http.ResponseWriter, _ *http.Request) {

@@ -238,15 +238,17 @@ func (p *param) parseDigests(value json.RawMessage, a *arg) *Error {
 	}
 	a.digests = make([][32]byte, len(list))
 	for i, v := range list {
-		name := fmt.Sprintf("%s[%d]", p.name, i)
 		if v[0] != '"' {
-			return errorf(CodeType, "%s: want a string, found %s", name, kindOf(v))
+			return errorf(CodeType, "%s[%d]: want a string, found %s", p.name, i, kindOf(v))
 		}
-		var text string
+		if decodeDigest(&a.digests[i], v[1:len(v)-1]) {
+			continue
+		}
+		var text string // perhaps one with escapes, else wrong
 		if err := json.Unmarshal(v, &text); err != nil {
-			return errorf(CodeType, "%s: %v", name, err)
+			return errorf(CodeType, "%s[%d]: %v", p.name, i, err)
 		}
-		if err := parseDigest(&a.digests[i], name, text); err != nil {
+		if err := parseDigest(&a.digests[i], fmt.Sprintf("%s[%d]", p.name, i), text); err != nil {
 			return err
 		}
 	}

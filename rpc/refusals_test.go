@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -312,3 +315,49 @@ func TestTheAnswersOfAnArrayAreBounded(t *testing.T) {
 type panicWallet struct{ Wallet }
 
 func (panicWallet) Unlock(_ context.Context, pass string) error { panic("wrong: " + pass) }
+
+// FuzzEveryBodyIsAnswered holds what a client may count on, whatever it sends: a status that bitcoind would give, and JSON.
+func FuzzEveryBodyIsAnswered(f *testing.F) {
+	for _, c := range scanCases {
+		f.Add(scanBody(c.body))
+	}
+	lines, err := os.ReadFile("testdata/bitcoind.jsonl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range bytes.Lines(lines) {
+		var v struct{ Request string }
+		if err := json.Unmarshal(line, &v); err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(v.Request))
+	}
+	for _, m := range methods() {
+		f.Add(fmt.Appendf(nil, `[{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}]`, m.name, m.example))
+	}
+	r := newRig(f)
+	r.withAnchor()
+	r.server.log = slog.New(slog.DiscardHandler)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		req := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		req.SetBasicAuth(string(RoleAdmin), r.pass[RoleAdmin])
+		w := httptest.NewRecorder()
+		r.server.ServeHTTP(w, req)
+		switch w.Code {
+		case 204:
+			if w.Body.Len() != 0 {
+				t.Errorf("204 with a body: %s", w.Body)
+			}
+			return
+		case 200, 400, 404, 500:
+		default:
+			t.Errorf("status %d", w.Code)
+		}
+		if !json.Valid(w.Body.Bytes()) {
+			t.Errorf("the answer is not JSON: %q", w.Body)
+		}
+		if bytes.Contains(w.Body.Bytes(), []byte("internal error")) {
+			t.Errorf("a method panicked: %s", w.Body)
+		}
+	})
+}

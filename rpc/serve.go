@@ -29,7 +29,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return serve(ctx, ln, s, s.log)
 }
 
-// serve is an HTTP server with our limits, for one listener.
+// serve is an HTTP server with our limits, for one listener: JSON-RPC's here, and whatever else this package will offer over HTTP.
 func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) error {
 	// Calls outlive ctx: the one that told us to stop among them.
 	calls, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
