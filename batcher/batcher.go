@@ -134,7 +134,7 @@ func (b *Batcher) openBatch(ctx context.Context) (store.Batch, error) {
 
 // after returns the empty batch that follows another.
 func after(b store.Batch) store.Batch {
-	return store.Batch{ID: b.ID + 1, State: store.Open, Before: b.Before + b.Count}
+	return store.Batch{ID: b.ID + 1, State: store.Open}
 }
 
 // Run accepts, seals, pays and follows until ctx ends. It returns nil then, and an error only when the process

@@ -277,12 +277,8 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	if len(newest) > 0 {
 		o.Anchors = newest[0].ID
 	}
-	last, err := b.store.Batches(ctx, 0, 1)
-	if err != nil {
-		return o, fmt.Errorf("read the newest batch: %w", err)
-	}
-	if len(last) > 0 {
-		o.Digests = last[0].Before + last[0].Count
+	if o.Digests, err = b.store.Leaves(ctx); err != nil {
+		return o, fmt.Errorf("count digests: %w", err)
 	}
 	for i := range b.worries {
 		if text := b.worries[i].Load(); text != nil {

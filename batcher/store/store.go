@@ -59,7 +59,6 @@ const (
 type Batch struct {
 	ID     uint64     `json:"id"`
 	State  BatchState `json:"state"`
-	Before uint64     `json:"before"`           // leaves in all earlier batches together
 	Count  uint64     `json:"count"`            // leaves
 	Opened time.Time  `json:"opened"`           // when its first leaf came
 	Closed time.Time  `json:"closed,omitzero"`  // when it stopped taking leaves

@@ -71,8 +71,11 @@ const recordVersion = 1
 
 var (
 	batchStates  = []store.BatchState{store.Open, store.Closed, store.Sealed}
-	anchorStates = []store.AnchorState{store.Broadcast, store.Mined, store.Final, store.Dead}
+	anchorStates = []store.AnchorState{store.Broadcast, store.Mined, store.Final, store.Spent, store.Dead}
 )
+
+// hasBlock says whether an anchor in this state is, or lost its coin, in a block.
+func hasBlock(s store.AnchorState) bool { return s != store.Broadcast }
 
 // stateByte numbers states from 1; 0 for one that is not in the list.
 func stateByte[S comparable](states []S, s S) byte {
@@ -210,7 +213,7 @@ func decodeAnchor(id uint64, b []byte) (store.Anchor, error) {
 			a.Versions = append(a.Versions, v)
 		}
 	}
-	if a.State == store.Mined || a.State == store.Final {
+	if hasBlock(a.State) {
 		a.Block = decodeBlock(&d, len(a.Versions))
 	}
 	return a, d.end()
