@@ -44,6 +44,9 @@ func (b *memBatcher) Submit(ctx context.Context, digests [][32]byte) ([]batcher.
 	if b.onCall != nil {
 		b.onCall()
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {

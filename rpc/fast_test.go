@@ -215,6 +215,21 @@ func TestSubmitIsAnsweredTheSameByBothWays(t *testing.T) {
 	}
 }
 
+func TestBothWaysTakeAsManyDigestsAndNoMore(t *testing.T) {
+	r := newRig(t)
+	for n, want := range map[int]string{MaxDigests: `"result":[`, MaxDigests + 1: "the array holds 10001 digests; allowed are 10000"} {
+		body := string(benchBody(n))
+		for _, body := range []string{body, strings.Replace(body, `"method"`, `"extra":[],"method"`, 1)} {
+			if _, answer := r.post(t, RoleSubmit, body); !strings.Contains(answer, want) {
+				t.Errorf("%d digests: %s, want %s", n, clip(answer, 200), want)
+			}
+		}
+	}
+	if len(r.batcher.at) != MaxDigests {
+		t.Errorf("%d digests were taken", len(r.batcher.at))
+	}
+}
+
 func TestADigestHasOneSpelling(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := []byte(someDigest)

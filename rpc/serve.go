@@ -26,11 +26,12 @@ const (
 // Serve answers on ln until ctx is done, then takes no more connections, lets the calls that run come to their end, and returns nil. It closes
 // ln. Another error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return serve(ctx, ln, s, s.log)
+	return serve(ctx, ln, s, stopTimeout, s.log)
 }
 
-// serve is an HTTP server with our limits, for one listener: JSON-RPC's here, and whatever else this package will offer over HTTP.
-func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) error {
+// serve is an HTTP server with our limits, for one listener: JSON-RPC's here, and whatever else this package will offer over HTTP. Calls that
+// still run when grace is over have their contexts cancelled and their connections cut; serve returns when the last has ended.
+func serve(ctx context.Context, ln net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
 	// Calls outlive ctx: the one that told us to stop among them.
 	calls, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
 	// Handlers hold running while they run; nothing of ours runs after Serve.
@@ -67,11 +68,10 @@ func serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err := server.Shutdown(grace)
-	if err != nil {
-		log.Warn("calls were cut off: they did not end in time", "seconds", stopTimeout.Seconds())
+	if err := server.Shutdown(patience); err != nil {
+		log.Warn("calls were cut off: they did not end in time", "grace", grace)
 		server.Close()
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
