@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 const python = "/usr/bin/python3"
 
 // wantReadByPython has the reference library of OpenTimestamps read a complete proof and check it against the header that the
-// Bitcoin node itself has. Where the library is not installed, it says so and goes on.
+// Bitcoin node itself has; and then against our daemon, which speaks as bitcoind does to `ots verify --bitcoin-node`. Where the library is not installed, it says so and goes on.
 func (w *world) wantReadByPython(digest string, p rpc.Proof) {
 	w.Helper()
 	if err := exec.CommandContext(w.ctx, python, "-c", "import opentimestamps").Run(); err != nil {
@@ -47,5 +48,13 @@ func (w *world) wantReadByPython(digest string, p rpc.Proof) {
 	}
 	if _, err := read(p.Height, randomDigest()); err == nil {
 		w.Error("the check with the reference library passes for any digest")
+	}
+
+	user, password, err := w.daemon.Credentials()
+	w.must(err)
+	url := fmt.Sprintf("http://%s:%s@%s", user, password, w.daemon.Addr())
+	at, err := exec.CommandContext(w.ctx, python, "testdata/verify_at_node.py", file, digest, url).CombinedOutput()
+	if want := fmt.Sprintf("%d %s\n", p.Height, out); err != nil || string(at) != want {
+		w.Errorf("verified with the daemon in the place of a Bitcoin node: %v, %q, want %q", err, at, want)
 	}
 }

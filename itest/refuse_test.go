@@ -101,9 +101,8 @@ func (w *world) post(user, password string, body io.Reader) (int, string) {
 func TestRequestsAreRefusedBeforeTheyCostAnything(t *testing.T) {
 	w := newLonelyWorld(t)
 	w.start()
-	cookie, err := os.ReadFile(filepath.Join(w.daemon.NetDir(), ".cookie"))
+	user, password, err := w.daemon.Credentials()
 	w.must(err)
-	user, password, _ := strings.Cut(strings.TrimSpace(string(cookie)), ":")
 	const ask = `{"method":"uptime","params":[],"id":1}`
 	array := "[" + strings.TrimSuffix(strings.Repeat(ask+",", 1001), ",") + "]"
 

@@ -31,6 +31,7 @@ func onEachNode(t *testing.T, test func(t *testing.T, w *world)) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
 	}
+	t.Parallel()
 	for _, kind := range []string{"btcd", "bitcoind"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -220,17 +221,22 @@ func (w *world) mine(blocks int) {
 	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 }
 
-// mineUntilFinal mines block after block, as time does, each time waiting for what the daemon has to say to it, until no batch waits.
+// mineUntilFinal mines block after block, as time does, until no batch waits. Before each it lets the daemon do what it can do:
+// its wallet catches up, and what it has broadcast reaches the node.
 func (w *world) mineUntilFinal() {
 	w.Helper()
 	for {
-		var anchors []rpc.Anchor
-		w.call(&anchors, "listanchors")
-		for _, a := range anchors {
-			if a.State == "broadcast" {
-				w.awaitInMempool(a.TxID)
+		_, err := w.daemon.AwaitInfo(w.ctx, "the wallet to be ready", func(i rpc.Info) bool { return i.Wallet.State == "ready" })
+		w.must(err)
+		w.must(harness.Await(w.ctx, "anchors to reach the node", func(ctx context.Context) (bool, string, error) {
+			var anchors []rpc.Anchor
+			if err := w.daemon.Call(ctx, &anchors, "listanchors"); err != nil {
+				return false, "", err
 			}
-		}
+			txids, err := w.node.Mempool(ctx)
+			missing := slices.ContainsFunc(anchors, func(a rpc.Anchor) bool { return a.State == "broadcast" && !slices.Contains(txids, a.TxID) })
+			return !missing, fmt.Sprintf("%+v", anchors), err
+		}))
 		var batches []rpc.Batch
 		w.call(&batches, "listbatches")
 		if !slices.ContainsFunc(batches, func(b rpc.Batch) bool { return b.State != "open" && b.State != "final" }) {

@@ -61,7 +61,7 @@ func (d *Daemon) newPort() (err error) {
 		return err
 	}
 	d.Set("rpc", "listen", fmt.Sprintf("%q", d.Addr()))
-	d.rpc = newRPCClient(d.Addr(), d.cookie)
+	d.rpc = newRPCClient(d.Addr(), d.Credentials)
 	return nil
 }
 
@@ -71,7 +71,8 @@ func (d *Daemon) Addr() string { return loopback(d.port) }
 // NetDir is where this network's data lie.
 func (d *Daemon) NetDir() string { return filepath.Join(d.DataDir, Network) }
 
-func (d *Daemon) cookie() (user, password string, err error) {
+// Credentials are those of the cookie that the running daemon has written.
+func (d *Daemon) Credentials() (user, password string, err error) {
 	raw, err := os.ReadFile(filepath.Join(d.NetDir(), ".cookie"))
 	if err != nil {
 		return "", "", err
@@ -120,6 +121,7 @@ func (d *Daemon) run(ctx context.Context) error {
 // WriteConfig writes the configuration file as it is set now.
 func (d *Daemon) WriteConfig() error {
 	var text bytes.Buffer
+	fmt.Fprintf(&text, "network = %q\n\n", Network) // so that --datadir is enough for a person who comes later
 	for _, section := range slices.Sorted(maps.Keys(d.settings)) {
 		fmt.Fprintf(&text, "[%s]\n", section)
 		for _, key := range slices.Sorted(maps.Keys(d.settings[section])) {

@@ -37,6 +37,7 @@ const paymentFee = 1000
 type miner struct {
 	key     *btcec.PrivateKey
 	script  []byte // P2WPKH
+	address string // the same, as it is written
 	coins   []coin
 	headers map[chainhash.Hash]wire.BlockHeader // seen, whether or not their blocks are on the active chain
 	blocks  []*wire.MsgBlock                    // every one made, parents first
@@ -54,11 +55,15 @@ func newMiner() (*miner, error) {
 	if err != nil {
 		return nil, err
 	}
-	script, err := witnessKeyHashScript(address.Hash160(key.PubKey().SerializeCompressed()))
+	addr, err := address.NewAddressWitnessPubKeyHash(address.Hash160(key.PubKey().SerializeCompressed()), params)
 	if err != nil {
 		return nil, err
 	}
-	return &miner{key: key, script: script, headers: make(map[chainhash.Hash]wire.BlockHeader)}, nil
+	script, err := txscript.PayToAddrScript(addr)
+	if err != nil {
+		return nil, err
+	}
+	return &miner{key: key, script: script, address: addr.EncodeAddress(), headers: make(map[chainhash.Hash]wire.BlockHeader)}, nil
 }
 
 // Mine makes n blocks with everything that waits in the node's mempool. Their coins go to address or, when that is empty, to the harness.
@@ -132,14 +137,11 @@ func (n *Node) branch(ctx context.Context, height int32, blocks int) error {
 	if err != nil {
 		return err
 	}
+	nobody := make([]byte, 22) // OP_0 <20 bytes>
+	_, _ = rand.Read(nobody)
+	nobody[0], nobody[1] = txscript.OP_0, txscript.OP_DATA_20
 	for i := 1; i <= blocks; i++ {
-		nobody := make([]byte, 20)
-		_, _ = rand.Read(nobody)
-		script, err := witnessKeyHashScript(nobody)
-		if err != nil {
-			return err
-		}
-		if parent, err = n.mineOn(ctx, parent, height+int32(i), blocks-i, script, nil, 0); err != nil {
+		if parent, err = n.mineOn(ctx, parent, height+int32(i), blocks-i, nobody, nil, 0); err != nil {
 			return err
 		}
 	}
@@ -337,14 +339,6 @@ func scriptOf(text string) ([]byte, error) {
 	addr, err := address.DecodeAddress(text, params)
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", text, err)
-	}
-	return txscript.PayToAddrScript(addr)
-}
-
-func witnessKeyHashScript(hash []byte) ([]byte, error) {
-	addr, err := address.NewAddressWitnessPubKeyHash(hash, params)
-	if err != nil {
-		return nil, err
 	}
 	return txscript.PayToAddrScript(addr)
 }

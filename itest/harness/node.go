@@ -49,7 +49,7 @@ func StartBtcd(ctx context.Context, exe, dir string, outlive bool) (*Node, error
 			"--logdir=" + filepath.Join(n.Dir, "logs"),
 			"--listen=" + loopback(n.p2pPort),
 			"--rpclisten=" + loopback(n.rpcPort),
-			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password,
+			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password, "--miningaddr=" + n.miner.address,
 		}
 	}})
 }
@@ -165,6 +165,11 @@ func (n *Node) Restart(ctx context.Context) error {
 		err = fmt.Errorf("%s came back with height %d, want %d", n.Kind, tip, n.miner.height)
 	}
 	return err
+}
+
+// MineCommand is what a person types to have btcd mine a block when we are gone.
+func (n *Node) MineCommand() string {
+	return fmt.Sprintf(`curl -su %s:%s -d '{"method":"generate","params":[1],"id":1}' http://%s/`, rpcUser, n.password, loopback(n.rpcPort))
 }
 
 // PID is the running process.

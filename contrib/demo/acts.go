@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ancre/itest/harness"
+	"ancre/rpc"
+)
+
+const (
+	// fundSats is what the wallet is given: more than three hundred anchors at the lowest fee.
+	fundSats = 50_000
+
+	// confirmations is the default of anchor.confirmations.
+	confirmations = 6
+
+	// theFile is the one that the story follows.
+	theFile = "README.md"
+)
+
+// candidates are the files to stamp: the repository's own, as far as they are there.
+var candidates = []string{theFile, "LICENSE", "go.mod", "go.sum", "Makefile", "sample.conf"}
+
+func (s *stage) startPrograms(ctx context.Context, bin harness.Binaries) (err error) {
+	s.heading("A Bitcoin node and Ancre's daemon start")
+	s.say("The node is btcd, on a private network (regtest) where blocks are made on demand. On the real network one\n" +
+		"comes about every ten minutes, and everything else is the same.")
+	if s.node, err = harness.StartBtcd(ctx, bin.Btcd, filepath.Join(s.state, "btcd"), s.keep); err != nil {
+		return err
+	}
+	daemon, err := harness.NewDaemon(bin, s.node, filepath.Join(s.state, "ancre"), s.keep)
+	if err != nil {
+		return err
+	}
+	daemon.Config = filepath.Join(daemon.DataDir, "ancre.conf") // where it is found without being named
+	if err := os.Mkdir(daemon.DataDir, 0o700); err != nil {
+		return err
+	}
+	secret := filepath.Join(s.state, "passphrase")
+	if err := os.WriteFile(secret, []byte("this protects play money\n"), 0o600); err != nil {
+		return err
+	}
+	daemon.Set("wallet", "passphrase_file", fmt.Sprintf("%q", secret))
+	s.daemon = daemon
+	if err := daemon.Start(ctx); err != nil {
+		return err
+	}
+	if err := daemon.AwaitHeight(ctx, s.node); err != nil {
+		return err
+	}
+	s.show("ancred --datadir "+daemon.DataDir, "")
+	s.say("It downloads block headers and compact filters, not the whole chain: no full node is needed.\n" +
+		"The commands below are all given that same --datadir; with the default directory nothing need be said.")
+	return s.ancre(ctx, 0, "", "status")
+}
+
+func (s *stage) makeWallet(ctx context.Context) error {
+	s.heading("A small wallet, for the fees")
+	created, err := s.run(ctx, 0, "", "wallet", "create")
+	if err != nil {
+		return err
+	}
+	s.show("ancre wallet create", created.Stdout)
+	s.say("The 24 words are the wallet: on paper, they restore it here or in any common Bitcoin wallet. Below them is\n" +
+		"an address. Somebody pays it 50,000 satoshi (0.0005 BTC), and a block confirms the payment.")
+	lines := strings.Fields(created.Stdout)
+	if err := s.node.Fund(ctx, lines[len(lines)-1], fundSats); err != nil {
+		return err
+	}
+	if _, err := s.daemon.AwaitInfo(ctx, "the wallet to have what it was sent", func(i rpc.Info) bool {
+		return i.Wallet.SpendableSats == fundSats && i.Wallet.State == "ready"
+	}); err != nil {
+		return err
+	}
+	return s.ancre(ctx, 0, "", "wallet", "balance")
+}
+
+func (s *stage) stampFiles(ctx context.Context) error {
+	s.heading("Files are stamped")
+	var names []string
+	for _, name := range candidates {
+		content, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) && name != theFile {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: run this in the repository's root", err)
+		}
+		if err := os.WriteFile(filepath.Join(s.files, name), content, 0o600); err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	s.say("Copies of this repository's own files. Only their SHA-256 goes to the daemon, which answers at once, with a\n" +
+		"pending proof for each: it has written the hash to disk, and no crash loses it.")
+	if err := s.ancre(ctx, 0, "", append([]string{"stamp"}, names...)...); err != nil {
+		return err
+	}
+	s.say("Nothing is proven yet, and verifying says so (exit status 3, not yet).")
+	return s.ancre(ctx, 3, "", "verify", theFile+".ots")
+}
+
+func (s *stage) payOnce(ctx context.Context) error {
+	s.heading("One payment for all of them")
+	s.say("By itself the daemon closes a batch six hours after its first hash, at most four payments a day. Here it is\n" +
+		"told to do so now. All hashes of the batch become one Merkle root, and that root one small transaction.")
+	if err := s.ancre(ctx, 0, "", "rpc", "closebatch"); err != nil {
+		return err
+	}
+	anchor, err := s.awaitAnchor(ctx, "broadcast")
+	if err != nil {
+		return err
+	}
+	if err := harness.Await(ctx, "the payment to reach the node", func(ctx context.Context) (bool, string, error) {
+		waiting, err := s.node.Mempool(ctx)
+		return slices.Contains(waiting, anchor.TxID), strings.Join(waiting, " "), err
+	}); err != nil {
+		return err
+	}
+	s.say("Transaction %s\nis with the node. It pays %d satoshi in fees, and would pay the same for a million files.", anchor.TxID, anchor.FeeSats)
+	return nil
+}
+
+// awaitAnchor waits until the only anchor is in a state.
+func (s *stage) awaitAnchor(ctx context.Context, state string) (a rpc.Anchor, err error) {
+	err = harness.Await(ctx, "the anchor to be "+state, func(ctx context.Context) (bool, string, error) {
+		var anchors []rpc.Anchor
+		if err := s.daemon.Call(ctx, &anchors, "listanchors"); err != nil || len(anchors) == 0 {
+			return false, "no anchor", err
+		}
+		a = anchors[0]
+		return a.State == state, a.State, nil
+	})
+	return a, err
+}
+
+func (s *stage) mineToFinal(ctx context.Context) error {
+	s.heading("Blocks are mined on top")
+	s.say("Six blocks make it final: on the real network about an hour.\n")
+	for n := 1; n <= confirmations; n++ {
+		if err := s.node.Mine(ctx, 1, ""); err != nil {
+			return err
+		}
+		if err := s.daemon.AwaitHeight(ctx, s.node); err != nil {
+			return err
+		}
+		state := "mined"
+		if n == confirmations {
+			state = "final"
+		}
+		a, err := s.awaitAnchor(ctx, state)
+		if err != nil {
+			return err
+		}
+		s.line("%d of %d   the payment is in block %d: %s", n, confirmations, a.Height, a.State)
+	}
+	payments, err := s.node.Payments(ctx)
+	if err != nil {
+		return err
+	}
+	if len(payments) != 1 {
+		return fmt.Errorf("the node has mined %d payments, want 1", len(payments))
+	}
+	return s.ancre(ctx, 0, "", "batches")
+}
+
+func (s *stage) completeProofs(ctx context.Context) error {
+	s.heading("The proofs are completed, and verified")
+	s.say("A complete proof holds the whole way from the file's hash to the block's header. Whoever has it needs the file\n" +
+		"and Bitcoin's headers to verify it: neither this daemon, nor its operator, nor any web service.")
+	if err := s.ancre(ctx, 0, "", "upgrade", "-r", "."); err != nil {
+		return err
+	}
+	return s.ancre(ctx, 0, "valid", "verify", "-r", ".")
+}
+
+func (s *stage) refuseForgeries(ctx context.Context) error {
+	s.heading("A changed file and a changed proof are refused")
+	path := filepath.Join(s.files, theFile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	changed := filepath.Join(s.files, "changed.md")
+	if err := os.WriteFile(changed, append(content, '.'), 0o600); err != nil {
+		return err
+	}
+	s.say("One full stop more at the end of %s, and the proof does not fit (exit status 1).", theFile)
+	if err := s.ancre(ctx, 1, "invalid", "verify", "-f", "changed.md", theFile+".ots"); err != nil {
+		return err
+	}
+
+	proof, err := os.ReadFile(path + ".ots")
+	if err != nil {
+		return err
+	}
+	const beforeHash = 33 // bytes: magic, version, hash operation
+	at := beforeHash + 32 + (len(proof)-beforeHash-32)/2
+	proof[at] ^= 1
+	forged := filepath.Join(s.files, "forged.ots")
+	if err := os.WriteFile(forged, proof, 0o600); err != nil {
+		return err
+	}
+	s.say("One bit changed in the middle of the proof, and it leads to no block.")
+	if err := s.ancre(ctx, 1, "invalid", "verify", "-f", theFile, "forged.ots"); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(changed), os.Remove(forged))
+}
+
+// close ends the story: where everything is, and, when it goes on running, how to use and stop it.
+func (s *stage) close() error {
+	backups, err := filepath.Glob(filepath.Join(s.files, "*.ots.bak"))
+	if err != nil {
+		return err
+	}
+	for _, name := range backups { // the pending proofs
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	proofs, err := filepath.Glob(filepath.Join(s.files, "*.ots"))
+	if err != nil {
+		return err
+	}
+	if len(proofs) == 0 {
+		return errors.New("there are no proofs")
+	}
+	s.heading(fmt.Sprintf("Done, in %d seconds", int(time.Since(s.began).Seconds())))
+	if s.keep {
+		s.sayKept()
+	}
+	s.say("%d files with complete proofs:\n", len(proofs))
+	for _, name := range proofs {
+		s.line("%s", name)
+	}
+	return nil
+}
+
+func (s *stage) sayKept() {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = filepath.Join("bin", "demo")
+	}
+	ancre := filepath.Join(filepath.Dir(exe), "ancre")
+	s.say("Node and daemon go on running. To see how the daemon stands, to stamp, and to close the batch:\n")
+	for _, verb := range []string{"status", "stamp FILE", "rpc closebatch"} {
+		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
+	}
+	s.say("To mine a block:\n\n%s", s.node.MineCommand())
+	s.say("To stop both and remove everything:\n\nkill %d %d && sleep 3 && rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
+}
+
+// ancre runs the command among the files, shows it, and wants an exit status and a word in its answer.
+func (s *stage) ancre(ctx context.Context, status int, word string, args ...string) error {
+	res, err := s.run(ctx, status, word, args...)
+	if err != nil {
+		return err
+	}
+	s.show("ancre "+strings.Join(args, " "), compact(res.Stdout))
+	return nil
+}
+
+func (s *stage) run(ctx context.Context, status int, word string, args ...string) (harness.Result, error) {
+	res, err := s.daemon.AncreIn(ctx, s.files, nil, args...)
+	if err != nil {
+		return res, err
+	}
+	if res.Code != status || !strings.Contains(res.Stdout, word) {
+		return res, fmt.Errorf("ancre %s: exit status %d, want %d and %q\n%s%s", strings.Join(args, " "), res.Code, status, word, res.Stdout, res.Stderr)
+	}
+	return res, nil
+}
+
+// compact puts an answer that is JSON on one line.
+func compact(answer string) string {
+	var line bytes.Buffer
+	if json.Compact(&line, []byte(answer)) != nil {
+		return answer
+	}
+	return line.String()
+}

@@ -1,0 +1,113 @@
+// Command demo shows the whole way of a file: from its hash, through a payment on a private Bitcoin network on this machine, to
+// a proof that is verified, and that a changed file and a changed proof are not. It ends with status 0 only if all of it happened.
+//
+// It runs the programs that lie beside it (ancred, ancre, btcd) in directories of its own, and stops and removes everything but
+// the stamped files and their proofs. With KEEP=1 in the environment, node and daemon go on running, and it says how to use and stop them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"ancre/itest/harness"
+)
+
+// longest is when the demo gives up: on an idle machine it takes some 15 s.
+const longest = 3 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	err := run(ctx, os.Getenv("KEEP") != "")
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
+		cancel()
+		stop()
+		os.Exit(1)
+	}
+}
+
+// stage is what the demo plays on.
+type stage struct {
+	teller
+	state string // directory of node and daemon, removed in the end
+	files string // directory of the stamped files and their proofs, kept
+	keep  bool
+
+	node   *harness.Node
+	daemon *harness.Daemon
+	began  time.Time
+}
+
+func run(ctx context.Context, keep bool) (err error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	bin, err := harness.In(filepath.Dir(exe))
+	if err != nil {
+		return err
+	}
+	s := &stage{teller: newTeller(os.Stdout), keep: keep, began: time.Now()}
+	if s.state, err = os.MkdirTemp("", "ancre-demo-state-"); err != nil {
+		return err
+	}
+	if s.files, err = os.MkdirTemp("", "ancre-demo-"); err != nil {
+		return errors.Join(err, os.RemoveAll(s.state))
+	}
+	defer func() {
+		if err == nil && keep {
+			return
+		}
+		if err != nil {
+			s.tellLogs()
+			err = errors.Join(err, os.RemoveAll(s.files))
+		}
+		err = errors.Join(err, s.strike())
+	}()
+
+	for _, act := range []func(context.Context) error{
+		func(ctx context.Context) error { return s.startPrograms(ctx, bin) },
+		s.makeWallet,
+		s.stampFiles,
+		s.payOnce,
+		s.mineToFinal,
+		s.completeProofs,
+		s.refuseForgeries,
+	} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return s.close()
+}
+
+// strike stops what runs and removes what nobody needs any more.
+func (s *stage) strike() error {
+	var errs []error
+	if s.daemon != nil {
+		errs = append(errs, s.daemon.Stop())
+	}
+	if s.node != nil {
+		errs = append(errs, s.node.Stop())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.state))...)
+}
+
+// tellLogs shows the end of the logs, for they are removed.
+func (s *stage) tellLogs() {
+	if s.daemon != nil {
+		fmt.Fprintf(os.Stderr, "\nThe last that ancred said:\n%s\n", s.daemon.Log(15))
+	}
+	if s.node != nil {
+		fmt.Fprintf(os.Stderr, "\nThe last that btcd said:\n%s\n", s.node.Log(5))
+	}
+}
