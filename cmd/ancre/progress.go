@@ -40,7 +40,7 @@ func (a *app) startProgress(label string, total int64, ofBytes bool) *progress {
 	}
 	p := &progress{out: a.err, width: a.width, label: label, total: total, bytes: ofBytes, begun: time.Now(), stop: make(chan struct{})}
 	if p.unit = byteCount; !ofBytes {
-		p.unit = func(n int64) string { return plural(n, "file", "files") }
+		p.unit = count[int64] // the label says that these are files
 	}
 	p.stopped.Go(p.run)
 	return p
@@ -108,7 +108,7 @@ func (p *progress) draw(now time.Time) {
 	line := fmt.Sprintf("%s %s, %s/s", p.label, p.unit(done), p.unit(rate))
 	if p.total > 0 {
 		fraction := min(1, float64(done)/float64(p.total))
-		line = fmt.Sprintf("%s %s %3.0f%%  %s of %s, %s/s", p.label, bar(fraction, 20), 100*fraction, p.unit(done), p.unit(p.total), p.unit(rate))
+		line = fmt.Sprintf("%s %s %3.0f%%  %s of %s, %s/s", p.label, bar(fraction, 14), 100*fraction, p.unit(done), p.unit(p.total), p.unit(rate))
 		if rate > 0 && done < p.total {
 			line += ", " + roughly(time.Duration(float64(p.total-done)/float64(rate)*float64(time.Second))) + " left"
 		}

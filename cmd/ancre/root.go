@@ -145,7 +145,7 @@ func (a *app) command() *cobra.Command {
 		Use:           "ancre",
 		Short:         "Stamp files with Bitcoin, and verify their proofs",
 		Long:          rootHelp,
-		Version:       version(),
+		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -194,22 +194,17 @@ func needVerb(cmd *cobra.Command, args []string) error {
 	return usagef("what to do? %s", allowed)
 }
 
-// version is what the Go tool knows of this build.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown version)"
+// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the fallback.
+var version = ""
+
+func versionText() string {
+	if version != "" {
+		return version
 	}
-	v := strings.TrimPrefix(info.Main.Version, "v")
-	if v == "" || v == "(devel)" {
-		v = "(development)"
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v += " " + s.Value[:min(12, len(s.Value))]
-			}
-		}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
 	}
-	return v + " " + info.GoVersion
+	return "unreleased"
 }
 
 // printJSON prints one document: on one line for what comes one after the other, else laid out for reading.

@@ -123,6 +123,9 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	if err := ctx.Err(); err != nil {
 		return s.interrupted(err)
 	}
+	if s.skipped > 0 {
+		a.note("%s skipped: a proof itself needs none.", plural(s.skipped, "proof", "proofs"))
+	}
 	if len(s.waiting) > 0 {
 		s.exit = worse(s.exit, s.app.completeAll(ctx, client, s.waiting))
 	} else if s.stamped > 0 {
@@ -146,7 +149,7 @@ func (a *app) stampProgress(args []string, o stampOptions) *progress {
 	if slices.Contains(args, "-") {
 		size = 0 // nobody knows
 	} else if files > 0 && size/files < large {
-		return a.startProgress("stamping", files, false)
+		return a.startProgress("stamping files", files, false)
 	}
 	return a.startProgress("hashing", size, true)
 }
@@ -160,6 +163,7 @@ type stamper struct {
 
 	exit    int
 	stamped int
+	skipped int
 	waiting []*waiter // proofs that are to be complete before the command ends
 }
 
@@ -426,6 +430,8 @@ func (s *stamper) tell(j *stampJob) {
 		s.exit = exitFailed
 	case stamped:
 		s.stamped++
+	case skipped:
+		s.skipped++
 	}
 	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
 		f, err := proof.Parse(j.after)
@@ -448,8 +454,6 @@ func (s *stamper) tell(j *stampJob) {
 		switch j.Result {
 		case failed:
 			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
-		case skipped:
-			s.note("%s: skipped, it %s", j.File, j.Reason)
 		case already:
 			fmt.Fprintf(s.out, "%s: stamped already (%s)\n", j.name(), state)
 		case stamped:

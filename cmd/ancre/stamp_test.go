@@ -156,6 +156,8 @@ func TestStampingWhatIsFinalGivesTheCompleteProof(t *testing.T) {
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
 	r.daemon.mine()
+	r.ancre("stamp", file).is(t, exitDone, "stamped (complete)")
+	attestations(t, r.proof(file+".ots"), "1")
 	// The proof was lost, and is asked for again.
 	if err := os.Remove(file + ".ots"); err != nil {
 		t.Fatal(err)
@@ -199,7 +201,7 @@ func TestDirectoriesAreStampedWithR(t *testing.T) {
 	if got := r.names(); !slices.Equal(got, want) {
 		t.Errorf("files\n got %v\nwant %v", got, want)
 	}
-	r.ancre("stamp", "-r", r.dir).is(t, exitDone, "skipped, it is a proof itself", "stamped already")
+	r.ancre("stamp", "-r", r.dir).is(t, exitDone, "5 proofs skipped", "stamped already")
 	if got := r.names(); !slices.Equal(got, want) {
 		t.Errorf("the second time:\n got %v\nwant %v", got, want)
 	}
@@ -356,6 +358,16 @@ func TestInterruptedStampLeavesNothingHalfDone(t *testing.T) {
 	r.with(session{ctx: ctx}, "stamp", r.write("a", "content")).is(t, exitFailed, "interrupted")
 	if got := r.names(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("files: %v", got)
+	}
+}
+
+func TestInterruptedHashingIsNoFailureOfTheFile(t *testing.T) {
+	r := newRig(t)
+	ctx, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	a := r.with(session{ctx: ctx}, "stamp", r.write("a", "content"), r.write("b", "content")).is(t, exitFailed)
+	if a.err != "ancre: interrupted\n" {
+		t.Errorf("standard error: %s", a.err)
 	}
 }
 

@@ -66,7 +66,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	if err != nil {
 		return err
 	}
-	bar := a.startProgress("upgrading", 0, false)
+	bar := a.startProgress("upgrading proofs", 0, false)
 	defer bar.finish()
 
 	exit := exitDone

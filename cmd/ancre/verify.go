@@ -27,11 +27,13 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify FILE.ots…",
 		Short: "Verify that files existed before a Bitcoin block",
 		Long: `Verify each FILE.ots for the FILE beside it, against the block headers of the daemon: it checked their proof of
-work. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps calendars are verified as well.
+work. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps calendars are verified as well, and with
+--rpc and --rpc-cookie the headers may be those of a bitcoind.
 
 The exit status is 0 when all are valid, 1 when one is invalid or cannot be verified, and 3 when one is pending.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
+  ancre verify --rpc 127.0.0.1:8332 --rpc-cookie ~/.bitcoin/.cookie report.pdf.ots
   ancre verify --digest e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 - <some.ots`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, o) },
@@ -70,7 +72,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) error 
 	if err != nil {
 		return err
 	}
-	bar := a.startProgress("verifying", 0, false)
+	bar := a.startProgress("verifying proofs", 0, false)
 	defer bar.finish()
 
 	type verified struct {
@@ -99,7 +101,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) error 
 		return err
 	}
 	if anyValid {
-		a.note("The headers are those of the daemon at %s. A block's time may be off by some hours; its place in the chain is not.", client.URL())
+		a.note("The headers are those of the node at %s. A block's time may be off by some hours; its place in the chain is not.", client.URL())
 	}
 	return finish(exit)
 }
