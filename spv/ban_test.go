@@ -8,6 +8,7 @@ import (
 )
 
 func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(3)
 	c := openClient(t, t.TempDir(), n.p2p)
@@ -26,6 +27,7 @@ func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
 }
 
 func TestAPeerWithoutFiltersIsNamed(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd", "--nocfilters")
 	c := openClient(t, t.TempDir(), n.p2p)
 	startClient(t, c)

@@ -32,8 +32,10 @@ func spend(t *testing.T, c *Client, height int32, fee int64) *wire.MsgTx {
 }
 
 func TestTransactionsReachANode(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"btcd", "bitcoind"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			n := newNode(t, kind)
 			n.mine(110)
 			c := openClient(t, t.TempDir(), n.p2p)
@@ -92,6 +94,7 @@ func TestTransactionsReachANode(t *testing.T) {
 }
 
 func TestABroadcastToNobodyIsAnError(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(1)
 	c := openClient(t, t.TempDir(), freePort(t))

@@ -26,8 +26,9 @@ type consumer interface {
 var _ consumer = (*Client)(nil)
 
 func TestFollowsTheChainOfANode(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"btcd", "bitcoind"} {
-		t.Run(kind, func(t *testing.T) { testFollows(t, newNode(t, kind)) })
+		t.Run(kind, func(t *testing.T) { t.Parallel(); testFollows(t, newNode(t, kind)) })
 	}
 }
 
@@ -142,6 +143,7 @@ func drain(changed <-chan struct{}) {
 }
 
 func TestAPeerThatGoesComesBack(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(5)
 	r := newRelay(t, n.p2p)
@@ -185,6 +187,7 @@ func TestAPeerThatGoesComesBack(t *testing.T) {
 }
 
 func TestABlockThatNoPeerGivesCostsTheCallerNoMoreThanItsContext(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(3)
 	dir := syncedDir(t, n)

@@ -28,6 +28,7 @@ func feeBlock(fees int64, weight int) (block *wire.MsgBlock, txWeight int64) {
 }
 
 func TestFeeRateOfABlock(t *testing.T) {
+	t.Parallel()
 	_, full := feeBlock(0, 3_900_000)
 	for _, tt := range []struct {
 		name   string
@@ -53,6 +54,7 @@ func TestFeeRateOfABlock(t *testing.T) {
 }
 
 func TestMedianRate(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		rates []int64
 		want  int64
@@ -69,6 +71,7 @@ func TestMedianRate(t *testing.T) {
 }
 
 func TestAnEstimateCostsOneDownloadForEachNewBlock(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
 	c := openClient(t, t.TempDir(), n.p2p)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestExportedHeadersSpareTheDownload(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(200)
 	c := openClient(t, t.TempDir(), n.p2p)
@@ -82,6 +83,7 @@ func TestExportedHeadersSpareTheDownload(t *testing.T) {
 		{"a changed header", []string{broken, files[1]}, broken, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c, err := Open(Config{Params: &chaincfg.RegressionNetParams, Dir: t.TempDir(), HeadersImport: tt.files, Logger: testLog(t)})
 			if err == nil {
 				defer c.Close()
@@ -102,6 +104,7 @@ func TestExportedHeadersSpareTheDownload(t *testing.T) {
 }
 
 func TestAnImportEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(50)
 	c := openClient(t, t.TempDir(), n.p2p)

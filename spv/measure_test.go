@@ -28,7 +28,6 @@ func TestMeasureStart(t *testing.T) {
 	for _, r := range want {
 		count = 10*count + int(r-'0')
 	}
-	files := fabricate(t, count)
 
 	measure := func(what string, cfg Config) {
 		cfg.Params = &chaincfg.RegressionNetParams
@@ -57,7 +56,16 @@ func TestMeasureStart(t *testing.T) {
 		}
 		t.Logf("%s: close %v", what, time.Since(begin).Round(time.Millisecond))
 	}
-	dir := filepath.Join(t.TempDir(), "spv")
+	// Memory is best seen in a process of its own: with ANCRE_MEASURE_DIR a directory is kept, and one that has headers only opened.
+	dir := os.Getenv("ANCRE_MEASURE_DIR")
+	if dir == "" {
+		dir = filepath.Join(t.TempDir(), "spv")
+	}
+	if !missing(filepath.Join(dir, headersFile)) {
+		measure("with headers, alone", Config{Dir: dir})
+		return
+	}
+	files := fabricate(t, count)
 	measure("empty directory", Config{Dir: dir})
 	measure("opened a second time, empty", Config{Dir: dir})
 	measure("import", Config{Dir: dir, HeadersImport: files})
@@ -128,4 +136,19 @@ func fabricate(t *testing.T, count int) []string {
 		}
 	}
 	return paths
+}
+
+// TestMeasureSync prints how long it takes to follow a regtest node from an empty directory. It runs only when it is asked for, with
+// ANCRE_MEASURE_PEER set to the node's HOST:PORT.
+func TestMeasureSync(t *testing.T) {
+	peer := os.Getenv("ANCRE_MEASURE_PEER")
+	if peer == "" {
+		t.Skip("set ANCRE_MEASURE_PEER=127.0.0.1:18444 to measure")
+	}
+	c := openClient(t, t.TempDir(), peer)
+	begin := time.Now()
+	startClient(t, c)
+	waitFor(t, "synced", c.Synced)
+	s := c.Status()
+	t.Logf("%d blocks in %v, resident %s", s.Height, time.Since(begin).Round(time.Millisecond), resident())
 }

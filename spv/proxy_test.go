@@ -139,6 +139,7 @@ func (s *socks) note(what string) {
 }
 
 func TestEverythingGoesThroughTheProxy(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(30)
 	// A listener at the address of one of the peers: nobody may come to it but through the proxy, which leads elsewhere.
@@ -184,6 +185,7 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 }
 
 func TestAProxyThatLooksUpNoNamesIsNotGoneAround(t *testing.T) {
+	t.Parallel()
 	s := newSocks(t, false, nil)
 	c := openConfig(t, Config{Dir: t.TempDir(), Proxy: s.addr(), Connect: []string{"localhost"}})
 	if ips, err := c.peers.resolve("localhost"); !errors.Is(err, errNoResolve) {
@@ -197,6 +199,7 @@ func TestAProxyThatLooksUpNoNamesIsNotGoneAround(t *testing.T) {
 }
 
 func TestAProxyThatSaysNothingCostsNoMoreThanTheContext(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +213,7 @@ func TestAProxyThatSaysNothingCostsNoMoreThanTheContext(t *testing.T) {
 }
 
 func TestAPeerIsKnownByItsName(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(3)
 	_, port, err := net.SplitHostPort(n.p2p)

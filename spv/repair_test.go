@@ -13,6 +13,7 @@ import (
 )
 
 func TestDamagedHeaderFilesAreRepaired(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(200)
 	whole := syncedDir(t, n)
@@ -45,6 +46,7 @@ func TestDamagedHeaderFilesAreRepaired(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			dir := copyDir(t, whole)
 			tt.damage(t, filepath.Join(dir, headersFile), filepath.Join(dir, filterHeadersFile))
 			c := openClient(t, dir, n.p2p)
@@ -65,6 +67,7 @@ func TestDamagedHeaderFilesAreRepaired(t *testing.T) {
 }
 
 func TestADamagedDatabaseIsToldOf(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
 	whole := syncedDir(t, n)
@@ -90,6 +93,7 @@ func TestADamagedDatabaseIsToldOf(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			dir := copyDir(t, whole)
 			tt.damage(t, filepath.Join(dir, databaseFile))
 			c, err := Open(Config{Params: &chaincfg.RegressionNetParams, Dir: dir, Logger: testLog(t)})
@@ -114,6 +118,7 @@ func TestADamagedDatabaseIsToldOf(t *testing.T) {
 }
 
 func TestASecondClientOnTheSameDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	openClient(t, dir)
 	start := time.Now()
@@ -127,6 +132,7 @@ func TestASecondClientOnTheSameDirectoryIsRefused(t *testing.T) {
 }
 
 func TestADirectoryOfAnotherNetworkIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := openClient(t, dir).Close(); err != nil {
 		t.Fatal(err)

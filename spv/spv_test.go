@@ -12,6 +12,7 @@ import (
 )
 
 func TestNetworksHaveTheirParams(t *testing.T) {
+	t.Parallel()
 	seen := make(map[string]bool)
 	for _, name := range Networks() {
 		p, err := Params(name)
@@ -33,6 +34,7 @@ func TestNetworksHaveTheirParams(t *testing.T) {
 }
 
 func TestBadConfigurationIsRefusedAndLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		cfg  Config
@@ -51,6 +53,7 @@ func TestBadConfigurationIsRefusedAndLeavesNothing(t *testing.T) {
 		{"a proxy with an URL", Config{Proxy: "socks5://127.0.0.1:9050"}, "proxy"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := tt.cfg
 			cfg.Params, cfg.Dir = &chaincfg.RegressionNetParams, filepath.Join(t.TempDir(), "spv")
 			c, err := Open(cfg)
@@ -75,6 +78,7 @@ func TestBadConfigurationIsRefusedAndLeavesNothing(t *testing.T) {
 }
 
 func TestPeersGetTheNetworksPort(t *testing.T) {
+	t.Parallel()
 	got, err := peerAddresses([]string{"node", "Node:8333", "10.0.0.1", "10.0.0.1:18444", "::1", "[::1]:5", "2001:db8::2", "[2001:db8::3]", "node"}, "18444")
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +90,7 @@ func TestPeersGetTheNetworksPort(t *testing.T) {
 }
 
 func TestNoPeersOnADevelopersNetworkIsAWarning(t *testing.T) {
+	t.Parallel()
 	c := openClient(t, t.TempDir())
 	startClient(t, c)
 	waitFor(t, "a warning that no peers are configured", func() bool {

@@ -49,7 +49,7 @@ func (m *monitor) lonely(now time.Time) time.Duration {
 	return now.Sub(since)
 }
 
-// speed returns how fast headers and filter headers come, as blocks per second, and how long it will take at that.
+// speed returns how many blocks per second come, a block being its header and its filter header, and how long it will take at that.
 func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Duration) {
 	if p.synced {
 		return 0, 0
@@ -65,7 +65,7 @@ func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Dur
 		return 0, -1
 	}
 	left := float64(p.todo() - p.done())
-	return perSecond, time.Duration(left / perSecond * float64(time.Second)).Round(time.Second)
+	return perSecond / 2, time.Duration(left / perSecond * float64(time.Second)).Round(time.Second)
 }
 
 // connected returns the peers that are connected, as seen at most pollInterval ago. neutrino itself is asked
