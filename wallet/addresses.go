@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/btcsuite/btcd/address/v2"
@@ -41,8 +42,12 @@ func (v *vault) nextAddress(branch uint32) (string, error) {
 		if err != nil {
 			return err
 		}
+		if count == 0 {
+			return errors.New("none is derived")
+		}
+		index := count - unused
 		if unused == 0 {
-			return fmt.Errorf("all %d addresses are used, and the next ones are not derived yet: try again in a second", count)
+			index-- // more are derived within a second; until then the last one serves again
 		}
 		p, err := v.scope.AccountProperties(ns, account)
 		if err != nil {
@@ -52,7 +57,7 @@ func (v *vault) nextAddress(branch uint32) (string, error) {
 		if err != nil {
 			return err
 		}
-		next, err = v.addressOf(key, count-unused)
+		next, err = v.addressOf(key, index)
 		return err
 	})
 	if err != nil {

@@ -25,6 +25,13 @@ func (c *calls) begin() error {
 	return nil
 }
 
+// another counts one more for a caller that is counted already.
+func (c *calls) another() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running++
+}
+
 func (c *calls) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -91,6 +91,49 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	restoreInBitcoind(t, node, words, was.Confirmed-fee2)
 }
 
+// More addresses than are followed ahead: whatever a restore finds, it follows as many again beyond.
+func TestALongLifeIsRestored(t *testing.T) {
+	const payments = 24
+	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
+	node := startBtcd(t)
+	chain := startClient(t, node.P2P())
+	r := start(t, node, chain, t.TempDir(), nil)
+	words, _ := r.create()
+	coins := make([]int64, payments)
+	for i := range coins {
+		coins[i] = 20_000
+	}
+	r.fund(coins...)
+	r.awaitBalance(wallet.Balance{Confirmed: payments * 20_000, Spendable: payments * 20_000})
+	for range payments { // each leaves its change on another address
+		if _, err := r.Send(t.Context(), to, 5_000, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := int64(payments * (20_000 - 5_000 - 141))
+	r.awaitBalance(wallet.Balance{Pending: left})
+	r.await("the node has all payments", func() string {
+		waiting, err := node.Mempool(t.Context())
+		if err != nil || len(waiting) != payments {
+			return fmt.Sprintf("%d %v", len(waiting), err)
+		}
+		return ""
+	})
+	r.mine(1)
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	anchor, fee := r.anchor(1, 1)
+	r.stop()
+
+	r = start(t, node, chain, t.TempDir(), nil)
+	if _, _, err := r.Create(t.Context(), passphrase, words, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.broadcast(anchor)
+	r.mine(1)
+	r.awaitBalance(wallet.Balance{Confirmed: left - fee, Spendable: left - fee})
+}
+
 // restoreInBitcoind gives the words to a wallet that shares no line of code with ours, and compares what it finds.
 func restoreInBitcoind(t *testing.T, from *harness.Node, words []string, want int64) {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// lookOften and lookSeldom are how often the wallet's height is compared with the light client's, while it is behind and while it is not.
+	// lookOften and lookSeldom are how often the wallet's height is compared with the light client's, while it is catching up and else.
 	lookOften  = 100 * time.Millisecond
 	lookSeldom = time.Second
 
@@ -25,9 +25,10 @@ const (
 // following is how the wallet follows the chain; under Wallet.mu.
 type following struct {
 	running  bool
-	height   int32 // the wallet's
-	best     int32 // the light client's
-	atTip    bool
+	height   int32     // the wallet's
+	best     int32     // the light client's
+	synced   bool      // the light client is
+	atTip    bool      // the wallet has seen the light client's newest block, which is the network's
 	lastTip  time.Time // when it last was at the tip; zero: never since the start
 	revivals int
 }
@@ -60,8 +61,8 @@ func (f following) syncing() error {
 // observe compares the wallet with the light client.
 func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 	type view struct {
-		height, best int32
-		atTip        bool
+		height, best  int32
+		synced, atTip bool
 	}
 	seen, err := guard(ctx, w, "look at the wallet's height", func() (view, error) {
 		best, hash, err := w.cfg.Chain.Best()
@@ -69,17 +70,18 @@ func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 			return view{}, err
 		}
 		at := v.btc.Manager.SyncedTo()
+		synced := w.cfg.Chain.Synced()
 		// ChainSynced alone stays true after the rescan has died.
-		return view{at.Height, best, v.btc.ChainSynced() && at.Hash == hash && w.cfg.Chain.Synced()}, nil
+		return view{at.Height, best, synced, synced && v.btc.ChainSynced() && at.Hash == hash}, nil
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := &w.follow
 	if err != nil {
-		f.atTip = false
+		f.atTip = f.atTip && ctx.Err() != nil // who gives up asking has learnt nothing
 		return *f, err
 	}
-	f.height, f.best = seen.height, seen.best
+	f.height, f.best, f.synced = seen.height, seen.best, seen.synced
 	f.atTip = seen.atTip && f.running
 	if f.atTip {
 		f.lastTip = time.Now()
@@ -166,16 +168,18 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		}
 		if f.atTip {
 			w.atTip(ctx, v, client)
-			timer.Reset(lookSeldom)
-		} else {
+		}
+		if f.synced && !f.atTip {
 			timer.Reset(lookOften)
+		} else {
+			timer.Reset(lookSeldom)
 		}
 
 		limit := w.cfg.StallAfter
 		if v.restoring.Load() {
 			limit = w.cfg.RestoreStallAfter
 		}
-		if !watch.stalled(f, w.cfg.Chain.Synced(), limit, time.Now()) {
+		if !watch.stalled(f, limit, time.Now()) {
 			continue
 		}
 		w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)
@@ -228,18 +232,18 @@ type watchdog struct {
 	tries  int       // revivals without any movement since
 }
 
-// stalled reports whether the synchronisation is to be revived. A revival that did not help is repeated after twice the time, up to
-// sixteen times.
-func (d *watchdog) stalled(f following, synced bool, limit time.Duration, now time.Time) bool {
+// stalled reports whether the synchronisation is to be revived. A revival that did not help is repeated after twice the time, then
+// after four times: whatever keeps blocks away may last, and each try costs some.
+func (d *watchdog) stalled(f following, limit time.Duration, now time.Time) bool {
 	switch {
 	case f.atTip || f.height != d.height:
 		d.tries = 0
 		fallthrough
-	case !synced:
+	case !f.synced:
 		// The wallet waits for the light client, and rightly.
 		d.height, d.since = f.height, now
 		return false
-	case now.Sub(d.since) < limit<<min(d.tries, 4):
+	case now.Sub(d.since) < limit<<min(d.tries, 2):
 		return false
 	}
 	d.tries++
@@ -247,7 +251,7 @@ func (d *watchdog) stalled(f following, synced bool, limit time.Duration, now ti
 	return true
 }
 
-// client is btcwallet's client over the light client, corrected in three points.
+// client is btcwallet's client over the light client, corrected in two points.
 type client struct {
 	*chain.NeutrinoClient
 	prepare func() error
@@ -271,16 +275,22 @@ func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, er
 	return &txid, nil
 }
 
-// attach begins to follow the chain as soon as the light client is up. It returns nil when the context ends before.
+// attach begins to follow the chain once the light client is synced. btcwallet waits for that too, except on development networks; there
+// its rescan would come to the newest block, find that the light client is not sure of it yet, and call itself synced
+// only at the block after. It returns nil when the context ends before.
 func (w *Wallet) attach(ctx context.Context, v *vault) *client {
+	tick := time.NewTicker(lookOften)
+	defer tick.Stop()
 	for {
-		c, err := w.tryAttach(ctx, v)
-		if err == nil {
-			return c
+		if w.cfg.Chain.Synced() {
+			c, err := w.tryAttach(ctx, v)
+			if err == nil {
+				return c
+			}
+			w.log.Debug("can not follow the chain yet", "error", err)
 		}
-		w.log.Debug("can not follow the chain yet", "error", err)
 		select {
-		case <-time.After(lookSeldom):
+		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
@@ -319,9 +329,7 @@ func (w *Wallet) detach(v *vault, c *client) error {
 	w.mu.Unlock()
 
 	stopped := make(chan struct{})
-	if err := w.calls.begin(); err != nil {
-		return err
-	}
+	w.calls.another()
 	go func() {
 		defer w.calls.end()
 		defer close(stopped)

@@ -263,6 +263,9 @@ func (w *Wallet) Ready() error {
 
 // Unlock makes the keys usable until the process ends. It does not keep the passphrase; the caller should wipe it.
 // A wrong one gives [ErrWrongPassphrase] and changes nothing, also when the wallet is unlocked already.
+//
+// It is best called before Run: while a restore searches for coins, btcwallet can not take a passphrase for minutes. An error that
+// wraps [context.DeadlineExceeded] says so; the wallet unlocks as soon as it can.
 func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 	v, err := w.current()
 	if err != nil {

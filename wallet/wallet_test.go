@@ -418,24 +418,23 @@ func TestTheWatchdog(t *testing.T) {
 	for i, step := range []struct {
 		minute int
 		follow following
-		synced bool
 		want   bool
 		why    string
 	}{
-		{1, following{height: 5, atTip: true}, true, false, "at the tip"},
-		{60, following{height: 5, atTip: true}, true, false, "a chain that stands still"},
-		{61, following{height: 5}, true, false, "behind for a minute"},
-		{62, following{height: 5}, true, true, "behind for two minutes"},
-		{64, following{height: 5}, true, false, "a second revival waits for longer"},
-		{66, following{height: 5}, true, true, "four minutes"},
-		{70, following{height: 6}, true, false, "moved"},
-		{72, following{height: 6}, true, true, "stands again: two minutes are enough"},
-		{73, following{height: 6}, false, false, "the light client is behind itself"},
-		{90, following{height: 6}, false, false, "for long"},
-		{91, following{height: 6}, true, false, "it came back a minute ago"},
-		{94, following{height: 6}, true, true, "and nothing moves, after a revival before"},
+		{1, following{height: 5, synced: true, atTip: true}, false, "at the tip"},
+		{60, following{height: 5, synced: true, atTip: true}, false, "a chain that stands still"},
+		{61, following{height: 5, synced: true}, false, "behind for a minute"},
+		{62, following{height: 5, synced: true}, true, "behind for two minutes"},
+		{64, following{height: 5, synced: true}, false, "a second revival waits for longer"},
+		{66, following{height: 5, synced: true}, true, "four minutes"},
+		{70, following{height: 6, synced: true}, false, "moved"},
+		{72, following{height: 6, synced: true}, true, "stands again: two minutes are enough"},
+		{73, following{height: 6}, false, "the light client is behind itself"},
+		{90, following{height: 6}, false, "for long"},
+		{91, following{height: 6, synced: true}, false, "it came back a minute ago"},
+		{94, following{height: 6, synced: true}, true, "and nothing moves, after a revival before"},
 	} {
-		if got := d.stalled(step.follow, step.synced, 2*time.Minute, at(step.minute)); got != step.want {
+		if got := d.stalled(step.follow, 2*time.Minute, at(step.minute)); got != step.want {
 			t.Fatalf("step %d (%s): %t, want %t", i, step.why, got, step.want)
 		}
 	}
