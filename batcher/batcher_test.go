@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/proof"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"go.uber.org/goleak"
@@ -131,6 +132,89 @@ func TestDamagedLeafIsNotPaidFor(t *testing.T) {
 	}
 	if len(h.wallet.leases) != 0 {
 		t.Error("its coins were not given back")
+	}
+}
+
+func TestReorganisationThatMinesItAgainIsSeenInOneStep(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	h.sealNow()
+	h.mine(3)
+	before, err := h.b.Status(context.Background(), digest("a"))
+	if err != nil || before.State != Mined {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	h.chain.shuffle(3)
+	h.mustStep()
+	after, err := h.b.Status(context.Background(), digest("a"))
+	if err != nil || after.State != Mined || after.BlockHash == before.BlockHash {
+		t.Fatalf("after a reorganisation that mined it in another block: %+v, %v", after, err)
+	}
+	h.mine(3)
+	h.wants("a", Final)
+	if r := h.verify("a"); r.Outcome != proof.OutcomeValid {
+		t.Errorf("proof: %+v", r)
+	}
+}
+
+// TestReorganisationWhileBlocksAreReadIsNotStored lets the chain change between two questions about it: what was read
+// before must not be stored below what was read after.
+func TestReorganisationWhileBlocksAreReadIsNotStored(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	h.chain.deaf = true
+	h.sealNow()
+	h.chain.mine(6)
+	questions := 0
+	h.chain.touched = func() {
+		if questions++; questions == 2 {
+			h.chain.reorganise(5)
+		}
+	}
+	h.mustStep()
+	c, err := h.store.Cursor(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range c.Points {
+		if at, err := h.chain.HashAt(p.Height); err != nil || at != p.Hash {
+			t.Errorf("the block followed at height %d is not on the chain (%v)", p.Height, err)
+		}
+	}
+}
+
+// TestClientThatIsBehindIsNoReorganisation has a light client that lost its headers and fetches them anew.
+func TestClientThatIsBehindIsNoReorganisation(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	h.sealNow()
+	h.mine(6)
+	h.wants("a", Final)
+	all := h.chain.active
+	h.chain.active = all[:len(all)-6]
+	h.mustStep()
+	h.wants("a", Final)
+	h.chain.active = all
+	h.mine(1)
+	h.wants("a", Final)
+}
+
+func TestCoinsInFlightAreLeasedAgainAtStart(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.chain.deaf = true
+	h.submit("a")
+	h.sealNow()
+	a, err := h.b.Anchor(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.crash()
+	if coin := a.Versions[0].Tx.TxIn[0].PreviousOutPoint; !h.wallet.leases[coin] {
+		t.Error("after a start the wallet may spend the coin of an anchor in flight")
 	}
 }
 

@@ -251,14 +251,15 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					mu.Lock()
 					for _, st := range sts {
-						if was, ok := at[st.Digest]; ok && was != st.Position {
+						mu.Lock()
+						was, ok := at[st.Digest]
+						at[st.Digest] = st.Position
+						mu.Unlock()
+						if ok && was != st.Position {
 							return fmt.Errorf("digest %x was at %v and is at %v", st.Digest, was, st.Position)
 						}
-						at[st.Digest] = st.Position
 					}
-					mu.Unlock()
 				}
 				return nil
 			})
@@ -268,6 +269,11 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 		}
 		h.crash()
 	}
+	twice, err := h.b.Submit(context.Background(), digests("twice", "twice"))
+	if err != nil || twice[0].Position != twice[1].Position {
+		t.Fatalf("one digest twice in one call: %+v, %v", twice, err)
+	}
+	at[twice[0].Digest] = twice[0].Position
 	taken := make(map[store.Position][32]byte)
 	for d, pos := range at {
 		st, err := h.b.Status(context.Background(), d)

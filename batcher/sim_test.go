@@ -29,6 +29,7 @@ type simChain struct {
 	nonce   uint32
 	rate    int64
 	subs    []chan struct{}
+	touched func() // called after Touches, when set: what happens between two questions
 }
 
 func newSimChain() *simChain {
@@ -122,6 +123,18 @@ func (c *simChain) reorganise(depth int) {
 	c.extend(depth+1, false)
 }
 
+// shuffle replaces the newest depth blocks by depth+1, the first of which holds all the transactions of those.
+func (c *simChain) shuffle(depth int) {
+	c.mu.Lock()
+	left := c.active[len(c.active)-depth:]
+	c.active = c.active[:len(c.active)-depth]
+	for _, b := range left {
+		c.mempool = append(c.mempool, b.Transactions[1:]...)
+	}
+	c.mu.Unlock()
+	c.extend(depth+1, true)
+}
+
 // give mines a coin for a script.
 func (c *simChain) give(script []byte, sats int64) {
 	c.mu.Lock()
@@ -171,6 +184,9 @@ func (c *simChain) HashAt(height int32) (chainhash.Hash, error) {
 }
 
 func (c *simChain) Touches(_ context.Context, hash chainhash.Hash, scripts [][]byte) (bool, error) {
+	if c.touched != nil {
+		defer c.touched()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, created := c.outputs()
