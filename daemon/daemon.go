@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -255,24 +254,12 @@ func (d *node) unlock(ctx context.Context) {
 	d.log.Info("wallet unlocked")
 }
 
-// readPassphrase reads a file with a passphrase on its only line.
+// readPassphrase reads the configured file, and says so when others may read it too.
 func readPassphrase(path string, log *slog.Logger) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("wallet.passphrase_file: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others on this machine may read the wallet's passphrase: chmod 600 it", "file", path)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("wallet.passphrase_file: %w", err)
-	}
-	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
-	if len(data) == 0 || bytes.ContainsAny(data, "\n\r") {
-		return nil, fmt.Errorf("wallet.passphrase_file: %s must hold the passphrase on one line and nothing else", path)
-	}
-	return data, nil
+	return config.ReadPassphrase(path)
 }
 
 // statusLine says in a few words how the daemon stands.

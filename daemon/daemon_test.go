@@ -207,22 +207,30 @@ func TestBadUserIsNamedByItsEntry(t *testing.T) {
 	}
 }
 
-func TestPassphraseFileHoldsOneLine(t *testing.T) {
-	log, err := newLogger(new(output), config.Default().Log)
+func TestPassphraseFileOfOthersIsTold(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such modes")
+	}
+	out := new(output)
+	log, err := newLogger(out, config.Default().Log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "passphrase")
-	for content, want := range map[string]string{"secret": "secret", "secret\n": "secret", "with space \r\n": "with space ", "": "", "\n": "", "a\nb\n": ""} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	for mode, told := range map[os.FileMode]bool{0o600: false, 0o640: true, 0o604: true} {
+		if err := os.WriteFile(path, []byte("correct horse\n"), mode); err != nil {
 			t.Fatal(err)
 		}
-		got, err := readPassphrase(path, log)
-		if string(got) != want || (err == nil) != (want != "") {
-			t.Errorf("passphrase of a file with %q: %q, %v", content, got, err)
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
 		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("the error tells the passphrase: %v", err)
+		before := len(out.String())
+		got, err := readPassphrase(path, log)
+		if string(got) != "correct horse" || err != nil {
+			t.Errorf("passphrase of a file with mode %v: %q, %v", mode, got, err)
+		}
+		if line := out.String()[before:]; strings.Contains(line, "others on this machine") != told || strings.Contains(line, "horse") {
+			t.Errorf("told of a file with mode %v: %q", mode, line)
 		}
 	}
 }
