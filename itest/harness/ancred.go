@@ -23,6 +23,9 @@ type Daemon struct {
 	DataDir string // as given to --datadir; the daemon makes a directory for the network in it
 	Config  string // path of the configuration file
 
+	// Env is added to the daemon's environment, as NAME=VALUE, from the next start on.
+	Env []string
+
 	bin      Binaries
 	outlive  bool
 	port     int
@@ -47,6 +50,9 @@ func NewDaemon(bin Binaries, node *Node, home string, outlive bool) (*Daemon, er
 	}
 	return d, d.newPort()
 }
+
+// Unset takes a line of the configuration back.
+func (d *Daemon) Unset(section, key string) { delete(d.settings[section], key) }
 
 // Set writes a line of the configuration, with the value as TOML. It counts from the next start on.
 func (d *Daemon) Set(section, key, value string) {
@@ -105,7 +111,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err := d.WriteConfig(); err != nil {
 		return err
 	}
-	proc, err := start("ancred", d.logPath(), d.outlive, d.environ(), d.bin.Ancred, d.flags()...)
+	proc, err := start("ancred", d.logPath(), d.outlive, append(d.environ(), d.Env...), d.bin.Ancred, d.flags()...)
 	if err != nil {
 		return err
 	}
