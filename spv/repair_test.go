@@ -50,6 +50,11 @@ func TestDamagedHeaderFilesAreRepaired(t *testing.T) {
 			dir := copyDir(t, whole)
 			tt.damage(t, filepath.Join(dir, headersFile), filepath.Join(dir, filterHeadersFile))
 			c := openClient(t, dir, n.p2p)
+			for name, record := range map[string]int64{headersFile: headerSize, filterHeadersFile: filterHeaderSize} {
+				if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() != int64(tt.kept+1)*record {
+					t.Errorf("%s has %d bytes, for %d blocks", name, info.Size(), tt.kept+1)
+				}
+			}
 			height, hash, err := c.Best()
 			if err != nil || height != tt.kept || hash != n.hashAt(tt.kept) {
 				t.Fatalf("opened at height %d, block %s, %v; want height %d", height, hash, err, tt.kept)
@@ -63,6 +68,23 @@ func TestDamagedHeaderFilesAreRepaired(t *testing.T) {
 				t.Errorf("filter after the repair: %v, %v", touches, err)
 			}
 		})
+	}
+}
+
+func TestABlockThatWasReorganisedAwayDuringARepairIsNotFound(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "btcd")
+	n.mine(20)
+	dir := syncedDir(t, n)
+	old := n.hashAt(18)
+	remove(t, filepath.Join(dir, headersFile)) // its index stays, and knows the old block
+	n.call("invalidateblock", nil, old.String())
+	n.mine(5)
+	c := openClient(t, dir, n.p2p)
+	startClient(t, c)
+	waitAt(t, c, n)
+	if header, height, err := c.Header(old); !errors.Is(err, ErrNotFound) {
+		t.Errorf("found at %d, as %s, %v", height, header.BlockHash(), err)
 	}
 }
 
