@@ -33,6 +33,7 @@ type guard struct {
 	log *slog.Logger
 
 	armed    atomic.Bool   // Pebble is open: pretend from now on; before, errors are returned and Open fails
+	patient  atomic.Bool   // the store is open: wait for space for tables; before, its lack is a failure like any
 	failed   chan struct{} // closed after err was set
 	once     sync.Once
 	err      error // why; owned by once, read after failed
@@ -80,7 +81,7 @@ func (g *guard) do(name string, change func() error) error {
 		if err = change(); err == nil {
 			return nil
 		}
-		if table && g.armed.Load() && vfs.IsNoSpaceError(err) {
+		if table && g.patient.Load() && vfs.IsNoSpaceError(err) {
 			if !g.full.Swap(true) {
 				g.log.Error("no space for a table; nothing is accepted until there is", "file", name)
 			}

@@ -18,6 +18,13 @@ const (
 	memTableSize = 8 << 20
 	stopWrites   = 4
 
+	// stopSublevels is how many levels of tables that overlap may wait to be compacted: each costs every look-up.
+	stopSublevels = 24
+
+	// never is for Pebble's own limits of the two above. A write that waits inside Pebble cannot be called back when
+	// the disk fails, and keeps the locks that closing needs; so the committer waits before it, see drain.
+	never = 1 << 20
+
 	// cacheSize is for memtables and cached blocks together: Pebble takes the former out of it. It has to hold the
 	// tables' indexes and filters: with 16 MiB, all of them taken by memtables, a look-up that finds nothing among a
 	// million took 25 to 50 µs, with 64 MiB 2 to 5 µs. An idle store uses what it read, not all of it.
@@ -31,9 +38,9 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 		FormatMajorVersion:          majorVersion,
 		CacheSize:                   cacheSize,
 		MemTableSize:                memTableSize,
-		MemTableStopWritesThreshold: stopWrites,
+		MemTableStopWritesThreshold: never,
 		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
+		L0StopWritesThreshold:       never,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
 		Logger:                      pebbleLog{s.log, s.guard},
@@ -45,11 +52,9 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 			DiskSlow: func(info pebble.DiskSlowInfo) {
 				s.log.Warn("store: the disk is slow", "file", info.Path, "op", info.OpType.String(), "duration", info.Duration)
 			},
-			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-				s.stalled.Store(true)
-				s.log.Debug("store: writes wait", "reason", info.Reason)
-			},
-			WriteStallEnd: func() { s.stalled.Store(false) },
+			WALCreated:    func(pebble.WALCreateInfo) { s.rotated.Store(true) },
+			FlushEnd:      func(pebble.FlushInfo) { s.tell() },
+			CompactionEnd: func(pebble.CompactionInfo) { s.tell() },
 		},
 	}
 	// Hashes do not compress.
@@ -60,6 +65,14 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return opts
+}
+
+// tell wakes the committer if it waits for flushes and compactions.
+func (s *Store) tell() {
+	select {
+	case s.drained <- struct{}{}:
+	default:
+	}
 }
 
 // pebbleLog passes on what Pebble tells. What Pebble would end the process for ends the writing.

@@ -33,13 +33,13 @@
 //
 //	batch   state byte (1 open, 2 closed, 3 sealed), uvarint leaves, uvarint leaves in all batches before,
 //	        time opened, time closed, uvarint anchor, and if sealed the root (32)
-//	anchor  state byte (1 broadcast, 2 mined, 3 final, 4 dead), settled byte (0 or 1), time created,
+//	anchor  state byte (1 broadcast, 2 mined, 3 final, 4 spent, 5 dead), settled byte (0 or 1), time created,
 //	        uvarint number of versions, of each:
 //	            transaction (bytes, wire format with witnesses),
 //	            uvarint number of outputs spent, of each: varint satoshi, script (bytes),
 //	            uvarint number of batches, of each: uvarint ID,
 //	            anchor root (32), varint sat/vB, varint fee in satoshi, time created
-//	        and if mined or final: uvarint height, block hash (32, not reversed), header (80),
+//	        and unless broadcast: uvarint height, block hash (32, not reversed), header (80),
 //	            uvarint index of the mined version, uvarint index of the transaction in the block,
 //	            uvarint number of siblings, of each 32 bytes
 //	cursor  uvarint number of blocks, at most 128; unless 0: uvarint height of the first, of each its hash (32)
@@ -62,7 +62,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"ancre/batcher/store"
 
@@ -107,8 +106,10 @@ type Store struct {
 	commits chan *commit
 	closing chan struct{} // closed when Close begins
 	ended   chan struct{} // closed when the committer has ended
-	stalled atomic.Bool   // a write waits inside Pebble for a flush or a compaction
+	rotated atomic.Bool   // Pebble began a new memtable since the committer last looked how many wait
+	drained chan struct{} // has a value when a flush or a compaction has ended since
 	wedged  atomic.Bool   // a write panicked inside Pebble and left a lock locked
+	bound   uint64        // of memtables in bytes
 
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
@@ -142,6 +143,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		dir: dir, log: opts.Log, reserve: opts.Reserve,
 		guard:   newGuard(opts.FS, opts.Log),
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
+		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
 	}
 	defer func() {
 		if err != nil {
@@ -159,7 +161,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := refuseHeadless(dir, opts.FS); err != nil {
 		return nil, err
 	}
-	if s.db, err = pebble.Open(dir, s.pebbleOptions(opts.memTableSize)); err != nil {
+	if s.db, err = openPebble(dir, s.pebbleOptions(opts.memTableSize)); err != nil {
 		if strings.Contains(err.Error(), "unknown format major version") {
 			return nil, fmt.Errorf("written by a newer version of this program; use that one: %w", err)
 		}
@@ -175,6 +177,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := s.guard.failure(); err != nil {
 		return nil, err
 	}
+	s.guard.patient.Store(true)
 	s.view = s.newView()
 	go s.commitLoop()
 	return s, nil
@@ -202,6 +205,19 @@ func refuseHeadless(dir string, fs vfs.FS) error {
 		}
 	}
 	return nil
+}
+
+// openPebble opens the database, which panics when some of its files cannot be synced, after cleaning up.
+func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("open: %v", p)
+			if cause, ok := p.(error); ok {
+				err = fmt.Errorf("open: %w", cause)
+			}
+		}
+	}()
+	return pebble.Open(dir, opts)
 }
 
 // readMeta checks the format and takes the key; in a store that is new it makes them.
@@ -264,10 +280,16 @@ func (s *Store) create() error {
 	if err := s.db.Apply(b, pebble.Sync); err != nil {
 		return err
 	}
-	if err := s.db.Flush(); err != nil {
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
 		return err
 	}
-	return s.guard.failure()
+	select {
+	case <-flushed:
+		return s.guard.failure()
+	case <-s.guard.failed: // then the flush never ends by itself
+		return s.guard.failure()
+	}
 }
 
 // abandon takes down what a failed Open has put up.
@@ -295,13 +317,11 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 
 	close(s.closing)
-	if !s.awaitCommitter() {
-		// It will wait inside Pebble for ever, with locks that closing needs. All that was acknowledged is on disk; the
+	<-s.ended
+	if s.wedged.Load() {
+		// Closing Pebble would wait for that lock. What was acknowledged is on disk, nothing else will be, and the
 		// directory stays locked until the process ends.
-		if err := s.guard.failure(); err != nil {
-			return err
-		}
-		return fmt.Errorf("store %s: %w: closed while a write waited for space", s.dir, store.ErrFull)
+		return s.guard.failure()
 	}
 	s.guard.release()
 	s.mu.Lock()
@@ -322,22 +342,6 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close store %s: %w", s.dir, err)
 	}
 	return nil
-}
-
-// awaitCommitter waits until the committer has ended, or, on a disk that failed or is full, is seen to be stuck.
-func (s *Store) awaitCommitter() bool {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.ended:
-			return !s.wedged.Load()
-		case <-tick.C:
-			if s.stalled.Load() && (s.guard.failure() != nil || s.guard.full.Load()) {
-				return false
-			}
-		}
-	}
 }
 
 // view is what was on disk at one moment.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"ancre/batcher/store"
 
@@ -32,6 +33,9 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 	}
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
+	if err := s.guard.failure(); err != nil {
+		return err
+	}
 	b := s.db.NewBatchWithSize(appendSize(a))
 	next, err := s.tail.add(b, a)
 	if err != nil {
@@ -151,6 +155,9 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		return err
 	}
 	defer v.release()
+	if err := s.guard.failure(); err != nil {
+		return err
+	}
 	b := s.db.NewBatch()
 	if err := s.fill(b, u, v); err != nil || b.Empty() {
 		_ = b.Close()
@@ -254,7 +261,7 @@ func checkAnchor(a *store.Anchor) error {
 		return invalid("anchor %d: state %q", a.ID, a.State)
 	case len(a.Versions) == 0:
 		return invalid("anchor %d has no version", a.ID)
-	case (a.State == store.Mined || a.State == store.Final) != (a.Block != nil):
+	case hasBlock(a.State) != (a.Block != nil):
 		return invalid("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
 	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
 		return invalid("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
@@ -307,6 +314,7 @@ func levelSize(leaves uint64, level int) uint64 {
 
 // commit is a change on its way to the committer.
 type commit struct {
+	ctx     context.Context // ends the waiting before the write, not the write
 	batch   *pebble.Batch
 	reserve uint64
 	done    chan error // has room for the one answer
@@ -314,7 +322,7 @@ type commit struct {
 
 // commit hands a change to the committer and waits until it is on disk, or will not be. It owns b.
 func (s *Store) commit(ctx context.Context, b *pebble.Batch, reserve uint64) error {
-	c := &commit{batch: b, reserve: reserve, done: make(chan error, 1)}
+	c := &commit{ctx: ctx, batch: b, reserve: reserve, done: make(chan error, 1)}
 	select {
 	case s.commits <- c:
 	case <-ctx.Done():
@@ -324,14 +332,9 @@ func (s *Store) commit(ctx context.Context, b *pebble.Batch, reserve uint64) err
 		_ = b.Close()
 		return errClosed
 	}
-	select {
-	case err := <-c.done:
-		_ = b.Close()
-		return err
-	case <-s.guard.failed:
-		// The committer may be stuck in Pebble; b stays with it.
-		return s.guard.failure()
-	}
+	err := <-c.done
+	_ = b.Close()
+	return err
 }
 
 // commitLoop is the committer. It ends when the store is being closed.
@@ -347,9 +350,42 @@ func (s *Store) commitLoop() {
 	}
 }
 
+// drain waits until flushes and compactions have caught up with the writes.
+func (s *Store) drain(ctx context.Context) error {
+	if !s.rotated.Load() {
+		return s.guard.failure()
+	}
+	tick := time.NewTicker(100 * time.Millisecond) // should Pebble tell before it is done
+	defer tick.Stop()
+	for s.rotated.Load() {
+		if err := s.guard.failure(); err != nil {
+			return err
+		}
+		s.rotated.Store(false)
+		m := s.db.Metrics()
+		if m.MemTable.Size <= s.bound && m.Levels[0].Sublevels < stopSublevels {
+			break
+		}
+		s.rotated.Store(true)
+		if s.guard.full.Load() {
+			return fmt.Errorf("%w in %s", store.ErrFull, s.dir)
+		}
+		select {
+		case <-s.drained:
+		case <-tick.C:
+		case <-s.guard.failed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.closing:
+			return errClosed
+		}
+	}
+	return s.guard.failure()
+}
+
 // write writes a change, syncs it and makes it visible.
 func (s *Store) write(c *commit) (err error) {
-	if err := s.guard.failure(); err != nil {
+	if err := s.drain(c.ctx); err != nil {
 		return err
 	}
 	if err := s.checkSpace(uint64(c.batch.Len()), c.reserve); err != nil {

@@ -66,11 +66,11 @@ func testAnchors(t *testing.T, open Open) {
 	final := Mine(Anchor(3, 1), store.Final, 0)
 	final.Settled = true
 	final.Block.Branch = nil // the only transaction of its block
-	dead := Anchor(4, 2)
-	dead.State = store.Dead
+	dead := Mine(Anchor(4, 2), store.Dead, 0)
+	spent := Mine(Anchor(6, 2), store.Spent, 0)
 	bare := Anchor(5, 1)
 	bare.Versions[0].Prevouts, bare.Versions[0].Batches, bare.Versions[0].Created = nil, nil, time.Time{}
-	all := []store.Anchor{Anchor(1, 1), mined, final, dead, bare}
+	all := []store.Anchor{Anchor(1, 1), mined, final, dead, bare, spent}
 	f.apply(&store.Update{Anchors: all})
 	f.twice(func() {
 		for _, a := range all {
@@ -100,9 +100,9 @@ func testUnsettled(t *testing.T, open Open) {
 	unsettled(1, 2, 3)
 	settled := Mine(Anchor(1, 1), store.Final, 0)
 	settled.Settled = true
-	dead := Anchor(2, 1)
-	dead.State = store.Dead
-	f.apply(&store.Update{Anchors: []store.Anchor{settled, dead}})
+	f.apply(&store.Update{Anchors: []store.Anchor{settled, Mine(Anchor(2, 1), store.Spent, 0)}})
+	unsettled(2, 3)
+	f.apply(&store.Update{Anchors: []store.Anchor{Mine(Anchor(2, 1), store.Dead, 0)}})
 	unsettled(3)
 	f.apply(&store.Update{Anchors: []store.Anchor{Anchor(2, 2)}}) // followed again
 	unsettled(2, 3)
@@ -213,6 +213,7 @@ func testInvalid(t *testing.T, open Open) {
 		"of no transaction":              anchor(func(a *store.Anchor) { a.Versions[0].Tx = nil }),
 		"of no input":                    anchor(func(a *store.Anchor) { a.Versions[0].Tx.TxIn = nil }),
 		"of an unknown state":            anchor(func(a *store.Anchor) { a.State = "lost" }),
+		"of a coin spent in no block":    anchor(func(a *store.Anchor) { a.State = store.Spent }),
 		"of an anchor mined in no block": anchor(func(a *store.Anchor) { a.State = store.Mined }),
 		"of a block before it is mined":  anchor(func(a *store.Anchor) { *a = Mine(*a, store.Broadcast, 0) }),
 		"of a mined version that is not": anchor(func(a *store.Anchor) { *a = Mine(*a, store.Mined, 1) }),

@@ -155,8 +155,8 @@ func testModel(t *testing.T, open Open) {
 		ctx := rt.Context()
 		var batches []store.Batch // the model; the leaves are known by their places
 		total := uint64(0)
-		size := rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(1, 300), rapid.SampledFrom([]uint64{255, 256, 257, 512, 700}))
-		for range rapid.IntRange(1, 12).Draw(rt, "groups") {
+		size := rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(1, 300), rapid.SampledFrom([]uint64{255, 256, 257, 513}))
+		for range rapid.IntRange(1, 6).Draw(rt, "groups") {
 			var a store.Append
 			touched := len(batches)
 			if touched > 0 && batches[touched-1].State == store.Open {
