@@ -77,6 +77,7 @@ func (b *Batcher) build(ctx context.Context, batches []store.Batch) (store.Versi
 
 	rate, err := b.chain.FeeRate(ctx)
 	if err != nil {
+		// A rate may stand beside the error, but a payment that is not raised later should not be made on a guess.
 		return version, fmt.Errorf("no fee estimate: %w", err)
 	}
 	version.SatPerVByte = min(max(rate, 1), b.policy.MaxFeeRate)

@@ -167,12 +167,16 @@ func (d *node) run(ctx context.Context) error {
 	// The light client and the wallet outlive the batcher, which uses them while it stops.
 	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBelow()
-	if err := d.chain.Start(below); err != nil {
-		return fmt.Errorf("start the light client: %w", err)
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var lower errgroup.Group
+	lower.Go(func() error {
+		// Not waited for: importing headers takes minutes, and digests are accepted meanwhile.
+		if err := d.chain.Start(below); err != nil && below.Err() == nil {
+			stop(fmt.Errorf("start the light client: %w", err))
+		}
+		return nil
+	})
 	lower.Go(func() error {
 		err := d.wallet.Run(below)
 		if below.Err() == nil {
