@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// machine describes what the figures were measured on, in one line: the disk by what it does.
+func machine(dir string) string {
+	parts := []string{fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	if model := procField("/proc/cpuinfo", "model name"); model != "" {
+		parts[0] += " (" + model + ")"
+	}
+	if kib, err := strconv.ParseUint(strings.TrimSuffix(procField("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
+		parts = append(parts, fmt.Sprintf("%d GiB memory", (kib+1<<19)>>20))
+	}
+	parts = append(parts, runtime.Version())
+	if n, err := syncsPerSecond(dir); err == nil {
+		parts = append(parts, fmt.Sprintf("%.0f appends of 4 KiB with sync a second in %s", n, filepath.Dir(dir)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// procField finds "name: value" in one of Linux's files; empty elsewhere.
+func procField(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func syncsPerSecond(dir string) (float64, error) {
+	f, err := os.Create(filepath.Join(dir, "syncs"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	start, n := time.Now(), 0
+	for time.Since(start) < 300*time.Millisecond {
+		if _, err := f.Write(page); err != nil {
+			return 0, err
+		}
+		if err := syncData(f); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return float64(n) / time.Since(start).Seconds(), nil
+}
+
+// residentMemory is what a process holds, in bytes; 0 where that cannot be seen.
+func residentMemory(pid int) (uint64, error) {
+	field := procField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
+	if field == "" {
+		return 0, nil
+	}
+	kib, err := strconv.ParseUint(strings.TrimSuffix(field, " kB"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("VmRSS of process %d is %q", pid, field)
+	}
+	return kib << 10, nil
+}
+
+// idleMemory is the most that a process holds in the first seconds in which nothing is asked of it.
+func idleMemory(ctx context.Context, pid int, short bool) (most uint64, err error) {
+	seconds := 10
+	if short {
+		seconds = 2
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for range seconds {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		now, err := residentMemory(pid)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, now)
+	}
+	return most, nil
+}

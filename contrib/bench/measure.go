@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// figures are what one measurement gave.
+type figures struct {
+	perSecond float64 // digests
+	p50, p99  time.Duration
+}
+
+// result is what all rounds of one job gave, of the same index in the same round.
+type result struct {
+	job         job
+	ours, floor []figures
+}
+
+// compare measures both servers in turns, each first as often as second, so that what else happens on the machine
+// and what the disk has cached meets both.
+func compare(ctx context.Context, o options, j job, ours, floor *server) (result, error) {
+	fmt.Printf("%s, %d connections, %d rounds: ", j.name, j.connections, o.rounds)
+	r := result{job: j}
+	for round := -1; round < o.rounds; round++ { // round -1 warms up
+		length := o.time
+		if round < 0 {
+			length = o.time / 4
+		}
+		order := []*server{ours, floor}
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, s := range order {
+			f, err := s.load(ctx, j, length)
+			if err != nil {
+				fmt.Println()
+				return r, fmt.Errorf("%s: %w", s.name, err)
+			}
+			switch {
+			case round < 0:
+			case s == ours:
+				r.ours = append(r.ours, f)
+			default:
+				r.floor = append(r.floor, f)
+			}
+		}
+		fmt.Print(".")
+	}
+	fmt.Println()
+	return r, nil
+}
+
+func (r *result) ratios() []float64 {
+	all := make([]float64, len(r.ours))
+	for i := range all {
+		all[i] = r.ours[i].perSecond / r.floor[i].perSecond
+	}
+	slices.Sort(all)
+	return all
+}
+
+func median[T any](all []figures, of func(figures) T, less func(a, b T) int) T {
+	values := make([]T, len(all))
+	for i := range all {
+		values[i] = of(all[i])
+	}
+	slices.SortFunc(values, less)
+	return values[len(values)/2]
+}
+
+func printTable(results []result, idle, loaded uint64) {
+	fmt.Printf("%-24s %12s %12s %10s %10s %8s %14s %8s\n", "", "digests/s", "floor", "p50", "p99", "ratio", "of the rounds", "target")
+	for i := range results {
+		r := &results[i]
+		speed := func(f figures) float64 { return f.perSecond }
+		floats := func(a, b float64) int {
+			switch {
+			case a < b:
+				return -1
+			case a > b:
+				return 1
+			}
+			return 0
+		}
+		durations := func(a, b time.Duration) int { return int(a - b) }
+		ratios := r.ratios()
+		ratio := ratios[len(ratios)/2]
+		fmt.Printf("%-24s %12.0f %12.0f %10s %10s %8.2f %14s %8s\n", r.job.name,
+			median(r.ours, speed, floats), median(r.floor, speed, floats),
+			short(median(r.ours, func(f figures) time.Duration { return f.p50 }, durations)),
+			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)),
+			ratio, fmt.Sprintf("%.2f to %.2f", ratios[0], ratios[len(ratios)-1]), verdict(ratio >= target, fmt.Sprintf("≥ %.1f", target)))
+		fmt.Printf("%-24s %12s %12s %10s %10s\n", "  floor", "", "",
+			short(median(r.floor, func(f figures) time.Duration { return f.p50 }, durations)),
+			short(median(r.floor, func(f figures) time.Duration { return f.p99 }, durations)))
+	}
+	if idle > 0 {
+		fmt.Printf("%-24s %8d MiB %53s\n", "resident memory, idle", idle>>20, verdict(idle <= rssTarget, fmt.Sprintf("≤ %d", rssTarget>>20)))
+		fmt.Printf("%-24s %8d MiB\n", "resident memory, loaded", loaded>>20)
+	} else {
+		fmt.Println("resident memory: not measured on this system")
+	}
+	fmt.Println("\nMedians of the rounds; p50 and p99 of one call. The ratio is that of the digests per second in the same round.")
+}
+
+func verdict(met bool, what string) string {
+	if met {
+		return what + " met"
+	}
+	return strings.ToUpper(what + " missed")
+}
+
+func short(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
+}
