@@ -76,7 +76,7 @@ func (v *vault) coins(leases *leases) ([]coin, error) {
 func (v *vault) ours(ns walletdb.ReadBucket, script []byte) (waddrmgr.ManagedAddress, error) {
 	_, addrs, _, err := txscript.ExtractPkScriptAddrs(script, v.btc.ChainParams())
 	if err != nil || len(addrs) != 1 {
-		return nil, nil //nolint:nilerr // a script that is none of ours
+		return nil, nil // a script that is none of ours
 	}
 	if _, ok := addrs[0].(*address.AddressWitnessPubKeyHash); !ok {
 		return nil, nil

@@ -113,7 +113,7 @@ func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
 func (w *Wallet) storeLeases(ctx context.Context, what string, change func(walletdb.ReadWriteBucket) error) error {
 	v, err := w.current()
 	if err != nil {
-		return nil //nolint:nilerr // no wallet, no coins
+		return nil // no wallet, no coins
 	}
 	_, err = guard(ctx, w, what, func() (struct{}, error) {
 		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {

@@ -47,16 +47,13 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	next := r.address()
 	r.stop()
 
-	// Another directory, the words, and a crash in the middle: the first run is ended at once.
+	// Another directory, and the words.
 	dir := t.TempDir()
 	r = start(t, node, chain, dir, nil)
 	made, address, err := r.Create(t.Context(), passphrase, words, time.Time{})
 	if err != nil || made != nil || address != first {
 		t.Fatalf("restored: words %d, first address %s, error %v; want none, %s and none", len(made), address, err, first)
 	}
-	r.stop()
-
-	r = start(t, node, chain, dir, nil)
 	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed, Spendable: was.Confirmed})
 	r.await("the next address", func() string {
 		if got := r.address(); got != next {
@@ -67,9 +64,6 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	if got := r.history(); len(got) != 3 {
 		t.Errorf("history %q, want two deposits and an anchor", got)
 	}
-	if got := r.State(); got != wallet.Locked {
-		t.Errorf("state %s, want %s", got, wallet.Locked)
-	}
 
 	// The anchor that was on its way is mined: its change goes to an address that the restored wallet has never given away.
 	r.broadcast(two)
@@ -77,23 +71,27 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed - fee2, Spendable: was.Confirmed - fee2})
 	r.stop()
 
-	// Later openings search no more, and know the same.
+	// Later openings search no more, and know the same; locked ones follow the chain too.
 	r = start(t, node, chain, dir, nil)
-	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed - fee2, Spendable: was.Confirmed - fee2})
-	if strings.Contains(r.log.String(), "RECOVERY MODE") {
-		t.Error("searches for coins again, though the restore has ended")
+	if got := r.State(); got != wallet.Locked {
+		t.Errorf("state %s, want %s", got, wallet.Locked)
 	}
+	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed - fee2, Spendable: was.Confirmed - fee2})
 	if err := r.Unlock(t.Context(), passphrase); err != nil {
 		t.Fatal(err)
 	}
 	r.await("ready", func() string { return complaint(r.Ready()) })
+	if strings.Contains(r.log.String(), "RECOVERY MODE") {
+		t.Error("searches for coins again, though the restore has ended")
+	}
 
 	restoreInBitcoind(t, node, words, was.Confirmed-fee2)
 }
 
-// More addresses than are followed ahead: whatever a restore finds, it follows as many again beyond.
+// More addresses than are followed ahead: only the search finds these coins, also when it was interrupted; and whatever it finds,
+// the wallet follows as many addresses again beyond.
 func TestALongLifeIsRestored(t *testing.T) {
-	const payments = 24
+	const payments = 24                                       // lookahead is 20
 	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
 	node := startBtcd(t)
 	chain := startClient(t, node.P2P())
@@ -105,29 +103,47 @@ func TestALongLifeIsRestored(t *testing.T) {
 	}
 	r.fund(coins...)
 	r.awaitBalance(wallet.Balance{Confirmed: payments * 20_000, Spendable: payments * 20_000})
-	for range payments { // each leaves its change on another address
-		if _, err := r.Send(t.Context(), to, 5_000, 1); err != nil {
-			t.Fatal(err)
+	var left int64
+	for half := range 2 {
+		for range payments / 2 { // each leaves its change on another address
+			if _, err := r.Send(t.Context(), to, 5_000, 1); err != nil {
+				t.Fatal(err)
+			}
+			left += 20_000 - 5_000 - 141
 		}
+		r.await("the node has the payments", func() string {
+			waiting, err := node.Mempool(t.Context())
+			if err != nil || len(waiting) != payments/2 {
+				return fmt.Sprintf("%d %v", len(waiting), err)
+			}
+			return ""
+		})
+		r.mine(1)
+		untouched := int64(1-half) * payments / 2 * 20_000
+		r.awaitBalance(wallet.Balance{Confirmed: left + untouched, Spendable: left + untouched})
+		r.await("more addresses are derived", func() string {
+			if !strings.Contains(r.log.String(), "follow new addresses") {
+				return "none"
+			}
+			return ""
+		})
 	}
-	left := int64(payments * (20_000 - 5_000 - 141))
-	r.awaitBalance(wallet.Balance{Pending: left})
-	r.await("the node has all payments", func() string {
-		waiting, err := node.Mempool(t.Context())
-		if err != nil || len(waiting) != payments {
-			return fmt.Sprintf("%d %v", len(waiting), err)
-		}
-		return ""
-	})
-	r.mine(1)
-	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
 	anchor, fee := r.anchor(1, 1)
 	r.stop()
 
-	r = start(t, node, chain, t.TempDir(), nil)
-	if _, _, err := r.Create(t.Context(), passphrase, words, time.Time{}); err != nil {
+	// The process ends before the search has begun.
+	dir := t.TempDir()
+	w, err := wallet.Open(wallet.Config{Dir: dir, Params: &chaincfg.RegressionNetParams, Chain: chain})
+	if err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := w.Create(t.Context(), passphrase, words, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, node, chain, dir, nil)
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
 	r.broadcast(anchor)
 	r.mine(1)

@@ -2,17 +2,18 @@ package wallet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/wallet/txrules"
 	"github.com/btcsuite/btcwallet/walletdb"
 	"github.com/btcsuite/btcwallet/wtxmgr"
+	"golang.org/x/sync/errgroup"
 )
 
 // All as the amount of [Wallet.Send] sends everything that can be spent, less the fee.
@@ -22,8 +23,14 @@ const (
 	// offerEvery is how often payments that are not mined are offered again, besides at each block.
 	offerEvery = 10 * time.Minute
 
+	// retryOffer is the same after one that failed, as when no peer was there.
+	retryOffer = time.Minute
+
 	// offerTimeout is how long offering one may take.
 	offerTimeout = time.Minute
+
+	// offersAtOnce bounds the payments that are offered at the same time.
+	offersAtOnce = 4
 )
 
 // Send pays sats to an address of this network and returns the txid, as displayed. It spends confirmed coins that are not leased.
@@ -168,11 +175,14 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 	defer stop()
 	tick := time.NewTicker(offerEvery)
 	defer tick.Stop()
+	offered := map[chainhash.Hash]bool{} // since the start
 	for {
+		again := true
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.kick:
+			again = false // who has a payment does not ask for it, and that takes seconds to know
 		case <-changed:
 		case <-tick.C:
 		}
@@ -181,17 +191,31 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 			w.log.Debug("could not list payments to offer", "error", err)
 			continue
 		}
+		known := offered
+		offered = make(map[chainhash.Hash]bool, len(payments))
+		var offers errgroup.Group
+		offers.SetLimit(offersAtOnce)
 		for _, tx := range payments {
-			if ctx.Err() != nil {
-				return
+			txid := tx.TxHash()
+			offered[txid] = true
+			if known[txid] && !again {
+				continue
 			}
-			once, cancel := context.WithTimeout(ctx, offerTimeout)
-			err := w.cfg.Chain.Broadcast(once, tx)
-			cancel()
-			if err != nil && !errors.Is(err, context.Canceled) {
-				w.log.Warn("peers did not take a payment; it is offered again", "txid", tx.TxHash(), "error", err)
-			}
+			offers.Go(func() error {
+				once, cancel := context.WithTimeout(ctx, offerTimeout)
+				defer cancel()
+				err := w.cfg.Chain.Broadcast(once, tx)
+				if err != nil && ctx.Err() == nil {
+					w.log.Warn("peers did not take a payment; it is offered again", "txid", txid, "error", err)
+				}
+				return err
+			})
 		}
+		next := offerEvery
+		if offers.Wait() != nil {
+			next = retryOffer
+		}
+		tick.Reset(next)
 	}
 }
 
