@@ -97,6 +97,8 @@ func Await(ctx context.Context, what string, cond func(ctx context.Context) (don
 		}
 		if state != "" {
 			last = state
+		} else if err == nil {
+			last = "nothing"
 		}
 		if err != nil {
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
