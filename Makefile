@@ -16,7 +16,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath
 LDFLAGS := $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
 
 # The race detector does need a C compiler.
-RACE := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race; } 2>/dev/null)
 
 # What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
@@ -50,7 +50,8 @@ lint: ## formatting, go vet, staticcheck
 cross: ## builds for every platform, without cgo
 	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-install: build ## the programs, the unit file and the sample configuration, under PREFIX
+install: ## what was built, the unit file and the sample configuration, under PREFIX
+	@test -x bin/ancred -a -x bin/ancre || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
 	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
