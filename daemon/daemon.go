@@ -178,6 +178,7 @@ func (d *node) run(ctx context.Context) error {
 		return nil
 	})
 	lower.Go(func() error {
+		d.unlock(below) // before it follows the chain: while a restore searches for coins, it would wait for minutes
 		err := d.wallet.Run(below)
 		if below.Err() == nil {
 			stop(fmt.Errorf("the wallet stopped by itself: %w", err))
@@ -186,7 +187,6 @@ func (d *node) run(ctx context.Context) error {
 	})
 	upper, ctx := errgroup.WithContext(ctx)
 	upper.Go(func() error { return d.batcher.Run(ctx) })
-	upper.Go(func() error { d.unlock(ctx); return nil })
 	upper.Go(func() error { d.notify(ctx, d.alive); return nil })
 	err := upper.Wait()
 	stopBelow()
