@@ -75,6 +75,12 @@ func address(t *testing.T, log *output) string {
 // info waits for the first answer of getinfo.
 func info(t *testing.T, c config.Config, log *output) rpc.Info {
 	t.Helper()
+	return awaitInfo(t, c, log, func(rpc.Info) bool { return true })
+}
+
+// awaitInfo waits for an answer of getinfo that is as wanted.
+func awaitInfo(t *testing.T, c config.Config, log *output, wanted func(rpc.Info) bool) rpc.Info {
+	t.Helper()
 	addr := address(t, log)
 	dir, err := c.NetworkDir()
 	if err != nil {
@@ -87,12 +93,12 @@ func info(t *testing.T, c config.Config, log *output) rpc.Info {
 	defer client.Close()
 	for deadline := time.After(time.Minute); ; {
 		got, err := client.Info(context.Background())
-		if err == nil {
+		if err == nil && wanted(got) {
 			return got
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("no answer after a minute: %v\n%s", err, log)
+			t.Fatalf("not the answer that is wanted after a minute: %+v, %v\n%s", got, err, log)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -105,12 +111,10 @@ func TestRunAnswersAndStopsWithoutPeersAndWallet(t *testing.T) {
 	if got.Network != "regtest" || got.Version != "test" || got.Ready || got.Wallet.State != "none" {
 		t.Errorf("getinfo of a new daemon: %+v", got)
 	}
-	all := strings.Join(got.Warnings, "\n")
-	for _, want := range []string{"no peer", "ancre wallet create"} {
-		if !strings.Contains(all, want) {
-			t.Errorf("warnings of a daemon without peers and wallet lack %q: %q", want, got.Warnings)
-		}
-	}
+	awaitInfo(t, c, log, func(got rpc.Info) bool {
+		all := strings.Join(got.Warnings, "\n")
+		return strings.Contains(all, "no peer") && strings.Contains(all, "ancre wallet create")
+	})
 	dir, _ := c.NetworkDir()
 	if fi, err := os.Stat(dir); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o700 {
 		t.Errorf("the data directory has mode %v (%v), 0700 is wanted", fi.Mode(), err)
