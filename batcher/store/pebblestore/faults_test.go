@@ -280,7 +280,7 @@ func (p *progress) run(fs vfs.FS, steps int) (*Store, error) {
 // TestCrashLosesNothing stops the world before every so manyth change of the file system, keeps none, some or all of
 // what was not synced, and opens what is left.
 func TestCrashLosesNothing(t *testing.T) {
-	steps, every := 64, int64(11)
+	steps, every := 64, int64(23)
 	if testing.Short() {
 		steps, every = 24, 19
 	}
@@ -326,9 +326,9 @@ func TestFaultEndsWriting(t *testing.T) {
 		steps  int
 		stride int64
 	}{
-		{"any change", any, 28, 5},
+		{"any change", any, 28, 11},
 		// Each flush and each compaction writes it, and what it replaces is deleted: much has to happen.
-		{"the manifest", manifest, 90, 1},
+		{"the manifest", manifest, 90, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() {
