@@ -8,22 +8,7 @@ import (
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
-	"github.com/btcsuite/btcd/wire/v2"
 )
-
-// consumer is what the batcher asks of a chain.
-type consumer interface {
-	Best() (height int32, hash chainhash.Hash, err error)
-	HashAt(height int32) (chainhash.Hash, error)
-	Touches(ctx context.Context, block chainhash.Hash, scripts [][]byte) (bool, error)
-	Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBlock, error)
-	Broadcast(ctx context.Context, tx *wire.MsgTx) error
-	FeeRate(ctx context.Context) (satPerVByte int64, err error)
-	Synced() bool
-	Changes() (changed <-chan struct{}, stop func())
-}
-
-var _ consumer = (*Client)(nil)
 
 func TestFollowsTheChainOfANode(t *testing.T) {
 	t.Parallel()
