@@ -255,7 +255,6 @@ func (d *node) unlock(ctx context.Context) {
 		d.log.Error("the wallet could not be unlocked with the configured passphrase", "file", path, "err", err)
 		return
 	}
-	d.log.Info("wallet unlocked")
 }
 
 // readPassphrase reads the configured file, and says so when others may read it too.
