@@ -52,15 +52,16 @@ const DefaultTick = 5 * time.Second
 
 // Batcher accepts digests and brings them to finality while Run runs.
 type Batcher struct {
-	store  store.Store
-	chain  Chain
-	wallet Wallet
-	policy Policy
-	uri    string
-	log    *slog.Logger
-	now    func() time.Time
-	tick   time.Duration
-	key    [32]byte
+	store   store.Store
+	chain   Chain
+	wallet  Wallet
+	policy  Policy
+	uri     string
+	log     *slog.Logger
+	now     func() time.Time
+	tick    time.Duration
+	nonces  *proof.Noncer
+	pending *proof.PendingWriter
 
 	committer *committer
 	applying  sync.Mutex    // one Apply at a time, see store.Store
@@ -76,7 +77,8 @@ type Batcher struct {
 
 // New makes a Batcher over a store that it reads its state from. Nothing runs before Run.
 func New(cfg Config) (*Batcher, error) {
-	if _, err := proof.Pending([32]byte{}, [32]byte{}, cfg.URI); err != nil {
+	pending, err := proof.NewPendingWriter(cfg.URI)
+	if err != nil {
 		return nil, fmt.Errorf("calendar URI %q: %w", cfg.URI, err)
 	}
 	b := &Batcher{
@@ -88,7 +90,8 @@ func New(cfg Config) (*Batcher, error) {
 		log:     cfg.Logger,
 		now:     cfg.Now,
 		tick:    cfg.Tick,
-		key:     cfg.Store.Key(),
+		nonces:  proof.NewNoncer(cfg.Store.Key()),
+		pending: pending,
 		sealing: make(chan struct{}, 1),
 		paying:  make(chan struct{}, 1),
 		sealed:  newBroadcaster(),

@@ -23,7 +23,7 @@ import (
 
 // house is a batcher among a chain and a wallet of the test's making, driven step by step: no loop runs but the committer.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	chain  *simChain
 	wallet *simWallet
 	store  store.Store // the engine
@@ -36,7 +36,7 @@ type house struct {
 
 var errPowerCut = fmt.Errorf("power cut: %w", store.ErrFailed)
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	engine, err := pebblestore.Open(t.TempDir(), pebblestore.Options{})
 	if err != nil {

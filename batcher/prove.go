@@ -36,11 +36,7 @@ func (b *Batcher) Proof(ctx context.Context, digest [32]byte) (*proof.File, Stat
 
 // Pending returns the serialized pending proof of a digest that was accepted.
 func (b *Batcher) Pending(st Status) ([]byte, error) {
-	f, err := proof.Pending(st.Digest, st.Nonce, b.uri)
-	if err != nil {
-		return nil, err
-	}
-	return f.Marshal()
+	return b.pending.Append(make([]byte, 0, b.pending.Size()), st.Digest, st.Nonce), nil
 }
 
 // anchored gathers the way from a leaf to the header of the block that its anchor is in.
@@ -96,7 +92,7 @@ func stripped(tx *wire.MsgTx) []byte {
 
 // Status returns where a digest is. ErrUnknown when it was never accepted.
 func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
-	st := Status{Digest: digest, Nonce: proof.Nonce(b.key, digest[:])}
+	st := Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
 	at, err := b.store.Find(ctx, []store.Leaf{proof.Leaf(digest[:], st.Nonce)})
 	if err != nil {
 		return st, fmt.Errorf("look %x up: %w", digest, err)

@@ -29,7 +29,7 @@ func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, err
 	}
 	out := make([]Status, len(digests))
 	for i, d := range digests {
-		nonce := proof.Nonce(b.key, d[:])
+		nonce := b.nonces.Nonce(d[:])
 		s.leaves[i] = proof.Leaf(d[:], nonce)
 		out[i] = Status{Digest: d, Nonce: nonce}
 	}
@@ -236,7 +236,11 @@ func (c *committer) commit(group []*submission) error {
 		return nil
 	}
 	ctx := context.Background() // a started write is finished, whoever stops waiting for it
-	var all []store.Leaf
+	n := 0
+	for _, s := range group {
+		n += len(s.leaves)
+	}
+	all := make([]store.Leaf, 0, n)
 	for _, s := range group {
 		all = append(all, s.leaves...)
 	}
@@ -245,10 +249,10 @@ func (c *committer) commit(group []*submission) error {
 		return c.failed(fmt.Errorf("look digests up: %w", err))
 	}
 
-	a := &store.Append{}
+	a := &store.Append{Leaves: make([]store.Leaf, 0, n), At: make([]store.Position, 0, n)}
 	open := c.open
 	now := c.b.now().UTC()
-	fresh := make(map[store.Leaf]store.Position)
+	fresh := make(map[store.Leaf]store.Position, n)
 	for i, leaf := range all {
 		if found[i].Batch != 0 {
 			continue
