@@ -111,6 +111,9 @@ type Store struct {
 	wedged  atomic.Bool   // a write panicked inside Pebble and left a lock locked
 	bound   uint64        // of memtables in bytes
 
+	filter *filter       // over all leaves; nil: there are too many
+	learnt chan struct{} // closed when the filter has been filled, or cannot be
+
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
 	applyMu  sync.Mutex // held by Apply
@@ -143,7 +146,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		dir: dir, log: opts.Log, reserve: opts.Reserve,
 		guard:   newGuard(opts.FS, opts.Log),
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
-		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
+		drained: make(chan struct{}, 1), learnt: make(chan struct{}), bound: stopWrites * opts.memTableSize,
 	}
 	defer func() {
 		if err != nil {
@@ -179,6 +182,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	s.guard.patient.Store(true)
 	s.view = s.newView()
+	s.fillFilter()
 	go s.commitLoop()
 	return s, nil
 }

@@ -42,9 +42,15 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 	return s.find(ctx, v.snap, leaves)
 }
 
-// find looks all leaves up with one iterator: half the time of one Get each, because the tables are opened once. Most
-// leaves are new, so the filters are asked in the last level too.
+// find looks those leaves up that the filter does not rule out, with one iterator: half the time of one Get each, because
+// the tables are opened once. Without the filter most leaves are new, so those of the tables are asked in the last level too.
 func (s *Store) find(ctx context.Context, r pebble.Reader, leaves []store.Leaf) (at []store.Position, err error) {
+	at = make([]store.Position, len(leaves))
+	order := s.maybe(leaves)
+	if len(order) == 0 {
+		return at, nil
+	}
+	sortByKey(order, leaves)
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixLeaf}, UpperBound: []byte{prefixLeaf + 1}, UseL6Filters: true})
 	if err != nil {
 		return nil, err
@@ -54,8 +60,7 @@ func (s *Store) find(ctx context.Context, r pebble.Reader, leaves []store.Leaf) 
 			at, err = nil, readError([]byte{prefixLeaf}, cerr)
 		}
 	}()
-	at = make([]store.Position, len(leaves))
-	for n, i := range sorted(leaves) {
+	for n, i := range order {
 		if n%store.RunSize == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -77,15 +82,10 @@ func (s *Store) find(ctx context.Context, r pebble.Reader, leaves []store.Leaf) 
 	return at, nil
 }
 
-// sorted returns the indices of leaves in the order of their keys: an iterator finds a key faster from the one before
-// (a tenth to a fifth of the time for a thousand).
-func sorted(leaves []store.Leaf) []int {
-	order := make([]int, len(leaves))
-	for i := range order {
-		order[i] = i
-	}
+// sortByKey sorts indices of leaves by their keys: an iterator finds a key faster from the one before (a tenth to a fifth of
+// the time for a thousand).
+func sortByKey(order []int, leaves []store.Leaf) {
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(leaves[a][:], leaves[b][:]) })
-	return order
 }
 
 // Nodes implements [store.Store].

@@ -42,6 +42,11 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		_ = b.Close()
 		return err
 	}
+	if s.filter != nil { // before anyone can see them; those of a write that fails do no harm
+		for i := range a.Leaves {
+			s.filter.add(&a.Leaves[i])
+		}
+	}
 	if err := s.commit(ctx, b, s.reserve); err != nil {
 		return err
 	}
