@@ -28,7 +28,7 @@ func DefaultPolicy() Policy {
 		Confirmations: 6,
 		MaxFeeRate:    100,
 		MaxFeeSats:    50_000,
-		Rebroadcast:   10 * time.Minute,
+		Rebroadcast:   time.Minute, // a peer that was restarted has forgotten, and nobody tells; an inv has 36 bytes
 	}
 }
 

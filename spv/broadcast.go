@@ -29,8 +29,8 @@ const (
 
 // Broadcast offers a transaction to all connected peers: it announces it, hands it to those who ask, and listens for
 // rejections. It returns after a few seconds at most. A nil error promises nothing, since peers that have the
-// transaction already, or will not have it, stay silent: only a block is an answer. An error says that no peer is connected
-// ([ErrNoPeers]), or that all peers that answered rejected it, and why.
+// transaction already, or will not have it, stay silent: only a block is an answer. An error says that no peer is, or stayed,
+// connected ([ErrNoPeers]), or that all peers that answered rejected it, and why.
 //
 // Nothing is remembered: whoever wants a transaction mined stores it, and broadcasts it again until it is. neutrino's own
 // broadcaster is not used, because it repeats each transaction it was ever given until the process ends, replaced ones too.
@@ -73,7 +73,7 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 
 	timeout := time.NewTimer(answerTimeout)
 	defer timeout.Stop()
-	var taken, rejected int
+	var taken, rejected, gone int
 	var reason error
 	for answered := 0; answered < len(peers); answered++ {
 		select {
@@ -84,6 +84,8 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 				reason = a.rejected
 			case a.taken:
 				taken++
+			default:
+				gone++
 			}
 			if taken > 0 {
 				c.log.Debug("transaction taken by a peer", "txid", txid)
@@ -99,6 +101,9 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	}
 	if rejected > 0 {
 		return fmt.Errorf("transaction %s: %w", txid, reason)
+	}
+	if gone == len(peers) {
+		return fmt.Errorf("transaction %s: all peers hung up while it was offered: %w", txid, ErrNoPeers)
 	}
 	c.log.Debug("transaction offered, no peer asked for it", "txid", txid, "peers", len(peers))
 	return nil

@@ -103,3 +103,26 @@ func TestABroadcastToNobodyIsAnError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A peer that hangs up while it is offered something may have it or not: the caller should offer it again soon.
+func TestABroadcastToPeersThatHangUpIsAnError(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "btcd")
+	n.mine(110)
+	r := newRelay(t, n.p2p)
+	c := openClient(t, t.TempDir(), r.addr)
+	startClient(t, c)
+	waitAt(t, c, n)
+	tx := spend(t, c, 2, 10_000)
+	if err := c.Broadcast(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end of the first offer", func() bool { return len(c.broadcasts) == 0 })
+	silent := make(chan error, 1)
+	go func() { silent <- c.Broadcast(t.Context(), tx) }() // the peer has it, and does not answer
+	waitFor(t, "the second offer", func() bool { return len(c.broadcasts) == 1 })
+	r.cut()
+	if err := <-silent; !errors.Is(err, ErrNoPeers) {
+		t.Error(err)
+	}
+}
