@@ -176,6 +176,7 @@ var loopNames = [numLoops]string{"writing digests", "sealing batches", "followin
 func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan struct{}, step func(context.Context) error) error {
 	ticker := time.NewTicker(b.tick)
 	defer ticker.Stop()
+	failed := "" // what the step before failed with: said once
 	for {
 		b.working(which, true)
 		err := step(ctx)
@@ -185,7 +186,10 @@ func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan str
 			return ctx.Err()
 		case errors.Is(err, store.ErrFailed):
 			return fmt.Errorf("%s: %w", loopNames[which], err)
-		case err != nil:
+		case err == nil:
+			failed = ""
+		case err.Error() != failed:
+			failed = err.Error()
 			b.log.Error("a step failed and will be tried again", "doing", loopNames[which], "err", err)
 		}
 		select {
