@@ -49,8 +49,8 @@ type fakeDaemon struct {
 	synced  bool
 
 	submitErr error
-	onSubmit  func() // runs before Submit
-	onStatus  func() // runs before Status
+	onSubmit  func(request context.Context) // runs before Submit
+	onStatus  func()                        // runs before Status
 	wallet    fakeWallet
 	calls     []int // sizes of submits
 }
@@ -99,9 +99,9 @@ func (f *fakeDaemon) status(d [32]byte) (batcher.Status, error) {
 	return st, nil
 }
 
-func (f *fakeDaemon) Submit(_ context.Context, digests [][32]byte) ([]batcher.Status, error) {
+func (f *fakeDaemon) Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error) {
 	if f.onSubmit != nil {
-		f.onSubmit()
+		f.onSubmit(ctx)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -354,7 +354,10 @@ func TestInterruptedStampLeavesNothingHalfDone(t *testing.T) {
 	r := newRig(t)
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
-	r.daemon.onSubmit = interrupt
+	r.daemon.onSubmit = func(request context.Context) {
+		interrupt()
+		<-request.Done() // an answer that comes at the same moment would be used, and rightly
+	}
 	r.with(session{ctx: ctx}, "stamp", r.write("a", "content")).is(t, exitFailed, "interrupted")
 	if got := r.names(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("files: %v", got)
