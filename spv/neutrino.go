@@ -1,10 +1,7 @@
 package spv
 
 import (
-	"context"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ancre/internal/btclogslog"
@@ -41,16 +38,16 @@ const (
 var libraries struct {
 	once sync.Once
 	sync.Mutex
-	log forwarder
+	log btclogslog.Forwarder // writes to the logger of the client that was opened last
 }
 
 // newChainService makes neutrino's service on the client's database, with the peers that are configured. It is not started.
 func newChainService(c *Client, peers []string) (*neutrino.ChainService, error) {
 	libraries.Lock()
 	defer libraries.Unlock()
-	libraries.log.to.Store(c.log)
+	libraries.log.Set(c.log)
 	libraries.once.Do(func() {
-		l := btclogslog.New(slog.New(&libraries.log))
+		l := libraries.log.Logger()
 		neutrino.UseLogger(l)
 		chain.UseLogger(l)
 		neutrino.MaxPeers = maxPeers
@@ -76,24 +73,3 @@ func newChainService(c *Client, peers []string) (*neutrino.ChainService, error) 
 	}
 	return neutrino.NewChainService(cfg)
 }
-
-// forwarder is the handler behind the libraries' one logger: it writes to the logger of the client that was opened last.
-type forwarder struct {
-	to atomic.Pointer[slog.Logger]
-}
-
-func (f *forwarder) handler() slog.Handler {
-	return f.to.Load().Handler()
-}
-
-func (f *forwarder) Enabled(ctx context.Context, level slog.Level) bool {
-	return f.handler().Enabled(ctx, level)
-}
-
-func (f *forwarder) Handle(ctx context.Context, r slog.Record) error {
-	return f.handler().Handle(ctx, r)
-}
-
-// The adapter above it adds nothing, so these two need not follow a later change of the target.
-func (f *forwarder) WithAttrs(attrs []slog.Attr) slog.Handler { return f.handler().WithAttrs(attrs) }
-func (f *forwarder) WithGroup(name string) slog.Handler       { return f.handler().WithGroup(name) }
