@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"ancre/config"
 	"ancre/rpc"
+	"ancre/spv"
 )
 
 // output collects the log of a daemon that a test runs.
@@ -208,6 +210,12 @@ func TestBadUserIsNamedByItsEntry(t *testing.T) {
 	err = Run(context.Background(), c, "test", new(output))
 	if err == nil || !strings.Contains(err.Error(), "rpc.auth, entry 2") || !strings.Contains(err.Error(), "king") {
 		t.Errorf("a user with an unknown role: %v", err)
+	}
+}
+
+func TestConfigurationAndLightClientKnowTheSameNetworks(t *testing.T) {
+	if !slices.Equal(config.Networks(), spv.Networks()) {
+		t.Errorf("the configuration takes %q, the light client %q", config.Networks(), spv.Networks())
 	}
 }
 
