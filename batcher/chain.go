@@ -26,8 +26,14 @@ type Chain interface {
 	// Broadcast offers a transaction to the peers. A nil error promises nothing: only a block is an answer.
 	Broadcast(ctx context.Context, tx *wire.MsgTx) error
 
-	// FeeRate estimates, from blocks and peers alone, what a transaction should pay to be mined soon, in sat/vB, at least 1.
-	FeeRate(ctx context.Context) (satPerVByte int64, err error)
+	// FeeRates tells what the blocks and the peers alone show of the market for block space, both in sat/vB, both at
+	// least 1: estimate is what a transaction should pay to be mined soon, floor what the peers ask for to pass it on.
+	// Beside an error, which says why newer rates could not be had, they are the last known, and fit for use.
+	FeeRates(ctx context.Context) (estimate, floor int64, err error)
+
+	// Peers counts the connections to peers that were made since the process began: it grows when a peer came that
+	// has not been offered anything yet, and [Chain.Changes] has a value then too.
+	Peers() uint64
 
 	// Synced reports whether Best is near enough to the network's newest block to act on it.
 	Synced() bool
@@ -37,15 +43,36 @@ type Chain interface {
 	Changes() (changed <-chan struct{}, stop func())
 }
 
+// Order is what a version is to be.
+type Order struct {
+	Root        [32]byte // for its OP_RETURN
+	SatPerVByte int64
+	LockTime    uint32 // the newest block's height
+
+	// Coins have to be spent, leased or not, as the first inputs and in this order; the wallet adds others where they are
+	// not enough. Prevouts are the outputs that they are. Both come from a version that was signed and stored before: the one
+	// to be replaced, or the mined one whose change goes into the next anchor. None: the wallet chooses.
+	Coins    []wire.OutPoint
+	Prevouts []*wire.TxOut
+
+	// Change is the script for the change: that of the version to be replaced. Nil: a fresh address.
+	Change []byte
+}
+
 // Wallet is what the batcher needs of the fee wallet. It keeps no transaction of ours in mind until that is mined.
 type Wallet interface {
 	// BuildAnchor builds and signs a version: output 0 is OP_RETURN <root>, output 1 change unless it would be dust, inputs are
-	// confirmed P2WPKH coins with sequence 0xfffffffd, the lock time is as given. The coins are leased for some minutes, so
-	// that nothing else takes them before the version is stored. It broadcasts nothing and remembers nothing else.
+	// confirmed P2WPKH coins with sequence 0xfffffffd. The coins are leased for some minutes, so that nothing else takes them before the
+	// version is stored. It broadcasts nothing and remembers nothing else.
 	//
 	// prevouts are what the inputs spend, so the fee is their sum less that of the outputs. An error that implements
 	// [Shortage] says that coins are missing.
-	BuildAnchor(ctx context.Context, root [32]byte, satPerVByte int64, lockTime uint32) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error)
+	BuildAnchor(ctx context.Context, o Order) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error)
+
+	// Gone returns those of the coins that no block of the active chain creates any more: a reorganisation took their
+	// transactions away, and they are not mined again so far. A coin that is spent is not gone. An error says that the wallet cannot tell now,
+	// because it is not at the newest block, or never saw one of the coins.
+	Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error)
 
 	// Lease keeps coins from every other use until Release. It may be called again for the same coins, and is, at each start.
 	Lease(ctx context.Context, coins []wire.OutPoint) error

@@ -14,6 +14,8 @@ type Policy struct {
 	Confirmations int32         // an anchor is final under this many blocks, its own included
 	MaxFeeRate    int64         // sat/vB that a version pays at most
 	MaxFeeSats    int64         // satoshi that a version pays at most
+	Target        time.Duration // an anchor should be mined this long after its oldest batch was closed
+	BudgetSats    int64         // satoshi that anchors pay at most within BudgetBlocks; 0: no such bound
 	Rebroadcast   time.Duration // an anchor in flight is offered again after this long, and at each block
 }
 
@@ -28,6 +30,7 @@ func DefaultPolicy() Policy {
 		Confirmations: 6,
 		MaxFeeRate:    100,
 		MaxFeeSats:    50_000,
+		Target:        6 * time.Hour,
 		Rebroadcast:   time.Minute, // a peer that was restarted has forgotten, and nobody tells; an inv has 36 bytes
 	}
 }

@@ -75,7 +75,7 @@ func (b *Batcher) build(ctx context.Context, batches []store.Batch) (store.Versi
 	}
 	version.Root = proof.Root(roots)
 
-	rate, err := b.chain.FeeRate(ctx)
+	rate, _, err := b.chain.FeeRates(ctx)
 	if err != nil {
 		// A rate may stand beside the error, but a payment that is not raised later should not be made on a guess.
 		return version, fmt.Errorf("no fee estimate: %w", err)
@@ -101,7 +101,7 @@ func (b *Batcher) build(ctx context.Context, batches []store.Batch) (store.Versi
 
 // sign has the wallet build a version at its rate, and checks what came back before anything is stored or sent.
 func (b *Batcher) sign(ctx context.Context, v *store.Version) (err error) {
-	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, v.Root, v.SatPerVByte, uint32(b.tip.Load()))
+	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{Root: v.Root, SatPerVByte: v.SatPerVByte, LockTime: uint32(b.tip.Load())})
 	if err != nil {
 		return err
 	}

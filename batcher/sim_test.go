@@ -246,7 +246,11 @@ func (c *simChain) Broadcast(_ context.Context, tx *wire.MsgTx) error {
 	return nil
 }
 
-func (c *simChain) FeeRate(context.Context) (int64, error) { return c.rate, nil }
+func (c *simChain) FeeRates(context.Context) (estimate, floor int64, err error) {
+	return c.rate, 1, nil
+}
+
+func (c *simChain) Peers() uint64 { return 1 }
 
 func (c *simChain) Synced() bool { return !c.unsyncd }
 
@@ -297,22 +301,24 @@ type shortage int64
 func (s shortage) Error() string      { return fmt.Sprintf("the wallet lacks %d sats", int64(s)) }
 func (s shortage) MissingSats() int64 { return int64(s) }
 
-func (w *simWallet) BuildAnchor(_ context.Context, root [32]byte, rate int64, lockTime uint32) (*wire.MsgTx, []*wire.TxOut, error) {
+func (w *simWallet) Gone(context.Context, []wire.OutPoint) ([]wire.OutPoint, error) { return nil, nil }
+
+func (w *simWallet) BuildAnchor(_ context.Context, o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.chain.mu.Lock()
 	unspent, _ := w.chain.outputs()
 	w.chain.mu.Unlock()
-	fee := 153 * rate
+	fee := 153 * o.SatPerVByte
 	for at, out := range unspent {
 		ours := slices.ContainsFunc(w.scripts, func(s []byte) bool { return string(s) == string(out.PkScript) })
 		if !ours || w.leases[at] || out.Value < fee+1000 {
 			continue
 		}
 		tx := wire.NewMsgTx(2)
-		tx.LockTime = lockTime
+		tx.LockTime = o.LockTime
 		tx.AddTxIn(&wire.TxIn{PreviousOutPoint: at, Sequence: 0xfffffffd, Witness: wire.TxWitness{make([]byte, 71), make([]byte, 33)}})
-		tx.AddTxOut(wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, 32}, root[:]...)))
+		tx.AddTxOut(wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, 32}, o.Root[:]...)))
 		tx.AddTxOut(wire.NewTxOut(out.Value-fee, w.script()))
 		w.leases[at] = true
 		return tx, []*wire.TxOut{out}, nil

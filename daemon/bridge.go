@@ -32,6 +32,13 @@ func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, erro
 	return header, height, err
 }
 
+// payer is the wallet as the batcher sees it.
+type payer struct{ *wallet.Wallet }
+
+func (p payer) BuildAnchor(ctx context.Context, o batcher.Order) (*wire.MsgTx, []*wire.TxOut, error) {
+	return p.Wallet.BuildAnchor(ctx, wallet.AnchorOrder(o))
+}
+
 // walletService is the wallet as rpc sees it.
 type walletService struct{ d *node }
 

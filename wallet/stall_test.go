@@ -40,7 +40,7 @@ func TestADeadRescanIsRevived(t *testing.T) {
 		return ""
 	})
 	// Coins are not chosen by what the wallet knew before, though it may still call itself ready.
-	if _, _, err := r.BuildAnchor(t.Context(), [32]byte{1}, 1, 0); !errors.Is(err, wallet.ErrSyncing) {
+	if _, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 1, LockTime: 0}); !errors.Is(err, wallet.ErrSyncing) {
 		t.Errorf("a wallet that stays behind builds an anchor: %v, want %v", err, wallet.ErrSyncing)
 	}
 
@@ -49,7 +49,7 @@ func TestADeadRescanIsRevived(t *testing.T) {
 
 	// It is still unlocked, and pays.
 	r.await("an anchor is built", func() string {
-		_, _, err := r.BuildAnchor(t.Context(), [32]byte{1}, 1, 0)
+		_, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 1, LockTime: 0})
 		return complaint(err)
 	})
 	// It goes on following blocks, old and new addresses.
