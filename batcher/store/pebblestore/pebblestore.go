@@ -9,9 +9,7 @@
 //
 // A reader of another make needs Pebble (its format major version is [majorVersion], comparer and merger its
 // defaults, tables not compressed) and this. Integers in keys are big-endian, 8 bytes unless said otherwise, so that
-// keys sort by number. In values, uvarint and varint are those of Go's encoding/binary (varint is zigzag), in their
-// shortest form; a string of bytes is preceded by its length as uvarint. A time is 0x00 for none, or 0x01, varint
-// seconds since 1970 UTC, uvarint nanoseconds.
+// keys sort by number; a uvarint is that of Go's encoding/binary.
 //
 //	key                                    value
 //	'm' "format"                           uvarint 1: the version of all that is said here
@@ -29,20 +27,7 @@
 // ended in, or is growing in, may be several: each group of leaves adds one, and the group that completes the run
 // replaces them by one. Readers concatenate what follows without a gap.
 //
-// Records begin with a version byte, 1:
-//
-//	batch   state byte (1 open, 2 closed, 3 sealed), uvarint leaves, uvarint leaves in all batches before,
-//	        time opened, time closed, uvarint anchor, and if sealed the root (32)
-//	anchor  state byte (1 broadcast, 2 mined, 3 final, 4 spent, 5 dead), settled byte (0 or 1), time created,
-//	        uvarint number of versions, of each:
-//	            transaction (bytes, wire format with witnesses),
-//	            uvarint number of outputs spent, of each: varint satoshi, script (bytes),
-//	            uvarint number of batches, of each: uvarint ID,
-//	            anchor root (32), varint sat/vB, varint fee in satoshi, time created
-//	        and unless broadcast: uvarint height, block hash (32, not reversed), header (80),
-//	            uvarint index of the mined version, uvarint index of the transaction in the block,
-//	            uvarint number of siblings, of each 32 bytes
-//	cursor  uvarint number of blocks, at most 128; unless 0: uvarint height of the first, of each its hash (32)
+// Batches, anchors, the cursor and positions are encoded as the package codec says.
 //
 // Records carry no checksum of their own: each block of a table, each chunk of the log and each record of the manifest
 // has one by Pebble (CRC-32C), which is checked whenever it is read. Decoding is strict nonetheless, and says what
@@ -64,6 +49,7 @@ import (
 	"sync/atomic"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -234,9 +220,9 @@ func (s *Store) readMeta() error {
 	default:
 		return err
 	}
-	d := decoder{b: format}
-	version := d.uvarint("format version")
-	if err := d.end(); err != nil {
+	d := codec.NewDecoder(format)
+	version := d.Uvarint("format version")
+	if err := d.End(); err != nil {
 		return damaged(metaKey(metaFormat), err)
 	}
 	if version != formatVersion {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -75,7 +76,7 @@ func (s *Store) find(ctx context.Context, r pebble.Reader, leaves []store.Leaf) 
 		if err != nil {
 			return nil, readError(key, err)
 		}
-		if at[i], err = decodePosition(value); err != nil {
+		if at[i], err = codec.DecodePosition(value); err != nil {
 			return nil, damaged(key, err)
 		}
 	}
@@ -179,18 +180,18 @@ func (s *Store) Batch(ctx context.Context, id uint64) (store.Batch, error) {
 	return rec.Batch, err
 }
 
-func (s *Store) batch(r pebble.Reader, id uint64) (batchRecord, error) {
+func (s *Store) batch(r pebble.Reader, id uint64) (codec.BatchRecord, error) {
 	key := idKey(prefixBatch, id)
 	value, err := s.get(r, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return batchRecord{}, fmt.Errorf("batch %d: %w", id, err)
+		return codec.BatchRecord{}, fmt.Errorf("batch %d: %w", id, err)
 	}
 	if err != nil {
-		return batchRecord{}, err
+		return codec.BatchRecord{}, err
 	}
-	rec, err := decodeBatch(id, value)
+	rec, err := codec.DecodeBatch(id, value)
 	if err != nil {
-		return batchRecord{}, damaged(key, err)
+		return codec.BatchRecord{}, damaged(key, err)
 	}
 	return rec, nil
 }
@@ -198,7 +199,7 @@ func (s *Store) batch(r pebble.Reader, id uint64) (batchRecord, error) {
 // Batches implements [store.Store].
 func (s *Store) Batches(ctx context.Context, before uint64, limit int) ([]store.Batch, error) {
 	return newest(ctx, s, prefixBatch, before, limit, func(id uint64, value []byte) (store.Batch, error) {
-		rec, err := decodeBatch(id, value)
+		rec, err := codec.DecodeBatch(id, value)
 		return rec.Batch, err
 	})
 }
@@ -230,7 +231,7 @@ func (s *Store) anchor(v *view, id uint64) (store.Anchor, error) {
 	if err != nil {
 		return store.Anchor{}, err
 	}
-	a, err := decodeAnchor(id, value)
+	a, err := codec.DecodeAnchor(id, value)
 	if err != nil {
 		return store.Anchor{}, damaged(key, err)
 	}
@@ -239,7 +240,7 @@ func (s *Store) anchor(v *view, id uint64) (store.Anchor, error) {
 
 // Anchors implements [store.Store].
 func (s *Store) Anchors(ctx context.Context, before uint64, limit int) ([]store.Anchor, error) {
-	return newest(ctx, s, prefixAnchor, before, limit, decodeAnchor)
+	return newest(ctx, s, prefixAnchor, before, limit, codec.DecodeAnchor)
 }
 
 // Unsettled implements [store.Store].
@@ -328,11 +329,11 @@ func marked[T any](ctx context.Context, s *Store, prefix byte, lookup func(*view
 
 // Leaves implements [store.Store].
 func (s *Store) Leaves(ctx context.Context) (uint64, error) {
-	last, err := newest(ctx, s, prefixBatch, 0, 1, decodeBatch)
+	last, err := newest(ctx, s, prefixBatch, 0, 1, codec.DecodeBatch)
 	if err != nil || len(last) == 0 {
 		return 0, err
 	}
-	return last[0].before + last[0].Count, nil
+	return last[0].Before + last[0].Count, nil
 }
 
 // Cursor implements [store.Store].
@@ -349,7 +350,7 @@ func (s *Store) Cursor(ctx context.Context) (store.Cursor, error) {
 	if err != nil {
 		return store.Cursor{}, err
 	}
-	c, err := decodeCursor(value)
+	c, err := codec.DecodeCursor(value)
 	if err != nil {
 		return store.Cursor{}, damaged(cursorKey, err)
 	}
@@ -378,11 +379,11 @@ func (s *Store) readTail() (t tail, err error) {
 	if err != nil {
 		return t, readError(it.Key(), err)
 	}
-	rec, err := decodeBatch(id, value)
+	rec, err := codec.DecodeBatch(id, value)
 	if err != nil {
 		return t, damaged(it.Key(), err)
 	}
-	t = tail{newest: id, open: rec.State == store.Open, count: rec.Count, before: rec.before}
+	t = tail{newest: id, open: rec.State == store.Open, count: rec.Count, before: rec.Before}
 	if t.count == 0 {
 		return t, nil
 	}
@@ -401,7 +402,7 @@ func (s *Store) readTail() (t tail, err error) {
 		return t, damaged(key, err)
 	}
 	want := store.Position{Batch: id, Index: t.count - 1}
-	if at, err := decodePosition(place); err != nil || at != want {
+	if at, err := codec.DecodePosition(place); err != nil || at != want {
 		return t, damaged(key, fmt.Errorf("stands at %v (%v), expected %v", at, err, want))
 	}
 	if len(run) < store.RunSize {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -101,7 +102,7 @@ func (t tail) add(b *pebble.Batch, a *store.Append) (tail, error) {
 			return t, invalid("batch %d is %s and has an anchor or a root", rec.ID, rec.State)
 		}
 		t.open = rec.State == store.Open
-		value := appendBatch(nil, &batchRecord{Batch: *rec, before: t.before})
+		value := codec.AppendBatch(nil, &codec.BatchRecord{Batch: *rec, Before: t.before})
 		_ = b.Set(idKey(prefixBatch, rec.ID), value, nil)
 	}
 	if len(leaves) > 0 {
@@ -120,7 +121,7 @@ func (t *tail) addLeaves(b *pebble.Batch, leaves []store.Leaf) {
 		leaves = leaves[len(add):]
 		for i := range add {
 			copy(key[1:], add[i][:])
-			_ = b.Set(key[:], appendPosition(value[:0], store.Position{Batch: t.newest, Index: t.count + uint64(i)}), nil)
+			_ = b.Set(key[:], codec.AppendPosition(value[:0], store.Position{Batch: t.newest, Index: t.count + uint64(i)}), nil)
 		}
 		start := t.count
 		t.count += uint64(len(add))
@@ -173,8 +174,8 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 
 // fill writes an update to b, after comparing it with what v shows.
 func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
-	stored := make(map[uint64]batchRecord)
-	lookup := func(id uint64) (batchRecord, error) {
+	stored := make(map[uint64]codec.BatchRecord)
+	lookup := func(id uint64) (codec.BatchRecord, error) {
 		rec, ok := stored[id]
 		if ok {
 			return rec, nil
@@ -190,16 +191,16 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
 		return rec, err
 	}
 	for i := range u.Batches {
-		rec := batchRecord{Batch: u.Batches[i]}
+		rec := codec.BatchRecord{Batch: u.Batches[i]}
 		old, err := lookup(rec.ID)
 		if err != nil {
 			return err
 		}
-		rec.before = old.before
+		rec.Before = old.Before
 		if err := checkBatch(&old.Batch, &rec.Batch); err != nil {
 			return err
 		}
-		_ = b.Set(idKey(prefixBatch, rec.ID), appendBatch(nil, &rec), nil)
+		_ = b.Set(idKey(prefixBatch, rec.ID), codec.AppendBatch(nil, &rec), nil)
 		mark(b, prefixWaiting, rec.ID, rec.Anchor == 0)
 		stored[rec.ID] = rec
 	}
@@ -208,7 +209,7 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
 		if err := checkAnchor(a); err != nil {
 			return err
 		}
-		value, err := appendAnchor(nil, a)
+		value, err := codec.AppendAnchor(nil, a)
 		if err != nil {
 			return invalid("anchor %d: %w", a.ID, err)
 		}
@@ -219,7 +220,7 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
 		if err := checkCursor(u.Cursor); err != nil {
 			return err
 		}
-		_ = b.Set(cursorKey, appendCursor(nil, u.Cursor), nil)
+		_ = b.Set(cursorKey, codec.AppendCursor(nil, u.Cursor), nil)
 	}
 	for i := range u.Nodes {
 		r := &u.Nodes[i]
@@ -262,11 +263,11 @@ func checkAnchor(a *store.Anchor) error {
 	switch {
 	case a.ID == 0:
 		return invalid("anchor 0: IDs begin at 1")
-	case stateByte(anchorStates, a.State) == 0:
+	case !codec.IsAnchorState(a.State):
 		return invalid("anchor %d: state %q", a.ID, a.State)
 	case len(a.Versions) == 0:
 		return invalid("anchor %d has no version", a.ID)
-	case hasBlock(a.State) != (a.Block != nil):
+	case codec.HasBlock(a.State) != (a.Block != nil):
 		return invalid("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
 	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
 		return invalid("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
