@@ -74,6 +74,10 @@ type Options struct {
 	// that anchors are followed when digests are already refused. 0: DefaultReserve.
 	Reserve uint64
 
+	// Key is the key of the nonces for a store that is made: that of the store which a backup was taken from. One that exists and has
+	// another key is refused. nil: a random one.
+	Key *[32]byte
+
 	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
 }
 
@@ -157,7 +161,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.guard.arm()
-	if err := s.readMeta(); err != nil {
+	if err := s.readMeta(opts.Key); err != nil {
 		return nil, err
 	}
 	if s.tail, err = s.readTail(); err != nil {
@@ -210,13 +214,13 @@ func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, opts)
 }
 
-// readMeta checks the format and takes the key; in a store that is new it makes them.
-func (s *Store) readMeta() error {
+// readMeta checks the format and takes the key, which must be want if that is given; in a store that is new it makes them.
+func (s *Store) readMeta(want *[32]byte) error {
 	format, err := s.get(s.db, metaKey(metaFormat))
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrNotFound):
-		return s.create()
+		return s.create(want)
 	default:
 		return err
 	}
@@ -239,12 +243,15 @@ func (s *Store) readMeta() error {
 		return damaged(metaKey(metaKeyName), fmt.Errorf("%d bytes, expected %d", len(key), len(s.key)))
 	}
 	copy(s.key[:], key)
+	if want != nil && *want != s.key {
+		return errors.New("it is there already, with another key than the one given: make it elsewhere")
+	}
 	return nil
 }
 
 // create makes format and key, unless there are signs that they were there once: since create brings them into a
 // table, only a creation that was interrupted leaves a database without any.
-func (s *Store) create() error {
+func (s *Store) create(given *[32]byte) error {
 	it, err := s.db.NewIter(nil)
 	if err != nil {
 		return err
@@ -260,7 +267,9 @@ func (s *Store) create() error {
 	if found || tables > 0 {
 		return fmt.Errorf("%w: it holds data, but its format and key are missing: restore a backup", store.ErrDamaged)
 	}
-	if _, err := rand.Read(s.key[:]); err != nil {
+	if given != nil {
+		s.key = *given
+	} else if _, err := rand.Read(s.key[:]); err != nil {
 		return fmt.Errorf("make its key: %w", err)
 	}
 	b := s.db.NewBatch()

@@ -143,30 +143,39 @@ func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level 
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		at, err := nodesStart(it.Key())
+		value, err := nodesAt(it, next)
 		if err != nil {
 			return nil, nil, err
 		}
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return nil, nil, readError(it.Key(), err)
-		}
-		count := uint64(len(value) / 32)
-		switch {
-		case len(value)%32 != 0 || count == 0 || at%store.RunSize+count > store.RunSize:
-			return nil, nil, damaged(it.Key(), fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
-		case at != next:
-			return nil, nil, damaged(it.Key(), fmt.Errorf("nodes begin at %d, expected %d", at, next))
-		}
-		chunks = append(chunks, at)
-		next += count
-		for i := range count {
-			if n := at + i; n >= start && n < end {
-				nodes = append(nodes, [32]byte(value[i*32:]))
+		chunks = append(chunks, next)
+		for ; len(value) > 0; value = value[32:] {
+			if next >= start && next < end {
+				nodes = append(nodes, [32]byte(value))
 			}
+			next++
 		}
 	}
 	return nodes, chunks, nil
+}
+
+// nodesAt returns the value that an iterator stands at, which must be nodes that begin at next. It is valid until the next step.
+func nodesAt(it *pebble.Iterator, next uint64) ([]byte, error) {
+	at, err := nodesStart(it.Key())
+	if err != nil {
+		return nil, err
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return nil, readError(it.Key(), err)
+	}
+	count := uint64(len(value) / 32)
+	switch {
+	case len(value)%32 != 0 || count == 0 || at%store.RunSize+count > store.RunSize:
+		return nil, damaged(it.Key(), fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
+	case at != next:
+		return nil, damaged(it.Key(), fmt.Errorf("nodes begin at %d, expected %d", at, next))
+	}
+	return value, nil
 }
 
 // Batch implements [store.Store].
@@ -273,17 +282,9 @@ func newest[T any](ctx context.Context, s *Store, prefix byte, before uint64, li
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		id, err := parseIDKey(prefix, it.Key())
+		one, err := decodeAt(it, prefix, decode)
 		if err != nil {
 			return nil, err
-		}
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return nil, readError(it.Key(), err)
-		}
-		one, err := decode(id, value)
-		if err != nil {
-			return nil, damaged(it.Key(), err)
 		}
 		all = append(all, one)
 	}
@@ -343,7 +344,11 @@ func (s *Store) Cursor(ctx context.Context) (store.Cursor, error) {
 		return store.Cursor{}, err
 	}
 	defer v.release()
-	value, err := s.get(v.snap, cursorKey)
+	return s.cursor(v.snap)
+}
+
+func (s *Store) cursor(r pebble.Reader) (store.Cursor, error) {
+	value, err := s.get(r, cursorKey)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Cursor{}, nil
 	}
@@ -371,18 +376,11 @@ func (s *Store) readTail() (t tail, err error) {
 	if !it.Last() {
 		return t, nil
 	}
-	id, err := parseIDKey(prefixBatch, it.Key())
+	rec, err := decodeAt(it, prefixBatch, codec.DecodeBatch)
 	if err != nil {
 		return t, err
 	}
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return t, readError(it.Key(), err)
-	}
-	rec, err := codec.DecodeBatch(id, value)
-	if err != nil {
-		return t, damaged(it.Key(), err)
-	}
+	id := rec.ID
 	t = tail{newest: id, open: rec.State == store.Open, count: rec.Count, before: rec.Before}
 	if t.count == 0 {
 		return t, nil
