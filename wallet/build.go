@@ -3,6 +3,7 @@ package wallet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,21 +50,26 @@ type ShortageError struct {
 	For     string // what could not be paid
 	Missing int64  // the least deposit that would do; satoshi, as all below
 	Cost    int64  // what it costs with the coins that can be spent now and that deposit
-	Have    int64  // in coins that can be spent now
+	Have    int64  // in coins that can be spent on it now
 	Waiting int64  // in coins that may be spent later: not mined, or held for anchors in flight
+	Address string // where to send the deposit; may be empty
 }
 
 // MissingSats is how much has to be deposited.
 func (e *ShortageError) MissingSats() int64 { return e.Missing }
 
 func (e *ShortageError) Error() string {
-	s := fmt.Sprintf("the wallet lacks %d sats for %s (%d can be spent now)", e.Missing, e.For, e.Have)
+	s := fmt.Sprintf("the wallet lacks %d sats for %s (%d can be spent on it now)", e.Missing, e.For, e.Have)
 	if e.Waiting > 0 {
 		s += fmt.Sprintf(": wait until the %d sats of transactions in flight are mined, or", e.Waiting)
 	} else {
 		s += ":"
 	}
-	return s + " send bitcoin to the address that `ancre wallet address` shows"
+	to := e.Address
+	if to == "" {
+		to = "the address that `ancre wallet address` shows"
+	}
+	return s + " send bitcoin to " + to
 }
 
 // AnchorOrder is what a version of an anchor is to be.
@@ -73,22 +79,33 @@ type AnchorOrder struct {
 	LockTime    uint32 // the newest block's height
 
 	// Coins have to be spent, leased or not, as the first inputs and in this order; others are added where they are not enough.
-	// Prevouts are the outputs that they are.
+	// Prevouts are the outputs that they are. That they can be spent is the caller's word: after a reorganisation the wallet
+	// may take a coin for spent by a version that is to be replaced, and it may not have seen a change that was just mined.
 	Coins    []wire.OutPoint
 	Prevouts []*wire.TxOut
 
-	Change []byte // script for the change; nil: a fresh address
+	Change []byte // script for the change, one of the wallet's; nil: an address that was not used yet
 }
 
-// Gone returns those of the coins that no block of the active chain creates any more.
-func (w *Wallet) Gone(context.Context, []wire.OutPoint) ([]wire.OutPoint, error) { return nil, nil }
+// what names the order in a shortage.
+func (a AnchorOrder) what() string {
+	if a.Change != nil {
+		return fmt.Sprintf("replacing an anchor in flight at %d sat/vB", a.SatPerVByte)
+	}
+	return fmt.Sprintf("an anchor at %d sat/vB", a.SatPerVByte)
+}
 
 // BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the change unless it would be dust,
-// inputs are confirmed P2WPKH coins with sequence 0xfffffffd. The fee is what satPerVByte asks for the signed size (plus what would
-// have been dust as change). The coins are held for ten minutes. It broadcasts nothing and remembers nothing else.
+// inputs are P2WPKH coins with sequence 0xfffffffd: those of the order, then confirmed ones that nothing holds. The fee is what
+// SatPerVByte asks for the size with signatures of the longest kind (one in two is a quarter of a vB shorter), plus what would have
+// been dust as change. The coins are held for ten minutes. It broadcasts nothing and remembers nothing else: a version that is
+// thrown away costs no address either.
 //
 // prevouts are what the inputs spend. A [*ShortageError] says that coins are missing.
 func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, []*wire.TxOut, error) {
+	if err := a.check(); err != nil {
+		return nil, nil, fmt.Errorf("build anchor: %w", err)
+	}
 	v, err := w.current()
 	if err != nil {
 		return nil, nil, err
@@ -102,10 +119,14 @@ func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, [
 	defer w.spend.release()
 
 	order := order{
-		what:        "this anchor",
+		what:        a.what(),
 		out:         anchorOutput(a.Root),
 		satPerVByte: a.SatPerVByte,
 		lockTime:    a.LockTime,
+		change:      a.Change,
+	}
+	for i, c := range a.Coins {
+		order.given = append(order.given, coin{OutPoint: c, out: a.Prevouts[i]})
 	}
 	d, err := w.build(ctx, v, order)
 	if err != nil {
@@ -122,6 +143,8 @@ type order struct {
 	all         bool // everything that can be spent goes to out, whose value is set then
 	satPerVByte int64
 	lockTime    uint32
+	given       []coin // the first inputs
+	change      []byte // nil: an address that was not used yet
 }
 
 // draft is a transaction and what it spends.
@@ -150,15 +173,29 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 		return nil, err
 	}
 	return guard(ctx, w, "build a transaction", func() (*draft, error) {
+		if err := v.checkOurs(o); err != nil {
+			return nil, err
+		}
 		coins, err := v.coins(&w.leases)
 		if err != nil {
 			return nil, err
 		}
-		change, err := v.changeScript()
-		if err != nil {
+		if coins, err = v.beside(o.given, coins); err != nil {
 			return nil, err
 		}
+		change := o.change
+		if change == nil {
+			if change, err = v.changeScript(); err != nil {
+				return nil, err
+			}
+		}
 		d, err := o.fund(coins, change)
+		if short := (*ShortageError)(nil); errors.As(err, &short) {
+			if short.Address, err = v.nextAddress(external); err != nil {
+				w.log.Warn("no address to name for a deposit", "error", err)
+			}
+			return nil, short
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -177,13 +214,15 @@ const inputSize = 68
 
 // fund chooses coins for the order and sets inputs, outputs and fee. It is a pure function.
 //
-// One coin is the rule: the smallest that is worth [headroom] times its fee, else the largest that is enough. Where none is, the
-// largest are combined, the fewest that do. A coin that costs more to spend than it is worth is left alone.
+// What the order gives comes first. Where that is not enough, one coin more is the rule: the smallest that makes the sum [headroom] times
+// the fee, else the largest that is enough. Where none is, the largest are combined, the fewest that do. A coin that costs more
+// to spend than it is worth is left alone.
 func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	var usable []coin
 	var waiting int64
 	for _, c := range coins {
 		switch {
+		case slices.ContainsFunc(o.given, func(g coin) bool { return g.OutPoint == c.OutPoint }):
 		case c.out.Value <= o.inputFee() || c.out.Value < dustLimit:
 		case c.spendable():
 			usable = append(usable, c)
@@ -192,15 +231,19 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 		}
 	}
 	slices.SortStableFunc(usable, func(a, b coin) int { return cmp.Compare(b.out.Value, a.out.Value) }) // largest first
-	if len(usable) > maxInputs {
-		usable = usable[:maxInputs]
+	if most := maxInputs - len(o.given); len(usable) > most {
+		usable = usable[:most]
 	}
 	if o.all {
 		return o.spendAll(usable, waiting)
 	}
+	if d := o.assemble(nil, change); d != nil {
+		return d, nil
+	}
 
 	// The smallest that is ample.
-	if i := slices.IndexFunc(usable, func(c coin) bool { return c.out.Value < o.out.Value+headroom*o.fee(1, change) }); i > 0 {
+	ample := o.out.Value + headroom*o.fee(len(o.given)+1, change) - sum(o.given)
+	if i := slices.IndexFunc(usable, func(c coin) bool { return c.out.Value < ample }); i > 0 {
 		usable = usable[i-1:]
 	} else if i < 0 && len(usable) > 0 {
 		usable = usable[len(usable)-1:] // all are
@@ -211,6 +254,13 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 		}
 	}
 	return nil, o.shortage(usable, waiting)
+}
+
+func sum(coins []coin) (sats int64) {
+	for _, c := range coins {
+		sats += c.out.Value
+	}
+	return sats
 }
 
 // fee is what the transaction costs with n inputs, and with change unless that is nil.
@@ -232,23 +282,23 @@ func virtualSize(tx *wire.MsgTx) int64 {
 	return int64(weight+3) / 4
 }
 
-// assemble makes the unsigned transaction, or returns nil when the coins are not enough.
-func (o *order) assemble(coins []coin, change []byte) *draft {
+// assemble makes the unsigned transaction, of what is given and some coins more, or returns nil when they are not enough.
+func (o *order) assemble(more []coin, change []byte) *draft {
+	coins := slices.Concat(o.given, more)
 	d := &draft{tx: wire.NewMsgTx(2)}
 	d.tx.LockTime = o.lockTime
-	var sum int64
 	for _, c := range coins {
 		d.tx.AddTxIn(&wire.TxIn{PreviousOutPoint: c.OutPoint, Sequence: replaceable})
 		d.prevouts = append(d.prevouts, c.out)
-		sum += c.out.Value
 	}
 	d.tx.AddTxOut(o.out)
 
-	if rest := sum - o.out.Value - o.fee(len(coins), change); rest >= dustLimit {
+	have := sum(coins) - o.out.Value
+	if rest := have - o.fee(len(coins), change); rest >= dustLimit {
 		d.tx.AddTxOut(wire.NewTxOut(rest, change))
 		return d
 	}
-	if sum >= o.out.Value+o.fee(len(coins), nil) {
+	if have >= o.fee(len(coins), nil) {
 		return d
 	}
 	return nil
@@ -256,12 +306,8 @@ func (o *order) assemble(coins []coin, change []byte) *draft {
 
 // spendAll sends everything, less the fee.
 func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
-	var sum int64
-	for _, c := range coins {
-		sum += c.out.Value
-	}
 	dust := dustOf(o.out.PkScript)
-	rest := sum - o.fee(len(coins), nil)
+	rest := sum(coins) - o.fee(len(coins), nil)
 	if len(coins) == 0 || rest < dust {
 		o.out = wire.NewTxOut(dust, o.out.PkScript)
 		return nil, o.shortage(coins, waiting)
@@ -270,11 +316,13 @@ func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
 	return o.assemble(coins, nil), nil
 }
 
-// shortage tells what is missing, given the coins that are not enough: one deposit, which is an input more.
+// shortage tells what is missing, given the coins that are not enough besides the order's own: one deposit, which is an input more.
 func (o *order) shortage(coins []coin, waiting int64) error {
-	e := &ShortageError{For: o.what, Cost: o.out.Value + o.fee(len(coins)+1, nil), Waiting: waiting}
-	for _, c := range coins {
-		e.Have += c.out.Value
+	e := &ShortageError{
+		For:     o.what,
+		Cost:    o.out.Value + o.fee(len(o.given)+len(coins)+1, nil),
+		Have:    sum(o.given) + sum(coins),
+		Waiting: waiting,
 	}
 	e.Missing = max(e.Cost-e.Have, dustLimit, o.inputFee()+1)
 	return e
