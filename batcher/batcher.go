@@ -69,8 +69,14 @@ type Batcher struct {
 	paying    chan struct{} // wakes the payer: a batch was sealed
 	sealed    *broadcaster  // tells CloseBatch that something was sealed
 
-	tip     atomic.Int32                       // height followed to; what confirmations are counted from
-	offered map[uint64]Offer                   // owned by the payer
+	tip atomic.Int32 // height followed to; what confirmations are counted from
+	// Owned by the payer, and gathered anew after a start.
+	offered   map[uint64]Offer
+	missing   map[uint64]Missing // coins of anchors in flight that are in no block
+	missingAt store.Point        // the newest block when that was looked at
+	damaged   map[uint64]bool    // batches that are not paid for, see check
+	held      string             // why something is not paid in this step
+
 	worries [numWorries]atomic.Pointer[string] // for a person; nil when there is none
 	busy    [numLoops]atomic.Int64             // unix nanoseconds since which a loop is at work; 0: it waits
 }
@@ -96,6 +102,8 @@ func New(cfg Config) (*Batcher, error) {
 		paying:  make(chan struct{}, 1),
 		sealed:  newBroadcaster(),
 		offered: make(map[uint64]Offer),
+		missing: make(map[uint64]Missing),
+		damaged: make(map[uint64]bool),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -246,11 +254,12 @@ func (b *Batcher) setTip(c store.Cursor) {
 
 // What a person should be told, by the index of what is kept about each.
 const (
-	worryPay   = iota // why what is sealed has no anchor
-	worryStore        // why nothing is accepted
-	worrySeal         // why a batch cannot be sealed
-	worryReorg        // that a final anchor was undone
-	worryChain        // why the chain cannot be followed
+	worryPay    = iota // why what is sealed has no anchor
+	worryStore         // why nothing is accepted
+	worrySeal          // why a batch cannot be sealed
+	worryDamage        // that a batch cannot be paid for, ever
+	worryReorg         // that a final anchor was undone
+	worryChain         // why the chain cannot be followed
 	numWorries
 )
 

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // Policy is what the operator wants. The zero value is not useful: see [DefaultPolicy].
@@ -12,15 +15,23 @@ type Policy struct {
 	Interval      time.Duration // a batch is closed this long after its first digest
 	MaxDigests    uint64        // or when it holds this many
 	Confirmations int32         // an anchor is final under this many blocks, its own included
+	Target        time.Duration // an anchor should be mined this long after its oldest batch was closed
 	MaxFeeRate    int64         // sat/vB that a version pays at most
 	MaxFeeSats    int64         // satoshi that a version pays at most
-	Target        time.Duration // an anchor should be mined this long after its oldest batch was closed
 	BudgetSats    int64         // satoshi that anchors pay at most within BudgetBlocks; 0: no such bound
 	Rebroadcast   time.Duration // an anchor in flight is offered again after this long, and at each block
 }
 
-// WatchDepth is how many blocks past final an anchor is still watched for reorganisations.
+// WatchDepth is how many blocks past final an anchor is still watched for reorganisations, and for how many blocks a coin
+// that a reorganisation took away may come back.
 const WatchDepth = 100
+
+// leastBury is the least of buryDepth: a reorganisation of ten blocks must not bring back what was given up.
+const leastBury = 12
+
+// buryDepth is how many blocks deep something must be for work to be done anew because of it: twice as deep as
+// final. Whatever is given up for less could return, and be paid for twice.
+func (p Policy) buryDepth() int32 { return max(2*p.Confirmations, leastBury) }
 
 // DefaultPolicy is what an operator gets who configures nothing.
 func DefaultPolicy() Policy {
@@ -28,9 +39,9 @@ func DefaultPolicy() Policy {
 		Interval:      6 * time.Hour,
 		MaxDigests:    1 << 20,
 		Confirmations: 6,
+		Target:        6 * time.Hour,
 		MaxFeeRate:    100,
 		MaxFeeSats:    50_000,
-		Target:        6 * time.Hour,
 		Rebroadcast:   time.Minute, // a peer that was restarted has forgotten, and nobody tells; an inv has 36 bytes
 	}
 }
@@ -39,7 +50,11 @@ func DefaultPolicy() Policy {
 type Stored struct {
 	Batches []store.Batch  // without an anchor, oldest first; the open one is last
 	Anchors []store.Anchor // not settled, oldest first
+	Owned   []store.Batch  // all that versions of those commit to, by rising ID
 	Cursor  store.Cursor   // how far the chain was followed
+
+	// PaidSats is what settled anchors paid that were mined within BudgetBlocks. Needed where there is a budget.
+	PaidSats int64
 }
 
 // Facts is what was seen of the world just before a decision.
@@ -51,9 +66,23 @@ type Facts struct {
 	// the light client is not synced: nothing that depends on blocks is decided then.
 	Chain *ChainFacts
 
+	// Market is the price of block space; the zero value counts as the least that it can be.
+	Market Market
+
+	// Missing are the coins of anchors in flight that no block of the active chain creates any more.
+	Missing map[uint64]Missing
+
 	// Offered says when and at which tip this process last offered each anchor. Empty after a start, so that
 	// everything in flight is offered again.
 	Offered map[uint64]Offer
+	Peers   uint64 // connections to peers made so far, see Chain.Peers
+}
+
+// Missing is which coins of an anchor are in no block, and since which height the common ones among them, those that
+// its first version spends, were never all there.
+type Missing struct {
+	Coins []wire.OutPoint
+	Since int32
 }
 
 // ChainFacts compares the chain with a cursor.
@@ -76,11 +105,12 @@ type Spend struct {
 	Block   store.Block // with the branch when it is one of them
 }
 
-// Offer is when, and while which block was the newest, an anchor was last offered to the peers.
+// Offer is when, while which block was the newest, and to which peers an anchor was last offered.
 type Offer struct {
 	At     time.Time
 	Tip    store.Point
-	Failed bool // nobody took it
+	Peers  uint64 // Chain.Peers just before
+	Failed bool   // nobody took it
 }
 
 // retryOffer is how soon an anchor is offered again that nobody took: peers come back within seconds.
@@ -104,28 +134,52 @@ type (
 		Was    store.AnchorState
 		Block  store.Block // the one that left
 	}
-	// MarkMined records the block that an anchor is in. Freed are its batches that the mined version left out.
-	MarkMined struct {
+	// MarkMined records the block that an anchor is in.
+	MarkMined struct{ Anchor store.Anchor }
+	// MarkSpent records that the anchor cannot be mined as things are: its coin went elsewhere, or is the
+	// change of a version that lost against another one of its own anchor.
+	MarkSpent struct {
 		Anchor store.Anchor
-		Freed  []uint64
+		Parent uint64 // that anchor; 0 when a transaction of somebody else took the coin
 	}
-	// MarkSpent records that the anchor's coin went elsewhere.
-	MarkSpent struct{ Anchor store.Anchor }
 	// MarkFinal records that an anchor is deep enough.
 	MarkFinal struct{ Anchor store.Anchor }
 	// Settle ends the watch over an anchor that is final.
 	Settle struct{ Anchor store.Anchor }
-	// Bury gives an anchor up whose coin went elsewhere for good. Freed are all its batches.
-	Bury struct {
-		Anchor store.Anchor
-		Freed  []uint64
-	}
+	// Bury gives an anchor up that can never be mined any more.
+	Bury struct{ Anchor store.Anchor }
+	// Assign records which anchor commits to a batch now; 0: it waits for one again.
+	Assign struct{ Batch, Anchor uint64 }
 
-	// OfferAnchor broadcasts the newest version of an anchor, which is stored.
-	OfferAnchor struct{ Anchor store.Anchor }
-	// Pay builds a new anchor for batches that wait, stores it, and then offers it.
-	Pay struct{ Batches []store.Batch }
+	// OfferAnchor broadcasts a version of an anchor, which is stored.
+	OfferAnchor struct {
+		Anchor  store.Anchor
+		Version int
+	}
+	// Pay builds a new anchor, stores it, and then offers it.
+	Pay struct{ Payment }
+	// Replace builds a version that replaces the newest one of Anchor, stores it, and then offers it. Where that cannot be done
+	// now and Offer is set, the version before is offered again.
+	Replace struct {
+		Payment
+		Anchor store.Anchor
+		Offer  bool
+	}
+	// Hold says to a person why something is not paid, or not paid better.
+	Hold struct{ Why string }
 )
+
+// Payment is what a version is to be.
+type Payment struct {
+	Batches     []store.Batch // that no version of the anchor commits to yet
+	SatPerVByte int64
+	MinFeeSats  int64 // what it replaces paid, own later anchors that would be evicted with it included; 0: replaces nothing
+	MaxFeeSats  int64 // what the caps leave
+
+	Coins    []wire.OutPoint // that it has to spend, see Order
+	Prevouts []*wire.TxOut
+	Change   []byte
+}
 
 func (CloseBatch) action()  {}
 func (SealBatch) action()   {}
@@ -136,33 +190,42 @@ func (MarkSpent) action()   {}
 func (MarkFinal) action()   {}
 func (Settle) action()      {}
 func (Bury) action()        {}
+func (Assign) action()      {}
 func (OfferAnchor) action() {}
 func (Pay) action()         {}
+func (Replace) action()     {}
+func (Hold) action()        {}
 
 // Decide returns what to do next, from what is stored, what the chain shows and what the policy allows.
 // It performs nothing and reads no clock: the loop, the simulator and the tests all drive it. s is not changed.
 func Decide(s Stored, f Facts, p Policy) []Action {
 	d := decision{s: s, f: f, p: p}
-	d.s.Anchors = slices.Clone(s.Anchors)
+	d.s.Anchors, d.s.Owned = slices.Clone(s.Anchors), slices.Clone(s.Owned)
 	d.seal()
 	if f.Chain != nil {
 		d.follow()
+		d.lose()
 		d.age()
 		if d.caughtUp() {
-			d.offer()
-			d.pay()
+			d.giveUp()
+		}
+		d.assign()
+		if d.caughtUp() {
+			d.spend()
 		}
 	}
 	return d.actions
 }
 
-// decision is one run of Decide: s.Anchors and tip move on as actions are decided.
+// decision is one run of Decide: what is in s moves on as actions are decided.
 type decision struct {
 	s       Stored
 	f       Facts
 	p       Policy
 	tip     store.Point // the newest block followed, once follow is done
 	actions []Action
+
+	txids map[chainhash.Hash]made // see madeBy
 }
 
 func (d *decision) do(a Action) { d.actions = append(d.actions, a) }
@@ -204,7 +267,7 @@ func (d *decision) follow() {
 	}
 	for _, b := range d.f.Chain.Next {
 		for _, s := range b.Spends {
-			d.spend(s)
+			d.mark(s)
 		}
 		kept = append(kept, b.Point)
 	}
@@ -219,7 +282,7 @@ func (d *decision) follow() {
 	}
 }
 
-func (d *decision) spend(s Spend) {
+func (d *decision) mark(s Spend) {
 	i := slices.IndexFunc(d.s.Anchors, func(a store.Anchor) bool { return a.ID == s.Anchor })
 	if i < 0 || d.s.Anchors[i].Block != nil {
 		return // settled, or its fate is in an earlier block already
@@ -232,9 +295,74 @@ func (d *decision) spend(s Spend) {
 	} else {
 		a.State = store.Mined
 		a.Block.Version = s.Version
-		d.do(MarkMined{Anchor: a, Freed: leftOut(a)})
+		d.do(MarkMined{Anchor: a})
 	}
 	d.s.Anchors[i] = a
+}
+
+// made says which version of which anchor (by its index in Stored.Anchors) a transaction is.
+type made struct{ anchor, version int }
+
+// madeBy returns the version that created a coin, if it is the change of one.
+func (d *decision) madeBy(coin wire.OutPoint) (made, bool) {
+	if d.txids == nil {
+		d.txids = make(map[chainhash.Hash]made)
+		for i, a := range d.s.Anchors {
+			for k, v := range a.Versions {
+				d.txids[v.Tx.TxHash()] = made{i, k}
+			}
+		}
+	}
+	m, ok := d.txids[coin.Hash]
+	return m, ok
+}
+
+// impossible returns the anchor that a coin would have come from, when that was mined in another version or not at all: the coin
+// does not exist as long as this block is on the active chain.
+func (d *decision) impossible(coin wire.OutPoint) (parent store.Anchor, yes bool) {
+	m, ok := d.madeBy(coin)
+	if !ok {
+		return parent, false
+	}
+	parent = d.s.Anchors[m.anchor]
+	switch parent.State {
+	case store.Mined, store.Final:
+		return parent, parent.Block.Version != m.version
+	case store.Spent, store.Dead:
+		return parent, true
+	}
+	return parent, false
+}
+
+// common returns the coins that all versions of an anchor spend: those of its first one.
+func common(a store.Anchor) []wire.OutPoint {
+	var out []wire.OutPoint
+	for _, in := range a.Versions[0].Tx.TxIn {
+		out = append(out, in.PreviousOutPoint)
+	}
+	return out
+}
+
+// lose marks anchors in flight whose coin does not exist any more, because its own anchor was mined otherwise. Parents come
+// first, as they have lower IDs.
+func (d *decision) lose() {
+	for i, a := range d.s.Anchors {
+		if a.State != store.Broadcast {
+			continue
+		}
+		for _, coin := range common(a) {
+			parent, yes := d.impossible(coin)
+			if !yes || parent.Block == nil {
+				continue
+			}
+			block := *parent.Block
+			block.Version = 0
+			a.State, a.Block = store.Spent, &block
+			d.s.Anchors[i] = a
+			d.do(MarkSpent{Anchor: a, Parent: parent.ID})
+			break
+		}
+	}
 }
 
 // age moves anchors on whose blocks have become deep enough.
@@ -243,7 +371,7 @@ func (d *decision) age() {
 		if a.Block == nil {
 			continue
 		}
-		depth := d.tip.Height - a.Block.Height + 1
+		depth := d.depth(a)
 		if a.State == store.Mined && depth >= d.p.Confirmations {
 			a.State = store.Final
 			d.do(MarkFinal{Anchor: a})
@@ -252,66 +380,82 @@ func (d *decision) age() {
 			a.Settled = true
 			d.do(Settle{Anchor: a})
 		}
-		if a.State == store.Spent && depth >= d.p.Confirmations {
+		if a.State == store.Spent && depth >= d.p.buryDepth() {
 			a.State = store.Dead
-			d.do(Bury{Anchor: a, Freed: committed(a)})
+			d.do(Bury{Anchor: a})
 		}
 		d.s.Anchors[i] = a
 	}
 }
 
+// depth is how many blocks an anchor's block is under, its own included.
+func (d *decision) depth(a store.Anchor) int32 { return d.tip.Height - a.Block.Height + 1 }
+
 func (d *decision) caughtUp() bool {
 	return d.tip.Height > 0 && d.tip == d.f.Chain.Tip
 }
 
-// offer repeats what is in flight: a broadcast that succeeded means nothing, and peers forget.
-func (d *decision) offer() {
-	for _, a := range d.s.Anchors {
-		if a.State != store.Broadcast {
+// giveUp buries anchors whose coin has been in no block for long: a deposit that a reorganisation undid, and whose
+// sender spent it otherwise. It is not certain that it never comes back, but waiting for ever would break P2.
+func (d *decision) giveUp() {
+	for i, a := range d.s.Anchors {
+		if a.State != store.Broadcast || !d.stuck(a) || d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth {
 			continue
 		}
-		last, ok := d.f.Offered[a.ID]
-		wait := d.p.Rebroadcast
-		if last.Failed {
-			wait = min(wait, retryOffer)
-		}
-		since := d.f.Now.Sub(last.At)
-		if !ok || last.Tip != d.tip || since >= wait || since < 0 {
-			d.do(OfferAnchor{Anchor: a})
+		a.State = store.Dead
+		a.Block = &store.Block{Height: d.tip.Height, Hash: d.tip.Hash} // where it was given up
+		d.s.Anchors[i] = a
+		d.do(Bury{Anchor: a})
+	}
+}
+
+// stuck reports whether a coin that all versions of an anchor spend is in no block. The change of an anchor in
+// flight is not missing: it comes with its parent.
+func (d *decision) stuck(a store.Anchor) bool {
+	missing, ok := d.f.Missing[a.ID]
+	return ok && slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool {
+		_, own := d.madeBy(coin)
+		return !own && slices.Contains(missing.Coins, coin)
+	})
+}
+
+// assign finds out anew which anchor each batch belongs to. Anchors of one chain exclude others of it, so the answer may change
+// with every reorganisation; it is a function of the anchors, never of how they came to be what they are.
+func (d *decision) assign() {
+	for i, b := range d.s.Owned {
+		if owner := d.owner(b); owner != b.Anchor {
+			d.s.Owned[i].Anchor = owner
+			d.do(Assign{Batch: b.ID, Anchor: owner})
 		}
 	}
 }
 
-// pay begins one anchor for all that is sealed, unless one is in flight: its change will pay for the next.
-func (d *decision) pay() {
+// owner returns the anchor that a batch belongs to: the one whose mined version commits to it; else the one in flight whose
+// newest version does; else one that is lost, but not for good yet. Among equals it stays where it is.
+func (d *decision) owner(b store.Batch) uint64 {
+	const none, lost, flying, mined = 0, 1, 2, 3
+	var owner uint64
+	best, known := none, b.Anchor == 0
 	for _, a := range d.s.Anchors {
-		if a.State == store.Broadcast || a.State == store.Spent {
-			return
+		known = known || a.ID == b.Anchor
+		rank := none
+		switch a.State {
+		case store.Mined, store.Final:
+			rank = mined
+		case store.Broadcast:
+			rank = flying
+		case store.Spent:
+			rank = lost
+		}
+		if rank == none || !slices.Contains(Paid(a).Batches, b.ID) {
+			continue
+		}
+		if rank > best || rank == best && a.ID == b.Anchor {
+			best, owner = rank, a.ID
 		}
 	}
-	var ready []store.Batch
-	for _, b := range d.s.Batches {
-		if b.State == store.Sealed && b.Anchor == 0 {
-			ready = append(ready, b)
-		}
+	if !known {
+		return b.Anchor // settled long ago
 	}
-	if len(ready) > 0 {
-		d.do(Pay{Batches: ready})
-	}
-}
-
-// committed returns every batch that some version of a commits to, oldest first.
-func committed(a store.Anchor) []uint64 {
-	var ids []uint64
-	for _, v := range a.Versions {
-		ids = append(ids, v.Batches...)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// leftOut returns the batches of a mined anchor that the mined version does not commit to.
-func leftOut(a store.Anchor) []uint64 {
-	mined := a.Versions[a.Block.Version].Batches
-	return slices.DeleteFunc(committed(a), func(id uint64) bool { return slices.Contains(mined, id) })
+	return owner
 }

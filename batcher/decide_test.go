@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"ancre/batcher/store"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
@@ -28,12 +30,38 @@ func points(from, to int32) []store.Point {
 	return out
 }
 
+// anchorOf is an anchor of one version that was made at block 110, of 1 sat/vB and 153 sats, with one coin and change.
 func anchorOf(id uint64, state store.AnchorState, height int32, batches ...uint64) store.Anchor {
-	tx := wire.NewMsgTx(2)
-	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: chainhash.Hash{byte(id)}}})
-	a := store.Anchor{ID: id, State: state, Versions: []store.Version{{Tx: tx, Batches: batches}}}
+	a := store.Anchor{ID: id, State: state, Versions: []store.Version{versionOf(wire.OutPoint{Hash: chainhash.Hash{0xc0 + byte(id)}}, 110, 1, batches...)}}
 	if height > 0 {
 		a.Block = &store.Block{Height: height, Hash: point(height).Hash}
+	}
+	return a
+}
+
+// versionOf is a version that spends a coin, made when the block at that height was the newest.
+func versionOf(coin wire.OutPoint, made uint32, rate int64, batches ...uint64) store.Version {
+	tx := wire.NewMsgTx(2)
+	tx.LockTime = made
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: coin})
+	tx.AddTxOut(wire.NewTxOut(0, []byte{txscript.OP_RETURN}))
+	tx.AddTxOut(wire.NewTxOut(10_000-153*rate, []byte("change")))
+	return store.Version{Tx: tx, Prevouts: []*wire.TxOut{wire.NewTxOut(10_000, []byte("coin"))}, Batches: batches, SatPerVByte: rate, FeeSats: 153 * rate}
+}
+
+// raised adds a version to an anchor that replaces its newest.
+func raised(a store.Anchor, made uint32, rate int64, batches ...uint64) store.Anchor {
+	a.Versions = append(slices.Clone(a.Versions), versionOf(a.Versions[0].Tx.TxIn[0].PreviousOutPoint, made, rate, batches...))
+	return a
+}
+
+// childOf is an anchor that spends the change of a version.
+func childOf(v store.Version, a store.Anchor) store.Anchor {
+	a.Versions = slices.Clone(a.Versions)
+	coin, _, _ := changeOf(v)
+	for i := range a.Versions {
+		a.Versions[i].Tx = a.Versions[i].Tx.Copy()
+		a.Versions[i].Tx.TxIn[0].PreviousOutPoint = coin
 	}
 	return a
 }
@@ -53,7 +81,7 @@ func names(actions []Action) []string {
 		case Unmine:
 			out = append(out, fmt.Sprintf("unmine %d from %s", a.Anchor.ID, a.Was))
 		case MarkMined:
-			out = append(out, fmt.Sprintf("mined %d at %d frees %v", a.Anchor.ID, a.Anchor.Block.Height, a.Freed))
+			out = append(out, fmt.Sprintf("mined %d at %d", a.Anchor.ID, a.Anchor.Block.Height))
 		case MarkSpent:
 			out = append(out, fmt.Sprintf("spent %d at %d", a.Anchor.ID, a.Anchor.Block.Height))
 		case MarkFinal:
@@ -61,18 +89,58 @@ func names(actions []Action) []string {
 		case Settle:
 			out = append(out, fmt.Sprintf("settle %d", a.Anchor.ID))
 		case Bury:
-			out = append(out, fmt.Sprintf("bury %d frees %v", a.Anchor.ID, a.Freed))
+			out = append(out, fmt.Sprintf("bury %d", a.Anchor.ID))
+		case Assign:
+			out = append(out, fmt.Sprintf("assign %d to %d", a.Batch, a.Anchor))
 		case OfferAnchor:
 			out = append(out, fmt.Sprintf("offer %d", a.Anchor.ID))
-		case Pay:
-			var ids []uint64
-			for _, b := range a.Batches {
-				ids = append(ids, b.ID)
+			if a.Version != len(a.Anchor.Versions)-1 {
+				out[len(out)-1] += fmt.Sprintf(" version %d", a.Version)
 			}
-			out = append(out, fmt.Sprintf("pay %v", ids))
+		case Pay:
+			out = append(out, fmt.Sprintf("pay %v at %d", ids(a.Batches), a.SatPerVByte))
+			if len(a.Coins) > 0 {
+				out[len(out)-1] += " from " + short(a.Coins)
+			}
+		case Replace:
+			out = append(out, fmt.Sprintf("replace %d with %v at %d from %s, over %d up to %d sats", a.Anchor.ID, ids(a.Batches), a.SatPerVByte,
+				short(a.Coins), a.MinFeeSats, a.MaxFeeSats))
+		case Hold:
+			out = append(out, "hold: "+a.Why)
 		}
 	}
 	return out
+}
+
+func ids(batches []store.Batch) (out []uint64) {
+	for _, b := range batches {
+		out = append(out, b.ID)
+	}
+	return out
+}
+
+// txidOf is how short writes the transaction of a version.
+func txidOf(v store.Version) string {
+	txid := v.Tx.TxHash()
+	return fmt.Sprintf("%x", txid[:1])
+}
+
+// twoCoins adds a version that spends a second coin.
+func twoCoins(a store.Anchor) store.Anchor {
+	a = raised(a, 109, 2, 1)
+	v := &a.Versions[1]
+	v.Tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: chainhash.Hash{0xee}}})
+	v.Prevouts = append(v.Prevouts, wire.NewTxOut(10_000, []byte("coin")))
+	return a
+}
+
+// short writes coins by the first bytes of their transactions.
+func short(coins []wire.OutPoint) string {
+	var out []string
+	for _, c := range coins {
+		out = append(out, fmt.Sprintf("%x:%d", c.Hash[:1], c.Index))
+	}
+	return strings.Join(out, " ")
 }
 
 func TestDecide(t *testing.T) {
@@ -87,8 +155,33 @@ func TestDecide(t *testing.T) {
 		return c
 	}
 	cursor := store.Cursor{Points: points(100, 110)}
-	two := anchorOf(1, store.Broadcast, 0, 1)
-	two.Versions = append(two.Versions, store.Version{Tx: two.Versions[0].Tx, Batches: []uint64{1, 2}})
+	two := raised(anchorOf(1, store.Broadcast, 0, 1), 110, 2, 1, 2)
+	mined := func(a store.Anchor, height int32, version int) store.Anchor {
+		a.State, a.Block = store.Mined, &store.Block{Height: height, Hash: point(height).Hash, Version: version}
+		return a
+	}
+	owned := func(id, anchor uint64) store.Batch {
+		return store.Batch{ID: id, State: store.Sealed, Count: 1, Anchor: anchor}
+	}
+	fresh := map[uint64]Offer{1: {At: now, Tip: point(110)}, 2: {At: now, Tip: point(110)}} // offered at this block
+	stale := map[uint64]Offer{1: {At: now, Tip: point(109)}, 2: {At: now, Tip: point(110)}} // the first was left out by it
+	made := func(a store.Anchor, height uint32) store.Anchor {
+		a.Versions = slices.Clone(a.Versions)
+		for i := range a.Versions {
+			a.Versions[i].Tx = a.Versions[i].Tx.Copy()
+			a.Versions[i].Tx.LockTime = height
+		}
+		return a
+	}
+	late := func(id, anchor uint64, age time.Duration) store.Batch {
+		b := owned(id, anchor)
+		b.Closed = now.Add(-age)
+		return b
+	}
+	lost := func(a store.Anchor, height int32) store.Anchor {
+		a.State, a.Block = store.Spent, &store.Block{Height: height, Hash: point(height).Hash}
+		return a
+	}
 	long := store.Cursor{Points: points(1, store.CursorDepth)}
 
 	for _, c := range []struct {
@@ -109,19 +202,19 @@ func TestDecide(t *testing.T) {
 			Stored{Batches: []store.Batch{sealed(1)}, Cursor: cursor}, Facts{}, nil},
 		{"a new store begins at the tip and pays",
 			Stored{Batches: []store.Batch{sealed(1)}}, Facts{Chain: following(0, BlockSeen{Point: point(110)})},
-			[]string{"follow 110-110", "pay [1]"}},
+			[]string{"follow 110-110", "pay [1] at 1"}},
 		{"all sealed batches go to one anchor",
 			Stored{Batches: []store.Batch{sealed(1), sealed(2), {ID: 3, State: store.Open, Count: 1}}, Cursor: cursor},
-			Facts{Chain: following(11)}, []string{"pay [1 2]"}},
+			Facts{Chain: following(11)}, []string{"pay [1 2] at 1"}},
 		{"nothing is paid before the tip is reached",
 			Stored{Batches: []store.Batch{sealed(1)}, Cursor: cursor},
 			Facts{Chain: &ChainFacts{Tip: point(112), Active: 11, Next: []BlockSeen{{Point: point(111)}}}}, []string{"follow 100-111"}},
 		{"nothing is paid while an anchor is in flight",
 			Stored{Batches: []store.Batch{sealed(2)}, Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor},
-			Facts{Now: now, Chain: following(11), Offered: map[uint64]Offer{1: {At: now, Tip: point(110)}}}, nil},
+			Facts{Now: now, Chain: following(11), Offered: fresh}, nil},
 		{"the next is paid once the one before is mined",
 			Stored{Batches: []store.Batch{sealed(2)}, Anchors: []store.Anchor{anchorOf(1, store.Mined, 108, 1)}, Cursor: cursor},
-			Facts{Chain: following(11)}, []string{"pay [2]"}},
+			Facts{Chain: following(11)}, []string{"pay [2] at 1"}},
 		{"after a start what is in flight is offered again",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor}, Facts{Now: now, Chain: following(11)},
 			[]string{"offer 1"}},
@@ -141,23 +234,91 @@ func TestDecide(t *testing.T) {
 			Facts{Now: now.AddDate(-1, 0, 0), Chain: following(11), Offered: map[uint64]Offer{1: {At: now, Tip: point(110)}}},
 			[]string{"offer 1"}},
 		{"a version in a block makes the anchor mined and frees what it left out",
-			Stored{Anchors: []store.Anchor{two}, Cursor: cursor},
+			Stored{Anchors: []store.Anchor{two}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor},
 			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: 0, Block: store.Block{Height: 111}}}})},
-			[]string{"mined 1 at 111 frees [2]", "follow 100-111"}},
+			[]string{"mined 1 at 111", "follow 100-111", "assign 2 to 0"}},
 		{"a newer version in a block frees nothing",
-			Stored{Anchors: []store.Anchor{two}, Cursor: cursor},
+			Stored{Anchors: []store.Anchor{two}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor},
 			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: 1, Block: store.Block{Height: 111}}}})},
-			[]string{"mined 1 at 111 frees []", "follow 100-111"}},
+			[]string{"mined 1 at 111", "follow 100-111"}},
 		{"a foreign spend of the coin stops the offers",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor},
 			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: -1, Block: store.Block{Height: 111}}}})},
 			[]string{"spent 1 at 111", "follow 100-111"}},
-		{"a foreign spend under six blocks frees all batches",
-			Stored{Anchors: []store.Anchor{anchorOf(1, store.Spent, 105, 1, 2)}, Cursor: cursor}, Facts{Chain: following(11)},
-			[]string{"bury 1 frees [1 2]"}},
-		{"a foreign spend under five blocks frees nothing",
-			Stored{Anchors: []store.Anchor{anchorOf(1, store.Spent, 106, 1, 2)}, Batches: []store.Batch{sealed(3)}, Cursor: cursor},
-			Facts{Chain: following(11)}, nil},
+		{"a foreign spend under twelve blocks frees all batches",
+			Stored{Anchors: []store.Anchor{lost(two, 99)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor}, Facts{Chain: following(11)},
+			[]string{"bury 1", "assign 1 to 0", "assign 2 to 0"}},
+		{"a foreign spend under eleven blocks frees nothing, and holds nothing else up",
+			Stored{Anchors: []store.Anchor{lost(two, 100)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Batches: []store.Batch{sealed(3)}, Cursor: cursor},
+			Facts{Chain: following(11)}, []string{"pay [3] at 1"}},
+
+		// Replacement.
+		{"what is in flight is not replaced before a block had its chance",
+			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Owned: []store.Batch{late(1, 1, 24*time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{50, 50}}, nil},
+		{"at the floor what is in flight is left alone",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{late(1, 1, time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{1, 1}}, nil},
+		{"after a start what is in flight gets its chance first",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Market: Market{10, 10}}, []string{"offer 1"}},
+		{"a block that leaves it out lets it pay more, from the same coin",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{10, 10}},
+			[]string{"replace 1 with [] at 12 from c1:0, over 153 up to 50000 sats"}},
+		{"batches that wait join at the next block, for one sat/vB more",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{late(1, 1, 0)}, Batches: []store.Batch{sealed(2), sealed(3)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{1, 1}},
+			[]string{"replace 1 with [2 3] at 2 from c1:0, over 153 up to 50000 sats"}},
+		{"nothing pays more than the rate that is allowed, and a person is told",
+			Stored{Anchors: []store.Anchor{raised(anchorOf(1, store.Broadcast, 0, 1), 109, 100, 1)}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Batches: []store.Batch{sealed(2)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{200, 200}},
+			[]string{"hold: anchor 1 is not mined yet: it pays 100 sat/vB, the network asks for about 227, and anchor.max_feerate allows no more than 100: raise it, or wait for lower fees",
+				"offer 1"}},
+		{"after a reorganisation the parent is replaced, and pays for the child that it throws out",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 105), childOf(made(anchorOf(1, store.Broadcast, 0, 1), 105).Versions[0], made(anchorOf(2, store.Broadcast, 0, 2), 107))},
+				Owned: []store.Batch{late(1, 1, 5*time.Hour), late(2, 2, 5*time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{10, 10}},
+			[]string{"replace 1 with [] at 12 from c1:0, over 306 up to 50000 sats"}},
+		{"a coin that was added on the way and is gone is left out of the next version",
+			Stored{Anchors: []store.Anchor{twoCoins(made(anchorOf(1, store.Broadcast, 0, 1), 109))}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{10, 10}, Missing: map[uint64]Missing{1: {Coins: []wire.OutPoint{{Hash: chainhash.Hash{0xee}}}}}},
+			[]string{"replace 1 with [] at 12 from c1:0, over 306 up to 50000 sats"}},
+
+		// What reorganisations do to chained anchors.
+		{"the version that was mined is offered again when a later anchor is built on it",
+			Stored{Anchors: []store.Anchor{raised(made(anchorOf(1, store.Broadcast, 0, 1), 100), 101, 2, 1, 2), childOf(made(anchorOf(1, store.Broadcast, 0, 1), 100).Versions[0], anchorOf(2, store.Broadcast, 0, 2))},
+				Owned: []store.Batch{owned(1, 1), owned(2, 2)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Market: Market{1, 1}}, []string{"offer 1 version 0", "offer 2"}},
+		{"a child is lost when its parent is mined in another version, and a parent gets what its mined version commits to",
+			Stored{Anchors: []store.Anchor{two, childOf(two.Versions[0], anchorOf(2, store.Broadcast, 0, 2, 3))}, Owned: []store.Batch{owned(1, 1), owned(2, 2), owned(3, 2)}, Cursor: cursor},
+			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: 1, Block: store.Block{Height: 111}}}})},
+			[]string{"mined 1 at 111", "follow 100-111", "spent 2 at 111", "assign 2 to 1"}},
+		{"it lives again when that block leaves the chain",
+			Stored{Anchors: []store.Anchor{mined(two, 110, 1), lost(childOf(two.Versions[0], anchorOf(2, store.Broadcast, 0, 2, 3)), 110)}, Owned: []store.Batch{owned(1, 1), owned(2, 1), owned(3, 2)}, Cursor: cursor},
+			Facts{Now: now, Offered: map[uint64]Offer{1: {At: now, Tip: branch(110, 1)}, 2: {At: now, Tip: branch(110, 1)}},
+				Chain: following(10, BlockSeen{Point: branch(110, 1)})},
+			[]string{"unmine 1 from mined", "unmine 2 from spent", "follow 100-110"}},
+		{"what a mined version left out is paid for from its change while that is not deep",
+			Stored{Anchors: []store.Anchor{mined(two, 99+1, 0)}, Owned: []store.Batch{owned(1, 1), owned(2, 0)}, Batches: []store.Batch{sealed(2), sealed(3)}, Cursor: cursor},
+			Facts{Chain: following(11)}, []string{"final 1", "pay [2 3] at 1 from " + txidOf(two.Versions[0]) + ":1"}},
+		{"and from any coin when it is",
+			Stored{Anchors: []store.Anchor{mined(two, 99, 0)}, Owned: []store.Batch{owned(1, 1), owned(2, 0)}, Batches: []store.Batch{sealed(2)}, Cursor: cursor},
+			Facts{Chain: following(11)}, []string{"final 1", "pay [2] at 1"}},
+		{"a batch of an anchor that was settled long ago stays there",
+			Stored{Anchors: []store.Anchor{mined(two, 105, 0)}, Owned: []store.Batch{owned(1, 1), owned(2, 77)}, Cursor: cursor},
+			Facts{Chain: following(11)}, []string{"final 1"}},
+		{"an anchor whose coin is in no block is neither replaced nor in the way of others",
+			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{owned(1, 1)}, Batches: []store.Batch{late(2, 0, 0)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{9, 9}, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 11}}},
+			[]string{"pay [2] at 9"}},
+		{"after a hundred blocks it is given up",
+			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Owned: []store.Batch{owned(1, 1)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 10}}},
+			[]string{"bury 1", "assign 1 to 0"}},
+		{"peers that came since are offered what is in flight",
+			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor}, Facts{Now: now, Chain: following(11), Offered: fresh, Peers: 1},
+			[]string{"offer 1"}},
 		{"six blocks make an anchor final",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Mined, 105, 1)}, Cursor: cursor}, Facts{Chain: following(11)}, []string{"final 1"}},
 		{"five blocks do not",
@@ -176,7 +337,7 @@ func TestDecide(t *testing.T) {
 			Facts{Chain: following(9,
 				BlockSeen{Point: branch(109, 1)},
 				BlockSeen{Point: branch(110, 1), Spends: []Spend{{Anchor: 1, Block: store.Block{Height: 110}}}})},
-			[]string{"unmine 1 from mined", "mined 1 at 110 frees []", "follow 100-110"}},
+			[]string{"unmine 1 from mined", "mined 1 at 110", "follow 100-110"}},
 		{"a reorganisation below all that is remembered doubts everything",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Final, 100, 1)}, Cursor: cursor},
 			Facts{Chain: following(0, BlockSeen{Point: branch(100, 1)})}, []string{"unmine 1 from final", "follow 100-100", "offer 1"}},

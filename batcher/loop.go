@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ const (
 
 	// blockTimeout bounds the fetching of one filter or block from slow peers.
 	blockTimeout = 2 * time.Minute
+
+	// marketTimeout bounds the fetching of the blocks that tell the price of their space. The last known price will do.
+	marketTimeout = 30 * time.Second
 )
 
 // stepSeal is one step of sealing: it needs the store alone, so that no peer and no wallet can delay it.
@@ -52,7 +56,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	facts := Facts{Now: b.now(), Offered: b.offered}
+	facts := Facts{Now: b.now(), Offered: b.offered, Peers: b.chain.Peers()}
 	facts.Chain, err = b.look(ctx, s)
 	if err != nil {
 		b.worry(worryChain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
@@ -63,18 +67,30 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	// Sealing is the other loop's.
-	s.Batches = slices.DeleteFunc(s.Batches, func(x store.Batch) bool { return x.State != store.Sealed })
-	if len(s.Batches) == 0 {
-		b.worry(worryPay, "")
-	}
-	actions := Decide(s, facts, b.policy)
-	if err := b.perform(ctx, actions); err != nil {
-		return false, err
-	}
+	s.Batches = slices.DeleteFunc(s.Batches, func(x store.Batch) bool { return x.State != store.Sealed || b.damaged[x.ID] })
 	if n := len(facts.Chain.Next); n > 0 {
 		more = facts.Chain.Next[n-1].Point != facts.Chain.Tip
 	}
+	if !more {
+		if err := b.lookAtMoney(ctx, &s, &facts); err != nil {
+			return false, err
+		}
+	}
+	b.held = ""
+	if err := b.perform(ctx, Decide(s, facts, b.policy)); err != nil {
+		return false, err
+	}
+	if !more {
+		b.worry(worryPay, b.held)
+	}
 	return more, nil
+}
+
+// hold notes why something is not paid in this step; the first reason is told.
+func (b *Batcher) hold(format string, args ...any) {
+	if b.held == "" {
+		b.held = fmt.Sprintf(format, args...)
+	}
 }
 
 // stored reads what the store holds about work that is not over.
@@ -88,7 +104,109 @@ func (b *Batcher) stored(ctx context.Context) (s Stored, err error) {
 	if s.Cursor, err = b.store.Cursor(ctx); err != nil {
 		return s, fmt.Errorf("read how far the chain was followed: %w", err)
 	}
+	var ids []uint64
+	for _, a := range s.Anchors {
+		ids = append(ids, committed(a)...)
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		batch, err := b.store.Batch(ctx, id)
+		if err != nil {
+			return s, fmt.Errorf("read batch %d: %w", id, err)
+		}
+		s.Owned = append(s.Owned, batch)
+	}
 	return s, nil
+}
+
+// lookAtMoney adds what a payment depends on, when one may be due: prices, what was paid before, and whether the coins that are
+// being spent are there.
+func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) error {
+	tip := facts.Chain.Tip
+	flying := slices.DeleteFunc(slices.Clone(s.Anchors), func(a store.Anchor) bool { return a.State != store.Broadcast })
+	b.lookForCoins(ctx, flying, tip)
+	facts.Missing = b.missing
+	// What is in flight is raised once a block.
+	due := slices.ContainsFunc(flying, func(a store.Anchor) bool {
+		return tip.Height > int32(a.Versions[len(a.Versions)-1].Tx.LockTime)
+	})
+	if !due && len(s.Batches) == 0 {
+		return nil
+	}
+	feeCtx, cancel := context.WithTimeout(ctx, marketTimeout)
+	defer cancel()
+	var err error
+	if facts.Market.Estimate, facts.Market.Floor, err = b.chain.FeeRates(feeCtx); err != nil {
+		b.log.Debug("going by the last known fees", "estimate", facts.Market.Estimate, "floor", facts.Market.Floor, "err", err)
+	}
+	if b.policy.BudgetSats > 0 {
+		if s.PaidSats, err = b.settledSats(ctx, tip.Height); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookForCoins asks the wallet, once a block, whether the coins of what is in flight are there.
+func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
+	maps.DeleteFunc(b.missing, func(id uint64, _ Missing) bool {
+		return !slices.ContainsFunc(flying, func(a store.Anchor) bool { return a.ID == id })
+	})
+	if b.missingAt == tip {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	for _, a := range flying {
+		gone, err := b.wallet.Gone(ctx, coins(a))
+		if err != nil {
+			b.log.Debug("could not look for an anchor's coins now", "anchor", a.ID, "err", err)
+			return // asked again at the next step
+		}
+		before, known := b.missing[a.ID]
+		some := func(missing []wire.OutPoint) bool {
+			return slices.ContainsFunc(common(a), func(c wire.OutPoint) bool { return slices.Contains(missing, c) })
+		}
+		now := Missing{Coins: gone, Since: tip.Height}
+		if known && some(before.Coins) && some(gone) {
+			now.Since = min(before.Since, tip.Height)
+		}
+		if len(gone) == 0 {
+			delete(b.missing, a.ID)
+			continue
+		}
+		if !known {
+			b.log.Warn("a reorganisation took a coin away that an anchor spends", "anchor", a.ID, "coins", gone)
+		}
+		b.missing[a.ID] = now
+	}
+	b.missingAt = tip
+}
+
+// settledSats returns what settled anchors paid that were mined in the last BudgetBlocks blocks.
+func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err error) {
+	const page = 64
+	// Anchors are mined in the order of their IDs, but for reorganisations.
+	const disorder = 2 * WatchDepth
+	for before := uint64(0); ; {
+		anchors, err := b.store.Anchors(ctx, before, page)
+		if err != nil {
+			return 0, fmt.Errorf("read what anchors paid: %w", err)
+		}
+		for _, a := range anchors {
+			before = a.ID
+			switch {
+			case a.State != store.Final || !a.Settled:
+			case a.Block.Height <= tip-BudgetBlocks-disorder:
+				return sats, nil
+			case a.Block.Height > tip-BudgetBlocks:
+				sats += Paid(a).FeeSats
+			}
+		}
+		if len(anchors) < page || before == 1 {
+			return sats, nil
+		}
+	}
 }
 
 // look compares the chain with the cursor and looks into the blocks that came. It returns nil while the light client is not synced.
@@ -158,23 +276,22 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 	return facts, nil
 }
 
-// watched returns the coins of anchors that are not mined at or below the fork.
+// watched returns the coins of anchors that are not mined at or below the fork: those that all versions spend, so that
+// whatever is mined of an anchor, or instead of it, is seen.
 func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
 	watch := make(map[wire.OutPoint]coin)
 	for _, a := range anchors {
 		if a.Block != nil && a.Block.Height <= fork {
 			continue
 		}
-		for _, v := range a.Versions {
-			for i, in := range v.Tx.TxIn {
-				watch[in.PreviousOutPoint] = coin{anchor: a, script: v.Prevouts[i].PkScript}
-			}
+		for i, at := range common(a) {
+			watch[at] = coin{anchor: a, script: a.Versions[0].Prevouts[i].PkScript}
 		}
 	}
 	return watch
 }
 
-// coin is one output that a version of an anchor spends.
+// coin is one output that the versions of an anchor spend.
 type coin struct {
 	anchor store.Anchor
 	script []byte
@@ -281,36 +398,40 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 			then = append(then, func() error { b.unmined(ctx, action); return nil })
 		case MarkMined:
 			put(action.Anchor)
-			if err := b.free(ctx, &u, action.Anchor.ID, action.Freed); err != nil {
-				return err
-			}
-			then = append(then, func() error { b.mined(action.Anchor); return nil })
+			then = append(then, func() error { b.mined(ctx, action.Anchor); return nil })
 		case MarkSpent:
 			put(action.Anchor)
-			then = append(then, func() error {
-				b.log.Error("another transaction spent an anchor's coin: were the wallet's words used elsewhere?",
-					"anchor", action.Anchor.ID, "height", action.Anchor.Block.Height)
-				return nil
-			})
+			then = append(then, func() error { b.spent(action); return nil })
 		case MarkFinal:
 			put(action.Anchor)
 			then = append(then, func() error { b.final(ctx, action.Anchor); return nil })
 		case Settle:
 			put(action.Anchor)
+			then = append(then, func() error { b.release(ctx, keptChange(action.Anchor)); return nil })
 		case Bury:
 			put(action.Anchor)
-			if err := b.free(ctx, &u, action.Anchor.ID, action.Freed); err != nil {
-				return err
+			then = append(then, func() error { b.buried(ctx, action.Anchor); return nil })
+		case Assign:
+			dirty = true
+			batch, err := b.store.Batch(ctx, action.Batch)
+			if err != nil {
+				return fmt.Errorf("read batch %d: %w", action.Batch, err)
 			}
-			then = append(then, func() error { b.buried(ctx, action); return nil })
+			batch.Anchor = action.Anchor
+			u.Batches = append(u.Batches, batch)
+			wake(b.paying) // what waits again need not wait for the next block
 		case CloseBatch:
 			then = append(then, func() error { _, err := b.committer.close(ctx, action.ID); return err })
 		case SealBatch:
 			then = append(then, func() error { return b.seal(ctx, action.Batch) })
 		case OfferAnchor:
-			then = append(then, func() error { b.offer(ctx, action.Anchor); return nil })
+			then = append(then, func() error { b.offer(ctx, action.Anchor, action.Version); return nil })
 		case Pay:
-			then = append(then, func() error { return b.pay(ctx, action.Batches) })
+			then = append(then, func() error { return b.pay(ctx, action) })
+		case Replace:
+			then = append(then, func() error { return b.replace(ctx, action) })
+		case Hold:
+			b.hold("%s", action.Why)
 		default:
 			return fmt.Errorf("action %T is not known", action)
 		}
@@ -329,35 +450,32 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 	return errors.Join(errs...)
 }
 
-// free returns batches of an anchor to those that wait for one.
-func (b *Batcher) free(ctx context.Context, u *store.Update, anchor uint64, ids []uint64) error {
-	for _, id := range ids {
-		batch, err := b.store.Batch(ctx, id)
-		if err != nil {
-			return fmt.Errorf("read batch %d: %w", id, err)
-		}
-		if batch.Anchor == anchor {
-			batch.Anchor = 0
-			u.Batches = append(u.Batches, batch)
-		}
-	}
-	return nil
+func (b *Batcher) mined(ctx context.Context, a store.Anchor) {
+	delete(b.offered, a.ID)
+	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", Paid(a).Tx.TxHash(), "height", a.Block.Height, "batches", Paid(a).Batches)
+	b.lease(ctx, a)
 }
 
-func (b *Batcher) mined(a store.Anchor) {
+func (b *Batcher) spent(action MarkSpent) {
+	a := action.Anchor
 	delete(b.offered, a.ID)
-	b.log.Info("anchor mined", "anchor", a.ID, "txid", a.Versions[a.Block.Version].Tx.TxHash(), "height", a.Block.Height)
+	if action.Parent != 0 {
+		b.log.Warn("an anchor cannot be mined any more: a reorganisation let another version of the one before it through, whose change it spent",
+			"anchor", a.ID, "parent", action.Parent, "height", a.Block.Height)
+		return
+	}
+	b.log.Error("another transaction spent an anchor's coin: were the wallet's words used elsewhere?", "anchor", a.ID, "height", a.Block.Height)
 }
 
 func (b *Batcher) final(ctx context.Context, a store.Anchor) {
 	b.worry(worryReorg, "")
-	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", a.Versions[a.Block.Version].Batches)
-	b.release(ctx, a)
+	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Paid(a).Batches)
+	b.release(ctx, coins(a))
 }
 
-func (b *Batcher) buried(ctx context.Context, action Bury) {
-	b.log.Error("anchor given up: its coin went elsewhere; its batches get another one", "anchor", action.Anchor.ID, "batches", action.Freed)
-	b.release(ctx, action.Anchor)
+func (b *Batcher) buried(ctx context.Context, a store.Anchor) {
+	b.log.Error("anchor given up: its coin is gone for good; its batches get another one", "anchor", a.ID, "batches", committed(a))
+	b.release(ctx, coins(a))
 }
 
 func (b *Batcher) unmined(ctx context.Context, action Unmine) {
@@ -368,6 +486,17 @@ func (b *Batcher) unmined(ctx context.Context, action Unmine) {
 	}
 	b.log.Warn("a reorganisation removed an anchor's block: it is offered again", "anchor", a.ID, "height", action.Block.Height, "block", action.Block.Hash)
 	b.lease(ctx, a)
+}
+
+// keptChange is the change of a mined version that left batches out: it has to pay for the next anchor, see decision.begin.
+func keptChange(a store.Anchor) []wire.OutPoint {
+	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Paid(a).Batches) {
+		return nil
+	}
+	if change, _, ok := changeOf(Paid(a)); ok {
+		return []wire.OutPoint{change}
+	}
+	return nil
 }
 
 // coins returns what the versions of an anchor spend.
@@ -390,43 +519,69 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 		return fmt.Errorf("read the anchors in flight: %w", err)
 	}
 	for _, a := range anchors {
-		if a.State == store.Broadcast {
-			b.lease(ctx, a)
-		}
+		b.lease(ctx, a)
 	}
 	return nil
 }
 
-// lease failing is no reason to stop: the wallet may be locked or not know the coin yet. It is repeated with each offer.
+// lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet may be locked or not know the
+// coin yet. It is repeated with each offer.
 func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
+	keep := keptChange(a)
+	if a.State == store.Broadcast {
+		keep = coins(a)
+	}
+	if len(keep) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
-	if err := b.wallet.Lease(ctx, coins(a)); err != nil {
+	if err := b.wallet.Lease(ctx, keep); err != nil {
 		b.log.Debug("could not lease an anchor's coins now", "anchor", a.ID, "err", err)
 	}
 }
 
-func (b *Batcher) release(ctx context.Context, a store.Anchor) {
+// release gives coins back that no anchor in flight spends.
+func (b *Batcher) release(ctx context.Context, coins []wire.OutPoint) {
+	anchors, err := b.store.Unsettled(ctx)
+	if err != nil {
+		b.log.Debug("could not release coins", "err", err)
+		return
+	}
+	for _, a := range anchors {
+		if a.State != store.Broadcast {
+			continue
+		}
+		for _, v := range a.Versions {
+			coins = slices.DeleteFunc(coins, func(c wire.OutPoint) bool {
+				return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == c })
+			})
+		}
+	}
+	if len(coins) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
-	if err := b.wallet.Release(ctx, coins(a)); err != nil {
-		b.log.Debug("could not release an anchor's coins", "anchor", a.ID, "err", err)
+	if err := b.wallet.Release(ctx, coins); err != nil {
+		b.log.Debug("could not release coins", "coins", coins, "err", err)
 	}
 }
 
-// offer broadcasts the newest version of an anchor that is stored.
-func (b *Batcher) offer(ctx context.Context, a store.Anchor) {
+// offer broadcasts a version of an anchor, which is stored.
+func (b *Batcher) offer(ctx context.Context, a store.Anchor, version int) {
 	b.lease(ctx, a)
 	height, hash, err := b.chain.Best()
 	if err != nil {
 		b.log.Warn("could not offer an anchor", "anchor", a.ID, "err", err)
 		return
 	}
-	v := a.Versions[len(a.Versions)-1]
+	v := a.Versions[version]
 	txid := v.Tx.TxHash()
 	last, before := b.offered[a.ID]
+	peers := b.chain.Peers()
 	err = b.chain.Broadcast(ctx, v.Tx)
-	b.offered[a.ID] = Offer{At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Failed: err != nil}
+	b.offered[a.ID] = Offer{At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
 	switch {
 	case err != nil && (!before || !last.Failed):
 		b.log.Warn("peers did not take an anchor; it will be offered again", "anchor", a.ID, "txid", txid, "err", err)

@@ -1,9 +1,11 @@
 package batcher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ancre/batcher/store"
 	"ancre/proof"
@@ -11,103 +13,172 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
+// minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces (BIP125, rule 4), in sat/vB.
+const minRelayIncrement = 1
+
 // pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now is no
 // failure: it is said, and tried again at the next step.
-func (b *Batcher) pay(ctx context.Context, batches []store.Batch) error {
-	if err := b.wallet.Ready(); err != nil {
-		b.worry(worryPay, fmt.Sprintf("%d sealed %s for an anchor: %v", len(batches), plural(len(batches), "batch waits", "batches wait"), err))
-		return nil
-	}
-	version, err := b.build(ctx, batches)
+func (b *Batcher) pay(ctx context.Context, p Pay) error {
+	version, err := b.version(ctx, p.Payment, nil)
 	if err != nil {
-		b.worry(worryPay, fmt.Sprintf("%d sealed %s for an anchor: %v", len(batches), plural(len(batches), "batch waits", "batches wait"), err))
-		return nil
-	}
-	// One flipped bit in a stored leaf would make proofs that can never verify: look before money is spent.
-	for _, batch := range batches {
-		if err := b.check(ctx, batch); err != nil {
-			b.discard(ctx, version.Tx)
-			b.worry(worryPay, err.Error())
-			return err
-		}
+		b.hold("%s: %v", waiting(len(p.Batches)), err)
+		return failure(err)
 	}
 	newest, err := b.store.Anchors(ctx, 0, 1)
 	if err != nil {
-		b.discard(ctx, version.Tx)
+		b.discard(ctx, version.Tx, p.Coins)
 		return fmt.Errorf("read the newest anchor: %w", err)
 	}
-	anchor := store.Anchor{ID: 1, State: store.Broadcast, Versions: []store.Version{version}, Created: version.Created}
+	anchor := store.Anchor{ID: 1, State: store.Broadcast, Created: version.Created}
 	if len(newest) > 0 {
 		anchor.ID = newest[0].ID + 1
 	}
-	u := store.Update{Anchors: []store.Anchor{anchor}}
+	return b.send(ctx, anchor, version, p.Batches)
+}
+
+// replace makes a version that pays more, and commits to the batches that came since; the one before stays in force when that
+// cannot be done now.
+func (b *Batcher) replace(ctx context.Context, r Replace) error {
+	before := r.Anchor.Versions[len(r.Anchor.Versions)-1]
+	version, err := b.version(ctx, r.Payment, &before)
+	if err != nil {
+		b.hold("anchor %d is not mined yet and should pay more: %v", r.Anchor.ID, err)
+		if r.Offer {
+			b.offer(ctx, r.Anchor, len(r.Anchor.Versions)-1)
+		}
+		return failure(err)
+	}
+	return b.send(ctx, r.Anchor, version, r.Batches)
+}
+
+// send stores a version, and what it commits to for the first time, and offers it.
+func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, batches []store.Batch) error {
+	a.Versions = append(slices.Clone(a.Versions), v)
+	u := store.Update{Anchors: []store.Anchor{a}}
 	for _, batch := range batches {
-		batch.Anchor = anchor.ID
+		batch.Anchor = a.ID
 		u.Batches = append(u.Batches, batch)
 	}
 	if err := b.apply(ctx, &u); err != nil {
-		// Not released: whether the anchor is stored is known after the next start, which leases what is.
-		return fmt.Errorf("store anchor %d: %w", anchor.ID, err)
+		// Not released: whether the version is stored is known after the next start, which leases what is.
+		return fmt.Errorf("store version %d of anchor %d: %w", len(a.Versions), a.ID, err)
 	}
-	b.worry(worryPay, "")
-	b.log.Info("anchor stored", "anchor", anchor.ID, "txid", version.Tx.TxHash(), "batches", version.Batches,
-		"fee_sats", version.FeeSats, "sat_per_vbyte", version.SatPerVByte)
-	b.offer(ctx, anchor)
+	b.log.Info("anchor stored", "anchor", a.ID, "version", len(a.Versions), "txid", v.Tx.TxHash(), "batches", v.Batches,
+		"fee_sats", v.FeeSats, "sat_per_vbyte", v.SatPerVByte)
+	b.offer(ctx, a, len(a.Versions)-1)
 	return nil
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
+// failure returns the errors of a payment that a step fails with. Everything else is a reason to wait.
+func failure(err error) error {
+	if errors.Is(err, store.ErrFailed) {
+		return err
 	}
-	return many
+	return nil
 }
 
-// build has the wallet make and sign a version within the caps. The coins of what it returns are leased for some minutes.
-func (b *Batcher) build(ctx context.Context, batches []store.Batch) (store.Version, error) {
+// version has the wallet make and sign a version within the caps, that replaces another unless that is nil. The coins of what it
+// returns are leased for some minutes.
+func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version) (v store.Version, err error) {
+	if err := b.wallet.Ready(); err != nil {
+		return v, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
-	version := store.Version{Created: b.now().UTC()}
-	roots := make([][32]byte, len(batches))
-	for i, batch := range batches {
-		roots[i] = batch.Root
-		version.Batches = append(version.Batches, batch.ID)
+	v.Created = b.now().UTC()
+	var roots [][32]byte
+	if before != nil {
+		v.Batches = slices.Clone(before.Batches)
+		for _, id := range before.Batches {
+			batch, err := b.store.Batch(ctx, id)
+			if err != nil {
+				return v, fmt.Errorf("read batch %d: %w", id, err)
+			}
+			roots = append(roots, batch.Root)
+		}
 	}
-	version.Root = proof.Root(roots)
+	for _, batch := range p.Batches {
+		if !slices.Contains(v.Batches, batch.ID) {
+			roots, v.Batches = append(roots, batch.Root), append(v.Batches, batch.ID)
+		}
+	}
+	v.Root = proof.Root(roots)
+	if err := b.price(ctx, &v, p, before); err != nil {
+		return v, err
+	}
+	// One flipped bit in a stored leaf would make proofs that can never verify: look before money is spent.
+	for _, batch := range p.Batches {
+		if err := b.check(ctx, batch); err != nil {
+			b.discard(ctx, v.Tx, p.Coins)
+			if errors.Is(err, store.ErrDamaged) {
+				b.damaged[batch.ID] = true // the others go on without it
+				b.worry(worryDamage, err.Error())
+				wake(b.paying)
+			}
+			return v, err
+		}
+	}
+	return v, nil
+}
 
-	rate, _, err := b.chain.FeeRates(ctx)
-	if err != nil {
-		// A rate may stand beside the error, but a payment that is not raised later should not be made on a guess.
-		return version, fmt.Errorf("no fee estimate: %w", err)
+// price finds the rate at which the version pays what it has to and no more than it may, and signs it at that.
+func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
+	const tries = 8 // each settles one thing: what it has to pay, what it may, and a size that changed with either
+	rate, most := p.SatPerVByte, b.policy.MaxFeeRate
+	for range tries {
+		v.SatPerVByte = rate
+		if err := b.sign(ctx, v, p); err != nil {
+			return err
+		}
+		size, least := vsize(v.Tx), int64(0)
+		if before != nil {
+			// More than what it throws out, and a better rate than what it replaces (BIP125, rules 3 and 4).
+			least = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
+		}
+		if v.FeeSats >= least && v.FeeSats <= p.MaxFeeSats {
+			return nil
+		}
+		b.discard(ctx, v.Tx, p.Coins)
+		switch {
+		case least > p.MaxFeeSats:
+			return fmt.Errorf("its fee has to be %d sats, and the caps (anchor.max_fee, anchor.monthly_budget) leave %d: raise them, or wait", least, p.MaxFeeSats)
+		case v.FeeSats < least:
+			rate = max(rate+1, (least+size-1)/size)
+		default:
+			// Many inputs make it larger than usual: pay a lower rate rather than more than allowed.
+			most = min(most, p.MaxFeeSats/size)
+			rate = min(rate-1, most)
+		}
+		if rate < 1 || rate > most {
+			return fmt.Errorf("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
+				v.FeeSats, v.SatPerVByte, p.MaxFeeSats, b.policy.MaxFeeRate)
+		}
 	}
-	version.SatPerVByte = min(max(rate, 1), b.policy.MaxFeeRate)
-	for {
-		if err := b.sign(ctx, &version); err != nil {
-			return version, err
-		}
-		if version.FeeSats <= b.policy.MaxFeeSats {
-			return version, nil
-		}
-		// Many inputs make it larger than usual: pay a lower rate rather than more than allowed.
-		b.discard(ctx, version.Tx)
-		lower := b.policy.MaxFeeSats / vsize(version.Tx)
-		if lower < 1 || lower >= version.SatPerVByte {
-			return version, fmt.Errorf("its fee would be %d sats at %d sat/vB, and anchor.max_fee allows %d: raise it, or wait for lower fees",
-				version.FeeSats, version.SatPerVByte, b.policy.MaxFeeSats)
-		}
-		version.SatPerVByte = lower
-	}
+	return fmt.Errorf("no fee was found between what it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
 }
 
 // sign has the wallet build a version at its rate, and checks what came back before anything is stored or sent.
-func (b *Batcher) sign(ctx context.Context, v *store.Version) (err error) {
-	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{Root: v.Root, SatPerVByte: v.SatPerVByte, LockTime: uint32(b.tip.Load())})
+func (b *Batcher) sign(ctx context.Context, v *store.Version, p Payment) (err error) {
+	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{
+		Root:        v.Root,
+		SatPerVByte: v.SatPerVByte,
+		LockTime:    uint32(b.tip.Load()),
+		Coins:       p.Coins,
+		Prevouts:    p.Prevouts,
+		Change:      p.Change,
+	})
 	if err != nil {
 		return err
 	}
-	if len(v.Prevouts) != len(v.Tx.TxIn) {
-		b.discard(ctx, v.Tx)
+	if len(v.Prevouts) != len(v.Tx.TxIn) || len(v.Prevouts) < len(p.Coins) {
+		b.discard(ctx, v.Tx, p.Coins)
 		return fmt.Errorf("the wallet told %d of the %d coins that it spends", len(v.Prevouts), len(v.Tx.TxIn))
+	}
+	for i, coin := range p.Coins {
+		if v.Tx.TxIn[i].PreviousOutPoint != coin {
+			b.discard(ctx, v.Tx, p.Coins)
+			return fmt.Errorf("the wallet built a transaction that does not spend coin %s: it could be mined beside the one that it replaces", coin)
+		}
 	}
 	v.FeeSats = 0
 	for _, out := range v.Prevouts {
@@ -117,18 +188,34 @@ func (b *Batcher) sign(ctx context.Context, v *store.Version) (err error) {
 		v.FeeSats -= out.Value
 	}
 	if root, err := proof.Commitment(stripped(v.Tx)); err != nil || root != v.Root {
-		b.discard(ctx, v.Tx)
+		b.discard(ctx, v.Tx, p.Coins)
 		return errors.Join(errors.New("the wallet built a transaction that does not commit to the anchor root"), err)
 	}
 	return nil
 }
 
-// discard gives back the coins of a version that is not stored.
-func (b *Batcher) discard(ctx context.Context, tx *wire.MsgTx) {
-	b.release(ctx, store.Anchor{Versions: []store.Version{{Tx: tx}}})
+// discard gives back the coins of a version that is not stored, besides those that it was given.
+func (b *Batcher) discard(ctx context.Context, tx *wire.MsgTx, given []wire.OutPoint) {
+	var added []wire.OutPoint
+	for _, in := range tx.TxIn {
+		if !slices.Contains(given, in.PreviousOutPoint) {
+			added = append(added, in.PreviousOutPoint)
+		}
+	}
+	b.release(ctx, added)
 }
 
 // vsize returns the virtual size of a signed transaction (BIP141): three parts without witnesses to one with them.
 func vsize(tx *wire.MsgTx) int64 {
 	return int64(3*tx.SerializeSizeStripped()+tx.SerializeSize()+3) / 4
+}
+
+// stripped serializes a transaction without its witnesses: the bytes that its txid is the hash of.
+func stripped(tx *wire.MsgTx) []byte {
+	var buf bytes.Buffer
+	buf.Grow(tx.SerializeSizeStripped())
+	if err := tx.SerializeNoWitness(&buf); err != nil {
+		panic(err) // a bytes.Buffer takes every write
+	}
+	return buf.Bytes()
 }

@@ -327,14 +327,14 @@ func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	h.wants("b", Broadcast)
 	h.mine(2)
 	h.wants("a", Broadcast)
-	h.submit("c") // waits while the first anchor is in flight
+	h.submit("c") // joins the anchor in flight at the next block
 	h.sealNow()
 	h.wants("c", Sealed)
 
 	h.chain.deaf = false
 	h.mine(2) // offered at the first block, mined in the second
 	h.wants("a", Mined)
-	h.wants("c", Broadcast)
+	h.wants("c", Mined)
 	h.chain.reorganise(2)
 	h.mustStep()
 	h.wants("a", Broadcast)

@@ -1,7 +1,6 @@
 package batcher
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +8,6 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/proof"
-
-	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // Proof returns the proof of a digest: complete once its anchor is final, pending before. ErrUnknown when it was never accepted.
@@ -78,16 +75,6 @@ func (b *Batcher) anchored(ctx context.Context, st Status) (proof.Anchored, erro
 	out.Height = uint64(anchor.Block.Height)
 	out.MerkleRoot = anchor.Block.Header.MerkleRoot
 	return out, nil
-}
-
-// stripped serializes a transaction without its witnesses: the bytes that its txid is the hash of.
-func stripped(tx *wire.MsgTx) []byte {
-	var buf bytes.Buffer
-	buf.Grow(tx.SerializeSizeStripped())
-	if err := tx.SerializeNoWitness(&buf); err != nil {
-		panic(err) // a bytes.Buffer takes every write
-	}
-	return buf.Bytes()
 }
 
 // Status returns where a digest is. ErrUnknown when it was never accepted.

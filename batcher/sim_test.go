@@ -27,13 +27,16 @@ type simChain struct {
 	deaf    bool // broadcasts reach nobody
 	unsyncd bool
 	nonce   uint32
-	rate    int64
+	rate    int64         // what blocks say
+	floor   int64         // what peers say
+	peers   uint64        // connections
+	offers  []*wire.MsgTx // all that was ever offered, replaced versions too
 	subs    []chan struct{}
 	touched func() // called after Touches, when set: what happens between two questions
 }
 
 func newSimChain() *simChain {
-	c := &simChain{rate: 2}
+	c := &simChain{rate: 2, floor: 2, peers: 1}
 	c.active = []*wire.MsgBlock{c.block(chainhash.Hash{}, nil)}
 	return c
 }
@@ -232,25 +235,59 @@ func (c *simChain) Broadcast(_ context.Context, tx *wire.MsgTx) error {
 	if c.deaf {
 		return nil
 	}
+	c.offers = append(c.offers, tx)
 	for _, other := range c.mempool {
 		if other.TxHash() == tx.TxHash() {
 			return nil
 		}
-		for _, in := range other.TxIn {
-			if slices.ContainsFunc(tx.TxIn, func(x *wire.TxIn) bool { return x.PreviousOutPoint == in.PreviousOutPoint }) {
-				return errors.New("insufficient fee")
+	}
+	_, created := c.outputs()
+	for _, other := range c.mempool {
+		txid := other.TxHash()
+		for i, out := range other.TxOut {
+			created[wire.OutPoint{Hash: txid, Index: uint32(i)}] = out
+		}
+	}
+	fee := func(tx *wire.MsgTx) (sats int64) {
+		for _, in := range tx.TxIn {
+			if out := created[in.PreviousOutPoint]; out != nil {
+				sats += out.Value
+			}
+		}
+		for _, out := range tx.TxOut {
+			sats -= out.Value
+		}
+		return sats
+	}
+	// BIP125, rules 3 and 4: a replacement pays more than all that it evicts, by 1 sat/vB of its own size.
+	evicted := make(map[chainhash.Hash]bool)
+	least := int64(0)
+	for progress := true; progress; {
+		progress = false
+		for _, other := range c.mempool {
+			conflict := slices.ContainsFunc(other.TxIn, func(in *wire.TxIn) bool {
+				return evicted[in.PreviousOutPoint.Hash] ||
+					slices.ContainsFunc(tx.TxIn, func(x *wire.TxIn) bool { return x.PreviousOutPoint == in.PreviousOutPoint })
+			})
+			if conflict && !evicted[other.TxHash()] {
+				evicted[other.TxHash()], progress = true, true
+				least += fee(other)
 			}
 		}
 	}
+	if len(evicted) > 0 && fee(tx) < least+vsize(tx) {
+		return errors.New("insufficient fee")
+	}
+	c.mempool = slices.DeleteFunc(c.mempool, func(other *wire.MsgTx) bool { return evicted[other.TxHash()] })
 	c.mempool = append(c.mempool, tx)
 	return nil
 }
 
 func (c *simChain) FeeRates(context.Context) (estimate, floor int64, err error) {
-	return c.rate, 1, nil
+	return c.rate, c.floor, nil
 }
 
-func (c *simChain) Peers() uint64 { return 1 }
+func (c *simChain) Peers() uint64 { return c.peers }
 
 func (c *simChain) Synced() bool { return !c.unsyncd }
 
@@ -301,29 +338,61 @@ type shortage int64
 func (s shortage) Error() string      { return fmt.Sprintf("the wallet lacks %d sats", int64(s)) }
 func (s shortage) MissingSats() int64 { return int64(s) }
 
-func (w *simWallet) Gone(context.Context, []wire.OutPoint) ([]wire.OutPoint, error) { return nil, nil }
+func (w *simWallet) Gone(_ context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
+	w.chain.mu.Lock()
+	defer w.chain.mu.Unlock()
+	_, created := w.chain.outputs()
+	for _, c := range coins {
+		if created[c] == nil {
+			gone = append(gone, c)
+		}
+	}
+	return gone, nil
+}
 
+// BuildAnchor adds coins in no particular order until they are enough.
 func (w *simWallet) BuildAnchor(_ context.Context, o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.chain.mu.Lock()
 	unspent, _ := w.chain.outputs()
 	w.chain.mu.Unlock()
-	fee := 153 * o.SatPerVByte
-	for at, out := range unspent {
-		ours := slices.ContainsFunc(w.scripts, func(s []byte) bool { return string(s) == string(out.PkScript) })
-		if !ours || w.leases[at] || out.Value < fee+1000 {
-			continue
-		}
-		tx := wire.NewMsgTx(2)
-		tx.LockTime = o.LockTime
+	tx := wire.NewMsgTx(2)
+	tx.LockTime = o.LockTime
+	var prevouts []*wire.TxOut
+	var sum int64
+	spend := func(at wire.OutPoint, out *wire.TxOut) {
 		tx.AddTxIn(&wire.TxIn{PreviousOutPoint: at, Sequence: 0xfffffffd, Witness: wire.TxWitness{make([]byte, 71), make([]byte, 33)}})
-		tx.AddTxOut(wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, 32}, o.Root[:]...)))
-		tx.AddTxOut(wire.NewTxOut(out.Value-fee, w.script()))
-		w.leases[at] = true
-		return tx, []*wire.TxOut{out}, nil
+		prevouts = append(prevouts, out)
+		sum += out.Value
 	}
-	return nil, nil, shortage(fee + 1000)
+	fee := func() int64 { return (153 + 68*int64(max(len(tx.TxIn), 1)-1)) * o.SatPerVByte }
+	const least = 1000 // of change
+	for i, at := range o.Coins {
+		spend(at, o.Prevouts[i])
+	}
+	for at, out := range unspent {
+		if len(tx.TxIn) > 0 && sum >= fee()+least {
+			break
+		}
+		ours := slices.ContainsFunc(w.scripts, func(s []byte) bool { return string(s) == string(out.PkScript) })
+		if ours && !w.leases[at] && out.Value > 68*o.SatPerVByte && !slices.Contains(o.Coins, at) {
+			spend(at, out)
+		}
+	}
+	if missing := fee() + least - sum; missing > 0 || len(tx.TxIn) == 0 {
+		return nil, nil, shortage(missing)
+	}
+	change := o.Change
+	if change == nil {
+		change = w.script()
+	}
+	tx.AddTxOut(wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, 32}, o.Root[:]...)))
+	tx.AddTxOut(wire.NewTxOut(sum-fee(), change))
+	for _, in := range tx.TxIn {
+		w.leases[in.PreviousOutPoint] = true
+	}
+	return tx, prevouts, nil
 }
 
 func (w *simWallet) Lease(_ context.Context, coins []wire.OutPoint) error {

@@ -38,7 +38,7 @@ func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
 		return fmt.Errorf("check batch %d: %w", batch.ID, err)
 	}
 	if root != batch.Root {
-		return fmt.Errorf("batch %d is damaged: its leaves have the root %x, it was sealed with %x. No money is spent on it; restore the data directory from a backup", batch.ID, root, batch.Root)
+		return fmt.Errorf("batch %d: %w: its leaves have the root %x, it was sealed with %x. No money is spent on it; restore the data directory from a backup", batch.ID, store.ErrDamaged, root, batch.Root)
 	}
 	return nil
 }

@@ -1,0 +1,279 @@
+package batcher
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// spend decides what is paid: a replacement for what is in flight and should pay more, or a new anchor when nothing is. What
+// stays as it is, is offered again when it is time.
+func (d *decision) spend() {
+	ready := d.ready()
+	var replaced []uint64
+	flying := false
+	for _, a := range d.s.Anchors {
+		// The child of an anchor in flight waits for it: paying more for the child alone would not get it mined.
+		if a.State != store.Broadcast || d.stuck(a) {
+			continue
+		}
+		if !d.child(a) && d.raise(a, ready) {
+			replaced = append(replaced, a.ID)
+			ready = nil
+		}
+		flying = true
+	}
+	d.offer(replaced)
+	if !flying && len(ready) > 0 {
+		d.begin(ready)
+	}
+}
+
+// ready returns the sealed batches that no anchor commits to.
+func (d *decision) ready() []store.Batch {
+	var out []store.Batch
+	for _, b := range d.s.Batches {
+		owned := slices.ContainsFunc(d.s.Owned, func(o store.Batch) bool { return o.ID == b.ID && o.Anchor != 0 })
+		if b.State == store.Sealed && b.Anchor == 0 && !owned {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// child reports whether an anchor spends the change of one that is in flight.
+func (d *decision) child(a store.Anchor) bool {
+	return slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool {
+		m, ok := d.madeBy(coin)
+		return ok && d.s.Anchors[m.anchor].State == store.Broadcast
+	})
+}
+
+// begin pays for batches with a new anchor.
+func (d *decision) begin(ready []store.Batch) {
+	pay := Pay{Payment{Batches: ready, MaxFeeSats: d.allowed(0)}}
+	pay.SatPerVByte = min(d.p.Rate(d.age0(ready), d.f.Market), d.p.MaxFeeRate)
+	// A version that did commit to one of the batches lost against another of its anchor, and could still win if a
+	// reorganisation undid that. What is built on the winner's change cannot be mined beside it.
+	for _, a := range d.s.Anchors {
+		if a.State != store.Mined && a.State != store.Final || d.depth(a) >= d.p.buryDepth() {
+			continue
+		}
+		lost := committed(a)
+		if !slices.ContainsFunc(ready, func(b store.Batch) bool { return slices.Contains(lost, b.ID) }) {
+			continue
+		}
+		coin, out, ok := changeOf(Paid(a))
+		if !ok {
+			d.hold("%s until anchor %d is %d blocks deep: it left %s out, and has no change to pay the next one from",
+				waiting(len(ready)), a.ID, d.p.buryDepth(), plural(len(ready), "it", "them"))
+			return
+		}
+		pay.Coins, pay.Prevouts = []wire.OutPoint{coin}, []*wire.TxOut{out}
+	}
+	if pay.MaxFeeSats < leastFee {
+		d.hold("%s: %s", waiting(len(ready)), d.limit(pay.MaxFeeSats))
+		return
+	}
+	d.do(pay)
+}
+
+// leastFee is what the smallest anchor costs, one coin and no change at 1 sat/vB: nothing is built for less.
+const leastFee = 122
+
+// raise decides whether an anchor in flight is replaced by a version that pays more, and commits to the batches that wait. It reports whether
+// it is.
+func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
+	newest := a.Versions[len(a.Versions)-1]
+	age := d.age0(d.batchesOf(newest))
+	wanted := d.p.Rate(age, d.f.Market)
+	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0)
+	if wanted > d.p.MaxFeeRate && newest.SatPerVByte >= d.p.MaxFeeRate {
+		d.hold("anchor %d is not mined yet: it pays %d sat/vB, the network asks for about %d, and anchor.max_feerate allows no more than %d: raise it, or wait for lower fees",
+			a.ID, newest.SatPerVByte, wanted, d.p.MaxFeeRate)
+	}
+	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
+	// start and after a reorganisation: only what was offered, and left out by a block since, is known to pay too little.
+	last, offered := d.f.Offered[a.ID]
+	if !raise || d.tip.Height <= int32(newest.Tx.LockTime) || !offered || last.Tip == d.tip {
+		return false
+	}
+	r := Replace{Anchor: a, Offer: d.due(a)}
+	r.Batches, r.SatPerVByte = ready, rate
+	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
+	if r.MaxFeeSats <= r.MinFeeSats {
+		d.hold("anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, d.limit(r.MaxFeeSats))
+		return false
+	}
+	keep := common(a)
+	for i, in := range newest.Tx.TxIn {
+		// Coins that were added on the way may be gone; those that all versions spend are not.
+		coin := in.PreviousOutPoint
+		_, never := d.impossible(coin)
+		if slices.Contains(keep, coin) || !never && !slices.Contains(d.f.Missing[a.ID].Coins, coin) {
+			r.Coins, r.Prevouts = append(r.Coins, coin), append(r.Prevouts, newest.Prevouts[i])
+		}
+	}
+	for _, v := range a.Versions {
+		if _, out, ok := changeOf(v); ok {
+			r.Change = out.PkScript
+		}
+	}
+	d.do(r)
+	return true
+}
+
+// batchesOf returns those batches of a version that are known.
+func (d *decision) batchesOf(v store.Version) []store.Batch {
+	return slices.DeleteFunc(slices.Clone(d.s.Owned), func(b store.Batch) bool { return !slices.Contains(v.Batches, b.ID) })
+}
+
+// age0 returns how long the oldest of some batches has been closed.
+func (d *decision) age0(batches []store.Batch) time.Duration {
+	var age time.Duration
+	for _, b := range batches {
+		age = max(age, d.f.Now.Sub(b.Closed))
+	}
+	return age
+}
+
+// evicted returns what anchors in flight pay that spend a change of this one, directly or not: its replacement throws them
+// out of the peers' memory, and has to pay for that (BIP125, rule 3).
+func (d *decision) evicted(a store.Anchor) (sats int64) {
+	gone := map[uint64]bool{a.ID: true}
+	for _, c := range d.s.Anchors { // children have higher IDs than their parents
+		if c.State != store.Broadcast || gone[c.ID] {
+			continue
+		}
+		newest := c.Versions[len(c.Versions)-1]
+		if slices.ContainsFunc(newest.Tx.TxIn, func(in *wire.TxIn) bool {
+			m, ok := d.madeBy(in.PreviousOutPoint)
+			return ok && gone[d.s.Anchors[m.anchor].ID]
+		}) {
+			gone[c.ID] = true
+			sats += newest.FeeSats
+		}
+	}
+	return sats
+}
+
+// allowed returns what the caps leave for a version of the anchor, 0 for a new one.
+func (d *decision) allowed(anchor uint64) int64 {
+	left := d.p.MaxFeeSats
+	if d.p.BudgetSats > 0 {
+		left = min(left, d.p.BudgetSats-d.taken(anchor))
+	}
+	return left
+}
+
+// taken returns what of the budget the anchors besides one have paid, or may still pay.
+func (d *decision) taken(besides uint64) int64 {
+	sats := d.s.PaidSats
+	for _, a := range d.s.Anchors {
+		if a.ID == besides || a.State == store.Dead {
+			continue
+		}
+		mined := a.State == store.Mined || a.State == store.Final
+		switch {
+		case mined && a.Block.Height <= d.tip.Height-BudgetBlocks:
+		case mined && d.depth(a) >= d.p.buryDepth():
+			sats += Paid(a).FeeSats
+		default: // a reorganisation may let the dearest through
+			sats += dearest(a)
+		}
+	}
+	return sats
+}
+
+// limit says which cap leaves no more than this.
+func (d *decision) limit(sats int64) string {
+	if sats == d.p.MaxFeeSats {
+		return fmt.Sprintf("anchor.max_fee allows %d: raise it, or wait for lower fees", sats)
+	}
+	return fmt.Sprintf("anchor.monthly_budget allows %d sats in 30 days, of which %d are paid or promised: raise it, or wait",
+		d.p.BudgetSats, d.taken(0))
+}
+
+func dearest(a store.Anchor) (sats int64) {
+	for _, v := range a.Versions {
+		sats = max(sats, v.FeeSats)
+	}
+	return sats
+}
+
+func (d *decision) hold(format string, args ...any) {
+	d.do(Hold{Why: fmt.Sprintf(format, args...)})
+}
+
+// waiting begins the sentence that says why batches have no anchor.
+func waiting(n int) string {
+	return fmt.Sprintf("%d sealed %s for an anchor", n, plural(n, "batch waits", "batches wait"))
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// offer repeats what is in flight and not replaced now: a broadcast that succeeded means nothing, and peers forget.
+func (d *decision) offer(replaced []uint64) {
+	for _, a := range d.s.Anchors {
+		if a.State == store.Broadcast && d.due(a) && !slices.Contains(replaced, a.ID) {
+			d.do(OfferAnchor{Anchor: a, Version: d.current(a)})
+		}
+	}
+}
+
+// due reports whether it is time to offer an anchor again: after a start, at a new block, to new peers, and at intervals.
+func (d *decision) due(a store.Anchor) bool {
+	last, ok := d.f.Offered[a.ID]
+	wait := d.p.Rebroadcast
+	if last.Failed {
+		wait = min(wait, retryOffer)
+	}
+	since := d.f.Now.Sub(last.At)
+	return !ok || last.Tip != d.tip || last.Peers != d.f.Peers || since >= wait || since < 0
+}
+
+// current returns the version that is to be mined: the newest, but after a reorganisation the one that was mined before when a
+// later anchor in flight is built on it. A replacement made since then is newer than both, and wins.
+func (d *decision) current(a store.Anchor) int {
+	newest := len(a.Versions) - 1
+	for _, c := range d.s.Anchors {
+		if c.State != store.Broadcast || c.ID == a.ID {
+			continue
+		}
+		for _, coin := range common(c) {
+			m, ok := d.madeBy(coin)
+			if ok && d.s.Anchors[m.anchor].ID == a.ID && c.Versions[0].Tx.LockTime >= a.Versions[newest].Tx.LockTime {
+				return m.version
+			}
+		}
+	}
+	return newest
+}
+
+// changeOf returns the change of a version, unless that would have been dust.
+func changeOf(v store.Version) (coin wire.OutPoint, out *wire.TxOut, ok bool) {
+	const change = 1 // output 0 is the OP_RETURN
+	if len(v.Tx.TxOut) <= change {
+		return coin, nil, false
+	}
+	return wire.OutPoint{Hash: v.Tx.TxHash(), Index: change}, v.Tx.TxOut[change], true
+}
+
+// committed returns every batch that some version of a commits to, oldest first.
+func committed(a store.Anchor) []uint64 {
+	var ids []uint64
+	for _, v := range a.Versions {
+		ids = append(ids, v.Batches...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
