@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +16,7 @@ import (
 	"ancre/batcher/store/pebblestore"
 	"ancre/proof"
 
-	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -441,40 +440,53 @@ func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
 	return cut
 }
 
-// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of them.
+// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of them, and none is there that
+// the store does not know as mined.
 func (h *house) nothingPaidTwice() {
 	h.t.Helper()
-	paid := make(map[[32]byte]int)
-	coins := make(map[wire.OutPoint]int)
-	for _, tx := range h.chain.anchors() {
-		paid[[32]byte(tx.TxOut[0].PkScript[2:])]++
-		for _, in := range tx.TxIn {
-			coins[in.PreviousOutPoint]++
-		}
-	}
 	anchors, err := h.store.Anchors(context.Background(), 0, 1000)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	var batches []uint64
+	known := make(map[chainhash.Hash]store.Version) // by txid
+	mined := 0
 	for _, a := range anchors {
-		if a.State != store.Final {
+		switch a.State {
+		case store.Final:
+			mined++
+		case store.Dead:
+		default:
 			h.t.Errorf("anchor %d is %s", a.ID, a.State)
 		}
 		for _, v := range a.Versions {
-			if paid[v.Root] != 1 {
-				h.t.Errorf("anchor %d was mined %d times", a.ID, paid[v.Root])
+			known[v.Tx.TxHash()] = v
+			if v.Tx.TxIn[0].PreviousOutPoint != a.Versions[0].Tx.TxIn[0].PreviousOutPoint {
+				h.t.Errorf("the versions of anchor %d share no coin", a.ID)
 			}
-			delete(paid, v.Root)
-			batches = append(batches, v.Batches...)
 		}
 	}
-	if len(paid) != 0 {
-		h.t.Errorf("%d transactions were mined of which the store knows nothing", len(paid))
+	paid := make(map[uint64]int)
+	txs := h.chain.anchors()
+	for _, tx := range txs {
+		v, ok := known[tx.TxHash()]
+		if !ok {
+			h.t.Errorf("transaction %s was mined, and the store knows nothing of it", tx.TxHash())
+		}
+		for _, id := range v.Batches {
+			paid[id]++
+		}
 	}
-	slices.Sort(batches)
-	if n := len(batches); len(slices.Compact(batches)) != n {
-		h.t.Errorf("a batch was paid for twice: %v", batches)
+	if mined != len(txs) {
+		h.t.Errorf("%d anchors are final, and %d were mined", mined, len(txs))
+	}
+	batches, err := h.store.Batches(context.Background(), 0, 1000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, b := range batches {
+		if b.State == store.Sealed && paid[b.ID] != 1 {
+			h.t.Errorf("batch %d was paid for %d times", b.ID, paid[b.ID])
+		}
 	}
 }
 

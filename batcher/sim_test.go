@@ -248,6 +248,11 @@ func (c *simChain) Broadcast(_ context.Context, tx *wire.MsgTx) error {
 			created[wire.OutPoint{Hash: txid, Index: uint32(i)}] = out
 		}
 	}
+	for _, in := range tx.TxIn {
+		if created[in.PreviousOutPoint] == nil {
+			return nil // an orphan is forgotten in silence
+		}
+	}
 	fee := func(tx *wire.MsgTx) (sats int64) {
 		for _, in := range tx.TxIn {
 			if out := created[in.PreviousOutPoint]; out != nil {

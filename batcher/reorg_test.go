@@ -1,0 +1,287 @@
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"ancre/batcher/store"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// confirm adds a block with these transactions and nothing else.
+func (c *simChain) confirm(txs ...*wire.MsgTx) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	tip := c.active[len(c.active)-1]
+	c.active = append(c.active, c.block(tip.BlockHash(), txs))
+	c.mempool = slices.DeleteFunc(c.mempool, func(tx *wire.MsgTx) bool {
+		return slices.ContainsFunc(tx.TxIn, func(in *wire.TxIn) bool {
+			return slices.ContainsFunc(txs, func(other *wire.MsgTx) bool {
+				return slices.ContainsFunc(other.TxIn, func(x *wire.TxIn) bool { return x.PreviousOutPoint == in.PreviousOutPoint })
+			})
+		})
+	})
+	c.notify()
+}
+
+// skip adds blocks that leave everything out, with the loops awake at each.
+func (h *house) skip(n int) {
+	h.t.Helper()
+	for range n {
+		h.chain.confirm()
+		h.mustStep()
+	}
+}
+
+func (h *house) anchor(id uint64) store.Anchor {
+	h.t.Helper()
+	a, err := h.b.Anchor(context.Background(), id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return a.Anchor
+}
+
+// twoVersions leaves an anchor in flight whose first version commits to batch 1 ("a"), and whose second to batches 1 and 2 ("b").
+func (h *house) twoVersions() (first, second *wire.MsgTx) {
+	h.t.Helper()
+	h.fund()
+	h.skip(15) // the coin is older than any reorganisation here
+	h.submit("a")
+	h.sealNow()
+	h.submit("b")
+	h.sealNow()
+	h.skip(1)
+	a := h.anchor(1)
+	if len(a.Versions) != 2 {
+		h.t.Fatalf("anchor 1 has %d versions, want 2", len(a.Versions))
+	}
+	return a.Versions[0].Tx, a.Versions[1].Tx
+}
+
+// TestReorganisations lets a reorganisation of each depth hit an anchor in each state, with each outcome. In the end both batches are final,
+// their proofs verify, and each batch is committed to by one transaction of the chain. A batcher that forgot a version, that did not walk back, that left
+// a batch with an anchor which does not commit to it, or that paid for a batch again beside a version which may return, fails it.
+func TestReorganisations(t *testing.T) {
+	states := []string{"before it is mined", "when it is mined", "when it is final"}
+	outcomes := []string{"the same version returns", "the other version is mined", "none is mined for 20 blocks"}
+	for _, depth := range []int{1, 3, 6, 10} {
+		for _, state := range states {
+			for _, outcome := range outcomes {
+				for _, newest := range []bool{true, false} {
+					name := fmt.Sprintf("%d blocks %s, then %s, newest first %v", depth, state, outcome, newest)
+					t.Run(name, func(t *testing.T) { reorganise(t, depth, state, outcome, newest) })
+				}
+			}
+		}
+	}
+}
+
+func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
+	h := newHouse(t)
+	first, second := h.twoVersions()
+	mined, other := first, second
+	if newest {
+		mined, other = second, first
+	}
+	confirmations := 0 // of the anchor when the reorganisation comes
+	switch state {
+	case "when it is mined":
+		confirmations = min(depth, 5)
+	case "when it is final":
+		confirmations = max(depth, 6)
+	}
+	if confirmations > 0 {
+		h.chain.confirm(mined)
+		h.mustStep()
+		h.skip(confirmations - 1)
+	}
+	undone := confirmations > 0 && depth >= confirmations
+	wasFinal := h.state("a") == Final
+	if wasFinal != (state == "when it is final") {
+		t.Fatalf("final before the reorganisation: %v", wasFinal)
+	}
+	if wasFinal && h.verify("a").Outcome != proof.OutcomeValid {
+		t.Fatal("the proof was not valid before the reorganisation")
+	}
+
+	// The other branch: one block longer, the first of them with the outcome. It may be mined only where it is not mined below.
+	h.chain.mu.Lock()
+	h.chain.active = h.chain.active[:len(h.chain.active)-depth]
+	h.chain.mempool = nil
+	h.chain.mu.Unlock()
+	var txs []*wire.MsgTx
+	if undone || confirmations == 0 {
+		switch outcome {
+		case "the same version returns":
+			txs = []*wire.MsgTx{mined}
+		case "the other version is mined":
+			txs = []*wire.MsgTx{other}
+		}
+	}
+	h.chain.confirm(txs...)
+	for range depth {
+		h.chain.confirm()
+	}
+	h.mustStep()
+	o, err := h.b.Overview(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarm := slices.ContainsFunc(o.Warnings, func(w string) bool { return strings.Contains(w, "was final") })
+	if stays := len(txs) > 0 && depth+1 >= 6; alarm != (wasFinal && undone && !stays) {
+		t.Errorf("warnings after a reorganisation that undid a final anchor (%v), which is final again (%v): %q", wasFinal && undone, stays, o.Warnings)
+	}
+	if wasFinal && undone && len(txs) == 0 {
+		if r := h.verify("a"); r.Outcome != proof.OutcomePending {
+			t.Errorf("proof of an anchor that was undone: %+v", r)
+		}
+	}
+	h.skip(20)
+	if undone && outcome == "none is mined for 20 blocks" {
+		h.wants("a", Broadcast)
+	}
+	h.crash()
+	h.mine(30)
+	for _, name := range []string{"a", "b"} {
+		h.wants(name, Final)
+		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+			t.Errorf("proof of %s: %+v", name, r)
+		}
+	}
+	h.nothingPaidTwice()
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) != 0 {
+		t.Errorf("warnings once all is final: %q", o.Warnings)
+	}
+}
+
+// A reorganisation undoes a parent and its child, and lets another version of the parent through: the coin of the child is gone. Its batches
+// get another anchor once that is certain, and not before.
+func TestChildOfALostVersionIsBuiltAnew(t *testing.T) {
+	h := newHouse(t)
+	first, second := h.twoVersions()
+	h.chain.confirm(first) // leaves b out
+	h.mustStep()
+	h.submit("c")
+	h.sealNow()
+	h.skip(1)
+	child := h.anchor(2)
+	if got := child.Versions[0].Tx.TxIn[0].PreviousOutPoint.Hash; got != first.TxHash() {
+		t.Fatalf("the anchor of what was left out spends %v, not the change of the version that left it out", got)
+	}
+	h.chain.mine(1)
+	h.mustStep()
+	h.wants("c", Mined)
+
+	h.chain.mu.Lock()
+	h.chain.active = h.chain.active[:len(h.chain.active)-3]
+	h.chain.mempool = nil
+	h.chain.mu.Unlock()
+	h.chain.confirm(second)
+	h.skip(3)
+	if a := h.anchor(2); a.State != store.Spent {
+		t.Fatalf("the child is %s", a.State)
+	}
+	h.wants("b", Mined) // by the second version
+	h.wants("c", Broadcast)
+	h.skip(6)
+	h.wants("b", Final)
+	h.crash()
+	h.mine(30)
+	h.wants("c", Final)
+	if a := h.anchor(2); a.State != store.Dead {
+		t.Errorf("the child is %s in the end", a.State)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
+			t.Errorf("proof of %s: %+v", name, r)
+		}
+	}
+	h.nothingPaidTwice()
+}
+
+// A reorganisation returns a parent and its child to the peers' memory: the parent is offered in the version that the child is built on. When
+// blocks go on to leave both out, the parent is raised, by more than what both paid.
+func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
+	h := newHouse(t)
+	first, _ := h.twoVersions()
+	h.chain.confirm(first)
+	h.mustStep()
+	h.chain.mine(1) // the child
+	h.mustStep()
+	child := h.anchor(2)
+	h.chain.reorganise(2)
+	h.chain.rate = 20
+	h.clock = h.clock.Add(h.policy.Target)
+	h.mustStep()
+	h.chain.mu.Lock()
+	var offered []chainhash.Hash
+	for _, tx := range h.chain.mempool {
+		offered = append(offered, tx.TxHash())
+	}
+	h.chain.mu.Unlock()
+	if want := []chainhash.Hash{first.TxHash(), child.Versions[0].Tx.TxHash()}; !slices.Equal(offered, want) {
+		t.Fatalf("offered after the reorganisation: %v, want the mined version and its child: %v", offered, want)
+	}
+	h.skip(1)
+	a := h.anchor(1)
+	newest := a.Versions[len(a.Versions)-1]
+	if len(a.Versions) != 3 || newest.FeeSats < a.Versions[1].FeeSats+child.Versions[0].FeeSats+vsize(newest.Tx) {
+		t.Errorf("the parent has %d versions, and its newest pays %d sats", len(a.Versions), newest.FeeSats)
+	}
+	h.chain.mu.Lock()
+	n := len(h.chain.mempool)
+	h.chain.mu.Unlock()
+	if n != 1 {
+		t.Errorf("%d transactions wait, want the replacement alone", n)
+	}
+	h.mine(40)
+	h.wants("a", Final)
+	h.wants("b", Final)
+	h.nothingPaidTwice()
+}
+
+// A reorganisation takes away the deposit that an anchor spends. While it may come back the anchor waits for it, and others go on; when it
+// does not, the batches get another anchor.
+func TestAnchorOfADepositThatVanishes(t *testing.T) {
+	for _, returns := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the deposit returns %v", returns), func(t *testing.T) {
+			h := newHouse(t)
+			h.fund()
+			h.chain.mu.Lock()
+			deposit := h.chain.active[len(h.chain.active)-1].Transactions[1]
+			h.chain.mu.Unlock()
+			h.chain.deaf = true
+			h.submit("a")
+			h.sealNow()
+			h.wants("a", Broadcast)
+			h.chain.reorganise(1)
+			h.fund() // another one
+			h.mustStep()
+			h.chain.deaf = false
+			if returns {
+				h.skip(50)
+				h.chain.confirm(deposit)
+			} else {
+				h.skip(90)
+				h.submit("b")
+				h.sealNow()
+				h.mine(7)
+				h.wants("b", Final)
+				h.wants("a", Broadcast)
+			}
+			h.mine(30)
+			h.wants("a", Final)
+			if a := h.anchor(1); (a.State == store.Dead) == returns {
+				t.Errorf("the anchor is %s", a.State)
+			}
+			h.nothingPaidTwice()
+		})
+	}
+}
