@@ -88,7 +88,7 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 				gone++
 			}
 			if taken > 0 {
-				c.log.Debug("transaction taken by a peer", "txid", txid)
+				c.logOffer("transaction taken by a peer", txid, len(peers))
 				return nil
 			}
 		case <-timeout.C:
@@ -105,8 +105,15 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	if gone == len(peers) {
 		return fmt.Errorf("transaction %s: all peers hung up while it was offered: %w", txid, ErrNoPeers)
 	}
-	c.log.Debug("transaction offered, no peer asked for it", "txid", txid, "peers", len(peers))
+	c.logOffer("transaction offered, no peer asked for it", txid, len(peers))
 	return nil
+}
+
+// logOffer logs what became of an offer, with what the peers ask for: those that ask for more than the transaction pays take it and
+// drop it without a word, or never ask. What it pays is not known here, as a transaction does not say what its inputs are worth.
+func (c *Client) logOffer(what string, txid chainhash.Hash, peers int) {
+	floor, told := c.floor()
+	c.log.Debug(what, "txid", txid, "peers", peers, "floor_sat_per_vb", floor, "peers_with_floor", told)
 }
 
 // answer is what became of the offer to one peer, once that is known. Neither field is set when the peer hung up.

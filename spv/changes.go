@@ -10,8 +10,9 @@ import (
 // lookInterval is how often the tip is compared with the last one, in case neutrino told nothing of a change.
 const lookInterval = 30 * time.Second
 
-// Changes returns a channel that has a value whenever the newest block may have changed since the last receive: blocks
-// were connected or disconnected. Many changes make one value. stop releases the channel; it is not closed.
+// Changes returns a channel that has a value whenever the newest block may have changed since the last receive (blocks
+// were connected or disconnected), and whenever [Client.Peers] grew. Many changes make one value. stop releases the channel; it
+// is not closed.
 func (c *Client) Changes() (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	c.mu.Lock()

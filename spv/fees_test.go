@@ -1,6 +1,7 @@
 package spv
 
 import (
+	"math"
 	"testing"
 
 	"github.com/btcsuite/btcd/blockchain"
@@ -30,25 +31,32 @@ func feeBlock(fees int64, weight int) (block *wire.MsgBlock, txWeight int64) {
 func TestFeeRateOfABlock(t *testing.T) {
 	t.Parallel()
 	_, full := feeBlock(0, 3_900_000)
+	_, roomy := feeBlock(0, 3_000_000)
 	for _, tt := range []struct {
-		name   string
-		fees   int64
-		weight int
-		want   int64
+		name     string
+		fees     int64
+		weight   int
+		average  int64
+		counts   int64
+		fullness float64 // in percent, rounded
 	}{
-		{"only a coinbase", 0, 0, 1},
-		{"full, without fees", 0, 3_900_000, 1},
-		{"full, exactly 20 sat/vB", 20 * full / 4, 3_900_000, 20},
-		{"full, a satoshi more is rounded up", 20*full/4 + 1, 3_900_000, 21},
-		{"full, a miner that claims less than it may", -1_000_000, 3_900_000, 1},
-		{"not full, whatever it paid", 500_000_000, 3_000_000, 1},
+		{"only a coinbase", 0, 0, 0, 1, 0},
+		{"full, without fees", 0, 3_900_000, 0, 1, 98},
+		{"full, exactly 20 sat/vB", 20 * full / 4, 3_900_000, 20, 20, 98},
+		{"full, a satoshi more is rounded up", 20*full/4 + 1, 3_900_000, 21, 21, 98},
+		{"full, a miner that claims less than it may", -1_000_000, 3_900_000, 0, 1, 98},
+		{"not full, whatever it paid", 500 * roomy / 4, 3_000_000, 500, 1, 75},
 	} {
 		block, _ := feeBlock(tt.fees, tt.weight)
-		if got, err := blockFeeRate(block, 1, &chaincfg.MainNetParams); err != nil || got != tt.want {
-			t.Errorf("%s: %d sat/vB, %v; want %d", tt.name, got, err, tt.want)
+		got, err := blockFees(block, 1, &chaincfg.MainNetParams)
+		if err != nil || got.Counts != tt.counts || got.Average != tt.average || math.Round(100*got.Fullness) != tt.fullness {
+			t.Errorf("%s: %+v, %v; want average %d, counts %d, %.0f %% full", tt.name, got, err, tt.average, tt.counts, tt.fullness)
+		}
+		if got.Height != 1 || got.Hash != block.BlockHash() || got.Transactions != len(block.Transactions)-1 {
+			t.Errorf("%s: taken for another block: %+v", tt.name, got)
 		}
 	}
-	if _, err := blockFeeRate(&wire.MsgBlock{}, 1, &chaincfg.MainNetParams); err == nil {
+	if _, err := blockFees(&wire.MsgBlock{}, 1, &chaincfg.MainNetParams); err == nil {
 		t.Error("a block without transactions has a fee rate")
 	}
 }
@@ -86,12 +94,15 @@ func TestAnEstimateCostsOneDownloadForEachNewBlock(t *testing.T) {
 	}
 	n.mine(2)
 	waitAt(t, c, n)
-	c.fees.blocks[n.hashAt(18)] = 7 // a mark that a second download would replace
-	c.fees.blocks[n.hashAt(19)] = 8
-	c.fees.blocks[n.hashAt(20)] = 9
-	rate, err := c.FeeRate(t.Context())
-	if err != nil || rate != 7 { // 1 1 1 7 8 9
-		t.Errorf("rate %d, %v", rate, err)
+	c.fees.blocks[n.hashAt(18)] = BlockFees{Counts: 7} // marks that a second download would replace
+	c.fees.blocks[n.hashAt(19)] = BlockFees{Counts: 8}
+	c.fees.blocks[n.hashAt(20)] = BlockFees{Counts: 9}
+	fees, err := c.Fees(t.Context())
+	if err != nil || fees.Estimate != 7 { // 1 1 1 7 8 9
+		t.Errorf("%+v, %v", fees, err)
+	}
+	if b := fees.Blocks; len(b) != feeBlocks || b[0].Height != 22 || b[1].Height != 21 || b[0].Hash != n.hashAt(22) || b[4].Counts != 7 {
+		t.Errorf("blocks %+v", b)
 	}
 	if known() != feeBlocks {
 		t.Errorf("%d blocks are kept after two new ones", known())
@@ -108,8 +119,11 @@ func TestAnEstimateCostsOneDownloadForEachNewBlock(t *testing.T) {
 		defer close(done)
 		c.Close() // ends the waiting for a peer
 	}()
-	if rate, err := c.FeeRate(ctx); err == nil || rate != 7 {
-		t.Errorf("rate without peers %d, %v", rate, err)
+	if last, err := c.Fees(ctx); err == nil || last.Estimate != 7 || len(last.Blocks) != feeBlocks || last.Blocks[0].Height != 22 || last.Floor != 1 {
+		t.Errorf("without peers: %+v, %v", last, err)
+	}
+	if estimate, floor, err := c.FeeRates(ctx); err == nil || estimate != 7 || floor != 1 {
+		t.Errorf("without peers: rates %d, %d, %v", estimate, floor, err)
 	}
 	<-done
 }

@@ -26,6 +26,10 @@ const (
 	// trying by itself, so that neutrino sees one attempt only.
 	reconnectDelay = time.Second
 
+	// banDuration is how long a discovered peer stays banned; those that are configured are spared (see liftBan). neutrino's own day is too
+	// long for what may have been a slow answer, and one that lies is found out again at once.
+	banDuration = time.Hour
+
 	// maxPeers bounds connections; neutrino looks for eight besides the configured ones.
 	maxPeers = 32
 
@@ -51,6 +55,7 @@ func newChainService(c *Client, peers []string) (*neutrino.ChainService, error) 
 		neutrino.UseLogger(l)
 		chain.UseLogger(l)
 		neutrino.MaxPeers = maxPeers
+		neutrino.BanDuration = banDuration
 		neutrino.ConnectionRetryInterval = reconnectDelay
 		neutrino.UserAgentName = userAgent
 	})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/walletdb"
 	"github.com/lightninglabs/neutrino/banman"
 	"golang.org/x/net/proxy"
@@ -30,6 +31,13 @@ const (
 	// no filters does not begin to within seconds.
 	banPause          = 5 * time.Second
 	banPauseNoFilters = time.Minute
+
+	// handshakeWarning is how long a configured peer may take connections without becoming a peer before a person is told.
+	handshakeWarning = 15 * time.Second
+
+	// A configured peer that was dropped dropsWarning times, with no more than dropMemory between them, is told of also while it is connected.
+	dropsWarning = 3
+	dropMemory   = time.Hour
 
 	resolveTimeout = 20 * time.Second
 )
@@ -111,6 +119,11 @@ type dialer struct {
 	bans       banman.Store
 	configured []*configuredPeer
 	byAddr     map[string]*configuredPeer // by the address that neutrino knows: IP:port, or placeholder:port
+	magic      wire.BitcoinNet
+	now        func() time.Time
+
+	mu    sync.Mutex
+	heard map[*heardConn]struct{} // the connections that are open; guarded by mu
 }
 
 // configuredPeer is one that the configuration names.
@@ -121,30 +134,79 @@ type configuredPeer struct {
 	alias string // its placeholder address, when host is a name
 
 	mu      sync.Mutex
-	trouble string // why it is not connected, for a person; empty while it is, or before the first attempt failed
+	trouble string    // why it is not connected, for a person; empty while it is, or before the first attempt failed
+	banned  bool      // whether trouble is a ban, which stays until the peer is met again
+	silent  time.Time // since when it takes connections without becoming a peer; zero: it does not
+
+	drops    int // of the present run of drops, at most dropMemory apart
+	lastDrop time.Time
+	why      string // of the last drop: what the peer did
 }
 
-func (p *configuredPeer) setTrouble(s string) (changed bool) {
+func (p *configuredPeer) setTrouble(s string, banned bool) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	changed = p.trouble != s
-	p.trouble = s
+	p.trouble, p.banned = s, banned
+	if !banned {
+		p.silent = time.Time{}
+	}
 	return changed
 }
 
-func (p *configuredPeer) getTrouble() string {
+// connected notes that the peer took a connection, and met that it became a peer.
+func (p *configuredPeer) connected(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.trouble
+	if !p.banned {
+		p.trouble = ""
+	}
+	if p.silent.IsZero() {
+		p.silent = now
+	}
 }
 
-func newDialer(ctx context.Context, db walletdb.DB, log *slog.Logger, peers []string, proxyAddr string) (*dialer, error) {
+func (p *configuredPeer) met() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trouble, p.banned, p.silent = "", false, time.Time{}
+}
+
+// dropped notes that the peer was hung up on, and what it did.
+func (p *configuredPeer) dropped(now time.Time, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.lastDrop) > dropMemory {
+		p.drops = 0
+	}
+	p.drops, p.lastDrop, p.why = p.drops+1, now, why
+}
+
+// warning returns what a person should know of the peer, or nothing.
+func (p *configuredPeer) warning(now time.Time, isPeer bool, network string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.drops >= dropsWarning && now.Sub(p.lastDrop) <= dropMemory:
+		return fmt.Sprintf("peer %s was dropped %d times, the last time because it %s: if other peers work, take it out of spv.connect or spv.add_peers", p.addr, p.drops, p.why)
+	case isPeer:
+		return ""
+	case p.trouble != "":
+		return p.trouble
+	case !p.silent.IsZero() && now.Sub(p.silent) >= handshakeWarning:
+		return fmt.Sprintf("peer %s takes connections, but does not answer as a Bitcoin node of %s: check its host and port, and its network", p.addr, network)
+	}
+	return ""
+}
+
+func newDialer(ctx context.Context, db walletdb.DB, log *slog.Logger, magic wire.BitcoinNet, peers []string, proxyAddr string) (*dialer, error) {
 	bans, err := banman.NewStore(db)
 	if err != nil {
 		return nil, fmt.Errorf("list of banned peers: %w", err)
 	}
 	direct := &net.Dialer{Timeout: dialTimeout}
-	d := &dialer{ctx: ctx, log: log, proxy: proxyAddr, connect: direct.DialContext, bans: bans, byAddr: make(map[string]*configuredPeer)}
+	d := &dialer{ctx: ctx, log: log, proxy: proxyAddr, connect: direct.DialContext, bans: bans, magic: magic, now: time.Now,
+		byAddr: make(map[string]*configuredPeer), heard: make(map[*heardConn]struct{})}
 	if proxyAddr != "" {
 		socks, err := proxy.SOCKS5("tcp", proxyAddr, nil, direct)
 		if err != nil {
@@ -196,7 +258,11 @@ func (d *dialer) display(addr string) string {
 func (d *dialer) dial(to net.Addr) (net.Conn, error) {
 	p := d.byAddr[to.String()]
 	if p == nil {
-		return d.dialOnce(to.String())
+		conn, err := d.dialOnce(to.String())
+		if err != nil {
+			return nil, err
+		}
+		return d.hear(conn, to.String()), nil
 	}
 	for pause := minRedial; ; pause = min(2*pause, maxRedial) {
 		if err := d.liftBan(p); err != nil {
@@ -204,13 +270,13 @@ func (d *dialer) dial(to net.Addr) (net.Conn, error) {
 		}
 		conn, err := d.dialOnce(p.addr)
 		if err == nil {
-			p.setTrouble("")
-			return conn, nil
+			p.connected(d.now())
+			return d.hear(conn, p.known), nil
 		}
 		if d.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
-		if p.setTrouble(fmt.Sprintf("peer %s cannot be reached: %v", p.addr, err)) {
+		if p.setTrouble(fmt.Sprintf("peer %s cannot be reached: %v", p.addr, err), false) {
 			d.log.Warn("configured peer cannot be reached; trying again", "peer", p.addr, "error", err)
 		}
 		if !d.pause(pause) {
@@ -242,12 +308,15 @@ func (d *dialer) liftBan(p *configuredPeer) error {
 	if err != nil || !status.Banned {
 		return nil // a ban list that cannot be read is no reason to stay alone
 	}
-	pause, why := banPause, fmt.Sprintf("peer %s was dropped: %v", p.addr, status.Reason)
+	did := strings.TrimPrefix(status.Reason.String(), "peer ")
+	pause, why := banPause, fmt.Sprintf("peer %s was dropped because it %s", p.addr, did)
 	if status.Reason == banman.NoCompactFilters {
 		pause = banPauseNoFilters
 		why = fmt.Sprintf("peer %s serves no compact filters; bitcoind does with blockfilterindex=1 and peerblockfilters=1", p.addr)
+	} else {
+		p.dropped(d.now(), did)
 	}
-	if p.setTrouble(why) {
+	if p.setTrouble(why, true) {
 		d.log.Warn("configured peer was banned; trying again", "peer", p.addr, "reason", status.Reason, "pause", pause)
 	}
 	if !d.pause(pause) {

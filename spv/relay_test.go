@@ -1,10 +1,17 @@
 package spv
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // relay passes connections on to a node, and can be cut: btcd cannot be stopped and started for that, since it
@@ -13,6 +20,10 @@ type relay struct {
 	t    *testing.T
 	addr string
 	to   string
+
+	// What the node, and what the client, says, one message at a time, when set; what is returned is passed on instead. They are set
+	// before the first connection.
+	fromNode, fromClient func(frame) []frame
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -27,6 +38,85 @@ func newRelay(t *testing.T, to string) *relay {
 	r.mend()
 	t.Cleanup(r.cut)
 	return r
+}
+
+// newLiar returns a relay that passes messages on as the two functions want, nil for unchanged. It listens at an address of its own,
+// since bans are by address without port.
+func newLiar(t *testing.T, to string, fromNode, fromClient func(frame) []frame) *relay {
+	t.Helper()
+	as := func(f frame) []frame { return []frame{f} }
+	if fromNode == nil {
+		fromNode = as
+	}
+	if fromClient == nil {
+		fromClient = as
+	}
+	_, port, err := net.SplitHostPort(freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := fmt.Sprintf("127.0.0.%d", 2+liars.Add(1)%250)
+	r := &relay{t: t, addr: net.JoinHostPort(host, port), to: to, conns: make(map[net.Conn]struct{}), fromNode: fromNode, fromClient: fromClient}
+	if l, err := net.Listen("tcp", r.addr); err != nil {
+		t.Skipf("this machine has one loopback address only: %v", err)
+	} else {
+		l.Close()
+	}
+	r.mend()
+	t.Cleanup(r.cut)
+	return r
+}
+
+var liars atomic.Int32
+
+// frame is a message on the wire.
+type frame struct {
+	command string
+	payload []byte
+}
+
+func frameOf(msg wire.Message) frame {
+	var b bytes.Buffer
+	if err := msg.BtcEncode(&b, wire.AddrV2Version, wire.WitnessEncoding); err != nil {
+		panic(err)
+	}
+	return frame{msg.Command(), b.Bytes()}
+}
+
+// decode fills a message of the frame's type.
+func (f frame) decode(msg wire.Message) {
+	if err := msg.BtcDecode(bytes.NewReader(f.payload), wire.AddrV2Version, wire.WitnessEncoding); err != nil {
+		panic(err)
+	}
+}
+
+func (f frame) bytes() []byte {
+	var command [12]byte
+	copy(command[:], f.command)
+	out := binary.LittleEndian.AppendUint32(nil, uint32(wire.TestNet)) // of regtest
+	out = append(out, command[:]...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(f.payload)))
+	out = append(out, chainhash.DoubleHashB(f.payload)[:4]...)
+	return append(out, f.payload...)
+}
+
+// pump passes messages on, changed.
+func pump(to io.Writer, from io.Reader, change func(frame) []frame) error {
+	for {
+		var head [24]byte
+		if _, err := io.ReadFull(from, head[:]); err != nil {
+			return err
+		}
+		payload := make([]byte, binary.LittleEndian.Uint32(head[16:]))
+		if _, err := io.ReadFull(from, payload); err != nil {
+			return err
+		}
+		for _, f := range change(frame{string(bytes.TrimRight(head[4:16], "\x00")), payload}) {
+			if _, err := to.Write(f.bytes()); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // mend lets connections through, from now on.
@@ -74,15 +164,24 @@ func (r *relay) pass(conn net.Conn) {
 		delete(r.conns, conn)
 		r.mu.Unlock()
 	}()
-	both(conn, out)
+	if r.fromNode == nil {
+		both(conn, out)
+		return
+	}
+	untilEither(conn, out, func() { _ = pump(conn, out, r.fromNode) }, func() { _ = pump(out, conn, r.fromClient) })
 }
 
 // both copies in both directions, until either side ends.
 func both(a, b net.Conn) {
+	untilEither(a, b, func() { _, _ = io.Copy(a, b) }, func() { _, _ = io.Copy(b, a) })
+}
+
+// untilEither runs both, and closes both connections when one has ended.
+func untilEither(a, b net.Conn, one, other func()) {
 	done := make(chan struct{}, 2)
-	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
+	for _, f := range []func(){one, other} {
 		go func() {
-			_, _ = io.Copy(pair[0], pair[1])
+			f()
 			done <- struct{}{}
 		}()
 	}

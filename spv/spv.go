@@ -106,6 +106,8 @@ const (
 type Client struct {
 	cfg    Config
 	params chaincfg.Params // without seeds where none may be asked
+	public bool            // a network of strangers, on which blocks come by the clock: none of the developers' ones
+	now    func() time.Time
 	log    *slog.Logger
 
 	db    walletdb.DB
@@ -189,13 +191,13 @@ func Open(cfg Config) (_ *Client, err error) {
 	if err := repairHeaders(cfg.Dir, db, &params, cfg.Logger); err != nil {
 		return nil, err
 	}
-	peers, err := newDialer(ctx, db, cfg.Logger, configured, cfg.Proxy)
+	peers, err := newDialer(ctx, db, cfg.Logger, params.Net, configured, cfg.Proxy)
 	if err != nil {
 		return nil, err
 	}
 
 	c := &Client{
-		cfg: cfg, params: params, log: cfg.Logger, db: db, peers: peers, ctx: ctx, cancel: cancel,
+		cfg: cfg, params: params, public: !isDevelopment(&params), now: time.Now, log: cfg.Logger, db: db, peers: peers, ctx: ctx, cancel: cancel,
 		listeners:  make(map[chan struct{}]struct{}),
 		fetches:    make(chan struct{}, maxFetches),
 		broadcasts: make(chan struct{}, maxBroadcasts),
@@ -212,7 +214,8 @@ func Open(cfg Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("%w in %s: %w; remove this directory, its contents will be downloaded again", ErrDamaged, cfg.Dir, err)
 		}
 	}
-	c.state.opened = time.Now()
+	peers.now = func() time.Time { return c.now() }
+	c.state.opened = c.now()
 	return c, nil
 }
 

@@ -14,10 +14,6 @@ const (
 	// blockSpacing is the time between blocks that the rules of all public networks aim at.
 	blockSpacing = 10 * time.Minute
 
-	// staleTip is the age of the newest block from which a person should look: on a public network, with blocks ten minutes apart on
-	// average, 90 minutes pass without one about once in two months.
-	staleTip = 90 * time.Minute
-
 	// freshTip is the age of the newest block up to which it can be the network's newest. Three hours pass without one once in
 	// a thousand years.
 	freshTip = 3 * time.Hour
@@ -26,9 +22,8 @@ const (
 	// fetching them.
 	nearTip = 3
 
-	// alone is how long a client may be without peers and still call itself synced; aloneWarning is when a person is told.
-	alone        = 10 * time.Minute
-	aloneWarning = 2 * time.Minute
+	// alone is how long a client may be without peers and still call itself synced.
+	alone = 10 * time.Minute
 )
 
 // Status is how the light client stands.
@@ -83,7 +78,9 @@ func (c *Client) Status() Status {
 		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock()})
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
-	s.Warnings = c.warnings(p, len(s.Peers))
+	for _, a := range c.alarms(p) {
+		s.Warnings = append(s.Warnings, a.text)
+	}
 	return s
 }
 
@@ -135,15 +132,14 @@ func (c *Client) position() (position, error) {
 	p.headers, p.filters, p.headerTime = int32(headers), int32(filters), tip.Timestamp
 	p.height, p.hash, p.blockTime = best.Height, best.Hash, best.Timestamp
 	peers := c.connected()
-	now := time.Now()
-	p.target = p.estimate(peers, isDevelopment(&c.params), now)
+	now := c.now()
+	p.target = p.estimate(peers, c.public, now)
 
 	age := now.Sub(p.headerTime)
-	public := !isDevelopment(&c.params)
 	lag := p.target - p.height
 	switch {
-	case public && age > freshTip:
-	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!public || c.service().IsCurrent()):
+	case c.public && age > freshTip:
+	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!c.public || c.service().IsCurrent()):
 		p.synced = true
 		c.state.wasSynced.Store(true)
 	case c.state.wasSynced.Load() && lag <= nearTip && c.state.lonely(now) < alone:
@@ -154,9 +150,9 @@ func (c *Client) position() (position, error) {
 
 // estimate returns the height of the network's newest block: what peers say, or else, where blocks come by the clock, a guess from the
 // age of the newest header. One peer that lies cannot move it when there are three.
-func (p position) estimate(peers []*neutrino.ServerPeer, development bool, now time.Time) int32 {
+func (p position) estimate(peers []*neutrino.ServerPeer, public bool, now time.Time) int32 {
 	if len(peers) == 0 {
-		if development {
+		if !public {
 			return p.headers
 		}
 		return p.headers + int32(max(now.Sub(p.headerTime)/blockSpacing, 0))
@@ -170,36 +166,4 @@ func (p position) estimate(peers []*neutrino.ServerPeer, development bool, now t
 		return heights[len(heights)-1]
 	}
 	return heights[len(heights)/2]
-}
-
-// warnings tells what a person should know.
-func (c *Client) warnings(p position, peers int) []string {
-	var w []string
-	now := time.Now()
-	configured := c.peers.configured
-	switch lonely := c.state.lonely(now); {
-	case c.running.Load() == nil:
-	case len(configured) == 0 && isDevelopment(&c.params):
-		w = append(w, fmt.Sprintf("no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name))
-	case peers == 0 && lonely >= aloneWarning:
-		w = append(w, fmt.Sprintf("no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes())))
-	}
-	connected := make(map[string]bool)
-	for _, sp := range c.connected() {
-		connected[sp.Addr()] = true
-	}
-	for _, cp := range configured {
-		if t := cp.getTrouble(); t != "" && !connected[cp.known] {
-			w = append(w, t)
-		}
-	}
-	age := now.Sub(p.headerTime)
-	switch public := !isDevelopment(&c.params); {
-	case public && peers > 0 && p.target <= p.headers && age > staleTip:
-		w = append(w, fmt.Sprintf("the newest block is %d minutes old: the peers may be cut off from the network; if this stays, add other peers", int(age.Minutes())))
-	case !public && peers > 0 && p.filters < p.headers && age > 24*time.Hour:
-		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
-		w = append(w, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
-	}
-	return w
 }

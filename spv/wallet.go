@@ -53,7 +53,7 @@ func (s *walletService) GetBlockHeight(hash *chainhash.Hash) (int32, error) {
 }
 
 func (s *walletService) IsCurrent() bool {
-	if isDevelopment(&s.client.params) {
+	if !s.client.public {
 		return s.client.Synced()
 	}
 	return s.ChainService.IsCurrent()

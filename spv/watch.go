@@ -1,6 +1,7 @@
 package spv
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,10 +27,18 @@ type monitor struct {
 	opened    time.Time // set by Open, never changed
 	wasSynced atomic.Bool
 
-	mu       sync.Mutex
-	peers    []*neutrino.ServerPeer
-	lastPeer time.Time // when a peer was last connected; zero: never
-	samples  []sample  // oldest first, of the last speedWindow
+	connections atomic.Uint64 // that became peers since Open
+
+	mu         sync.Mutex
+	peers      []*neutrino.ServerPeer
+	lastPeer   time.Time // when a peer was last connected; zero: never
+	lastEnough time.Time // when there were last as many peers as there should be; zero: never
+	samples    []sample  // oldest first, of the last speedWindow
+
+	headers, filters int32     // heights at the last look
+	headersMoved     time.Time // when headers last changed, or could not for lack of peers
+	filtersMoved     time.Time // the same for filters, which cannot pass headers either
+	lastStall        time.Time // when a peer was last dropped for stalling
 }
 
 // sample is how much was synced when.
@@ -82,51 +91,85 @@ func (c *Client) connected() []*neutrino.ServerPeer {
 	return out
 }
 
+// Peers counts the connections to peers that were made since Open, those that are lost since included: it grows when a
+// peer came that has not been offered anything yet. [Client.Changes] tells of it.
+func (c *Client) Peers() uint64 { return c.state.connections.Load() }
+
+// meet notes which peers are connected now.
+func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
+	m := &c.state
+	m.mu.Lock()
+	fresh := 0
+	for _, sp := range peers {
+		if !slices.Contains(m.peers, sp) {
+			fresh++
+		}
+		if p := c.peers.byAddr[sp.Addr()]; p != nil && sp.Connected() {
+			p.met()
+		}
+	}
+	m.peers = peers
+	if len(peers) > 0 {
+		m.lastPeer = now
+	}
+	if len(peers) >= c.enoughPeers() {
+		m.lastEnough = now
+	}
+	m.mu.Unlock()
+	if fresh > 0 {
+		m.connections.Add(uint64(fresh))
+		c.tellChange()
+	}
+}
+
+// move notes how far the chain has come.
+func (m *monitor) move(p position, now time.Time) {
+	lonely := m.lonely(now) >= aloneWarning
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.samples = append(m.samples, sample{now, p.done()})
+	for len(m.samples) > 2 && now.Sub(m.samples[0].at) > speedWindow {
+		m.samples = m.samples[1:]
+	}
+	if p.headers != m.headers || lonely || m.headersMoved.IsZero() {
+		m.headersMoved = now
+	}
+	if p.filters != m.filters || p.filters >= p.headers || lonely || m.filtersMoved.IsZero() {
+		m.filtersMoved = now
+	}
+	m.headers, m.filters = p.headers, p.filters
+}
+
 // watch looks at peers and progress until the client is closed, and logs what an operator wants to see.
 func (c *Client) watch() {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	start := time.Now()
+	start := c.now()
 	var lastLog time.Time
-	var told struct{ synced, alone bool }
+	var toldSynced bool
+	var toldAlarms map[string]string
 	for {
-		now := time.Now()
+		now := c.now()
 		peers := c.service().Peers()
-		c.state.mu.Lock()
-		c.state.peers = peers
-		if len(peers) > 0 {
-			c.state.lastPeer = now
-		}
-		c.state.mu.Unlock()
+		c.meet(peers, now)
 
 		if p, err := c.position(); err == nil {
-			c.state.mu.Lock()
-			c.state.samples = append(c.state.samples, sample{now, p.done()})
-			for len(c.state.samples) > 2 && now.Sub(c.state.samples[0].at) > speedWindow {
-				c.state.samples = c.state.samples[1:]
-			}
-			c.state.mu.Unlock()
+			c.state.move(p, now)
+			c.dropStaller(p, peers, now)
 
 			interval := lateLog
 			if now.Sub(start) < earlyLogEnds {
 				interval = earlyLog
 			}
 			switch {
-			case p.synced && !told.synced:
+			case p.synced && !toldSynced:
 				c.log.Info("light client synced", "height", p.height, "block", p.hash, "peers", len(peers))
 			case !p.synced && len(peers) > 0 && now.Sub(lastLog) >= interval:
 				lastLog = now
 				c.logProgress(p)
 			}
-			told.synced = p.synced
-		}
-		if lonely := c.state.lonely(now) >= aloneWarning; lonely != told.alone {
-			told.alone = lonely
-			if lonely {
-				c.log.Warn("no peer has been connected for some minutes")
-			} else {
-				c.log.Info("connected to peers again", "peers", len(peers))
-			}
+			toldSynced = p.synced
+			toldAlarms = c.tell(toldAlarms, c.alarms(p))
 		}
 
 		select {

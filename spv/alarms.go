@@ -1,0 +1,154 @@
+package spv
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/lightninglabs/neutrino"
+)
+
+const (
+	// staleTip is the age of the newest block from which a person should look: on a public network, with blocks ten minutes apart on
+	// average, 90 minutes pass without one about once in two months.
+	staleTip = 90 * time.Minute
+
+	// maxAhead is how far a block's time may lie ahead of the true time, by the rules of the network.
+	maxAhead = 2 * time.Hour
+
+	// aloneWarning is how long a client may be without peers before a person is told.
+	aloneWarning = 2 * time.Minute
+
+	// enoughPeers is how many peers there should be on a public network: of three, one that lies about heights, filters or fees is
+	// outvoted. fewWarning is how long there may be fewer before a person is told.
+	enoughPeers = 3
+	fewWarning  = 10 * time.Minute
+
+	// stalled is how long headers may stand still, while a peer tells of newer blocks, before that peer is dropped.
+	// A peer that does not answer at all is dropped by neutrino after some 90 seconds.
+	stalled = 2 * time.Minute
+
+	// stuck is how long headers, or filter headers behind them, may stand still before a person is told.
+	stuck = 10 * time.Minute
+)
+
+// enoughPeers is how many peers there should be: fewer than usual when the configuration allows no more.
+func (c *Client) enoughPeers() int {
+	if len(c.cfg.Connect) > 0 {
+		return min(enoughPeers, len(c.peers.configured))
+	}
+	return enoughPeers
+}
+
+// alarm is what a person should know, and what to do about it.
+type alarm struct {
+	kind string // stable, for the log; empty for what concerns one peer, and is logged where it happens
+	text string
+}
+
+// alarms tells what is wrong at position p.
+func (c *Client) alarms(p position) []alarm {
+	if c.running.Load() == nil {
+		return nil
+	}
+	var w []alarm
+	raise := func(kind, format string, args ...any) { w = append(w, alarm{kind, fmt.Sprintf(format, args...)}) }
+	now := c.now()
+	configured := c.peers.configured
+	connected := make(map[string]bool)
+	for _, sp := range c.connected() {
+		connected[sp.Addr()] = true
+	}
+	peers := len(connected)
+	lonely := c.state.lonely(now)
+	c.state.mu.Lock()
+	lastEnough, headersMoved, filtersMoved := c.state.lastEnough, c.state.headersMoved, c.state.filtersMoved
+	c.state.mu.Unlock()
+	if lastEnough.IsZero() {
+		lastEnough = c.state.opened
+	}
+
+	switch few := now.Sub(lastEnough); {
+	case len(configured) == 0 && !c.public:
+		raise("peers not configured", "no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name)
+	case peers == 0 && lonely >= aloneWarning:
+		raise("no peers", "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes()))
+	case c.public && peers > 0 && peers < c.enoughPeers() && few >= fewWarning:
+		raise("few peers", "fewer than %d peers have been connected for %d minutes, now %d: one that lies is hard to tell; see that connections to port %s get out, or name more nodes in spv.add_peers",
+			c.enoughPeers(), int(few.Minutes()), peers, c.params.DefaultPort)
+	}
+	for _, cp := range configured {
+		if t := cp.warning(now, connected[cp.known], c.params.Name); t != "" {
+			raise("", "%s", t)
+		}
+	}
+
+	age := now.Sub(p.headerTime)
+	reached := p.target <= p.headers
+	switch {
+	case c.public && peers > 0 && age > staleTip && (reached || now.Sub(headersMoved) >= stuck):
+		raise("stale tip", "the newest block is %d minutes old: the peers may be cut off from the network, or the clock of this machine is wrong; if this stays, name other nodes in spv.add_peers", int(age.Minutes()))
+	case age < -maxAhead:
+		raise("clock behind", "the newest block's time is %d minutes ahead of the clock of this machine, which must be wrong: set it", int(-age.Minutes()))
+	}
+	switch {
+	case p.filters >= p.headers:
+	case !c.public && peers > 0 && age > 24*time.Hour:
+		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
+		raise("filters wait for a block", "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
+	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
+		// neutrino has no way back from filter headers that were false when it took them, from a peer that was its only one: it bans all who
+		// tell the truth.
+		raise("filters stuck", "the filter headers stand still at height %d, of %d: the peers serve none that fit those stored here, of which the newest may be false; "+
+			"if this stays with other peers too, stop the daemon, remove %s and %s, and start it: they are downloaded again",
+			p.filters, p.headers, filepath.Join(c.cfg.Dir, headersFile), filepath.Join(c.cfg.Dir, filterHeadersFile))
+	}
+	return w
+}
+
+// dropStaller hangs up on the peer that tells of the newest blocks when nothing has come for a while. neutrino syncs from the peer
+// that tells of most, for as long as it is connected, and listens to no other until it is where that peer claims to be: one that
+// lies about its height would stop it for ever.
+func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.Time) {
+	var highest *neutrino.ServerPeer
+	for _, sp := range peers {
+		if highest == nil || sp.LastBlock() > highest.LastBlock() {
+			highest = sp
+		}
+	}
+	m := &c.state
+	m.mu.Lock()
+	waiting := now.Sub(m.headersMoved) >= stalled && now.Sub(m.lastStall) >= stalled
+	m.mu.Unlock()
+	if highest == nil || highest.LastBlock() <= p.headers || !waiting || c.service().IsCurrent() {
+		return
+	}
+	m.mu.Lock()
+	m.lastStall = now
+	m.mu.Unlock()
+	c.log.Warn("a peer tells of newer blocks and sends none; dropping it", "peer", c.peers.display(highest.Addr()), "its_height", highest.LastBlock(), "headers", p.headers)
+	if cp := c.peers.byAddr[highest.Addr()]; cp != nil {
+		cp.dropped(now, fmt.Sprintf("told of block %d and sent nothing beyond %d", highest.LastBlock(), p.headers))
+	}
+	highest.Disconnect()
+}
+
+// tell logs alarms that began since the last look, and those that ended.
+func (c *Client) tell(before map[string]string, now []alarm) (after map[string]string) {
+	after = make(map[string]string)
+	for _, a := range now {
+		if a.kind == "" {
+			continue
+		}
+		after[a.kind] = a.text
+		if _, told := before[a.kind]; !told {
+			c.log.Warn("alarm of the light client", "alarm", a.kind, "what", a.text)
+		}
+	}
+	for kind := range before {
+		if _, still := after[kind]; !still {
+			c.log.Info("alarm of the light client is over", "alarm", kind)
+		}
+	}
+	return after
+}
