@@ -1,0 +1,530 @@
+package batcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ancre/batcher/store"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// deepestFork is the deepest reorganisation that the batcher has to withstand without paying twice.
+const deepestFork = 10
+
+// judge holds the daemon to its promises. What it knows it has from the writes that took effect, the transactions that were offered
+// and the blocks, never from what the daemon says of itself.
+type judge struct {
+	l *life
+
+	acked    map[[32]byte]store.Position // P1
+	order    [][32]byte                  // of acked, by arrival
+	roots    map[uint64][32]byte         // of sealed batches, computed here from their leaves
+	versions map[chainhash.Hash]*judged  // all that were ever stored
+	anchors  map[uint64][]*judged        // the same by anchor, as they came
+	all      []*judged                   // the same as they came
+	paid     map[uint64]*judged          // which version on the active chain commits to a batch
+	mined    []*judged                   // those on the active chain, by height
+	handed   []handedProof
+}
+
+// judged is a stored version.
+type judged struct {
+	*payment
+	store.Version
+	anchor uint64
+	index  int
+}
+
+// handedProof is a complete proof that somebody has.
+type handedProof struct {
+	digest [32]byte
+	block  *link
+	bytes  []byte
+}
+
+func newJudge(l *life) *judge {
+	return &judge{
+		l: l, acked: make(map[[32]byte]store.Position), roots: make(map[uint64][32]byte),
+		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[uint64]*judged),
+	}
+}
+
+// name is what the story calls a transaction.
+func (j *judge) name(txid chainhash.Hash) string {
+	if v, ok := j.versions[txid]; ok {
+		return fmt.Sprintf("anchor %d version %d %.8s (batches %v, %d sats)", v.anchor, v.index, txid, v.Batches, v.FeeSats)
+	}
+	return fmt.Sprintf("transaction %.8s", txid)
+}
+
+// acknowledged is told where digests are, as the daemon answered.
+func (j *judge) acknowledged(sts []Status) {
+	for _, st := range sts {
+		was, before := j.acked[st.Digest]
+		if before && was != st.Position {
+			j.l.fail("P1: digest %.4x was acknowledged at %v and is now at %v", st.Digest, was, st.Position)
+		}
+		if !before {
+			j.acked[st.Digest] = st.Position
+			j.order = append(j.order, st.Digest)
+		}
+	}
+}
+
+// applied is told of each write of the loops that took effect.
+func (j *judge) applied(u *store.Update) {
+	for _, b := range u.Batches {
+		if b.State != store.Sealed {
+			continue
+		}
+		root, ok := j.roots[b.ID]
+		if !ok {
+			root = proof.Root(j.l.disk.leaves[b.ID-1])
+			j.roots[b.ID] = root
+			j.l.say("batch %d of %d digests is sealed", b.ID, b.Count)
+		}
+		if b.Root != root {
+			j.l.fail("P1: batch %d has the root %x, its leaves %x", b.ID, b.Root, root)
+		}
+	}
+	for i := range u.Anchors {
+		j.stored(&u.Anchors[i])
+	}
+}
+
+// stored checks an anchor that was written.
+func (j *judge) stored(a *store.Anchor) {
+	known := j.anchors[a.ID]
+	if len(a.Versions) < len(known) {
+		j.l.fail("P3: anchor %d had %d versions and has %d: one that may be mined is forgotten", a.ID, len(known), len(a.Versions))
+		return
+	}
+	for i, v := range a.Versions {
+		if i < len(known) {
+			if v.Tx != known[i].Tx && v.Tx.TxHash() != known[i].txid {
+				j.l.fail("P3: version %d of anchor %d became another", i, a.ID)
+			}
+			continue
+		}
+		n := &judged{payment: j.l.net.payment(v.Tx), Version: v, anchor: a.ID, index: i}
+		if old, ok := j.versions[n.txid]; ok {
+			j.l.fail("P3: version %d of anchor %d is version %d of anchor %d", i, a.ID, old.index, old.anchor)
+		}
+		if a.State != store.Broadcast {
+			j.l.fail("anchor %d is %s and gets a version", a.ID, a.State)
+		}
+		j.l.say("anchor %d version %d stored: %.8s, batches %v, %d sats, %d vB, lock time %d, spends %s", a.ID, i, n.txid, v.Batches, n.fee, n.size, v.Tx.LockTime, j.coinsOf(v.Tx))
+		j.version(n, known)
+		j.versions[n.txid] = n
+		j.all = append(j.all, n)
+		known = append(known, n)
+		j.anchors[a.ID] = known
+		j.exclusive(n)
+		j.budget(a)
+	}
+}
+
+func (j *judge) coinsOf(tx *wire.MsgTx) string {
+	var buf bytes.Buffer
+	for _, in := range tx.TxIn {
+		fmt.Fprintf(&buf, "%.8s:%d ", in.PreviousOutPoint.Hash, in.PreviousOutPoint.Index)
+	}
+	return buf.String()
+}
+
+// version checks a new version against the caps, the form of an anchor and the versions before it.
+func (j *judge) version(n *judged, before []*judged) {
+	p, v := &j.l.policy, n.Version
+	where := fmt.Sprintf("version %d of anchor %d", n.index, n.anchor)
+	switch {
+	case v.FeeSats != n.fee:
+		j.l.fail("P5: %s pays %d sats and says %d", where, n.fee, v.FeeSats)
+	case n.fee > p.MaxFeeSats:
+		j.l.fail("P5: %s pays %d sats, %d are allowed", where, n.fee, p.MaxFeeSats)
+	case v.SatPerVByte > p.MaxFeeRate || n.fee > p.MaxFeeRate*(n.size+int64(len(v.Tx.TxIn))):
+		j.l.fail("P5: %s pays %d sats for %d vB (%d sat/vB asked), %d sat/vB are allowed", where, n.fee, n.size, v.SatPerVByte, p.MaxFeeRate)
+	case n.fee < n.size:
+		j.l.fail("%s pays %d sats for %d vB: no node relays it", where, n.fee, n.size)
+	case int64(v.Tx.LockTime) > int64(j.l.client.tip().height):
+		j.l.fail("%s has lock time %d at height %d", where, v.Tx.LockTime, j.l.client.tip().height)
+	}
+	var roots [][32]byte
+	for i, id := range v.Batches {
+		root, ok := j.roots[id]
+		if !ok {
+			j.l.fail("%s commits to batch %d, which is not sealed", where, id)
+		}
+		if slices.Contains(v.Batches[:i], id) {
+			j.l.fail("%s commits twice to batch %d", where, id)
+		}
+		roots = append(roots, root)
+	}
+	out := v.Tx.TxOut[0]
+	if len(roots) == 0 || proof.Root(roots) != v.Root || out.Value != 0 || !bytes.Equal(out.PkScript, append([]byte{txscript.OP_RETURN, txscript.OP_DATA_32}, v.Root[:]...)) {
+		j.l.fail("%s does not commit to its batches %v", where, v.Batches)
+	}
+	for _, out := range v.Tx.TxOut[1:] {
+		if !j.l.purse.ours[string(out.PkScript)] || out.Value < dustSats {
+			j.l.fail("%s pays %d sats to %x", where, out.Value, out.PkScript)
+		}
+	}
+	for i, in := range v.Tx.TxIn {
+		if in.Sequence != 0xfffffffd {
+			j.l.fail("%s has sequence %x", where, in.Sequence)
+		}
+		if out := j.l.net.output(in.PreviousOutPoint); out == nil || v.Prevouts[i].Value != out.Value || !bytes.Equal(v.Prevouts[i].PkScript, out.PkScript) {
+			j.l.fail("%s spends %s, which it does not know", where, in.PreviousOutPoint)
+		}
+	}
+	if n.index == 0 {
+		return
+	}
+	last := before[n.index-1]
+	need := last.fee + n.size + j.evicted(last)
+	if n.fee < need {
+		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, last.fee)
+	}
+	for _, id := range last.Batches {
+		if !slices.Contains(v.Batches, id) {
+			j.l.fail("P2: %s leaves batch %d out", where, id)
+		}
+	}
+	common := slices.DeleteFunc(spent(before[0].Tx), func(at wire.OutPoint) bool {
+		return slices.ContainsFunc(before[1:], func(o *judged) bool { return !slices.Contains(spent(o.Tx), at) }) || !slices.Contains(spent(v.Tx), at)
+	})
+	if len(common) == 0 {
+		j.l.fail("P3: the versions of anchor %d have no coin in common", n.anchor)
+	}
+}
+
+// spent returns the coins that a transaction spends.
+func spent(tx *wire.MsgTx) []wire.OutPoint {
+	var all []wire.OutPoint
+	for _, in := range tx.TxIn {
+		all = append(all, in.PreviousOutPoint)
+	}
+	return all
+}
+
+// evicted returns what the anchors in flight pay that spend an output of a version, and fall with it.
+func (j *judge) evicted(v *judged) (sum int64) {
+	for _, a := range j.l.disk.anchors {
+		known := j.anchors[a.ID]
+		if a.State != store.Broadcast || len(known) == 0 {
+			continue
+		}
+		newest := known[len(known)-1]
+		if slices.ContainsFunc(newest.Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint.Hash == v.txid }) {
+			sum += newest.fee + j.evicted(newest)
+		}
+	}
+	return sum
+}
+
+// exclusive checks that a new version cannot be mined beside a version of another anchor that commits to one of the same batches: on no
+// branch that forks at most deepestFork blocks below the tip. This is P3 before the miners try it.
+func (j *judge) exclusive(n *judged) {
+	for _, other := range j.all {
+		if other.anchor == n.anchor || !slices.ContainsFunc(other.Batches, func(id uint64) bool { return slices.Contains(n.Batches, id) }) {
+			continue
+		}
+		if !j.excluded(n, other) {
+			j.l.fail("P3: version %d of anchor %d (%.8s, batches %v) could be mined beside version %d of anchor %d (%.8s, batches %v)",
+				n.index, n.anchor, n.txid, n.Batches, other.index, other.anchor, other.txid, other.Batches)
+		}
+	}
+}
+
+// excluded says whether two transactions, with all that they depend on, cannot be on one chain.
+func (j *judge) excluded(a, b *judged) bool {
+	spender := make(map[wire.OutPoint]*payment)
+	var conflict bool
+	var add func(p *payment)
+	add = func(p *payment) {
+		if p.never {
+			conflict = true
+		}
+		for _, in := range p.TxIn {
+			old := spender[in.PreviousOutPoint]
+			if old == p {
+				return
+			}
+			if old != nil {
+				conflict = true
+				return
+			}
+			spender[in.PreviousOutPoint] = p
+			if parent := j.l.net.known[in.PreviousOutPoint.Hash]; parent != nil {
+				add(parent)
+			}
+		}
+	}
+	add(a.payment)
+	add(b.payment)
+	if conflict {
+		return true
+	}
+	// What is too deep to be undone settles the rest.
+	for at, p := range spender {
+		if by := j.l.net.spentBy[at]; by != nil && by != p && by.in != nil && j.l.net.height()-by.in.height+1 > deepestFork {
+			return true
+		}
+	}
+	return false
+}
+
+// budget checks what is mined and what is in flight against the budget, as an anchor is stored.
+func (j *judge) budget(a *store.Anchor) {
+	limit := j.l.policy.BudgetSats
+	if limit == 0 {
+		return
+	}
+	view := j.l.client.view
+	var sum int64
+	counted := map[uint64]bool{}
+	for _, v := range j.all {
+		if v.in != nil && int(v.in.height) < len(view) && view[v.in.height] == v.in {
+			counted[v.anchor] = true
+			if v.in.height > j.l.client.tip().height-BudgetBlocks {
+				sum += v.fee
+			}
+		}
+	}
+	for _, stored := range append(slices.Clone(j.l.disk.anchors), *a) {
+		if counted[stored.ID] || stored.State != store.Broadcast {
+			continue
+		}
+		counted[stored.ID] = true
+		dearest := int64(0)
+		for _, v := range j.anchors[stored.ID] {
+			dearest = max(dearest, v.fee)
+		}
+		sum += dearest
+	}
+	if sum > limit {
+		j.l.fail("P5: with anchor %d %d sats are mined or in flight, the budget is %d", a.ID, sum, limit)
+	}
+}
+
+// offered is told of each transaction that goes to the peers.
+func (j *judge) offered(p *payment) {
+	v, ok := j.versions[p.txid]
+	if !ok {
+		j.l.fail("P3: transaction %s is offered and not stored", p.txid)
+		return
+	}
+	if j.l.frail.dead { // this process does not know what became of its last write
+		return
+	}
+	if all := j.anchors[v.anchor]; all[len(all)-1] != v && !j.built(v) {
+		j.l.fail("version %d of anchor %d is offered, and version %d is the newest", v.index, v.anchor, len(all)-1)
+	}
+	if i, ok := j.l.disk.anchorAt(v.anchor); ok && j.l.disk.anchors[i].State != store.Broadcast {
+		j.l.fail("anchor %d is %s and is offered", v.anchor, j.l.disk.anchors[i].State)
+	}
+}
+
+// built says whether an anchor in flight spends the change of a version, which then is the one to be mined.
+func (j *judge) built(v *judged) bool {
+	return slices.ContainsFunc(j.l.disk.anchors, func(a store.Anchor) bool {
+		return a.State == store.Broadcast && slices.ContainsFunc(a.Versions[0].Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint.Hash == v.txid })
+	})
+}
+
+// connected is told of each block that comes to the active chain.
+func (j *judge) connected(k *link) {
+	for _, p := range k.txs {
+		v, ok := j.versions[p.txid]
+		if !ok {
+			if s := p.TxOut[0].PkScript; s[0] == txscript.OP_RETURN {
+				j.l.fail("P3: %s is mined and was never stored", p.txid)
+			}
+			continue
+		}
+		j.l.say("block %d holds %s", k.height, j.name(p.txid))
+		j.mined = append(j.mined, v)
+		for _, id := range v.Batches {
+			if other := j.paid[id]; other != nil {
+				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", id, j.name(other.txid), other.in.height, j.name(p.txid), k.height)
+			}
+			j.paid[id] = v
+		}
+	}
+	if limit := j.l.policy.BudgetSats; limit != 0 && len(k.txs) > 0 {
+		var sum int64
+		for _, v := range j.mined {
+			if v.in.height > k.height-BudgetBlocks {
+				sum += v.fee
+			}
+		}
+		if sum > limit {
+			j.l.fail("P5: %d sats are mined within %d blocks up to block %d, the budget is %d", sum, BudgetBlocks, k.height, limit)
+		}
+	}
+}
+
+// disconnected is told of each block that leaves it.
+func (j *judge) disconnected(k *link) {
+	for _, p := range k.txs {
+		v, ok := j.versions[p.txid]
+		if !ok {
+			continue
+		}
+		j.mined = slices.DeleteFunc(j.mined, func(x *judged) bool { return x == v })
+		for _, id := range v.Batches {
+			if j.paid[id] == v {
+				delete(j.paid, id)
+			}
+		}
+	}
+}
+
+// reorganised is told how many blocks left the chain: proofs that somebody has may only be lost to one as deep as they were final.
+func (j *judge) reorganised(depth int) {
+	j.handed = slices.DeleteFunc(j.handed, func(h handedProof) bool {
+		if j.l.net.isActive(h.block) {
+			return false
+		}
+		if depth < int(j.l.policy.Confirmations) {
+			j.l.fail("P4: the proof of digest %.4x in block %d was complete, and a reorganisation of %d blocks undid it; final means %d",
+				h.digest, h.block.height, depth, j.l.policy.Confirmations)
+		}
+		return true
+	})
+}
+
+// prove asks for the proof of a digest that was acknowledged, and checks it against the chain.
+func (j *judge) prove(digest [32]byte) (final bool) {
+	f, st, err := j.l.b.Proof(context.Background(), digest)
+	if err != nil {
+		j.l.fail("P1: proof of digest %.4x: %v", digest, err)
+		return false
+	}
+	j.acknowledged([]Status{st})
+	if st.State != Final || !j.l.client.current() || !j.followed() {
+		return st.State == Final
+	}
+	data, err := f.Marshal()
+	if err != nil {
+		j.l.fail("P4: proof of digest %.4x: %v", digest, err)
+		return false
+	}
+	for i := range j.handed {
+		if h := &j.handed[i]; h.digest == digest && h.block.height == st.Height && bytes.Equal(h.bytes, data) {
+			return true
+		} else if h.digest == digest {
+			j.l.fail("P4: the proof of digest %.4x changed, and no reorganisation undid it", digest)
+			return false
+		}
+	}
+	if f, err = proof.Parse(data); err != nil {
+		j.l.fail("P4: proof of digest %.4x: %v", digest, err)
+		return false
+	}
+	r, err := proof.Verify(context.Background(), f, digest[:], j.l.net)
+	if err != nil || r.Outcome != proof.OutcomeValid {
+		j.l.fail("P4: the complete proof of digest %.4x does not verify: %+v, %v", digest, r, err)
+		return false
+	}
+	if depth := j.l.net.height() - int32(r.Header.Height) + 1; depth < j.l.policy.Confirmations {
+		j.l.fail("P4: digest %.4x is final in block %d, under %d blocks; final means %d", digest, r.Header.Height, depth, j.l.policy.Confirmations)
+	}
+	j.handed = append(j.handed, handedProof{digest, j.l.net.active[r.Header.Height], data})
+	return true
+}
+
+// followed says whether the daemon has seen the newest block.
+func (j *judge) followed() bool {
+	points := j.l.disk.cursor.Points
+	return len(points) > 0 && points[len(points)-1].Hash == j.l.net.tip().hash
+}
+
+// released checks, once nothing is in flight, that no coin is kept which nothing needs. The change of a version that left batches out is
+// needed until a reorganisation cannot undo it.
+func (j *judge) released() {
+	for _, c := range j.l.purse.coins {
+		v, change := j.versions[c.Hash]
+		if change && slices.ContainsFunc(j.anchors[v.anchor], func(o *judged) bool { return !slices.Equal(o.Batches, v.Batches) }) {
+			continue
+		}
+		if j.l.purse.leases[c.OutPoint] == forEver {
+			j.l.fail("coin %s is leased for ever, and nothing needs it", c.OutPoint)
+		}
+	}
+}
+
+// settled compares what is stored with the chain, after a step that went through to the tip.
+func (j *judge) settled() {
+	s, tip := j.l.disk, j.l.net.height()
+	for i := range s.anchors {
+		a := &s.anchors[i]
+		if a.Settled {
+			continue
+		}
+		var mined *judged
+		for _, v := range j.anchors[a.ID] {
+			if v.in != nil {
+				mined = v
+			}
+		}
+		switch a.State {
+		case store.Broadcast:
+			if mined != nil {
+				j.l.fail("P2: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
+			}
+		case store.Mined, store.Final:
+			if mined == nil || mined.index != a.Block.Version || mined.in.hash != a.Block.Hash {
+				j.l.fail("P4: anchor %d is %s in block %d %s, version %d, which is not so", a.ID, a.State, a.Block.Height, a.Block.Hash, a.Block.Version)
+			} else if deep := tip-mined.in.height+1 >= j.l.policy.Confirmations; deep != (a.State == store.Final) {
+				j.l.fail("P4: anchor %d is %s under %d blocks; final means %d", a.ID, a.State, tip-mined.in.height+1, j.l.policy.Confirmations)
+			}
+		case store.Spent, store.Dead:
+			if mined != nil {
+				j.l.fail("P3: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
+			}
+		}
+	}
+	for i := range s.batches {
+		b := &s.batches[i]
+		paid := j.paid[b.ID]
+		switch {
+		case b.Anchor == 0 && paid != nil:
+			j.l.fail("P3: batch %d waits for an anchor, and anchor %d paid for it in block %d", b.ID, paid.anchor, paid.in.height)
+		case b.Anchor != 0 && paid != nil && b.Anchor != paid.anchor:
+			j.l.fail("P3: batch %d is with anchor %d, and anchor %d paid for it in block %d", b.ID, b.Anchor, paid.anchor, paid.in.height)
+		case b.Anchor != 0 && paid == nil:
+			i, ok := s.anchorAt(b.Anchor)
+			if !ok || s.anchors[i].State == store.Mined || s.anchors[i].State == store.Final || s.anchors[i].State == store.Dead {
+				j.l.fail("P2: batch %d is with anchor %d, which does not commit to it", b.ID, b.Anchor)
+			}
+		}
+	}
+}
+
+// every checks that each acknowledged digest is where it was acknowledged.
+func (j *judge) every() {
+	for _, d := range j.order {
+		at := j.acked[d]
+		leaf := proof.Leaf(d[:], j.l.b.nonces.Nonce(d[:]))
+		if at.Batch > uint64(len(j.l.disk.leaves)) || at.Index >= uint64(len(j.l.disk.leaves[at.Batch-1])) || j.l.disk.leaves[at.Batch-1][at.Index] != leaf {
+			j.l.fail("P1: digest %.4x is not at %v, where it was acknowledged", d, at)
+		}
+	}
+}
+
+// trouble says whether an error is one that the life itself brought about.
+func (j *judge) trouble(err error) bool {
+	for _, known := range []error{errKilled, errPowerCut, store.ErrFull, errFetch, errLocked, errBehind} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}

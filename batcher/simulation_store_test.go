@@ -1,0 +1,468 @@
+package batcher
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"ancre/batcher/store"
+	"ancre/batcher/store/storetest"
+)
+
+// memStore is a store whose disk is memory: what it holds is what is "synced". It keeps the whole contract, as the suite that all
+// engines pass shows, and costs a simulated life next to nothing.
+type memStore struct {
+	mu      sync.Mutex
+	key     [32]byte
+	closed  bool
+	batches []store.Batch // by ID - 1
+	leaves  [][]store.Leaf
+	places  map[store.Leaf]store.Position
+	upper   map[memRun][][32]byte
+	anchors []store.Anchor // by rising ID
+	cursor  store.Cursor
+}
+
+// memRun names a run above the leaves.
+type memRun struct {
+	batch uint64
+	level int
+	start uint64
+}
+
+func newMemStore(key [32]byte) *memStore {
+	return &memStore{key: key, places: make(map[store.Leaf]store.Position), upper: make(map[memRun][][32]byte)}
+}
+
+// reopen returns what a process finds that opens the same store again.
+func (s *memStore) reopen() *memStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &memStore{key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, upper: s.upper, anchors: s.anchors, cursor: s.cursor}
+}
+
+var errMemClosed = errors.New("the store is closed")
+
+// begin takes the lock, unless nothing may begin.
+func (s *memStore) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errMemClosed
+	}
+	return nil
+}
+
+func (s *memStore) Key() [32]byte { return s.key }
+
+func (s *memStore) Close() error {
+	if err := s.begin(context.Background()); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", store.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// utc is how a time comes back.
+func utc(t time.Time) time.Time { return t.Round(0).UTC() }
+
+func (s *memStore) Append(ctx context.Context, a *store.Append) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if len(a.Leaves) != len(a.At) {
+		return refused("%d leaves and %d positions", len(a.Leaves), len(a.At))
+	}
+	newest, open, count := uint64(len(s.batches)), false, uint64(0)
+	if newest > 0 {
+		open, count = s.batches[newest-1].State == store.Open, s.batches[newest-1].Count
+	}
+	at := a.At
+	for _, b := range a.Batches {
+		switch {
+		case open && b.ID == newest:
+		case !open && b.ID == newest+1:
+			newest, count = b.ID, 0
+		default:
+			return refused("append to batch %d: the newest is %d, open: %t", b.ID, newest, open)
+		}
+		for len(at) > 0 && at[0].Batch == b.ID {
+			if at[0].Index != count {
+				return refused("leaf at index %d of batch %d, which has %d", at[0].Index, b.ID, count)
+			}
+			at, count = at[1:], count+1
+		}
+		switch {
+		case b.State != store.Open && b.State != store.Closed:
+			return refused("batch %d becomes %s", b.ID, b.State)
+		case b.Count != count:
+			return refused("batch %d says %d leaves and has %d", b.ID, b.Count, count)
+		case b.Anchor != 0 || b.Root != [32]byte{}:
+			return refused("batch %d is %s and has an anchor or a root", b.ID, b.State)
+		}
+		open = b.State == store.Open
+	}
+	if len(at) > 0 {
+		return refused("a leaf for batch %d, which the group does not name in its place", at[0].Batch)
+	}
+	for _, b := range a.Batches {
+		if b.ID > uint64(len(s.batches)) {
+			s.batches, s.leaves = append(s.batches, store.Batch{}), append(s.leaves, nil)
+		}
+		b.Opened, b.Closed = utc(b.Opened), utc(b.Closed)
+		s.batches[b.ID-1] = b
+	}
+	for i, leaf := range a.Leaves {
+		s.places[leaf] = a.At[i]
+		s.leaves[a.At[i].Batch-1] = append(s.leaves[a.At[i].Batch-1], leaf)
+	}
+	return nil
+}
+
+func (s *memStore) Apply(ctx context.Context, u *store.Update) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if err := s.checkUpdate(u); err != nil {
+		return err
+	}
+	for _, b := range u.Batches {
+		b.Opened, b.Closed = utc(b.Opened), utc(b.Closed)
+		s.batches[b.ID-1] = b
+	}
+	for _, a := range u.Anchors {
+		a = copyAnchor(a)
+		if i, ok := s.anchorAt(a.ID); ok {
+			s.anchors[i] = a
+		} else {
+			s.anchors = slices.Insert(s.anchors, i, a)
+		}
+	}
+	if u.Cursor != nil {
+		s.cursor.Points = slices.Clone(u.Cursor.Points)
+	}
+	for _, r := range u.Nodes {
+		s.upper[memRun{r.Batch, r.Level, r.Start}] = slices.Clone(r.Nodes)
+	}
+	return nil
+}
+
+func (s *memStore) checkUpdate(u *store.Update) error {
+	for _, b := range u.Batches {
+		if b.ID == 0 || b.ID > uint64(len(s.batches)) {
+			return refused("batch %d is not stored", b.ID)
+		}
+		old := s.batches[b.ID-1]
+		switch {
+		case old.State == store.Open:
+			return refused("batch %d is still open", b.ID)
+		case b.State != store.Closed && b.State != store.Sealed:
+			return refused("batch %d becomes %q", b.ID, b.State)
+		case b.Count != old.Count:
+			return refused("batch %d has %d leaves, not %d", b.ID, old.Count, b.Count)
+		case b.State == store.Closed && b.Root != [32]byte{}:
+			return refused("batch %d is closed and has a root", b.ID)
+		case old.State == store.Sealed && (b.State != store.Sealed || b.Root != old.Root):
+			return refused("batch %d is sealed with root %x, which never changes", b.ID, old.Root)
+		}
+	}
+	for i := range u.Anchors {
+		if err := checkStoredAnchor(&u.Anchors[i]); err != nil {
+			return err
+		}
+	}
+	if u.Cursor != nil {
+		points := u.Cursor.Points
+		if len(points) > store.CursorDepth {
+			return refused("a cursor of %d blocks", len(points))
+		}
+		for i, p := range points {
+			if p.Height < 0 || p.Height != points[0].Height+int32(i) {
+				return refused("cursor: block %d at height %d", i, p.Height)
+			}
+		}
+	}
+	for _, r := range u.Nodes {
+		if r.Batch == 0 || r.Batch > uint64(len(s.batches)) || s.batches[r.Batch-1].State == store.Open {
+			return refused("nodes of batch %d, which is not closed", r.Batch)
+		}
+		if r.Level < 1 || r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize {
+			return refused("a run of %d nodes from %d of level %d of batch %d", len(r.Nodes), r.Start, r.Level, r.Batch)
+		}
+		size := s.batches[r.Batch-1].Count
+		for level := r.Level; level > 0; level-- {
+			if level == r.Level || size > 1 {
+				size = (size + store.RunSize - 1) / store.RunSize
+			}
+		}
+		if r.Start+uint64(len(r.Nodes)) > size {
+			return refused("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, size)
+		}
+	}
+	return nil
+}
+
+func checkStoredAnchor(a *store.Anchor) error {
+	mined := a.State == store.Mined || a.State == store.Final || a.State == store.Spent || a.State == store.Dead
+	switch {
+	case a.ID == 0 || len(a.Versions) == 0:
+		return refused("anchor %d of %d versions", a.ID, len(a.Versions))
+	case !mined && a.State != store.Broadcast:
+		return refused("anchor %d: state %q", a.ID, a.State)
+	case mined != (a.Block != nil):
+		return refused("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
+	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
+		return refused("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
+	}
+	for i, v := range a.Versions {
+		if v.Tx == nil || len(v.Tx.TxIn) == 0 || slices.Contains(v.Prevouts, nil) {
+			return refused("anchor %d: version %d has no transaction, no input or an empty output", a.ID, i)
+		}
+	}
+	return nil
+}
+
+// copyAnchor returns an anchor that shares nothing with a that anybody may change.
+func copyAnchor(a store.Anchor) store.Anchor {
+	a.Created = utc(a.Created)
+	a.Versions = slices.Clip(slices.Clone(a.Versions))
+	for i := range a.Versions {
+		v := &a.Versions[i]
+		v.Created, v.Batches, v.Prevouts = utc(v.Created), slices.Clip(v.Batches), slices.Clip(v.Prevouts)
+	}
+	if a.Block != nil {
+		b := *a.Block
+		b.Branch = slices.Clip(b.Branch)
+		a.Block = &b
+	}
+	return a
+}
+
+func (s *memStore) anchorAt(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.anchors, id, func(a store.Anchor, id uint64) int { return cmp.Compare(a.ID, id) })
+}
+
+func (s *memStore) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	out := make([]store.Position, len(leaves))
+	for i, l := range leaves {
+		out[i] = s.places[l]
+	}
+	return out, nil
+}
+
+func (s *memStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if batch == 0 || batch > uint64(len(s.batches)) {
+		return nil, store.ErrNotFound
+	}
+	if level == 0 {
+		all := s.leaves[batch-1]
+		start = min(start, uint64(len(all)))
+		return slices.Clone(all[start : start+min(n, uint64(len(all))-start)]), nil
+	}
+	if _, ok := s.upper[memRun{batch, level, 0}]; !ok {
+		return nil, store.ErrNotFound
+	}
+	var out [][32]byte
+	for at := start; at-start < n; {
+		run := s.upper[memRun{batch, level, at - at%store.RunSize}]
+		if at%store.RunSize >= uint64(len(run)) {
+			break
+		}
+		run = run[at%store.RunSize:]
+		run = run[:min(uint64(len(run)), n-(at-start))]
+		out = append(out, run...)
+		at += uint64(len(run))
+	}
+	return out, nil
+}
+
+func (s *memStore) Batch(ctx context.Context, id uint64) (store.Batch, error) {
+	if err := s.begin(ctx); err != nil {
+		return store.Batch{}, err
+	}
+	defer s.mu.Unlock()
+	if id == 0 || id > uint64(len(s.batches)) {
+		return store.Batch{}, store.ErrNotFound
+	}
+	return s.batches[id-1], nil
+}
+
+func (s *memStore) Batches(ctx context.Context, before uint64, limit int) ([]store.Batch, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []store.Batch
+	for i := len(s.batches) - 1; i >= 0 && len(out) < limit; i-- {
+		if before == 0 || s.batches[i].ID < before {
+			out = append(out, s.batches[i])
+		}
+	}
+	return out, nil
+}
+
+func (s *memStore) Waiting(ctx context.Context) ([]store.Batch, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []store.Batch
+	for i := range s.batches {
+		if s.batches[i].Anchor == 0 {
+			out = append(out, s.batches[i])
+		}
+	}
+	return out, nil
+}
+
+func (s *memStore) Anchor(ctx context.Context, id uint64) (store.Anchor, error) {
+	if err := s.begin(ctx); err != nil {
+		return store.Anchor{}, err
+	}
+	defer s.mu.Unlock()
+	i, ok := s.anchorAt(id)
+	if !ok {
+		return store.Anchor{}, store.ErrNotFound
+	}
+	return copyAnchor(s.anchors[i]), nil
+}
+
+func (s *memStore) Anchors(ctx context.Context, before uint64, limit int) ([]store.Anchor, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []store.Anchor
+	for i := len(s.anchors) - 1; i >= 0 && len(out) < limit; i-- {
+		if before == 0 || s.anchors[i].ID < before {
+			out = append(out, copyAnchor(s.anchors[i]))
+		}
+	}
+	return out, nil
+}
+
+func (s *memStore) Unsettled(ctx context.Context) ([]store.Anchor, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []store.Anchor
+	for _, a := range s.anchors {
+		if !a.Settled && a.State != store.Dead {
+			out = append(out, copyAnchor(a))
+		}
+	}
+	return out, nil
+}
+
+func (s *memStore) Leaves(ctx context.Context) (uint64, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	return uint64(len(s.places)), nil
+}
+
+func (s *memStore) Cursor(ctx context.Context) (store.Cursor, error) {
+	if err := s.begin(ctx); err != nil {
+		return store.Cursor{}, err
+	}
+	defer s.mu.Unlock()
+	return store.Cursor{Points: slices.Clone(s.cursor.Points)}, nil
+}
+
+// TestSimulationStoreKeepsTheContract runs the suite of all engines against the simulator's: what it shows of the batcher is worth
+// only as much as its store is like the real ones.
+func TestSimulationStoreKeepsTheContract(t *testing.T) {
+	var mu sync.Mutex
+	disks := make(map[string]*memStore)
+	storetest.Run(t, func(_ *testing.T, dir string) store.Store {
+		mu.Lock()
+		defer mu.Unlock()
+		if s, ok := disks[dir]; ok {
+			disks[dir] = s.reopen()
+		} else {
+			disks[dir] = newMemStore(sha256.Sum256([]byte(dir)))
+		}
+		return disks[dir]
+	})
+}
+
+// frailStore is the way from one process to the disk, on which everything can happen. A write that dies may or may not take effect, and
+// no write after it does, until a new process comes with a frailStore of its own.
+type frailStore struct {
+	store.Store
+	l    *life
+	full bool // no room: nothing is written, and the store stays in order
+	dead bool // a write failed: the state is unknown to this process
+}
+
+func (f *frailStore) write(ctx context.Context, what string, do func() error) error {
+	l := f.l
+	switch {
+	case l.killed:
+		return errKilled
+	case f.dead:
+		return errPowerCut
+	case f.full:
+		return fmt.Errorf("%s: %w", what, store.ErrFull)
+	}
+	fate := l.fate(what)
+	if fate == killBefore {
+		return errKilled
+	}
+	if fate == failBefore {
+		f.dead = true
+		return errPowerCut
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	switch fate {
+	case killAfter:
+		l.killed = true
+		return errKilled
+	case failAfter:
+		f.dead = true
+		return errPowerCut
+	}
+	return nil
+}
+
+func (f *frailStore) Append(ctx context.Context, a *store.Append) error {
+	return f.write(ctx, "append", func() error { return f.Store.Append(ctx, a) })
+}
+
+func (f *frailStore) Apply(ctx context.Context, u *store.Update) error {
+	return f.write(ctx, "apply", func() error {
+		if err := f.Store.Apply(ctx, u); err != nil {
+			return err
+		}
+		f.l.judge.applied(u)
+		return nil
+	})
+}

@@ -1,0 +1,719 @@
+package batcher
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+var (
+	seedsFlag = flag.Int("seeds", 700, "how many lives TestSimulation lives, of seeds 1 to that")
+	seedFlag  = flag.Uint64("seed", 0, "live one life only, and tell its story")
+)
+
+// TestSimulation lives thousands of lives of a daemon, each of one seed: a chain that forks, peers that hear nothing, mempools that want
+// more, a wallet that runs dry, a clock that jumps, a disk that fails before or after a write took effect, kills between any two calls
+// of the outside. The promises are checked after each step, and each life has a calm ending in which every acknowledged
+// digest has to become final. A seed that fails tells its story; with -seed it lives again exactly so.
+func TestSimulation(t *testing.T) {
+	if *seedFlag != 0 {
+		l := newLife(*seedFlag, os.Stdout)
+		l.live()
+		if l.violation != "" {
+			t.Fatalf("-seed=%d: %s", *seedFlag, l.violation)
+		}
+		return
+	}
+	var next, failed atomic.Uint64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				seed := next.Add(1)
+				if seed > uint64(*seedsFlag) || failed.Load() != 0 {
+					return
+				}
+				l := newLife(seed, nil)
+				l.live()
+				if l.violation != "" {
+					failed.CompareAndSwap(0, seed)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if seed := failed.Load(); seed != 0 {
+		var story strings.Builder
+		l := newLife(seed, &story)
+		l.live()
+		t.Fatalf("%s\n-seed=%d: %s", story.String(), seed, l.violation)
+	}
+}
+
+var (
+	// errKilled ends everything that the process does: nothing that comes after it reaches the outside.
+	errKilled = fmt.Errorf("killed: %w", store.ErrFailed)
+	errBehind = errors.New("the wallet is behind")
+)
+
+// fate is what happens at one call of the outside.
+type fate int
+
+const (
+	killBefore fate = iota + 1 // the process ends there
+	killAfter
+	failBefore // of writes: it fails, and the process knows
+	failAfter
+)
+
+var fateNames = [...]string{"none", "killed before", "killed after", "failed before", "failed after"}
+
+// life is one seed: the world, the daemon in it, and what happens to both. One goroutine lives it; the committer's, which writes
+// digests, works only while that waits for it.
+type life struct {
+	seed  uint64
+	rng   *rand.Rand
+	out   io.Writer // where the story goes; nil: nowhere
+	lines int
+
+	clock  time.Time
+	policy Policy
+	net    *network
+	client *client
+	purse  *purse
+	disk   *memStore
+	judge  *judge
+
+	frail *frailStore // of the process that runs
+	b     *Batcher
+	stop  func()
+
+	killed    bool
+	doom      int // calls of the outside until something happens; 0: nothing will
+	doomFate  fate
+	weights   [numEvents]int
+	digests   uint64
+	violation string
+}
+
+func newLife(seed uint64, story io.Writer) *life {
+	l := &life{seed: seed, rng: rand.New(rand.NewPCG(seed, 0xa9c4e)), out: story, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	l.judge = newJudge(l)
+	l.net = newNetwork(l)
+	l.client = newClient(l)
+	l.purse = newPurse(l)
+	l.disk = newMemStore(sha256.Sum256(binary.BigEndian.AppendUint64(nil, seed)))
+	pick := func(of ...int64) int64 { return of[l.rng.IntN(len(of))] }
+	l.policy = Policy{
+		Interval:      time.Duration(pick(10, 60, 360, 720)) * time.Minute,
+		MaxDigests:    uint64(pick(2, 5, 30, 1000)),
+		Confirmations: int32(1 + l.rng.IntN(6)),
+		MaxFeeRate:    pick(2, 10, 50, 200),
+		MaxFeeSats:    pick(700, 3_000, 20_000, 50_000),
+		Target:        time.Duration(pick(30, 120, 360, 1440)) * time.Minute,
+		BudgetSats:    pick(0, 0, 0, 1_500, 5_000, 20_000),
+		Rebroadcast:   time.Duration(pick(1, 10, 60)) * time.Minute,
+	}
+	for e := range l.weights {
+		l.weights[e] = events[e].weight * int(pick(0, 1, 3, 3, 9)) // each life has a temper of its own
+	}
+	l.weights[evSubmit] = max(l.weights[evSubmit], 30)
+	l.weights[evBlock] = max(l.weights[evBlock], 60)
+	return l
+}
+
+// say adds a line to the story.
+func (l *life) say(format string, args ...any) {
+	if l.out != nil {
+		l.lines++
+		fmt.Fprintf(l.out, "%4d  %s\n", l.lines, fmt.Sprintf(format, args...))
+	}
+}
+
+// fail records the first promise that was broken, which ends the life.
+func (l *life) fail(format string, args ...any) {
+	if l.violation == "" {
+		l.violation = fmt.Sprintf(format, args...)
+		l.say("BROKEN: %s", l.violation)
+	}
+}
+
+// chance is true once in n times.
+func (l *life) chance(n int) bool { return l.rng.IntN(n) == 0 }
+
+// fate returns what happens at a call of the outside, which is named in the story.
+func (l *life) fate(what string) fate {
+	if l.doom == 0 {
+		return 0
+	}
+	if l.doom--; l.doom > 0 {
+		return 0
+	}
+	l.say("%s: %s", what, fateNames[l.doomFate])
+	l.killed = l.doomFate == killBefore
+	return l.doomFate
+}
+
+// outside does something in the world, unless the process is dead, or dies there.
+func (l *life) outside(what string, do func()) error {
+	if l.killed {
+		return errKilled
+	}
+	f := l.fate(what)
+	if l.killed {
+		return errKilled
+	}
+	do()
+	if f != 0 {
+		l.killed = true
+		return errKilled
+	}
+	return nil
+}
+
+// start is the begin of a process.
+func (l *life) start() {
+	l.killed, l.doom = false, 0
+	l.frail = &frailStore{Store: l.disk, l: l}
+	logger := slog.New(slog.DiscardHandler)
+	if l.out != nil {
+		logger = slog.New(slog.NewTextHandler(storyWriter{l}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+	}
+	b, err := New(Config{
+		Store: l.frail, Chain: l.client, Wallet: l.purse, Policy: l.policy, URI: "http://127.0.0.1:14788",
+		Logger: logger, Now: func() time.Time { return l.clock },
+	})
+	if err != nil {
+		l.fail("P6: start: %v", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = b.committer.run(ctx) }()
+	l.b, l.stop = b, func() { cancel(); <-ended }
+	if err := b.leaseAll(ctx); err != nil && !l.judge.trouble(err) {
+		l.fail("P6: start: %v", err)
+	}
+}
+
+// storyWriter puts the daemon's log into the story.
+type storyWriter struct{ l *life }
+
+func (w storyWriter) Write(p []byte) (int, error) {
+	w.l.say("    %s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// restart ends the process, wherever it is, and begins another. Whatever is not on disk is forgotten, the wallet's leases included.
+func (l *life) restart() {
+	l.killed = true
+	l.stop()
+	clear(l.purse.leases)
+	l.start()
+	l.judge.every()
+}
+
+// live is the whole life.
+func (l *life) live() {
+	l.say("policy: %+v", l.policy)
+	l.start()
+	total := 0
+	for _, w := range l.weights {
+		total += w
+	}
+	for range 30 + l.rng.IntN(90) {
+		at := l.rng.IntN(total)
+		for e := range l.weights {
+			if at -= l.weights[e]; at < 0 {
+				events[e].happen(l)
+				break
+			}
+		}
+		if !l.chance(8) { // sometimes the loops are slow
+			l.work()
+		}
+		if l.violation != "" {
+			break
+		}
+	}
+	if l.violation == "" {
+		l.ending()
+	}
+	l.stop()
+}
+
+// work is one round of the daemon's loops.
+func (l *life) work() {
+	ok := true
+	if l.killed || l.frail.dead { // while it took digests
+		l.die()
+		return
+	}
+	for range 2 {
+		for _, step := range []func(context.Context) error{l.b.stepSeal, l.b.stepAnchor} {
+			err := step(context.Background())
+			switch {
+			case l.killed || errors.Is(err, store.ErrFailed):
+				l.die()
+				return
+			case err != nil && !l.judge.trouble(err):
+				l.fail("a step failed: %v", err)
+			case err != nil:
+				l.say("a step failed: %v", err)
+				ok = false
+			}
+		}
+	}
+	if l.violation != "" {
+		return
+	}
+	if ok && l.client.current() {
+		l.judge.settled()
+	}
+	if len(l.judge.order) > 0 && l.chance(4) {
+		l.judge.prove(l.judge.order[l.rng.IntN(len(l.judge.order))])
+	}
+}
+
+// die is the end of a process that was killed, or whose store failed, and the begin of the next, perhaps some blocks later.
+func (l *life) die() {
+	l.say("the process ends")
+	l.killed = true
+	for l.chance(3) {
+		l.mineAny()
+	}
+	l.restart()
+}
+
+// The events of a life.
+const (
+	evSubmit = iota
+	evClose
+	evTime
+	evJump
+	evBlock
+	evFork
+	evMarket
+	evEvict
+	evDeaf
+	evPeers
+	evRates
+	evFund
+	evSend
+	evWallet
+	evFull
+	evDoom
+	evRestart
+	evClient
+	evSteal
+	evDoubleSpend
+	evProofs
+	numEvents
+)
+
+var events [numEvents]struct {
+	weight int // of 1,000 or so, before the temper
+	happen func(*life)
+}
+
+func init() { // the events call what refers to them
+	for e, x := range [numEvents]struct {
+		weight int
+		happen func(*life)
+	}{
+		evSubmit:      {40, (*life).submit},
+		evClose:       {20, (*life).closeBatch},
+		evTime:        {30, func(l *life) { l.pass(time.Duration(1+l.rng.IntN(180)) * time.Minute) }},
+		evJump:        {2, (*life).jump},
+		evBlock:       {100, (*life).blocks},
+		evFork:        {20, (*life).fork},
+		evMarket:      {12, (*life).moveMarket},
+		evEvict:       {8, (*life).evict},
+		evDeaf:        {10, func(l *life) { l.net.deaf = deafness(l.rng.IntN(3)); l.say("peers: deafness %d", l.net.deaf) }},
+		evPeers:       {5, func(l *life) { l.client.peers++; l.say("a peer comes") }},
+		evRates:       {10, (*life).rates},
+		evFund:        {10, (*life).fund},
+		evSend:        {3, (*life).send},
+		evWallet:      {6, (*life).wallet},
+		evFull:        {3, func(l *life) { l.frail.full = !l.frail.full; l.say("disk full: %t", l.frail.full) }},
+		evDoom:        {20, (*life).arrange},
+		evRestart:     {6, func(l *life) { l.say("restart"); l.restart() }},
+		evClient:      {8, (*life).lag},
+		evSteal:       {1, (*life).steal},
+		evDoubleSpend: {1, (*life).doubleSpend},
+		evProofs:      {5, func(l *life) { l.proofs() }},
+	} {
+		events[e] = x
+	}
+}
+
+// submit brings new digests, and some that were there before.
+func (l *life) submit() {
+	n := 1 + l.rng.IntN(4)
+	if l.chance(200) {
+		n = 600
+	}
+	var all [][32]byte
+	for range n {
+		if len(l.judge.order) > 0 && l.chance(4) {
+			all = append(all, l.judge.order[l.rng.IntN(len(l.judge.order))])
+			continue
+		}
+		l.digests++
+		all = append(all, sha256.Sum256(binary.BigEndian.AppendUint64(nil, l.digests)))
+	}
+	sts, err := l.b.Submit(context.Background(), all)
+	l.say("submit %d digests: %v", n, err)
+	if err != nil {
+		l.tolerate("submit", err)
+		return
+	}
+	for i, st := range sts {
+		if st.Digest != all[i] {
+			l.fail("P1: submit answers about digest %.4x for %.4x", st.Digest, all[i])
+		}
+	}
+	l.judge.acknowledged(sts)
+}
+
+// tolerate lets an error pass that the life brought about itself.
+func (l *life) tolerate(what string, err error) {
+	if !l.judge.trouble(err) && !l.frail.dead && !l.killed {
+		l.fail("%s: %v", what, err)
+	}
+}
+
+func (l *life) closeBatch() {
+	id, err := l.b.committer.close(context.Background(), 0)
+	l.say("closebatch: batch %d, %v", id, err)
+	if err != nil {
+		l.tolerate("closebatch", err)
+	}
+}
+
+func (l *life) pass(d time.Duration) {
+	l.clock = l.clock.Add(d)
+	l.say("%s pass", d)
+}
+
+func (l *life) jump() {
+	d := time.Duration(l.rng.IntN(20*24)-24) * time.Hour
+	l.clock = l.clock.Add(d)
+	l.say("the clock jumps by %s", d)
+}
+
+func (l *life) anyKind() kind {
+	return [...]kind{empty, full, full, dear, dear, stranger}[l.rng.IntN(6)]
+}
+
+// mineAny mines one block of any kind, which the client sees unless it lags.
+func (l *life) mineAny() {
+	current := l.client.current()
+	l.clock = l.clock.Add(time.Duration(1+l.rng.IntN(20)) * time.Minute)
+	k := l.anyKind()
+	b := l.net.mine(k)
+	l.say("block %d, %s, of %d payments", b.height, kindNames[k], len(b.txs))
+	if current {
+		l.client.see(l.net.active)
+	}
+}
+
+func (l *life) blocks() {
+	n := 1 + l.rng.IntN(3)
+	if l.chance(12) {
+		n = 10 + l.rng.IntN(20)
+	}
+	for i := range n {
+		if i > 0 && !l.chance(4) {
+			l.work()
+		}
+		if l.violation != "" {
+			return
+		}
+		l.mineAny()
+	}
+	if l.chance(6) {
+		l.client.see(l.net.active)
+	}
+}
+
+// fork replaces the newest blocks by more of another branch. What they held comes back to the mempool, is mined again, is
+// forgotten, or other versions are mined instead.
+func (l *life) fork() {
+	depth := 1 + l.rng.IntN(3)
+	if l.chance(3) {
+		depth = 1 + l.rng.IntN(deepestFork)
+	}
+	depth = min(depth, int(l.net.height())-ancientHeight)
+	if depth < 1 {
+		return
+	}
+	var lost []*payment
+	for range depth {
+		k := l.net.disconnect()
+		lost = append(slices.Clone(k.txs), lost...) // in the order in which they were mined
+	}
+	fate := l.rng.IntN(3)
+	l.say("a fork of %d blocks from height %d; %d payments lost, which are %s", depth, l.net.height(), len(lost), [...]string{"forgotten", "back in the mempool", "mined again"}[fate])
+	for _, p := range lost {
+		l.net.keep(p)
+		if !p.deposit {
+			continue
+		}
+		switch {
+		case l.chance(20):
+			p.never = true
+			l.say("the deposit %.8s is double-spent for good", p.txid)
+		case l.chance(3):
+			p.due = l.net.height() + 1 + int32(l.rng.IntN(20))
+			l.say("the deposit %.8s comes back at height %d", p.txid, p.due)
+		default:
+			p.due = l.net.height() + 1
+		}
+	}
+	l.net.sweep()
+	if fate == 1 {
+		for _, p := range lost {
+			if !p.deposit && !slices.Contains(l.net.pool, p) {
+				_ = l.net.accept(p)
+			}
+		}
+	}
+	if l.chance(4) { // the client learns of it while it is under way
+		l.net.forking = true
+		l.client.see(l.net.active)
+		l.work()
+		l.net.forking = false
+	}
+	for i := range depth + 1 + l.rng.IntN(2) {
+		if fate == 2 && i == 0 {
+			l.net.connect(l.net.choose(lost))
+			continue
+		}
+		k := l.anyKind()
+		if l.chance(3) {
+			k = stranger
+		}
+		l.net.mine(k)
+	}
+	l.judge.reorganised(depth)
+	if !l.chance(6) {
+		l.client.see(l.net.active)
+	}
+}
+
+func (l *life) moveMarket() {
+	l.net.market = [...]int64{1, 1, 2, 5, 20, 60, 150}[l.rng.IntN(7)]
+	l.net.minRate = [...]int64{0, 1, 1, 1, 3, 10, 40}[l.rng.IntN(7)]
+	l.net.increment = [...]float64{1, 1, 1, 1, 0.1, 5}[l.rng.IntN(6)]
+	l.net.evict()
+	if !l.chance(4) {
+		l.client.estimate, l.client.floor = l.net.market, max(1, l.net.minRate)
+	}
+	l.say("market %d, minimum %d, increment %g; %d payments in the mempool", l.net.market, l.net.minRate, l.net.increment, len(l.net.pool))
+}
+
+func (l *life) evict() {
+	if l.chance(2) {
+		l.net.pool = nil
+		l.say("the mempool is forgotten")
+		return
+	}
+	if n := len(l.net.pool); n > 0 {
+		p := l.net.pool[l.rng.IntN(n)]
+		l.say("the mempool drops %s", l.judge.name(p.txid))
+		l.net.pool = slices.DeleteFunc(l.net.pool, func(x *payment) bool { return x == p })
+		l.net.sweep()
+	}
+}
+
+// rates changes what the client says of the market, true or not.
+func (l *life) rates() {
+	l.client.estimate = max(1, l.net.market)
+	l.client.floor = max(1, l.net.minRate)
+	l.client.ratesErr = nil
+	switch l.rng.IntN(4) {
+	case 0:
+		l.client.floor = [...]int64{1, 30, 1000, 100_000}[l.rng.IntN(4)]
+	case 1:
+		l.client.estimate = 1 + l.rng.Int64N(300)
+	case 2:
+		l.client.ratesErr = errFetch
+	}
+	l.say("rates: estimate %d, floor %d, %v", l.client.estimate, l.client.floor, l.client.ratesErr)
+}
+
+// deposit pays the wallet from outside.
+func (l *life) deposit(sats int64, due int32) {
+	tx := wire.NewMsgTx(2)
+	l.net.nonce++
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: sha256.Sum256(fmt.Append(nil, "elsewhere", l.net.nonce))}})
+	tx.AddTxOut(wire.NewTxOut(sats, l.purse.script()))
+	p := l.net.payment(tx)
+	p.deposit, p.fee, p.due = true, 0, due
+	l.net.keep(p)
+	l.say("a deposit of %d sats, mined at height %d: %.8s", sats, p.due, p.txid)
+}
+
+func (l *life) fund() {
+	for range 1 + l.rng.IntN(3) {
+		sats := [...]int64{300, 600, 1_000, 2_500, 10_000, 100_000}[l.rng.IntN(6)] + l.rng.Int64N(500)
+		l.deposit(sats, l.net.height()+1+int32(l.rng.IntN(2)))
+	}
+}
+
+func (l *life) send() {
+	if p := l.purse.send(); p != nil {
+		_ = l.net.accept(p)
+		l.net.keep(p)
+		l.say("the operator spends %s", l.judge.coinsOf(p.MsgTx))
+	}
+}
+
+func (l *life) wallet() {
+	l.purse.ready = [...]error{nil, nil, errLocked, errBehind}[l.rng.IntN(4)]
+	l.say("wallet: %v", l.purse.ready)
+}
+
+// arrange lets the process die, or its disk fail, some calls from now.
+func (l *life) arrange() {
+	l.doom, l.doomFate = 1+l.rng.IntN(12), fate(1+l.rng.IntN(4))
+}
+
+// lag stops the client from seeing new blocks, or lets it see them again, or makes fetching hard.
+func (l *life) lag() {
+	switch l.rng.IntN(4) {
+	case 0:
+		l.client.unsynced = !l.client.unsynced
+	case 1:
+		l.client.trouble = [...]int{0, 0, 30, 100}[l.rng.IntN(4)]
+	default:
+		l.client.unsynced, l.client.trouble = false, 0
+		l.client.see(l.net.active)
+	}
+	l.say("client: unsynced %t, trouble %d, at height %d", l.client.unsynced, l.client.trouble, l.client.tip().height)
+}
+
+// steal spends a coin of an anchor in flight by somebody who has the words too.
+func (l *life) steal() {
+	for _, a := range slices.Backward(l.disk.anchors) {
+		if a.State != store.Broadcast {
+			continue
+		}
+		tx := wire.NewMsgTx(2)
+		tx.AddTxIn(&wire.TxIn{PreviousOutPoint: a.Versions[0].Tx.TxIn[0].PreviousOutPoint})
+		tx.AddTxOut(wire.NewTxOut(330, []byte{txOpTrue}))
+		p := l.net.payment(tx)
+		if l.net.funded(p) {
+			l.say("somebody else spends the coin of anchor %d", a.ID)
+			l.net.keep(p)
+			l.net.pool = slices.DeleteFunc(l.net.pool, func(x *payment) bool { return shareCoin(x.MsgTx, tx) })
+			l.net.sweep()
+			l.net.pool = append(l.net.pool, p)
+		}
+		return
+	}
+}
+
+const txOpTrue = 0x51
+
+// doubleSpend takes a deposit away for good that waits to be mined again.
+func (l *life) doubleSpend() {
+	for _, p := range l.net.heard {
+		if p.deposit && p.in == nil && !p.never {
+			p.never = true
+			l.say("the deposit %.8s is double-spent for good", p.txid)
+			return
+		}
+	}
+}
+
+func (l *life) proofs() {
+	for i, d := range l.judge.order {
+		if i >= 5 || l.violation != "" {
+			return
+		}
+		l.judge.prove(d)
+	}
+}
+
+// endingBlocks is how many calm blocks may pass until everything is final: 100 for a coin that vanished, and what comes before and after.
+const endingBlocks = 200
+
+// ending is what P2 asks for: blocks, funds, a market below the caps. Everything that was ever acknowledged becomes final.
+func (l *life) ending() {
+	l.say("the calm ending")
+	l.net.deaf, l.net.market, l.net.minRate, l.net.increment = hears, 1, 0, 1
+	l.client.unsynced, l.client.trouble, l.client.estimate, l.client.floor, l.client.ratesErr = false, 0, 1, 1, nil
+	l.client.see(l.net.active)
+	l.purse.ready = nil
+	l.frail.full = false
+	l.doom = 0
+	if l.policy.BudgetSats != 0 || l.killed || l.frail.dead || l.chance(2) {
+		l.policy.BudgetSats = 0 // the operator lifts it
+		l.restart()
+	}
+	l.deposit(1_000_000, l.net.height()+1)
+	l.closeBatch()
+	for i := 0; l.violation == ""; i++ {
+		l.work()
+		if l.allFinal() {
+			break
+		}
+		if i == endingBlocks {
+			l.fail("P2: %d calm blocks later something is not final", i)
+			break
+		}
+		l.clock = l.clock.Add(10 * time.Minute)
+		b := l.net.mine(full)
+		l.say("block %d, of %d payments", b.height, len(b.txs))
+		l.client.see(l.net.active)
+	}
+	for _, d := range l.judge.order {
+		if l.violation == "" && !l.judge.prove(d) {
+			l.fail("P2: digest %.4x is not final", d)
+		}
+	}
+	l.judge.every()
+	if l.violation == "" {
+		l.judge.released()
+	}
+}
+
+// allFinal says whether no batch waits and no anchor is short of final.
+func (l *life) allFinal() bool {
+	for _, b := range l.disk.batches {
+		if b.Anchor == 0 {
+			return false
+		}
+	}
+	for _, a := range l.disk.anchors {
+		if a.State != store.Final && a.State != store.Dead {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,284 @@
+package batcher
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+const (
+	dustSats     = 294 // of a P2WPKH output
+	inputVBytes  = 68
+	headroomFees = 20               // how many times its fee a coin should be worth to be taken alone
+	holdFor      = 10 * time.Minute // how long the coins of what was built are kept
+)
+
+// purse is the fee wallet: it pays from what the client's chain holds for its scripts, chooses coins as the real one does, and knows
+// of a transaction only from blocks. Nothing is signed, but everything has its real size.
+type purse struct {
+	l      *life
+	at     []*link // the chain that it has seen
+	coins  []purseCoin
+	made   map[wire.OutPoint]bool // by a block of that chain
+	seen   map[wire.OutPoint]*wire.TxOut
+	ours   map[string]bool // scripts
+	leases map[wire.OutPoint]time.Time
+	sent   map[wire.OutPoint]bool // by the operator, mined or not: the wallet remembers what it sent itself
+	ready  error
+}
+
+// purseCoin is an unspent output.
+type purseCoin struct {
+	wire.OutPoint
+	out *wire.TxOut
+}
+
+// forEver is a lease that only Release, or a crash, ends.
+var forEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func newPurse(l *life) *purse {
+	return &purse{
+		l: l, at: slices.Clone(ancient), made: make(map[wire.OutPoint]bool), seen: make(map[wire.OutPoint]*wire.TxOut),
+		ours: make(map[string]bool), leases: make(map[wire.OutPoint]time.Time), sent: make(map[wire.OutPoint]bool),
+	}
+}
+
+// script makes a P2WPKH script of ours.
+func (w *purse) script() []byte {
+	h := sha256.Sum256(fmt.Append(nil, "script", len(w.ours)))
+	s := append([]byte{txscript.OP_0, txscript.OP_DATA_20}, h[:20]...)
+	w.ours[string(s)] = true
+	return s
+}
+
+// follow brings the wallet to the chain that the client shows.
+func (w *purse) follow() {
+	view := w.l.client.view
+	for len(w.at) > len(view) || w.at[len(w.at)-1] != view[len(w.at)-1] {
+		k := w.at[len(w.at)-1]
+		w.at = w.at[:len(w.at)-1]
+		for i, p := range slices.Backward(k.txs) {
+			for j := range p.TxOut {
+				at := wire.OutPoint{Hash: p.txid, Index: uint32(j)}
+				delete(w.made, at)
+				w.drop(at)
+			}
+			for j, in := range p.TxIn {
+				if out := k.undo[i][j]; out != nil && w.ours[string(out.PkScript)] {
+					w.coins = append(w.coins, purseCoin{in.PreviousOutPoint, out})
+				}
+			}
+		}
+	}
+	for _, k := range view[len(w.at):] {
+		w.at = append(w.at, k)
+		for _, p := range k.txs {
+			for _, in := range p.TxIn {
+				w.drop(in.PreviousOutPoint)
+			}
+			for j, out := range p.TxOut {
+				if at := (wire.OutPoint{Hash: p.txid, Index: uint32(j)}); w.ours[string(out.PkScript)] {
+					w.coins = append(w.coins, purseCoin{at, out})
+					w.made[at], w.seen[at] = true, out
+				}
+			}
+		}
+	}
+}
+
+func (w *purse) drop(at wire.OutPoint) {
+	w.coins = slices.DeleteFunc(w.coins, func(c purseCoin) bool { return c.OutPoint == at })
+}
+
+// spendable returns the coins that nothing else needs, in the order in which they came.
+func (w *purse) spendable() []purseCoin {
+	var free []purseCoin
+	for _, c := range w.coins {
+		if until, leased := w.leases[c.OutPoint]; (!leased || !until.After(w.l.clock)) && !w.sent[c.OutPoint] {
+			free = append(free, c)
+		}
+	}
+	return free
+}
+
+func (w *purse) balance() (sats int64) {
+	w.follow()
+	for _, c := range w.spendable() {
+		sats += c.out.Value
+	}
+	return sats
+}
+
+func (w *purse) Ready() error { return w.ready }
+
+func (w *purse) BuildAnchor(_ context.Context, o Order) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error) {
+	dead := w.l.outside("build", func() { tx, prevouts, err = w.build(o) })
+	if dead != nil {
+		return nil, nil, dead
+	}
+	return tx, prevouts, err
+}
+
+func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
+	if w.ready != nil {
+		return nil, nil, w.ready
+	}
+	w.follow()
+	if o.SatPerVByte < 1 {
+		return nil, nil, fmt.Errorf("fee rate %d sat/vB", o.SatPerVByte)
+	}
+	if len(o.Coins) != len(o.Prevouts) {
+		return nil, nil, fmt.Errorf("%d coins and %d outputs", len(o.Coins), len(o.Prevouts))
+	}
+	change := o.Change
+	if change == nil {
+		change = w.script()
+	}
+	d := draftOf(o, change)
+	for i, at := range o.Coins {
+		if !w.ours[string(o.Prevouts[i].PkScript)] {
+			return nil, nil, fmt.Errorf("coin %s is not ours", at)
+		}
+		d.add(purseCoin{at, o.Prevouts[i]})
+	}
+	var usable []purseCoin
+	for _, c := range w.spendable() {
+		if c.out.Value > o.SatPerVByte*inputVBytes && c.out.Value >= dustSats && !slices.Contains(o.Coins, c.OutPoint) {
+			usable = append(usable, c)
+		}
+	}
+	slices.SortStableFunc(usable, func(a, b purseCoin) int { return cmp.Compare(b.out.Value, a.out.Value) })
+	if len(o.Coins) > 0 && d.finish() {
+		return w.hold(d)
+	}
+	if len(o.Coins) == 0 { // one coin is the rule: the smallest that is ample
+		i := slices.IndexFunc(usable, func(c purseCoin) bool { return c.out.Value < headroomFees*o.SatPerVByte*153 })
+		switch {
+		case i > 0:
+			usable = usable[i-1:]
+		case i < 0 && len(usable) > 0:
+			usable = usable[len(usable)-1:]
+		}
+	}
+	for _, c := range usable {
+		d.add(c)
+		if d.finish() {
+			return w.hold(d)
+		}
+	}
+	return nil, nil, shortage(max(o.SatPerVByte*d.size(false)+o.SatPerVByte*inputVBytes-d.sum, dustSats))
+}
+
+func (w *purse) hold(d *purseDraft) (*wire.MsgTx, []*wire.TxOut, error) {
+	for i, in := range d.tx.TxIn {
+		if w.l.rng.IntN(2) == 0 { // one signature in two is a byte shorter
+			in.Witness[0] = in.Witness[0][:71]
+		}
+		if _, leased := w.leases[in.PreviousOutPoint]; !leased || i >= d.given {
+			w.leases[in.PreviousOutPoint] = w.l.clock.Add(holdFor)
+		}
+	}
+	return d.tx, d.prevouts, nil
+}
+
+// purseDraft is a transaction in the making.
+type purseDraft struct {
+	o        Order
+	change   []byte
+	tx       *wire.MsgTx
+	prevouts []*wire.TxOut
+	sum      int64
+	given    int
+}
+
+func draftOf(o Order, change []byte) *purseDraft {
+	d := &purseDraft{o: o, change: change, tx: wire.NewMsgTx(2), given: len(o.Coins)}
+	d.tx.LockTime = o.LockTime
+	d.tx.AddTxOut(wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, txscript.OP_DATA_32}, o.Root[:]...)))
+	return d
+}
+
+func (d *purseDraft) add(c purseCoin) {
+	d.tx.AddTxIn(&wire.TxIn{PreviousOutPoint: c.OutPoint, Sequence: 0xfffffffd, Witness: wire.TxWitness{make([]byte, 72), make([]byte, 33)}})
+	d.prevouts = append(d.prevouts, c.out)
+	d.sum += c.out.Value
+}
+
+// size is that of the transaction with all it has and perhaps change, in vB.
+func (d *purseDraft) size(withChange bool) int64 {
+	n := len(d.tx.TxIn)
+	stripped := 10 + 41*n + 43
+	if withChange {
+		stripped += 9 + len(d.change)
+	}
+	return int64(4*stripped+2+108*n+3) / 4
+}
+
+// finish adds change unless it would be dust, and says whether the coins are enough.
+func (d *purseDraft) finish() bool {
+	if rest := d.sum - d.o.SatPerVByte*d.size(true); rest >= dustSats {
+		d.tx.AddTxOut(wire.NewTxOut(rest, d.change))
+		return true
+	}
+	return d.sum >= d.o.SatPerVByte*d.size(false)
+}
+
+func (w *purse) Gone(_ context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
+	if w.ready != nil {
+		return nil, w.ready
+	}
+	w.follow()
+	for _, c := range coins {
+		if w.seen[c] == nil {
+			return nil, fmt.Errorf("coin %s was never seen", c)
+		}
+		if !w.made[c] {
+			gone = append(gone, c)
+		}
+	}
+	return gone, nil
+}
+
+func (w *purse) Lease(_ context.Context, coins []wire.OutPoint) error {
+	return w.l.outside("lease", func() {
+		for _, c := range coins {
+			w.leases[c] = forEver
+		}
+	})
+}
+
+func (w *purse) Release(_ context.Context, coins []wire.OutPoint) error {
+	return w.l.outside("release", func() {
+		for _, c := range coins {
+			delete(w.leases, c)
+		}
+	})
+}
+
+// send is the operator paying somebody else. Nothing is sent when there is nothing to spare.
+func (w *purse) send() *payment {
+	w.follow()
+	free := w.spendable()
+	if w.ready != nil || len(free) == 0 {
+		return nil
+	}
+	c := free[w.l.rng.IntN(len(free))]
+	fee := 150 * max(w.l.net.market, w.l.net.minRate, 2)
+	if c.out.Value < fee+1000 {
+		return nil
+	}
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: c.OutPoint, Sequence: 0xfffffffd, Witness: wire.TxWitness{make([]byte, 72), make([]byte, 33)}})
+	tx.AddTxOut(wire.NewTxOut(c.out.Value-fee, []byte{txscript.OP_0, txscript.OP_DATA_20, 19: 9, 21: 9}))
+	w.sent[c.OutPoint] = true
+	return w.l.net.payment(tx)
+}
+
+var errLocked = errors.New("the wallet is locked")
