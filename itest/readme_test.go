@@ -46,8 +46,8 @@ func verbsIn(text string) map[string]bool {
 
 var (
 	// A command in the README: at the start of an indented line, after sudo, or in backquotes.
-	shown = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`)(ancre (?:[^`#\n]+))")
-	flag  = regexp.MustCompile(`(?:^|\s|,|\(|\x60)(--?[a-z][a-z-]*)`)
+	shown  = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`)(ancre (?:[^`#\n]+))")
+	option = regexp.MustCompile(`(?:^|\s|,|\(|\x60)(--?[a-z][a-z-]*)`)
 )
 
 func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
@@ -80,7 +80,7 @@ func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
 			named["wallet "+words[1]] = true
 		}
 		text := help(t, of...)
-		for _, f := range flag.FindAllStringSubmatch(m[1], -1) {
+		for _, f := range option.FindAllStringSubmatch(m[1], -1) {
 			if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,]|$)`).MatchString(text) {
 				t.Errorf("README shows %q, and `ancre %s --help` knows no %s", m[1], strings.Join(of, " "), f[1])
 			}
@@ -103,7 +103,7 @@ func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
 			of = append(of, strings.TrimSpace(row[2]))
 		}
 		text := help(t, of...)
-		for _, f := range flag.FindAllStringSubmatch(row[3], -1) {
+		for _, f := range option.FindAllStringSubmatch(row[3], -1) {
 			if !strings.Contains(text, f[1]) {
 				t.Errorf("README gives `ancre %s` the flag %s, and its help does not", strings.Join(of, " "), f[1])
 			}

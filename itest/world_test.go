@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ancre/itest/harness"
+	"ancre/proof"
 	"ancre/rpc"
 )
 
@@ -52,34 +53,47 @@ type world struct {
 
 func newWorld(t *testing.T, kind string) *world {
 	t.Helper()
+	return newWorldFor(t, kind, patience)
+}
+
+// newWorldFor is newWorld for a test that takes another time, with more settings for the node.
+func newWorldFor(t *testing.T, kind string, patience time.Duration, settings ...string) *world {
+	t.Helper()
 	w := &world{T: t}
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	var err error
-	switch kind {
-	case "btcd":
-		w.node, err = harness.StartBtcd(w.ctx, bin.Btcd, t.TempDir(), false)
-	case "bitcoind":
-		exe, missing := harness.FindBitcoind()
-		if missing != nil {
-			t.Skip(missing)
-		}
-		w.node, err = harness.StartBitcoind(w.ctx, exe, t.TempDir(), false)
-	}
-	w.must(err)
-	if w.node != nil {
-		t.Cleanup(func() {
-			if err := w.node.Kill9(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Logf("the last that %s said:\n%s", kind, w.node.Log(15))
-			}
-		})
+	if kind != "" {
+		w.node = w.newNode(kind, settings...)
 	}
 	w.daemon = w.newDaemon(w.node)
 	return w
+}
+
+// newNode starts a node; settings are flags of its own.
+func (w *world) newNode(kind string, settings ...string) (n *harness.Node) {
+	w.Helper()
+	var err error
+	switch kind {
+	case "btcd":
+		n, err = harness.StartBtcd(w.ctx, bin.Btcd, w.TempDir(), false, settings...)
+	case "bitcoind":
+		exe, missing := harness.FindBitcoind()
+		if missing != nil {
+			w.Skip(missing)
+		}
+		n, err = harness.StartBitcoind(w.ctx, exe, w.TempDir(), false, settings...)
+	}
+	w.must(err)
+	w.Cleanup(func() {
+		if err := n.Kill9(); err != nil {
+			w.Error(err)
+		}
+		if w.Failed() {
+			w.Logf("the last that %s said:\n%s", kind, n.Log(15))
+		}
+	})
+	return n
 }
 
 // in is the same world in a subtest, where what fails fails that.
@@ -164,8 +178,14 @@ func (w *world) createWallet() {
 func (w *world) fund() {
 	w.Helper()
 	w.must(w.node.Fund(w.ctx, w.address, fundSats))
+	w.awaitBalance(fundSats)
+}
+
+// awaitBalance waits until the wallet has what it was sent. An anchor may have spent some of it.
+func (w *world) awaitBalance(sats int64) {
+	w.Helper()
 	_, err := w.daemon.AwaitInfo(w.ctx, "the wallet to have what it was sent", func(i rpc.Info) bool {
-		return i.Wallet.ConfirmedSats >= fundSats || i.Wallet.ConfirmedSats > 0 && i.Anchors.Total > 0
+		return i.Wallet.ConfirmedSats >= sats || i.Wallet.ConfirmedSats > 0 && i.Anchors.Total > 0
 	})
 	w.must(err)
 }
@@ -229,17 +249,15 @@ func (w *world) mineUntilFinal() {
 		_, err := w.daemon.AwaitInfo(w.ctx, "the wallet to be ready", func(i rpc.Info) bool { return i.Wallet.State == "ready" })
 		w.must(err)
 		w.must(harness.Await(w.ctx, "anchors to reach the node", func(ctx context.Context) (bool, string, error) {
-			var anchors []rpc.Anchor
-			if err := w.daemon.Call(ctx, &anchors, "listanchors"); err != nil {
+			anchors, err := w.anchorsNow(ctx)
+			if err != nil {
 				return false, "", err
 			}
 			txids, err := w.node.Mempool(ctx)
 			missing := slices.ContainsFunc(anchors, func(a rpc.Anchor) bool { return a.State == "broadcast" && !slices.Contains(txids, a.TxID) })
 			return !missing, fmt.Sprintf("%+v", anchors), err
 		}))
-		var batches []rpc.Batch
-		w.call(&batches, "listbatches")
-		if !slices.ContainsFunc(batches, func(b rpc.Batch) bool { return b.State != "open" && b.State != "final" }) {
+		if !slices.ContainsFunc(w.batches(), func(b rpc.Batch) bool { return b.State != "open" && b.State != "final" }) {
 			return
 		}
 		w.mine(1)
@@ -254,33 +272,95 @@ func (w *world) payments() []harness.Payment {
 	return p
 }
 
-// wantPaidOnce compares what the node has mined with what the daemon tells: each anchor has exactly one mined transaction, the one
-// that it names; there is no other; and no coin and no root was used twice.
+// anchors returns all of them, oldest first.
+func (w *world) anchors() []rpc.Anchor {
+	w.Helper()
+	list, err := w.anchorsNow(w.ctx)
+	w.must(err)
+	return list
+}
+
+func (w *world) anchorsNow(ctx context.Context) ([]rpc.Anchor, error) {
+	return listed(ctx, w.daemon, "listanchors", func(a rpc.Anchor) uint64 { return a.ID })
+}
+
+// batches returns all of them, oldest first.
+func (w *world) batches() []rpc.Batch {
+	w.Helper()
+	list, err := listed(w.ctx, w.daemon, "listbatches", func(b rpc.Batch) uint64 { return b.ID })
+	w.must(err)
+	return list
+}
+
+// listed reads a list to its end, and turns it round.
+func listed[T any](ctx context.Context, d *harness.Daemon, method string, id func(T) uint64) (all []T, err error) {
+	const most = 1000
+	for before := uint64(0); ; before = id(all[len(all)-1]) {
+		var part []T
+		if err := d.Call(ctx, &part, method, before, most); err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+		if len(part) < most {
+			slices.Reverse(all)
+			return all, nil
+		}
+	}
+}
+
+// wantPaidOnce compares what the node has mined with what the daemon tells, when everything is final: each payment in a block is the one
+// version of one anchor that the anchor names, and its root is that of the batches that it is for; each batch was paid for
+// exactly once; and each anchor that is not given up has its payment.
 func (w *world) wantPaidOnce() {
 	w.Helper()
-	var anchors []rpc.Anchor
-	w.call(&anchors, "listanchors")
-	mined := make(map[string]bool)
-	roots := make(map[[32]byte]string)
-	for _, p := range w.payments() {
-		mined[p.TxID] = true
-		if other, twice := roots[p.Root]; twice {
-			w.Errorf("root %x was paid for twice: by %s and %s", p.Root, other, p.TxID)
-		}
-		roots[p.Root] = p.TxID
+	payments, anchors, batches := w.payments(), w.anchors(), w.batches()
+	type version struct {
+		rpc.Version
+		anchor rpc.Anchor
 	}
-	if len(anchors) != len(mined) {
-		w.Errorf("the node has mined %d payments, and there are %d anchors", len(mined), len(anchors))
+	stored := make(map[string]version)
+	for _, a := range anchors {
+		for _, v := range a.Versions {
+			stored[v.TxID] = version{v, a}
+		}
+	}
+	roots := make(map[uint64][32]byte)
+	for _, b := range batches {
+		if raw, err := hex.DecodeString(b.Root); err == nil && len(raw) == 32 {
+			roots[b.ID] = [32]byte(raw)
+		}
+	}
+	paidBy, mined := make(map[uint64]string), make(map[uint64]string) // batch, and anchor, to transaction
+	for _, p := range payments {
+		v, ok := stored[p.TxID]
+		if !ok {
+			w.Errorf("block %d holds payment %s, which is a version of no anchor", p.Height, p.TxID)
+			continue
+		}
+		if other, twice := mined[v.anchor.ID]; twice || v.anchor.TxID != p.TxID {
+			w.Errorf("anchor %d names %s, and %s is mined (%s)", v.anchor.ID, v.anchor.TxID, p.TxID, other)
+		}
+		mined[v.anchor.ID] = p.TxID
+		below := make([][32]byte, len(v.Batches))
+		for i, id := range v.Batches {
+			below[i] = roots[id]
+			if other, twice := paidBy[id]; twice {
+				w.Errorf("batch %d was paid for twice: by %s and %s", id, other, p.TxID)
+			}
+			paidBy[id] = p.TxID
+		}
+		if p.Root != proof.Root(below) {
+			w.Errorf("payment %s is for %x, which is not the root of its batches %v", p.TxID, p.Root, v.Batches)
+		}
 	}
 	for _, a := range anchors {
-		n := 0
-		for _, v := range a.Versions {
-			if mined[v.TxID] {
-				n++
-			}
+		if a.State != "dead" && mined[a.ID] == "" {
+			w.Errorf("anchor %d is %s, and no block holds %s", a.ID, a.State, a.TxID)
 		}
-		if n != 1 || !mined[a.TxID] {
-			w.Errorf("anchor %d has %d mined transactions, want exactly one, %s", a.ID, n, a.TxID)
+	}
+	for _, b := range batches {
+		if b.State != "open" && (paidBy[b.ID] == "" || paidBy[b.ID] != b.TxID) {
+			w.Errorf("batch %d is %s and names payment %q; the blocks hold %q for it", b.ID, b.State, b.TxID, paidBy[b.ID])
 		}
 	}
 }

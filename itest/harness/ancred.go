@@ -105,6 +105,17 @@ func (d *Daemon) Start(ctx context.Context) error {
 }
 
 func (d *Daemon) run(ctx context.Context) error {
+	if err := d.Launch(); err != nil {
+		return err
+	}
+	if err := d.AwaitUp(ctx); err != nil {
+		return errors.Join(err, d.Kill9())
+	}
+	return nil
+}
+
+// Launch starts the daemon and does not wait until it answers: for those who want to kill it before.
+func (d *Daemon) Launch() error {
 	if d.process().running() {
 		return errors.New("ancred is still running")
 	}
@@ -116,12 +127,14 @@ func (d *Daemon) run(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.proc = proc
-	d.mu.Unlock()
-	if err := proc.awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "getinfo") }); err != nil {
-		return errors.Join(err, proc.kill())
-	}
 	return nil
+}
+
+// AwaitUp waits until a launched daemon answers.
+func (d *Daemon) AwaitUp(ctx context.Context) error {
+	return d.process().awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "getinfo") })
 }
 
 // WriteConfig writes the configuration file as it is set now.
@@ -185,6 +198,26 @@ func (d *Daemon) Running() bool { return d.process().running() }
 
 // Log returns the last lines that the daemon wrote, over all its starts.
 func (d *Daemon) Log(lines int) string { return tail(d.logPath(), lines) }
+
+// LogSize is how much the daemon has written so far, over all its starts: where [Daemon.LogFrom] begins to see what is new.
+func (d *Daemon) LogSize() int64 {
+	info, err := os.Stat(d.logPath())
+	if err != nil {
+		return 0 // nothing yet
+	}
+	return info.Size()
+}
+
+// LogFrom returns what the daemon has written beyond an offset.
+func (d *Daemon) LogFrom(offset int64) string {
+	f, err := os.Open(d.logPath())
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	text, _ := io.ReadAll(io.NewSectionReader(f, offset, 1<<30))
+	return string(text)
+}
 
 func (d *Daemon) process() *process {
 	d.mu.Lock()

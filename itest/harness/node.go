@@ -39,10 +39,10 @@ const startTries = 5
 // firstBlocks are mined at the start: enough that the first one's coins can be spent, and that the chain is current.
 const firstBlocks = 101
 
-// StartBtcd starts btcd in dir.
-func StartBtcd(ctx context.Context, exe, dir string, outlive bool) (*Node, error) {
+// StartBtcd starts btcd in dir. More flags come after ours, where they count.
+func StartBtcd(ctx context.Context, exe, dir string, outlive bool, more ...string) (*Node, error) {
 	return startNode(ctx, &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
-		return []string{
+		return append([]string{
 			"--regtest", "--txindex", "--nobanning", "--nostalldetect", "--trickleinterval=100ms", "--notls", "--nodnsseed",
 			"--configfile=" + filepath.Join(n.Dir, "btcd.conf"),
 			"--datadir=" + filepath.Join(n.Dir, "data"),
@@ -50,7 +50,7 @@ func StartBtcd(ctx context.Context, exe, dir string, outlive bool) (*Node, error
 			"--listen=" + loopback(n.p2pPort),
 			"--rpclisten=" + loopback(n.rpcPort),
 			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password, "--miningaddr=" + n.miner.address,
-		}
+		}, more...)
 	}})
 }
 
@@ -63,17 +63,18 @@ func FindBitcoind() (string, error) {
 	return exe, nil
 }
 
-// StartBitcoind starts bitcoind in dir.
-func StartBitcoind(ctx context.Context, exe, dir string, outlive bool) (*Node, error) {
+// StartBitcoind starts bitcoind in dir. More flags come after ours, where they count.
+func StartBitcoind(ctx context.Context, exe, dir string, outlive bool, more ...string) (*Node, error) {
 	return startNode(ctx, &Node{Kind: "bitcoind", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
-		return []string{
+		return append([]string{
 			"-regtest", "-blockfilterindex=1", "-peerblockfilters=1", "-fallbackfee=0.0001", "-disablewallet",
 			"-datadir=" + n.Dir, "-server", "-printtoconsole", "-nodebuglogfile", "-dnsseed=0", "-discover=0", "-listenonion=0",
 			"-dbcache=8",
+			"-whitelist=noban@127.0.0.1", // it asks for announced transactions at once, and not after 2 seconds
 			"-listen", fmt.Sprintf("-port=%d", n.p2pPort), "-bind=" + loopback(n.p2pPort),
 			"-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", fmt.Sprintf("-rpcport=%d", n.rpcPort),
 			"-rpcuser=" + rpcUser, "-rpcpassword=" + n.password,
-		}
+		}, more...)
 	}})
 }
 
