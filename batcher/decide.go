@@ -69,6 +69,9 @@ type Facts struct {
 	// Market is the price of block space; the zero value counts as the least that it can be.
 	Market Market
 
+	// Damaged are batches whose leaves do not have their root any more: nothing is paid for them.
+	Damaged map[uint64]bool
+
 	// Missing are the coins of anchors in flight that no block of the active chain creates any more.
 	Missing map[uint64]Missing
 
@@ -105,12 +108,14 @@ type Spend struct {
 	Block   store.Block // with the branch when it is one of them
 }
 
-// Offer is when, while which block was the newest, and to which peers an anchor was last offered.
+// Offer is when, while which block was the newest, and to which peers a version of an anchor was last offered.
 type Offer struct {
-	At     time.Time
-	Tip    store.Point
-	Peers  uint64 // Chain.Peers just before
-	Failed bool   // nobody took it
+	Version int
+	Since   store.Point // the newest block when this version was offered for the first time in a row
+	At      time.Time
+	Tip     store.Point
+	Peers   uint64 // Chain.Peers just before
+	Failed  bool   // nobody took it
 }
 
 // retryOffer is how soon an anchor is offered again that nobody took: peers come back within seconds.

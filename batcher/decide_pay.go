@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -33,15 +34,22 @@ func (d *decision) spend() {
 	}
 }
 
-// ready returns the sealed batches that no anchor commits to.
+// ready returns the sealed batches that no anchor commits to, by rising ID: those that wait, and those that were left out just now.
 func (d *decision) ready() []store.Batch {
 	var out []store.Batch
 	for _, b := range d.s.Batches {
-		owned := slices.ContainsFunc(d.s.Owned, func(o store.Batch) bool { return o.ID == b.ID && o.Anchor != 0 })
-		if b.State == store.Sealed && b.Anchor == 0 && !owned {
+		owned := slices.ContainsFunc(d.s.Owned, func(o store.Batch) bool { return o.ID == b.ID })
+		if b.State == store.Sealed && !owned {
 			out = append(out, b)
 		}
 	}
+	for _, b := range d.s.Owned {
+		if b.Anchor == 0 {
+			out = append(out, b)
+		}
+	}
+	out = slices.DeleteFunc(out, func(b store.Batch) bool { return d.f.Damaged[b.ID] })
+	slices.SortFunc(out, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
@@ -57,29 +65,48 @@ func (d *decision) child(a store.Anchor) bool {
 func (d *decision) begin(ready []store.Batch) {
 	pay := Pay{Payment{Batches: ready, MaxFeeSats: d.allowed(0)}}
 	pay.SatPerVByte = min(d.p.Rate(d.age0(ready), d.f.Market), d.p.MaxFeeRate)
-	// A version that did commit to one of the batches lost against another of its anchor, and could still win if a
-	// reorganisation undid that. What is built on the winner's change cannot be mined beside it.
-	for _, a := range d.s.Anchors {
-		if a.State != store.Mined && a.State != store.Final || d.depth(a) >= d.p.buryDepth() {
-			continue
-		}
-		lost := committed(a)
-		if !slices.ContainsFunc(ready, func(b store.Batch) bool { return slices.Contains(lost, b.ID) }) {
-			continue
-		}
-		coin, out, ok := changeOf(Paid(a))
-		if !ok {
-			d.hold("%s until anchor %d is %d blocks deep: it left %s out, and has no change to pay the next one from",
-				waiting(len(ready)), a.ID, d.p.buryDepth(), plural(len(ready), "it", "them"))
+	for _, b := range ready {
+		if !d.exclude(b, &pay.Payment) {
 			return
 		}
-		pay.Coins, pay.Prevouts = []wire.OutPoint{coin}, []*wire.TxOut{out}
 	}
 	if pay.MaxFeeSats < leastFee {
 		d.hold("%s: %s", waiting(len(ready)), d.limit(pay.MaxFeeSats))
 		return
 	}
 	d.do(pay)
+}
+
+// exclude makes sure that a payment for a batch cannot be mined beside a version that commits to the batch too: one that lost against another
+// of its anchor, and could still win if a reorganisation undid that. What spends the winner's change exists only where
+// the winner is mined. It reports whether that is possible; once the winner is deep there is nothing to exclude.
+func (d *decision) exclude(b store.Batch, p *Payment) bool {
+	for _, a := range d.s.Anchors {
+		if a.State != store.Mined && a.State != store.Final || d.depth(a) >= d.p.buryDepth() || !slices.Contains(committed(a), b.ID) {
+			continue
+		}
+		coin, out, ok := d.heir(a)
+		if !ok {
+			d.hold("batch %d waits until anchor %d is %d blocks deep: that left it out, and has no change to pay the next one from", b.ID, a.ID, d.p.buryDepth())
+			return false
+		}
+		if !slices.Contains(p.Coins, coin) {
+			p.Coins, p.Prevouts = append(p.Coins, coin), append(p.Prevouts, out)
+		}
+	}
+	return true
+}
+
+// heir returns the change of a mined anchor, or, where later anchors spent that, the change that is left of it.
+func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok bool) {
+	coin, out, ok = changeOf(Paid(a))
+	for _, later := range d.s.Anchors { // by rising ID, as they are built
+		spends := func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin }
+		if ok && (later.State == store.Mined || later.State == store.Final) && slices.ContainsFunc(Paid(later).Tx.TxIn, spends) {
+			coin, out, ok = changeOf(Paid(later))
+		}
+	}
+	return coin, out, ok
 }
 
 // leastFee is what the smallest anchor costs, one coin and no change at 1 sat/vB: nothing is built for less.
@@ -96,17 +123,20 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 		d.hold("anchor %d is not mined yet: it pays %d sat/vB, the network asks for about %d, and anchor.max_feerate allows no more than %d: raise it, or wait for lower fees",
 			a.ID, newest.SatPerVByte, wanted, d.p.MaxFeeRate)
 	}
-	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
-	// start and after a reorganisation: only what was offered, and left out by a block since, is known to pay too little.
-	last, offered := d.f.Offered[a.ID]
-	if !raise || d.tip.Height <= int32(newest.Tx.LockTime) || !offered || last.Tip == d.tip {
+	if !raise {
 		return false
 	}
 	r := Replace{Anchor: a, Offer: d.due(a)}
 	r.Batches, r.SatPerVByte = ready, rate
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
-	if r.MaxFeeSats <= r.MinFeeSats {
+	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*vsize(newest.Tx) {
 		d.hold("anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, d.limit(r.MaxFeeSats))
+		return false
+	}
+	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
+	// start and after a reorganisation: only what was offered, and left out by a block since, is known to pay too little.
+	last, offered := d.f.Offered[a.ID]
+	if d.tip.Height <= int32(newest.Tx.LockTime) || !offered || last.Since == d.tip {
 		return false
 	}
 	keep := common(a)
@@ -116,6 +146,11 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 		_, never := d.impossible(coin)
 		if slices.Contains(keep, coin) || !never && !slices.Contains(d.f.Missing[a.ID].Coins, coin) {
 			r.Coins, r.Prevouts = append(r.Coins, coin), append(r.Prevouts, newest.Prevouts[i])
+		}
+	}
+	for _, b := range ready {
+		if !d.exclude(b, &r.Payment) {
+			return false
 		}
 	}
 	for _, v := range a.Versions {

@@ -163,8 +163,8 @@ func TestDecide(t *testing.T) {
 	owned := func(id, anchor uint64) store.Batch {
 		return store.Batch{ID: id, State: store.Sealed, Count: 1, Anchor: anchor}
 	}
-	fresh := map[uint64]Offer{1: {At: now, Tip: point(110)}, 2: {At: now, Tip: point(110)}} // offered at this block
-	stale := map[uint64]Offer{1: {At: now, Tip: point(109)}, 2: {At: now, Tip: point(110)}} // the first was left out by it
+	fresh := map[uint64]Offer{1: {At: now, Tip: point(110), Since: point(110)}, 2: {At: now, Tip: point(110), Since: point(110)}} // offered at this block
+	stale := map[uint64]Offer{1: {At: now, Tip: point(109), Since: point(109)}, 2: {At: now, Tip: point(110), Since: point(110)}} // the first was left out by it
 	made := func(a store.Anchor, height uint32) store.Anchor {
 		a.Versions = slices.Clone(a.Versions)
 		for i := range a.Versions {
@@ -236,7 +236,7 @@ func TestDecide(t *testing.T) {
 		{"a version in a block makes the anchor mined and frees what it left out",
 			Stored{Anchors: []store.Anchor{two}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor},
 			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: 0, Block: store.Block{Height: 111}}}})},
-			[]string{"mined 1 at 111", "follow 100-111", "assign 2 to 0"}},
+			[]string{"mined 1 at 111", "follow 100-111", "assign 2 to 0", "pay [2] at 1 from " + txidOf(two.Versions[0]) + ":1"}},
 		{"a newer version in a block frees nothing",
 			Stored{Anchors: []store.Anchor{two}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor},
 			Facts{Chain: following(11, BlockSeen{Point: point(111), Spends: []Spend{{Anchor: 1, Version: 1, Block: store.Block{Height: 111}}}})},
@@ -247,7 +247,7 @@ func TestDecide(t *testing.T) {
 			[]string{"spent 1 at 111", "follow 100-111"}},
 		{"a foreign spend under twelve blocks frees all batches",
 			Stored{Anchors: []store.Anchor{lost(two, 99)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor}, Facts{Chain: following(11)},
-			[]string{"bury 1", "assign 1 to 0", "assign 2 to 0"}},
+			[]string{"bury 1", "assign 1 to 0", "assign 2 to 0", "pay [1 2] at 1"}},
 		{"a foreign spend under eleven blocks frees nothing, and holds nothing else up",
 			Stored{Anchors: []store.Anchor{lost(two, 100)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Batches: []store.Batch{sealed(3)}, Cursor: cursor},
 			Facts{Chain: following(11)}, []string{"pay [3] at 1"}},
@@ -313,9 +313,9 @@ func TestDecide(t *testing.T) {
 			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{9, 9}, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 11}}},
 			[]string{"pay [2] at 9"}},
 		{"after a hundred blocks it is given up",
-			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Owned: []store.Batch{owned(1, 1)}, Cursor: cursor},
+			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Owned: []store.Batch{late(1, 1, 0)}, Cursor: cursor},
 			Facts{Now: now, Chain: following(11), Offered: fresh, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 10}}},
-			[]string{"bury 1", "assign 1 to 0"}},
+			[]string{"bury 1", "assign 1 to 0", "pay [1] at 1"}},
 		{"peers that came since are offered what is in flight",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor}, Facts{Now: now, Chain: following(11), Offered: fresh, Peers: 1},
 			[]string{"offer 1"}},

@@ -56,7 +56,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	facts := Facts{Now: b.now(), Offered: b.offered, Peers: b.chain.Peers()}
+	facts := Facts{Now: b.now(), Offered: b.offered, Damaged: b.damaged, Peers: b.chain.Peers()}
 	facts.Chain, err = b.look(ctx, s)
 	if err != nil {
 		b.worry(worryChain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
@@ -67,7 +67,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	// Sealing is the other loop's.
-	s.Batches = slices.DeleteFunc(s.Batches, func(x store.Batch) bool { return x.State != store.Sealed || b.damaged[x.ID] })
+	s.Batches = slices.DeleteFunc(s.Batches, func(x store.Batch) bool { return x.State != store.Sealed })
 	if n := len(facts.Chain.Next); n > 0 {
 		more = facts.Chain.Next[n-1].Point != facts.Chain.Tip
 	}
@@ -581,7 +581,11 @@ func (b *Batcher) offer(ctx context.Context, a store.Anchor, version int) {
 	last, before := b.offered[a.ID]
 	peers := b.chain.Peers()
 	err = b.chain.Broadcast(ctx, v.Tx)
-	b.offered[a.ID] = Offer{At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
+	now := Offer{Version: version, At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
+	if now.Since = now.Tip; before && last.Version == version {
+		now.Since = last.Since
+	}
+	b.offered[a.ID] = now
 	switch {
 	case err != nil && (!before || !last.Failed):
 		b.log.Warn("peers did not take an anchor; it will be offered again", "anchor", a.ID, "txid", txid, "err", err)

@@ -16,6 +16,12 @@ import (
 // minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces (BIP125, rule 4), in sat/vB.
 const minRelayIncrement = 1
 
+const (
+	// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi; changeSize is what one adds to a transaction, in vB.
+	dustLimit  = 294
+	changeSize = 31
+)
+
 // pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now is no
 // failure: it is said, and tried again at the next step.
 func (b *Batcher) pay(ctx context.Context, p Pay) error {
@@ -121,35 +127,59 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 	return v, nil
 }
 
-// price finds the rate at which the version pays what it has to and no more than it may, and signs it at that.
+// price finds the rate at which the version pays what it has to and no more than it may, and signs it at that. A wallet that is short pays
+// less than it should, if that is of any use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
-	const tries = 8 // each settles one thing: what it has to pay, what it may, and a size that changed with either
-	rate, most := p.SatPerVByte, b.policy.MaxFeeRate
+	const tries = 32 // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
+	least, size := int64(1), int64(leastFee)
+	if before != nil {
+		least, size = before.SatPerVByte+1, vsize(before.Tx)
+	}
+	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/size, least))
+	rate := min(p.SatPerVByte, most)
+	var missing error // what the wallet lacks to pay as it should
 	for range tries {
 		v.SatPerVByte = rate
-		if err := b.sign(ctx, v, p); err != nil {
+		err := b.sign(ctx, v, p)
+		if short := Shortage(nil); errors.As(err, &short) {
+			if missing == nil {
+				missing = err
+			}
+			if rate <= least {
+				return missing
+			}
+			most = rate - 1
+			rate = least + (rate-least)/2
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		size, least := vsize(v.Tx), int64(0)
+		size, owed := vsize(v.Tx), int64(0)
 		if before != nil {
 			// More than what it throws out, and a better rate than what it replaces (BIP125, rules 3 and 4).
-			least = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
+			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
 		}
-		if v.FeeSats >= least && v.FeeSats <= p.MaxFeeSats {
+		// What would have been dust as change goes to the fee, and counts.
+		allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)
+		if v.FeeSats >= owed && v.FeeSats <= allowed {
 			return nil
 		}
 		b.discard(ctx, v.Tx, p.Coins)
 		switch {
-		case least > p.MaxFeeSats:
-			return fmt.Errorf("its fee has to be %d sats, and the caps (anchor.max_fee, anchor.monthly_budget) leave %d: raise them, or wait", least, p.MaxFeeSats)
-		case v.FeeSats < least:
-			rate = max(rate+1, (least+size-1)/size)
+		case owed > allowed:
+			return fmt.Errorf("its fee has to be %d sats, and the caps allow %d (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", owed, allowed)
+		case v.FeeSats < owed:
+			rate = max(rate+1, (owed+size-1)/size)
 		default:
-			// Many inputs make it larger than usual: pay a lower rate rather than more than allowed.
-			most = min(most, p.MaxFeeSats/size)
-			rate = min(rate-1, most)
+			// Many inputs make it larger than usual, or its change would be dust: pay a lower rate rather than more than allowed.
+			most = min(most, allowed/size, rate-1)
+			if _, _, change := changeOf(*v); !change {
+				most = min(most, (v.FeeSats-dustLimit)/(size+changeSize))
+			}
+			rate = most
 		}
-		if rate < 1 || rate > most {
+		if rate < least || rate > most {
 			return fmt.Errorf("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
 				v.FeeSats, v.SatPerVByte, p.MaxFeeSats, b.policy.MaxFeeRate)
 		}

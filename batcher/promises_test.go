@@ -326,9 +326,9 @@ func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	h.wants("b", Broadcast)
 	h.mine(2)
 	h.wants("a", Broadcast)
-	h.submit("c") // joins the anchor in flight at the next block
+	h.submit("c") // joins the anchor in flight, which two blocks left out
 	h.sealNow()
-	h.wants("c", Sealed)
+	h.wants("c", Broadcast)
 
 	h.chain.deaf = false
 	h.mine(2) // offered at the first block, mined in the second
@@ -557,6 +557,87 @@ func TestP5CapsAreKept(t *testing.T) {
 	h.sealNow()
 	h.wants("b", Sealed)
 	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.max_fee allows 100") {
+		t.Errorf("warnings of a cap: %q", o.Warnings)
+	}
+}
+
+// TestP5BudgetIsKept lets the market ask for a hundred times the budget: the daemon pays nothing beyond the budget, says so, goes on accepting
+// and sealing, and pays again when the market is calm and the blocks of a month have passed. A budget that forgot what is in flight, what
+// was settled, or what a reorganisation may let through, fails it.
+func TestP5BudgetIsKept(t *testing.T) {
+	h := newHouse(t)
+	h.policy.BudgetSats = 1000
+	h.policy.MaxFeeRate = 10_000
+	h.policy.MaxFeeSats = 1_000_000
+	h.crash()
+	for range 5 {
+		h.fund()
+	}
+	h.chain.rate, h.chain.floor = 650, 650 // 100,000 sats an anchor
+	h.submit("a")
+	h.sealNow()
+	h.wants("a", Broadcast) // at what the budget allows
+	h.clock = h.clock.Add(10 * time.Hour)
+	h.skip(5)
+	if a := h.anchor(1); len(a.Versions) != 1 || a.Versions[0].FeeSats > 1000 {
+		t.Fatalf("%d versions, the first pays %d sats of a budget of 1000", len(a.Versions), a.Versions[0].FeeSats)
+	}
+	h.submit("b")
+	h.sealNow()
+	h.skip(1)
+	h.wants("b", Sealed)
+	o, err := h.b.Overview(context.Background())
+	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.monthly_budget allows 1000 sats in 30 days") {
+		t.Fatalf("warnings of a budget: %q, %v", o.Warnings, err)
+	}
+	h.chain.rate, h.chain.floor = 1, 1
+	h.mine(7)
+	h.wants("a", Final)
+	h.wants("b", Sealed) // the budget is used up, whatever the price
+	if o, _ = h.b.Overview(context.Background()); o.PaidSats > 1000 || o.PaidSats < 900 || o.BudgetSats != 1000 {
+		t.Errorf("paid %d of %d sats", o.PaidSats, o.BudgetSats)
+	}
+	for range 41 { // settled on the way, and forgotten by what is followed
+		h.chain.extend(100, false)
+		h.mustStep()
+	}
+	h.wants("b", Sealed)
+	h.chain.extend(220, false)
+	h.mustStep()
+	h.wants("b", Broadcast)
+	h.mine(6)
+	h.wants("b", Final)
+	if o, _ = h.b.Overview(context.Background()); len(o.Warnings) != 0 || o.PaidSats >= 900 {
+		t.Errorf("in the end: paid %d sats, warnings %q", o.PaidSats, o.Warnings)
+	}
+}
+
+// TestP5EveryVersionIsWithinTheCaps raises an anchor block after block in a market that asks for ever more.
+func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
+	h := newHouse(t)
+	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 30, 4000
+	h.crash()
+	h.fund()
+	h.submit("a")
+	h.sealNow()
+	for block := range 60 {
+		h.chain.rate = int64(block)
+		h.clock = h.clock.Add(20 * time.Minute)
+		h.skip(1)
+	}
+	a := h.anchor(1)
+	for i, v := range a.Versions {
+		if v.FeeSats > 4000 || v.SatPerVByte > 30 {
+			t.Errorf("version %d pays %d sats at %d sat/vB", i, v.FeeSats, v.SatPerVByte)
+		}
+		if i > 0 && v.FeeSats < a.Versions[i-1].FeeSats+vsize(v.Tx) {
+			t.Errorf("version %d pays %d sats, and the one before %d: no node takes that", i, v.FeeSats, a.Versions[i-1].FeeSats)
+		}
+	}
+	if n := len(a.Versions); n < 5 || a.Versions[n-1].FeeSats < 3800 {
+		t.Errorf("%d versions, the last at %d sats: it stopped below the cap", n, a.Versions[n-1].FeeSats)
+	}
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.max_fee") {
 		t.Errorf("warnings of a cap: %q", o.Warnings)
 	}
 }

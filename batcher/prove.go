@@ -263,6 +263,16 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	if o.Digests, err = b.store.Leaves(ctx); err != nil {
 		return o, fmt.Errorf("count digests: %w", err)
 	}
+	o.BudgetSats = b.policy.BudgetSats
+	tip := b.tip.Load()
+	if o.PaidSats, err = b.settledSats(ctx, tip); err != nil {
+		return o, err
+	}
+	for _, a := range s.Anchors {
+		if (a.State == store.Mined || a.State == store.Final) && a.Block.Height > tip-BudgetBlocks {
+			o.PaidSats += Paid(a).FeeSats
+		}
+	}
 	for i := range b.worries {
 		if text := b.worries[i].Load(); text != nil {
 			o.Warnings = append(o.Warnings, *text)

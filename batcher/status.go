@@ -71,6 +71,10 @@ type Overview struct {
 	Broadcast int          // anchors by state, those that are still followed
 	Mined     int
 	Final     int
-	Anchors   uint64   // ever made
-	Warnings  []string // for a person: what holds an anchor up, and what to do
+	Anchors   uint64 // ever made
+
+	PaidSats   int64 // by anchors that were mined in the last BudgetBlocks blocks
+	BudgetSats int64 // what they may pay, those in flight included; 0: no such bound
+
+	Warnings []string // for a person: what holds an anchor up, and what to do
 }
