@@ -31,7 +31,9 @@ type judge struct {
 	all      []*judged                   // the same as they came
 	paid     map[uint64]*judged          // which version on the active chain commits to a batch
 	mined    []*judged                   // those on the active chain, by height
+	won      map[uint64]*judged          // which version of an anchor was mined last
 	handed   []handedProof
+	rare     [numRare]bool // what this life had in it
 }
 
 // judged is a stored version.
@@ -52,7 +54,7 @@ type handedProof struct {
 func newJudge(l *life) *judge {
 	return &judge{
 		l: l, acked: make(map[[32]byte]store.Position), roots: make(map[uint64][32]byte),
-		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[uint64]*judged),
+		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[uint64]*judged), won: make(map[uint64]*judged),
 	}
 }
 
@@ -97,6 +99,38 @@ func (j *judge) applied(u *store.Update) {
 	for i := range u.Anchors {
 		j.stored(&u.Anchors[i])
 	}
+	for i := range u.Anchors {
+		j.note(&u.Anchors[i])
+	}
+}
+
+// note remembers what this life had in it.
+func (j *judge) note(a *store.Anchor) {
+	all := j.anchors[a.ID]
+	is := func(what int, yes bool) { j.rare[what] = j.rare[what] || yes }
+	is(rareReplaced, len(all) > 1)
+	is(rareDead, a.State == store.Dead)
+	is(rareCombined, len(all[0].Tx.TxIn) > 1)
+	is(rareNoChange, len(all[len(all)-1].Tx.TxOut) == 1)
+	for _, in := range a.Versions[0].Tx.TxIn {
+		parent := j.versions[in.PreviousOutPoint.Hash]
+		if parent == nil {
+			p := j.l.net.known[in.PreviousOutPoint.Hash]
+			is(rareGivenUp, a.State == store.Dead && p != nil && p.in == nil)
+			continue
+		}
+		is(rareChained, slices.ContainsFunc(j.anchors[parent.anchor], func(o *judged) bool { return !slices.Equal(o.Batches, parent.Batches) }))
+		is(rareFamily, a.State == store.Broadcast && parent.in == nil)
+		is(rareLost, a.State == store.Spent && parent.in == nil)
+	}
+	if a.Block == nil {
+		return
+	}
+	mined := a.State == store.Mined || a.State == store.Final
+	is(rareOlder, mined && a.Block.Version < len(all)-1)
+	is(rareLeftOut, mined && len(all[len(all)-1].Batches) > len(all[a.Block.Version].Batches))
+	by := j.l.net.spentBy[a.Versions[0].Tx.TxIn[0].PreviousOutPoint]
+	is(rareStolen, a.State == store.Spent && by != nil && j.versions[by.txid] == nil)
 }
 
 // stored checks an anchor that was written.
@@ -350,6 +384,10 @@ func (j *judge) connected(k *link) {
 		}
 		j.l.say("block %d holds %s", k.height, j.name(p.txid))
 		j.mined = append(j.mined, v)
+		if before, ok := j.won[v.anchor]; ok && before != v {
+			j.rare[rareOther] = true
+		}
+		j.won[v.anchor] = v
 		for _, id := range v.Batches {
 			if other := j.paid[id]; other != nil {
 				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", id, j.name(other.txid), other.in.height, j.name(p.txid), k.height)
@@ -392,6 +430,7 @@ func (j *judge) reorganised(depth int) {
 		if j.l.net.isActive(h.block) {
 			return false
 		}
+		j.rare[rareUndone] = true
 		if depth < int(j.l.policy.Confirmations) {
 			j.l.fail("P4: the proof of digest %.4x in block %d was complete, and a reorganisation of %d blocks undid it; final means %d",
 				h.digest, h.block.height, depth, j.l.policy.Confirmations)
