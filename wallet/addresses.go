@@ -1,9 +1,11 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
@@ -30,11 +32,11 @@ func (w *Wallet) Address(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return guard(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external) })
+	return guard(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external, 0) })
 }
 
-// nextAddress returns the first address after the last used one of the branch.
-func (v *vault) nextAddress(branch uint32) (string, error) {
+// nextAddress returns the first address after the last used one of the branch, or one that is so many further on.
+func (v *vault) nextAddress(branch, further uint32) (string, error) {
 	var next address.Address
 	err := v.view(func(tx walletdb.ReadTx) error {
 		ns := tx.ReadBucket(addressBucket)
@@ -45,10 +47,8 @@ func (v *vault) nextAddress(branch uint32) (string, error) {
 		if count == 0 {
 			return errors.New("none is derived")
 		}
-		index := count - unused
-		if unused == 0 {
-			index-- // more are derived within a second; until then the last one serves again
-		}
+		// More are derived within a second; until then the last one serves again.
+		index := min(count-unused+further, count-1)
 		p, err := v.scope.AccountProperties(ns, account)
 		if err != nil {
 			return err
@@ -66,18 +66,28 @@ func (v *vault) nextAddress(branch uint32) (string, error) {
 	return next.EncodeAddress(), nil
 }
 
-// changeScript returns the script of the first change address after the last used one. It is the same until a transaction that pays
-// to it is stored or mined: the versions of an anchor, one of which at most is ever mined, share it and burn none.
-func (v *vault) changeScript() ([]byte, error) {
-	encoded, err := v.nextAddress(internal)
-	if err != nil {
-		return nil, err
+// changeScript returns the script of the first change address after the last used one, besides those that given coins are paid to: the
+// wallet may not have seen them yet. It is the same until a transaction that pays to it is stored or mined: the versions of an
+// anchor, one of which at most is ever mined, share it and burn none.
+func (v *vault) changeScript(given []coin) ([]byte, error) {
+	for further := uint32(0); ; further++ {
+		encoded, err := v.nextAddress(internal, further)
+		if err != nil {
+			return nil, err
+		}
+		a, err := address.DecodeAddress(encoded, v.btc.ChainParams())
+		if err != nil {
+			return nil, err
+		}
+		script, err := txscript.PayToAddrScript(a)
+		if err != nil {
+			return nil, err
+		}
+		taken := slices.ContainsFunc(given, func(c coin) bool { return bytes.Equal(c.out.PkScript, script) })
+		if !taken || further >= lookahead {
+			return script, nil
+		}
 	}
-	a, err := address.DecodeAddress(encoded, v.btc.ChainParams())
-	if err != nil {
-		return nil, err
-	}
-	return txscript.PayToAddrScript(a)
 }
 
 // unused counts a branch's derived addresses, and how many of them follow the last used one.

@@ -185,13 +185,13 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 		}
 		change := o.change
 		if change == nil {
-			if change, err = v.changeScript(); err != nil {
+			if change, err = v.changeScript(o.given); err != nil {
 				return nil, err
 			}
 		}
 		d, err := o.fund(coins, change)
 		if short := (*ShortageError)(nil); errors.As(err, &short) {
-			if short.Address, err = v.nextAddress(external); err != nil {
+			if short.Address, err = v.nextAddress(external, 0); err != nil {
 				w.log.Warn("no address to name for a deposit", "error", err)
 			}
 			return nil, short

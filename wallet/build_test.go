@@ -2,6 +2,8 @@ package wallet
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -100,6 +102,68 @@ func TestWhichCoinsAreTaken(t *testing.T) {
 	}
 }
 
+func TestWhatIsAddedToGivenCoins(t *testing.T) {
+	// Two inputs and change cost 221 at 1 sat/vB, one 153.
+	for name, c := range map[string]struct {
+		given, coins []int64
+		rate         int64
+		want         []int64
+	}{
+		"nothing, when they are enough":                        {[]int64{1_000}, []int64{50_000}, 1, nil},
+		"nothing, when they are enough without change":         {[]int64{122}, []int64{50_000}, 1, nil},
+		"nothing, though several are given":                    {[]int64{400, 400, 400}, []int64{50_000}, 3, nil},
+		"the smallest that leaves room, counting what is here": {[]int64{900}, []int64{40_000, 34_460, 34_459, 5_000}, 8, []int64{34_460}},
+		"the fewest, when no single one is enough":             {[]int64{1_000}, []int64{900, 1_000, 950}, 11, []int64{1_000, 950}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := anchorOrder(c.rate)
+			for i, sats := range c.given {
+				o.given = append(o.given, coin{OutPoint: wire.OutPoint{Index: uint32(9 + i)}, out: wire.NewTxOut(sats, testScript)})
+			}
+			d, err := o.fund(purse(c.coins...), testScript)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int64
+			for _, out := range d.prevouts[len(c.given):] {
+				got = append(got, out.Value)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("added %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
+	o := anchorOrder(50)
+	o.what = AnchorOrder{SatPerVByte: 50, Change: testScript}.what()
+	o.given = []coin{{OutPoint: wire.OutPoint{Index: 9}, out: wire.NewTxOut(5_000, testScript)}}
+	coins := purse(4_000, 3_000, 30_000)
+	coins[2].leased = true
+	coins = append(coins, o.given[0]) // listed, and leased: neither counted twice nor waited for
+	coins[3].leased = true
+	_, err := o.fund(coins, testScript)
+	var short *ShortageError
+	if !errors.As(err, &short) {
+		t.Fatalf("got %v, want a shortage", err)
+	}
+	// The smaller coin is worth less than the 3,400 that it costs to spend. Three inputs: 258 vB without change.
+	if short.Have != 9_000 || short.Cost != 50*258 || short.Waiting != 30_000 || short.Missing != 50*258-9_000 {
+		t.Errorf("%+v", *short)
+	}
+	short.Address = "bcrt1qxyz"
+	want := "the wallet lacks 3900 sats for replacing an anchor in flight at 50 sat/vB (9000 can be spent on it now):" +
+		" wait until the 30000 sats of transactions in flight are mined, or send bitcoin to bcrt1qxyz"
+	if err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	short.Address, short.Waiting = "", 0
+	if !strings.HasSuffix(err.Error(), "now): send bitcoin to the address that `ancre wallet address` shows") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWhatMayNotBeSpentIsNot(t *testing.T) {
 	coins := purse(10_000, 20_000, 30_000)
 	coins[0].leased, coins[1].height, coins[2].young = true, -1, true
@@ -114,22 +178,35 @@ func TestWhatMayNotBeSpentIsNot(t *testing.T) {
 	}
 }
 
-// For any coins and rate: either the transaction is right to the satoshi, or the shortage that is told is exactly what is missing.
+// For any coins, given ones among them or not, and any rate: either the transaction is right to the satoshi, or the shortage that is
+// told is exactly what is missing.
 func TestFunding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 30).Draw(t, "coins")
+		coins := purse(values...)
 		o := anchorOrder(rapid.Int64Range(1, 60).Draw(t, "rate"))
 		if rapid.Bool().Draw(t, "payment") {
 			o.out = wire.NewTxOut(rapid.Int64Range(294, 20_000).Draw(t, "sats"), testScript)
 		}
-		d, err := o.fund(purse(values...), testScript)
+		// Given coins may be listed or not, leased or not, and worth less than their fee.
+		for i, sats := range rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 5).Draw(t, "given") {
+			c := coin{OutPoint: wire.OutPoint{Hash: chainhash.Hash{0xff, byte(i)}}, out: wire.NewTxOut(sats, testScript)}
+			o.given = append(o.given, c)
+			if rapid.Bool().Draw(t, "listed") {
+				c.leased = rapid.Bool().Draw(t, "leased")
+				coins = append(coins, c)
+			}
+		}
+		d, err := o.fund(coins, testScript)
 		var short *ShortageError
 		if errors.As(err, &short) {
-			if short.MissingSats() < 1 {
-				t.Fatalf("%d missing", short.MissingSats())
+			if short.MissingSats() < 1 || short.Waiting != 0 {
+				t.Fatalf("%d missing, %d waiting", short.MissingSats(), short.Waiting)
 			}
 			// Depositing that is enough, for the same order.
-			if _, err := o.fund(purse(append(values, short.Missing)...), testScript); err != nil {
+			deposit := purse(short.Missing)[0]
+			deposit.Index = 1
+			if _, err := o.fund(append(coins, deposit), testScript); err != nil {
 				t.Fatalf("after depositing %d: %v", short.Missing, err)
 			}
 			return
@@ -143,8 +220,8 @@ func TestFunding(t *testing.T) {
 			if d.fee() != right {
 				t.Fatalf("fee %d, want %d", d.fee(), right)
 			}
-			if d.tx.TxOut[1].Value < dustLimit {
-				t.Fatalf("dust as change: %d", d.tx.TxOut[1].Value)
+			if d.tx.TxOut[1].Value < dustLimit || string(d.tx.TxOut[1].PkScript) != string(testScript) {
+				t.Fatalf("change %+v", d.tx.TxOut[1])
 			}
 		case 1: // what is over would not have made an output
 			if over := d.fee() - right; over < 0 || over >= dustLimit+o.satPerVByte*31 {
@@ -153,9 +230,36 @@ func TestFunding(t *testing.T) {
 		default:
 			t.Fatalf("%d outputs", len(d.tx.TxOut))
 		}
-		for _, out := range d.prevouts {
+
+		// All that is given comes first and in its order; nothing comes twice.
+		seen := make(map[wire.OutPoint]bool)
+		for i, in := range d.tx.TxIn {
+			if seen[in.PreviousOutPoint] {
+				t.Fatalf("%v is spent twice", in.PreviousOutPoint)
+			}
+			seen[in.PreviousOutPoint] = true
+			if i < len(o.given) && (in.PreviousOutPoint != o.given[i].OutPoint || d.prevouts[i] != o.given[i].out) {
+				t.Fatalf("input %d is %v, want %v", i, in.PreviousOutPoint, o.given[i].OutPoint)
+			}
+			if in.Sequence != replaceable {
+				t.Fatalf("sequence %x", in.Sequence)
+			}
+		}
+		// Of the others each is worth its fee, and there is none too many: even the largest would not do with one less.
+		added := d.prevouts[len(o.given):]
+		for _, out := range added {
 			if out.Value <= o.inputFee() {
 				t.Fatalf("a coin of %d is not worth its fee of %d", out.Value, o.inputFee())
+			}
+		}
+		if n := len(added); n > 0 {
+			slices.Sort(values)
+			fewer := sum(o.given) - o.out.Value - o.fee(len(o.given)+n-1, nil)
+			for _, v := range values[len(values)-(n-1):] {
+				fewer += v
+			}
+			if fewer >= 0 {
+				t.Fatalf("%d coins were added, and %d are enough", n, n-1)
 			}
 		}
 	})

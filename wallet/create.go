@@ -111,7 +111,7 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 	if _, err := v.topUp(); err != nil {
 		return nil, "", err
 	}
-	if address, err = v.nextAddress(external); err != nil {
+	if address, err = v.nextAddress(external, 0); err != nil {
 		return nil, "", err
 	}
 

@@ -86,7 +86,8 @@ func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
 	until := time.Now().Add(leaseFor)
 	w.leases.hold(coins, until)
-	return w.storeLeases(ctx, "lease coins", func(b walletdb.ReadWriteBucket) error {
+	return w.storeLeases(ctx, "lease coins", func(_ *vault, tx walletdb.ReadWriteTx) error {
+		b := leaseBucket(tx)
 		val := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
 		for _, coin := range coins {
 			if err := b.Put(leaseKey(coin), val); err != nil {
@@ -97,28 +98,32 @@ func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
 	})
 }
 
-// Release gives coins back. One that is not leased is no error.
+// Release gives coins back. One that is not leased is no error. Anchors that spend one of them, and that a reorganisation took out of their blocks,
+// are taken for given up.
 func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
 	w.leases.release(coins)
-	return w.storeLeases(ctx, "release coins", func(b walletdb.ReadWriteBucket) error {
+	return w.storeLeases(ctx, "release coins", func(v *vault, tx walletdb.ReadWriteTx) error {
+		b := leaseBucket(tx)
 		for _, coin := range coins {
 			if err := b.Delete(leaseKey(coin)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return v.forget(tx.ReadWriteBucket(txBucket), coins)
 	})
 }
 
-func (w *Wallet) storeLeases(ctx context.Context, what string, change func(walletdb.ReadWriteBucket) error) error {
+func leaseBucket(tx walletdb.ReadWriteTx) walletdb.ReadWriteBucket {
+	return tx.ReadWriteBucket(ourBucket).NestedReadWriteBucket(leasesKey)
+}
+
+func (w *Wallet) storeLeases(ctx context.Context, what string, change func(*vault, walletdb.ReadWriteTx) error) error {
 	v, err := w.current()
 	if err != nil {
 		return nil // no wallet, no coins
 	}
 	_, err = guard(ctx, w, what, func() (struct{}, error) {
-		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
-			return change(tx.ReadWriteBucket(ourBucket).NestedReadWriteBucket(leasesKey))
-		})
+		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error { return change(v, tx) })
 	})
 	return err
 }

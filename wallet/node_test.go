@@ -45,9 +45,30 @@ func startBtcd(t *testing.T) *harness.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startNode(t, func(ctx context.Context) (*harness.Node, error) {
+		return harness.StartBtcd(ctx, exe, t.TempDir(), false)
+	})
+}
+
+func startBitcoind(t *testing.T) *harness.Node {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a real node")
+	}
+	exe, err := harness.FindBitcoind()
+	if err != nil {
+		t.Skip(err)
+	}
+	return startNode(t, func(ctx context.Context) (*harness.Node, error) {
+		return harness.StartBitcoind(ctx, exe, t.TempDir(), false)
+	})
+}
+
+func startNode(t *testing.T, run func(context.Context) (*harness.Node, error)) *harness.Node {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	n, err := harness.StartBtcd(ctx, exe, t.TempDir(), false)
+	n, err := run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/chainhash/v2"
-	"github.com/btcsuite/btcd/wire/v2"
-	"github.com/btcsuite/btcwallet/chain"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -31,6 +29,10 @@ type following struct {
 	atTip    bool      // the wallet has seen the light client's newest block, which is the network's
 	lastTip  time.Time // when it last was at the tip; zero: never since the start
 	revivals int
+
+	hashAt  func(height int64) (*chainhash.Hash, error) // of the light client
+	checked chainhash.Hash                              // the newest block when the wallet's blocks were last found to be on the active chain
+	branch  int32                                       // the lowest of those that are not; 0: none was seen
 }
 
 // Revivals is how often a dead synchronisation was revived since the start.
@@ -63,7 +65,12 @@ func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 	type view struct {
 		height, best  int32
 		synced, atTip bool
+		hash          chainhash.Hash
+		branch        int32
 	}
+	w.mu.Lock()
+	hashAt, checked := w.follow.hashAt, w.follow.checked
+	w.mu.Unlock()
 	seen, err := guard(ctx, w, "look at the wallet's height", func() (view, error) {
 		best, hash, err := w.cfg.Chain.Best()
 		if err != nil {
@@ -71,8 +78,18 @@ func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 		}
 		at := v.btc.Manager.SyncedTo()
 		synced := w.cfg.Chain.Synced()
+		s := view{height: at.Height, best: best, synced: synced, hash: hash}
 		// ChainSynced alone stays true after the rescan has died.
-		return view{at.Height, best, synced, synced && v.btc.ChainSynced() && at.Hash == hash}, nil
+		s.atTip = synced && v.btc.ChainSynced() && at.Hash == hash && hashAt != nil
+		if s.atTip && hash != checked {
+			if s.branch, err = v.branch(hashAt); err != nil {
+				return view{}, err
+			}
+			if !w.stillAt(v, hash) {
+				s.atTip, s.branch = false, 0 // what was compared does not fit together
+			}
+		}
+		return s, nil
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,12 +98,18 @@ func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 		f.atTip = f.atTip && ctx.Err() != nil // who gives up asking has learnt nothing
 		return *f, err
 	}
-	f.height, f.best, f.synced = seen.height, seen.best, seen.synced
-	f.atTip = seen.atTip && f.running
+	f.height, f.best, f.synced, f.branch = seen.height, seen.best, seen.synced, seen.branch
+	f.atTip = seen.atTip && seen.branch == 0 && f.running
 	if f.atTip {
-		f.lastTip = time.Now()
+		f.lastTip, f.checked = time.Now(), seen.hash
 	}
 	return *f, nil
+}
+
+// stillAt reports whether a block is the newest, and the wallet has seen it: what was read of both before fits together if so.
+func (w *Wallet) stillAt(v *vault, block chainhash.Hash) bool {
+	_, tip, err := w.cfg.Chain.Best()
+	return err == nil && tip == block && v.btc.Manager.SyncedTo().Hash == block
 }
 
 // awaitTip waits until the wallet has seen the newest block: coins chosen before that may be spent already.
@@ -179,13 +202,22 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		if v.restoring.Load() {
 			limit = w.cfg.RestoreStallAfter
 		}
-		if !watch.stalled(f, limit, time.Now()) {
+		switch stalled := watch.stalled(f, limit, time.Now()); {
+		case f.branch > 0:
+			w.log.Warn("the wallet took in blocks that left the chain, and did not step back: reviving it from there", "height", f.branch)
+		case stalled:
+			w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)
+		default:
 			continue
 		}
-		w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)
 		if err := w.detach(v, client); err != nil {
 			client = nil // a second attempt would only wait as long again
 			return err
+		}
+		if f.branch > 0 {
+			if err := v.stepBack(client.NeutrinoClient, f.branch); err != nil {
+				w.log.Warn("the wallet may count what left the chain", "error", err)
+			}
 		}
 		next := w.attach(ctx, v)
 		if next == nil {
@@ -251,30 +283,6 @@ func (d *watchdog) stalled(f following, limit time.Duration, now time.Time) bool
 	return true
 }
 
-// client is btcwallet's client over the light client, corrected in two points.
-type client struct {
-	*chain.NeutrinoClient
-	prepare func() error
-	offer   func()
-}
-
-// NotifyBlocks is called once the wallet has stepped back from reorganised blocks and, on a restore, found its coins; and before it lists
-// the addresses to follow from there on: the moment to derive those that must be among them.
-func (c *client) NotifyBlocks() error {
-	if err := c.prepare(); err != nil {
-		return err
-	}
-	return c.NeutrinoClient.NotifyBlocks()
-}
-
-// SendRawTransaction never fails: btcwallet deletes a payment whose broadcast failed for whatever reason, such as a
-// broadcaster that is being stopped, although it may be on its way. Payments are offered by keepOffering instead.
-func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, error) {
-	c.offer()
-	txid := tx.TxHash()
-	return &txid, nil
-}
-
 // attach begins to follow the chain once the light client is synced. btcwallet waits for that too, except on development networks; there
 // its rescan would come to the newest block, find that the light client is not sure of it yet, and call itself synced
 // only at the block after. It returns nil when the context ends before.
@@ -298,14 +306,7 @@ func (w *Wallet) attach(ctx context.Context, v *vault) *client {
 }
 
 func (w *Wallet) tryAttach(ctx context.Context, v *vault) (*client, error) {
-	c := &client{
-		NeutrinoClient: w.cfg.Chain.WalletChain(),
-		prepare: func() error {
-			_, err := v.topUp()
-			return err
-		},
-		offer: w.offerSoon,
-	}
+	c := newClient(w.cfg.Chain.WalletChain(), v, w.log, w.offerSoon)
 	if err := c.Start(ctx); err != nil {
 		return nil, fmt.Errorf("follow the chain: %w", err)
 	}
@@ -317,6 +318,7 @@ func (w *Wallet) tryAttach(ctx context.Context, v *vault) (*client, error) {
 
 	w.mu.Lock()
 	w.follow.running = true
+	w.follow.hashAt = c.GetBlockHash
 	w.mu.Unlock()
 	return c, nil
 }

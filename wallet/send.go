@@ -3,6 +3,8 @@ package wallet
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/btcsuite/btcd/address/v2"
@@ -191,13 +193,14 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 			w.log.Debug("could not list payments to offer", "error", err)
 			continue
 		}
-		known := offered
+		known, missing := offered, maps.Clone(offered)
 		offered = make(map[chainhash.Hash]bool, len(payments))
 		var offers errgroup.Group
 		offers.SetLimit(offersAtOnce)
 		for _, tx := range payments {
 			txid := tx.TxHash()
 			offered[txid] = true
+			delete(missing, txid)
 			if known[txid] && !again {
 				continue
 			}
@@ -211,6 +214,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 				return err
 			})
 		}
+		w.warnOfLost(ctx, v, slices.Collect(maps.Keys(missing)))
 		next := offerEvery
 		if offers.Wait() != nil {
 			next = retryOffer

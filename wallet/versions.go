@@ -12,9 +12,6 @@ import (
 	"github.com/btcsuite/btcwallet/wtxmgr"
 )
 
-// reorgDepth is how many blocks back something may be undone: beyond the 100 for which anchors are watched.
-const reorgDepth = 144
-
 // check finds what is wrong with an order before anything is looked up.
 func (a AnchorOrder) check() error {
 	if len(a.Coins) != len(a.Prevouts) {
@@ -137,13 +134,12 @@ func (w *Wallet) Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.O
 		}
 		gone, err := guard(ctx, w, "look for coins", func() ([]wire.OutPoint, error) {
 			// In the midst of a reorganisation, transactions are unmined that the next block may have again.
-			_, tip, err := w.cfg.Chain.Best()
-			if err != nil {
-				return nil, err
+			tip := v.btc.Manager.SyncedTo().Hash
+			if !w.stillAt(v, tip) {
+				return nil, errMoved
 			}
-			before := v.btc.Manager.SyncedTo().Hash
 			gone, err := v.gone(coins)
-			if before != tip || v.btc.Manager.SyncedTo().Hash != tip {
+			if !w.stillAt(v, tip) {
 				return nil, errMoved
 			}
 			return gone, err

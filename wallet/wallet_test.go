@@ -74,7 +74,7 @@ func TestKeysAreThoseOfBIP84(t *testing.T) {
 	if want := "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu"; first != want {
 		t.Errorf("first address %s, want %s", first, want)
 	}
-	change, err := w.vault.nextAddress(internal)
+	change, err := w.vault.nextAddress(internal, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,271 @@
+package wallet_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"ancre/itest/harness"
+	"ancre/wallet"
+
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// eachNode runs a test against btcd, and against bitcoind where there is one.
+func eachNode(t *testing.T, test func(t *testing.T, node *harness.Node)) {
+	t.Run("btcd", func(t *testing.T) { test(t, startBtcd(t)) })
+	t.Run("bitcoind", func(t *testing.T) { test(t, startBitcoind(t)) })
+}
+
+// build builds a version and holds it against its order.
+func (r *rig) build(o wallet.AnchorOrder) (tx *wire.MsgTx, prevouts []*wire.TxOut) {
+	r.t.Helper()
+	tx, prevouts, err := r.BuildAnchor(r.t.Context(), o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i, c := range o.Coins {
+		if i >= len(tx.TxIn) || tx.TxIn[i].PreviousOutPoint != c || prevouts[i] != o.Prevouts[i] {
+			r.t.Fatalf("spends %v, want first %v", spent(tx), o.Coins)
+		}
+	}
+	for _, in := range tx.TxIn {
+		if in.Sequence != 0xfffffffd {
+			r.t.Errorf("sequence %x", in.Sequence)
+		}
+	}
+	if o.Change != nil && len(tx.TxOut) == 2 && string(tx.TxOut[1].PkScript) != string(o.Change) {
+		r.t.Errorf("change goes to %x, want %x", tx.TxOut[1].PkScript, o.Change)
+	}
+	return tx, prevouts
+}
+
+// change returns the change of a version, as what an order gives.
+func change(tx *wire.MsgTx) ([]wire.OutPoint, []*wire.TxOut) {
+	return []wire.OutPoint{{Hash: tx.TxHash(), Index: 1}}, []*wire.TxOut{tx.TxOut[1]}
+}
+
+func (r *rig) wantGone(coins []wire.OutPoint, want ...wire.OutPoint) {
+	r.t.Helper()
+	gone, err := r.Gone(r.t.Context(), coins)
+	if err != nil || !slices.Equal(gone, want) {
+		r.t.Fatalf("gone are %v (%v), want %v", gone, err, want)
+	}
+}
+
+func (r *rig) reorg(depth int) {
+	r.t.Helper()
+	if err := r.node.Reorg(r.t.Context(), depth); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
+	eachNode(t, func(t *testing.T, node *harness.Node) {
+		chain, dir := startClient(t, node.P2P()), t.TempDir()
+		r := start(t, node, chain, dir, nil)
+		r.create()
+		r.fund(deposit)
+		r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+		v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
+		coin := spent(v1)
+		if err := r.Lease(t.Context(), coin); err != nil {
+			t.Fatal(err)
+		}
+		r.broadcast(v1)
+		r.mine(1)
+
+		// The next anchor spends the change of the mined version right away, whether or not the wallet has seen that.
+		lostCoin, lostOut := change(v1)
+		child, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 2, Coins: lostCoin, Prevouts: lostOut})
+		if string(child.TxOut[1].PkScript) == string(v1.TxOut[1].PkScript) {
+			t.Error("the next anchor uses the change address of the one before again")
+		}
+		if err := r.Lease(t.Context(), lostCoin); err != nil {
+			t.Fatal(err)
+		}
+		r.broadcast(child)
+		r.mine(1)
+		end := child.TxOut[1].Value
+		r.awaitBalance(wallet.Balance{Confirmed: end, Spendable: end})
+		r.wantGone(append(coin, lostCoin...)) // spent, but there
+
+		// Both leave the chain. A version takes their place that pays more than the two.
+		r.reorg(2)
+		r.awaitBalance(wallet.Balance{Pending: end})
+		r.wantGone(append(coin, lostCoin...), lostCoin...)
+		v2, _ := r.build(wallet.AnchorOrder{
+			Root: [32]byte{3}, SatPerVByte: 20, Coins: coin, Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
+		})
+		if left := deposit - 20*153; len(v2.TxIn) != 1 || len(v2.TxOut) != 2 || v2.TxOut[1].Value != int64(left) {
+			t.Fatalf("%d inputs, outputs %v; want one and a change of %d", len(v2.TxIn), v2.TxOut, left)
+		}
+		r.broadcast(v2)
+		r.mine(1)
+		left := v2.TxOut[1].Value
+		if err := r.Release(t.Context(), append(coin, lostCoin...)); err != nil {
+			t.Fatal(err)
+		}
+		checkOnly := func() {
+			t.Helper()
+			r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+			if got := r.history(); len(got) != 2 || got[0] != "anchor "+v2.TxHash().String() || !strings.HasPrefix(got[1], "received") {
+				t.Errorf("history %q, want %s and the deposit", got, v2.TxHash())
+			}
+			next, _ := r.build(wallet.AnchorOrder{Root: [32]byte{4}, SatPerVByte: 1})
+			if want, _ := change(v2); !slices.Equal(spent(next), want) {
+				t.Errorf("the next anchor spends %v, want %v", spent(next), want)
+			}
+			if err := r.Release(t.Context(), spent(next)); err != nil {
+				t.Fatal(err)
+			}
+			r.wantGone(coin)
+			if _, err := r.Gone(t.Context(), append(coin, lostCoin...)); err == nil || !strings.Contains(err.Error(), lostCoin[0].String()) {
+				t.Errorf("a coin whose transaction is impossible: %v, want an error that names %v", err, lostCoin[0])
+			}
+		}
+		checkOnly()
+
+		// The same again behind the wallet's back: at its next start it finds another version in the place of the one it knew.
+		v3, _ := r.build(wallet.AnchorOrder{
+			Root: [32]byte{5}, SatPerVByte: 40, Coins: coin, Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
+		})
+		r.stop()
+		r.reorg(1)
+		r.broadcast(v3)
+		r.mine(1)
+		r = start(t, node, chain, dir, nil)
+		if err := r.Unlock(t.Context(), passphrase); err != nil {
+			t.Fatal(err)
+		}
+		lostCoin, v2 = spent(child), v3
+		left = v2.TxOut[1].Value
+		if err := r.Release(t.Context(), coin); err != nil {
+			t.Fatal(err)
+		}
+		checkOnly()
+		if n := r.Revivals(); n != 0 {
+			t.Errorf("%d revivals without any fault", n)
+		}
+	})
+}
+
+// A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet follows unspent coins alone: it would
+// take the version that lost for pending for ever.
+func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
+	node := startBtcd(t)
+	chain, dir := startClient(t, node.P2P()), t.TempDir()
+	r := start(t, node, chain, dir, nil)
+	r.create()
+	r.fund(1000)
+	r.awaitBalance(wallet.Balance{Confirmed: 1000, Spendable: 1000})
+	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 1})
+	v2, _ := r.build(wallet.AnchorOrder{
+		Root: [32]byte{2}, SatPerVByte: 7, Coins: spent(v1), Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
+	})
+	if len(v2.TxOut) != 1 {
+		t.Fatalf("outputs %v, want no change", v2.TxOut)
+	}
+	r.broadcast(v1)
+	r.mine(1)
+	r.awaitBalance(wallet.Balance{Confirmed: 847, Spendable: 847})
+	r.stop()
+
+	r = start(t, node, chain, dir, nil)
+	r.await("the wallet follows", func() string {
+		if r.State() != wallet.Locked || !strings.Contains(r.log.String(), "Finished rescan") {
+			return "it does not"
+		}
+		return ""
+	})
+	r.reorg(1)
+	r.awaitBalance(wallet.Balance{Pending: 847})
+	r.broadcast(v2)
+	r.mine(1)
+	r.awaitBalance(wallet.Balance{})
+	if got := r.history(); len(got) != 2 || got[0] != "anchor "+v2.TxHash().String() {
+		t.Errorf("history %q, want %s and the deposit", got, v2.TxHash())
+	}
+}
+
+// What is added to the coins of a version must not come from one of them: another version of the same anchor may be mined where the
+// caller does not know of it yet.
+func TestAReplacementSpendsNothingThatItWouldUndo(t *testing.T) {
+	node := startBtcd(t)
+	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
+	r.create()
+	r.fund(20_000)
+	r.awaitBalance(wallet.Balance{Confirmed: 20_000, Spendable: 20_000})
+	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
+	order := wallet.AnchorOrder{
+		Root: [32]byte{1}, SatPerVByte: 170, Coins: spent(v1), Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
+	}
+	r.broadcast(v1)
+	for _, mined := range []bool{true, false} {
+		if mined {
+			r.mine(1)
+			r.awaitBalance(wallet.Balance{Confirmed: 19_694, Spendable: 19_694})
+		} else {
+			r.reorg(1)
+			r.awaitBalance(wallet.Balance{Pending: 19_694})
+		}
+		_, _, err := r.BuildAnchor(t.Context(), order)
+		var short *wallet.ShortageError
+		if !errors.As(err, &short) || short.Have != 20_000 || short.Waiting != 0 || short.Missing != 170*190-20_000 {
+			t.Fatalf("mined %t: got %v, want a shortage with 20000 at hand and none waiting", mined, err)
+		}
+		if to := r.address(); short.Address != to || !strings.Contains(err.Error(), to) {
+			t.Errorf("mined %t: got %v, want the address %s", mined, err, to)
+		}
+	}
+
+	// The deposit that was said to be missing is enough, without a restart; v1 is mined again beside it.
+	r.fund(170*190 - 20_000)
+	r.awaitBalance(wallet.Balance{Confirmed: 19_694 + 170*190 - 20_000, Spendable: 19_694 + 170*190 - 20_000})
+	v2, _ := r.build(order)
+	if len(v2.TxIn) != 2 || v2.TxIn[1].PreviousOutPoint.Hash == v1.TxHash() {
+		t.Errorf("spends %v, want the coin of %s and the deposit", spent(v2), v1.TxHash())
+	}
+}
+
+// A deposit that is undone takes an anchor with it that spends it. When that is given up, its other coins are free again; and when both
+// are mined after all, nothing is missing.
+func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
+	node := startBtcd(t)
+	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
+	r.create()
+	r.fund(4_700)
+	r.fund(4_800)
+	r.awaitBalance(wallet.Balance{Confirmed: 9_500, Spendable: 9_500})
+	v1, _ := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 40}) // one of them would have to be 4,880
+	coins := spent(v1)
+	if len(coins) != 2 {
+		t.Fatalf("spends %v, want both coins", coins)
+	}
+	undone := coins[0] // the larger one, which came in the second block
+	if err := r.Lease(t.Context(), coins); err != nil {
+		t.Fatal(err)
+	}
+	r.broadcast(v1)
+	r.mine(1)
+	left := v1.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.reorg(2)
+	r.awaitBalance(wallet.Balance{Pending: left})
+	r.wantGone(coins, undone)
+
+	_, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 1})
+	var short *wallet.ShortageError
+	if !errors.As(err, &short) || short.Have != 0 || short.Waiting != left {
+		t.Errorf("got %v, want a shortage with the change waiting", err)
+	}
+	if err := r.Release(t.Context(), coins); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitBalance(wallet.Balance{Confirmed: 4_700, Spendable: 4_700})
+
+	r.mine(1) // the node had kept both in mind
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.wantGone(coins)
+}
