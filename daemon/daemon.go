@@ -20,6 +20,7 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store/pebblestore"
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/rpc"
 	"ancre/spv"
 	"ancre/wallet"
@@ -58,7 +59,10 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now()}
 	defer func() { err = errors.Join(err, d.close()) }()
 
-	release, err := openDataDir(dir, cfg.Network)
+	release, err := datadir.Open(dir, cfg.Network)
+	if errors.Is(err, datadir.ErrInUse) {
+		return fmt.Errorf("the data directory %s is in use by another ancred, or being restored: stop that one, or give this one its own --datadir", dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -72,7 +76,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	cookiePath := filepath.Join(dir, cookieFile)
+	cookiePath := filepath.Join(dir, datadir.Cookie)
 	cookie, err := rpc.WriteCookie(cookiePath)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -115,14 +119,14 @@ func (d *node) open() error {
 	if err != nil {
 		return err
 	}
-	store, err := pebblestore.Open(filepath.Join(d.dir, storeDir), pebblestore.Options{Log: d.log})
+	store, err := pebblestore.Open(filepath.Join(d.dir, datadir.Store), pebblestore.Options{Log: d.log})
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	d.onClose(store.Close)
 	d.chain, err = spv.Open(spv.Config{
 		Params:           params,
-		Dir:              filepath.Join(d.dir, spvDir),
+		Dir:              filepath.Join(d.dir, datadir.SPV),
 		Connect:          d.cfg.SPV.Connect,
 		AddPeers:         d.cfg.SPV.AddPeers,
 		Proxy:            d.cfg.SPV.Proxy,
@@ -135,7 +139,7 @@ func (d *node) open() error {
 	}
 	d.onClose(d.chain.Close)
 	d.wallet, err = wallet.Open(wallet.Config{
-		Dir:    filepath.Join(d.dir, walletDir),
+		Dir:    filepath.Join(d.dir, datadir.Wallet),
 		Params: params,
 		Chain:  d.chain,
 		Logger: d.log,

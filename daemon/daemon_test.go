@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/rpc"
 	"ancre/spv"
 )
@@ -88,7 +89,7 @@ func awaitInfo(t *testing.T, c config.Config, log *output, wanted func(rpc.Info)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := rpc.NewCookieClient("http://"+addr, filepath.Join(dir, cookieFile))
+	client, err := rpc.NewCookieClient("http://"+addr, filepath.Join(dir, datadir.Cookie))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestRunAnswersAndStopsWithoutPeersAndWallet(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run returned %v after its context ended", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, cookieFile)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(dir, datadir.Cookie)); !os.IsNotExist(err) {
 		t.Errorf("the cookie is still there after the stop (%v)", err)
 	}
 	// What was stopped starts again.
@@ -156,7 +157,7 @@ func TestPortInUseIsNamedWithTheKey(t *testing.T) {
 		t.Errorf("a port in use: %v", err)
 	}
 	dir, _ := c.NetworkDir()
-	if _, err := os.Stat(filepath.Join(dir, storeDir)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(dir, datadir.Store)); !os.IsNotExist(err) {
 		t.Errorf("something was begun although the port is in use (%v)", err)
 	}
 }
@@ -174,7 +175,7 @@ func TestDataDirectoryOfAnotherKindIsRefused(t *testing.T) {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, markerFile), []byte(test.marker), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, datadir.Marker), []byte(test.marker), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			err := Run(context.Background(), c, "test", new(output))
@@ -191,11 +192,11 @@ func TestDataDirectoryOfAnotherKindIsRefused(t *testing.T) {
 func TestMissingMarkerOfAUsedDirectoryIsNotMadeAnew(t *testing.T) {
 	c := testConfig(t)
 	dir, _ := c.NetworkDir()
-	if err := os.MkdirAll(filepath.Join(dir, storeDir), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, datadir.Store), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	err := Run(context.Background(), c, "test", new(output))
-	if err == nil || !strings.Contains(err.Error(), markerFile) {
+	if err == nil || !strings.Contains(err.Error(), datadir.Marker) {
 		t.Errorf("a used directory without its marker: %v", err)
 	}
 }

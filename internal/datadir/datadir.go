@@ -1,4 +1,6 @@
-package daemon
+// Package datadir is what the daemon and the command-line client have to agree on about a network's data directory: what lies where in
+// it, whose it is, and that one process at a time changes it.
+package datadir
 
 import (
 	"encoding/json"
@@ -13,13 +15,16 @@ import (
 
 // What lies in a network's data directory.
 const (
-	markerFile = "ancre.json" // which network it is of, and which format the directory has
-	lockFile   = "ancred.lock"
-	cookieFile = ".cookie"
-	storeDir   = "store"  // leaves, batches, anchors: the truth
-	spvDir     = "spv"    // headers: can be fetched again
-	walletDir  = "wallet" // keys and coins: can be restored from the words
+	Marker = "ancre.json" // which network it is of, and which format the directory has
+	Lock   = "ancred.lock"
+	Cookie = ".cookie"
+	Store  = "store"  // leaves, batches, anchors: the truth
+	SPV    = "spv"    // headers: can be fetched again
+	Wallet = "wallet" // keys and coins: can be restored from the words
 )
+
+// ErrInUse is returned when another process holds the directory.
+var ErrInUse = errors.New("the data directory is in use")
 
 // format is the version of the data directory's layout. A directory of a newer one is refused.
 const format = 1
@@ -30,21 +35,21 @@ type marker struct {
 	Network string `json:"network"`
 }
 
-// openDataDir makes the directory if there is none, takes its lock and checks that it is ours. release gives the lock back.
-func openDataDir(dir, network string) (release func() error, err error) {
+// Open makes the directory if there is none, takes its lock and checks that it is of the network. release gives the lock back.
+func Open(dir, network string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, Lock)
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("the data directory %s is in use by another ancred: stop that one, or give this one its own --datadir", dir)
+		return nil, ErrInUse
 	}
-	if err := checkMarker(filepath.Join(dir, markerFile), dir, network); err != nil {
+	if err := checkMarker(filepath.Join(dir, Marker), dir, network); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	return lock.Unlock, nil
@@ -53,7 +58,7 @@ func openDataDir(dir, network string) (release func() error, err error) {
 func checkMarker(path, dir, network string) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, storeDir)); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, Store)); err == nil {
 			return fmt.Errorf("%s is missing in a data directory that has been used: put it back from a backup, or write {\"format\":%d,\"network\":%q} into it if you are sure of the network", path, format, network)
 		}
 		return writeMarker(path, marker{Format: format, Network: network})
@@ -66,7 +71,7 @@ func checkMarker(path, dir, network string) error {
 		return fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
 	}
 	if m.Format > format {
-		return fmt.Errorf("the data directory %s has format %d, and this ancred knows formats up to %d: use the newer ancred that made it", dir, m.Format, format)
+		return fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that made it", dir, m.Format, format)
 	}
 	if m.Network != network {
 		return fmt.Errorf("the data directory %s belongs to %s, and %s was asked for: give the other network its own directory", dir, m.Network, network)
