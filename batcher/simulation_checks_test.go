@@ -119,7 +119,10 @@ func (j *judge) note(a *store.Anchor) {
 			is(rareGivenUp, a.State == store.Dead && p != nil && p.in == nil)
 			continue
 		}
-		is(rareChained, slices.ContainsFunc(j.anchors[parent.anchor], func(o *judged) bool { return !slices.Equal(o.Batches, parent.Batches) }))
+		siblings := j.anchors[parent.anchor]
+		is(rareChained, slices.ContainsFunc(siblings[len(siblings)-1].Batches, func(id uint64) bool {
+			return slices.Contains(all[0].Batches, id) && !slices.Contains(parent.Batches, id)
+		}))
 		is(rareFamily, a.State == store.Broadcast && parent.in == nil)
 		is(rareLost, a.State == store.Spent && parent.in == nil)
 	}
@@ -221,6 +224,9 @@ func (j *judge) version(n *judged, before []*judged) {
 		return
 	}
 	last := before[n.index-1]
+	if v.Tx.LockTime <= last.Tx.LockTime {
+		j.l.fail("%s has lock time %d, and the one before %d: no block came between them", where, v.Tx.LockTime, last.Tx.LockTime)
+	}
 	need := last.fee + n.size + j.evicted(last)
 	if n.fee < need {
 		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, last.fee)
@@ -357,12 +363,29 @@ func (j *judge) offered(p *payment) {
 	if j.l.frail.dead { // this process does not know what became of its last write
 		return
 	}
-	if all := j.anchors[v.anchor]; all[len(all)-1] != v && !j.built(v) {
+	if all := j.anchors[v.anchor]; slices.ContainsFunc(all[v.index+1:], j.minable) && !j.built(v) {
 		j.l.fail("version %d of anchor %d is offered, and version %d is the newest", v.index, v.anchor, len(all)-1)
 	}
 	if i, ok := j.l.disk.anchorAt(v.anchor); ok && j.l.disk.anchors[i].State != store.Broadcast {
 		j.l.fail("anchor %d is %s and is offered", v.anchor, j.l.disk.anchors[i].State)
 	}
+}
+
+// minable says whether all that a version spends is there, or would come with an anchor in flight.
+func (j *judge) minable(v *judged) bool {
+	for _, in := range v.Tx.TxIn {
+		if p := j.l.net.known[in.PreviousOutPoint.Hash]; p.in != nil {
+			continue
+		}
+		parent := j.versions[in.PreviousOutPoint.Hash]
+		if parent == nil {
+			return false
+		}
+		if i, ok := j.l.disk.anchorAt(parent.anchor); !ok || j.l.disk.anchors[i].State != store.Broadcast {
+			return false
+		}
+	}
+	return true
 }
 
 // built says whether an anchor in flight spends the change of a version, which then is the one to be mined.

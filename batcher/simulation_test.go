@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // lives are short and leave much behind
 	var next, failed atomic.Uint64
 	var had [numRare]atomic.Uint64
 	var wg sync.WaitGroup
@@ -98,6 +100,7 @@ const (
 	rareNoChange
 	rareFailed
 	rareKilled
+	rareMonth
 	numRare
 )
 
@@ -117,6 +120,7 @@ var rareNames = [numRare]string{
 	"an anchor without change",
 	"a write that failed",
 	"a kill",
+	"a month that passed under a budget",
 }
 
 var (
@@ -162,6 +166,7 @@ type life struct {
 	doomFate  fate
 	weights   [numEvents]int
 	kinds     [numKinds]int
+	riches    int // how large deposits may be
 	digests   uint64
 	violation string
 }
@@ -193,6 +198,7 @@ func newLife(seed uint64, story io.Writer) *life {
 		l.kinds[k] = int(pick(0, 1, 3))
 	}
 	l.kinds[full]++
+	l.riches = int(pick(3, 4, 7, 7, 7))
 	return l
 }
 
@@ -302,8 +308,9 @@ func (l *life) live() {
 	l.say("policy: %+v", l.policy)
 	l.start()
 	if !l.chance(8) {
-		l.fund()
-		l.fund()
+		for range 1 + l.rng.IntN(3) {
+			l.fund()
+		}
 		l.mineAny()
 		l.mineAny()
 	}
@@ -339,7 +346,7 @@ func (l *life) work() {
 		l.die()
 		return
 	}
-	for range 2 {
+	for range 1 + l.rng.IntN(4)/3 {
 		for _, step := range []func(context.Context) error{l.b.stepSeal, l.b.stepAnchor} {
 			err := step(context.Background())
 			switch {
@@ -658,7 +665,7 @@ func (l *life) deposit(sats int64, due int32) {
 
 func (l *life) fund() {
 	for range 1 + l.rng.IntN(3) {
-		sats := [...]int64{300, 600, 1_000, 2_500, 10_000, 30_000, 100_000}[l.rng.IntN(7)] + l.rng.Int64N(500)
+		sats := [...]int64{300, 600, 1_000, 2_500, 10_000, 30_000, 100_000}[l.rng.IntN(l.riches)] + l.rng.Int64N(500)
 		l.deposit(sats, l.net.height()+1+int32(l.rng.IntN(2)))
 	}
 }
@@ -750,6 +757,9 @@ func (l *life) ending() {
 	l.purse.ready = nil
 	l.frail.full = false
 	l.doom = 0
+	if l.policy.BudgetSats != 0 && l.chance(20) {
+		l.month()
+	}
 	if l.policy.BudgetSats != 0 || l.killed || l.frail.dead || l.chance(2) {
 		l.policy.BudgetSats = 0 // the operator lifts it
 		l.restart()
@@ -770,22 +780,42 @@ func (l *life) ending() {
 		l.say("block %d, of %d payments", b.height, len(b.txs))
 		l.client.see(l.net.active)
 	}
+	proved := make(map[uint64]bool)
 	for _, d := range l.judge.order {
 		if l.violation != "" {
 			return
 		}
-		// The proofs of one batch differ in their path to its root alone.
-		if l.judge.acked[d].Index > 1 && !l.chance(10) {
-			continue
+		st, err := l.b.Status(context.Background(), d)
+		if err != nil || st.State != Final {
+			l.fail("P2: digest %.4x is %s (%v)", d, st.State, err)
 		}
-		if !l.judge.prove(d) {
-			l.fail("P2: digest %.4x is not final", d)
+		// The proofs of one anchor differ in their path to its root alone.
+		if !proved[st.Anchor] || l.chance(8) {
+			proved[st.Anchor] = l.judge.prove(d)
 		}
 	}
 	l.judge.every()
 	if l.violation == "" {
 		l.judge.released()
 	}
+}
+
+// month lets everything that was paid fall out of the window of the budget.
+func (l *life) month() {
+	l.say("a month passes")
+	for range BudgetBlocks + l.rng.IntN(100) {
+		l.net.mine(full)
+	}
+	for range 20 {
+		l.client.see(l.net.active)
+		l.work()
+		if l.violation != "" {
+			return
+		}
+		l.clock = l.clock.Add(10 * time.Minute)
+		l.net.mine(full)
+	}
+	l.judge.rare[rareMonth] = true
 }
 
 // allFinal says whether no batch waits and no anchor is short of final.
