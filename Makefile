@@ -21,7 +21,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race; } 2>/dev
 # What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build demo test unit itest bench lint cross install clean help
+.PHONY: build demo test unit itest bench fees lint cross install clean help
 
 build: ## the daemon and the command, into bin/ (what plain `make` does)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
@@ -41,6 +41,9 @@ itest:
 
 bench: build ## submits through the daemon, as ratios to a bare HTTP handler
 	$(GO) run ./contrib/bench
+
+fees: ## the cost study: plays fee markets, rewrites docs/fees.md and its plots
+	$(GO) run ./contrib/fees
 
 lint: ## formatting, go vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "the files above are not formatted: run gofmt -w ." >&2; exit 1; }

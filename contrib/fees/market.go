@@ -1,0 +1,278 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// The markets are made by a mempool, not drawn from a distribution: demand arrives as virtual bytes that bid a rate, blocks come as a
+// Poisson process and take the best bids, the pool evicts the cheapest when it is full. What a bid has to reach, what
+// blocks look like from outside, and how long old bids waited all follow from that, with the lulls and bursts that chance makes of them.
+
+const (
+	hour = 3600.0
+	day  = 24 * hour
+	week = 7 * day
+
+	warmUp = 2 * week // not measured: bitcoind estimates for 1008 blocks only once it has watched 2016
+	study  = 4 * week
+
+	blockEvery  = 600.0   // seconds between blocks, on average
+	blockVBytes = 997_000 // what bids get of a full block: the rest is its header, its coinbase and a miner's reserve
+	emptyBlocks = 0.005   // share of blocks that hold nothing: mined on a header alone
+
+	poolVBytes = 90e6 // a mempool of bitcoind's default 300 MB holds about as much
+	topRate    = 600  // sat/vB; bids are whole numbers up to this
+)
+
+// market is a kind of fee market.
+type market struct {
+	name, about string
+
+	// demand returns how much is bid for at a time, in blocks' worth each ten minutes, and the median of the bids in sat/vB.
+	demand func(t float64) (load, bid float64)
+}
+
+const (
+	// bidSpread is the standard deviation of a bid's logarithm: two thirds of the bids lie between half and double the median.
+	bidSpread = 0.7
+
+	// Besides, load and median wander by chance: two thirds of the time each is within three quarters and four thirds of what the
+	// market says, and what it was three hours ago is mostly forgotten.
+	wander     = 0.3
+	wanderTime = 3 * hour
+)
+
+// wave is +1 at the busiest time of a period and -1 at the quietest.
+func wave(t, period, busiest float64) float64 { return math.Cos(2 * math.Pi * (t - busiest) / period) }
+
+// daily and weekly waves: afternoons in Europe, when America is awake too; Wednesdays (t is 0 on a Monday, 00:00 UTC).
+func daily(t float64) float64  { return wave(t, day, 15*hour) }
+func weekly(t float64) float64 { return wave(t, week, 2.6*day) }
+
+// during is 1 between two times, with a rise and a fall of an hour each, else 0.
+func during(t, from, to float64) float64 {
+	return min(max((t-from)/hour, 0), 1) * min(max((to-t)/hour, 0), 1)
+}
+
+var markets = []market{{
+	name: "calm", about: "blocks have room most of the time",
+	demand: func(t float64) (float64, float64) { return 0.85 + 0.1*daily(t) + 0.05*weekly(t), 4 },
+}, {
+	name: "waves", about: "busy by day and in mid-week, quiet by night; weekends clear the mempool",
+	demand: func(t float64) (float64, float64) {
+		return 0.95 + 0.2*daily(t) + 0.25*weekly(t), 12 * math.Exp(0.3*daily(t)+0.4*weekly(t))
+	},
+}, {
+	name: "spike", about: "as calm, but each Thursday something sells for twelve hours, at ten times the price",
+	demand: func(t float64) (float64, float64) {
+		s := during(math.Mod(t, week), 3.3*day, 3.8*day)
+		return 0.85 + 0.1*daily(t) + 1.2*s, 4 * math.Exp(math.Ln10*s)
+	},
+}, {
+	name: "congestion", about: "three weeks in which more is bid for than blocks can hold, then a quiet one",
+	demand: func(t float64) (float64, float64) {
+		s := during(t, warmUp, warmUp+3*week)
+		return 0.85 + 0.15*daily(t) + 0.3*s, 5 * math.Exp(math.Log(6)*s+0.3*daily(t))
+	},
+}}
+
+// block is one block, and what is known right after it.
+type block struct {
+	time     float64 // seconds
+	marginal float64 // sat/vB that a bid had to reach to be in it; infinite for an empty one
+	average  int64   // sat/vB that it collected, as a light client sees it: 1 when it was not full
+	floor    int64   // sat/vB below which peers pass nothing on after it
+	estimate int64   // sat/vB: the upper median of the averages of the newest blocks, as package spv forms it
+	week     int64   // sat/vB: what bitcoind's estimatesmartfee 1008 would answer
+}
+
+// blocks plays a market for the warm-up, the study, and two days more in which the last batches are mined.
+func (m market) blocks(seed uint64) []block {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	p := pool{floor: 1}
+	var est weekEstimator
+	var moreLoad, moreBid wanderer
+	var out []block
+	for t := 0.0; ; {
+		wait := rnd.ExpFloat64() * blockEvery
+		if t += wait; t > warmUp+study+2*day {
+			return out
+		}
+		load, bid := m.demand(t)
+		load *= moreLoad.factor(rnd, wait)
+		bid *= moreBid.factor(rnd, wait)
+		p.bid(load*blockVBytes*wait/blockEvery, bid, len(out))
+		b := block{time: t, marginal: math.Inf(1), average: 1}
+		if rnd.Float64() >= emptyBlocks {
+			b.marginal, b.average = p.mine(len(out), &est)
+		}
+		p.trim(wait, &est)
+		b.floor = int64(math.Ceil(p.floor))
+		b.week = max(est.estimate(&p, len(out)), b.floor)
+		out = append(out, b)
+		out[len(out)-1].estimate = median(out[max(0, len(out)-feeBlocks):])
+	}
+}
+
+// wanderer is the logarithm of a factor that wanders (an Ornstein-Uhlenbeck process), in standard deviations.
+type wanderer float64
+
+func (w *wanderer) factor(rnd *rand.Rand, wait float64) float64 {
+	keep := math.Exp(-wait / wanderTime)
+	*w = wanderer(keep*float64(*w) + math.Sqrt(1-keep*keep)*rnd.NormFloat64())
+	return math.Exp(wander * float64(*w))
+}
+
+// feeBlocks is how many blocks the light client looks at.
+const feeBlocks = 6
+
+func median(blocks []block) int64 {
+	rates := make([]int64, len(blocks))
+	for i, b := range blocks {
+		rates[i] = b.average
+	}
+	slices.Sort(rates)
+	return rates[len(rates)/2]
+}
+
+// pool is the mempool: what waits at each rate, in the order in which it came.
+type pool struct {
+	waiting [topRate + 1][]cohort
+	vbytes  float64
+	floor   float64 // bitcoind's rolling minimum fee, at least 1
+}
+
+type cohort struct {
+	since  int // how many blocks there were when it came
+	vbytes float64
+}
+
+// bid adds vbytes whose rates are spread around a median.
+func (p *pool) bid(vbytes, median float64, height int) {
+	below := 0.0
+	for rate := 1; rate <= topRate; rate++ {
+		// The share of a log-normal distribution between rate - ½ and rate + ½; the rest of either tail goes to its end.
+		share := 1.0
+		if rate < topRate {
+			share = 0.5 * math.Erfc(-math.Log((float64(rate)+0.5)/median)/(bidSpread*math.Sqrt2))
+		}
+		if v := vbytes * (share - below); float64(rate) >= p.floor && v > 0 {
+			p.waiting[rate] = append(p.waiting[rate], cohort{height, v})
+			p.vbytes += v
+		}
+		below = share
+		if share > 1-1e-9 {
+			break
+		}
+	}
+}
+
+// mine fills a block with the best bids, and returns what a bid had to reach and what bids paid on average.
+func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average int64) {
+	room, collected := float64(blockVBytes), 0.0
+	for rate := topRate; rate >= 1; rate-- {
+		queue := p.waiting[rate]
+		for len(queue) > 0 && room > 0 {
+			taken := min(queue[0].vbytes, room)
+			room -= taken
+			collected += taken * float64(rate)
+			p.vbytes -= taken
+			est.confirmed(rate, height-queue[0].since, taken)
+			if queue[0].vbytes -= taken; queue[0].vbytes <= 0 {
+				queue = queue[1:]
+			}
+		}
+		p.waiting[rate] = queue
+		if room <= 0 {
+			// Of equal bids the earlier are taken here: a newcomer has to pay more than a rate that did not fit whole.
+			return float64(rate + min(len(queue), 1)), int64(math.Ceil(collected / blockVBytes))
+		}
+	}
+	if room > 0.1*blockVBytes {
+		return 1, 1 // what is not full says that the floor is enough
+	}
+	return 1, max(1, int64(math.Ceil(collected/(blockVBytes-room))))
+}
+
+// trim evicts the cheapest bids from a pool that is too large, and lets the floor that this raised fall by half in twelve hours, or
+// sooner where the pool has emptied, as bitcoind does (CTxMemPool::GetMinFee).
+func (p *pool) trim(wait float64, est *weekEstimator) {
+	halfLife := 12 * hour
+	if p.vbytes < poolVBytes/4 {
+		halfLife /= 4
+	} else if p.vbytes < poolVBytes/2 {
+		halfLife /= 2
+	}
+	p.floor *= math.Exp2(-wait / halfLife)
+	if p.floor < 1 {
+		p.floor = 1
+	}
+	for rate := 1; p.vbytes > poolVBytes; rate++ {
+		for _, c := range p.waiting[rate] {
+			p.vbytes -= c.vbytes
+			est.failed(rate, c.vbytes)
+		}
+		p.waiting[rate] = nil
+		p.floor = max(p.floor, float64(rate+1))
+	}
+}
+
+// weekEstimator is bitcoind's estimatesmartfee for 1008 blocks (CBlockPolicyEstimator, its long horizon), over rates that are whole
+// numbers: the lowest rate of which 85 % were mined within 1008 blocks, or 60 % within 504, whichever is higher. What was
+// seen counts half as much after 1000 blocks.
+type weekEstimator struct {
+	mined, within504, within1008, evicted [topRate + 1]float64
+}
+
+const (
+	longDecay  = 0.99931
+	enoughData = 0.1 * 300 // vB a block: a tenth of a transaction
+)
+
+func (e *weekEstimator) confirmed(rate, blocks int, vbytes float64) {
+	e.mined[rate] += vbytes
+	if blocks < 504 {
+		e.within504[rate] += vbytes
+	}
+	if blocks < 1008 {
+		e.within1008[rate] += vbytes
+	}
+}
+
+func (e *weekEstimator) failed(rate int, vbytes float64) { e.evicted[rate] += vbytes }
+
+func (e *weekEstimator) estimate(p *pool, height int) int64 {
+	for r := range e.mined {
+		e.mined[r] *= longDecay
+		e.within504[r] *= longDecay
+		e.within1008[r] *= longDecay
+		e.evicted[r] *= longDecay
+	}
+	return max(e.lowest(&e.within1008, p, height-1008, 0.85), e.lowest(&e.within504, p, height-504, 0.60))
+}
+
+// lowest goes down from the top, over groups of rates of which enough was seen, while enough of each was mined in time.
+func (e *weekEstimator) lowest(inTime *[topRate + 1]float64, p *pool, before int, enough float64) int64 {
+	var good, all float64
+	found := int64(topRate)
+	for rate := topRate; rate >= 1; rate-- {
+		good += inTime[rate]
+		all += e.mined[rate] + e.evicted[rate]
+		for _, c := range p.waiting[rate] {
+			if c.since > before {
+				break
+			}
+			all += c.vbytes
+		}
+		if all*(1-longDecay) < enoughData {
+			continue
+		}
+		if good < enough*all {
+			break
+		}
+		found, good, all = int64(rate), 0, 0
+	}
+	return found
+}
