@@ -55,9 +55,11 @@ type Batch struct {
 
 // Anchor says how batches are paid for.
 type Anchor struct {
-	Confirmations int32 `toml:"confirmations"` // blocks, its own included, from which an anchor is final
-	MaxFeeRate    int64 `toml:"max_feerate"`   // sat/vB
-	MaxFeeSats    int64 `toml:"max_fee"`       // for one anchor
+	Confirmations int32         `toml:"confirmations"`  // blocks, its own included, from which an anchor is final
+	Target        time.Duration `toml:"target"`         // from a batch's sealing to the block that its anchor should be in
+	MaxFeeRate    int64         `toml:"max_feerate"`    // sat/vB
+	MaxFeeSats    int64         `toml:"max_fee"`        // for one anchor
+	MonthlyBudget int64         `toml:"monthly_budget"` // satoshi that anchors pay within 30 days of blocks; 0: no such bound
 }
 
 // RPC is for JSON-RPC.
@@ -92,8 +94,9 @@ func Default() Config {
 		DataDir: "~/.ancre",
 		Network: "mainnet",
 		Batch:   Batch{Interval: 6 * time.Hour, MaxDigests: 1 << 20},
-		Anchor:  Anchor{Confirmations: 6, MaxFeeRate: 100, MaxFeeSats: 50_000},
-		RPC:     RPC{Listen: "127.0.0.1:14780"},
+		Anchor:  Anchor{Confirmations: 6, Target: 6 * time.Hour, MaxFeeRate: 100, MaxFeeSats: 50_000},
+		// No budget: what the wallet holds is one already, and a default that stops anchoring would surprise.
+		RPC: RPC{Listen: "127.0.0.1:14780"},
 		// otsd's customary port, where the calendar will listen.
 		Calendar: Calendar{URI: "http://127.0.0.1:14788"},
 		Log:      Log{Level: "info", Format: "text"},

@@ -102,8 +102,10 @@ interval = "90m"
 max_digests = 5
 [anchor]
 confirmations = 3
+target = "45m"
 max_feerate = 7
 max_fee = 1234
+monthly_budget = 5678
 [rpc]
 listen = ":1478"
 auth = ["alice:submit:00ff$aa11"]
@@ -128,7 +130,7 @@ format = "json"
 		},
 		Wallet:   Wallet{PassphraseFile: "/run/pass"},
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
-		Anchor:   Anchor{Confirmations: 3, MaxFeeRate: 7, MaxFeeSats: 1234},
+		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
 		Calendar: Calendar{URI: "https://ancre.example:8443"},
 		Log:      Log{Level: "debug", Format: "json"},
@@ -181,6 +183,12 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"number too large", "[anchor]\nconfirmations = 101\n", `anchor.confirmations = 101: must be a whole number from 1 to 100`},
 		{"number with a point", "[anchor]\nmax_feerate = 1.5\n", `anchor.max_feerate = 1.5: must be a whole number from 1 to 10000`},
 		{"number as a string", "[anchor]\nmax_fee = \"5\"\n", `anchor.max_fee = "5": must be a whole number from 200 to 10000000`},
+		{"target below a minute", "[anchor]\ntarget = \"59s\"\n", `anchor.target = "59s": must be a time from 1m to 168h`},
+		{"budget below an anchor", "[anchor]\nmonthly_budget = 199\n", `anchor.monthly_budget = 199: must be 0 for none, or a whole number from 200 to 1000000000`},
+		{"negative budget", "[anchor]\nmonthly_budget = -1\n", `anchor.monthly_budget = -1: must be 0 for none`},
+		{"budget as a string", "[anchor]\nmonthly_budget = \"0\"\n", `anchor.monthly_budget = "0": must be 0 for none`},
+		{"a fee above the budget", "[anchor]\nmax_fee = 2000\nmonthly_budget = 1999\n", `f.conf:2: anchor.max_fee = 2000: is more than anchor.monthly_budget = 1999: `},
+		{"a budget below the fee that nobody set", "[anchor]\n\nmonthly_budget = 49_999\n", `f.conf:3: anchor.monthly_budget = 49999: is less than anchor.max_fee, which is 50000 unless it is set: `},
 		{"peer with a scheme", "[spv]\nconnect = [\n  \"10.0.0.1\",\n  \"http://x\",\n]\n", `f.conf:2: spv.connect = ["10.0.0.1", "http://x"]: entry 2: `},
 		{"peers as a string", "[spv]\nadd_peers = \"10.0.0.1\"\n", `spv.add_peers = "10.0.0.1": must be an array of strings`},
 		{"peer with a wrong port", "[spv]\nadd_peers = [\"x:99999\"]\n", `entry 1: port "99999" must be a number from 1 to 65535`},
@@ -210,6 +218,14 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 				t.Errorf("\n got %v\nwant %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestABudgetOfOneAnchorOrNoneIsFine(t *testing.T) {
+	for _, file := range []string{"max_fee = 1000\nmonthly_budget = 1000", "monthly_budget = 50_000", "monthly_budget = 0"} {
+		if _, err := parse("f.conf", []byte("[anchor]\n"+file+"\n")); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 
@@ -322,6 +338,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if c.Batch.Interval < time.Second || c.Batch.MaxDigests < 1 || c.Anchor.Confirmations < 1 || c.Anchor.MaxFeeRate < 1 ||
+			c.Anchor.Target < time.Minute || c.Anchor.MonthlyBudget < 0 || c.Anchor.MonthlyBudget > 0 && c.Anchor.MonthlyBudget < c.Anchor.MaxFeeSats ||
 			c.Network == "" || c.DataDir == "" || c.RPC.Listen == "" || strings.HasSuffix(c.Calendar.URI, "/") {
 			t.Errorf("accepted %+v", c)
 		}

@@ -22,11 +22,15 @@ func parse(name string, data []byte) (Config, error) {
 	if err != nil {
 		return Config{}, syntaxError(name, err)
 	}
-	p := parser{name: name, meta: &meta, settings: c.settings(filepath.Dir(name))}
+	p := parser{name: name, meta: &meta, settings: c.settings(filepath.Dir(name)), read: make(map[string]string)}
 	for _, key := range sortedKeys(top) {
 		if err := p.key(key, top[key]); err != nil {
 			return Config{}, err
 		}
+	}
+	set := func(key string) bool { return p.read[key] != "" }
+	if key, err := c.conflict(set); err != nil {
+		return Config{}, fmt.Errorf("%s %w", p.read[key], err)
 	}
 	return c, nil
 }
@@ -35,6 +39,7 @@ type parser struct {
 	name     string
 	meta     *toml.MetaData
 	settings []setting
+	read     map[string]string // by key: FILE:LINE: KEY = VALUE of what was read
 }
 
 // key reads what stands under a key at the top of the file: a value, or a section.
@@ -70,6 +75,7 @@ func (p *parser) value(key string, prim toml.Primitive) error {
 	if err := s.set(v); err != nil {
 		return fmt.Errorf("%s: %s = %s: %w", p.at(prim), key, s.show(v), err)
 	}
+	p.read[key] = fmt.Sprintf("%s: %s = %s:", p.at(prim), key, s.show(v))
 	return nil
 }
 

@@ -44,6 +44,9 @@ func (s setting) show(v any) string {
 	return text
 }
 
+// leastFee is what the cheapest anchor costs, 153 vB at 1 sat/vB, rounded up: a lower cap would only be a way to pay nothing.
+const leastFee = 200
+
 // settings returns the table of all keys, bound to the fields of c. Relative paths start at dir, where the file lies:
 // a service's working directory is nobody's expectation.
 func (c *Config) settings(dir string) []setting {
@@ -63,9 +66,11 @@ func (c *Config) settings(dir string) []setting {
 
 		// Final is followed for 100 blocks more, and the store remembers 128: see store.CursorDepth.
 		{key: "anchor.confirmations", set: integer(&c.Anchor.Confirmations, 1, 100)},
+		// On mainnet less than an hour is a few blocks only, of which chance may bring none; where blocks come on demand it is useful.
+		{key: "anchor.target", set: duration(&c.Anchor.Target, time.Minute, 168*time.Hour)},
 		{key: "anchor.max_feerate", set: integer(&c.Anchor.MaxFeeRate, 1, 10_000)},
-		// The least is an anchor of 153 vB at 1 sat/vB, rounded up.
-		{key: "anchor.max_fee", set: integer(&c.Anchor.MaxFeeSats, 200, 10_000_000)},
+		{key: "anchor.max_fee", set: integer(&c.Anchor.MaxFeeSats, leastFee, 10_000_000)},
+		{key: "anchor.monthly_budget", set: zeroOr(&c.Anchor.MonthlyBudget, leastFee, 1_000_000_000)},
 
 		{key: "rpc.listen", set: text(&c.RPC.Listen, listenAddress)},
 		{key: "rpc.auth", set: list(&c.RPC.Auth, authLine), secret: true},
@@ -75,6 +80,17 @@ func (c *Config) settings(dir string) []setting {
 		{key: "log.level", set: text(&c.Log.Level, oneOf("debug", "info", "warn", "error"))},
 		{key: "log.format", set: text(&c.Log.Format, oneOf("text", "json"))},
 	}
+}
+
+// conflict finds values that are allowed each, and make no sense together. It names the key to blame, which the file sets.
+func (c *Config) conflict(set func(key string) bool) (key string, err error) {
+	if a := c.Anchor; a.MonthlyBudget > 0 && a.MaxFeeSats > a.MonthlyBudget {
+		if !set("anchor.max_fee") {
+			return "anchor.monthly_budget", fmt.Errorf("is less than anchor.max_fee, which is %d unless it is set: lower anchor.max_fee too, to what one anchor of the month's may cost", a.MaxFeeSats)
+		}
+		return "anchor.max_fee", fmt.Errorf("is more than anchor.monthly_budget = %d: one anchor cannot cost more than all of a month", a.MonthlyBudget)
+	}
+	return "", nil
 }
 
 // check turns what was typed into what is stored, or says what is allowed.
@@ -125,6 +141,21 @@ func integer[T int | int32 | int64](to *T, least, most int64) func(any) error {
 			return fmt.Errorf("must be a whole number from %d to %d", least, most)
 		}
 		*to = T(n)
+		return nil
+	}
+}
+
+// zeroOr accepts 0, which switches a bound off, besides its range.
+func zeroOr[T int | int32 | int64](to *T, least, most int64) func(any) error {
+	inner := integer(to, least, most)
+	return func(v any) error {
+		if v == int64(0) {
+			*to = 0
+			return nil
+		}
+		if err := inner(v); err != nil {
+			return fmt.Errorf("must be 0 for none, or a whole number from %d to %d", least, most)
+		}
 		return nil
 	}
 }
