@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/store"
+	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
 	"ancre/config"
 	"ancre/internal/datadir"
@@ -34,6 +36,7 @@ type node struct {
 	version string
 	dir     string // of the network
 	log     *slog.Logger
+	store   store.Snapshotter
 	chain   *spv.Client
 	wallet  *wallet.Wallet
 	batcher *batcher.Batcher
@@ -90,7 +93,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err := d.open(); err != nil {
 		return err
 	}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain}, Wallet: walletService{d}, Node: d})
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain}, Wallet: walletService{d}, Node: d, Backup: d.backup})
 	d.onClose(stopServer) // before the rooms that it speaks for are closed
 	if err := d.run(ctx); err != nil {
 		return err
@@ -124,6 +127,7 @@ func (d *node) open() error {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	d.onClose(store.Close)
+	d.store = store
 	d.chain, err = spv.Open(spv.Config{
 		Params:           params,
 		Dir:              filepath.Join(d.dir, datadir.SPV),
@@ -224,6 +228,16 @@ func parseUsers(lines []string) ([]rpc.User, error) {
 		users = append(users, u)
 	}
 	return users, nil
+}
+
+// backup writes one moment of the store, while everything goes on.
+func (d *node) backup(ctx context.Context, w io.Writer) error {
+	snapshot, err := d.store.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = backup.Write(ctx, w, snapshot, d.cfg.Network, time.Now())
+	return errors.Join(err, snapshot.Close())
 }
 
 // alive checks that the daemon does its work, not only that it runs.

@@ -75,8 +75,11 @@ type Server struct {
 	bodies   *semaphore.Weighted // bytes of large bodies in memory
 	arrays   chan struct{}       // arrays being worked on
 	delayed  chan struct{}       // refused logins that wait for their answer
+	backup   chan struct{}       // the backup that runs
 	refusals rate.Sometimes      // logs one refused login a second, however many there are
 	buffers  sync.Pool           // of *buffers
+
+	backupStall time.Duration // tests make it short
 }
 
 // buffers are what one request reads into and writes from.
@@ -94,7 +97,10 @@ func NewServer(c Config) *Server {
 		bodies:   semaphore.NewWeighted(maxBodiesBytes),
 		arrays:   make(chan struct{}, maxArrays),
 		delayed:  make(chan struct{}, maxDelayed),
+		backup:   make(chan struct{}, 1),
 		refusals: rate.Sometimes{Interval: time.Second},
+
+		backupStall: backupStall,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -118,6 +124,10 @@ func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == backupPath {
+		s.serveBackup(w, r)
+		return
+	}
 	if r.URL.Path != "/" {
 		http.Error(w, "JSON-RPC is at /", http.StatusNotFound)
 		return

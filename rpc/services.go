@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"ancre/batcher"
@@ -11,12 +12,15 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Services are the parts that the methods speak for. All four are needed.
+// Services are the parts that the methods speak for. The first four are needed.
 type Services struct {
 	Batcher Batcher
 	Chain   Chain
 	Wallet  Wallet
 	Node    Node
+
+	// Backup writes one consistent moment of all that is stored, while everything goes on. nil: there are no backups.
+	Backup func(ctx context.Context, w io.Writer) error
 }
 
 // Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],
