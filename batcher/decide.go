@@ -163,11 +163,12 @@ type (
 	}
 	// Pay builds a new anchor, stores it, and then offers it.
 	Pay struct{ Payment }
-	// Replace builds a version that replaces the newest one of Anchor, stores it, and then offers it. Where that cannot be done
-	// now and Offer is set, the version before is offered again.
+	// Replace builds a version that replaces the one of Anchor with index Before, commits to all that its newest one commits to,
+	// stores it, and then offers it. Where that cannot be done now and Offer is set, the version before is offered again.
 	Replace struct {
 		Payment
 		Anchor store.Anchor
+		Before int
 		Offer  bool
 	}
 	// Hold says to a person why something is not paid, or not paid better.
@@ -414,14 +415,19 @@ func (d *decision) giveUp() {
 	}
 }
 
-// stuck reports whether a coin that all versions of an anchor spend is in no block. The change of an anchor in
-// flight is not missing: it comes with its parent.
+// stuck reports whether a coin that all versions of an anchor spend is missing.
 func (d *decision) stuck(a store.Anchor) bool {
-	missing, ok := d.f.Missing[a.ID]
-	return ok && slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool {
-		_, own := d.madeBy(coin)
-		return !own && slices.Contains(missing.Coins, coin)
-	})
+	return slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool { return d.missing(a, coin) })
+}
+
+// missing reports whether a coin that an anchor spends is in no block. The change of an anchor that is followed is
+// not missing: its fate is that of its anchor.
+func (d *decision) missing(a store.Anchor, coin wire.OutPoint) bool {
+	if !slices.Contains(d.f.Missing[a.ID].Coins, coin) {
+		return false
+	}
+	_, own := d.madeBy(coin)
+	return !own
 }
 
 // assign finds out anew which anchor each batch belongs to. Anchors of one chain exclude others of it, so the answer may change

@@ -55,8 +55,8 @@ func (d *decision) ready() []store.Batch {
 
 // child reports whether an anchor spends the change of one that is in flight.
 func (d *decision) child(a store.Anchor) bool {
-	return slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool {
-		m, ok := d.madeBy(coin)
+	return slices.ContainsFunc(a.Versions[d.newestValid(a)].Tx.TxIn, func(in *wire.TxIn) bool {
+		m, ok := d.madeBy(in.PreviousOutPoint)
 		return ok && d.s.Anchors[m.anchor].State == store.Broadcast
 	})
 }
@@ -87,7 +87,7 @@ func (d *decision) exclude(b store.Batch, p *Payment) bool {
 		}
 		coin, out, ok := d.heir(a)
 		if !ok {
-			d.hold("batch %d waits until anchor %d is %d blocks deep: that left it out, and has no change to pay the next one from", b.ID, a.ID, d.p.buryDepth())
+			d.hold("batch %d waits until anchor %d is %d blocks deep: that left it out, and there is no change of it to pay the next one from", b.ID, a.ID, d.p.buryDepth())
 			return false
 		}
 		if !slices.Contains(p.Coins, coin) {
@@ -102,8 +102,12 @@ func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok
 	coin, out, ok = changeOf(Paid(a))
 	for _, later := range d.s.Anchors { // by rising ID, as they are built
 		spends := func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin }
-		if ok && (later.State == store.Mined || later.State == store.Final) && slices.ContainsFunc(Paid(later).Tx.TxIn, spends) {
+		switch {
+		case !ok || !slices.ContainsFunc(Paid(later).Tx.TxIn, spends):
+		case later.State == store.Mined || later.State == store.Final:
 			coin, out, ok = changeOf(Paid(later))
+		case later.State == store.Spent:
+			ok = false // somebody else took it
 		}
 	}
 	return coin, out, ok
@@ -115,7 +119,8 @@ const leastFee = 122
 // raise decides whether an anchor in flight is replaced by a version that pays more, and commits to the batches that wait. It reports whether
 // it is.
 func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
-	newest := a.Versions[len(a.Versions)-1]
+	before := d.newestValid(a)
+	newest := a.Versions[before]
 	age := d.age0(d.batchesOf(newest))
 	wanted := d.p.Rate(age, d.f.Market)
 	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0)
@@ -126,7 +131,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	if !raise {
 		return false
 	}
-	r := Replace{Anchor: a, Offer: d.due(a)}
+	r := Replace{Anchor: a, Before: before, Offer: d.due(a)}
 	r.Batches, r.SatPerVByte = ready, rate
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
 	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*vsize(newest.Tx) {
@@ -139,14 +144,8 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	if d.tip.Height <= int32(newest.Tx.LockTime) || !offered || last.Since == d.tip {
 		return false
 	}
-	keep := common(a)
 	for i, in := range newest.Tx.TxIn {
-		// Coins that were added on the way may be gone; those that all versions spend are not.
-		coin := in.PreviousOutPoint
-		_, never := d.impossible(coin)
-		if slices.Contains(keep, coin) || !never && !slices.Contains(d.f.Missing[a.ID].Coins, coin) {
-			r.Coins, r.Prevouts = append(r.Coins, coin), append(r.Prevouts, newest.Prevouts[i])
-		}
+		r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])
 	}
 	for _, b := range ready {
 		if !d.exclude(b, &r.Payment) {
@@ -160,6 +159,22 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	}
 	d.do(r)
 	return true
+}
+
+// newestValid returns the newest version of an anchor that no missing coin holds up: one that was added on the way may be gone. What
+// happens to the coins that all versions spend is the same for all.
+func (d *decision) newestValid(a store.Anchor) int {
+	keep := common(a)
+	for k := len(a.Versions) - 1; k > 0; k-- {
+		if !slices.ContainsFunc(a.Versions[k].Tx.TxIn, func(in *wire.TxIn) bool {
+			coin := in.PreviousOutPoint
+			_, never := d.impossible(coin)
+			return !slices.Contains(keep, coin) && (never || d.missing(a, coin))
+		}) {
+			return k
+		}
+	}
+	return 0
 }
 
 // batchesOf returns those batches of a version that are known.
@@ -265,7 +280,7 @@ func (d *decision) offer(replaced []uint64) {
 	}
 }
 
-// due reports whether it is time to offer an anchor again: after a start, at a new block, to new peers, and at intervals.
+// due reports whether it is time to offer an anchor again: after a start, at a new block, in another version, to new peers, and at intervals.
 func (d *decision) due(a store.Anchor) bool {
 	last, ok := d.f.Offered[a.ID]
 	wait := d.p.Rebroadcast
@@ -273,13 +288,13 @@ func (d *decision) due(a store.Anchor) bool {
 		wait = min(wait, retryOffer)
 	}
 	since := d.f.Now.Sub(last.At)
-	return !ok || last.Tip != d.tip || last.Peers != d.f.Peers || since >= wait || since < 0
+	return !ok || last.Tip != d.tip || last.Version != d.current(a) || last.Peers != d.f.Peers || since >= wait || since < 0
 }
 
-// current returns the version that is to be mined: the newest, but after a reorganisation the one that was mined before when a
+// current returns the version that is to be mined: the newest that can be, but after a reorganisation the one that was mined before when a
 // later anchor in flight is built on it. A replacement made since then is newer than both, and wins.
 func (d *decision) current(a store.Anchor) int {
-	newest := len(a.Versions) - 1
+	newest := d.newestValid(a)
 	for _, c := range d.s.Anchors {
 		if c.State != store.Broadcast || c.ID == a.ID {
 			continue

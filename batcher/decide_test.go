@@ -283,7 +283,7 @@ func TestDecide(t *testing.T) {
 		{"a coin that was added on the way and is gone is left out of the next version",
 			Stored{Anchors: []store.Anchor{twoCoins(made(anchorOf(1, store.Broadcast, 0, 1), 109))}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Cursor: cursor},
 			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{10, 10}, Missing: map[uint64]Missing{1: {Coins: []wire.OutPoint{{Hash: chainhash.Hash{0xee}}}}}},
-			[]string{fmt.Sprintf("replace 1 with [] at %d from c1:0, over 306 up to 50000 sats", policy.Rate(5*time.Hour, Market{10, 10}))}},
+			[]string{fmt.Sprintf("replace 1 with [] at %d from c1:0, over 153 up to 50000 sats", policy.Rate(5*time.Hour, Market{10, 10}))}},
 
 		// What reorganisations do to chained anchors.
 		{"the version that was mined is offered again when a later anchor is built on it",

@@ -238,7 +238,8 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 		return nil, nil
 	}
 
-	from := height // a new store begins at the tip: nothing of ours can be in older blocks
+	// Nothing of ours can be in blocks older than the store, but a reorganisation may replace some of those.
+	from := max(height-b.policy.buryDepth(), 0)
 	fork := height
 	if len(points) > 0 {
 		fork = points[0].Height - 1
