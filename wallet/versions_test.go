@@ -131,6 +131,9 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		v3, _ := r.build(wallet.AnchorOrder{
 			Root: [32]byte{5}, SatPerVByte: 40, Coins: coin, Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
 		})
+		if n := r.Revivals(); n != 0 {
+			t.Errorf("%d revivals without any fault", n)
+		}
 		r.stop()
 		r.reorg(1)
 		r.broadcast(v3)
