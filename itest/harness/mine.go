@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -137,15 +136,21 @@ func (n *Node) branch(ctx context.Context, height int32, blocks int) error {
 	if err != nil {
 		return err
 	}
-	nobody := make([]byte, 22) // OP_0 <20 bytes>
-	_, _ = rand.Read(nobody)
-	nobody[0], nobody[1] = txscript.OP_0, txscript.OP_DATA_20
+	script := nobody()
 	for i := 1; i <= blocks; i++ {
-		if parent, err = n.mineOn(ctx, parent, height+int32(i), blocks-i, nobody, nil, 0); err != nil {
+		if parent, err = n.mineOn(ctx, parent, height+int32(i), blocks-i, script, nil, 0); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nobody is the script of a key that nobody has.
+func nobody() []byte {
+	script := make([]byte, 22) // OP_0 <20 bytes>
+	_, _ = rand.Read(script)
+	script[0], script[1] = txscript.OP_0, txscript.OP_DATA_20
+	return script
 }
 
 // mineOn makes one block on parent, hands it to the node, and returns it. It is dated `left` seconds ago, for as many shall
@@ -309,17 +314,10 @@ func (n *Node) SendTo(ctx context.Context, to string, sats int64) (txid string, 
 	tx.AddTxIn(wire.NewTxIn(&spent.OutPoint, nil, nil))
 	tx.AddTxOut(wire.NewTxOut(sats, script))
 	tx.AddTxOut(wire.NewTxOut(spent.sats-sats-paymentFee, m.script))
-	hashes := txscript.NewTxSigHashes(tx, txscript.NewCannedPrevOutputFetcher(m.script, spent.sats))
-	tx.TxIn[0].Witness, err = txscript.WitnessSignature(tx, hashes, 0, spent.sats, m.script, txscript.SigHashAll, m.key, true)
-	if err != nil {
+	if err := n.sign(tx, spent.sats); err != nil {
 		return "", err
 	}
-	var raw bytes.Buffer
-	if err := tx.Serialize(&raw); err != nil {
-		return "", err
-	}
-	var answer json.RawMessage
-	if err := n.rpc.call(ctx, &answer, "sendrawtransaction", hex.EncodeToString(raw.Bytes())); err != nil {
+	if err := n.send(ctx, tx); err != nil {
 		return "", err
 	}
 	hash := tx.TxHash()

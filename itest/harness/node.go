@@ -23,6 +23,7 @@ type Node struct {
 
 	exe      string
 	args     func(n *Node) []string
+	more     []string // flags after those
 	p2pPort  int
 	rpcPort  int
 	outlive  bool
@@ -41,8 +42,8 @@ const firstBlocks = 101
 
 // StartBtcd starts btcd in dir. More flags come after ours, where they count.
 func StartBtcd(ctx context.Context, exe, dir string, outlive bool, more ...string) (*Node, error) {
-	return startNode(ctx, &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
-		return append([]string{
+	return startNode(ctx, &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, more: more, args: func(n *Node) []string {
+		return []string{
 			"--regtest", "--txindex", "--nobanning", "--nostalldetect", "--trickleinterval=100ms", "--notls", "--nodnsseed",
 			"--configfile=" + filepath.Join(n.Dir, "btcd.conf"),
 			"--datadir=" + filepath.Join(n.Dir, "data"),
@@ -50,7 +51,7 @@ func StartBtcd(ctx context.Context, exe, dir string, outlive bool, more ...strin
 			"--listen=" + loopback(n.p2pPort),
 			"--rpclisten=" + loopback(n.rpcPort),
 			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password, "--miningaddr=" + n.miner.address,
-		}, more...)
+		}
 	}})
 }
 
@@ -65,8 +66,8 @@ func FindBitcoind() (string, error) {
 
 // StartBitcoind starts bitcoind in dir. More flags come after ours, where they count.
 func StartBitcoind(ctx context.Context, exe, dir string, outlive bool, more ...string) (*Node, error) {
-	return startNode(ctx, &Node{Kind: "bitcoind", Dir: dir, exe: exe, outlive: outlive, args: func(n *Node) []string {
-		return append([]string{
+	return startNode(ctx, &Node{Kind: "bitcoind", Dir: dir, exe: exe, outlive: outlive, more: more, args: func(n *Node) []string {
+		return []string{
 			"-regtest", "-blockfilterindex=1", "-peerblockfilters=1", "-fallbackfee=0.0001", "-disablewallet",
 			"-datadir=" + n.Dir, "-server", "-printtoconsole", "-nodebuglogfile", "-dnsseed=0", "-discover=0", "-listenonion=0",
 			"-dbcache=8",
@@ -74,7 +75,7 @@ func StartBitcoind(ctx context.Context, exe, dir string, outlive bool, more ...s
 			"-listen", fmt.Sprintf("-port=%d", n.p2pPort), "-bind=" + loopback(n.p2pPort),
 			"-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", fmt.Sprintf("-rpcport=%d", n.rpcPort),
 			"-rpcuser=" + rpcUser, "-rpcpassword=" + n.password,
-		}, more...)
+		}
 	}})
 }
 
@@ -116,7 +117,7 @@ func startNode(ctx context.Context, n *Node) (_ *Node, err error) {
 
 // run starts the program on the ports that n names and waits until it answers and listens.
 func (n *Node) run(ctx context.Context) error {
-	proc, err := start(n.Kind, filepath.Join(n.Dir, n.Kind+".log"), n.outlive, environ(n.Dir), n.exe, n.args(n)...)
+	proc, err := start(n.Kind, filepath.Join(n.Dir, n.Kind+".log"), n.outlive, environ(n.Dir), n.exe, append(n.args(n), n.more...)...)
 	if err != nil {
 		return err
 	}
@@ -167,6 +168,9 @@ func (n *Node) Restart(ctx context.Context) error {
 	}
 	return err
 }
+
+// SetFlags replaces the flags that come after the harness's own, from the next start on.
+func (n *Node) SetFlags(more ...string) { n.more = more }
 
 // MineCommand is what a person types to have btcd mine a block when we are gone.
 func (n *Node) MineCommand() string {
@@ -247,11 +251,12 @@ func (n *Node) Peers(ctx context.Context) (count int, err error) {
 
 // Payment is a mined transaction that carries an anchor root.
 type Payment struct {
-	TxID   string
-	Root   [32]byte
-	Height int32
-	Block  chainhash.Hash
-	Spends []wire.OutPoint
+	TxID    string
+	Root    [32]byte
+	Height  int32
+	Block   chainhash.Hash
+	Spends  []wire.OutPoint
+	FeeSats int64 // what its inputs hold more than its outputs, both read from the blocks
 }
 
 // Payments reads every block and returns each transaction with an output OP_RETURN <32 bytes>: what was really paid, as
@@ -262,21 +267,26 @@ func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
 		return nil, err
 	}
 	var found []Payment
+	worth := make(map[wire.OutPoint]int64)
 	for h := int32(1); h <= height; h++ {
 		block, err := n.BlockAt(ctx, h)
 		if err != nil {
 			return nil, err
 		}
-		for _, tx := range block.Transactions[1:] {
-			root, ok := AnchorRoot(tx)
-			if !ok {
-				continue
-			}
-			p := Payment{TxID: tx.TxHash().String(), Root: root, Height: h, Block: block.BlockHash()}
+		for i, tx := range block.Transactions {
+			p := Payment{TxID: tx.TxHash().String(), Height: h, Block: block.BlockHash()}
 			for _, in := range tx.TxIn {
 				p.Spends = append(p.Spends, in.PreviousOutPoint)
+				p.FeeSats += worth[in.PreviousOutPoint]
 			}
-			found = append(found, p)
+			for j, out := range tx.TxOut {
+				worth[wire.OutPoint{Hash: tx.TxHash(), Index: uint32(j)}] = out.Value
+				p.FeeSats -= out.Value
+			}
+			var ok bool
+			if p.Root, ok = AnchorRoot(tx); ok && i > 0 {
+				found = append(found, p)
+			}
 		}
 	}
 	return found, nil

@@ -1,0 +1,169 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+const (
+	// crowdOutputs makes a transaction of some 93,000 vB, just below the most that nodes pass on (100,000).
+	crowdOutputs = 3000
+	crowdVSize   = 31*crowdOutputs + 130
+	crowdSats    = 330 // of each output: above dust
+
+	// crowdMost is how many such transactions are made at most: some 5 MB of a mempool's memory hold half as many.
+	crowdMost = 80
+)
+
+// Crowd fills bitcoind's mempool with the harness's payments at a rate, in sat/vB, until it is full and asks for more than that. It
+// returns what it asks for then. bitcoind has to have a small -maxmempool.
+func (n *Node) Crowd(ctx context.Context, rate int64) (minimum int64, err error) {
+	fee := rate * crowdVSize
+	coins, err := n.split(ctx, crowdMost, fee+crowdOutputs*crowdSats)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range coins {
+		tx := wire.NewMsgTx(2)
+		tx.AddTxIn(wire.NewTxIn(&c.OutPoint, nil, nil))
+		for range crowdOutputs {
+			tx.AddTxOut(wire.NewTxOut(crowdSats, n.miner.script))
+		}
+		if err = n.sign(tx, c.sats); err != nil {
+			return 0, err
+		}
+		sent := n.send(ctx, tx)
+		if minimum, err = n.MempoolMinimum(ctx); err != nil {
+			return 0, err
+		}
+		if minimum > rate {
+			return minimum, nil
+		}
+		if sent != nil {
+			return 0, fmt.Errorf("fill the mempool: %w", sent)
+		}
+	}
+	return 0, fmt.Errorf("%d transactions of %d vB do not fill the mempool: does it have a small -maxmempool?", len(coins), crowdVSize)
+}
+
+// MempoolMinimum is what bitcoind asks for to take a transaction at the moment, in sat/vB, rounded up.
+func (n *Node) MempoolMinimum(ctx context.Context) (int64, error) {
+	var info struct {
+		Minimum float64 `json:"mempoolminfee"` // BTC/kvB
+	}
+	err := n.rpc.call(ctx, &info, "getmempoolinfo")
+	return int64(math.Ceil(info.Minimum*1e5 - 1e-6)), err
+}
+
+// split pays the harness some equal coins, in one transaction that it mines.
+func (n *Node) split(ctx context.Context, count int, sats int64) ([]coin, error) {
+	height, err := n.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, whole := n.miner, int64(count)*sats+splitFee
+	i := slices.IndexFunc(m.coins, func(c coin) bool { return c.height <= height+1 && c.sats >= whole })
+	if i < 0 {
+		return nil, fmt.Errorf("the harness has no coin of %d sats that can be spent at height %d", whole, height)
+	}
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(wire.NewTxIn(&m.coins[i].OutPoint, nil, nil))
+	for range count {
+		tx.AddTxOut(wire.NewTxOut(sats, m.script))
+	}
+	tx.AddTxOut(wire.NewTxOut(m.coins[i].sats-whole, m.script))
+	if err := n.sign(tx, m.coins[i].sats); err != nil {
+		return nil, err
+	}
+	if err := n.send(ctx, tx); err != nil {
+		return nil, err
+	}
+	txid := tx.TxHash()
+	m.coins[i] = coin{OutPoint: wire.OutPoint{Hash: txid, Index: uint32(count)}, sats: m.coins[i].sats - whole}
+	coins := make([]coin, count)
+	for j := range coins {
+		coins[j] = coin{OutPoint: wire.OutPoint{Hash: txid, Index: uint32(j)}, sats: sats}
+	}
+	return coins, n.MineOnly(ctx, txid.String())
+}
+
+const splitFee = 100_000
+
+// sign signs the only input of a transaction, which spends a coin of the harness.
+func (n *Node) sign(tx *wire.MsgTx, sats int64) (err error) {
+	hashes := txscript.NewTxSigHashes(tx, txscript.NewCannedPrevOutputFetcher(n.miner.script, sats))
+	tx.TxIn[0].Witness, err = txscript.WitnessSignature(tx, hashes, 0, sats, n.miner.script, txscript.SigHashAll, n.miner.key, true)
+	return err
+}
+
+func (n *Node) send(ctx context.Context, tx *wire.MsgTx) error {
+	var raw bytes.Buffer
+	if err := tx.Serialize(&raw); err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	return n.rpc.call(ctx, &answer, "sendrawtransaction", hex.EncodeToString(raw.Bytes()))
+}
+
+// MineOnly makes one block of those of the mempool's transactions alone, parents first. Its coins are nobody's, their fees included.
+func (n *Node) MineOnly(ctx context.Context, txids ...string) error {
+	tip, err := n.Height(ctx)
+	if err != nil {
+		return err
+	}
+	parent, err := n.BlockAt(ctx, tip)
+	if err != nil {
+		return err
+	}
+	txs := make([]*wire.MsgTx, len(txids))
+	for i, txid := range txids {
+		if txs[i], err = n.MempoolTx(ctx, txid); err != nil {
+			return err
+		}
+	}
+	return n.mineTxs(ctx, parent, tip+1, txs)
+}
+
+// MineThis makes one block of transactions that the node need not have in its mempool: a miner may have any version.
+func (n *Node) MineThis(ctx context.Context, raw ...string) error {
+	tip, err := n.Height(ctx)
+	if err != nil {
+		return err
+	}
+	parent, err := n.BlockAt(ctx, tip)
+	if err != nil {
+		return err
+	}
+	txs := make([]*wire.MsgTx, len(raw))
+	for i, text := range raw {
+		bin, err := hex.DecodeString(text)
+		if err != nil {
+			return err
+		}
+		txs[i] = new(wire.MsgTx)
+		if err := txs[i].Deserialize(bytes.NewReader(bin)); err != nil {
+			return err
+		}
+	}
+	return n.mineTxs(ctx, parent, tip+1, txs)
+}
+
+func (n *Node) mineTxs(ctx context.Context, parent *wire.MsgBlock, height int32, txs []*wire.MsgTx) error {
+	block, err := n.mineOn(ctx, parent, height, 0, nobody(), txs, 0)
+	if err != nil {
+		return err
+	}
+	hash, err := n.HashAt(ctx, height)
+	if err == nil && hash != block.BlockHash() {
+		err = fmt.Errorf("%s did not take a block with %d transactions", n.Kind, len(txs))
+	}
+	return err
+}
