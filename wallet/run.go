@@ -54,6 +54,9 @@ func (w *Wallet) behind() error {
 }
 
 func (f following) syncing() error {
+	if f.branch > 0 {
+		return fmt.Errorf("%w: at block %d of %d, and what it took in from %d on left the chain", ErrSyncing, f.height, f.best, f.branch)
+	}
 	if f.height >= f.best {
 		return fmt.Errorf("%w: at block %d, and the light client is not synced", ErrSyncing, f.height)
 	}

@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,12 +11,18 @@ import (
 	"ancre/wallet"
 
 	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/btcsuite/btcwallet/waddrmgr"
+	"github.com/btcsuite/btcwallet/walletdb"
 )
 
 // eachNode runs a test against btcd, and against bitcoind where there is one.
 func eachNode(t *testing.T, test func(t *testing.T, node *harness.Node)) {
-	t.Run("btcd", func(t *testing.T) { test(t, startBtcd(t)) })
-	t.Run("bitcoind", func(t *testing.T) { test(t, startBitcoind(t)) })
+	for name, run := range map[string]func(*testing.T) *harness.Node{"btcd": startBtcd, "bitcoind": startBitcoind} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, run(t))
+		})
+	}
 }
 
 // build builds a version and holds it against its order.
@@ -62,6 +69,7 @@ func (r *rig) reorg(depth int) {
 }
 
 func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
+	t.Parallel()
 	eachNode(t, func(t *testing.T, node *harness.Node) {
 		chain, dir := startClient(t, node.P2P()), t.TempDir()
 		r := start(t, node, chain, dir, nil)
@@ -157,6 +165,7 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 // A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet follows unspent coins alone: it would
 // take the version that lost for pending for ever.
 func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	chain, dir := startClient(t, node.P2P()), t.TempDir()
 	r := start(t, node, chain, dir, nil)
@@ -176,12 +185,7 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	r.stop()
 
 	r = start(t, node, chain, dir, nil)
-	r.await("the wallet follows", func() string {
-		if r.State() != wallet.Locked || !strings.Contains(r.log.String(), "Finished rescan") {
-			return "it does not"
-		}
-		return ""
-	})
+	r.wantGone(spent(v1)) // once it follows the chain, locked as it is
 	r.reorg(1)
 	r.awaitBalance(wallet.Balance{Pending: 847})
 	r.broadcast(v2)
@@ -195,6 +199,7 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 // What is added to the coins of a version must not come from one of them: another version of the same anchor may be mined where the
 // caller does not know of it yet.
 func TestAReplacementSpendsNothingThatItWouldUndo(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
 	r.create()
@@ -235,6 +240,7 @@ func TestAReplacementSpendsNothingThatItWouldUndo(t *testing.T) {
 // A deposit that is undone takes an anchor with it that spends it. When that is given up, its other coins are free again; and when both
 // are mined after all, nothing is missing.
 func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
 	r.create()
@@ -271,4 +277,106 @@ func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
 	r.mine(1) // the node had kept both in mind
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
 	r.wantGone(coins)
+}
+
+// What btcwallet left behind in earlier sessions, or leaves behind where we do not know: it knows the newest block, and others below
+// that are not on the chain.
+func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
+	t.Parallel()
+	node := startBtcd(t)
+	chain, dir := startClient(t, node.P2P()), t.TempDir()
+	r := start(t, node, chain, dir, nil)
+	r.create()
+	r.fund(deposit)
+	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
+	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 5, Coins: spent(v1), Prevouts: prevouts})
+	r.broadcast(v1)
+	r.mine(1)
+	left := v1.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.stop()
+
+	r.reorg(1)
+	r.broadcast(v2)
+	r.mine(1)
+	height, err := node.Height(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pretendToKnow(t, node, dir, height)
+	r = start(t, node, chain, dir, nil)
+	r.wantGone(spent(v1))
+	left = v2.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	if !strings.Contains(r.log.String(), "left the chain") {
+		t.Error("the log does not tell of the branch")
+	}
+	if n := r.Revivals(); n != 1 {
+		t.Errorf("%d revivals, want one", n)
+	}
+}
+
+// pretendToKnow makes a stopped wallet believe that it has seen everything up to the block at a height, the newest two of the chain alone.
+func pretendToKnow(t *testing.T, node *harness.Node, dir string, height int32) {
+	t.Helper()
+	db, err := walletdb.Open("bdb", filepath.Join(dir, "wallet.db"), true, patience, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = walletdb.Update(db, func(tx walletdb.ReadWriteTx) error {
+		for h := height - 1; h <= height; h++ {
+			hash, err := node.HashAt(t.Context(), h)
+			if err != nil {
+				return err
+			}
+			if err := waddrmgr.PutSyncedTo(tx.ReadWriteBucket([]byte("waddrmgr")), &waddrmgr.BlockStamp{Height: h, Hash: hash}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A payment that spent the change of a version that lost goes with it. Whoever made it has to know.
+func TestALostPaymentIsTold(t *testing.T) {
+	t.Parallel()
+	node := startBtcd(t)
+	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
+	r.create()
+	r.fund(deposit)
+	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
+	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 50, Coins: spent(v1), Prevouts: prevouts})
+	r.broadcast(v1)
+	r.mine(1)
+	left := v1.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	txid, err := r.Send(t.Context(), "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", 5_000, 1) // BIP173's example key
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.await("the node has the payment", func() string {
+		waiting, err := node.Mempool(t.Context())
+		if err != nil || !slices.Contains(waiting, txid) {
+			return complaint(err) + " not there"
+		}
+		return ""
+	})
+	r.reorg(1)
+	r.broadcast(v2)
+	r.mine(1)
+	left = v2.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.await("the log tells of the lost payment", func() string {
+		for line := range strings.Lines(r.log.String()) {
+			if strings.Contains(line, "can not be mined any more") && strings.Contains(line, txid) {
+				return ""
+			}
+		}
+		return "it does not"
+	})
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -484,5 +486,82 @@ func TestAddressesAreChecked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "294") {
 			t.Errorf("%d sats: got %v, want an error that names the least", sats, err)
 		}
+	}
+}
+
+func TestOrdersAreChecked(t *testing.T) {
+	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
+	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	ours, err := w.vault.changeScript(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := append([]byte{0, 20}, make([]byte, 20)...)
+	one := wire.OutPoint{Hash: chainhash.Hash{1}, Index: 1}
+	out := wire.NewTxOut(1000, ours)
+	many := AnchorOrder{Coins: make([]wire.OutPoint, maxInputs+1), Prevouts: make([]*wire.TxOut, maxInputs+1)}
+	for name, c := range map[string]struct {
+		order AnchorOrder
+		want  string
+	}{
+		"a coin without its output":  {AnchorOrder{Coins: []wire.OutPoint{one}}, "1 coins to spend, but 0 outputs"},
+		"an output without its coin": {AnchorOrder{Prevouts: []*wire.TxOut{out}}, "0 coins to spend, but 1 outputs"},
+		"a coin twice":               {AnchorOrder{Coins: []wire.OutPoint{one, one}, Prevouts: []*wire.TxOut{out, out}}, one.String() + " is to be spent twice"},
+		"an output that is nil":      {AnchorOrder{Coins: []wire.OutPoint{one}, Prevouts: []*wire.TxOut{nil}}, one.String()},
+		"an output of nothing":       {AnchorOrder{Coins: []wire.OutPoint{one}, Prevouts: []*wire.TxOut{{PkScript: ours}}}, one.String()},
+		"more than nodes relay":      {many, "1001 coins"},
+	} {
+		c.order.SatPerVByte = 1
+		if _, _, err := w.BuildAnchor(t.Context(), c.order); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error that contains %q", name, err, c.want)
+		}
+	}
+
+	// What the wallet's own keys and history tell.
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{})
+	tx.AddTxOut(out)
+	if err := w.vault.storePayment(tx); err != nil {
+		t.Fatal(err)
+	}
+	known := wire.OutPoint{Hash: tx.TxHash()}
+	beyond := wire.OutPoint{Hash: tx.TxHash(), Index: 1}
+	for name, c := range map[string]struct {
+		order order
+		want  []string
+	}{
+		"unknown coins of ours":     {order{given: []coin{{OutPoint: one, out: out}, {OutPoint: known, out: out}}, change: ours}, nil},
+		"the coin of somebody else": {order{given: []coin{{OutPoint: known, out: out}, {OutPoint: one, out: wire.NewTxOut(1000, foreign)}}}, []string{one.String(), hex.EncodeToString(foreign)}},
+		"a script that is none":     {order{given: []coin{{OutPoint: one, out: wire.NewTxOut(1000, []byte{1, 2})}}}, []string{one.String(), "0102"}},
+		"another amount":            {order{given: []coin{{OutPoint: known, out: wire.NewTxOut(999, ours)}}}, []string{known.String(), "1000 sats", "999"}},
+		"an output too many":        {order{given: []coin{{OutPoint: beyond, out: out}}}, []string{beyond.String(), "1 outputs"}},
+		"change to somebody else":   {order{change: foreign}, []string{"change", hex.EncodeToString(foreign)}},
+		"change to nowhere":         {order{change: []byte{}}, []string{"change"}},
+	} {
+		err := w.vault.checkOurs(c.order)
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("%s: got %v, want an error that contains %q", name, err, want)
+			}
+		}
+	}
+}
+
+func TestWhatIsGoneIsNotToldByAWalletThatIsBehind(t *testing.T) {
+	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
+	if _, err := w.Gone(t.Context(), nil); !errors.Is(err, ErrNoWallet) {
+		t.Errorf("without a wallet: %v, want %v", err, ErrNoWallet)
+	}
+	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.CallTimeout = 10 * time.Millisecond
+	if _, err := w.Gone(t.Context(), []wire.OutPoint{{Index: 1}}); !errors.Is(err, ErrSyncing) {
+		t.Errorf("behind: %v, want %v", err, ErrSyncing)
 	}
 }
