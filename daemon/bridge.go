@@ -22,7 +22,10 @@ func (c coded) Error() string   { return c.err.Error() }
 func (c coded) Unwrap() []error { return []error{c.err, c.sentinel} }
 
 // chainService is the light client as rpc sees it.
-type chainService struct{ *spv.Client }
+type chainService struct {
+	*spv.Client
+	policy batcher.Policy // for what anchors would pay
+}
 
 func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	header, height, err := c.Client.Header(hash)

@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err := d.open(); err != nil {
 		return err
 	}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain}, Wallet: walletService{d}, Node: d, Backup: d.backup})
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain, policy(d.cfg)}, Wallet: walletService{d}, Node: d, Backup: d.backup})
 	d.onClose(stopServer) // before the rooms that it speaks for are closed
 	if err := d.run(ctx); err != nil {
 		return err
@@ -153,21 +153,28 @@ func (d *node) open() error {
 	}
 	d.onClose(d.wallet.Close)
 
-	policy := batcher.DefaultPolicy()
-	policy.Interval = d.cfg.Batch.Interval
-	policy.MaxDigests = uint64(d.cfg.Batch.MaxDigests)
-	policy.Confirmations = d.cfg.Anchor.Confirmations
-	policy.MaxFeeRate = d.cfg.Anchor.MaxFeeRate
-	policy.MaxFeeSats = d.cfg.Anchor.MaxFeeSats
 	d.batcher, err = batcher.New(batcher.Config{
 		Store:  store,
 		Chain:  d.chain,
 		Wallet: payer{d.wallet},
-		Policy: policy,
+		Policy: policy(d.cfg),
 		URI:    d.cfg.Calendar.URI,
 		Logger: d.log,
 	})
 	return err
+}
+
+// policy is what the configuration says about batches and anchors; the rest is the batcher's default.
+func policy(cfg config.Config) batcher.Policy {
+	p := batcher.DefaultPolicy()
+	p.Interval = cfg.Batch.Interval
+	p.MaxDigests = uint64(cfg.Batch.MaxDigests)
+	p.Confirmations = cfg.Anchor.Confirmations
+	p.Target = cfg.Anchor.Target
+	p.MaxFeeRate = cfg.Anchor.MaxFeeRate
+	p.MaxFeeSats = cfg.Anchor.MaxFeeSats
+	p.BudgetSats = cfg.Anchor.MonthlyBudget
+	return p
 }
 
 // run starts what was opened, and returns when ctx ends or a room fails. All of it has stopped then.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ancre/batcher"
 	"ancre/rpc"
 	"ancre/wallet"
 )
@@ -35,10 +36,11 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 			RemainingSeconds: int64(chain.Remaining.Seconds()),
 			Peers:            []rpc.Peer{},
 		},
-		Digests: over.Digests,
-		Waiting: over.Waiting,
-		Anchors: rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
-		Wallet:  rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
+		Digests:  over.Digests,
+		Waiting:  over.Waiting,
+		Anchors:  rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
+		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: batcher.BudgetBlocks},
+		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
 	}
 	if chain.Remaining < 0 {
 		info.Chain.RemainingSeconds = -1

@@ -68,7 +68,7 @@ func TestTheClientSpeaksEveryMethod(t *testing.T) {
 	i, err := c.Info(ctx)
 	must("getinfo", err, i.Network == "regtest", i)
 	f, err := c.EstimateFee(ctx)
-	must("estimatefee", err, f == FeeEstimate{SatPerVByte: 3, AnchorSats: 459}, f)
+	must("estimatefee", err, f.SatPerVByte == 3 && f.AnchorSats == 459 && f.FloorSatPerVByte == 1, f)
 	w, err := c.CreateWallet(ctx, "a b", "one two", testTime)
 	must("createwallet", err, w.Address == "bcrt1qq" && r.wallet.asked == "create a b [one two] 2026-01-02", r.wallet.asked)
 	must("unlockwallet", c.UnlockWallet(ctx, "a b"), r.wallet.asked == "unlock a b", r.wallet.asked)

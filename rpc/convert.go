@@ -61,17 +61,21 @@ func anchorOf(st *batcher.AnchorStatus, transactions bool) Anchor {
 		Batches:       []uint64{},
 		Versions:      make([]Version, len(st.Versions)),
 	}
-	for i := range st.Versions {
-		a.Versions[i] = versionOf(&st.Versions[i], transactions)
-	}
-	current := len(st.Versions) - 1
+	current, is := len(st.Versions)-1, VersionNewest
 	if st.Block != nil {
 		a.Height = st.Block.Height
 		a.BlockHash = hashText(st.Block.Hash)
-		current = st.Block.Version
+		if st.State == store.Mined || st.State == store.Final { // else the block holds what spent its coin
+			current, is = st.Block.Version, VersionMined
+		}
+	}
+	for i := range st.Versions {
+		a.Versions[i] = versionOf(&st.Versions[i], transactions)
+		a.Versions[i].State = VersionReplaced
 	}
 	if current >= 0 && current < len(a.Versions) {
 		v := &a.Versions[current]
+		v.State = is
 		a.TxID, a.FeeSats, a.Batches = v.TxID, v.FeeSats, v.Batches
 	}
 	return a

@@ -170,9 +170,11 @@ func newChain(blocks int) listChain {
 func (c listChain) Best() (int32, chainhash.Hash, error) {
 	return int32(len(c) - 1), c[len(c)-1].BlockHash(), nil
 }
-func (c listChain) HashAt(height int32) (chainhash.Hash, error)          { return c[height].BlockHash(), nil }
-func (c listChain) HeaderAt(height int32) (wire.BlockHeader, error)      { return c[height], nil }
-func (c listChain) FeeRate(context.Context) (satPerVByte int64, _ error) { return 3, nil }
+func (c listChain) HashAt(height int32) (chainhash.Hash, error)     { return c[height].BlockHash(), nil }
+func (c listChain) HeaderAt(height int32) (wire.BlockHeader, error) { return c[height], nil }
+func (c listChain) Fees(context.Context) (FeeEstimate, error) {
+	return FeeEstimate{SatPerVByte: 3, AnchorSats: 459, FloorSatPerVByte: 1}, nil
+}
 func (c listChain) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	i := slices.IndexFunc(c, func(h wire.BlockHeader) bool { return h.BlockHash() == hash })
 	if i < 0 {

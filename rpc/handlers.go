@@ -205,12 +205,17 @@ func sendToAddress(c *call) (any, error) {
 }
 
 func estimateFee(c *call) (any, error) {
-	rate, err := c.Chain.FeeRate(c.ctx)
+	f, err := c.Chain.Fees(c.ctx)
 	if err != nil {
 		return nil, err
 	}
-	const anchorVSize = 153 // one P2WPKH input, OP_RETURN of 32 bytes, one P2WPKH output
-	return FeeEstimate{SatPerVByte: rate, AnchorSats: rate * anchorVSize}, nil
+	if f.Blocks == nil {
+		f.Blocks = []FeeBlock{} // an empty list is [] for a script, not null
+	}
+	if f.NextAnchor == nil {
+		f.NextAnchor = []FeeStep{}
+	}
+	return f, nil
 }
 
 func getBlockCount(c *call) (any, error) {

@@ -93,8 +93,9 @@ const (
 		"blockhash, blocktime and confirmations"
 	resultBatch = "id, state (open, sealed, broadcast, mined or final), digests (how many), opened; closes (the open one: when it is " +
 		"sealed at the latest); once they exist closed, root, anchor, txid, height, blockhash and confirmations"
-	resultAnchor = "id, state (broadcast, mined, final or dead), batches, created, txid and fee_sats (of the version that was mined, else of the " +
-		"newest), height, blockhash and confirmations once mined, and versions: each with txid, root, batches, fee_sats, vsize, sat_per_vbyte and created"
+	resultAnchor = "id, state (broadcast, mined, final; spent when its coin went elsewhere, and dead when that is deep), batches, created, txid and fee_sats " +
+		"(of the version that was mined, else of the newest), height, blockhash and confirmations once mined (or spent), and versions, oldest first: each with state " +
+		"(newest, mined or replaced), txid, root, batches, fee_sats, vsize, sat_per_vbyte and created"
 )
 
 // methods returns the table, in the order of the list of help.
@@ -221,8 +222,10 @@ func methods() []method {
 		example: "[" + exampleAddress + ",50000]",
 	}, {
 		name: "estimatefee", group: groupWallet, roles: forRead, run: estimateFee,
-		about:   "Estimates, from recent blocks and the peers alone, what a transaction should pay to be mined soon.",
-		result:  "An object: sat_per_vbyte, anchor_sats (what an anchor of the usual size costs at that rate).",
+		about: "Estimates, from recent blocks and the peers alone, what a transaction should pay to be mined soon, and shows how that was found.",
+		result: "An object: sat_per_vbyte (the estimate), anchor_sats (what an anchor of the usual 153 vB costs at that rate), floor_sat_per_vbyte and floor_peers (what the " +
+			"peers ask for, and how many said so), as_of (the newest block's time), problem (why newer blocks could not be had), blocks (that were looked at, each with height, blockhash, " +
+			"blocktime, transactions, fullness, average_sat_per_vbyte and counts_sat_per_vbyte), next_anchor (what one would pay that begins now: after_seconds, sat_per_vbyte, anchor_sats).",
 		example: "[]",
 	}, {
 		name: "getblockcount", group: groupChain, roles: forRead, run: getBlockCount,
@@ -259,7 +262,7 @@ func methods() []method {
 		name: "getinfo", group: groupControl, roles: forRead, run: getInfo,
 		about: "Tells everything that a person asks first.",
 		result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
-			"anchors (how many in each state), wallet (state and balance), warnings (what is wrong, and what to do).",
+			"anchors (how many in each state), spending (paid_sats in the last blocks, 4320, and budget_sats, 0 for none), wallet (state and balance), warnings (what is wrong, and what to do).",
 		example: "[]",
 	}, {
 		name: "help", group: groupControl, early: true, roles: forSubmit | forRead, run: help,

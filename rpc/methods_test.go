@@ -90,7 +90,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getbalance":        {`[]`, `{}`, `^\{"confirmed_sats":3,"pending_sats":2,"spendable_sats":1\}$`},
 		"listtransactions":  {`[5,1]`, `{"skip":1,"count":5}`, `^\[\]$`},
 		"sendtoaddress":     {`["bcrt1qq",50000,7]`, `{"address":"bcrt1qq","amount_sats":50000,"fee_rate":7}`, `^"(ab){32}"$`},
-		"estimatefee":       {`[]`, `{}`, `^\{"sat_per_vbyte":3,"anchor_sats":459\}$`},
+		"estimatefee":       {`[]`, `{}`, `^\{"sat_per_vbyte":3,"anchor_sats":459,"floor_sat_per_vbyte":1,"floor_peers":0,"blocks":\[\],"next_anchor":\[\]\}$`},
 		"getblockcount":     {`[]`, `{}`, `^19$`},
 		"getbestblockhash":  {`[]`, `{}`, `^"` + r.chain[19].BlockHash().String() + `"$`},
 		"getblockhash":      {`[3]`, `{"height":3}`, `^` + block + `$`},
@@ -124,6 +124,35 @@ func (r *rig) withAnchor() {
 		Versions: []store.Version{version(369), version(500)},
 		Block:    &store.Block{Height: 18, Hash: r.chain[18].BlockHash(), Version: 0},
 	}}}
+}
+
+func TestEachVersionOfAnAnchorSaysWhatItIs(t *testing.T) {
+	r := newRig(t)
+	r.withAnchor()
+	for _, c := range []struct {
+		state store.AnchorState
+		block bool
+		mined int // index of the version in the block
+		want  []string
+		fee   int64 // the anchor's own
+	}{
+		{store.Broadcast, false, 0, []string{VersionReplaced, VersionNewest}, 500},
+		{store.Mined, true, 0, []string{VersionMined, VersionReplaced}, 369},
+		{store.Final, true, 1, []string{VersionReplaced, VersionMined}, 500},
+		{store.Spent, true, 0, []string{VersionReplaced, VersionNewest}, 500}, // the block is that of another transaction
+		{store.Dead, true, 0, []string{VersionReplaced, VersionNewest}, 500},
+	} {
+		st := r.batcher.anchors[0]
+		st.State, st.Block = c.state, nil
+		if c.block {
+			st.Block = &store.Block{Height: 18, Version: c.mined}
+		}
+		a := anchorOf(&st, false)
+		got := []string{a.Versions[0].State, a.Versions[1].State}
+		if !slices.Equal(got, c.want) || a.FeeSats != c.fee || a.TxID != a.Versions[slices.IndexFunc(got, func(s string) bool { return s != VersionReplaced })].TxID {
+			t.Errorf("%s, version %d in the block: %q, want %q; fee %d, want %d", c.state, c.mined, got, c.want, a.FeeSats, c.fee)
+		}
+	}
 }
 
 func TestEveryMethodWorksByPositionAndByName(t *testing.T) {

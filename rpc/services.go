@@ -65,8 +65,8 @@ type Chain interface {
 	// Header returns a block's header and height. An error that wraps [ErrNoBlock] says that there is no such block.
 	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
 
-	// FeeRate estimates what a transaction should pay to be mined soon, in sat/vB.
-	FeeRate(ctx context.Context) (satPerVByte int64, err error)
+	// Fees tells what is known of the market for block space, and what an anchor would pay.
+	Fees(ctx context.Context) (FeeEstimate, error)
 }
 
 // Wallet is what the methods need of the fee wallet. Its errors wrap the sentinels of this package ([ErrNoWallet], [ErrWalletLocked] …),

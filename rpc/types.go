@@ -51,19 +51,27 @@ type Batch struct {
 // Anchor is one payment and its versions. listanchors and getanchor answer with it.
 type Anchor struct {
 	ID            uint64    `json:"id"`
-	State         string    `json:"state"` // broadcast, mined, final, dead
+	State         string    `json:"state"` // broadcast, mined, final, spent, dead
 	Batches       []uint64  `json:"batches"`
 	Created       time.Time `json:"created"`
-	TxID          string    `json:"txid"` // the mined version's, else the newest's
-	FeeSats       int64     `json:"fee_sats"`
-	Height        int32     `json:"height,omitempty"`
+	TxID          string    `json:"txid"`             // the mined version's, else the newest's
+	FeeSats       int64     `json:"fee_sats"`         // of that version: paid once it is mined, offered before
+	Height        int32     `json:"height,omitempty"` // of the block that it is in, or, when spent or dead, that its coin was spent in
 	BlockHash     string    `json:"blockhash,omitempty"`
 	Confirmations int32     `json:"confirmations,omitempty"`
 	Versions      []Version `json:"versions"`
 }
 
+// What a version of an anchor is.
+const (
+	VersionNewest   = "newest"   // the one that is offered to the network, or was to the end
+	VersionMined    = "mined"    // the one that is in a block
+	VersionReplaced = "replaced" // another took its place
+)
+
 // Version is one transaction of an anchor.
 type Version struct {
+	State       string    `json:"state"` // newest, mined, replaced
 	TxID        string    `json:"txid"`
 	Root        string    `json:"root"`
 	Batches     []uint64  `json:"batches"`
@@ -86,6 +94,7 @@ type Info struct {
 	Digests       uint64       `json:"digests"`         // accepted since the store was made
 	Waiting       int          `json:"waiting_batches"` // sealed, and without an anchor
 	Anchors       AnchorCounts `json:"anchors"`
+	Spending      Spending     `json:"spending"`
 	Wallet        WalletInfo   `json:"wallet"`
 	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
 }
@@ -119,6 +128,13 @@ type AnchorCounts struct {
 	Mined     int    `json:"mined"`
 	Final     int    `json:"final"` // final, and still watched for deep reorganisations
 	Total     uint64 `json:"total"` // ever made
+}
+
+// Spending is what anchors cost, and what they may. Blocks are counted, as no clock that is wrong can hurry them.
+type Spending struct {
+	PaidSats   int64 `json:"paid_sats"`   // fees of the anchors that were mined in the last Blocks blocks
+	BudgetSats int64 `json:"budget_sats"` // anchor.monthly_budget: what they, and those in flight, may cost; 0: no such bound
+	Blocks     int32 `json:"blocks"`      // 4,320: those of 30 days
 }
 
 // WalletInfo is how the fee wallet stands.
@@ -155,10 +171,38 @@ type CreatedWallet struct {
 	Address  string   `json:"address"` // the first one, to be funded
 }
 
-// FeeEstimate is the answer of estimatefee.
+// AnchorVSize is the virtual size of the usual anchor: one P2WPKH input, OP_RETURN of 32 bytes, one P2WPKH output.
+const AnchorVSize = 153
+
+// FeeEstimate is the answer of estimatefee: what is known of the market for block space, how it was found, and what an anchor
+// would pay. No web service is asked.
 type FeeEstimate struct {
-	SatPerVByte int64 `json:"sat_per_vbyte"`
-	AnchorSats  int64 `json:"anchor_sats"` // what an anchor of the usual 153 vB costs at that rate
+	SatPerVByte      int64      `json:"sat_per_vbyte"`       // the estimate, what recent blocks took: the median of what Blocks count
+	AnchorSats       int64      `json:"anchor_sats"`         // what an anchor of the usual size costs at that rate
+	FloorSatPerVByte int64      `json:"floor_sat_per_vbyte"` // below which peers pass nothing on: the median of what they say
+	FloorPeers       int        `json:"floor_peers"`         // how many peers said it; 0: none, and 1 sat/vB is assumed
+	AsOf             *time.Time `json:"as_of,omitempty"`     // the time of the newest of Blocks
+	Problem          string     `json:"problem,omitempty"`   // why newer blocks than these could not be looked at
+	Blocks           []FeeBlock `json:"blocks"`              // that the estimate was made from, newest first
+	NextAnchor       []FeeStep  `json:"next_anchor"`         // what an anchor would pay that begins now, should the market stay as it is
+}
+
+// FeeBlock is what a block shows of the market for its space.
+type FeeBlock struct {
+	Height             int32      `json:"height"`
+	BlockHash          string     `json:"blockhash"`
+	BlockTime          *time.Time `json:"blocktime,omitempty"`
+	Transactions       int        `json:"transactions"` // without the coinbase
+	Fullness           float64    `json:"fullness"`     // 0 to 1
+	AverageSatPerVByte int64      `json:"average_sat_per_vbyte"`
+	CountsSatPerVByte  int64      `json:"counts_sat_per_vbyte"` // what it adds to the estimate: 1 when it has room to spare
+}
+
+// FeeStep is what an anchor pays that has not been mined for a time, within the caps.
+type FeeStep struct {
+	AfterSeconds int64 `json:"after_seconds"` // since its oldest batch was sealed
+	SatPerVByte  int64 `json:"sat_per_vbyte"`
+	AnchorSats   int64 `json:"anchor_sats"` // for one of the usual size
 }
 
 // Verification is the answer of verifyproof.

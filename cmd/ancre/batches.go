@@ -102,7 +102,8 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 	if p := both.Payment; p != nil {
 		fmt.Fprintf(w, "anchor\t%d, %s\n", p.ID, p.State)
 		for i, v := range p.Versions {
-			fmt.Fprintf(w, "version %d\t%s, %s sat (%.1f sat/vB), made %s\n", i+1, v.TxID, count(v.FeeSats), v.SatPerVByte, clock(v.Created))
+			fmt.Fprintf(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, count(v.FeeSats), v.SatPerVByte,
+				plural(len(v.Batches), "batch", "batches"), clock(v.Created))
 		}
 		if p.Height > 0 {
 			fmt.Fprintf(w, "mined\tin block %s, %s, %s\n", count(p.Height), p.BlockHash, plural(p.Confirmations, "confirmation", "confirmations"))

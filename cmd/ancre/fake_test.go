@@ -231,15 +231,24 @@ func (f *fakeDaemon) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error
 	return wire.BlockHeader{}, 0, rpc.ErrNoBlock
 }
 
-func (f *fakeDaemon) FeeRate(context.Context) (int64, error) { return 2, nil }
+func (f *fakeDaemon) Fees(context.Context) (rpc.FeeEstimate, error) {
+	return rpc.FeeEstimate{SatPerVByte: 40, AnchorSats: 6120, FloorSatPerVByte: 2, FloorPeers: 5, AsOf: &testTime,
+		Blocks: []rpc.FeeBlock{
+			{Height: 1001, BlockTime: &testTime, Transactions: 3000, Fullness: 0.998, AverageSatPerVByte: 41, CountsSatPerVByte: 41},
+			{Height: 1000, BlockTime: &testTime, Transactions: 7, Fullness: 0.01, AverageSatPerVByte: 9, CountsSatPerVByte: 1},
+		},
+		NextAnchor: []rpc.FeeStep{{SatPerVByte: 12, AnchorSats: 1836}, {AfterSeconds: 21600, SatPerVByte: 47, AnchorSats: 7191}},
+	}, nil
+}
 
 func (f *fakeDaemon) Info(context.Context) (rpc.Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return rpc.Info{
 		Version: "0.1", Network: "regtest", Digests: uint64(len(f.digests)),
-		Chain:  rpc.ChainInfo{Synced: f.synced, Height: int32(len(f.headers) - 1), TargetHeight: 1000, Progress: 0.5, RemainingSeconds: 120},
-		Wallet: rpc.WalletInfo{State: f.wallet.state, Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000}},
+		Spending: rpc.Spending{PaidSats: 12_345, BudgetSats: 60_000, Blocks: 4320},
+		Chain:    rpc.ChainInfo{Synced: f.synced, Height: int32(len(f.headers) - 1), TargetHeight: 1000, Progress: 0.5, RemainingSeconds: 120},
+		Wallet:   rpc.WalletInfo{State: f.wallet.state, Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000}},
 	}, nil
 }
 

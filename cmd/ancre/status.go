@@ -178,6 +178,10 @@ func overviewText(i rpc.Info, now time.Time) string {
 	line("anchors", "%d waiting to be mined, %d mined and not yet final, %s ever; %s without one",
 		n.Broadcast, n.Mined, count(n.Total), plural(i.Waiting, "sealed batch", "sealed batches"))
 
+	if s := i.Spending; n.Total > 0 || s.BudgetSats > 0 {
+		line("fees", "%s", spendingText(s))
+	}
+
 	w := i.Wallet
 	switch w.State {
 	case "none":

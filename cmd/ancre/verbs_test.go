@@ -148,6 +148,7 @@ func TestStatusInWords(t *testing.T) {
 		Chain:    rpc.ChainInfo{Synced: true, Height: 234567, BlockTime: &testTime, Peers: make([]rpc.Peer, 1)},
 		Batch:    &rpc.Batch{ID: 7, Digests: 2, Closes: &closes},
 		Anchors:  rpc.AnchorCounts{Broadcast: 1, Mined: 2, Total: 1003},
+		Spending: rpc.Spending{PaidSats: 9876, Blocks: 4320},
 		Wallet:   rpc.WalletInfo{State: "ready", Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000, PendingSats: 7}},
 		Warnings: []string{"the wallet is nearly empty"},
 	}
@@ -156,6 +157,7 @@ chain     synced to block 234,567 of 2026-01-02 03:04 UTC, 1 peer
 batch     7 is open with 2 digests, sealed at 2026-01-02 04:34 UTC, in 90 minutes
 digests   12,345 so far
 anchors   1 waiting to be mined, 2 mined and not yet final, 1,003 ever; 1 sealed batch without one
+fees      9,876 sat paid in the last 30 days
 wallet    ready, 40,000 sat to spend (of 50,000 confirmed), 7 unconfirmed
 
 WARNING: the wallet is nearly empty
@@ -181,7 +183,7 @@ wallet    none: "ancre wallet create" makes one
 func TestStatusAndBatches(t *testing.T) {
 	r := newRig(t)
 	r.ancre("batches").is(t, exitDone, "There is no batch yet")
-	r.ancre("status").is(t, exitDone, "on regtest", "synced to block 0")
+	r.ancre("status").is(t, exitDone, "on regtest", "synced to block 0", "fees      12,345 sat paid in the last 30 days, of a budget of 60,000\n")
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
 	r.ancre("batches").is(t, exitDone, "BATCH", "open")
@@ -189,7 +191,7 @@ func TestStatusAndBatches(t *testing.T) {
 	r.ancre("batches", "2").is(t, exitFailed, "there is no batch 2")
 	r.daemon.mine()
 	txid := r.daemon.tx.TxHash().String()
-	r.ancre("batches", "1").is(t, exitDone, "1, final, 1 digest", "version 1", txid, "306 sat (", "in block 1")
+	r.ancre("batches", "1").is(t, exitDone, "1, final, 1 digest", "version 1", txid+", mined, 306 sat (", "1 batch,", "in block 1")
 	r.ancre("status", file).is(t, exitDone, "final in Bitcoin block 1", "ancre upgrade")
 	r.ancre("status", file+".ots").is(t, exitDone, "final in Bitcoin block 1")
 
@@ -298,6 +300,11 @@ func TestWallet(t *testing.T) {
 	r.with(session{person: true, secrets: []string{"wrong"}}, "wallet", "unlock").is(t, exitFailed, "wrong passphrase")
 	r.with(session{person: true, secrets: []string{"right"}}, "wallet", "unlock").is(t, exitDone)
 	r.ancre("wallet", "balance").is(t, exitDone, "50,000", "40,000", "7")
+	r.ancre("wallet", "fees").is(t, exitDone, "estimate  40 sat/vB  the median of 2 blocks, the newest ", "floor     2 sat/vB   the median of what 5 peers say",
+		"anchor    12 sat/vB  at once, 1,836 sat", "47 sat/vB  after 6 hours, 7,191 sat", "1001  2026-01-02 03:04 UTC  100 %         3,000           41      41", "1 %             7            9       1")
+	if a := r.ancre("wallet", "fees", "--json").is(t, exitDone); !strings.Contains(a.out, `"counts_sat_per_vbyte":1`) && !strings.Contains(a.out, `"counts_sat_per_vbyte": 1`) {
+		t.Errorf("for a script: %s", a.out)
+	}
 	r.ancre("wallet", "history").is(t, exitDone, "anchor", "-306", strings.Repeat("ab", 32))
 	if a := r.ancre("wallet", "address").is(t, exitDone); a.out != testAddress+"\n" {
 		t.Errorf("for a script: %q", a.out)

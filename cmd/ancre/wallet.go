@@ -19,14 +19,14 @@ import (
 func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wallet",
-		Short: "The fee wallet: create, unlock, address, balance, history, send",
+		Short: "The fee wallet: create, unlock, address, balance, fees, history, send",
 		Long: `The fee wallet pays for the anchors. It lies with the daemon; keep in it what anchoring costs for some months, and no more.
 Amounts are in satoshi.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needVerb,
 	}
 	cmd.AddCommand(a.walletCreateCommand(), a.walletUnlockCommand(), a.walletAddressCommand(),
-		a.walletBalanceCommand(), a.walletHistoryCommand(), a.walletSendCommand())
+		a.walletBalanceCommand(), a.walletFeesCommand(), a.walletHistoryCommand(), a.walletSendCommand())
 	return cmd
 }
 

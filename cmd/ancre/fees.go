@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) walletFeesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "fees",
+		Short: "Tell what block space costs now, and what an anchor would pay",
+		Long: `Tell what block space costs now, how the daemon found that out from blocks and peers alone, and what an anchor would pay that
+begins now: little at first, more with each block that leaves it out, within the caps of the configuration.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.daemon(cmd.Context())
+			if err != nil {
+				return err
+			}
+			f, err := client.EstimateFee(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(f, false)
+			}
+			return a.showFees(f, time.Now())
+		},
+	}
+}
+
+func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	from := "there is no block to look at"
+	if len(f.Blocks) > 0 {
+		from = "the median of " + plural(len(f.Blocks), "block", "blocks")
+	}
+	if f.AsOf != nil && now.After(*f.AsOf) {
+		from += ", the newest " + roughly(now.Sub(*f.AsOf)) + " old"
+	}
+	fmt.Fprintf(w, "estimate\t%s sat/vB\t%s\n", count(f.SatPerVByte), from)
+	said := "no peer says more"
+	if f.FloorPeers > 0 {
+		said = "the median of what " + plural(f.FloorPeers, "peer says", "peers say")
+	}
+	fmt.Fprintf(w, "floor\t%s sat/vB\t%s\n", count(f.FloorSatPerVByte), said)
+	for i, s := range f.NextAnchor {
+		label, when := "", "at once"
+		if i == 0 {
+			label = "anchor"
+		} else {
+			when = "after " + roughly(time.Duration(s.AfterSeconds)*time.Second)
+		}
+		fmt.Fprintf(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if f.Problem != "" {
+		fmt.Fprintf(a.out, "\nWARNING: %s\n", f.Problem)
+	}
+	if len(f.Blocks) == 0 {
+		return nil
+	}
+	fmt.Fprintln(a.out)
+	w = tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "BLOCK\tTIME\tFULL\tTRANSACTIONS\tPAID SAT/VB\tCOUNTS\t")
+	for _, b := range f.Blocks {
+		at := "-"
+		if b.BlockTime != nil {
+			at = clock(*b.BlockTime)
+		}
+		fmt.Fprintf(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), strconv.FormatInt(b.CountsSatPerVByte, 10))
+	}
+	return w.Flush()
+}
+
+// spendingText puts into words what anchors cost.
+func spendingText(s rpc.Spending) string {
+	text := count(s.PaidSats) + " sat paid in the last 30 days"
+	if s.BudgetSats > 0 {
+		text += ", of a budget of " + count(s.BudgetSats)
+	}
+	return text
+}
