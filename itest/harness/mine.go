@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -264,26 +265,33 @@ func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err 
 	if err := n.rpc.call(ctx, &entries, "getrawmempool", true); err != nil {
 		return nil, 0, err
 	}
-	left := make(map[chainhash.Hash]*wire.MsgTx)
+	left, pays := make(map[chainhash.Hash]*wire.MsgTx), make(map[chainhash.Hash]int64)
 	for txid, entry := range entries {
 		tx, err := n.MempoolTx(ctx, txid)
 		if err != nil {
 			return nil, 0, err
 		}
-		left[tx.TxHash()] = tx
 		fee, err := btcutil.NewAmount(max(entry.Fee, entry.Fees.Base))
 		if err != nil {
 			return nil, 0, err
 		}
-		fees += int64(fee)
+		left[tx.TxHash()], pays[tx.TxHash()] = tx, int64(fee)
 	}
+	taken := make(map[chainhash.Hash]bool)
 	for len(left) > 0 {
 		before := len(left)
 		for hash, tx := range left {
-			waits := slices.ContainsFunc(tx.TxIn, func(in *wire.TxIn) bool { return left[in.PreviousOutPoint.Hash] != nil })
-			if !waits {
-				txs = append(txs, tx)
-				delete(left, hash)
+			if slices.ContainsFunc(tx.TxIn, func(in *wire.TxIn) bool { return left[in.PreviousOutPoint.Hash] != nil }) {
+				continue // after what it spends
+			}
+			delete(left, hash)
+			stale, err := n.stale(ctx, tx, taken)
+			if err != nil {
+				return nil, 0, err
+			}
+			if !stale {
+				txs, taken[hash] = append(txs, tx), true
+				fees += pays[hash]
 			}
 		}
 		if len(left) == before {
@@ -291,6 +299,27 @@ func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err 
 		}
 	}
 	return txs, fees, nil
+}
+
+// stale says whether a transaction spends what neither the chain nor the taken transactions hold. After a reorganisation btcd's mempool
+// still has such ones; its own miner leaves them out.
+func (n *Node) stale(ctx context.Context, tx *wire.MsgTx, taken map[chainhash.Hash]bool) (bool, error) {
+	if n.Kind != "btcd" {
+		return false, nil
+	}
+	for _, in := range tx.TxIn {
+		if taken[in.PreviousOutPoint.Hash] {
+			continue
+		}
+		var out json.RawMessage
+		if err := n.rpc.call(ctx, &out, "gettxout", in.PreviousOutPoint.Hash.String(), in.PreviousOutPoint.Index, false); err != nil {
+			return false, err
+		}
+		if len(out) == 0 || string(out) == "null" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // SendTo pays from the harness's coins, as anyone who funds a wallet would, and returns the transaction's id. It is in the mempool, not yet mined.
