@@ -15,18 +15,17 @@ import (
 // stays as it is, is offered again when it is time.
 func (d *decision) spend() {
 	ready := d.ready()
-	var replaced []uint64
-	flying := false
+	replaced, flying := uint64(0), false
 	for _, a := range d.s.Anchors {
-		// The child of an anchor in flight waits for it: paying more for the child alone would not get it mined.
 		if a.State != store.Broadcast || d.stuck(a) {
 			continue
 		}
-		if !d.child(a) && d.raise(a, ready) {
-			replaced = append(replaced, a.ID)
-			ready = nil
-		}
 		flying = true
+		// One in a step, so that the next sees what it took of the budget. The child of an anchor in flight waits for that: paying
+		// more for the child alone would not get it mined.
+		if replaced == 0 && !d.child(a) && d.raise(a, ready) {
+			replaced = a.ID
+		}
 	}
 	d.offer(replaced)
 	if !flying && len(ready) > 0 {
@@ -272,9 +271,9 @@ func plural(n int, one, many string) string {
 }
 
 // offer repeats what is in flight and not replaced now: a broadcast that succeeded means nothing, and peers forget.
-func (d *decision) offer(replaced []uint64) {
+func (d *decision) offer(replaced uint64) {
 	for _, a := range d.s.Anchors {
-		if a.State == store.Broadcast && d.due(a) && !slices.Contains(replaced, a.ID) {
+		if a.State == store.Broadcast && d.due(a) && a.ID != replaced {
 			d.do(OfferAnchor{Anchor: a, Version: d.current(a)})
 		}
 	}
