@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/lightninglabs/neutrino"
 )
 
@@ -27,6 +28,14 @@ const (
 	// stalled is how long headers may stand still, while a peer tells of newer blocks, before that peer is dropped.
 	// A peer that does not answer at all is dropped by neutrino after some 90 seconds.
 	stalled = 2 * time.Minute
+
+	// disbelief is how long a peer's word on newer blocks counts for nothing after that.
+	disbelief = time.Hour
+
+	// failing is how long no fetch of a block or a filter may succeed, among several that fail, before a person is told; lastFailure is for how
+	// long one that nobody repeats is told of.
+	failing     = 2 * time.Minute
+	lastFailure = 30 * time.Minute
 
 	// stuck is how long headers, or filter headers behind them, may stand still before a person is told.
 	stuck = 10 * time.Minute
@@ -58,11 +67,16 @@ func (c *Client) alarms(p position) []alarm {
 	connected := make(map[string]bool)
 	for _, sp := range c.connected() {
 		connected[sp.Addr()] = true
+		if cp := c.peers.byAddr[sp.Addr()]; cp != nil && sp.Services()&wire.SFNodeNetwork == 0 {
+			// neutrino keeps such a peer, and syncs from others only.
+			raise("", "peer %s is pruned, so headers and old blocks are not taken from it: run it without prune, or name another node", cp.addr)
+		}
 	}
 	peers := len(connected)
 	lonely := c.state.lonely(now)
 	c.state.mu.Lock()
 	lastEnough, headersMoved, filtersMoved := c.state.lastEnough, c.state.headersMoved, c.state.filtersMoved
+	failed := c.state.failing
 	c.state.mu.Unlock()
 	if lastEnough.IsZero() {
 		lastEnough = c.state.opened
@@ -83,6 +97,10 @@ func (c *Client) alarms(p position) []alarm {
 		}
 	}
 
+	if peers > 0 && failed.last.Sub(failed.first) >= failing && now.Sub(failed.last) < lastFailure {
+		raise("fetches fail", "no connected peer gives what is asked for (%s): if this stays, name other nodes in spv.add_peers", failed.what)
+	}
+
 	age := now.Sub(p.headerTime)
 	reached := p.target <= p.headers
 	switch {
@@ -97,10 +115,10 @@ func (c *Client) alarms(p position) []alarm {
 		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
 		raise("filters wait for a block", "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
 	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
-		// neutrino has no way back from filter headers that were false when it took them, from a peer that was its only one: it bans all who
-		// tell the truth.
-		raise("filters stuck", "the filter headers stand still at height %d, of %d: the peers serve none that fit those stored here, of which the newest may be false; "+
-			"if this stays with other peers too, stop the daemon, remove %s and %s, and start it: they are downloaded again",
+		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter headers that were false when it took them, from a
+		// peer that was its only one: it bans all who tell the truth.
+		raise("filters stuck", "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
+			"if it stays, the newest stored are false: stop the daemon, remove %s and %s, and start it: they are downloaded again",
 			p.filters, p.headers, filepath.Join(c.cfg.Dir, headersFile), filepath.Join(c.cfg.Dir, filterHeadersFile))
 	}
 	return w
@@ -125,6 +143,12 @@ func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.
 	}
 	m.mu.Lock()
 	m.lastStall = now
+	for addr, since := range m.disbelieved {
+		if now.Sub(since) >= disbelief {
+			delete(m.disbelieved, addr)
+		}
+	}
+	m.disbelieved[highest.Addr()] = now
 	m.mu.Unlock()
 	c.log.Warn("a peer tells of newer blocks and sends none; dropping it", "peer", c.peers.display(highest.Addr()), "its_height", highest.LastBlock(), "headers", p.headers)
 	if cp := c.peers.byAddr[highest.Addr()]; cp != nil {

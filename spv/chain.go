@@ -159,7 +159,11 @@ func fetch[T any](ctx context.Context, c *Client, key string, call func() (T, er
 		case <-c.ctx.Done():
 			return none, ErrClosed
 		}
-		return call()
+		v, err := call()
+		if c.ctx.Err() == nil {
+			c.state.fetched(key, err, c.now())
+		}
+		return v, err
 	})
 	select {
 	case r := <-result:

@@ -45,8 +45,23 @@ func (d *dialer) hear(conn net.Conn, addr string) net.Conn {
 	h.satPerKvB.Store(noFeeFilter)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.hungUp {
+		conn.Close()
+		return h
+	}
 	d.heard[h] = struct{}{}
 	return h
+}
+
+// hangUp ends all connections, also of those who have not shaken hands yet: neutrino leaves these open for half a minute when it stops.
+func (d *dialer) hangUp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hungUp = true
+	for h := range d.heard {
+		h.Conn.Close()
+	}
+	clear(d.heard)
 }
 
 // Read reads from the connection, and notes the fee filters that come along.

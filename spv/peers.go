@@ -122,8 +122,9 @@ type dialer struct {
 	magic      wire.BitcoinNet
 	now        func() time.Time
 
-	mu    sync.Mutex
-	heard map[*heardConn]struct{} // the connections that are open; guarded by mu
+	mu     sync.Mutex              // guards the next ones
+	heard  map[*heardConn]struct{} // the connections that are open
+	hungUp bool                    // no more of them
 }
 
 // configuredPeer is one that the configuration names.

@@ -85,7 +85,7 @@ func frameOf(msg wire.Message) frame {
 
 // decode fills a message of the frame's type.
 func (f frame) decode(msg wire.Message) {
-	if err := msg.BtcDecode(bytes.NewReader(f.payload), wire.AddrV2Version, wire.WitnessEncoding); err != nil {
+	if err := msg.BtcDecode(bytes.NewBuffer(f.payload), wire.AddrV2Version, wire.WitnessEncoding); err != nil {
 		panic(err)
 	}
 }

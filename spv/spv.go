@@ -216,6 +216,7 @@ func Open(cfg Config) (_ *Client, err error) {
 	}
 	peers.now = func() time.Time { return c.now() }
 	c.state.opened = c.now()
+	c.state.disbelieved = make(map[string]time.Time)
 	return c, nil
 }
 
@@ -278,6 +279,7 @@ func (c *Client) close() error {
 	stopped := make(chan error, 1)
 	go func() { // ends before this call, or else with the process
 		err := c.running.Load().Stop()
+		c.peers.hangUp()
 		c.wg.Wait()
 		stopped <- err
 	}()

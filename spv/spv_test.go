@@ -2,6 +2,7 @@ package spv
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,11 @@ func TestNoPeersOnADevelopersNetworkIsAWarning(t *testing.T) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(20)
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // its queue takes connections, and nobody answers them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
 	before := goleak.IgnoreCurrent()
 	for _, tt := range []struct {
 		name string
@@ -120,8 +126,16 @@ func TestNothingIsLeftRunning(t *testing.T) {
 				t.Log(err)
 			}
 		}},
+		{"while a peer does not answer", func(c *Client) {
+			startClient(t, c)
+			waitFor(t, "both connections", func() bool { c.peers.mu.Lock(); defer c.peers.mu.Unlock(); return len(c.peers.heard) == 2 })
+		}},
 	} {
-		c := openClient(t, t.TempDir(), n.p2p)
+		peers := []string{n.p2p}
+		if tt.name == "while a peer does not answer" {
+			peers = append(peers, mute.Addr().String())
+		}
+		c := openClient(t, t.TempDir(), peers...)
 		tt.use(c)
 		if err := c.Close(); err != nil {
 			t.Errorf("%s: %v", tt.name, err)

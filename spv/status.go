@@ -133,7 +133,9 @@ func (c *Client) position() (position, error) {
 	p.height, p.hash, p.blockTime = best.Height, best.Hash, best.Timestamp
 	peers := c.connected()
 	now := c.now()
-	p.target = p.estimate(peers, c.public, now)
+	p.target = p.estimate(slices.DeleteFunc(slices.Clone(peers), func(sp *neutrino.ServerPeer) bool {
+		return sp.LastBlock() > p.headers && c.state.disbelieves(sp.Addr(), now)
+	}), c.public, now)
 
 	age := now.Sub(p.headerTime)
 	lag := p.target - p.height

@@ -1,6 +1,7 @@
 package spv
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,40 @@ type monitor struct {
 	headersMoved     time.Time // when headers last changed, or could not for lack of peers
 	filtersMoved     time.Time // the same for filters, which cannot pass headers either
 	lastStall        time.Time // when a peer was last dropped for stalling
+
+	// disbelieved has the peers that told of blocks and did not send them, by the address that neutrino knows, and when that was. What they
+	// tell of newer blocks counts for nothing for as long as disbelief lasts.
+	disbelieved map[string]time.Time
+
+	failing failures // of fetches
+}
+
+// failures is a run of fetches none of which succeeded.
+type failures struct {
+	first, last time.Time // zero: there are none
+	what        string    // of the last: what was fetched, and why that failed
+}
+
+// fetched notes how a fetch ended.
+func (m *monitor) fetched(what string, err error, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.failing = failures{}
+		return
+	}
+	if m.failing.first.IsZero() || now.Sub(m.failing.last) > disbelief {
+		m.failing.first = now
+	}
+	m.failing.last, m.failing.what = now, fmt.Sprintf("%s: %v", what, err)
+}
+
+// disbelieves reports whether what a peer tells of newer blocks counts for nothing.
+func (m *monitor) disbelieves(addr string, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since, ok := m.disbelieved[addr]
+	return ok && now.Sub(since) < disbelief
 }
 
 // sample is how much was synced when.
