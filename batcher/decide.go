@@ -106,6 +106,10 @@ type Spend struct {
 	Anchor  uint64
 	Version int         // which of its versions it is; -1: none of them
 	Block   store.Block // with the branch when it is one of them
+
+	// Adopted is set where it is none of them and yet ours: a version that was made after the backup that this store was
+	// restored from.
+	Adopted *store.Version
 }
 
 // Offer is when, while which block was the newest, and to which peers a version of an anchor was last offered.
@@ -295,6 +299,15 @@ func (d *decision) mark(s Spend) {
 	}
 	a, block := d.s.Anchors[i], s.Block
 	a.Block = &block
+	if s.Adopted != nil {
+		a.Versions, s.Version = append(slices.Clone(a.Versions), *s.Adopted), len(a.Versions)
+		for _, b := range d.s.Batches {
+			joined := slices.Contains(s.Adopted.Batches, b.ID)
+			if joined && !slices.ContainsFunc(d.s.Owned, func(o store.Batch) bool { return o.ID == b.ID }) {
+				d.s.Owned = append(d.s.Owned, b)
+			}
+		}
+	}
 	if s.Version < 0 {
 		a.State = store.Spent
 		d.do(MarkSpent{Anchor: a})

@@ -285,3 +285,52 @@ func TestAnchorOfADepositThatVanishes(t *testing.T) {
 		})
 	}
 }
+
+// A store that was restored from an old backup does not know the versions that were made after it. One that is mined is taken for what it is,
+// with batches that joined since: they are not paid for again.
+func TestVersionThatTheStoreDoesNotKnowIsAdopted(t *testing.T) {
+	for _, joined := range []bool{false, true} {
+		t.Run(fmt.Sprintf("a batch joined %v", joined), func(t *testing.T) {
+			h := newHouse(t)
+			h.fund()
+			h.chain.deaf = true
+			h.submit("a")
+			h.sealNow()
+			a := h.anchor(1)
+			batches, err := h.store.Batches(context.Background(), 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			order := Order{Root: batches[0].Root, SatPerVByte: 9, LockTime: 2, Coins: coins(a), Prevouts: a.Versions[0].Prevouts}
+			if joined {
+				h.submit("b", "c")
+				h.sealNow()
+				second, err := h.store.Batch(context.Background(), 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				order.Root = proof.Root([][32]byte{batches[0].Root, second.Root})
+			}
+			tx, _, err := h.wallet.BuildAnchor(context.Background(), order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.chain.confirm(tx)
+			h.mustStep()
+			h.wants("a", Mined)
+			h.chain.deaf = false
+			h.mine(10)
+			h.wants("a", Final)
+			if r := h.verify("a"); r.Outcome != proof.OutcomeValid {
+				t.Errorf("proof: %+v", r)
+			}
+			if joined {
+				h.wants("c", Final)
+			}
+			if n := len(h.chain.anchors()); n != 1 {
+				t.Errorf("%d transactions were paid", n)
+			}
+			h.nothingPaidTwice()
+		})
+	}
+}

@@ -1,0 +1,154 @@
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"ancre/batcher/store"
+
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// keptChange is the change of a mined version that left batches out: it has to pay for the next anchor, see decision.begin.
+func keptChange(a store.Anchor) []wire.OutPoint {
+	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Paid(a).Batches) {
+		return nil
+	}
+	if change, _, ok := changeOf(Paid(a)); ok {
+		return []wire.OutPoint{change}
+	}
+	return nil
+}
+
+// coins returns what the versions of an anchor spend.
+func coins(a store.Anchor) []wire.OutPoint {
+	var out []wire.OutPoint
+	for _, v := range a.Versions {
+		for _, in := range v.Tx.TxIn {
+			if !slices.Contains(out, in.PreviousOutPoint) {
+				out = append(out, in.PreviousOutPoint)
+			}
+		}
+	}
+	return out
+}
+
+// leaseAll keeps the coins of all anchors in flight from other uses: the wallet may have forgotten.
+func (b *Batcher) leaseAll(ctx context.Context) error {
+	anchors, err := b.store.Unsettled(ctx)
+	if err != nil {
+		return fmt.Errorf("read the anchors in flight: %w", err)
+	}
+	for _, a := range anchors {
+		b.lease(ctx, a)
+	}
+	return nil
+}
+
+// lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet may be locked or not know the
+// coin yet. It is repeated with each offer.
+func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
+	keep := keptChange(a)
+	if a.State == store.Broadcast {
+		keep = coins(a)
+	}
+	if len(keep) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	if err := b.wallet.Lease(ctx, keep); err != nil {
+		b.log.Debug("could not lease an anchor's coins now", "anchor", a.ID, "err", err)
+	}
+}
+
+// release gives coins back that no anchor in flight spends.
+func (b *Batcher) release(ctx context.Context, coins []wire.OutPoint) {
+	anchors, err := b.store.Unsettled(ctx)
+	if err != nil {
+		b.log.Debug("could not release coins", "err", err)
+		return
+	}
+	for _, a := range anchors {
+		if a.State != store.Broadcast {
+			continue
+		}
+		for _, v := range a.Versions {
+			coins = slices.DeleteFunc(coins, func(c wire.OutPoint) bool {
+				return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == c })
+			})
+		}
+	}
+	if len(coins) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	if err := b.wallet.Release(ctx, coins); err != nil {
+		b.log.Debug("could not release coins", "coins", coins, "err", err)
+	}
+}
+
+// lookForCoins asks the wallet, once a block, whether the coins of what is in flight are there.
+func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
+	maps.DeleteFunc(b.missing, func(id uint64, _ Missing) bool {
+		return !slices.ContainsFunc(flying, func(a store.Anchor) bool { return a.ID == id })
+	})
+	if b.missingAt == tip {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	for _, a := range flying {
+		gone, err := b.wallet.Gone(ctx, coins(a))
+		if err != nil {
+			b.log.Debug("could not look for an anchor's coins now", "anchor", a.ID, "err", err)
+			return // asked again at the next step
+		}
+		before, known := b.missing[a.ID]
+		some := func(missing []wire.OutPoint) bool {
+			return slices.ContainsFunc(common(a), func(c wire.OutPoint) bool { return slices.Contains(missing, c) })
+		}
+		now := Missing{Coins: gone, Since: tip.Height}
+		if known && some(before.Coins) && some(gone) {
+			now.Since = min(before.Since, tip.Height)
+		}
+		if len(gone) == 0 {
+			delete(b.missing, a.ID)
+			continue
+		}
+		if !known {
+			b.log.Warn("a reorganisation took a coin away that an anchor spends", "anchor", a.ID, "coins", gone)
+		}
+		b.missing[a.ID] = now
+	}
+	b.missingAt = tip
+}
+
+// settledSats returns what settled anchors paid that were mined in the last BudgetBlocks blocks.
+func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err error) {
+	const page = 64
+	// Anchors are mined in the order of their IDs, but for reorganisations.
+	const disorder = 2 * WatchDepth
+	for before := uint64(0); ; {
+		anchors, err := b.store.Anchors(ctx, before, page)
+		if err != nil {
+			return 0, fmt.Errorf("read what anchors paid: %w", err)
+		}
+		for _, a := range anchors {
+			before = a.ID
+			switch {
+			case a.State != store.Final || !a.Settled:
+			case a.Block.Height <= tip-BudgetBlocks-disorder:
+				return sats, nil
+			case a.Block.Height > tip-BudgetBlocks:
+				sats += Paid(a).FeeSats
+			}
+		}
+		if len(anchors) < page || before == 1 {
+			return sats, nil
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"ancre/batcher/store"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// look compares the chain with the cursor and looks into the blocks that came. It returns nil while the light client is not synced.
+func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
+	if !b.chain.Synced() {
+		return nil, nil
+	}
+	height, hash, err := b.chain.Best()
+	if err != nil {
+		return nil, fmt.Errorf("newest block: %w", err)
+	}
+	facts := &ChainFacts{Tip: store.Point{Height: height, Hash: hash}}
+	points := s.Cursor.Points
+	for facts.Active = len(points); facts.Active > 0; facts.Active-- {
+		p := points[facts.Active-1]
+		if p.Height > height {
+			continue
+		}
+		at, err := b.chain.HashAt(p.Height)
+		if err != nil {
+			return nil, fmt.Errorf("block at height %d: %w", p.Height, err)
+		}
+		if at == p.Hash {
+			break
+		}
+	}
+	if facts.Active > 0 && points[facts.Active-1] == facts.Tip && facts.Active < len(points) {
+		// The client is behind what it showed before (headers that are being synced anew), not on another branch.
+		return nil, nil
+	}
+
+	// Nothing of ours can be in blocks older than the store, but a reorganisation may replace some of those.
+	from := max(height-b.policy.buryDepth(), 0)
+	fork := height
+	if len(points) > 0 {
+		fork = points[0].Height - 1
+		if facts.Active > 0 {
+			fork = points[facts.Active-1].Height
+		}
+		from = fork + 1
+	}
+	watch := watched(s.Anchors, fork)
+	waiting := slices.DeleteFunc(slices.Clone(s.Batches), func(x store.Batch) bool { return x.State != store.Sealed })
+	if len(watch) == 0 {
+		from = max(from, height-store.CursorDepth+1) // nothing to look for: only remember the way
+	}
+	limit := store.CursorDepth
+	if len(watch) > 0 {
+		limit = scanBlocks
+	}
+	for h := from; h <= height && len(facts.Next) < limit; h++ {
+		seen, err := b.lookAt(ctx, h, watch, waiting)
+		if err != nil {
+			if len(facts.Next) > 0 {
+				b.log.Warn("stopped following for now", "height", h, "err", err)
+				break // what was seen so far is progress
+			}
+			return nil, err
+		}
+		facts.Next = append(facts.Next, seen)
+	}
+	// The blocks were read one by one: what a reorganisation meanwhile took away must not be stored as a chain.
+	for i, seen := range facts.Next {
+		if at, err := b.chain.HashAt(seen.Height); err != nil || at != seen.Hash {
+			facts.Next = facts.Next[:i]
+			break
+		}
+	}
+	return facts, nil
+}
+
+// watched returns the coins of anchors that are not mined at or below the fork: those that all versions spend, so that
+// whatever is mined of an anchor, or instead of it, is seen.
+func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
+	watch := make(map[wire.OutPoint]coin)
+	for _, a := range anchors {
+		if a.Block != nil && a.Block.Height <= fork {
+			continue
+		}
+		for i, at := range common(a) {
+			watch[at] = coin{anchor: a, script: a.Versions[0].Prevouts[i].PkScript}
+		}
+	}
+	return watch
+}
+
+// coin is one output that the versions of an anchor spend.
+type coin struct {
+	anchor store.Anchor
+	script []byte
+}
+
+// lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never by txid.
+func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, waiting []store.Batch) (BlockSeen, error) {
+	hash, err := b.chain.HashAt(height)
+	if err != nil {
+		return BlockSeen{}, fmt.Errorf("block at height %d: %w", height, err)
+	}
+	seen := BlockSeen{Point: store.Point{Height: height, Hash: hash}}
+	if len(watch) == 0 {
+		return seen, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, blockTimeout)
+	defer cancel()
+	scripts := make([][]byte, 0, len(watch))
+	for _, c := range watch {
+		scripts = append(scripts, c.script)
+	}
+	touched, err := b.chain.Touches(ctx, hash, scripts)
+	if err != nil {
+		return BlockSeen{}, fmt.Errorf("filter of block %d: %w", height, err)
+	}
+	if !touched {
+		return seen, nil
+	}
+	block, err := b.chain.Block(ctx, hash)
+	if err != nil {
+		return BlockSeen{}, fmt.Errorf("block %d: %w", height, err)
+	}
+	if seen.Spends, err = spends(block, height, watch); err != nil {
+		return BlockSeen{}, err
+	}
+	for i, s := range seen.Spends {
+		if s.Version >= 0 {
+			continue
+		}
+		if seen.Spends[i].Adopted, err = b.adopt(ctx, block.Transactions[s.Block.TxIndex], watch, s.Anchor, waiting); err != nil {
+			return BlockSeen{}, err
+		}
+	}
+	return seen, nil
+}
+
+// adopt makes a version of a transaction that spends an anchor's coin and commits to batches that are stored here, but is not stored
+// itself: the one that the daemon made after the backup from which this store was restored. Any other transaction gives nil. That it is
+// ours is certain, as nobody else can sign for the coin.
+func (b *Batcher) adopt(ctx context.Context, tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uint64, waiting []store.Batch) (*store.Version, error) {
+	root, err := proof.Commitment(stripped(tx))
+	if err != nil {
+		return nil, nil
+	}
+	var a store.Anchor
+	for _, c := range watch {
+		if c.anchor.ID == anchor {
+			a = c.anchor
+		}
+	}
+	known := make(map[wire.OutPoint]*wire.TxOut)
+	var batches []uint64
+	for _, v := range a.Versions {
+		for i, in := range v.Tx.TxIn {
+			known[in.PreviousOutPoint] = v.Prevouts[i]
+		}
+		if v.Root == root {
+			batches = v.Batches
+		}
+	}
+	if batches == nil {
+		// Batches that waited may have joined, the oldest first.
+		newest := a.Versions[len(a.Versions)-1].Batches
+		var roots [][32]byte
+		for _, id := range newest {
+			batch, err := b.store.Batch(ctx, id)
+			if err != nil {
+				return nil, fmt.Errorf("read batch %d: %w", id, err)
+			}
+			roots = append(roots, batch.Root)
+		}
+		joined := slices.Clone(newest)
+		for _, batch := range waiting {
+			roots, joined = append(roots, batch.Root), append(joined, batch.ID)
+			if proof.Root(roots) == root {
+				batches = joined
+				break
+			}
+		}
+	}
+	if batches == nil {
+		return nil, nil
+	}
+	v := &store.Version{Tx: tx, Batches: batches, Root: root, Created: b.now().UTC()}
+	for _, in := range tx.TxIn {
+		out := known[in.PreviousOutPoint]
+		if out == nil {
+			return nil, nil // what it paid cannot be told
+		}
+		v.Prevouts = append(v.Prevouts, out)
+		v.FeeSats += out.Value
+	}
+	for _, out := range tx.TxOut {
+		v.FeeSats -= out.Value
+	}
+	v.SatPerVByte = max(v.FeeSats/vsize(tx), 1)
+	b.log.Info("found a version of an anchor that this store did not know", "anchor", anchor, "txid", tx.TxHash(), "batches", batches)
+	return v, nil
+}
+
+// spends finds the transactions of a block that spend watched coins, at most one for each anchor.
+func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([]Spend, error) {
+	var out []Spend
+	for i, tx := range block.Transactions {
+		for _, in := range tx.TxIn {
+			c, ok := watch[in.PreviousOutPoint]
+			if !ok || slices.ContainsFunc(out, func(s Spend) bool { return s.Anchor == c.anchor.ID }) {
+				continue
+			}
+			txid := tx.TxHash()
+			branch, err := branchOf(block, i)
+			if err != nil {
+				return nil, fmt.Errorf("block %d: %w", height, err)
+			}
+			out = append(out, Spend{
+				Anchor:  c.anchor.ID,
+				Version: slices.IndexFunc(c.anchor.Versions, func(v store.Version) bool { return v.Tx.TxHash() == txid }),
+				Block: store.Block{
+					Height:  height,
+					Hash:    block.BlockHash(),
+					Header:  block.Header,
+					TxIndex: uint32(i),
+					Branch:  branch,
+				},
+			})
+		}
+	}
+	return out, nil
+}
+
+// branchOf returns the siblings from a transaction up to the header's Merkle root, and checks that they lead there.
+func branchOf(block *wire.MsgBlock, index int) ([]chainhash.Hash, error) {
+	txids := make([][32]byte, len(block.Transactions))
+	for i, tx := range block.Transactions {
+		txids[i] = tx.TxHash()
+	}
+	siblings := proof.BlockBranch(txids, index)
+	if root := proof.ClimbBlock(txids[index], siblings, uint32(index)); root != block.Header.MerkleRoot {
+		return nil, fmt.Errorf("its transactions have the Merkle root %s, its header %s", chainhash.Hash(root), block.Header.MerkleRoot)
+	}
+	branch := make([]chainhash.Hash, len(siblings))
+	for i, s := range siblings {
+		branch[i] = s
+	}
+	return branch, nil
+}
