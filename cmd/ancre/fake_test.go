@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -51,6 +52,7 @@ type fakeDaemon struct {
 	submitErr error
 	onSubmit  func(request context.Context) // runs before Submit
 	onStatus  func()                        // runs before Status
+	backup    func(context.Context, io.Writer) error
 	wallet    fakeWallet
 	calls     []int // sizes of submits
 }
@@ -323,7 +325,8 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	server := rpc.NewServer(rpc.Config{Users: []rpc.User{cookie}})
-	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon})
+	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
+		Backup: func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) }})
 	r.http = httptest.NewServer(server)
 	t.Cleanup(r.http.Close)
 	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n", r.http.Listener.Addr())

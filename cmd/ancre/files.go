@@ -37,8 +37,14 @@ func createFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	return place(temp, path)
+}
+
+// place gives a temporary file its name, which must not be taken: the error wraps fs.ErrExist when it is. The temporary name is gone
+// afterwards either way.
+func place(temp, path string) error {
 	defer os.Remove(temp)
-	err = os.Link(temp, path)
+	err := os.Link(temp, path)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}

@@ -77,6 +77,13 @@ func (p *progress) addFile() {
 	}
 }
 
+// setDone says how much is done in all.
+func (p *progress) setDone(n uint64) {
+	if p != nil {
+		p.done.Store(int64(n))
+	}
+}
+
 // finish ends the display and clears its line. It may be called again.
 func (p *progress) finish() {
 	if p == nil {

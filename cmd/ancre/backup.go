@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ancre/batcher/store/backup"
+
+	"github.com/spf13/cobra"
+)
+
+// backupMode is for the owner alone: a backup tells of a document whether it was stamped.
+const backupMode = 0o600
+
+func (a *app) backupCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Save all that the daemon has stored, while it runs",
+		Long: `Save the digests, batches and payments that the daemon has stored, as they are at one moment, while it goes on. "ancre restore"
+makes a new store of it, here or on another machine. The file takes some 32 bytes a digest; "-" is standard output.
+
+The wallet is not in it: its 24 words are its backup. Digests that come later are not in it either, so take one after each
+batch was sealed, and keep it on another machine. FILE is checked while it is written, and is there whole or not at all.`,
+		Example: "  ancre backup /mnt/backups/ancre-$(date +%F).backup\n  ssh notary ancre backup - | ancre restore -",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.backup(cmd.Context(), args[0], force)
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+	return cmd
+}
+
+// backupResult is what is told of a backup with --json, when it is taken and when it is restored.
+type backupResult struct {
+	File      string    `json:"file"`
+	DataDir   string    `json:"datadir,omitempty"` // where it was restored to
+	Network   string    `json:"network"`
+	Taken     time.Time `json:"taken"`
+	Digests   uint64    `json:"digests"`
+	Batches   uint64    `json:"batches"`
+	Anchors   uint64    `json:"anchors"`
+	Height    int32     `json:"height,omitempty"` // of the newest block that the daemon had followed
+	BlockHash string    `json:"blockhash,omitempty"`
+	Bytes     int64     `json:"bytes"`
+}
+
+func newBackupResult(file string, s backup.Summary) backupResult {
+	r := backupResult{
+		File: file, Network: s.Network, Taken: s.Taken, Digests: s.Digests, Batches: s.Batches, Anchors: s.Anchors, Bytes: s.Bytes,
+	}
+	if s.Followed.Height > 0 {
+		r.Height, r.BlockHash = s.Followed.Height, s.Followed.Hash.String()
+	}
+	return r
+}
+
+// contents tells in words what a backup holds.
+func contents(s backup.Summary) string {
+	text := fmt.Sprintf("%s in %s and %s", plural(s.Digests, "digest", "digests"), plural(s.Batches, "batch", "batches"), plural(s.Anchors, "anchor", "anchors"))
+	if s.Followed.Height > 0 {
+		text += ", with the chain followed to block " + count(s.Followed.Height) + ","
+	}
+	return text
+}
+
+func (a *app) backup(ctx context.Context, path string, force bool) error {
+	if path == "-" {
+		if a.outTerm {
+			return usagef("a backup is no text for a terminal: name a FILE, or send standard output somewhere")
+		}
+		s, err := a.fetchBackup(ctx, a.out)
+		if err != nil {
+			return fmt.Errorf("what came to standard output is no whole backup: %w", err)
+		}
+		a.note("Backed up %s to standard output (%s).", contents(s), byteCount(s.Bytes))
+		return nil
+	}
+	if err := mayWrite(path, force); err != nil { // before the daemon is asked for megabytes
+		return err
+	}
+	s, err := a.backupTo(ctx, path, force)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(newBackupResult(path, s), false)
+	}
+	fmt.Fprintf(a.out, "Backed up %s to %s (%s).\n", contents(s), path, byteCount(s.Bytes))
+	return nil
+}
+
+func mayWrite(path string, force bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return usagef("%s is no file: name one for the backup", path)
+	case !force:
+		return fmt.Errorf("%s is there already: name another file, or replace it with --force", path)
+	}
+	return nil
+}
+
+// backupTo writes the file under another name in the same directory, syncs it and gives it its name when it is whole.
+func (a *app) backupTo(ctx context.Context, path string, force bool) (s backup.Summary, err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // what is behind a symbolic link is replaced, not the link
+	}
+	temp := filepath.Join(filepath.Dir(path), tempPrefix+rand.Text()+tempSuffix)
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, backupMode)
+	if err != nil {
+		return s, fmt.Errorf("no file can be made in the directory of %s: %w", path, plainError(err))
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(temp)
+			err = fmt.Errorf("nothing was written to %s: %w", path, err)
+		}
+	}()
+	if s, err = a.fetchBackup(ctx, file); err != nil {
+		return s, err
+	}
+	if err = errors.Join(file.Sync(), file.Close()); err != nil {
+		return s, err
+	}
+	if force {
+		err = os.Rename(temp, path)
+	} else {
+		err = place(temp, path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return s, errors.New("another file of that name has appeared meanwhile: name another one, or replace it with --force")
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, syncDir(filepath.Dir(path))
+}
+
+// fetchBackup has the daemon's backup written to w, and verifies on the way that it is whole.
+func (a *app) fetchBackup(ctx context.Context, w io.Writer) (s backup.Summary, err error) {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return s, err
+	}
+	var body io.ReadCloser
+	err = patiently(ctx, func() error { // another one may be ending
+		body, err = client.Backup(ctx)
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	defer body.Close()
+	r, err := backup.Open(io.TeeReader(body, w))
+	if err != nil {
+		return s, err
+	}
+	progress := a.startProgress("Backing up digests", int64(r.Header().Digests), false)
+	defer progress.finish()
+	r.Progress = progress.setDone
+	return r.Verify(ctx)
+}
+
+// syncDir has a directory's names survive a loss of power, where directories can be synced.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !isWindows {
+		return fmt.Errorf("sync the directory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"ancre/batcher/store"
+	"ancre/batcher/store/backup"
+	"ancre/batcher/store/pebblestore"
+	"ancre/internal/datadir"
+
+	"github.com/spf13/cobra"
+)
+
+const isWindows = runtime.GOOS == "windows"
+
+// restoringSuffix is of the directory in which a new store grows. It gets its name when it is whole; what an interrupted restore left is
+// removed by the next one, and never looked at by the daemon.
+const restoringSuffix = ".restoring"
+
+func (a *app) restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Make a new store from a backup, while no daemon runs",
+		Long: `Make a new store from a file that "ancre backup" wrote, in the data directory of the configured network, on this machine and while
+no daemon runs there. The whole file is verified: nothing is left of it unless all of it is right. "-" is standard input.
+
+A store that holds anything is never overwritten. Afterwards start ancred, and restore the wallet from its 24 words with
+"ancre wallet create --restore". The daemon that was backed up must not run any more: both would spend the same coins.`,
+		Example: "  ancre --datadir /var/lib/ancre restore ancre-2026-01-31.backup",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) restore(ctx context.Context, path string) error {
+	if a.rpcURL != "" || a.rpcUser != "" || a.rpcCookie != "" {
+		return usagef("restore works on a data directory of this machine, without a daemon: leave out --rpc, --rpc-user and --rpc-cookie")
+	}
+	cfg, err := a.configuration()
+	if err != nil {
+		return err
+	}
+	dir, err := cfg.NetworkDir()
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	var in io.Reader = a.in
+	name := "standard input"
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if info, err := file.Stat(); err == nil && info.IsDir() {
+			return usagef("%s is a directory: name a file that \"ancre backup\" wrote", path)
+		}
+		in, name = file, path
+	}
+	r, err := backup.Open(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if have := r.Header().Network; have != cfg.Network {
+		return fmt.Errorf("%s is a backup of %s, and the configured network is %s: say --network %s", name, have, cfg.Network, have)
+	}
+
+	owner := ownerOf(dir)
+	release, err := datadir.Open(dir, cfg.Network)
+	if errors.Is(err, datadir.ErrInUse) {
+		return fmt.Errorf("an ancred runs in %s: stop it first, with \"ancre rpc stop\" or as the service that it is", dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = release() }()
+	target := filepath.Join(dir, datadir.Store)
+	if err := mayReplace(ctx, target); err != nil {
+		return err
+	}
+	s, err := a.restoreTo(ctx, r, target)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%s was not restored, and nothing is left of it: %w", name, err)
+		}
+		return err
+	}
+	if err := owner.give(filepath.Join(dir, datadir.Marker), filepath.Join(dir, datadir.Lock), target); err != nil {
+		return fmt.Errorf("restored, but its files could not be given to the owner of the data directory: %w; use chown -R", err)
+	}
+
+	if a.json {
+		result := newBackupResult(path, s)
+		result.DataDir = dir
+		return a.printJSON(result, false)
+	}
+	fmt.Fprintf(a.out, "Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, clock(s.Taken))
+	a.note("\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
+		"The daemon that was backed up must not run any more: both would spend the same coins.", a.startCommand(), a.restoreWalletCommand())
+	return nil
+}
+
+// restoreWalletCommand is how the wallet comes back, with the flags that were given here.
+func (a *app) restoreWalletCommand() string {
+	return "ancre" + strings.TrimPrefix(a.startCommand(), "ancred") + " wallet create --restore"
+}
+
+// mayReplace refuses when there is a store that holds anything. One that a daemon made and that nothing came to has only a key, which nobody knows.
+func mayReplace(ctx context.Context, target string) error {
+	entries, err := os.ReadDir(target)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	const remedy = "to have the backup take its place, move that directory away first; to have both, restore with another --datadir"
+	old, err := pebblestore.Open(target, pebblestore.Options{})
+	if err != nil {
+		return fmt.Errorf("there is a store in %s that cannot be opened (%w): %s", target, err, remedy)
+	}
+	leaves, err := old.Leaves(ctx)
+	anchors, err2 := old.Anchors(ctx, 0, 1)
+	switch err := errors.Join(err, err2, old.Close()); {
+	case err != nil:
+		return fmt.Errorf("there is a store in %s that cannot be read (%w): %s", target, err, remedy)
+	case leaves > 0 || len(anchors) > 0:
+		return fmt.Errorf("there is a store with %s in %s already, which a restore would replace: %s", plural(leaves, "digest", "digests"), target, remedy)
+	}
+	return nil
+}
+
+// restoreTo makes the store beside its place, and moves it there when it is whole.
+func (a *app) restoreTo(ctx context.Context, r *backup.Reader, target string) (s backup.Summary, err error) {
+	temp := target + restoringSuffix
+	if err := os.RemoveAll(temp); err != nil {
+		return s, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(temp))
+		}
+	}()
+	progress := a.startProgress("Restoring digests", int64(r.Header().Digests), false)
+	defer progress.finish()
+	r.Progress = progress.setDone
+	key := r.Header().Key
+	dst, err := pebblestore.Open(temp, pebblestore.Options{Key: &key})
+	if err != nil {
+		return s, err
+	}
+	s, err = r.Restore(ctx, dst)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		if errors.Is(err, store.ErrFull) {
+			err = fmt.Errorf("%w: make room, or name a --datadir on another disk", err)
+		}
+		return s, err
+	}
+	if err := os.RemoveAll(target); err != nil { // empty, as mayReplace saw
+		return s, err
+	}
+	if err := os.Rename(temp, target); err != nil {
+		return s, err
+	}
+	return s, syncDir(filepath.Dir(target))
+}
