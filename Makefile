@@ -21,7 +21,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race; } 2>/dev
 # What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build demo test unit itest bench fees lint cross install clean help
+.PHONY: build demo test unit itest simulate bench fees lint cross install clean help
 
 build: ## the daemon and the command, into bin/ (what plain `make` does)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
@@ -38,6 +38,11 @@ unit:
 
 itest:
 	$(GO) test -count=1 -timeout 15m -parallel 4 ./itest/...
+
+SEEDS ?= 10000
+simulate: ## 10,000 lives of the daemon (SEEDS=), then faults planted in its source, which such lives must find
+	$(GO) test -count=1 -timeout 24h ./batcher -run '^TestSimulation$$' -seeds=$(SEEDS)
+	$(GO) test -count=1 -timeout 30m ./batcher -run '^TestSimulationFindsPlantedFaults$$' -planted -v
 
 bench: build ## submits through the daemon, as ratios to a bare HTTP handler
 	$(GO) run ./contrib/bench
