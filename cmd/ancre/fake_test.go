@@ -239,7 +239,7 @@ func (f *fakeDaemon) Fees(context.Context) (rpc.FeeEstimate, error) {
 			{Height: 1001, BlockTime: &testTime, Transactions: 3000, Fullness: 0.998, AverageSatPerVByte: 41, CountsSatPerVByte: 41},
 			{Height: 1000, BlockTime: &testTime, Transactions: 7, Fullness: 0.01, AverageSatPerVByte: 9, CountsSatPerVByte: 1},
 		},
-		NextAnchor: []rpc.FeeStep{{SatPerVByte: 12, AnchorSats: 1836}, {AfterSeconds: 21600, SatPerVByte: 47, AnchorSats: 7191}},
+		NextAnchor: []rpc.FeeStep{{SatPerVByte: 12, AnchorSats: 1836}, {AfterSeconds: 5400, SatPerVByte: 12, AnchorSats: 1836}, {AfterSeconds: 21600, SatPerVByte: 47, AnchorSats: 7191}},
 	}, nil
 }
 

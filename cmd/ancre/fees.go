@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -45,17 +45,18 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 		from += ", the newest " + roughly(now.Sub(*f.AsOf)) + " old"
 	}
 	fmt.Fprintf(w, "estimate\t%s sat/vB\t%s\n", count(f.SatPerVByte), from)
-	said := "no peer says more"
+	said := "no peer names one"
 	if f.FloorPeers > 0 {
 		said = "the median of what " + plural(f.FloorPeers, "peer says", "peers say")
 	}
 	fmt.Fprintf(w, "floor\t%s sat/vB\t%s\n", count(f.FloorSatPerVByte), said)
 	for i, s := range f.NextAnchor {
-		label, when := "", "at once"
-		if i == 0 {
-			label = "anchor"
-		} else {
-			when = "after " + roughly(time.Duration(s.AfterSeconds)*time.Second)
+		label, when := "anchor", "at once"
+		if i > 0 {
+			if s.SatPerVByte == f.NextAnchor[i-1].SatPerVByte {
+				continue
+			}
+			label, when = "", "after "+hours(time.Duration(s.AfterSeconds)*time.Second)
 		}
 		fmt.Fprintf(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
 	}
@@ -76,9 +77,21 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 		if b.BlockTime != nil {
 			at = clock(*b.BlockTime)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), strconv.FormatInt(b.CountsSatPerVByte, 10))
+		fmt.Fprintf(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), count(b.CountsSatPerVByte))
 	}
 	return w.Flush()
+}
+
+// hours writes a duration exactly and without zeros at its end: 1h30m.
+func hours(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // spendingText puts into words what anchors cost.

@@ -301,7 +301,7 @@ func TestWallet(t *testing.T) {
 	r.with(session{person: true, secrets: []string{"right"}}, "wallet", "unlock").is(t, exitDone)
 	r.ancre("wallet", "balance").is(t, exitDone, "50,000", "40,000", "7")
 	r.ancre("wallet", "fees").is(t, exitDone, "estimate  40 sat/vB  the median of 2 blocks, the newest ", "floor     2 sat/vB   the median of what 5 peers say",
-		"anchor    12 sat/vB  at once, 1,836 sat", "47 sat/vB  after 6 hours, 7,191 sat", "1001  2026-01-02 03:04 UTC  100 %         3,000           41      41", "1 %             7            9       1")
+		"anchor    12 sat/vB  at once, 1,836 sat", "1,836 sat\n          47 sat/vB  after 6h, 7,191 sat", "1001  2026-01-02 03:04 UTC  100 %         3,000           41      41", "1 %             7            9       1")
 	if a := r.ancre("wallet", "fees", "--json").is(t, exitDone); !strings.Contains(a.out, `"counts_sat_per_vbyte":1`) && !strings.Contains(a.out, `"counts_sat_per_vbyte": 1`) {
 		t.Errorf("for a script: %s", a.out)
 	}
