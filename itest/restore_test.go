@@ -1,0 +1,275 @@
+package itest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ancre/itest/harness"
+	"ancre/rpc"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The old machine is gone. From a backup and the words a new one goes on where it was: with a digest in each state that one can be in,
+// and blocks that came while nobody looked. The blocks show that nothing was paid twice.
+func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
+	onEachNode(t, func(t *testing.T, w *world) {
+		w.start()
+		var made rpc.CreatedWallet
+		w.must(json.Unmarshal([]byte(w.ancre(0, "--json", "wallet", "create").Stdout), &made))
+		w.address = made.Address
+		w.fund()
+
+		seal := func(state string) string {
+			digest := randomDigest()
+			w.submit(digest)
+			w.call(nil, "closebatch")
+			e := w.awaitState(digest, state)
+			if e.TxID != "" {
+				w.awaitInMempool(e.TxID)
+			}
+			return digest
+		}
+		final := seal("broadcast")
+		w.mine(6)
+		w.awaitState(final, "final")
+		mined := seal("broadcast") // from the change of the first
+		w.mine(1)
+		w.awaitState(mined, "mined")
+		broadcast := seal("broadcast")
+		waiting := seal("sealed") // one payment is in flight, and no block came since
+		open := randomDigest()
+		w.submit(open)
+		digests := []string{final, mined, broadcast, waiting, open}
+
+		file := filepath.Join(w.daemon.Home, "ancre.backup")
+		w.ancre(0, "backup", file)
+		before := make(map[string]rpc.Proof)
+		for _, digest := range digests {
+			var p rpc.Proof
+			w.call(&p, "getproof", digest)
+			before[digest] = p
+		}
+		w.must(w.daemon.Kill9())
+		w.must(w.node.Mine(w.ctx, 3, "")) // what was broadcast is mined meanwhile
+
+		w.daemon = w.newDaemon(w.node)
+		w.restore(file)
+		w.start()
+		for _, digest := range digests { // before there is a wallet, and before a peer was heard
+			var p rpc.Proof
+			w.call(&p, "getproof", digest)
+			if was := before[digest]; p.Batch != was.Batch || p.Index != was.Index || p.Complete != was.Complete ||
+				p.Proof != was.Proof && digest != broadcast { // that one may already be followed
+				t.Errorf("restored: %+v\nwant what the old daemon said: %+v", p, was)
+			}
+		}
+		res, err := w.daemon.AncreIn(w.ctx, "", strings.NewReader(strings.Join(made.Words, " ")+"\n"), "--json", "wallet", "create", "--restore")
+		w.must(err)
+		if res.Code != 0 {
+			t.Fatalf("wallet create --restore: %s", res.Stderr)
+		}
+		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
+		e := w.awaitState(broadcast, "mined")
+		if e.TxID != before[broadcast].TxID {
+			t.Errorf("what was in flight is mined as %s, was broadcast as %s", e.TxID, before[broadcast].TxID)
+		}
+		if e := w.submit(waiting); e.Batch != before[waiting].Batch || e.Index != before[waiting].Index {
+			t.Errorf("a digest that is handed in again moved to %+v, from %+v", e, before[waiting])
+		}
+
+		w.call(nil, "closebatch")
+		w.mineUntilFinal()
+		for _, digest := range digests {
+			e := w.awaitState(digest, "final")
+			was := before[digest]
+			if e.Batch != was.Batch || e.Index != was.Index || was.TxID != "" && e.TxID != was.TxID {
+				t.Errorf("in the end: %+v, was %+v", e, was)
+			}
+			var p rpc.Proof
+			w.call(&p, "getproof", digest)
+			var v rpc.Verification
+			w.call(&v, "verifyproof", digest, p.Proof)
+			if v.Result != "valid" {
+				t.Errorf("proof of %s: %+v, want valid", digest, v)
+			}
+		}
+		w.wantPaidOnce()
+
+		// What came in, less what the payments in the blocks cost, is what there is.
+		var anchors []rpc.Anchor
+		w.call(&anchors, "listanchors")
+		want := int64(fundSats)
+		for _, a := range anchors {
+			want -= a.FeeSats
+		}
+		_, err = w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("a balance of %d sat", want), func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == want })
+		w.must(err)
+	})
+}
+
+// restore fills the data directory of the world's daemon, which does not run.
+func (w *world) restore(file string) {
+	w.Helper()
+	w.must(w.daemon.WriteConfig())
+	w.ancre(0, "restore", file)
+}
+
+// Backups are taken while many hand in digests. Each holds all that was acknowledged before it began, where it was acknowledged, and the
+// handing in goes on.
+func TestBackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
+	w := newLoneWorld(t)
+	w.start()
+	var mu sync.Mutex
+	acked := make(map[string]rpc.Entry)
+	var stop atomic.Bool
+	clients, ctx := errgroup.WithContext(w.ctx)
+	for range 4 {
+		clients.Go(func() error {
+			for !stop.Load() {
+				digests := make([]string, 20)
+				for i := range digests {
+					digests[i] = randomDigest()
+				}
+				var entries []rpc.Entry
+				if err := w.daemon.Call(ctx, &entries, "submitbatch", digests); err != nil {
+					return err
+				}
+				mu.Lock()
+				for _, e := range entries {
+					acked[e.Digest] = e
+				}
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(acked)
+	}
+	var promised map[string]rpc.Entry
+	file := filepath.Join(w.daemon.Home, "ancre.backup")
+	for round := range 3 {
+		enough := count() + 2_000
+		w.must(harness.Await(w.ctx, "digests to be accepted", func(context.Context) (bool, string, error) {
+			return count() >= enough, fmt.Sprint(count()), nil
+		}))
+		if round == 1 {
+			w.call(nil, "closebatch")
+		}
+		promised = make(map[string]rpc.Entry)
+		mu.Lock()
+		for digest, e := range acked {
+			promised[digest] = e
+		}
+		mu.Unlock()
+		w.ancre(0, "backup", "--force", file)
+	}
+	stop.Store(true)
+	w.must(clients.Wait())
+	w.must(w.daemon.Kill9())
+
+	w.daemon = w.newDaemon(nil)
+	w.restore(file)
+	w.start()
+	for digest, was := range promised {
+		if e := w.status(digest); e.Batch != was.Batch || e.Index != was.Index {
+			t.Fatalf("%s was acknowledged in batch %d at %d before the backup; restored: %+v", digest, was.Batch, was.Index, e)
+		}
+	}
+	t.Logf("%d digests acknowledged before the last backup, %d in all", len(promised), len(acked))
+}
+
+// newLoneWorld is a world without a node: digests are accepted and sealed.
+func newLoneWorld(t *testing.T) *world {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("end-to-end tests take minutes")
+	}
+	t.Parallel()
+	return newWorld(t, "")
+}
+
+// The daemon is killed while a backup is being taken: there is no file, and the command says what to do.
+func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
+	w := newLoneWorld(t)
+	w.start()
+	digests := make([]string, 10_000) // 320 kB
+	for i := range digests {
+		digests[i] = randomDigest()
+	}
+	w.call(nil, "submitbatch", digests)
+
+	passed, release := make(chan struct{}), make(chan struct{})
+	addr := w.throttle(w.daemon.Addr(), 100_000, passed, release)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ancre.backup")
+	var command errgroup.Group
+	var res harness.Result
+	command.Go(func() (err error) {
+		res, err = w.daemon.Ancre(w.ctx, "--rpc", "http://"+addr, "backup", file)
+		return err
+	})
+	select {
+	case <-passed:
+	case <-w.ctx.Done():
+		t.Fatal("no backup came")
+	}
+	w.must(w.daemon.Kill9())
+	close(release)
+	w.must(command.Wait())
+	if res.Code != 1 || !strings.Contains(res.Stderr, "nothing was written to "+file) || !strings.Contains(res.Stderr, "is ancred running?") {
+		t.Errorf("exit status %d, %q; want 1, and what to do", res.Code, res.Stderr)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+		t.Errorf("left behind: %v (%v)", names, err)
+	}
+	w.start()
+	w.ancre(0, "backup", file)
+}
+
+// throttle passes connections on to a daemon. Of the first that brings more than limit bytes back it closes passed and stops there, until
+// release is closed; then it cuts it.
+func (w *world) throttle(to string, limit int64, passed, release chan struct{}) (addr string) {
+	w.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer client.Close()
+				daemon, err := net.Dial("tcp", to)
+				if err != nil {
+					return
+				}
+				defer daemon.Close()
+				conns.Go(func() { _, _ = io.Copy(daemon, client) })
+				if n, _ := io.CopyN(client, daemon, limit); n == limit {
+					close(passed)
+					<-release
+				}
+			})
+		}
+	})
+	w.Cleanup(func() {
+		l.Close()
+		conns.Wait()
+	})
+	return l.Addr().String()
+}
