@@ -33,6 +33,7 @@ type judge struct {
 	mined    []*judged                   // those on the active chain, by height
 	won      map[uint64]*judged          // which version of an anchor was mined last
 	handed   []handedProof
+	waited   uint64        // a sealed batch that nothing paid for after the step before; 0: none
 	rare     [numRare]bool // what this life had in it
 }
 
@@ -227,9 +228,14 @@ func (j *judge) version(n *judged, before []*judged) {
 	if v.Tx.LockTime <= last.Tx.LockTime {
 		j.l.fail("%s has lock time %d, and the one before %d: no block came between them", where, v.Tx.LockTime, last.Tx.LockTime)
 	}
-	need := last.fee + n.size + j.evicted(last)
+	// What stands in the mempools is the newest version that can: a coin that was added on the way may be gone.
+	rival := last
+	for rival.index > 0 && !j.minable(rival) {
+		rival = before[rival.index-1]
+	}
+	need := rival.fee + n.size + j.evicted(rival)
 	if n.fee < need {
-		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, last.fee)
+		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, rival.fee)
 	}
 	for _, id := range last.Batches {
 		if !slices.Contains(v.Batches, id) {
@@ -522,8 +528,22 @@ func (j *judge) released() {
 	}
 }
 
+// leased checks that the coins of anchors in flight are kept from the operator's own payments, from the start on.
+func (j *judge) leased() {
+	for i := range j.l.disk.anchors {
+		if a := &j.l.disk.anchors[i]; a.State == store.Broadcast {
+			for _, at := range coins(*a) {
+				if until := j.l.purse.leases[at]; !until.After(j.l.clock) {
+					j.l.fail("coin %s of anchor %d in flight is not leased", at, a.ID)
+				}
+			}
+		}
+	}
+}
+
 // settled compares what is stored with the chain, after a step that went through to the tip.
 func (j *judge) settled() {
+	j.leased()
 	s, tip := j.l.disk, j.l.net.height()
 	for i := range s.anchors {
 		a := &s.anchors[i]
@@ -567,6 +587,26 @@ func (j *judge) settled() {
 				j.l.fail("P2: batch %d is with anchor %d, which does not commit to it", b.ID, b.Anchor)
 			}
 		}
+	}
+}
+
+// loud checks that a person is told why a sealed batch has no anchor, when a whole step has done nothing about it.
+func (j *judge) loud() {
+	was := j.waited
+	j.waited = 0
+	for i := range j.l.disk.anchors {
+		if s := j.l.disk.anchors[i].State; s == store.Broadcast || s == store.Spent {
+			return
+		}
+	}
+	for i := range j.l.disk.batches {
+		if b := &j.l.disk.batches[i]; b.State == store.Sealed && b.Anchor == 0 {
+			j.waited = b.ID
+			break
+		}
+	}
+	if was != 0 && was == j.waited && j.l.b.worries[worryPay].Load() == nil {
+		j.l.fail("P5: batch %d waits, nothing is in flight, and nobody is told why", was)
 	}
 }
 

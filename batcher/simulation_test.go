@@ -281,9 +281,11 @@ func (l *life) start() {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = b.committer.run(ctx) }()
 	l.b, l.stop = b, func() { cancel(); <-ended }
+	l.judge.waited = 0
 	if err := b.leaseAll(ctx); err != nil && !l.judge.trouble(err) {
 		l.fail("P6: start: %v", err)
 	}
+	l.judge.leased()
 }
 
 // storyWriter puts the daemon's log into the story.
@@ -366,6 +368,9 @@ func (l *life) work() {
 	}
 	if ok && l.client.current() {
 		l.judge.settled()
+		l.judge.loud()
+	} else {
+		l.judge.waited = 0
 	}
 	if len(l.judge.order) > 0 && l.chance(4) {
 		l.judge.prove(l.judge.order[l.rng.IntN(len(l.judge.order))])
