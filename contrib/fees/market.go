@@ -57,7 +57,7 @@ func during(t, from, to float64) float64 {
 }
 
 var markets = []market{{
-	name: "calm", about: "blocks have room most of the time",
+	name: "calm", about: "nine tenths of the space are asked for: queues are short, and now and then a block has room",
 	demand: func(t float64) (float64, float64) { return 0.85 + 0.1*daily(t) + 0.05*weekly(t), 4 },
 }, {
 	name: "waves", about: "busy by day and in mid-week, quiet by night; weekends clear the mempool",
