@@ -120,7 +120,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 
 	_, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 10, LockTime: 0})
 	var short *wallet.ShortageError
-	if !errors.As(err, &short) || short.MissingSats() <= 0 || !strings.Contains(err.Error(), "ancre wallet address") {
+	if !errors.As(err, &short) || short.MissingSats() <= 0 || !strings.Contains(err.Error(), r.address()) {
 		t.Fatalf("got %v, want a shortage that says what to do", err)
 	}
 	// At 7 sat/vB a coin costs 476 to spend, more than two of the five are worth; and the anchor costs 854, more than any.

@@ -133,7 +133,7 @@ func (w *Wallet) Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.O
 			return nil, fmt.Errorf("look for coins: %w", err)
 		}
 		gone, err := guard(ctx, w, "look for coins", func() ([]wire.OutPoint, error) {
-			// In the midst of a reorganisation, transactions are unmined that the next block may have again.
+			// While the wallet steps back, transactions are unmined that the next block may have again.
 			tip := v.btc.Manager.SyncedTo().Hash
 			if !w.stillAt(v, tip) {
 				return nil, errMoved

@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,12 +54,16 @@ func change(tx *wire.MsgTx) ([]wire.OutPoint, []*wire.TxOut) {
 	return []wire.OutPoint{{Hash: tx.TxHash(), Index: 1}}, []*wire.TxOut{tx.TxOut[1]}
 }
 
+// wantGone waits, as the light client itself steps back block by block.
 func (r *rig) wantGone(coins []wire.OutPoint, want ...wire.OutPoint) {
 	r.t.Helper()
-	gone, err := r.Gone(r.t.Context(), coins)
-	if err != nil || !slices.Equal(gone, want) {
-		r.t.Fatalf("gone are %v (%v), want %v", gone, err, want)
-	}
+	r.await(fmt.Sprintf("gone are %v", want), func() string {
+		gone, err := r.Gone(r.t.Context(), coins)
+		if err != nil || !slices.Equal(gone, want) {
+			return fmt.Sprint(gone, err)
+		}
+		return ""
+	})
 }
 
 func (r *rig) reorg(depth int) {
