@@ -73,11 +73,7 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 				t.Errorf("restored: %+v\nwant what the old daemon said: %+v", p, was)
 			}
 		}
-		res, err := w.daemon.AncreIn(w.ctx, "", strings.NewReader(strings.Join(made.Words, " ")+"\n"), "--json", "wallet", "create", "--restore")
-		w.must(err)
-		if res.Code != 0 {
-			t.Fatalf("wallet create --restore: %s", res.Stderr)
-		}
+		w.restoreWallet(made.Words)
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 		e := w.awaitState(broadcast, "mined")
 		if e.TxID != before[broadcast].TxID {
@@ -112,9 +108,94 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 		for _, a := range anchors {
 			want -= a.FeeSats
 		}
-		_, err = w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("a balance of %d sat", want), func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == want })
+		_, err := w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("a balance of %d sat", want), func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == want })
 		w.must(err)
 	})
+}
+
+// The old machine went on after the backup: it replaced the payment in flight, and that version is mined. Where it commits to batches that
+// the backup knows it is taken for what it is. Where it also commits to one that came later nobody can tell what it is: the batches are paid
+// for again once it is deep, and no digest of the backup is lost.
+func TestRestoreFromABackupThatIsOlderThanTheLastPayment(t *testing.T) {
+	for name, more := range map[string]bool{"of batches that are in it": false, "of a batch that is not": true} {
+		t.Run(name, func(t *testing.T) {
+			onEachNode(t, func(t *testing.T, w *world) { w.restoreOldBackup(more) })
+		})
+	}
+}
+
+func (w *world) restoreOldBackup(more bool) {
+	w.start()
+	var made rpc.CreatedWallet
+	w.must(json.Unmarshal([]byte(w.ancre(0, "--json", "wallet", "create").Stdout), &made))
+	w.address = made.Address
+	w.fund()
+	seal := func(state string) rpc.Entry {
+		e := w.submit(randomDigest())
+		w.call(nil, "closebatch")
+		return w.awaitState(e.Digest, state)
+	}
+	first := seal("broadcast")
+	w.awaitInMempool(first.TxID)
+	joins := seal("sealed")
+	file := filepath.Join(w.daemon.Home, "ancre.backup")
+	w.ancre(0, "backup", file)
+	later := ""
+	if more {
+		later = seal("sealed").Digest
+	}
+	w.must(w.node.MineEmpty(w.ctx, 1)) // so the payment is replaced, and what waits joins it
+	replaced := w.awaitState(joins.Digest, "broadcast")
+	if replaced.TxID == first.TxID {
+		w.Fatalf("%s was not replaced", first.TxID)
+	}
+	w.awaitInMempool(replaced.TxID)
+	w.must(w.daemon.Kill9())
+	w.must(w.node.Mine(w.ctx, 1, ""))
+
+	w.daemon = w.newDaemon(w.node)
+	w.restore(file)
+	w.start()
+	w.restoreWallet(made.Words)
+	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
+	payments := 1 // the one that the old daemon made
+	if more {
+		if err := w.daemon.Call(w.ctx, nil, "getstatus", later); err == nil {
+			w.Error("a digest that came after the backup is known")
+		}
+		w.submit(later) // stamped again
+		w.call(nil, "closebatch")
+		payments += 2 // that, and what is paid for again
+	} else if e := w.awaitState(joins.Digest, "mined"); e.TxID != replaced.TxID {
+		w.Errorf("it was mined in %s, is said to be in %s", replaced.TxID, e.TxID)
+	}
+	w.mineUntilFinal()
+	for _, digest := range []string{first.Digest, joins.Digest, later} {
+		if digest == "" {
+			continue
+		}
+		w.awaitState(digest, "final")
+		var p rpc.Proof
+		w.call(&p, "getproof", digest)
+		var v rpc.Verification
+		w.call(&v, "verifyproof", digest, p.Proof)
+		if v.Result != "valid" {
+			w.Errorf("proof of %s: %+v, want valid", digest, v)
+		}
+	}
+	if n := len(w.payments()); n != payments {
+		w.Errorf("the blocks hold %d payments, want %d", n, payments)
+	}
+}
+
+// restoreWallet hands the words in as one who types them would.
+func (w *world) restoreWallet(words []string) {
+	w.Helper()
+	res, err := w.daemon.AncreIn(w.ctx, "", strings.NewReader(strings.Join(words, " ")+"\n"), "--json", "wallet", "create", "--restore")
+	w.must(err)
+	if res.Code != 0 {
+		w.Fatalf("wallet create --restore: exit status %d, %s", res.Code, res.Stderr)
+	}
 }
 
 // restore fills the data directory of the world's daemon, which does not run.
