@@ -52,7 +52,7 @@ var faults = []planted{
 		name: "a replacement is paid from other coins",
 		file: "decide_pay.go",
 		old:  "r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])",
-		new:  "_ = i",
+		new:  "_, _ = i, in",
 	},
 	{
 		name: "a replacement forgets the version that it replaces",
@@ -76,7 +76,7 @@ var faults = []planted{
 		name: "blocks that leave the chain are ignored",
 		file: "decide.go",
 		old:  "if a.Block == nil || a.Block.Height <= fork {\n\t\t\t\tcontinue",
-		new:  "if true {\n\t\t\t\tcontinue",
+		new:  "if a.Block == nil || fork >= 0 {\n\t\t\t\tcontinue",
 	},
 	{
 		name: "a final anchor is not watched",

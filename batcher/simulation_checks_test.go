@@ -29,10 +29,11 @@ type judge struct {
 	versions map[chainhash.Hash]*judged  // all that were ever stored
 	anchors  map[uint64][]*judged        // the same by anchor, as they came
 	all      []*judged                   // the same as they came
-	paid     map[uint64]*judged          // which version on the active chain commits to a batch
+	paid     map[[32]byte]*judged        // which version on the active chain commits to a batch, by its root
 	mined    []*judged                   // those on the active chain, by height
 	won      map[uint64]*judged          // which version of an anchor was mined last
 	handed   []handedProof
+	restored bool          // from a backup: what came after it is not known to the daemon
 	waited   uint64        // a sealed batch that nothing paid for after the step before; 0: none
 	rare     [numRare]bool // what this life had in it
 }
@@ -43,6 +44,9 @@ type judged struct {
 	store.Version
 	anchor uint64
 	index  int
+	roots  [][32]byte // of its batches
+	lost   bool       // made after the backup from which the store was restored
+	orphan bool       // lost, and the store cannot know what it is: what it paid for may be paid again
 }
 
 // handedProof is a complete proof that somebody has.
@@ -55,7 +59,52 @@ type handedProof struct {
 func newJudge(l *life) *judge {
 	return &judge{
 		l: l, acked: make(map[[32]byte]store.Position), roots: make(map[uint64][32]byte),
-		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[uint64]*judged), won: make(map[uint64]*judged),
+		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[[32]byte]*judged), won: make(map[uint64]*judged),
+	}
+}
+
+// restore makes the judge expect what a backup can promise: what came after it is forgotten, and what was paid since may be paid
+// again, unless the version that did can be known by its anchor's coins and its batches.
+func (j *judge) restore(image *memStore) {
+	j.restored, j.handed, j.waited = true, nil, 0
+	j.order = slices.DeleteFunc(j.order, func(d [32]byte) bool {
+		_, ok := image.places[proof.Leaf(d[:], j.l.b.nonces.Nonce(d[:]))]
+		if !ok {
+			delete(j.acked, d)
+		}
+		return !ok
+	})
+	sealed := make(map[[32]byte]bool)
+	clear(j.roots)
+	for _, b := range image.batches {
+		if b.State == store.Sealed {
+			j.roots[b.ID], sealed[b.Root] = b.Root, true
+		}
+	}
+	clear(j.anchors)
+	for _, v := range j.all {
+		v.lost = true
+	}
+	for _, a := range image.anchors {
+		for _, v := range a.Versions {
+			known := j.versions[v.Tx.TxHash()]
+			known.lost, known.orphan = false, false
+			j.anchors[a.ID] = append(j.anchors[a.ID], known)
+		}
+	}
+	for _, v := range j.all {
+		if !v.lost {
+			continue
+		}
+		siblings := j.anchors[v.anchor]
+		v.orphan = len(siblings) == 0 || slices.ContainsFunc(v.roots, func(r [32]byte) bool { return !sealed[r] }) ||
+			slices.ContainsFunc(spent(v.Tx), func(at wire.OutPoint) bool {
+				return !slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Contains(spent(o.Tx), at) })
+			})
+		if v.orphan {
+			v.anchor = 0
+		}
+		j.l.say("%s is not known to the backup; it could be known: %t", j.name(v.txid), !v.orphan)
 	}
 }
 
@@ -120,6 +169,9 @@ func (j *judge) note(a *store.Anchor) {
 			is(rareGivenUp, a.State == store.Dead && p != nil && p.in == nil)
 			continue
 		}
+		if parent.lost {
+			continue
+		}
 		siblings := j.anchors[parent.anchor]
 		is(rareChained, slices.ContainsFunc(siblings[len(siblings)-1].Batches, func(id uint64) bool {
 			return slices.Contains(all[0].Batches, id) && !slices.Contains(parent.Batches, id)
@@ -152,7 +204,17 @@ func (j *judge) stored(a *store.Anchor) {
 			continue
 		}
 		n := &judged{payment: j.l.net.payment(v.Tx), Version: v, anchor: a.ID, index: i}
-		if old, ok := j.versions[n.txid]; ok {
+		for _, id := range v.Batches {
+			n.roots = append(n.roots, j.roots[id])
+		}
+		if old, ok := j.versions[n.txid]; ok && old.lost {
+			j.l.say("version %.8s is found again", n.txid)
+			j.rare[rareAdopted] = true
+			old.lost, old.orphan, old.anchor, old.index, old.roots, old.Version = false, false, a.ID, i, n.roots, v
+			known = append(known, old)
+			j.anchors[a.ID] = known
+			continue
+		} else if ok {
 			j.l.fail("P3: version %d of anchor %d is version %d of anchor %d", i, a.ID, old.index, old.anchor)
 		}
 		if a.State != store.Broadcast {
@@ -278,7 +340,7 @@ func (j *judge) evicted(v *judged) (sum int64) {
 // branch that forks at most deepestFork blocks below the tip. This is P3 before the miners try it.
 func (j *judge) exclusive(n *judged) {
 	for _, other := range j.all {
-		if other.anchor == n.anchor || !slices.ContainsFunc(other.Batches, func(id uint64) bool { return slices.Contains(n.Batches, id) }) {
+		if other.anchor == n.anchor || other.orphan || !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) {
 			continue
 		}
 		if !j.excluded(n, other) {
@@ -329,7 +391,7 @@ func (j *judge) excluded(a, b *judged) bool {
 // budget checks what is mined and what is in flight against the budget, as an anchor is stored.
 func (j *judge) budget(a *store.Anchor) {
 	limit := j.l.policy.BudgetSats
-	if limit == 0 {
+	if limit == 0 || j.restored { // what was paid after the backup is not known
 		return
 	}
 	view := j.l.client.view
@@ -417,14 +479,14 @@ func (j *judge) connected(k *link) {
 			j.rare[rareOther] = true
 		}
 		j.won[v.anchor] = v
-		for _, id := range v.Batches {
-			if other := j.paid[id]; other != nil {
-				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", id, j.name(other.txid), other.in.height, j.name(p.txid), k.height)
+		for i, root := range v.roots {
+			if other := j.paid[root]; other != nil && !other.orphan && !v.orphan {
+				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", v.Batches[i], j.name(other.txid), other.in.height, j.name(p.txid), k.height)
 			}
-			j.paid[id] = v
+			j.paid[root] = v
 		}
 	}
-	if limit := j.l.policy.BudgetSats; limit != 0 && len(k.txs) > 0 {
+	if limit := j.l.policy.BudgetSats; limit != 0 && !j.restored && len(k.txs) > 0 {
 		var sum int64
 		for _, v := range j.mined {
 			if v.in.height > k.height-BudgetBlocks {
@@ -445,9 +507,9 @@ func (j *judge) disconnected(k *link) {
 			continue
 		}
 		j.mined = slices.DeleteFunc(j.mined, func(x *judged) bool { return x == v })
-		for _, id := range v.Batches {
-			if j.paid[id] == v {
-				delete(j.paid, id)
+		for _, root := range v.roots {
+			if j.paid[root] == v {
+				delete(j.paid, root)
 			}
 		}
 	}
@@ -575,8 +637,9 @@ func (j *judge) settled() {
 	}
 	for i := range s.batches {
 		b := &s.batches[i]
-		paid := j.paid[b.ID]
+		paid := j.paid[b.Root]
 		switch {
+		case b.State != store.Sealed || paid != nil && (paid.lost || j.restored):
 		case b.Anchor == 0 && paid != nil:
 			j.l.fail("P3: batch %d waits for an anchor, and anchor %d paid for it in block %d", b.ID, paid.anchor, paid.in.height)
 		case b.Anchor != 0 && paid != nil && b.Anchor != paid.anchor:

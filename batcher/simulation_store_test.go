@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -45,6 +46,16 @@ func (s *memStore) reopen() *memStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &memStore{key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, upper: s.upper, anchors: s.anchors, cursor: s.cursor}
+}
+
+// backup returns a copy of all that is stored.
+func (s *memStore) backup() *memStore {
+	c := s.reopen()
+	c.batches, c.leaves, c.places, c.upper, c.anchors = slices.Clone(c.batches), slices.Clone(c.leaves), maps.Clone(c.places), maps.Clone(c.upper), slices.Clone(c.anchors)
+	for i := range c.leaves {
+		c.leaves[i] = slices.Clip(c.leaves[i])
+	}
+	return c
 }
 
 var errMemClosed = errors.New("the store is closed")

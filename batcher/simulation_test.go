@@ -101,6 +101,8 @@ const (
 	rareFailed
 	rareKilled
 	rareMonth
+	rareRestored
+	rareAdopted
 	numRare
 )
 
@@ -121,6 +123,8 @@ var rareNames = [numRare]string{
 	"a write that failed",
 	"a kill",
 	"a month that passed under a budget",
+	"a backup restored",
+	"a version found in a block that the backup did not know",
 }
 
 var (
@@ -156,6 +160,9 @@ type life struct {
 	purse  *purse
 	disk   *memStore
 	judge  *judge
+
+	image *memStore // a backup
+	burns int       // events until it is restored
 
 	frail *frailStore // of the process that runs
 	b     *Batcher
@@ -328,6 +335,11 @@ func (l *life) live() {
 				break
 			}
 		}
+		if l.burns > 0 {
+			if l.burns--; l.burns == 0 {
+				l.restore()
+			}
+		}
 		if !l.chance(8) { // sometimes the loops are slow
 			l.work()
 		}
@@ -411,6 +423,7 @@ const (
 	evSteal
 	evDoubleSpend
 	evProofs
+	evBackup
 	numEvents
 )
 
@@ -446,6 +459,7 @@ func init() { // the events call what refers to them
 		evSteal:       {1, (*life).steal},
 		evDoubleSpend: {1, (*life).doubleSpend},
 		evProofs:      {5, func(l *life) { l.proofs() }},
+		evBackup:      {2, (*life).backup},
 	} {
 		events[e] = x
 	}
@@ -739,6 +753,28 @@ func (l *life) doubleSpend() {
 			return
 		}
 	}
+}
+
+// backup takes one, which some events later is all that is left.
+func (l *life) backup() {
+	flying := slices.ContainsFunc(l.disk.anchors, func(a store.Anchor) bool { return a.State == store.Broadcast })
+	if l.image == nil && (flying || l.chance(4)) {
+		l.image, l.burns = l.disk.backup(), 1+l.rng.IntN(15)
+		l.say("a backup")
+	}
+}
+
+// restore begins anew from the backup.
+func (l *life) restore() {
+	l.say("the backup is restored")
+	l.judge.rare[rareRestored] = true
+	l.killed = true
+	l.stop()
+	l.judge.restore(l.image)
+	l.disk, l.image = l.image, nil
+	clear(l.purse.leases)
+	l.start()
+	l.judge.every()
 }
 
 func (l *life) proofs() {

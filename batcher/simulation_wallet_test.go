@@ -239,11 +239,23 @@ func (w *purse) Gone(_ context.Context, coins []wire.OutPoint) (gone []wire.OutP
 		if w.seen[c] == nil {
 			return nil, fmt.Errorf("coin %s was never seen", c)
 		}
+		if w.replaced(c) {
+			return nil, fmt.Errorf("coin %s is seen no more: another transaction was mined in the place of its own", c)
+		}
 		if !w.made[c] {
 			gone = append(gone, c)
 		}
 	}
 	return gone, nil
+}
+
+// replaced says whether a transaction of ours was mined that excludes the one that makes a coin: btcwallet then forgets that.
+func (w *purse) replaced(c wire.OutPoint) bool {
+	p := w.l.net.known[c.Hash]
+	return !w.made[c] && !p.deposit && slices.ContainsFunc(p.TxIn, func(in *wire.TxIn) bool {
+		by := w.l.net.spentBy[in.PreviousOutPoint]
+		return by != nil && by != p
+	})
 }
 
 func (w *purse) Lease(_ context.Context, coins []wire.OutPoint) error {
