@@ -2,7 +2,6 @@ package spv
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -48,6 +47,9 @@ func (c *Client) enoughPeers() int {
 	}
 	return enoughPeers
 }
+
+// alarmFilters is the kind of an alarm that has a consequence (see suspectHeaders).
+const alarmFilters = "filters stuck"
 
 // alarm is what a person should know, and what to do about it.
 type alarm struct {
@@ -117,9 +119,8 @@ func (c *Client) alarms(p position) []alarm {
 	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
 		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter headers that were false when it took them, from a
 		// peer that was its only one: it bans all who tell the truth.
-		raise("filters stuck", "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
-			"if it stays, the newest stored are false: stop the daemon, remove %s and %s, and start it: they are downloaded again",
-			p.filters, p.headers, filepath.Join(c.cfg.Dir, headersFile), filepath.Join(c.cfg.Dir, filterHeadersFile))
+		raise(alarmFilters, "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
+			"if it stays, the newest stored are false: restart the daemon, and all headers are downloaded again", p.filters, p.headers)
 	}
 	return w
 }
@@ -155,6 +156,18 @@ func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.
 		cp.dropped(now, fmt.Sprintf("told of block %d and sent nothing beyond %d", highest.LastBlock(), p.headers))
 	}
 	highest.Disconnect()
+}
+
+// suspect notes for the next start whether the filter headers are suspected to be false, when that has changed. It returns what is noted.
+func (c *Client) suspect(noted bool, now map[string]string) bool {
+	if _, stuck := now[alarmFilters]; stuck != noted {
+		if err := suspectHeaders(c.cfg.Dir, stuck); err != nil {
+			c.log.Error("noting that the filter headers are suspect", "error", err)
+			return noted
+		}
+		return stuck
+	}
+	return noted
 }
 
 // tell logs alarms that began since the last look, and those that ended.

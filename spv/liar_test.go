@@ -2,8 +2,11 @@ package spv
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -175,7 +178,8 @@ func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	liar := newLiar(t, n.p2p, lies.lie, nil)
 	third := newRelay(t, n.p2p)
 	third.cut()
-	c := openClient(t, t.TempDir(), n.p2p, liar.addr, third.addr)
+	dir := t.TempDir()
+	c := openClient(t, dir, n.p2p, liar.addr, third.addr)
 	k := setClock(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -188,9 +192,12 @@ func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	if s := c.Status(); s.Height != 20 || s.FiltersHeight != 20 {
 		t.Errorf("one of two was believed: %+v", s)
 	}
+	note := filepath.Join(dir, suspectFile)
+	waitFor(t, "a note for the next start", func() bool { _, err := os.Stat(note); return err == nil })
 	third.mend()
 	waitAt(t, c, n)
 	wantTrueFilters(t, c, n)
+	waitFor(t, "no note any more", func() bool { _, err := os.Stat(note); return errors.Is(err, fs.ErrNotExist) })
 	waitFor(t, "a warning that names the liar", func() bool { return warned(c, liar.addr, "invalid filter header") })
 }
 
@@ -222,22 +229,25 @@ func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	if warned(c, "stand still") {
 		t.Errorf("told at once: %q", c.Status().Warnings)
 	}
-	k.forward(stuck)
-	waitFor(t, "a warning that says what to remove", func() bool {
-		return warned(c, "stand still at height 20, of 21", "disagree", headersFile, filterHeadersFile, dir)
+	var last uint64 // the connection at which the clock was set forward: without any peer, it is not the filters' fault
+	waitFor(t, "a warning that says what to do, and a note for the next start", func() bool {
+		if peers := c.Peers(); len(c.connected()) > 0 && peers > last {
+			last = peers
+			k.forward(stuck)
+		}
+		_, err := os.Stat(filepath.Join(dir, suspectFile))
+		return err == nil && warned(c, "stand still at height 20, of 21", "disagree", "restart the daemon")
 	})
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
-	}
-	for _, name := range []string{headersFile, filterHeadersFile} {
-		if err := os.Remove(dir + "/" + name); err != nil {
-			t.Fatal(err)
-		}
 	}
 	c = openClient(t, dir, n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	wantTrueFilters(t, c, n)
+	if _, err := os.Stat(filepath.Join(dir, suspectFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the note is still there: %v", err)
+	}
 }
 
 // A false answer to a question about one block is no answer. From an honest peer the true one comes within seconds, and from the liar

@@ -209,6 +209,34 @@ func repairHeaders(dir string, db walletdb.DB, params *chaincfg.Params, log *slo
 	return removeHeaders(dir)
 }
 
+// suspectFile is in the data directory while the filter headers there are suspected to be false (see alarms). Only a start without them
+// cures that: neutrino has no way back from them.
+const suspectFile = "filter_headers.suspect"
+
+// suspectHeaders notes, for the next Open, whether the filter headers are suspected to be false.
+func suspectHeaders(dir string, suspected bool) error {
+	path := filepath.Join(dir, suspectFile)
+	if suspected {
+		return os.WriteFile(path, []byte("No peer agrees with the newest filter headers here. At the next start all headers are downloaded again.\n"), 0o600)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeSuspects removes the header files if they were suspected when the client was last closed.
+func removeSuspects(dir string, log *slog.Logger) error {
+	if _, err := os.Stat(filepath.Join(dir, suspectFile)); err != nil {
+		return nil
+	}
+	log.Warn("no peer agreed with the filter headers here; removing them, all headers will be downloaded again", "dir", dir)
+	if err := removeHeaders(dir); err != nil {
+		return err
+	}
+	return suspectHeaders(dir, false)
+}
+
 // removeHeaders removes both header files. With them gone, neutrino begins anew with the first block.
 func removeHeaders(dir string) error {
 	for _, name := range []string{headersFile, filterHeadersFile} {

@@ -3,7 +3,9 @@
 //
 // What it promises: every header it names has the work and the ancestors that the network's rules demand; every filter
 // fits the chain of filter headers; every block fits its header. What no light client can promise: that a block obeys all rules
-// of Bitcoin, and that peers tell it of every block. Several peers, and blocks on top, are the answer to both.
+// of Bitcoin, that peers tell it of every block, and that filter headers are true. Several peers, and blocks on top, are the answer: one
+// honest peer unmasks those that lie about filters, while a peer that is alone is believed. So a client that is meant to have one peer
+// only should have one that its owner runs.
 //
 // It hides neutrino, which is the only user of its data directory. One thing cannot be hidden: neutrino panics in its own
 // goroutines when it cannot write its files any more ("rollback failed"), and that ends the process. Nothing here keeps
@@ -188,6 +190,9 @@ func Open(cfg Config) (_ *Client, err error) {
 			db.Close()
 		}
 	}()
+	if err := removeSuspects(cfg.Dir, cfg.Logger); err != nil {
+		return nil, err
+	}
 	if err := repairHeaders(cfg.Dir, db, &params, cfg.Logger); err != nil {
 		return nil, err
 	}

@@ -183,6 +183,7 @@ func (c *Client) watch() {
 	var lastLog time.Time
 	var toldSynced bool
 	var toldAlarms map[string]string
+	suspected := false // Open has seen to it
 	for {
 		now := c.now()
 		peers := c.service().Peers()
@@ -205,6 +206,7 @@ func (c *Client) watch() {
 			}
 			toldSynced = p.synced
 			toldAlarms = c.tell(toldAlarms, c.alarms(p))
+			suspected = c.suspect(suspected, toldAlarms)
 		}
 
 		select {
