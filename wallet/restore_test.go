@@ -69,6 +69,12 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	r.broadcast(two)
 	r.mine(1)
 	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed - fee2, Spendable: was.Confirmed - fee2})
+	r.await("the search is over", func() string {
+		if !strings.Contains(r.log.String(), "the search for coins is done") {
+			return "it is not"
+		}
+		return ""
+	})
 	r.stop()
 
 	// Later openings search no more, and know the same; locked ones follow the chain too.
