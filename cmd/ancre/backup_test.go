@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -340,4 +341,48 @@ func TestRestoreByRootIsOfTheDirectorysOwner(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// A restore that is killed leaves no store or a whole one, and the next begins anew.
+func TestKilledRestoreLeavesNoHalfStore(t *testing.T) {
+	r := newRig(t)
+	s := r.stored()
+	const many = 200_000
+	b := store.Batch{ID: 2, State: store.Open, Count: many, Opened: testTime}
+	r.must(s.Append(t.Context(), storetest.Group([]store.Batch{b}, 2, 2, many)))
+	file := r.path("a.backup")
+	r.ancre("backup", file).is(t, exitDone)
+
+	data := t.TempDir()
+	path := filepath.Join(data, "regtest", datadir.Store)
+	for range 3 {
+		cmd := exec.Command(os.Args[0], "--datadir", data, "--network", "regtest", "restore", file)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		r.must(cmd.Start())
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for deadline := time.Now().Add(2 * time.Minute); !exists(path+restoringSuffix) && !exists(path); {
+			if time.Now().After(deadline) {
+				t.Error("no restore began within two minutes")
+				break
+			}
+			runtime.Gosched()
+		}
+		_ = cmd.Process.Kill()
+		<-ended
+		if !exists(path) {
+			continue
+		}
+		whole, err := pebblestore.Open(path, pebblestore.Options{}) // the kill came late
+		r.must(err)
+		n, err := whole.Leaves(t.Context())
+		r.must(errors.Join(err, whole.Close(), os.RemoveAll(path)))
+		if n != many+300 {
+			t.Errorf("there is a store with %d digests of %d", n, many+300)
+		}
+	}
+	r.restore(data, "restore", file).is(t, exitDone, "Restored 200,300 digests")
+	if exists(path + restoringSuffix) {
+		t.Error("what the killed ones left is still there")
+	}
 }
