@@ -311,6 +311,28 @@ func TestRestoreRefusesWithTheRemedy(t *testing.T) {
 	}
 }
 
+// A backup is verified without a place to restore it to: on whatever machine, beside a daemon that runs.
+func TestRestoreCheckOnlyVerifies(t *testing.T) {
+	r := newRig(t)
+	r.stored()
+	file := r.path("a.backup")
+	r.ancre("backup", file).is(t, exitDone)
+	data := filepath.Join(t.TempDir(), "data")
+	call(session{}, "--datadir", data, "restore", "--check", file).is(t, exitDone,
+		"a whole backup of regtest, taken 2026-01-02 03:04 UTC: 302 digests in 2 batches and 0 anchors, with the chain followed to block 1,234.")
+	var got backupResult
+	r.must(json.Unmarshal([]byte(call(session{}, "--datadir", data, "--json", "restore", "--check", file).is(t, exitDone).out), &got))
+	if got.Digests != 302 || got.DataDir != "" {
+		t.Errorf("got %+v", got)
+	}
+	bad := r.read(file)
+	bad[len(bad)-50] ^= 1
+	call(session{}, "--datadir", data, "restore", "--check", r.write("bad", string(bad))).is(t, exitFailed, "damaged")
+	if exists(data) {
+		t.Error("a data directory was made")
+	}
+}
+
 func TestProgressOfABackupIsInDigests(t *testing.T) {
 	var out bytes.Buffer
 	p := &progress{out: &out, width: func() int { return 100 }, label: "Backing up digests", unit: count[int64], total: 2_000_000}

@@ -25,7 +25,8 @@ const isWindows = runtime.GOOS == "windows"
 const restoringSuffix = ".restoring"
 
 func (a *app) restoreCommand() *cobra.Command {
-	return &cobra.Command{
+	var check bool
+	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Make a new store from a backup, while no daemon runs",
 		Long: `Make a new store from a file that "ancre backup" wrote, in the data directory of the configured network, on this machine and while
@@ -35,11 +36,13 @@ A store that holds anything is never overwritten. Afterwards start ancred, and r
 "ancre wallet create --restore". The daemon that was backed up must not run any more: both would spend the same coins.`,
 		Example: "  ancre --datadir /var/lib/ancre restore ancre-2026-01-31.backup",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0], check) },
 	}
+	cmd.Flags().BoolVar(&check, "check", false, "only verify FILE, and change nothing")
+	return cmd
 }
 
-func (a *app) restore(ctx context.Context, path string) error {
+func (a *app) restore(ctx context.Context, path string, check bool) error {
 	if a.rpcURL != "" || a.rpcUser != "" || a.rpcCookie != "" {
 		return usagef("restore works on a data directory of this machine, without a daemon: leave out --rpc, --rpc-user and --rpc-cookie")
 	}
@@ -67,6 +70,9 @@ func (a *app) restore(ctx context.Context, path string) error {
 	r, err := backup.Open(in)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if check {
+		return a.checkBackup(ctx, r, path, name)
 	}
 	if have := r.Header().Network; have != cfg.Network {
 		return fmt.Errorf("%s is a backup of %s, and the configured network is %s: say --network %s", name, have, cfg.Network, have)
@@ -104,6 +110,22 @@ func (a *app) restore(ctx context.Context, path string) error {
 	fmt.Fprintf(a.out, "Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, clock(s.Taken))
 	a.note("\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
 		"The daemon that was backed up must not run any more: both would spend the same coins.", a.startCommand(), a.restoreWalletCommand())
+	return nil
+}
+
+// checkBackup verifies a backup of whatever network.
+func (a *app) checkBackup(ctx context.Context, r *backup.Reader, path, name string) error {
+	progress := a.startProgress("Verifying digests", int64(r.Header().Digests), false)
+	r.Progress = progress.setDone
+	s, err := r.Verify(ctx)
+	progress.finish()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if a.json {
+		return a.printJSON(newBackupResult(path, s), false)
+	}
+	fmt.Fprintf(a.out, "%s is a whole backup of %s, taken %s: %s.\n", name, s.Network, clock(s.Taken), strings.TrimSuffix(contents(s), ","))
 	return nil
 }
 
