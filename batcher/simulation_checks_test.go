@@ -74,11 +74,10 @@ func (j *judge) restore(image *memStore) {
 		}
 		return !ok
 	})
-	sealed := make(map[[32]byte]bool)
 	clear(j.roots)
 	for _, b := range image.batches {
 		if b.State == store.Sealed {
-			j.roots[b.ID], sealed[b.Root] = b.Root, true
+			j.roots[b.ID] = b.Root
 		}
 	}
 	clear(j.anchors)
@@ -97,15 +96,30 @@ func (j *judge) restore(image *memStore) {
 			continue
 		}
 		siblings := j.anchors[v.anchor]
-		v.orphan = len(siblings) == 0 || slices.ContainsFunc(v.roots, func(r [32]byte) bool { return !sealed[r] }) ||
-			slices.ContainsFunc(spent(v.Tx), func(at wire.OutPoint) bool {
-				return !slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Contains(spent(o.Tx), at) })
-			})
+		v.orphan = len(siblings) == 0 || !j.known(image, siblings, v) || slices.ContainsFunc(spent(v.Tx), func(at wire.OutPoint) bool {
+			return !slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Contains(spent(o.Tx), at) })
+		})
 		if v.orphan {
 			v.anchor = 0
 		}
 		j.l.say("%s is not known to the backup; it could be known: %t", j.name(v.txid), !v.orphan)
 	}
+}
+
+// known says whether a backup knows what a version commits to: the batches of one that it has, or the newest's and some that waited.
+func (j *judge) known(image *memStore, siblings []*judged, v *judged) bool {
+	if slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Equal(o.roots, v.roots) }) {
+		return true
+	}
+	roots := slices.Clone(siblings[len(siblings)-1].roots)
+	for _, b := range image.batches {
+		if b.State == store.Sealed && b.Anchor == 0 {
+			if roots = append(roots, b.Root); slices.Equal(roots, v.roots) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // name is what the story calls a transaction.
@@ -340,7 +354,15 @@ func (j *judge) evicted(v *judged) (sum int64) {
 // branch that forks at most deepestFork blocks below the tip. This is P3 before the miners try it.
 func (j *judge) exclusive(n *judged) {
 	for _, other := range j.all {
-		if other.anchor == n.anchor || other.orphan || !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) {
+		if other.lost {
+			// One that was made after the backup counts from the block on in which it is found.
+			if other.orphan || other.in == nil || !j.followed() {
+				continue
+			}
+		} else if other.anchor == n.anchor {
+			continue
+		}
+		if !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) {
 			continue
 		}
 		if !j.excluded(n, other) {
@@ -480,7 +502,7 @@ func (j *judge) connected(k *link) {
 		}
 		j.won[v.anchor] = v
 		for i, root := range v.roots {
-			if other := j.paid[root]; other != nil && !other.orphan && !v.orphan {
+			if other := j.paid[root]; other != nil && !other.lost && !v.lost {
 				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", v.Batches[i], j.name(other.txid), other.in.height, j.name(p.txid), k.height)
 			}
 			j.paid[root] = v
