@@ -18,9 +18,14 @@ var plantedFlag = flag.Bool("planted", false, "run TestSimulationFindsPlantedFau
 // plantedSeeds is how many lives the simulation may take to find a fault.
 const plantedSeeds = 10_000
 
-// planted is a bug that somebody could write: a change of one place of the package's own source.
+// planted is a bug that somebody could write: some changes of the package's own source.
 type planted struct {
-	name string
+	name  string
+	edits []edit
+}
+
+// edit changes one place.
+type edit struct {
 	file string
 	old  string // occurs exactly once in the file
 	new  string
@@ -29,157 +34,147 @@ type planted struct {
 // faults are those of the services that came before, and those that a change of this package could bring. None of them makes
 // a difference while nothing goes wrong.
 var faults = []planted{
-	{
-		name: "a version is offered before it is stored",
+	{"a version is offered before it is stored", []edit{{
 		file: "pay.go",
 		old:  "\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Not released",
 		new:  "\tb.offer(ctx, a, len(a.Versions)-1)\n\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Not released",
-	},
-	{
-		name: "only the newest version is recognised in a block",
+	}}},
+	{"only the newest version is recognised in a block", []edit{{
 		file: "look.go",
 		old:  "return v.Tx.TxHash() == txid })",
 		new:  "return v.Tx.TxHash() == txid && txid == c.anchor.Versions[len(c.anchor.Versions)-1].Tx.TxHash() })",
-	},
-	{
-		name: "blocks are searched for txids, not for coins that are spent",
+	}}},
+	{"blocks are searched for txids, not for coins that are spent", []edit{{
 		file: "look.go",
 		old:  "\t\t\ttxid := tx.TxHash()\n\t\t\tbranch, err",
 		new: "\t\t\ttxid := tx.TxHash()\n\t\t\tif !slices.ContainsFunc(c.anchor.Versions, func(v store.Version) bool { return v.Tx.TxHash() == txid }) {\n" +
 			"\t\t\t\tcontinue\n\t\t\t}\n\t\t\tbranch, err",
-	},
-	{
-		name: "a replacement is paid from other coins",
+	}}},
+	{"a replacement is paid from other coins", []edit{{
 		file: "decide_pay.go",
 		old:  "r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])",
 		new:  "_, _ = i, in",
-	},
-	{
-		name: "a replacement forgets the version that it replaces",
+	}}},
+	{"a replacement forgets the version that it replaces", []edit{{
 		file: "pay.go",
 		old:  "a.Versions = append(slices.Clone(a.Versions), v)",
 		new:  "a.Versions = []store.Version{v}",
-	},
-	{
-		name: "only the first anchor in a block is seen",
+	}}},
+	{"only the first anchor in a block is seen", []edit{{
 		file: "look.go",
 		old:  "func(s Spend) bool { return s.Anchor == c.anchor.ID }",
 		new:  "func(s Spend) bool { return s.Anchor != 0 }",
-	},
-	{
-		name: "only the first batch of what changed is assigned",
+	}}},
+	{"only the first batch of what changed is assigned", []edit{{
 		file: "decide.go",
 		old:  "\t\t\td.do(Assign{Batch: b.ID, Anchor: owner})\n",
 		new:  "\t\t\td.do(Assign{Batch: b.ID, Anchor: owner})\n\t\t\treturn\n",
-	},
-	{
-		name: "blocks that leave the chain are ignored",
+	}}},
+	{"blocks that leave the chain are ignored", []edit{{
 		file: "decide.go",
 		old:  "if a.Block == nil || a.Block.Height <= fork {\n\t\t\t\tcontinue",
 		new:  "if a.Block == nil || fork >= 0 {\n\t\t\t\tcontinue",
-	},
-	{
-		name: "a final anchor is not watched",
+	}}},
+	{"a final anchor is not watched", []edit{{
 		file: "decide.go",
 		old:  "if a.State == store.Final && depth >= d.p.Confirmations+WatchDepth {",
 		new:  "if a.State == store.Final {",
-	},
-	{
-		name: "final comes one block early",
+	}}},
+	{"final comes one block early", []edit{{
 		file: "decide.go",
 		old:  "if a.State == store.Mined && depth >= d.p.Confirmations {",
 		new:  "if a.State == store.Mined && depth >= d.p.Confirmations-1 {",
-	},
-	{
-		name: "batches that the mined version left out stay with it",
+	}}},
+	{"batches that the mined version left out stay with it", []edit{{
 		file: "decide.go",
 		old:  "if rank == none || !slices.Contains(Paid(a).Batches, b.ID) {",
 		new:  "if rank == none || !slices.Contains(committed(a), b.ID) {",
-	},
-	{
-		name: "what was left out is paid from any coin",
+	}}},
+	{"what was left out is paid from any coin", []edit{{
 		file: "decide_pay.go",
 		old:  "\t\tcoin, out, ok := d.heir(a)\n",
 		new:  "\t\tif true {\n\t\t\tcontinue\n\t\t}\n\t\tcoin, out, ok := d.heir(a)\n",
-	},
-	{
-		name: "what is lost is given up while a reorganisation could bring it back",
+	}}},
+	{"what is lost is given up while a reorganisation could bring it back", []edit{{
 		file: "decide.go",
 		old:  "return max(2*p.Confirmations, leastBury)",
 		new:  "return p.Confirmations",
-	},
-	{
-		name: "a vanished coin is given up while it may come back",
+	}}},
+	{"a vanished coin is given up while it may come back", []edit{{
 		file: "decide.go",
 		old:  "d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth",
 		new:  "d.tip.Height-d.f.Missing[a.ID].Since < 5",
-	},
-	{
-		name: "a vanished coin is waited for for ever",
+	}}},
+	{"a vanished coin is waited for for ever", []edit{{
 		file: "decide.go",
 		old:  "d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth",
 		new:  "true",
-	},
-	{
-		name: "max_feerate does not hold for replacements",
-		file: "fees.go",
-		old:  "rate = min(max(want, last+1), p.MaxFeeRate)",
-		new:  "rate = max(want, last+1)",
-	},
-	{
-		name: "the budget counts what is mined alone",
+	}}},
+	{"a replacement knows no max_feerate", []edit{
+		{"fees.go", "rate = min(max(want, last+1), p.MaxFeeRate)", "rate = max(want, last+1)"},
+		{"pay.go", "most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/size, least))", "most := max(p.MaxFeeSats/size, least)"},
+		{"pay.go", "allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)", "allowed := p.MaxFeeSats"},
+	}},
+	{"a replacement knows no max_fee", []edit{{
+		file: "decide_pay.go",
+		old:  "r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)",
+		new:  "r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), 1<<40",
+	}}},
+	{"what would be dust as change is not counted against max_feerate", []edit{{
+		file: "pay.go",
+		old:  "allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)",
+		new:  "allowed := p.MaxFeeSats",
+	}}},
+	{"the budget counts what is mined alone", []edit{{
 		file: "decide_pay.go",
 		old:  "\t\t\tsats += dearest(a)\n",
 		new:  "\t\t\t_ = dearest(a)\n",
-	},
-	{
-		name: "the evicted children of a replaced version are not paid for",
+	}}},
+	{"the evicted children of a replaced version are not paid for", []edit{{
 		file: "decide_pay.go",
 		old:  "newest.FeeSats+d.evicted(a)",
 		new:  "newest.FeeSats",
-	},
-	{
-		name: "coins in flight are not leased at the start",
+	}}},
+	{"coins in flight are not leased at the start", []edit{{
 		file: "coins.go",
 		old:  "func (b *Batcher) leaseAll(ctx context.Context) error {\n",
 		new:  "func (b *Batcher) leaseAll(ctx context.Context) error {\n\tif true {\n\t\treturn nil\n\t}\n",
-	},
-	{
-		name: "a version is replaced before a block had its chance",
+	}}},
+	{"a version is replaced before a block had its chance", []edit{{
 		file: "decide_pay.go",
 		old:  "if d.tip.Height <= int32(newest.Tx.LockTime) ||",
 		new:  "if",
-	},
-	{
-		name: "the first version is offered for ever",
+	}}},
+	{"the first version is offered for ever", []edit{{
 		file: "decide_pay.go",
 		old:  "OfferAnchor{Anchor: a, Version: d.current(a)}",
 		new:  "OfferAnchor{Anchor: a, Version: 0}",
-	},
-	{
-		name: "a proof is built from the newest version, not the mined one",
+	}}},
+	{"a proof is built from the newest version, not the mined one", []edit{{
 		file: "prove.go",
 		old:  "version := anchor.Versions[anchor.Block.Version]",
 		new:  "version := anchor.Versions[len(anchor.Versions)-1]",
-	},
-	{
-		name: "the cursor is stored before what its blocks showed",
+	}}},
+	{"the cursor is stored before what its blocks showed", []edit{{
 		file: "loop.go",
 		old:  "\t\t\tu.Cursor = &action.Cursor\n",
 		new:  "\t\t\tif err := b.apply(ctx, &store.Update{Cursor: &action.Cursor}); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n",
-	},
-	{
-		name: "digests are acknowledged before they are written",
+	}}},
+	{"digests are acknowledged though their write failed", []edit{{
 		file: "submit.go",
-		old:  "c.finish(group, err)\n\t\tfor",
-		new:  "c.finish(group, nil)\n\t\tfor",
-	},
-	{
-		name: "a digest that comes again gets another place",
+		old:  "if err := c.b.store.Append(ctx, a); err != nil {\n\t\t\treturn c.failed(fmt.Errorf(\"write digests: %w\", err))\n\t\t}",
+		new:  "_ = c.b.store.Append(ctx, a)",
+	}}},
+	{"a digest that comes again gets another place", []edit{{
 		file: "submit.go",
 		old:  "if found[i].Batch != 0 {\n",
 		new:  "if false {\n",
-	},
+	}}},
+	{"coins are looked for once and never again", []edit{{
+		file: "coins.go",
+		old:  "if b.missingAt == tip {",
+		new:  "if b.missingAt.Height != 0 {",
+	}}},
 }
 
 // TestSimulationFindsPlantedFaults plants one fault at a time in a copy of the source, and lets the simulation find it: a check that
@@ -206,27 +201,40 @@ func TestSimulationFindsPlantedFaults(t *testing.T) {
 // simulate builds the package with the fault and lives lives until one breaks a promise.
 func (f *planted) simulate(t *testing.T) (out string, err error) {
 	t.Helper()
-	source, err := os.ReadFile(f.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), f.old); n != 1 {
-		t.Fatalf("%s has changed: it holds %d times, not once, what this fault replaces:\n%s", f.file, n, f.old)
-	}
 	dir := t.TempDir()
-	real, err := filepath.Abs(f.file)
-	if err != nil {
-		t.Fatal(err)
+	changed := make(map[string]string) // by file
+	for _, e := range f.edits {
+		source, ok := changed[e.file]
+		if !ok {
+			data, err := os.ReadFile(e.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source = string(data)
+		}
+		if n := strings.Count(source, e.old); n != 1 {
+			t.Fatalf("%s has changed: it holds %d times, not once, what this fault replaces:\n%s", e.file, n, e.old)
+		}
+		changed[e.file] = strings.Replace(source, e.old, e.new, 1)
 	}
-	changed, overlay, binary := filepath.Join(dir, f.file), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "batcher.test")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {real: changed}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{changed: []byte(strings.Replace(string(source), f.old, f.new, 1)), overlay: replace} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
+	replace := make(map[string]string) // a file by the one that the compiler takes for it
+	for file, source := range changed {
+		real, err := filepath.Abs(file)
+		if err != nil {
 			t.Fatal(err)
 		}
+		replace[real] = filepath.Join(dir, file)
+		if err := os.WriteFile(replace[real], []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "batcher.test")
+	if err := os.WriteFile(overlay, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if out, err := run(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, "."); err != nil {
 		t.Fatalf("the fault does not compile: %v\n%s", err, out)

@@ -314,6 +314,11 @@ func (l *life) restart() {
 
 // live is the whole life.
 func (l *life) live() {
+	defer func() {
+		if r := recover(); r != nil {
+			l.fail("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
 	l.say("policy: %+v", l.policy)
 	l.start()
 	if !l.chance(8) {
@@ -591,7 +596,7 @@ func (l *life) fork() {
 		case l.chance(20):
 			p.never = true
 			l.say("the deposit %.8s is double-spent for good", p.txid)
-		case l.chance(3):
+		case l.chance(2):
 			p.due = l.net.height() + 1 + int32(l.rng.IntN(20))
 			l.say("the deposit %.8s comes back at height %d", p.txid, p.due)
 		default:
