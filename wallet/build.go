@@ -79,8 +79,9 @@ type AnchorOrder struct {
 	LockTime    uint32 // the newest block's height
 
 	// Coins have to be spent, leased or not, as the first inputs and in this order; others are added where they are not enough.
-	// Prevouts are the outputs that they are. That they can be spent is the caller's word: after a reorganisation the wallet
-	// may take a coin for spent by a version that is to be replaced, and it may not have seen a change that was just mined.
+	// Prevouts are the outputs that they are. That they are there is the caller's word: after a reorganisation the wallet
+	// may take a coin for spent by a version that is to be replaced, and it may not have seen a change that was just mined. One that
+	// a mined transaction spends is refused with a [*TakenError].
 	Coins    []wire.OutPoint
 	Prevouts []*wire.TxOut
 
@@ -216,7 +217,8 @@ const inputSize = 68
 //
 // What the order gives comes first. Where that is not enough, one coin more is the rule: the smallest that makes the sum [headroom] times
 // the fee, else the largest that is enough. Where none is, the largest are combined, the fewest that do. A coin that costs more
-// to spend than it is worth is left alone.
+// to spend than it is worth is left alone. What leaves no change comes last: nodes of the Bitcoin Knots kind do not relay an OP_RETURN
+// that stands alone ("bare-datacarrier").
 func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	var usable []coin
 	var waiting int64
@@ -237,8 +239,9 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	if o.all {
 		return o.spendAll(usable, waiting)
 	}
-	if d := o.assemble(nil, change); d != nil {
-		return d, nil
+	bare := o.assemble(nil, change)
+	if bare != nil && len(bare.tx.TxOut) > 1 {
+		return bare, nil
 	}
 
 	// The smallest that is ample.
@@ -249,9 +252,14 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 		usable = usable[len(usable)-1:] // all are
 	}
 	for n := 1; n <= len(usable); n++ {
-		if d := o.assemble(usable[:n], change); d != nil {
+		d := o.assemble(usable[:n], change)
+		if d != nil && len(d.tx.TxOut) > 1 {
 			return d, nil
 		}
+		bare = cmp.Or(bare, d)
+	}
+	if bare != nil {
+		return bare, nil
 	}
 	return nil, o.shortage(usable, waiting)
 }

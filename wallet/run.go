@@ -176,6 +176,7 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 	}()
 
 	watch := watchdog{since: time.Now()}
+	var left time.Time // when it was last made to leave a branch
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -206,7 +207,8 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 			limit = w.cfg.RestoreStallAfter
 		}
 		switch stalled := watch.stalled(f, limit, time.Now()); {
-		case f.branch > 0:
+		case f.branch > 0 && time.Since(left) >= limit: // should that not help, it is no use to hurry
+			left = time.Now()
 			w.log.Warn("the wallet took in blocks that left the chain, and did not step back: reviving it from there", "height", f.branch)
 		case stalled:
 			w.log.Warn("the wallet stopped following the chain: reviving it", "height", f.height, "best", f.best)

@@ -76,7 +76,17 @@ func output(d *wtxmgr.TxDetails, c wire.OutPoint) (*wire.TxOut, error) {
 	return d.MsgTx.TxOut[c.Index], nil
 }
 
-// beside returns the coins that can be spent together with the given ones. Not so what comes from a transaction that itself spends a given
+// TakenError says that coins which an order gives are spent already.
+type TakenError struct{ Coins []wire.OutPoint }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("coins %v are spent already by transactions that are mined", e.Coins)
+}
+
+// TakenCoins are the coins that cannot be spent any more.
+func (e *TakenError) TakenCoins() []wire.OutPoint { return e.Coins }
+
+// beside returns the coins that can be spent together with the given ones, or a [*TakenError] where those are spent by what is mined. Not so what comes from a transaction that itself spends a given
 // coin: the change of a version does not exist beside another version, though it is there when one was just mined that the caller
 // has not seen, or that a reorganisation took out. (What given coins come from needs no look: btcwallet lists no coin that a
 // transaction it knows spends, mined or not.)
@@ -89,7 +99,15 @@ func (v *vault) beside(given, coins []coin) ([]coin, error) {
 		taken[c.OutPoint] = true
 	}
 	heirs := make(map[chainhash.Hash]bool)
+	var spent []wire.OutPoint // by what is mined
 	note := func(details []wtxmgr.TxDetails) (bool, error) {
+		for _, d := range details {
+			for _, in := range d.MsgTx.TxIn {
+				if d.Block.Height >= 0 && taken[in.PreviousOutPoint] {
+					spent = append(spent, in.PreviousOutPoint)
+				}
+			}
+		}
 		// The unmined come in no order.
 		for again := true; again; {
 			again = false
@@ -110,6 +128,9 @@ func (v *vault) beside(given, coins []coin) ([]coin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for what spends the coins: %w", err)
 	}
+	if len(spent) > 0 {
+		return nil, &TakenError{Coins: spent}
+	}
 	return slices.DeleteFunc(coins, func(c coin) bool { return heirs[c.Hash] }), nil
 }
 
@@ -119,8 +140,8 @@ var errMoved = errors.New("the chain moved")
 // Gone returns those of the coins that no block of the active chain creates any more: a reorganisation took their transactions away,
 // and they are not mined again so far. A coin that is spent is not gone.
 //
-// An error says that the wallet cannot tell: it wraps [ErrSyncing] when the newest block was not reached in time, and names the coin
-// whose transaction the wallet never saw; or saw no more, since another one was mined in its place.
+// So is one whose transaction the wallet does not know, as it knows all that pay to it: another one was mined in its place, or the
+// coin is another wallet's. An error says that the wallet cannot tell: it wraps [ErrSyncing] when the newest block was not reached in time.
 func (w *Wallet) Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
 	v, err := w.current()
 	if err != nil {
@@ -157,14 +178,12 @@ func (v *vault) gone(coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
 			if err != nil {
 				return fmt.Errorf("coin %v: %w", c, err)
 			}
-			if d == nil {
-				return fmt.Errorf("coin %v: the wallet knows no transaction of that id", c)
+			if d == nil || d.Block.Height < 0 {
+				gone = append(gone, c)
+				continue
 			}
 			if _, err := output(d, c); err != nil {
 				return err
-			}
-			if d.Block.Height < 0 {
-				gone = append(gone, c)
 			}
 		}
 		return nil

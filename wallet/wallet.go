@@ -7,9 +7,11 @@
 //     restores the coins from the words alone. The words are returned once, by [Wallet.Create], and are stored nowhere; the keys rest
 //     on disk under the passphrase only.
 //   - No secret is ever in an error or a log.
-//   - It spends confirmed coins only, and none that is leased. Whatever it builds can be replaced (BIP125).
+//   - It chooses confirmed coins only, and none that is leased. Whatever it builds can be replaced (BIP125).
 //   - A version of an anchor is built, signed and forgotten: btcwallet learns of it when it is mined. (btcwallet counts
-//     the change of two versions of one payment twice.)
+//     the change of two versions of one payment twice.) What it replaces, or builds on, the caller names.
+//   - It counts and spends what the active chain has: before it calls itself at the newest block, the last ones that it took in
+//     have been compared with the chain.
 //   - No call hangs: btcwallet's may, so each is given a time limit, and a synchronisation that has died is noticed and revived.
 package wallet
 
