@@ -366,16 +366,6 @@ func (n *network) withDescendants(of []*payment) []*payment {
 	return of
 }
 
-// spending returns what in the mempool spends a coin.
-func (n *network) spending(at wire.OutPoint) *payment {
-	for _, p := range n.pool {
-		if slices.ContainsFunc(p.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == at }) {
-			return p
-		}
-	}
-	return nil
-}
-
 func shareCoin(a, b *wire.MsgTx) bool {
 	for _, x := range a.TxIn {
 		for _, y := range b.TxIn {

@@ -108,14 +108,6 @@ func (w *purse) spendable() []purseCoin {
 	return free
 }
 
-func (w *purse) balance() (sats int64) {
-	w.follow()
-	for _, c := range w.spendable() {
-		sats += c.out.Value
-	}
-	return sats
-}
-
 func (w *purse) Ready() error { return w.ready }
 
 func (w *purse) BuildAnchor(_ context.Context, o Order) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error) {
