@@ -30,8 +30,8 @@ var params = &chaincfg.RegressionNetParams
 // maturity is how many blocks a coinbase must be under before its coins can be spent: 100 by consensus.
 const maturity = 100
 
-// paymentFee is what a payment of the miner's pays, in satoshi.
-const paymentFee = 1000
+// paymentFee is what a payment of the miner's pays, in satoshi: some 20 sat/vB, for nodes that are made dear.
+const paymentFee = 3000
 
 // miner is the key that the harness mines to, the coins it can pay from, and the headers it built on.
 type miner struct {

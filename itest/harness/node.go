@@ -71,7 +71,6 @@ func StartBitcoind(ctx context.Context, exe, dir string, outlive bool, more ...s
 			"-regtest", "-blockfilterindex=1", "-peerblockfilters=1", "-fallbackfee=0.0001", "-disablewallet",
 			"-datadir=" + n.Dir, "-server", "-printtoconsole", "-nodebuglogfile", "-dnsseed=0", "-discover=0", "-listenonion=0",
 			"-dbcache=8",
-			"-whitelist=noban@127.0.0.1", // it asks for announced transactions at once, and not after 2 seconds
 			"-listen", fmt.Sprintf("-port=%d", n.p2pPort), "-bind=" + loopback(n.p2pPort),
 			"-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", fmt.Sprintf("-rpcport=%d", n.rpcPort),
 			"-rpcuser=" + rpcUser, "-rpcpassword=" + n.password,
