@@ -110,10 +110,13 @@ func TestWhatIsAddedToGivenCoins(t *testing.T) {
 		want         []int64
 	}{
 		"nothing, when they are enough":                        {[]int64{1_000}, []int64{50_000}, 1, nil},
-		"nothing, when they are enough without change":         {[]int64{122}, []int64{50_000}, 1, nil},
+		"one more, when they leave no change":                  {[]int64{122}, []int64{50_000}, 1, []int64{50_000}},
+		"nothing, when more would leave no change either":      {[]int64{122}, []int64{300}, 1, nil},
+		"nothing, when there is no more":                       {[]int64{122}, nil, 1, nil},
 		"nothing, though several are given":                    {[]int64{400, 400, 400}, []int64{50_000}, 3, nil},
 		"the smallest that leaves room, counting what is here": {[]int64{900}, []int64{40_000, 34_460, 34_459, 5_000}, 8, []int64{34_460}},
-		"the fewest, when no single one is enough":             {[]int64{1_000}, []int64{900, 1_000, 950}, 11, []int64{1_000, 950}},
+		"the fewest, when no single one is enough":             {[]int64{1_000}, []int64{900, 1_000, 950}, 9, []int64{1_000, 950}},
+		"the fewest, when none leave change":                   {[]int64{1_000}, []int64{900, 1_000, 950}, 11, []int64{1_000, 950}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := anchorOrder(c.rate)
@@ -245,21 +248,40 @@ func TestFunding(t *testing.T) {
 				t.Fatalf("sequence %x", in.Sequence)
 			}
 		}
-		// Of the others each is worth its fee, and there is none too many: even the largest would not do with one less.
+		// Of the others each is worth its fee, and there is none too many: even the largest would not do with one less. For an anchor,
+		// doing is leaving change; where all together do not, and for payments, it is paying the fee.
 		added := d.prevouts[len(o.given):]
 		for _, out := range added {
 			if out.Value <= o.inputFee() {
 				t.Fatalf("a coin of %d is not worth its fee of %d", out.Value, o.inputFee())
 			}
 		}
-		if n := len(added); n > 0 {
-			slices.Sort(values)
-			fewer := sum(o.given) - o.out.Value - o.fee(len(o.given)+n-1, nil)
-			for _, v := range values[len(values)-(n-1):] {
-				fewer += v
+		slices.Sort(values)
+		slices.Reverse(values)
+		over := func(n int, change []byte) int64 {
+			have := sum(o.given) - o.out.Value - o.fee(len(o.given)+n, change)
+			for _, v := range values[:n] {
+				have += v
 			}
-			if fewer >= 0 {
+			return have
+		}
+		anchor := o.out.Value == 0
+		n := len(added)
+		if anchor && len(d.tx.TxOut) == 2 {
+			if n > 0 && over(n-1, testScript) >= dustLimit {
 				t.Fatalf("%d coins were added, and %d are enough", n, n-1)
+			}
+			return
+		}
+		if n > 0 && over(n-1, nil) >= 0 {
+			t.Fatalf("%d coins were added, and %d are enough for the fee", n, n-1)
+		}
+		if !anchor {
+			return
+		}
+		for n := range len(values) + 1 {
+			if (n == 0 || values[n-1] > o.inputFee() && values[n-1] >= dustLimit) && over(n, testScript) >= dustLimit {
+				t.Fatalf("no change, though %d coins more leave some", n)
 			}
 		}
 	})
