@@ -27,8 +27,8 @@ type purse struct {
 	at     []*link // the chain that it has seen
 	coins  []purseCoin
 	made   map[wire.OutPoint]bool // by a block of that chain
-	seen   map[wire.OutPoint]*wire.TxOut
-	ours   map[string]bool // scripts
+	spent  map[wire.OutPoint]bool // by a block of that chain
+	ours   map[string]bool        // scripts
 	leases map[wire.OutPoint]time.Time
 	sent   map[wire.OutPoint]bool // by the operator, mined or not: the wallet remembers what it sent itself
 	ready  error
@@ -45,7 +45,7 @@ var forEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newPurse(l *life) *purse {
 	return &purse{
-		l: l, at: slices.Clone(ancient), made: make(map[wire.OutPoint]bool), seen: make(map[wire.OutPoint]*wire.TxOut),
+		l: l, at: slices.Clone(ancient), made: make(map[wire.OutPoint]bool), spent: make(map[wire.OutPoint]bool),
 		ours: make(map[string]bool), leases: make(map[wire.OutPoint]time.Time), sent: make(map[wire.OutPoint]bool),
 	}
 }
@@ -71,6 +71,7 @@ func (w *purse) follow() {
 				w.drop(at)
 			}
 			for j, in := range p.TxIn {
+				delete(w.spent, in.PreviousOutPoint)
 				if out := k.undo[i][j]; out != nil && w.ours[string(out.PkScript)] {
 					w.coins = append(w.coins, purseCoin{in.PreviousOutPoint, out})
 				}
@@ -82,11 +83,12 @@ func (w *purse) follow() {
 		for _, p := range k.txs {
 			for _, in := range p.TxIn {
 				w.drop(in.PreviousOutPoint)
+				w.spent[in.PreviousOutPoint] = true
 			}
 			for j, out := range p.TxOut {
 				if at := (wire.OutPoint{Hash: p.txid, Index: uint32(j)}); w.ours[string(out.PkScript)] {
 					w.coins = append(w.coins, purseCoin{at, out})
-					w.made[at], w.seen[at] = true, out
+					w.made[at] = true
 				}
 			}
 		}
@@ -133,10 +135,14 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	if change == nil {
 		change = w.script()
 	}
+	var taken takenCoins
 	d := draftOf(o, change)
 	for i, at := range o.Coins {
 		if !w.ours[string(o.Prevouts[i].PkScript)] {
 			return nil, nil, fmt.Errorf("coin %s is not ours", at)
+		}
+		if w.spent[at] {
+			taken = append(taken, at)
 		}
 		d.add(purseCoin{at, o.Prevouts[i]})
 	}
@@ -147,26 +153,43 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 		}
 	}
 	slices.SortStableFunc(usable, func(a, b purseCoin) int { return cmp.Compare(b.out.Value, a.out.Value) })
-	if len(o.Coins) > 0 && d.finish() {
-		return w.hold(d)
+	if taken != nil {
+		return nil, nil, taken
 	}
-	if len(o.Coins) == 0 { // one coin is the rule: the smallest that is ample
-		i := slices.IndexFunc(usable, func(c purseCoin) bool { return c.out.Value < headroomFees*o.SatPerVByte*153 })
-		switch {
-		case i > 0:
-			usable = usable[i-1:]
-		case i < 0 && len(usable) > 0:
-			usable = usable[len(usable)-1:]
-		}
+	bare := d.finished()
+	if bare != nil && len(bare.tx.TxOut) > 1 {
+		return w.hold(bare)
+	}
+	// One coin is the rule: the smallest that is ample.
+	ample := headroomFees*o.SatPerVByte*(153+inputVBytes*int64(len(o.Coins))) - d.sum
+	i := slices.IndexFunc(usable, func(c purseCoin) bool { return c.out.Value < ample })
+	switch {
+	case i > 0:
+		usable = usable[i-1:]
+	case i < 0 && len(usable) > 0:
+		usable = usable[len(usable)-1:]
 	}
 	for _, c := range usable {
 		d.add(c)
-		if d.finish() {
-			return w.hold(d)
+		f := d.finished()
+		if f != nil && len(f.tx.TxOut) > 1 {
+			return w.hold(f)
 		}
+		bare = cmp.Or(bare, f)
+	}
+	if bare != nil {
+		return w.hold(bare)
 	}
 	return nil, nil, shortage(max(o.SatPerVByte*d.size(false)+o.SatPerVByte*inputVBytes-d.sum, dustSats))
 }
+
+// takenCoins says which of the given coins are spent.
+type takenCoins []wire.OutPoint
+
+func (e takenCoins) Error() string {
+	return fmt.Sprintf("coins %v are spent already", []wire.OutPoint(e))
+}
+func (e takenCoins) TakenCoins() []wire.OutPoint { return e }
 
 func (w *purse) hold(d *purseDraft) (*wire.MsgTx, []*wire.TxOut, error) {
 	for i, in := range d.tx.TxIn {
@@ -213,13 +236,18 @@ func (d *purseDraft) size(withChange bool) int64 {
 	return int64(4*stripped+2+108*n+3) / 4
 }
 
-// finish adds change unless it would be dust, and says whether the coins are enough.
-func (d *purseDraft) finish() bool {
-	if rest := d.sum - d.o.SatPerVByte*d.size(true); rest >= dustSats {
-		d.tx.AddTxOut(wire.NewTxOut(rest, d.change))
-		return true
+// finished returns the transaction with change unless that would be dust, or nil when the coins are not enough.
+func (d *purseDraft) finished() *purseDraft {
+	rest := d.sum - d.o.SatPerVByte*d.size(true)
+	if rest < dustSats && d.sum < d.o.SatPerVByte*d.size(false) || len(d.prevouts) == 0 {
+		return nil
 	}
-	return d.sum >= d.o.SatPerVByte*d.size(false)
+	f := *d
+	f.tx, f.prevouts = d.tx.Copy(), slices.Clone(d.prevouts)
+	if rest >= dustSats {
+		f.tx.AddTxOut(wire.NewTxOut(rest, d.change))
+	}
+	return &f
 }
 
 func (w *purse) Gone(_ context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
@@ -228,26 +256,11 @@ func (w *purse) Gone(_ context.Context, coins []wire.OutPoint) (gone []wire.OutP
 	}
 	w.follow()
 	for _, c := range coins {
-		if w.seen[c] == nil {
-			return nil, fmt.Errorf("coin %s was never seen", c)
-		}
-		if w.replaced(c) {
-			return nil, fmt.Errorf("coin %s is seen no more: another transaction was mined in the place of its own", c)
-		}
 		if !w.made[c] {
 			gone = append(gone, c)
 		}
 	}
 	return gone, nil
-}
-
-// replaced says whether a transaction of ours was mined that excludes the one that makes a coin: btcwallet then forgets that.
-func (w *purse) replaced(c wire.OutPoint) bool {
-	p := w.l.net.known[c.Hash]
-	return !w.made[c] && !p.deposit && slices.ContainsFunc(p.TxIn, func(in *wire.TxIn) bool {
-		by := w.l.net.spentBy[in.PreviousOutPoint]
-		return by != nil && by != p
-	})
 }
 
 func (w *purse) Lease(_ context.Context, coins []wire.OutPoint) error {
