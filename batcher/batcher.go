@@ -26,6 +26,7 @@ import (
 	"ancre/batcher/store"
 	"ancre/proof"
 
+	"github.com/btcsuite/btcd/wire/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -72,10 +73,12 @@ type Batcher struct {
 	tip atomic.Int32 // height followed to; what confirmations are counted from
 	// Owned by the payer, and gathered anew after a start.
 	offered   map[uint64]Offer
-	missing   map[uint64]Missing // coins of anchors in flight that are in no block
-	missingAt store.Point        // the newest block when that was looked at
-	damaged   map[uint64]bool    // batches that are not paid for, see check
-	held      string             // why something is not paid in this step
+	missing   map[uint64]Missing     // coins of anchors in flight that are in no block
+	missingAt store.Point            // the newest block when that was looked at
+	taken     map[wire.OutPoint]bool // coins that the wallet refused to spend
+	takenAt   store.Point            // the newest block when it did
+	damaged   map[uint64]bool        // batches that are not paid for, see check
+	held      string                 // why something is not paid in this step
 
 	worries [numWorries]atomic.Pointer[string] // for a person; nil when there is none
 	busy    [numLoops]atomic.Int64             // unix nanoseconds since which a loop is at work; 0: it waits
@@ -103,6 +106,7 @@ func New(cfg Config) (*Batcher, error) {
 		sealed:  newBroadcaster(),
 		offered: make(map[uint64]Offer),
 		missing: make(map[uint64]Missing),
+		taken:   make(map[wire.OutPoint]bool),
 		damaged: make(map[uint64]bool),
 	}
 	if b.now == nil {

@@ -66,12 +66,12 @@ type Wallet interface {
 	// version is stored. It broadcasts nothing and remembers nothing else.
 	//
 	// prevouts are what the inputs spend, so the fee is their sum less that of the outputs. An error that implements
-	// [Shortage] says that coins are missing.
+	// [Shortage] says that coins are missing, one that implements [Taken] that a coin of the order is spent by what is mined.
 	BuildAnchor(ctx context.Context, o Order) (tx *wire.MsgTx, prevouts []*wire.TxOut, err error)
 
-	// Gone returns those of the coins that no block of the active chain creates any more: a reorganisation took their
-	// transactions away, and they are not mined again so far. A coin that is spent is not gone. An error says that the wallet cannot tell now,
-	// because it is not at the newest block, or never saw one of the coins.
+	// Gone returns those of the coins that no block of the active chain creates: a reorganisation took their transactions
+	// away, and they are not mined again so far, or others were mined in their place. A coin that is spent is not gone. An error says
+	// that the wallet cannot tell now, because it is not at the newest block.
 	Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error)
 
 	// Lease keeps coins from every other use until Release. It may be called again for the same coins, and is, at each start.
@@ -90,4 +90,10 @@ type Shortage interface {
 	error
 	// MissingSats is how much has to be deposited for the anchor that was asked for.
 	MissingSats() int64
+}
+
+// Taken is implemented by errors that say that coins which had to be spent are spent already, by transactions that are mined.
+type Taken interface {
+	error
+	TakenCoins() []wire.OutPoint
 }

@@ -96,16 +96,22 @@ func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip s
 	maps.DeleteFunc(b.missing, func(id uint64, _ Missing) bool {
 		return !slices.ContainsFunc(flying, func(a store.Anchor) bool { return a.ID == id })
 	})
+	if b.takenAt != tip {
+		clear(b.taken) // the wallet is asked again
+		b.takenAt = tip
+	}
 	if b.missingAt == tip {
 		return
 	}
+	all := true
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	for _, a := range flying {
 		gone, err := b.wallet.Gone(ctx, coins(a))
 		if err != nil {
 			b.log.Debug("could not look for an anchor's coins now", "anchor", a.ID, "err", err)
-			return // asked again at the next step
+			all = false // asked again at the next step
+			continue
 		}
 		before, known := b.missing[a.ID]
 		some := func(missing []wire.OutPoint) bool {
@@ -124,7 +130,9 @@ func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip s
 		}
 		b.missing[a.ID] = now
 	}
-	b.missingAt = tip
+	if all {
+		b.missingAt = tip
+	}
 }
 
 // settledSats returns what settled anchors paid that were mined in the last BudgetBlocks blocks.

@@ -72,6 +72,10 @@ type Facts struct {
 	// Damaged are batches whose leaves do not have their root any more: nothing is paid for them.
 	Damaged map[uint64]bool
 
+	// Taken are coins that the wallet refused to spend, because a transaction spends them that is mined and that this store
+	// does not know.
+	Taken map[wire.OutPoint]bool
+
 	// Missing are the coins of anchors in flight that no block of the active chain creates any more.
 	Missing map[uint64]Missing
 

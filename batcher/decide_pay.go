@@ -33,7 +33,8 @@ func (d *decision) spend() {
 	}
 }
 
-// ready returns the sealed batches that no anchor commits to, by rising ID: those that wait, and those that were left out just now.
+// ready returns the sealed batches that no anchor commits to and that can be paid for, by rising ID: those that wait, and those that
+// were left out just now.
 func (d *decision) ready() []store.Batch {
 	var out []store.Batch
 	for _, b := range d.s.Batches {
@@ -47,7 +48,13 @@ func (d *decision) ready() []store.Batch {
 			out = append(out, b)
 		}
 	}
-	out = slices.DeleteFunc(out, func(b store.Batch) bool { return d.f.Damaged[b.ID] })
+	out = slices.DeleteFunc(out, func(b store.Batch) bool {
+		if d.f.Damaged[b.ID] {
+			return true
+		}
+		_, _, ok := d.exclusion(b)
+		return !ok
+	})
 	slices.SortFunc(out, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
@@ -64,11 +71,7 @@ func (d *decision) child(a store.Anchor) bool {
 func (d *decision) begin(ready []store.Batch) {
 	pay := Pay{Payment{Batches: ready, MaxFeeSats: d.allowed(0)}}
 	pay.SatPerVByte = min(d.p.Rate(d.age0(ready), d.f.Market), d.p.MaxFeeRate)
-	for _, b := range ready {
-		if !d.exclude(b, &pay.Payment) {
-			return
-		}
-	}
+	d.exclude(&pay.Payment)
 	if pay.MaxFeeSats < leastFee {
 		d.hold("%s: %s", waiting(len(ready)), d.limit(pay.MaxFeeSats))
 		return
@@ -76,10 +79,10 @@ func (d *decision) begin(ready []store.Batch) {
 	d.do(pay)
 }
 
-// exclude makes sure that a payment for a batch cannot be mined beside a version that commits to the batch too: one that lost against another
-// of its anchor, and could still win if a reorganisation undid that. What spends the winner's change exists only where
-// the winner is mined. It reports whether that is possible; once the winner is deep there is nothing to exclude.
-func (d *decision) exclude(b store.Batch, p *Payment) bool {
+// exclusion returns the coins that a payment for a batch has to spend so that it cannot be mined beside a version that commits to the batch too:
+// one that lost against another of its anchor, and could still win if a reorganisation undid that. What spends the winner's change exists
+// only where the winner is mined; once the winner is deep there is nothing to exclude. Where there is no such coin the batch has to wait.
+func (d *decision) exclusion(b store.Batch) (coins []wire.OutPoint, prevouts []*wire.TxOut, ok bool) {
 	for _, a := range d.s.Anchors {
 		if a.State != store.Mined && a.State != store.Final || d.depth(a) >= d.p.buryDepth() || !slices.Contains(committed(a), b.ID) {
 			continue
@@ -87,13 +90,25 @@ func (d *decision) exclude(b store.Batch, p *Payment) bool {
 		coin, out, ok := d.heir(a)
 		if !ok {
 			d.hold("batch %d waits until anchor %d is %d blocks deep: that left it out, and there is no change of it to pay the next one from", b.ID, a.ID, d.p.buryDepth())
-			return false
+			return nil, nil, false
 		}
-		if !slices.Contains(p.Coins, coin) {
-			p.Coins, p.Prevouts = append(p.Coins, coin), append(p.Prevouts, out)
+		if !slices.Contains(coins, coin) {
+			coins, prevouts = append(coins, coin), append(prevouts, out)
 		}
 	}
-	return true
+	return coins, prevouts, true
+}
+
+// exclude adds to a payment the coins that its batches ask for.
+func (d *decision) exclude(p *Payment) {
+	for _, b := range p.Batches {
+		coins, prevouts, _ := d.exclusion(b)
+		for i, coin := range coins {
+			if !slices.Contains(p.Coins, coin) {
+				p.Coins, p.Prevouts = append(p.Coins, coin), append(p.Prevouts, prevouts[i])
+			}
+		}
+	}
 }
 
 // heir returns the change of a mined anchor, or, where later anchors spent that, the change that is left of it.
@@ -109,7 +124,7 @@ func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok
 			ok = false // somebody else took it
 		}
 	}
-	return coin, out, ok
+	return coin, out, ok && !d.f.Taken[coin]
 }
 
 // leastFee is what the smallest anchor costs, one coin and no change at 1 sat/vB: nothing is built for less.
@@ -122,7 +137,8 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	newest := a.Versions[before]
 	age := d.age0(d.batchesOf(newest))
 	wanted := d.p.Rate(age, d.f.Market)
-	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0)
+	_, _, change := changeOf(newest) // a payment without any is not relayed by all nodes, and a deposit may have come
+	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0 || !change)
 	if wanted > d.p.MaxFeeRate && newest.SatPerVByte >= d.p.MaxFeeRate {
 		d.hold("anchor %d is not mined yet: it pays %d sat/vB, the network asks for about %d, and anchor.max_feerate allows no more than %d: raise it, or wait for lower fees",
 			a.ID, newest.SatPerVByte, wanted, d.p.MaxFeeRate)
@@ -146,11 +162,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	for i, in := range newest.Tx.TxIn {
 		r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])
 	}
-	for _, b := range ready {
-		if !d.exclude(b, &r.Payment) {
-			return false
-		}
-	}
+	d.exclude(&r.Payment)
 	for _, v := range a.Versions {
 		if _, out, ok := changeOf(v); ok {
 			r.Change = out.PkScript

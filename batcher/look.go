@@ -157,33 +157,32 @@ func (b *Batcher) adopt(ctx context.Context, tx *wire.MsgTx, watch map[wire.OutP
 			a = c.anchor
 		}
 	}
+	// It commits to what some version commits to, and to the batches that joined since, in their order.
+	newest := a.Versions[len(a.Versions)-1].Batches
+	more := slices.Clone(newest)
+	roots := make(map[uint64][32]byte)
+	for _, id := range newest {
+		batch, err := b.store.Batch(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read batch %d: %w", id, err)
+		}
+		roots[id] = batch.Root
+	}
+	for _, batch := range waiting {
+		roots[batch.ID], more = batch.Root, append(more, batch.ID)
+	}
 	known := make(map[wire.OutPoint]*wire.TxOut)
 	var batches []uint64
-	for _, v := range a.Versions {
-		for i, in := range v.Tx.TxIn {
-			known[in.PreviousOutPoint] = v.Prevouts[i]
+	for _, base := range a.Versions {
+		for i, in := range base.Tx.TxIn {
+			known[in.PreviousOutPoint] = base.Prevouts[i]
 		}
-		if v.Root == root {
-			batches = v.Batches
-		}
-	}
-	if batches == nil {
-		// Batches that waited may have joined, the oldest first.
-		newest := a.Versions[len(a.Versions)-1].Batches
-		var roots [][32]byte
-		for _, id := range newest {
-			batch, err := b.store.Batch(ctx, id)
-			if err != nil {
-				return nil, fmt.Errorf("read batch %d: %w", id, err)
-			}
-			roots = append(roots, batch.Root)
-		}
-		joined := slices.Clone(newest)
-		for _, batch := range waiting {
-			roots, joined = append(roots, batch.Root), append(joined, batch.ID)
-			if proof.Root(roots) == root {
-				batches = joined
-				break
+		var some []uint64
+		var nodes [][32]byte
+		for _, id := range slices.Concat(base.Batches, slices.DeleteFunc(slices.Clone(more), func(id uint64) bool { return slices.Contains(base.Batches, id) })) {
+			some, nodes = append(some, id), append(nodes, roots[id])
+			if len(some) >= len(base.Batches) && proof.Root(nodes) == root {
+				batches = slices.Clone(some)
 			}
 		}
 	}

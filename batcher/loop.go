@@ -120,7 +120,7 @@ func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) erro
 	tip := facts.Chain.Tip
 	flying := slices.DeleteFunc(slices.Clone(s.Anchors), func(a store.Anchor) bool { return a.State != store.Broadcast })
 	b.lookForCoins(ctx, flying, tip)
-	facts.Missing = b.missing
+	facts.Missing, facts.Taken = b.missing, b.taken
 	// What is in flight is raised once a block.
 	due := slices.ContainsFunc(flying, func(a store.Anchor) bool {
 		return tip.Height > int32(a.Versions[len(a.Versions)-1].Tx.LockTime)

@@ -118,6 +118,12 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *replaced) (v s
 	}
 	v.Root = proof.Root(roots)
 	if err := b.price(ctx, &v, p, before); err != nil {
+		if taken := Taken(nil); errors.As(err, &taken) {
+			for _, coin := range taken.TakenCoins() {
+				b.taken[coin] = true
+			}
+			wake(b.paying) // others go on without it
+		}
 		return v, err
 	}
 	// One flipped bit in a stored leaf would make proofs that can never verify: look before money is spent.
@@ -186,6 +192,9 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 				most = min(most, (v.FeeSats-dustLimit)/(size+changeSize))
 			}
 			rate = most
+		}
+		if missing != nil {
+			return missing // no rate that the wallet can pay is of use
 		}
 		if rate < least || rate > most {
 			return fmt.Errorf("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",

@@ -217,8 +217,7 @@ const inputSize = 68
 //
 // What the order gives comes first. Where that is not enough, one coin more is the rule: the smallest that makes the sum [headroom] times
 // the fee, else the largest that is enough. Where none is, the largest are combined, the fewest that do. A coin that costs more
-// to spend than it is worth is left alone. What leaves no change comes last: nodes of the Bitcoin Knots kind do not relay an OP_RETURN
-// that stands alone ("bare-datacarrier").
+// to spend than it is worth is left alone.
 func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	var usable []coin
 	var waiting int64
@@ -239,8 +238,11 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	if o.all {
 		return o.spendAll(usable, waiting)
 	}
+	// An anchor that leaves no change is the last resort: nodes of the Bitcoin Knots kind do not relay an OP_RETURN that stands alone
+	// ("bare-datacarrier").
+	lone := o.out.Value == 0
 	bare := o.assemble(nil, change)
-	if bare != nil && len(bare.tx.TxOut) > 1 {
+	if bare != nil && (!lone || len(bare.tx.TxOut) > 1) {
 		return bare, nil
 	}
 
@@ -253,7 +255,7 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	}
 	for n := 1; n <= len(usable); n++ {
 		d := o.assemble(usable[:n], change)
-		if d != nil && len(d.tx.TxOut) > 1 {
+		if d != nil && (!lone || len(d.tx.TxOut) > 1) {
 			return d, nil
 		}
 		bare = cmp.Or(bare, d)
