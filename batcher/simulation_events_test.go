@@ -71,7 +71,7 @@ var events = [numEvents]event{
 	evSteal:       {1, (*life).steal},
 	evDoubleSpend: {1, (*life).doubleSpend},
 	evProofs:      {5, func(l *life) { l.proofs() }},
-	evBackup:      {2, (*life).backup},
+	evBackup:      {1, (*life).backup},
 }
 
 // submit brings new digests, and some that were there before.
@@ -155,6 +155,10 @@ func (l *life) mineAny() {
 }
 
 func (l *life) blocks() {
+	if l.chance(120) {
+		l.sleep()
+		return
+	}
 	n := 1 + l.rng.IntN(3)
 	if l.chance(12) {
 		n = 10 + l.rng.IntN(20)
@@ -171,6 +175,18 @@ func (l *life) blocks() {
 	if l.chance(6) {
 		l.client.see(l.net.active)
 	}
+}
+
+// sleep lets more blocks pass than the daemon remembers, and than a final anchor is watched for.
+func (l *life) sleep() {
+	n := 90 + l.rng.IntN(150)
+	l.say("%d blocks pass while nobody looks", n)
+	for range n {
+		l.net.mine(l.anyKind())
+	}
+	l.clock = l.clock.Add(time.Duration(n) * 10 * time.Minute)
+	l.client.see(l.net.active)
+	l.judge.rare[rareSlept] = true
 }
 
 // fork replaces the newest blocks by more of another branch. What they held comes back to the mempool, is mined again, is
@@ -385,6 +401,9 @@ func (l *life) restore() {
 }
 
 func (l *life) proofs() {
+	if _, err := l.b.Overview(context.Background()); err != nil {
+		l.fail("overview: %v", err)
+	}
 	for i, d := range l.judge.order {
 		if i >= 5 || l.violation != "" {
 			return

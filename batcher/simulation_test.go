@@ -98,6 +98,7 @@ const (
 	rareFailed
 	rareKilled
 	rareMonth
+	rareSlept
 	rareRestored
 	rareAdopted
 	numRare
@@ -120,6 +121,7 @@ var rareNames = [numRare]string{
 	"a write that failed",
 	"a kill",
 	"a month that passed under a budget",
+	"a long sleep",
 	"a backup restored",
 	"a version found in a block that the backup did not know",
 }
