@@ -203,44 +203,48 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	}
 }
 
-// What is added to the coins of a version must not come from one of them: another version of the same anchor may be mined where the
-// caller does not know of it yet.
-func TestAReplacementSpendsNothingThatItWouldUndo(t *testing.T) {
+// A version that can not be paid: the shortage counts no change that it would undo itself, and what it says is missing is enough, without a
+// restart.
+func TestAShortageOfAVersionEndsWithADeposit(t *testing.T) {
 	t.Parallel()
+	const rate = 170
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
 	r.create()
 	r.fund(20_000)
 	r.awaitBalance(wallet.Balance{Confirmed: 20_000, Spendable: 20_000})
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
-	order := wallet.AnchorOrder{
-		Root: [32]byte{1}, SatPerVByte: 170, Coins: spent(v1), Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
+	left := v1.TxOut[1].Value
+	replacement := wallet.AnchorOrder{
+		Root: [32]byte{1}, SatPerVByte: rate, Coins: spent(v1), Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
 	}
-	r.broadcast(v1)
-	for _, mined := range []bool{true, false} {
-		if mined {
-			r.mine(1)
-			r.awaitBalance(wallet.Balance{Confirmed: 19_694, Spendable: 19_694})
-		} else {
-			r.reorg(1)
-			r.awaitBalance(wallet.Balance{Pending: 19_694})
-		}
-		_, _, err := r.BuildAnchor(t.Context(), order)
+	next := wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: rate}
+	next.Coins, next.Prevouts = change(v1)
+	wantShort := func(o wallet.AnchorOrder, have int64) {
+		t.Helper()
+		_, _, err := r.BuildAnchor(t.Context(), o)
 		var short *wallet.ShortageError
-		if !errors.As(err, &short) || short.Have != 20_000 || short.Waiting != 0 || short.Missing != 170*190-20_000 {
-			t.Fatalf("mined %t: got %v, want a shortage with 20000 at hand and none waiting", mined, err)
+		if !errors.As(err, &short) || short.Have != have || short.Waiting != 0 || short.Missing != rate*190-have {
+			t.Fatalf("got %v, want a shortage with %d at hand and none waiting", err, have)
 		}
 		if to := r.address(); short.Address != to || !strings.Contains(err.Error(), to) {
-			t.Errorf("mined %t: got %v, want the address %s", mined, err, to)
+			t.Errorf("got %v, want the address %s", err, to)
 		}
 	}
 
-	// The deposit that was said to be missing is enough, without a restart; v1 is mined again beside it.
-	r.fund(170*190 - 20_000)
-	r.awaitBalance(wallet.Balance{Confirmed: 19_694 + 170*190 - 20_000, Spendable: 19_694 + 170*190 - 20_000})
-	v2, _ := r.build(order)
-	if len(v2.TxIn) != 2 || v2.TxIn[1].PreviousOutPoint.Hash == v1.TxHash() {
-		t.Errorf("spends %v, want the coin of %s and the deposit", spent(v2), v1.TxHash())
+	r.broadcast(v1)
+	r.mine(1)
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	wantShort(next, left)
+	r.reorg(1)
+	r.awaitBalance(wallet.Balance{Pending: left})
+	wantShort(replacement, 20_000)
+
+	missing := rate*190 - left
+	r.fund(missing) // v1 is mined again beside it
+	r.awaitBalance(wallet.Balance{Confirmed: left + missing, Spendable: left + missing})
+	if tx, _ := r.build(next); len(tx.TxIn) != 2 {
+		t.Errorf("spends %v, want the change of %s and the deposit", spent(tx), v1.TxHash())
 	}
 }
 
