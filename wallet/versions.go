@@ -86,10 +86,10 @@ func (e *TakenError) Error() string {
 // TakenCoins are the coins that cannot be spent any more.
 func (e *TakenError) TakenCoins() []wire.OutPoint { return e.Coins }
 
-// beside returns the coins that can be spent together with the given ones, or a [*TakenError] where those are spent by what is mined. Not so what comes from a transaction that itself spends a given
-// coin: the change of a version does not exist beside another version, though it is there when one was just mined that the caller
-// has not seen, or that a reorganisation took out. (What given coins come from needs no look: btcwallet lists no coin that a
-// transaction it knows spends, mined or not.)
+// beside returns the coins that can be spent together with the given ones, or a [*TakenError] where those are spent by what is mined. What comes
+// from a transaction that spends a given coin is left out: the change of a version does not exist beside another version, though
+// btcwallet knows it after a reorganisation. (What given coins come from needs no look: btcwallet lists no coin that a transaction it
+// knows spends, mined or not.)
 func (v *vault) beside(given, coins []coin) ([]coin, error) {
 	if len(given) == 0 {
 		return coins, nil
