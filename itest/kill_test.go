@@ -144,6 +144,9 @@ func (k *killer) run(kills int) {
 	k.start()
 	k.wantAllFinal()
 	k.wantPaidOnce()
+	if k.Failed() {
+		return // what was promised does not hold: no figures
+	}
 	k.Logf("%d kills in %s, %.2f s each: %d digests acknowledged, %d batches, %d anchors, %d payments in %d blocks; lost 0, paid twice 0\nkilled: %s",
 		kills, took.Round(time.Second), took.Seconds()/float64(kills), k.acked(), len(k.batches()), len(k.anchors()), len(k.payments()), k.sky.blocks, k.told())
 }
