@@ -35,12 +35,28 @@ func coins(a store.Anchor) []wire.OutPoint {
 	return out
 }
 
-// leaseAll keeps the coins of all anchors in flight from other uses: the wallet may have forgotten.
+// leaseAll keeps the coins of all anchors in flight from other uses, which the wallet may have forgotten, and gives back those of anchors
+// that were done when the process ended, which it may have kept: a crash comes between any two writes.
 func (b *Batcher) leaseAll(ctx context.Context) error {
 	anchors, err := b.store.Unsettled(ctx)
 	if err != nil {
 		return fmt.Errorf("read the anchors in flight: %w", err)
 	}
+	const lately = 64 // anchors; what is older was done long before the crash
+	newest, err := b.store.Anchors(ctx, 0, lately)
+	if err != nil {
+		return fmt.Errorf("read the newest anchors: %w", err)
+	}
+	var done []wire.OutPoint
+	for _, a := range newest {
+		if a.Settled {
+			done = append(done, keptChange(a)...)
+		}
+		if a.State == store.Final || a.State == store.Dead {
+			done = append(done, coins(a)...)
+		}
+	}
+	b.release(ctx, done)
 	for _, a := range anchors {
 		b.lease(ctx, a)
 	}

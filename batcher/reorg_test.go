@@ -247,6 +247,29 @@ func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
+// A crash between the note that an anchor is done and the release of its coins leaves them leased: the next start gives them back, but for those
+// that an anchor in flight spends.
+func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	h.sealNow()
+	h.mine(6)
+	h.wants("a", Final)
+	h.submit("b")
+	h.sealNow()
+	done, flying := coins(h.anchor(1)), coins(h.anchor(2))
+	h.crash()
+	if err := h.wallet.Lease(context.Background(), done); err != nil {
+		t.Fatal(err)
+	}
+	h.stop()
+	h.start()
+	if h.wallet.leases[done[0]] || !h.wallet.leases[flying[0]] {
+		t.Errorf("leased after the start: %v, want %v and nothing else", h.wallet.leases, flying)
+	}
+}
+
 // A reorganisation takes away the deposit that an anchor spends. While it may come back the anchor waits for it, and others go on; when it
 // does not, the batches get another anchor.
 func TestAnchorOfADepositThatVanishes(t *testing.T) {
