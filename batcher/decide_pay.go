@@ -252,7 +252,7 @@ func (d *decision) taken(besides uint64) int64 {
 
 // limit says which cap leaves no more than this.
 func (d *decision) limit(sats int64) string {
-	if sats == d.p.MaxFeeSats {
+	if sats == d.p.MaxFeeSats && sats != d.p.BudgetSats {
 		return fmt.Sprintf("anchor.max_fee allows %d: raise it, or wait for lower fees", sats)
 	}
 	return fmt.Sprintf("anchor.monthly_budget allows %d sats in 30 days, of which %d are paid or promised: raise it, or wait",
