@@ -259,6 +259,10 @@ func (d *decision) seal() {
 // follow walks back over blocks that left the chain and forward over those that came.
 func (d *decision) follow() {
 	points := d.s.Cursor.Points
+	if n := len(points); n > 0 && d.f.Chain.Active == n && len(d.f.Chain.Next) == 0 {
+		d.tip = points[n-1] // nothing happened, as mostly
+		return
+	}
 	kept := slices.Clone(points[:d.f.Chain.Active])
 	if len(kept) < len(points) {
 		// With none kept the fork lies below all that is remembered: every block there is in doubt.

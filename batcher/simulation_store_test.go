@@ -403,7 +403,7 @@ func (s *memStore) Cursor(ctx context.Context) (store.Cursor, error) {
 		return store.Cursor{}, err
 	}
 	defer s.mu.Unlock()
-	return store.Cursor{Points: slices.Clone(s.cursor.Points)}, nil
+	return store.Cursor{Points: slices.Clip(s.cursor.Points)}, nil
 }
 
 // TestSimulationStoreKeepsTheContract runs the suite of all engines against the simulator's: what it shows of the batcher is worth

@@ -40,7 +40,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // lives are short and leave much behind
+	defer debug.SetGCPercent(debug.SetGCPercent(4000)) // lives are short and leave much behind
 	var next, failed atomic.Uint64
 	var had [numRare]atomic.Uint64
 	var wg sync.WaitGroup
@@ -53,6 +53,9 @@ func TestSimulation(t *testing.T) {
 				}
 				l := newLife(seed, nil)
 				l.live()
+				if seed%50_000 == 0 {
+					fmt.Fprintf(os.Stderr, "%d of %d lives\n", seed, *seedsFlag)
+				}
 				for i, n := range l.judge.rare {
 					if n {
 						had[i].Add(1)

@@ -121,7 +121,7 @@ func (j *judge) exclusive(n *judged) {
 		} else if other.anchor == n.anchor {
 			continue
 		}
-		if !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) {
+		if !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) || j.adrift(other) {
 			continue
 		}
 		if !j.excluded(n, other) {
@@ -129,6 +129,14 @@ func (j *judge) exclusive(n *judged) {
 				n.index, n.anchor, n.txid, n.Batches, other.index, other.anchor, other.txid, other.Batches)
 		}
 	}
+}
+
+// adrift says whether a version depends on one that a restored daemon does not know and that left the chain: nobody offers that any more.
+func (j *judge) adrift(v *judged) bool {
+	return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool {
+		parent, ok := j.versions[in.PreviousOutPoint.Hash]
+		return ok && (parent.lost && parent.in == nil || j.adrift(parent))
+	})
 }
 
 // excluded says whether two transactions, with all that they depend on, cannot be on one chain.
