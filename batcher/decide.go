@@ -171,7 +171,7 @@ type (
 	}
 	// Pay builds a new anchor, stores it, and then offers it.
 	Pay struct{ Payment }
-	// Replace builds a version that replaces the one of Anchor with index Before, commits to all that its newest one commits to,
+	// Replace builds a version that replaces the one of Anchor with index Before, commits to all that this commits to and to Batches,
 	// stores it, and then offers it. Where that cannot be done now and Offer is set, the version before is offered again.
 	Replace struct {
 		Payment
@@ -185,7 +185,7 @@ type (
 
 // Payment is what a version is to be.
 type Payment struct {
-	Batches     []store.Batch // that no version of the anchor commits to yet
+	Batches     []store.Batch // besides those that what it replaces commits to
 	SatPerVByte int64
 	MinFeeSats  int64 // what it replaces paid, own later anchors that would be evicted with it included; 0: replaces nothing
 	MaxFeeSats  int64 // what the caps leave

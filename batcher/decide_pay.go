@@ -147,7 +147,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 		return false
 	}
 	r := Replace{Anchor: a, Before: before, Offer: d.due(a)}
-	r.Batches, r.SatPerVByte = ready, rate
+	r.Batches, r.SatPerVByte = slices.Clone(ready), rate
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
 	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*vsize(newest.Tx) {
 		d.hold("anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, d.limit(r.MaxFeeSats))
@@ -162,6 +162,13 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	for i, in := range newest.Tx.TxIn {
 		r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])
 	}
+	// A newer version that cannot be mined any more may commit to batches that this one does not: they stay, unless they went elsewhere.
+	for _, b := range d.batchesOf(a.Versions[len(a.Versions)-1]) {
+		if _, _, ok := d.exclusion(b); ok && b.Anchor == a.ID && !slices.Contains(newest.Batches, b.ID) {
+			r.Batches = append(r.Batches, b)
+		}
+	}
+	slices.SortFunc(r.Batches, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
 	d.exclude(&r.Payment)
 	for _, v := range a.Versions {
 		if _, out, ok := changeOf(v); ok {

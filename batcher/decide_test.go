@@ -134,6 +134,16 @@ func twoCoins(a store.Anchor) store.Anchor {
 	return a
 }
 
+// alsoSpending adds a version that spends the change of another anchor's version too, and commits to these batches.
+func alsoSpending(of store.Version, a store.Anchor, batches ...uint64) store.Anchor {
+	a = raised(a, 109, 2, batches...)
+	coin, out, _ := changeOf(of)
+	v := &a.Versions[len(a.Versions)-1]
+	v.Tx.AddTxIn(&wire.TxIn{PreviousOutPoint: coin})
+	v.Prevouts = append(v.Prevouts, out)
+	return a
+}
+
 // short writes coins by the first bytes of their transactions.
 func short(coins []wire.OutPoint) string {
 	var out []string
@@ -284,6 +294,12 @@ func TestDecide(t *testing.T) {
 			Stored{Anchors: []store.Anchor{twoCoins(made(anchorOf(1, store.Broadcast, 0, 1), 109))}, Owned: []store.Batch{late(1, 1, 5*time.Hour)}, Cursor: cursor},
 			Facts{Now: now, Chain: following(11), Offered: stale, Market: Market{10, 10}, Missing: map[uint64]Missing{1: {Coins: []wire.OutPoint{{Hash: chainhash.Hash{0xee}}}}}},
 			[]string{fmt.Sprintf("replace 1 with [] at %d from c1:0, over 153 up to 50000 sats", policy.Rate(5*time.Hour, Market{10, 10}))}},
+
+		{"a batch that joined with a coin which is gone, and went elsewhere, is not committed to again",
+			Stored{Anchors: []store.Anchor{mined(two, 108, 1), alsoSpending(two.Versions[0], made(anchorOf(2, store.Broadcast, 0, 3), 109), 3, 2, 4)},
+				Owned: []store.Batch{owned(1, 1), owned(2, 1), late(3, 2, 5*time.Hour), owned(4, 2)}, Cursor: cursor},
+			Facts{Now: now, Chain: following(11), Offered: map[uint64]Offer{2: {At: now, Tip: point(109), Since: point(109)}}, Market: Market{10, 10}},
+			[]string{fmt.Sprintf("replace 2 with [4] at %d from c2:0, over 153 up to 50000 sats", policy.Rate(5*time.Hour, Market{10, 10}))}},
 
 		// What reorganisations do to chained anchors.
 		{"the version that was mined is offered again when a later anchor is built on it",

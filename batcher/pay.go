@@ -45,10 +45,7 @@ func (b *Batcher) pay(ctx context.Context, p Pay) error {
 // replace makes a version that pays more, and commits to the batches that came since; the one before stays in force when that
 // cannot be done now.
 func (b *Batcher) replace(ctx context.Context, r Replace) error {
-	version, err := b.version(ctx, r.Payment, &replaced{
-		version: r.Anchor.Versions[r.Before],
-		batches: Paid(r.Anchor).Batches,
-	})
+	version, err := b.version(ctx, r.Payment, &r.Anchor.Versions[r.Before])
 	if err != nil {
 		b.hold("anchor %d is not mined yet and should pay more: %v", r.Anchor.ID, err)
 		if r.Offer {
@@ -85,15 +82,9 @@ func failure(err error) error {
 	return nil
 }
 
-// replaced is what a replacement takes the place of.
-type replaced struct {
-	version store.Version
-	batches []uint64 // that it has to commit to
-}
-
 // version has the wallet make and sign a version within the caps, that replaces another unless that is nil. The coins of what it
 // returns are leased for some minutes.
-func (b *Batcher) version(ctx context.Context, p Payment, before *replaced) (v store.Version, err error) {
+func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version) (v store.Version, err error) {
 	if err := b.wallet.Ready(); err != nil {
 		return v, err
 	}
@@ -102,8 +93,8 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *replaced) (v s
 	v.Created = b.now().UTC()
 	var roots [][32]byte
 	if before != nil {
-		v.Batches = slices.Clone(before.batches)
-		for _, id := range before.batches {
+		v.Batches = slices.Clone(before.Batches)
+		for _, id := range before.Batches {
 			batch, err := b.store.Batch(ctx, id)
 			if err != nil {
 				return v, fmt.Errorf("read batch %d: %w", id, err)
@@ -143,11 +134,11 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *replaced) (v s
 
 // price finds the rate at which the version pays what it has to and no more than it may, and signs it at that. A wallet that is short pays
 // less than it should, if that is of any use.
-func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *replaced) error {
+func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
 	const tries = 32 // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
 	least, size := int64(1), int64(leastFee)
 	if before != nil {
-		least, size = before.version.SatPerVByte+1, vsize(before.version.Tx)
+		least, size = before.SatPerVByte+1, vsize(before.Tx)
 	}
 	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/size, least))
 	rate := min(p.SatPerVByte, most)
@@ -172,7 +163,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		size, owed := vsize(v.Tx), int64(0)
 		if before != nil {
 			// More than what it throws out, and a better rate than what it replaces (BIP125, rules 3 and 4).
-			owed = max(p.MinFeeSats+size*minRelayIncrement, before.version.FeeSats*size/vsize(before.version.Tx)+1)
+			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
 		}
 		// What would have been dust as change goes to the fee, and counts.
 		allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)

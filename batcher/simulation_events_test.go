@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -90,7 +91,7 @@ func (l *life) submit() {
 		all = append(all, sha256.Sum256(binary.BigEndian.AppendUint64(nil, l.digests)))
 	}
 	sts, err := l.b.Submit(context.Background(), all)
-	l.say("submit %d digests: %v", n, err)
+	l.say("submit %d digests: %v", n, refusal(err))
 	if err != nil {
 		l.tolerate("submit", err)
 		return
@@ -110,9 +111,17 @@ func (l *life) tolerate(what string, err error) {
 	}
 }
 
+// refusal is an error as a story tells it. Whether a store that failed refuses, or the daemon that stops for it, is a matter of moments.
+func refusal(err error) error {
+	if errors.Is(err, ErrReadOnly) {
+		return ErrReadOnly
+	}
+	return err
+}
+
 func (l *life) closeBatch() {
 	id, err := l.b.committer.close(context.Background(), 0)
-	l.say("closebatch: batch %d, %v", id, err)
+	l.say("closebatch: batch %d, %v", id, refusal(err))
 	if err != nil {
 		l.tolerate("closebatch", err)
 	}
