@@ -70,9 +70,9 @@ func (d *decision) child(a store.Anchor) bool {
 // begin pays for batches with a new anchor.
 func (d *decision) begin(ready []store.Batch) {
 	pay := Pay{Payment{Batches: ready, MaxFeeSats: d.allowed(0)}}
-	pay.SatPerVByte = min(d.p.Rate(d.age0(ready), d.f.Market), d.p.MaxFeeRate)
+	pay.SatPerVByte = min(d.p.Rate(d.ageOf(ready), d.f.Market), d.p.MaxFeeRate)
 	d.exclude(&pay.Payment)
-	if pay.MaxFeeSats < leastFee {
+	if pay.MaxFeeSats < leastSize {
 		d.hold("%s: %s", waiting(len(ready)), d.limit(pay.MaxFeeSats))
 		return
 	}
@@ -127,15 +127,15 @@ func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok
 	return coin, out, ok && !d.f.Taken[coin]
 }
 
-// leastFee is what the smallest anchor costs, one coin and no change at 1 sat/vB: nothing is built for less.
-const leastFee = 122
+// leastSize is the smallest that an anchor can be, in vB: one coin and no change. At 1 sat/vB that is also the least that one costs.
+const leastSize = 122
 
 // raise decides whether an anchor in flight is replaced by a version that pays more, and commits to the batches that wait. It reports whether
 // it is.
 func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	before := d.newestValid(a)
 	newest := a.Versions[before]
-	age := d.age0(d.batchesOf(newest))
+	age := d.ageOf(d.batchesOf(newest))
 	wanted := d.p.Rate(age, d.f.Market)
 	_, _, change := changeOf(newest) // a payment without any is not relayed by all nodes, and a deposit may have come
 	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0 || !change)
@@ -200,8 +200,8 @@ func (d *decision) batchesOf(v store.Version) []store.Batch {
 	return slices.DeleteFunc(slices.Clone(d.s.Owned), func(b store.Batch) bool { return !slices.Contains(v.Batches, b.ID) })
 }
 
-// age0 returns how long the oldest of some batches has been closed.
-func (d *decision) age0(batches []store.Batch) time.Duration {
+// ageOf returns how long the oldest of some batches has been closed.
+func (d *decision) ageOf(batches []store.Batch) time.Duration {
 	var age time.Duration
 	for _, b := range batches {
 		age = max(age, d.f.Now.Sub(b.Closed))

@@ -136,7 +136,7 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 // less than it should, if that is of any use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
 	const tries = 32 // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
-	least, size := int64(1), int64(leastFee)
+	least, size := int64(1), int64(leastSize)
 	if before != nil {
 		least, size = before.SatPerVByte+1, vsize(before.Tx)
 	}

@@ -73,8 +73,8 @@ const (
 	Broadcast AnchorState = "broadcast" // stored, and offered to the network until mined
 	Mined     AnchorState = "mined"     // one version is in a block of the active chain
 	Final     AnchorState = "final"     // mined, deep enough that its proofs are complete
-	Spent     AnchorState = "spent"     // a transaction that is none of its versions spent its coin, in Block
-	Dead      AnchorState = "dead"      // that spend is deep: it can never be mined, its batches wait again
+	Spent     AnchorState = "spent"     // since Block its coin is gone: spent by none of its versions, or the change of a version that lost
+	Dead      AnchorState = "dead"      // for good: it can never be mined, its batches wait again
 )
 
 // Version is one signed transaction of an anchor.
@@ -103,7 +103,7 @@ type Anchor struct {
 	ID       uint64 // from 1
 	State    AnchorState
 	Versions []Version
-	Block    *Block // while Mined or Final
+	Block    *Block // in every state but Broadcast: where it was mined, or where its coin was lost
 	Settled  bool   // final for so long that reorganisations are not watched any more
 	Created  time.Time
 }
