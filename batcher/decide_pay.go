@@ -156,7 +156,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
 	// start and after a reorganisation: only what was offered, and left out by a block since, is known to pay too little.
 	last, offered := d.f.Offered[a.ID]
-	if d.tip.Height <= int32(newest.Tx.LockTime) || !offered || last.Since == d.tip {
+	if d.tip.Height <= int32(a.Versions[len(a.Versions)-1].Tx.LockTime) || !offered || last.Since == d.tip {
 		return false
 	}
 	for i, in := range newest.Tx.TxIn {

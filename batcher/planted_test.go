@@ -142,7 +142,7 @@ var faults = []planted{
 	}}},
 	{"a version is replaced before a block had its chance", []edit{{
 		file: "decide_pay.go",
-		old:  "if d.tip.Height <= int32(newest.Tx.LockTime) ||",
+		old:  "if d.tip.Height <= int32(a.Versions[len(a.Versions)-1].Tx.LockTime) ||",
 		new:  "if",
 	}}},
 	{"the first version is offered for ever", []edit{{
