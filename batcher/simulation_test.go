@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 500, "how many lives TestSimulation lives, of seeds 1 to that")
-	seedFlag  = flag.Uint64("seed", 0, "live one life only, and tell its story")
+	seedsFlag = flag.Uint64("seeds", 0, "how many lives TestSimulation lives, of seeds 1 on or those from -seed on (500 unless given)")
+	seedFlag  = flag.Uint64("seed", 0, "without -seeds: live this life only, and tell its story")
 )
 
 // TestSimulation lives thousands of lives of a daemon, each of one seed: a chain that forks, peers that hear nothing, mempools that want
@@ -32,7 +32,11 @@ var (
 // of the outside. The promises are checked after each step, and each life has a calm ending in which every acknowledged
 // digest has to become final. A seed that fails tells its story; with -seed it lives again exactly so.
 func TestSimulation(t *testing.T) {
-	if *seedFlag != 0 {
+	first, lives := max(*seedFlag, 1), *seedsFlag
+	if lives == 0 {
+		lives = 500
+	}
+	if *seedFlag != 0 && *seedsFlag == 0 {
 		l := newLife(*seedFlag, os.Stdout)
 		l.live()
 		if l.violation != "" {
@@ -47,14 +51,15 @@ func TestSimulation(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for {
-				seed := next.Add(1)
-				if seed > uint64(*seedsFlag) || failed.Load() != 0 {
+				n := next.Add(1)
+				if n > lives || failed.Load() != 0 {
 					return
 				}
+				seed := first + n - 1
 				l := newLife(seed, nil)
 				l.live()
-				if seed%50_000 == 0 {
-					fmt.Fprintf(os.Stderr, "%d of %d lives\n", seed, *seedsFlag)
+				if n%50_000 == 0 {
+					fmt.Fprintf(os.Stderr, "%d of %d lives\n", n, lives)
 				}
 				for i, n := range l.judge.rare {
 					if n {
@@ -76,8 +81,8 @@ func TestSimulation(t *testing.T) {
 	}
 	for i := range had {
 		n := had[i].Load()
-		t.Logf("%6d of %d lives had %s", n, *seedsFlag, rareNames[i])
-		if n == 0 && *seedsFlag >= 5000 {
+		t.Logf("%6d of %d lives had %s", n, lives, rareNames[i])
+		if n == 0 && lives >= 5000 {
 			t.Errorf("no life had %s: the simulation does not do what it says", rareNames[i])
 		}
 	}
