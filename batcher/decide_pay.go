@@ -179,20 +179,25 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	return true
 }
 
-// newestValid returns the newest version of an anchor that no missing coin holds up: one that was added on the way may be gone. What
-// happens to the coins that all versions spend is the same for all.
+// newestValid returns the newest version of an anchor that no missing coin holds up.
 func (d *decision) newestValid(a store.Anchor) int {
-	keep := common(a)
 	for k := len(a.Versions) - 1; k > 0; k-- {
-		if !slices.ContainsFunc(a.Versions[k].Tx.TxIn, func(in *wire.TxIn) bool {
-			coin := in.PreviousOutPoint
-			_, never := d.impossible(coin)
-			return !slices.Contains(keep, coin) && (never || d.missing(a, coin))
-		}) {
+		if d.valid(a, k) {
 			return k
 		}
 	}
 	return 0
+}
+
+// valid reports whether the coins of a version are there that were added on the way. What happens to the coins that all versions
+// spend is the same for all.
+func (d *decision) valid(a store.Anchor, version int) bool {
+	keep := common(a)
+	return !slices.ContainsFunc(a.Versions[version].Tx.TxIn, func(in *wire.TxIn) bool {
+		coin := in.PreviousOutPoint
+		_, never := d.impossible(coin)
+		return !slices.Contains(keep, coin) && (never || d.missing(a, coin))
+	})
 }
 
 // batchesOf returns those batches of a version that are known.
@@ -210,7 +215,7 @@ func (d *decision) ageOf(batches []store.Batch) time.Duration {
 }
 
 // evicted returns what anchors in flight pay that spend a change of this one, directly or not: its replacement throws them
-// out of the peers' memory, and has to pay for that (BIP125, rule 3).
+// out of the peers' memory, and has to pay for that (BIP125, rule 3). Those of a version that cannot be mined any more are not there.
 func (d *decision) evicted(a store.Anchor) (sats int64) {
 	gone := map[uint64]bool{a.ID: true}
 	for _, c := range d.s.Anchors { // children have higher IDs than their parents
@@ -220,7 +225,7 @@ func (d *decision) evicted(a store.Anchor) (sats int64) {
 		newest := c.Versions[len(c.Versions)-1]
 		if slices.ContainsFunc(newest.Tx.TxIn, func(in *wire.TxIn) bool {
 			m, ok := d.madeBy(in.PreviousOutPoint)
-			return ok && gone[d.s.Anchors[m.anchor].ID]
+			return ok && gone[d.s.Anchors[m.anchor].ID] && d.valid(d.s.Anchors[m.anchor], m.version)
 		}) {
 			gone[c.ID] = true
 			sats += newest.FeeSats
@@ -319,7 +324,8 @@ func (d *decision) current(a store.Anchor) int {
 		}
 		for _, coin := range common(c) {
 			m, ok := d.madeBy(coin)
-			if ok && d.s.Anchors[m.anchor].ID == a.ID && c.Versions[0].Tx.LockTime >= a.Versions[newest].Tx.LockTime {
+			built := ok && d.s.Anchors[m.anchor].ID == a.ID && d.valid(a, m.version)
+			if built && c.Versions[0].Tx.LockTime >= a.Versions[newest].Tx.LockTime {
 				return m.version
 			}
 		}
