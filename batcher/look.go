@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,7 +53,9 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 		from = fork + 1
 	}
 	watch := watched(s.Anchors, fork)
-	waiting := slices.DeleteFunc(slices.Clone(s.Batches), func(x store.Batch) bool { return x.State != store.Sealed })
+	sealed := slices.DeleteFunc(slices.Concat(s.Batches, s.Owned), func(x store.Batch) bool { return x.State != store.Sealed })
+	slices.SortFunc(sealed, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
+	sealed = slices.CompactFunc(sealed, func(a, b store.Batch) bool { return a.ID == b.ID })
 	if len(watch) == 0 {
 		from = max(from, height-store.CursorDepth+1) // nothing to look for: only remember the way
 	}
@@ -61,7 +64,7 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 		limit = scanBlocks
 	}
 	for h := from; h <= height && len(facts.Next) < limit; h++ {
-		seen, err := b.lookAt(ctx, h, watch, waiting)
+		seen, err := b.lookAt(ctx, h, watch, sealed)
 		if err != nil {
 			if len(facts.Next) > 0 {
 				b.log.Warn("stopped following for now", "height", h, "err", err)
@@ -103,7 +106,7 @@ type coin struct {
 }
 
 // lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never by txid.
-func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, waiting []store.Batch) (BlockSeen, error) {
+func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (BlockSeen, error) {
 	hash, err := b.chain.HashAt(height)
 	if err != nil {
 		return BlockSeen{}, fmt.Errorf("block at height %d: %w", height, err)
@@ -136,9 +139,7 @@ func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPo
 		if s.Version >= 0 {
 			continue
 		}
-		if seen.Spends[i].Adopted, err = b.adopt(ctx, block.Transactions[s.Block.TxIndex], watch, s.Anchor, waiting); err != nil {
-			return BlockSeen{}, err
-		}
+		seen.Spends[i].Adopted = b.adopt(block.Transactions[s.Block.TxIndex], watch, s.Anchor, sealed)
 	}
 	return seen, nil
 }
@@ -146,10 +147,10 @@ func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPo
 // adopt makes a version of a transaction that spends an anchor's coin and commits to batches that are stored here, but is not stored
 // itself: the one that the daemon made after the backup from which this store was restored. Any other transaction gives nil. That it is
 // ours is certain, as nobody else can sign for the coin.
-func (b *Batcher) adopt(ctx context.Context, tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uint64, waiting []store.Batch) (*store.Version, error) {
+func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uint64, sealed []store.Batch) *store.Version {
 	root, err := proof.Commitment(stripped(tx))
 	if err != nil {
-		return nil, nil
+		return nil
 	}
 	var a store.Anchor
 	for _, c := range watch {
@@ -157,43 +158,26 @@ func (b *Batcher) adopt(ctx context.Context, tx *wire.MsgTx, watch map[wire.OutP
 			a = c.anchor
 		}
 	}
-	// It commits to what some version commits to, and to the batches that joined since, in their order.
-	newest := a.Versions[len(a.Versions)-1].Batches
-	more := slices.Clone(newest)
-	roots := make(map[uint64][32]byte)
-	for _, id := range newest {
-		batch, err := b.store.Batch(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("read batch %d: %w", id, err)
-		}
-		roots[id] = batch.Root
-	}
-	for _, batch := range waiting {
-		roots[batch.ID], more = batch.Root, append(more, batch.ID)
-	}
 	known := make(map[wire.OutPoint]*wire.TxOut)
 	var batches []uint64
 	for _, base := range a.Versions {
 		for i, in := range base.Tx.TxIn {
 			known[in.PreviousOutPoint] = base.Prevouts[i]
 		}
-		var some []uint64
-		var nodes [][32]byte
-		for _, id := range slices.Concat(base.Batches, slices.DeleteFunc(slices.Clone(more), func(id uint64) bool { return slices.Contains(base.Batches, id) })) {
-			some, nodes = append(some, id), append(nodes, roots[id])
-			if len(some) >= len(base.Batches) && proof.Root(nodes) == root {
-				batches = slices.Clone(some)
+		for _, more := range joined(a, base, sealed) {
+			if some := prefix(base.Batches, more, sealed, root); some != nil {
+				batches = some
 			}
 		}
 	}
 	if batches == nil {
-		return nil, nil
+		return nil
 	}
 	v := &store.Version{Tx: tx, Batches: batches, Root: root, Created: b.now().UTC()}
 	for _, in := range tx.TxIn {
 		out := known[in.PreviousOutPoint]
 		if out == nil {
-			return nil, nil // what it paid cannot be told
+			return nil // what it paid cannot be told
 		}
 		v.Prevouts = append(v.Prevouts, out)
 		v.FeeSats += out.Value
@@ -203,7 +187,39 @@ func (b *Batcher) adopt(ctx context.Context, tx *wire.MsgTx, watch map[wire.OutP
 	}
 	v.SatPerVByte = max(v.FeeSats/vsize(tx), 1)
 	b.log.Info("found a version of an anchor that this store did not know", "anchor", anchor, "txid", tx.TxHash(), "batches", batches)
-	return v, nil
+	return v
+}
+
+// joined returns which batches may have joined an anchor after a version of it was made, in their order: those that are known to have, and then
+// those that wait here; or all that were sealed later, wherever they are by now.
+func joined(a store.Anchor, base store.Version, sealed []store.Batch) [][]uint64 {
+	knownTo, later := slices.Clone(a.Versions[len(a.Versions)-1].Batches), []uint64(nil)
+	for _, batch := range sealed {
+		if batch.Anchor == 0 && !slices.Contains(knownTo, batch.ID) {
+			knownTo = append(knownTo, batch.ID)
+		}
+		if batch.ID > slices.Max(base.Batches) {
+			later = append(later, batch.ID)
+		}
+	}
+	return [][]uint64{knownTo, later}
+}
+
+// prefix returns the batches of base and the first of more that together have the root, or nil.
+func prefix(base, more []uint64, sealed []store.Batch, root [32]byte) []uint64 {
+	var ids []uint64
+	var nodes [][32]byte
+	for _, id := range slices.Concat(base, more) {
+		i := slices.IndexFunc(sealed, func(batch store.Batch) bool { return batch.ID == id })
+		if i < 0 || slices.Contains(ids, id) {
+			continue
+		}
+		ids, nodes = append(ids, id), append(nodes, sealed[i].Root)
+		if len(ids) >= len(base) && proof.Root(nodes) == root {
+			return ids
+		}
+	}
+	return nil
 }
 
 // spends finds the transactions of a block that spend watched coins, at most one for each anchor.
