@@ -123,7 +123,12 @@ func (j *judge) exclusive(n *judged) {
 		} else if other.anchor == n.anchor {
 			continue
 		}
-		if !slices.ContainsFunc(other.roots, func(r [32]byte) bool { return slices.Contains(n.roots, r) }) || j.adrift(other) {
+		if !j.rivals(n, other) || j.adrift(other) {
+			continue
+		}
+		// What a restored daemon had in flight when it found a lost version is replaced as it is: it may be mined anyway. (In any other life
+		// it would have been told of when it was made.)
+		if slices.ContainsFunc(j.anchors[n.anchor], func(o *judged) bool { return o.index < n.index && j.rivals(o, other) && !j.excluded(o, other) }) {
 			continue
 		}
 		if !j.excluded(n, other) {
@@ -131,6 +136,11 @@ func (j *judge) exclusive(n *judged) {
 				n.index, n.anchor, n.txid, n.Batches, other.index, other.anchor, other.txid, other.Batches)
 		}
 	}
+}
+
+// rivals says whether two versions commit to one batch.
+func (j *judge) rivals(a, b *judged) bool {
+	return slices.ContainsFunc(b.roots, func(r [32]byte) bool { return slices.Contains(a.roots, r) })
 }
 
 // adrift says whether a version depends on one that a restored daemon does not know and that left the chain: nobody offers that any more.
