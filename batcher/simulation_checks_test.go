@@ -46,6 +46,7 @@ type judged struct {
 	index  int
 	roots  [][32]byte // of its batches
 	lost   bool       // made after the backup from which the store was restored
+	found  bool       // and recognised since: what was paid anew meanwhile is not held against anybody
 	orphan bool       // lost, and the store cannot know what it is: what it paid for may be paid again
 }
 
@@ -224,6 +225,7 @@ func (j *judge) stored(a *store.Anchor) {
 		if old, ok := j.versions[n.txid]; ok && old.lost {
 			j.l.say("version %.8s is found again", n.txid)
 			j.rare[rareAdopted] = true
+			old.found = true
 			old.lost, old.orphan, old.anchor, old.index, old.roots, old.Version = false, false, a.ID, i, n.roots, v
 			known = append(known, old)
 			j.anchors[a.ID] = known
@@ -312,7 +314,7 @@ func (j *judge) connected(k *link) {
 		}
 		j.won[v.anchor] = v
 		for i, root := range v.roots {
-			if other := j.paid[root]; other != nil && !other.lost && !v.lost {
+			if other := j.paid[root]; other != nil && !other.lost && !v.lost && !other.found && !v.found {
 				j.l.fail("P3: batch %d is paid twice: by %s in block %d and by %s in block %d", v.Batches[i], j.name(other.txid), other.in.height, j.name(p.txid), k.height)
 			}
 			j.paid[root] = v

@@ -126,9 +126,8 @@ func (j *judge) exclusive(n *judged) {
 		if !j.rivals(n, other) || j.adrift(other) {
 			continue
 		}
-		// What a restored daemon had in flight when it found a lost version is replaced as it is: it may be mined anyway. (In any other life
-		// it would have been told of when it was made.)
-		if slices.ContainsFunc(j.anchors[n.anchor], func(o *judged) bool { return o.index < n.index && j.rivals(o, other) && !j.excluded(o, other) }) {
+		// What a restored daemon had in flight when it found a lost version is replaced as it is: it may be mined anyway.
+		if other.found && slices.ContainsFunc(j.anchors[n.anchor], func(o *judged) bool { return o.index < n.index && j.rivals(o, other) && !j.excluded(o, other) }) {
 			continue
 		}
 		if !j.excluded(n, other) {
