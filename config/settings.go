@@ -165,15 +165,15 @@ func duration(to *time.Duration, least, most time.Duration) func(any) error {
 		s, _ := v.(string)
 		d, err := time.ParseDuration(s)
 		if err != nil || d < least || d > most {
-			return fmt.Errorf(`must be a time from %s to %s as a string with units, such as "6h", "90m" or "30s"`, brief(least), brief(most))
+			return fmt.Errorf(`must be a time from %s to %s as a string with units, such as "6h", "90m" or "30s"`, Brief(least), Brief(most))
 		}
 		*to = d
 		return nil
 	}
 }
 
-// brief writes a round duration as a person would: 168h, not 168h0m0s.
-func brief(d time.Duration) string {
+// Brief writes a round duration as a person would: 168h, not 168h0m0s.
+func Brief(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

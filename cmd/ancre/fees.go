@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
+	"ancre/config"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -56,7 +56,7 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 			if s.SatPerVByte == f.NextAnchor[i-1].SatPerVByte {
 				continue
 			}
-			label, when = "", "after "+hours(time.Duration(s.AfterSeconds)*time.Second)
+			label, when = "", "after "+config.Brief(time.Duration(s.AfterSeconds)*time.Second)
 		}
 		fmt.Fprintf(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
 	}
@@ -80,18 +80,6 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 		fmt.Fprintf(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), count(b.CountsSatPerVByte))
 	}
 	return w.Flush()
-}
-
-// hours writes a duration exactly and without zeros at its end: 1h30m.
-func hours(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // spendingText puts into words what anchors cost.
