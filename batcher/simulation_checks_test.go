@@ -265,7 +265,9 @@ func (j *judge) offered(p *payment) {
 	if j.l.frail.dead { // this process does not know what became of its last write
 		return
 	}
-	if all := j.anchors[v.anchor]; slices.ContainsFunc(all[v.index+1:], j.minable) && !j.built(v) {
+	// Whether a coin has come back only the wallet can tell the daemon, and not while it is locked or behind.
+	told := j.l.purse.ready == nil && j.l.client.current()
+	if all := j.anchors[v.anchor]; told && slices.ContainsFunc(all[v.index+1:], j.minable) && !j.built(v) {
 		j.l.fail("version %d of anchor %d is offered, and version %d is the newest", v.index, v.anchor, len(all)-1)
 	}
 	if i, ok := j.l.disk.anchorAt(v.anchor); ok && j.l.disk.anchors[i].State != store.Broadcast {
