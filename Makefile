@@ -34,7 +34,7 @@ test: unit itest ## everything: unit tests with the race detector, then end to e
 
 unit:
 	@test -n "$(RACE)" || echo "No C compiler: the unit tests run without the race detector."
-	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 10m $$($(GO) list ./... | grep -v '^ancre/itest')
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v '^ancre/itest')
 
 itest:
 	$(GO) test -count=1 -timeout 15m -parallel 4 ./itest/...
