@@ -66,7 +66,8 @@ type Facts struct {
 	// the light client is not synced: nothing that depends on blocks is decided then.
 	Chain *ChainFacts
 
-	// Market is the price of block space; the zero value counts as the least that it can be.
+	// Market is the price of block space. The zero value says that neither it nor what was paid before was looked at, as nothing
+	// seemed to be due: nothing is paid then. What this very step frees is paid for in the next.
 	Market Market
 
 	// Damaged are batches whose leaves do not have their root any more: nothing is paid for them.

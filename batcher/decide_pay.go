@@ -15,6 +15,7 @@ import (
 // stays as it is, is offered again when it is time.
 func (d *decision) spend() {
 	ready := d.ready()
+	priced := d.f.Market != Market{}
 	replaced, flying := uint64(0), false
 	for _, a := range d.s.Anchors {
 		if a.State != store.Broadcast || d.stuck(a) {
@@ -23,12 +24,12 @@ func (d *decision) spend() {
 		flying = true
 		// One in a step, so that the next sees what it took of the budget. The child of an anchor in flight waits for that: paying
 		// more for the child alone would not get it mined.
-		if replaced == 0 && !d.child(a) && d.raise(a, ready) {
+		if priced && replaced == 0 && !d.child(a) && d.raise(a, ready) {
 			replaced = a.ID
 		}
 	}
 	d.offer(replaced)
-	if !flying && len(ready) > 0 {
+	if priced && !flying && len(ready) > 0 {
 		d.begin(ready)
 	}
 }

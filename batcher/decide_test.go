@@ -365,6 +365,9 @@ func TestDecide(t *testing.T) {
 			[]string{"follow 500-501"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.f.Market == (Market{}) {
+				c.f.Market = Market{1, 1}
+			}
 			before := fmt.Sprintf("%+v", c.s)
 			got := names(Decide(c.s, c.f, policy))
 			if !slices.Equal(got, c.want) {
@@ -377,5 +380,15 @@ func TestDecide(t *testing.T) {
 				t.Errorf("what is stored was changed from %s to %s", before, after)
 			}
 		})
+	}
+}
+
+// What is freed in a step in which nothing seemed to be due is not paid for before prices and budget were looked at.
+func TestDecideDoesNotPayUnlooked(t *testing.T) {
+	lost := anchorOf(1, store.Spent, 99, 1)
+	s := Stored{Anchors: []store.Anchor{lost}, Owned: []store.Batch{{ID: 1, State: store.Sealed, Anchor: 1}}, Cursor: store.Cursor{Points: points(100, 110)}}
+	f := Facts{Chain: &ChainFacts{Tip: point(110), Active: 11}}
+	if got, want := names(Decide(s, f, DefaultPolicy())), []string{"bury 1", "assign 1 to 0"}; !slices.Equal(got, want) {
+		t.Errorf("decided %q, want %q", got, want)
 	}
 }

@@ -130,9 +130,10 @@ func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) erro
 	}
 	feeCtx, cancel := context.WithTimeout(ctx, marketTimeout)
 	defer cancel()
-	var err error
-	if facts.Market.Estimate, facts.Market.Floor, err = b.chain.FeeRates(feeCtx); err != nil {
-		b.log.Debug("going by the last known fees", "estimate", facts.Market.Estimate, "floor", facts.Market.Floor, "err", err)
+	estimate, floor, err := b.chain.FeeRates(feeCtx)
+	facts.Market = Market{Estimate: max(estimate, 1), Floor: max(floor, 1)}
+	if err != nil {
+		b.log.Debug("going by the last known fees", "estimate", estimate, "floor", floor, "err", err)
 	}
 	if b.policy.BudgetSats > 0 {
 		if s.PaidSats, err = b.settledSats(ctx, tip.Height); err != nil {
