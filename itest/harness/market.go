@@ -115,33 +115,18 @@ func (n *Node) send(ctx context.Context, tx *wire.MsgTx) error {
 
 // MineOnly makes one block of those of the mempool's transactions alone, parents first. Its coins are nobody's, their fees included.
 func (n *Node) MineOnly(ctx context.Context, txids ...string) error {
-	tip, err := n.Height(ctx)
-	if err != nil {
-		return err
-	}
-	parent, err := n.BlockAt(ctx, tip)
-	if err != nil {
-		return err
-	}
 	txs := make([]*wire.MsgTx, len(txids))
 	for i, txid := range txids {
+		var err error
 		if txs[i], err = n.MempoolTx(ctx, txid); err != nil {
 			return err
 		}
 	}
-	return n.mineTxs(ctx, parent, tip+1, txs)
+	return n.mineTxs(ctx, txs)
 }
 
 // MineThis makes one block of transactions that the node need not have in its mempool: a miner may have any version.
 func (n *Node) MineThis(ctx context.Context, raw ...string) error {
-	tip, err := n.Height(ctx)
-	if err != nil {
-		return err
-	}
-	parent, err := n.BlockAt(ctx, tip)
-	if err != nil {
-		return err
-	}
 	txs := make([]*wire.MsgTx, len(raw))
 	for i, text := range raw {
 		bin, err := hex.DecodeString(text)
@@ -153,15 +138,24 @@ func (n *Node) MineThis(ctx context.Context, raw ...string) error {
 			return err
 		}
 	}
-	return n.mineTxs(ctx, parent, tip+1, txs)
+	return n.mineTxs(ctx, txs)
 }
 
-func (n *Node) mineTxs(ctx context.Context, parent *wire.MsgBlock, height int32, txs []*wire.MsgTx) error {
-	block, err := n.mineOn(ctx, parent, height, 0, nobody(), txs, 0)
+// mineTxs makes one block of these transactions on the newest one.
+func (n *Node) mineTxs(ctx context.Context, txs []*wire.MsgTx) error {
+	tip, err := n.Height(ctx)
 	if err != nil {
 		return err
 	}
-	hash, err := n.HashAt(ctx, height)
+	parent, err := n.BlockAt(ctx, tip)
+	if err != nil {
+		return err
+	}
+	block, err := n.mineOn(ctx, parent, tip+1, 0, nobody(), txs, 0)
+	if err != nil {
+		return err
+	}
+	hash, err := n.HashAt(ctx, tip+1)
 	if err == nil && hash != block.BlockHash() {
 		err = fmt.Errorf("%s did not take a block with %d transactions", n.Kind, len(txs))
 	}
