@@ -81,29 +81,25 @@ func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
 }
 
 // release gives coins back that no anchor in flight spends.
-func (b *Batcher) release(ctx context.Context, coins []wire.OutPoint) {
+func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 	anchors, err := b.store.Unsettled(ctx)
 	if err != nil {
 		b.log.Debug("could not release coins", "err", err)
 		return
 	}
 	for _, a := range anchors {
-		if a.State != store.Broadcast {
-			continue
-		}
-		for _, v := range a.Versions {
-			coins = slices.DeleteFunc(coins, func(c wire.OutPoint) bool {
-				return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == c })
-			})
+		if a.State == store.Broadcast {
+			held := coins(a)
+			free = slices.DeleteFunc(free, func(c wire.OutPoint) bool { return slices.Contains(held, c) })
 		}
 	}
-	if len(coins) == 0 {
+	if len(free) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
-	if err := b.wallet.Release(ctx, coins); err != nil {
-		b.log.Debug("could not release coins", "coins", coins, "err", err)
+	if err := b.wallet.Release(ctx, free); err != nil {
+		b.log.Debug("could not release coins", "coins", free, "err", err)
 	}
 }
 

@@ -135,12 +135,12 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 // price finds the rate at which the version pays what it has to and no more than it may, and signs it at that. A wallet that is short pays
 // less than it should, if that is of any use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
-	const tries = 32 // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
-	least, size := int64(1), int64(leastSize)
+	const tries = 32                              // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
+	least, expected := int64(1), int64(leastSize) // rate and size
 	if before != nil {
-		least, size = before.SatPerVByte+1, vsize(before.Tx)
+		least, expected = before.SatPerVByte+1, vsize(before.Tx)
 	}
-	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/size, least))
+	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/expected, least))
 	rate := min(p.SatPerVByte, most)
 	var missing error // what the wallet lacks to pay as it should
 	for range tries {
