@@ -112,7 +112,7 @@ var faults = []planted{
 	}}},
 	{"a replacement knows no max_feerate", []edit{
 		{"fees.go", "rate = min(max(want, last+1), p.MaxFeeRate)", "rate = max(want, last+1)"},
-		{"pay.go", "most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/size, least))", "most := max(p.MaxFeeSats/size, least)"},
+		{"pay.go", "most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/expected, least))", "most := max(p.MaxFeeSats/expected, least)"},
 		{"pay.go", "allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)", "allowed := p.MaxFeeSats"},
 	}},
 	{"a replacement knows no max_fee", []edit{{

@@ -12,17 +12,13 @@ import (
 
 // Proof returns the proof of a digest: complete once its anchor is final, pending before. ErrUnknown when it was never accepted.
 func (b *Batcher) Proof(ctx context.Context, digest [32]byte) (*proof.File, Status, error) {
-	st, err := b.Status(ctx, digest)
+	anchored, st, complete, err := b.Anchored(ctx, digest)
 	if err != nil {
 		return nil, st, err
 	}
-	if st.State != Final {
+	if !complete {
 		f, err := proof.Pending(st.Digest, st.Nonce, b.uri)
 		return f, st, err
-	}
-	anchored, err := b.anchored(ctx, st)
-	if err != nil {
-		return nil, st, err
 	}
 	f, err := proof.Complete(st.Digest, st.Nonce, anchored)
 	if err != nil {
@@ -34,6 +30,17 @@ func (b *Batcher) Proof(ctx context.Context, digest [32]byte) (*proof.File, Stat
 // Pending returns the serialized pending proof of a digest that was accepted.
 func (b *Batcher) Pending(st Status) ([]byte, error) {
 	return b.pending.Append(make([]byte, 0, b.pending.Size()), st.Digest, st.Nonce), nil
+}
+
+// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. Until the status says Final there
+// is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
+func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
+	st, err = b.Status(ctx, digest)
+	if err != nil || st.State != Final {
+		return a, st, false, err
+	}
+	a, err = b.anchored(ctx, st)
+	return a, st, err == nil, err
 }
 
 // anchored gathers the way from a leaf to the header of the block that its anchor is in.
