@@ -196,8 +196,20 @@ func (d *decision) valid(a store.Anchor, version int) bool {
 	keep := common(a)
 	return !slices.ContainsFunc(a.Versions[version].Tx.TxIn, func(in *wire.TxIn) bool {
 		coin := in.PreviousOutPoint
+		if slices.Contains(keep, coin) {
+			return false
+		}
 		_, never := d.impossible(coin)
-		return !slices.Contains(keep, coin) && (never || d.missing(a, coin))
+		return never || d.missing(a, coin) || d.f.Taken[coin] || d.spentBeside(a, coin)
+	})
+}
+
+// spentBeside reports whether another anchor that is mined has spent a coin. An anchor whose first version was mined gives back what later
+// ones added, and has lost it when a reorganisation undoes that block.
+func (d *decision) spentBeside(a store.Anchor, coin wire.OutPoint) bool {
+	return slices.ContainsFunc(d.s.Anchors, func(b store.Anchor) bool {
+		mined := b.State == store.Mined || b.State == store.Final
+		return mined && b.ID != a.ID && slices.ContainsFunc(Paid(b).Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin })
 	})
 }
 

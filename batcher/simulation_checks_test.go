@@ -275,9 +275,12 @@ func (j *judge) offered(p *payment) {
 	}
 }
 
-// minable says whether all that a version spends is there, or would come with an anchor in flight.
+// minable says whether all that a version spends is there and unspent, or would come with an anchor in flight.
 func (j *judge) minable(v *judged) bool {
 	for _, in := range v.Tx.TxIn {
+		if by := j.l.net.spentBy[in.PreviousOutPoint]; by != nil && by.in != nil && by != v.payment {
+			return false
+		}
 		if p := j.l.net.known[in.PreviousOutPoint.Hash]; p.in != nil {
 			continue
 		}
