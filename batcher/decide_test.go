@@ -127,7 +127,7 @@ func txidOf(v store.Version) string {
 
 // twoCoins adds a version that spends a second coin.
 func twoCoins(a store.Anchor) store.Anchor {
-	a = raised(a, 109, 2, 1)
+	a = raised(a, 109, 2, a.Versions[0].Batches...)
 	v := &a.Versions[1]
 	v.Tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: chainhash.Hash{0xee}}})
 	v.Prevouts = append(v.Prevouts, wire.NewTxOut(10_000, []byte("coin")))
