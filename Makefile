@@ -21,7 +21,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race; } 2>/dev
 # What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build demo test unit itest simulate bench fees lint cross install clean help
+.PHONY: build demo test unit itest clients simulate bench fees lint cross install clean help
 
 build: ## the daemon and the command, into bin/ (what plain `make` does)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
@@ -36,8 +36,16 @@ unit:
 	@test -n "$(RACE)" || echo "No C compiler: the unit tests run without the race detector."
 	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v '^ancre/itest')
 
-itest:
+itest: clients
 	$(GO) test -count=1 -timeout 15m -parallel 4 ./itest/...
+
+# Exactly what the lock file says. Without npm or a network the rest goes on, and the tests that want these say so and are skipped.
+CLIENTS := bin/clients/node_modules/.package-lock.json
+clients: $(CLIENTS) ## other people's programs from npm, which itest has read our proofs
+$(CLIENTS): $(addprefix itest/clients/,package.json package-lock.json .npmrc)
+	@mkdir -p bin/clients && cp $^ bin/clients/
+	@cd bin/clients && if ! command -v npm >/dev/null; then echo "npm is not installed: what itest checks with its clients is skipped"; \
+	elif ! npm ci --loglevel=error; then echo "npm could not install its clients: what itest checks with them is skipped"; fi
 
 SEEDS ?= 10000
 simulate: ## 10,000 lives of the daemon (SEEDS=), then faults planted in its source, which such lives must find
