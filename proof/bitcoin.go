@@ -63,56 +63,87 @@ func Commitment(tx []byte) ([32]byte, error) {
 	return [32]byte(tx[at:]), nil
 }
 
-// commitmentAt returns where in tx the commitment begins.
-func commitmentAt(tx []byte) (int, error) {
-	start, script, err := parseTx(tx)
+// FirstCommitment returns where in tx the 32 bytes begin that its first OP_RETURN output commits to, whichever output that
+// is: what Woleet's and Chainpoint's verifiers look at. Its script must be OP_RETURN and one push of 32 bytes, nothing else. tx
+// is the serialization without witnesses.
+func FirstCommitment(tx []byte) (at int, err error) {
+	outputs, err := parseTx(tx)
 	if err != nil {
 		return 0, err
 	}
-	const opReturn, push32 = 0x6a, 0x20
-	if len(script) != 34 || script[0] != opReturn || script[1] != push32 {
-		return 0, fmt.Errorf("the script of output 0 is %s, it must be OP_RETURN and a push of 32 bytes (6a20…)", shortHex(script))
+	for i, o := range outputs {
+		if len(o.script) > 0 && o.script[0] == opReturnCode {
+			return o.commitment(i)
+		}
 	}
-	return start + 2, nil
+	return 0, fmt.Errorf("none of the %d outputs of the transaction is an OP_RETURN", len(outputs))
 }
 
-// parseTx checks that tx is one whole transaction without witnesses, and returns the script of its output 0 and where that begins.
-func parseTx(tx []byte) (start int, script []byte, err error) {
+// commitmentAt returns where in tx the commitment of output 0 begins.
+func commitmentAt(tx []byte) (int, error) {
+	outputs, err := parseTx(tx)
+	if err != nil {
+		return 0, err
+	}
+	return outputs[0].commitment(0)
+}
+
+const opReturnCode = 0x6a
+
+// output is the script of an output, and where in the transaction it begins.
+type output struct {
+	start  int
+	script []byte
+}
+
+// commitment returns where in the transaction the 32 bytes of output i begin.
+func (o output) commitment(i int) (int, error) {
+	const push32 = 0x20
+	if len(o.script) != 34 || o.script[0] != opReturnCode || o.script[1] != push32 {
+		return 0, fmt.Errorf("the script of output %d is %s, it must be OP_RETURN and a push of 32 bytes (6a20…)", i, shortHex(o.script))
+	}
+	return o.start + 2, nil
+}
+
+// parseTx checks that tx is one whole transaction without witnesses, and returns its outputs: at least one.
+func parseTx(tx []byte) ([]output, error) {
 	// A node of Bitcoin's Merkle tree has 64 bytes, and nothing tells it from a transaction of 64: who takes such transactions
 	// can be shown one that never was in the block (CVE-2017-12842).
 	if len(tx) == 64 {
-		return 0, nil, errors.New("a transaction of 64 bytes cannot be told from a node of the block's Merkle tree")
+		return nil, errors.New("a transaction of 64 bytes cannot be told from a node of the block's Merkle tree")
 	}
 	r := txReader{b: tx}
 	r.take(4, "the version")
 	if len(tx) > 5 && tx[4] == 0 && tx[5] != 0 {
-		return 0, nil, errors.New("the transaction is serialized with witnesses (segwit): serialize it without them, the transaction id is the hash of that")
+		return nil, errors.New("the transaction is serialized with witnesses (segwit): serialize it without them, the transaction id is the hash of that")
 	}
 	inputs := r.count("the number of inputs")
 	if r.err == nil && inputs == 0 {
-		return 0, nil, errors.New("the transaction has no inputs, it needs at least one")
+		return nil, errors.New("the transaction has no inputs, it needs at least one")
 	}
 	for i := uint64(0); i < inputs && r.err == nil; i++ {
 		r.take(32+4, "an input's outpoint")
 		r.take(r.count("the length of an input's script"), "an input's script")
 		r.take(4, "an input's sequence")
 	}
-	outputs := r.count("the number of outputs")
-	if r.err == nil && outputs == 0 {
-		return 0, nil, errors.New("the transaction has no outputs, it needs at least one")
+	count := r.count("the number of outputs")
+	if r.err == nil && count == 0 {
+		return nil, errors.New("the transaction has no outputs, it needs at least one")
 	}
-	for i := uint64(0); i < outputs && r.err == nil; i++ {
+	var outputs []output
+	for i := uint64(0); i < count && r.err == nil; i++ {
 		r.take(8, "an output's value")
 		s := r.take(r.count("the length of an output's script"), "an output's script")
-		if i == 0 {
-			start, script = r.off-len(s), s
-		}
+		outputs = append(outputs, output{r.off - len(s), s})
 	}
 	r.take(4, "the lock time")
 	if r.err == nil && r.off < len(tx) {
 		r.err = fmt.Errorf("%d bytes follow after the transaction at byte %d", len(tx)-r.off, r.off)
 	}
-	return start, script, r.err
+	if r.err != nil {
+		return nil, r.err
+	}
+	return outputs, nil
 }
 
 // txReader remembers the first error and gives nothing from then on.

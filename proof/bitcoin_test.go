@@ -155,6 +155,33 @@ func TestTransactionsWithoutACommitmentAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
+// The bug that it catches: an OP_RETURN that explorers show first is overlooked, and a later one is taken for the commitment.
+func TestTheFirstOpReturnCountsWhereverItStands(t *testing.T) {
+	root, other := bytes.Repeat([]byte{0x5a}, 32), bytes.Repeat([]byte{0xa5}, 32)
+	for name, tx := range map[string][]byte{
+		"output 0":                 testTx(7, opReturn(root), p2wpkh),
+		"output 1":                 testTx(7, p2wpkh, opReturn(root)),
+		"before another":           testTx(7, p2wpkh, opReturn(root), opReturn(other)),
+		"after an empty script":    testTx(7, nil, opReturn(root)),
+		"after 32 bytes elsewhere": testTx(7, append([]byte{0x51, 0x20}, other...), opReturn(root)),
+	} {
+		at, err := FirstCommitment(tx)
+		if err != nil || !bytes.Equal(tx[at:at+32], root) {
+			t.Errorf("%s: got %d, %v", name, at, err)
+		}
+	}
+	for want, tx := range map[string][]byte{
+		"none of the 2 outputs":             testTx(7, p2wpkh, p2wpkh),
+		"the script of output 1 is 6a04":    testTx(7, p2wpkh, opReturn(root[:4]), opReturn(root)),
+		"a transaction of 64 bytes":         testTx(7, []byte{0x6a, 2, 3, 4}),
+		"ends within the lock time at byte": testTx(7, opReturn(root))[:92],
+	} {
+		if at, err := FirstCommitment(tx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %d, %v, want an error with %q", at, err, want)
+		}
+	}
+}
+
 func TestAnIDIsThatOfARealTransaction(t *testing.T) {
 	// The first payment ever, from block 170.
 	tx, err := hex.DecodeString("0100000001c997a5e56e104102fa209c6a852dd90660a20b2d9c352423edce25857fcd3704000000004847304402204e45e16932b8af514961a1d3a1a25fdf3f4f7732e9d624c6c61548ab5fb8cd410220181522ec8eca07de4860a4acdd12909d831cc56cbbac4622082221a8768d1d0901ffffffff0200ca9a3b00000000434104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac00286bee0000000043410411db93e1dcdb8a016b49840f8c53bc1eb68a382e97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac00000000")
@@ -164,7 +191,7 @@ func TestAnIDIsThatOfARealTransaction(t *testing.T) {
 	if got := reversedHex(TxID(tx)); got != "f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16" {
 		t.Errorf("got %s", got)
 	}
-	if _, _, err := parseTx(tx); err != nil {
+	if _, err := parseTx(tx); err != nil {
 		t.Errorf("it is not taken for a transaction: %v", err)
 	}
 }

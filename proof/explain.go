@@ -61,7 +61,7 @@ func (e *Explanation) add(t *Timestamp, level, hashed int) {
 		l.attest(Attested{t.Msg, a})
 		e.Lines = append(e.Lines, l)
 	}
-	if _, _, err := parseTx(t.Msg); err == nil {
+	if _, err := parseTx(t.Msg); err == nil {
 		hashed = 0
 	}
 	for i, br := range t.Branches {
