@@ -24,7 +24,12 @@ func NewPendingWriter(uri string) (*PendingWriter, error) {
 func (w *PendingWriter) Append(b []byte, digest, nonce [32]byte) []byte {
 	b = append(b, magic...)
 	b = append(b, majorVersion, byte(SHA256))
-	b = append(b, digest[:]...)
+	return w.AppendTimestamp(append(b, digest[:]...), nonce)
+}
+
+// AppendTimestamp appends the same without a file's header, the bytes of [PendingTimestamp] and [Timestamp.Marshal]: what a calendar
+// answers to a message, whatever its length.
+func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	b = append(b, byte(Append), byte(len(nonce)))
 	b = append(b, nonce[:]...)
 	b = append(b, byte(SHA256))
