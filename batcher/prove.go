@@ -39,16 +39,31 @@ func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchor
 	if err != nil || st.State != Final {
 		return a, st, false, err
 	}
-	a, err = b.anchored(ctx, st)
+	a, err = b.anchored(ctx, proof.Leaf(st.Digest[:], st.Nonce), st.Position)
+	return a, st, err == nil, err
+}
+
+// AnchoredLeaf is Anchored for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf
+// is the commitment. ErrUnknown when no such leaf was accepted.
+func (b *Batcher) AnchoredLeaf(ctx context.Context, leaf store.Leaf) (a proof.Anchored, st LeafStatus, ok bool, err error) {
+	st.Leaf = leaf
+	st.Position, st.Where, err = b.find(ctx, leaf)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return a, st, false, fmt.Errorf("leaf %x: %w", leaf, err)
+	case err != nil || st.State != Final:
+		return a, st, false, err
+	}
+	a, err = b.anchored(ctx, leaf, st.Position)
 	return a, st, err == nil, err
 }
 
 // anchored gathers the way from a leaf to the header of the block that its anchor is in.
-func (b *Batcher) anchored(ctx context.Context, st Status) (proof.Anchored, error) {
+func (b *Batcher) anchored(ctx context.Context, leaf store.Leaf, at store.Position) (proof.Anchored, error) {
 	var out proof.Anchored
-	batch, err := b.store.Batch(ctx, st.Batch)
+	batch, err := b.store.Batch(ctx, at.Batch)
 	if err != nil {
-		return out, fmt.Errorf("read batch %d: %w", st.Batch, err)
+		return out, fmt.Errorf("read batch %d: %w", at.Batch, err)
 	}
 	anchor, err := b.store.Anchor(ctx, batch.Anchor)
 	if err != nil {
@@ -58,7 +73,7 @@ func (b *Batcher) anchored(ctx context.Context, st Status) (proof.Anchored, erro
 		return out, fmt.Errorf("anchor %d has just left its block: ask again", anchor.ID)
 	}
 	version := anchor.Versions[anchor.Block.Version]
-	if out.Path, err = b.path(ctx, batch, st.Index, proof.Leaf(st.Digest[:], st.Nonce)); err != nil {
+	if out.Path, err = b.path(ctx, batch, at.Index, leaf); err != nil {
 		return out, err
 	}
 	which := slices.Index(version.Batches, batch.ID)
@@ -87,20 +102,29 @@ func (b *Batcher) anchored(ctx context.Context, st Status) (proof.Anchored, erro
 // Status returns where a digest is. ErrUnknown when it was never accepted.
 func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
 	st := Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
-	at, err := b.store.Find(ctx, []store.Leaf{proof.Leaf(digest[:], st.Nonce)})
-	if err != nil {
-		return st, fmt.Errorf("look %x up: %w", digest, err)
+	var err error
+	st.Position, st.Where, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
+	if errors.Is(err, ErrUnknown) {
+		err = fmt.Errorf("digest %x: %w", digest, err)
 	}
-	if at[0].Batch == 0 {
-		return st, fmt.Errorf("digest %x: %w", digest, ErrUnknown)
-	}
-	st.Position = at[0]
-	batch, err := b.store.Batch(ctx, st.Batch)
-	if err != nil {
-		return st, fmt.Errorf("read batch %d: %w", st.Batch, err)
-	}
-	st.Where, err = b.where(ctx, batch)
 	return st, err
+}
+
+// find returns where a leaf stands and how far its batch came. ErrUnknown when it is not stored.
+func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (at store.Position, w Where, err error) {
+	found, err := b.store.Find(ctx, []store.Leaf{leaf})
+	if err != nil {
+		return at, w, fmt.Errorf("look a digest up: %w", err)
+	}
+	if at = found[0]; at.Batch == 0 {
+		return at, w, ErrUnknown
+	}
+	batch, err := b.store.Batch(ctx, at.Batch)
+	if err != nil {
+		return at, w, fmt.Errorf("read batch %d: %w", at.Batch, err)
+	}
+	w, err = b.where(ctx, batch)
+	return at, w, err
 }
 
 // where returns how far a batch came.

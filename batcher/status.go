@@ -50,6 +50,13 @@ type Status struct {
 	Where
 }
 
+// LeafStatus is where one leaf is: what can be told without the message.
+type LeafStatus struct {
+	Leaf store.Leaf
+	store.Position
+	Where
+}
+
 // BatchStatus is where one batch is.
 type BatchStatus struct {
 	store.Batch

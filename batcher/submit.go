@@ -23,26 +23,16 @@ func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, err
 	if len(digests) == 0 {
 		return nil, nil
 	}
-	s := &submission{
-		leaves: make([]store.Leaf, len(digests)),
-		done:   make(chan error, 1),
-	}
+	leaves := make([]store.Leaf, len(digests))
 	out := make([]Status, len(digests))
 	for i, d := range digests {
 		nonce := b.nonces.Nonce(d[:])
-		s.leaves[i] = proof.Leaf(d[:], nonce)
+		leaves[i] = proof.Leaf(d[:], nonce)
 		out[i] = Status{Digest: d, Nonce: nonce}
 	}
-	if err := b.committer.enqueue(s); err != nil {
+	s, err := b.accept(ctx, leaves)
+	if err != nil {
 		return nil, err
-	}
-	select {
-	case err := <-s.done:
-		if err != nil {
-			return nil, err
-		}
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 	memo := make(map[uint64]Where, 1)
 	for i := range out {
@@ -65,6 +55,39 @@ func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, err
 		out[i].Where = w
 	}
 	return out, nil
+}
+
+// MaxMessage is the longest message that is accepted, in bytes. It is the reference calendar server's limit: clients send the digest of a
+// hash function that they know, or the root of a tree of such digests.
+const MaxMessage = 64
+
+// SubmitMessage accepts one message of 0 to [MaxMessage] bytes as Submit accepts digests; one of 32 bytes is the same thing as that
+// digest. It appends to dst the serialized timestamp of the message, which ends at our calendar's promise: what a calendar answers.
+//
+// Errors are those of Submit, and one for a message that is too long.
+func (b *Batcher) SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error) {
+	if len(message) > MaxMessage {
+		return dst, fmt.Errorf("the message is %d bytes long, at most %d are allowed", len(message), MaxMessage)
+	}
+	nonce := b.nonces.Nonce(message)
+	if _, err := b.accept(ctx, []store.Leaf{proof.Leaf(message, nonce)}); err != nil {
+		return dst, err
+	}
+	return b.pending.AppendTimestamp(dst, nonce), nil
+}
+
+// accept hands leaves to the committer and waits until each has its place on disk.
+func (b *Batcher) accept(ctx context.Context, leaves []store.Leaf) (*submission, error) {
+	s := &submission{leaves: leaves, done: make(chan error, 1)}
+	if err := b.committer.enqueue(s); err != nil {
+		return nil, err
+	}
+	select {
+	case err := <-s.done:
+		return s, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // submission is digests that one caller brought together, on their way through the committer.
