@@ -39,7 +39,11 @@ type fileResult struct {
 	Height        int64      `json:"height,omitempty"`
 	BlockHash     string     `json:"blockhash,omitempty"`
 	BlockTime     *time.Time `json:"blocktime,omitempty"`
-	Confirmations int32      `json:"confirmations,omitempty"`
+	Confirmations int32      `json:"confirmations,omitempty"` // blocks, its own included
+
+	// Of a valid proof: whose word that is. Of any, when asked: the steps.
+	Headers *trustTold         `json:"headers,omitempty"`
+	Path    *proof.Explanation `json:"path,omitempty"`
 
 	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ancre/proof"
-	"ancre/rpc"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +18,8 @@ type verifyOptions struct {
 	recursive bool
 	file      string
 	digest    string
+	verbose   bool
+	source    sourceOptions
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -26,22 +27,33 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE.ots…",
 		Short: "Verify that files existed before a Bitcoin block",
-		Long: `Verify each FILE.ots for the FILE beside it, against the block headers of the daemon: it checked their proof of
-work. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps calendars are verified as well, and with
---rpc and --rpc-cookie the headers may be those of a bitcoind.
+		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps
+calendars are verified as well.
+
+Whoever verifies must know Bitcoin's block headers. They are the daemon's, which checked their proof of work, or with --node
+those of a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or --rpc-user and
+put the password into the environment as ANCRE_RPC_PASSWORD. The answer says what was trusted, and how many blocks of work are on top;
+below five it warns that a reorganisation could still undo the block.
 
 The exit status is 0 when all are valid, 1 when one is invalid or cannot be verified, and 3 when one is pending.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
-  ancre verify --rpc 127.0.0.1:8332 --rpc-cookie ~/.bitcoin/.cookie report.pdf.ots
+  ancre verify --node 127.0.0.1 report.pdf.ots
   ancre verify --digest e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 - <some.ots`,
-		Args: func(cmd *cobra.Command, args []string) error { return o.check(args) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := o.source.check(a); err != nil {
+				return err
+			}
+			return o.check(args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "verify all FILE.ots in directories, and in those below")
 	f.StringVarP(&o.file, "file", "f", "", "the `FILE` that the only proof is about; - is standard input")
 	f.StringVar(&o.digest, "digest", "", "the hash, in `HEX`, of what the only proof is about")
+	o.source.addTo(f)
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each step from the digest to the block")
 	return cmd
 }
 
@@ -67,11 +79,12 @@ func (o *verifyOptions) check(args []string) error {
 	return nil
 }
 
-func (a *app) verify(ctx context.Context, args []string, o verifyOptions) error {
-	client, err := a.daemon(ctx)
+func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err error) {
+	src, err := a.openSource(ctx, o.source)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, src.done()) }()
 	bar := a.startProgress("verifying proofs", 0, false)
 	defer bar.finish()
 
@@ -83,7 +96,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) error 
 	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
-		if v.err = a.verifyOne(ctx, client, t, o, &v.fileResult); v.err != nil {
+		if v.err = a.verifyOne(ctx, src, t, o, &v.fileResult); v.err != nil {
 			v.fail(v.err)
 		}
 		return v
@@ -101,13 +114,13 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) error 
 		return err
 	}
 	if anyValid {
-		a.note("The headers are those of the node at %s. A block's time may be off by some hours; its place in the chain is not.", client.URL())
+		a.note("%s A block's time may be off by some hours; its place in the chain is not.", src.caution)
 	}
 	return finish(exit)
 }
 
 // verifyOne fills in what a proof is worth. An error says that this could not be found out.
-func (a *app) verifyOne(ctx context.Context, client *rpc.Client, t target, o verifyOptions, r *fileResult) error {
+func (a *app) verifyOne(ctx context.Context, src *source, t target, o verifyOptions, r *fileResult) error {
 	f, err := a.openProof(t, r)
 	if err != nil {
 		return err
@@ -120,33 +133,27 @@ func (a *app) verifyOne(ctx context.Context, client *rpc.Client, t target, o ver
 	if err != nil {
 		return err
 	}
-	result, err := proof.Verify(ctx, f, digest, client)
+	if o.verbose {
+		if r.Path, err = proof.Explain(f); err != nil {
+			return err
+		}
+	}
+	result, err := proof.Verify(ctx, f, digest, src)
 	if err != nil {
 		return callError(err)
 	}
 	r.Reason = result.Reason
 	switch result.Outcome {
 	case proof.OutcomeValid:
-		h := result.Header
-		slices.Reverse(h.Hash[:]) // as it is displayed
-		when := h.Time.UTC()
-		r.Result, r.Complete, r.Height, r.BlockHash, r.BlockTime = valid, true, int64(h.Height), hex.EncodeToString(h.Hash[:]), &when
+		return src.vouch(ctx, result.Header, r)
 	case proof.OutcomePending:
 		r.Result = pending
-		if f.HashOp != proof.SHA256 {
-			break
-		}
-		// Where it stands is told if the daemon knows; the proof is pending all the same.
-		if e, err := client.Status(ctx, [32]byte(digest)); err == nil {
-			r.at(e)
-			r.Reason = whereabouts(e)
-			if e.State == stateFinal {
-				r.Reason += "; \"ancre upgrade\" completes the proof"
-			}
+		if f.HashOp == proof.SHA256 {
+			src.locate(ctx, [32]byte(digest), r)
 		}
 	default:
 		r.Result = invalid
-		a.doubt(ctx, client, result, r)
+		src.doubt(ctx, result, r)
 	}
 	return nil
 }
@@ -206,24 +213,6 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	return sum, nil
 }
 
-// doubt makes an invalid proof a pending one when nothing is wrong with it but that its block is not here yet.
-func (a *app) doubt(ctx context.Context, client *rpc.Client, result proof.Result, r *fileResult) {
-	ahead := false
-	for _, c := range result.Checks {
-		if c.Outcome == proof.OutcomeInvalid {
-			return
-		}
-		ahead = ahead || c.Outcome == proof.OutcomeNoBlock
-	}
-	if !ahead {
-		return
-	}
-	if info, err := client.Info(ctx); err == nil && !info.Chain.Synced {
-		r.Result = pending
-		r.Reason += fmt.Sprintf("; the daemon is still syncing (block %s of %s)", count(info.Chain.Height), count(info.Chain.TargetHeight))
-	}
-}
-
 // tellVerified says what a proof is worth and returns the exit status that it calls for.
 func (a *app) tellVerified(r *fileResult) int {
 	name := r.File
@@ -234,11 +223,17 @@ func (a *app) tellVerified(r *fileResult) int {
 	case a.json:
 		a.printJSON(r, true)
 	case r.Result == valid:
-		fmt.Fprintf(a.out, "%s: valid, existed before Bitcoin block %s, mined about %s\n", name, count(r.Height), clock(*r.BlockTime))
+		fmt.Fprintf(a.out, "%s: valid, existed before %s\n", name, r.block())
+		if r.Reason != "" {
+			a.complain("%s: %s", name, r.Reason)
+		}
 	case r.Result == failed:
 		a.complain("%s: cannot be verified: %s", r.name(), r.Reason)
 	default:
 		fmt.Fprintf(a.out, "%s: %s: %s\n", name, r.Result, r.Reason)
+	}
+	if r.Path != nil && !a.json {
+		fmt.Fprint(a.out, indent(r.Path.Text(true)))
 	}
 	switch r.Result {
 	case valid:
@@ -247,4 +242,13 @@ func (a *app) tellVerified(r *fileResult) int {
 		return exitPending
 	}
 	return exitFailed
+}
+
+// indent sets lines off from the one that they explain.
+func indent(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("    " + line)
+	}
+	return b.String()
 }
