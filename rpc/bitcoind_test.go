@@ -20,9 +20,9 @@ var stricter = map[string]struct {
 	`{"method":"getblockcount","id":1,"id":2}`:                {CodeInvalidRequest, "duplicate members are refused"},
 	`{"method":"getblockhash","id":1,"params":[0.5]}`:         {CodeType, "the type is wrong, so the code says type"},
 	`{"method":"getblockhash","id":1,"params":[99999999999]}`: {CodeInvalidParameter, "out of range as any other height"},
-	`{"method":"getblockhash","id":1,"params":[]}`:            {CodeInvalidParams, "JSON-RPC has a code for it"},
-	`{"method":"getblockhash","id":1,"params":[0,1]}`:         {CodeInvalidParams, "JSON-RPC has a code for it"},
-	`{"method":"getblockcount","id":1,"params":[5]}`:          {CodeInvalidParams, "JSON-RPC has a code for it"},
+	`{"method":"getblockhash","id":1,"params":[]}`:            {CodeMisc, "the message is one line"},
+	`{"method":"getblockhash","id":1,"params":[0,1]}`:         {CodeMisc, "the message is one line"},
+	`{"method":"getblockcount","id":1,"params":[5]}`:          {CodeMisc, "the message is one line"},
 	`{"method":"getblockhash","id":1,"params":{"args":[0]}}`:  {CodeInvalidParameter, "no args member inside named parameters"},
 	`{"method":"getblockcount","id":"\u00e9\"\\ü"}`:           {0, "an id is given back as it came, escapes and all"},
 	`[{"method":"getblockcount","id":1},{"jsonrpc":"2.0","method":"getblockcount","id":2},{"method":"nope","id":3},{"jsonrpc":"2.0","method":"nope","id":4},` +

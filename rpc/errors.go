@@ -11,7 +11,7 @@ import (
 // Codes of errors. They are bitcoind's where it has one for the case (its src/rpc/protocol.h), so that programs made for
 // bitcoind decide rightly; those of JSON-RPC 2.0 are from -32768 to -32000.
 const (
-	CodeMisc              = -1  // anything else; also a wrong number of parameters
+	CodeMisc              = -1  // anything else; also a wrong number of parameters for a call of bitcoind's
 	CodeForbidden         = -2  // the user's role does not suffice
 	CodeType              = -3  // a parameter has another JSON type than it should
 	CodeWallet            = -4  // the wallet cannot do it

@@ -60,6 +60,14 @@ func (m *method) countParams() string {
 	return fmt.Sprintf("%d parameters", len(m.params))
 }
 
+// misuse is the code for parameters that are missing or too many: JSON-RPC's own, but bitcoind's for what it has, too.
+func (m *method) misuse() int {
+	if m.group == groupChain {
+		return CodeMisc
+	}
+	return CodeInvalidParams
+}
+
 // Headings of the list of help.
 const (
 	groupDigests = "Digests and proofs"

@@ -87,7 +87,7 @@ func parseParams(m *method, raw []byte) (args, *Error) {
 			return a, errorf(CodeInvalidRequest, "params: %v", err)
 		}
 		if len(list) > len(m.params) {
-			return a, errorf(CodeInvalidParams, "%s takes %s, found %d: %s", m.name, m.countParams(), len(list), m.usage())
+			return a, errorf(m.misuse(), "%s takes %s, found %d: %s", m.name, m.countParams(), len(list), m.usage())
 		}
 		copy(given, list)
 	default:
@@ -112,7 +112,7 @@ func parseParams(m *method, raw []byte) (args, *Error) {
 		p, value := &m.params[i], given[i]
 		if value == nil || value[0] == 'n' { // null is the same as absent
 			if !p.optional {
-				return a, errorf(CodeInvalidParams, "%s: the parameter %s is missing: %s", m.name, p.name, m.usage())
+				return a, errorf(m.misuse(), "%s: the parameter %s is missing: %s", m.name, p.name, m.usage())
 			}
 			if p.def == "" {
 				continue

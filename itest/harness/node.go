@@ -193,6 +193,11 @@ func (n *Node) Height(ctx context.Context) (height int32, err error) {
 	return height, n.rpc.call(ctx, &height, "getblockcount")
 }
 
+// Call asks the node over JSON-RPC, and decodes the answer into result unless that is nil. What it refuses is an [RPCError].
+func (n *Node) Call(ctx context.Context, result any, method string, params ...any) error {
+	return n.rpc.call(ctx, result, method, params...)
+}
+
 // HashAt returns the hash of the active chain's block at a height.
 func (n *Node) HashAt(ctx context.Context, height int32) (chainhash.Hash, error) {
 	var text string

@@ -1,0 +1,155 @@
+package itest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"ancre/itest/harness"
+	"ancre/rpc"
+)
+
+// onlyFull are members of bitcoind's answers that a light client has no word on: what blocks hold, and what a full node keeps.
+var onlyFull = map[string]string{
+	"chainwork": "no client of ours asks for it", "target": "follows from bits", "nTx": "a header does not tell",
+	"size_on_disk": "no blocks are kept",
+}
+
+// Programs that were made for bitcoind get what they would get from it: of the same chain the same answers, member by member, and
+// where it refuses, the same codes and HTTP statuses.
+func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("end-to-end tests take minutes")
+	}
+	t.Parallel()
+	w := newWorld(t, "bitcoind")
+	w.start()
+	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
+	stale, err := w.node.HashAt(w.ctx, 101)
+	w.must(err)
+	w.must(w.node.Reorg(w.ctx, 1))
+	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
+	hash := func(height int32) string {
+		h, err := w.node.HashAt(w.ctx, height)
+		w.must(err)
+		return h.String()
+	}
+	const unknown = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f" // mainnet's genesis block
+	const tip = 102
+
+	type params = []any
+	for _, c := range []struct {
+		method string
+		params params
+		not    string // why the code, or the start of the message, is another than bitcoind's; empty: it is not
+		code   int    // then
+	}{
+		{method: "getblockcount"},
+		{method: "getbestblockhash"},
+		{method: "getblockchaininfo"},
+		{method: "getblockhash", params: params{0}},
+		{method: "getblockhash", params: params{1}},
+		{method: "getblockhash", params: params{tip}},
+		{method: "getblockheader", params: params{hash(0)}},
+		{method: "getblockheader", params: params{hash(0), false}},
+		{method: "getblockheader", params: params{hash(50)}},
+		{method: "getblockheader", params: params{hash(50), nil}},
+		{method: "getblockheader", params: params{hash(50), true}},
+		{method: "getblockheader", params: params{hash(50), false}},
+		{method: "getblockheader", params: params{strings.ToUpper(hash(50)), false}},
+		{method: "getblockheader", params: params{hash(tip)}},
+		{method: "getblockheader", params: params{hash(tip), false}},
+		{method: "getblockheader", params: params{stale.String()}, not: "a light client forgets the blocks that were replaced", code: rpc.CodeNotFound},
+
+		{method: "getblockhash", params: params{tip + 1}},
+		{method: "getblockhash", params: params{math.MaxInt32}},
+		{method: "getblockheader", params: params{unknown}},
+		{method: "getblockheader", params: params{unknown, false}},
+		{method: "getblockhash", params: params{-1}, not: "the message says what is allowed", code: rpc.CodeInvalidParameter},
+		{method: "getblockheader", params: params{"0f91"}, not: "the message names the parameter", code: rpc.CodeInvalidParameter},
+		{method: "getblockheader", params: params{"z" + unknown[1:]}, not: "the message names the parameter", code: rpc.CodeInvalidParameter},
+		{method: "getblockhash", params: params{"0"}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockhash", params: params{true}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockhash", params: params{params{0}}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockheader", params: params{5}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockheader", params: params{hash(50), 0}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockheader", params: params{hash(50), 1}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockheader", params: params{hash(50), "false"}, not: "the message is in words", code: rpc.CodeType},
+		{method: "getblockhash", not: "the message is one line", code: rpc.CodeMisc},
+		{method: "getblockheader", not: "the message is one line", code: rpc.CodeMisc},
+		{method: "getblockhash", params: params{0, 1}, not: "the message is one line", code: rpc.CodeMisc},
+		{method: "getblockcount", params: params{1}, not: "the message is one line", code: rpc.CodeMisc},
+		{method: "getblockchaininfo", params: params{1}, not: "the message is one line", code: rpc.CodeMisc},
+	} {
+		asked, err := json.Marshal(c.params)
+		w.must(err)
+		t.Run(fmt.Sprintf("%s %s", c.method, asked), func(t *testing.T) {
+			w := w.in(t)
+			var ours, theirs any
+			ourErr := w.daemon.Call(w.ctx, &ours, c.method, c.params...)
+			theirErr := w.node.Call(w.ctx, &theirs, c.method, c.params...)
+			refused, as := refusal(ourErr), refusal(theirErr)
+			switch {
+			case c.not == "" && theirErr == nil:
+				w.must(ourErr)
+				wantAnswerOfBitcoind(t, ours, theirs)
+			case refused == nil:
+				t.Errorf("got %v and %v, want to be refused as by bitcoind: %v", ours, ourErr, theirErr)
+			case c.not == "":
+				if as == nil || refused.Code != as.Code || refused.Status != as.Status || !strings.HasPrefix(refused.Message, as.Message) {
+					t.Errorf("refused with %+v, and by bitcoind with %+v", refused, as)
+				}
+			case refused.Code != c.code:
+				t.Errorf("refused with %+v, want code %d", refused, c.code)
+			case as != nil && (refused.Code != as.Code || refused.Status != as.Status):
+				t.Errorf("refused with %+v, and by bitcoind with %+v; listed is only that %s", refused, as, c.not)
+			case as != nil && strings.HasPrefix(refused.Message, as.Message):
+				t.Errorf("both say %q: the listed difference is none (%s)", as.Message, c.not)
+			}
+		})
+	}
+}
+
+// refusal is the error object that a call was answered with; nil when it was none.
+func refusal(err error) (refused *harness.RPCError) {
+	errors.As(err, &refused)
+	return refused
+}
+
+// wantAnswerOfBitcoind wants equal answers; of objects, that each member of bitcoind's is there with the same value, and nothing else.
+func wantAnswerOfBitcoind(t *testing.T, ours, theirs any) {
+	t.Helper()
+	their, isObject := theirs.(map[string]any)
+	our, _ := ours.(map[string]any)
+	if !isObject {
+		if ours != theirs {
+			t.Errorf("got %v, and from bitcoind %v", ours, theirs)
+		}
+		return
+	}
+	for name, value := range their {
+		if _, ok := our[name]; !ok && onlyFull[name] == "" {
+			t.Errorf("no member %q; bitcoind says %v", name, value)
+		}
+	}
+	for name, value := range our {
+		want, ok := their[name]
+		switch a, number := value.(float64); {
+		case name == "pruned":
+			want = true // the blocks are elsewhere, as with a pruned node
+		case name == "warnings":
+			want, value = reflect.TypeOf(want), reflect.TypeOf(value)
+		case number && ok:
+			if b, _ := want.(float64); math.Abs(a-b) <= 1e-15*math.Abs(b) {
+				want = value // bitcoind writes 16 digits
+			}
+		}
+		if !reflect.DeepEqual(value, want) {
+			t.Errorf("%s is %v, and bitcoind says %v", name, value, want)
+		}
+	}
+}
