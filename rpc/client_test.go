@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -363,46 +361,6 @@ func TestServeEndsAfterTheCallsThatRun(t *testing.T) {
 	}
 	if _, err := r.batcher.Status(t.Context(), [32]byte(mustHex(someDigest))); err != nil {
 		t.Errorf("the digest of the call that ran: %v", err)
-	}
-}
-
-func TestServeCutsCallsOffAndStillWaitsForTheirEnd(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	entered, leave := make(chan struct{}), make(chan struct{})
-	var ended atomic.Bool
-	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-r.Context().Done()
-		<-leave
-		ended.Store(true)
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- serve(ctx, ln, handler, time.Millisecond, slog.New(slog.DiscardHandler)) }()
-	refused := make(chan error, 1)
-	go func() {
-		resp, err := http.Get("http://" + ln.Addr().String())
-		if err == nil {
-			resp.Body.Close()
-		}
-		refused <- err
-	}()
-	<-entered
-	cancel()
-	if err := <-refused; err == nil {
-		t.Error("the call was answered")
-	}
-	select {
-	case err := <-served:
-		t.Fatalf("Serve returned before the call ended: %v", err)
-	case <-time.After(100 * time.Millisecond): // long enough for a return that waits for nothing
-	}
-	close(leave)
-	if err := <-served; err != nil || !ended.Load() {
-		t.Errorf("Serve: %v, and the call had ended: %v", err, ended.Load())
 	}
 }
 
