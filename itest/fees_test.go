@@ -123,8 +123,7 @@ func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []str
 	w.Helper()
 	for {
 		before := w.versions(anchor)
-		digests = append(digests, w.sealed())
-		w.awaitState(digests[len(digests)-1], "sealed")
+		digests = append(digests, w.sealed()) // joins the version that the next block brings, or one for a block that came already
 		w.blockWithoutUs("a version that pays more", func() bool { return len(w.versions(anchor)) > len(before) })
 		versions := w.versions(anchor)
 		newest := versions[len(versions)-1]
