@@ -1,0 +1,146 @@
+package receipt
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
+
+	//lint:ignore SA1019 Bitcoin's addresses are made with this hash, whatever its age.
+	"golang.org/x/crypto/ripemd160"
+)
+
+// Seal is Woleet's extension of version 2, the member "signature": somebody signed the hash of a file with a Bitcoin key, and what is
+// anchored is the hash of the signature. The receipt then proves that the signature existed, and the file before it.
+//
+// Who has the key is not proven, here or by the seal. SignedIdentity and SignedIssuerDomain are what the signer's software put under the
+// signature beside the hash; nobody checked them, and as they are joined without anything between them, not even where one ends and the other begins
+// is signed. IdentityURL is not signed at all, and is not asked.
+type Seal struct {
+	SignedHash         [32]byte // the file's SHA-256
+	PubKey             string   // a Bitcoin address, despite its name
+	Signature          string   // of a Bitcoin message, 65 bytes in base64
+	IdentityURL        string   // where the signer's server is said to tell who has the key; empty: nowhere
+	SignedIdentity     string   // a distinguished name (RFC 4514); empty: none
+	SignedIssuerDomain string   // who is said to vouch for the identity; empty: nobody
+}
+
+type jsonSeal struct {
+	SignedHash         string `json:"signedHash"`
+	SignedIdentity     string `json:"signedIdentity,omitempty"`
+	SignedIssuerDomain string `json:"signedIssuerDomain,omitempty"`
+	PubKey             string `json:"pubKey"`
+	Signature          string `json:"signature"`
+	IdentityURL        string `json:"identityURL,omitempty"`
+}
+
+func (s *Seal) json() *jsonSeal {
+	if s == nil {
+		return nil
+	}
+	return &jsonSeal{hex.EncodeToString(s.SignedHash[:]), s.SignedIdentity, s.SignedIssuerDomain, s.PubKey, s.Signature, s.IdentityURL}
+}
+
+func parseSeal(v value) (*Seal, error) {
+	if err := v.object([]string{"signedHash", "pubKey", "signature"}, []string{"identityURL", "signedIdentity", "signedIssuerDomain"}); err != nil {
+		return nil, err
+	}
+	s := &Seal{}
+	var err error
+	if s.SignedHash, err = v.member("signedHash").hash(); err != nil {
+		return nil, err
+	}
+	for _, text := range []struct {
+		name string
+		low  int
+		dst  *string
+	}{
+		{"pubKey", 1, &s.PubKey}, {"signature", 1, &s.Signature}, {"identityURL", 0, &s.IdentityURL},
+		{"signedIdentity", 0, &s.SignedIdentity}, {"signedIssuerDomain", 0, &s.SignedIssuerDomain},
+	} {
+		if !v.has(text.name) {
+			continue
+		}
+		if *text.dst, err = v.member(text.name).text(text.low, maxText); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// check verifies the signature, and that it is what the receipt anchors: without the second, a seal could be put on anybody's receipt.
+func (s *Seal) check(target [32]byte) error {
+	// Of the signature's text, not of its bytes.
+	if sum := sha256.Sum256([]byte(s.Signature)); sum != target {
+		return fmt.Errorf("the signature's hash is %x, but what the receipt anchors (targetHash) is %x: the signature is not the one that was anchored", sum, target)
+	}
+	raw, err := base64.StdEncoding.Strict().DecodeString(s.Signature)
+	if err != nil || base64.StdEncoding.EncodeToString(raw) != s.Signature {
+		return fmt.Errorf("the signature %q is not base64", clip(s.Signature))
+	}
+	const size, first, last = 65, 27, 34 // what stands before r and s tells which of the keys that fit is meant, and how it is written
+	if len(raw) != size {
+		return fmt.Errorf("the signature has %d bytes, one of a Bitcoin message has %d", len(raw), size)
+	}
+	if raw[0] < first || raw[0] > last {
+		return fmt.Errorf("the signature begins with byte %d: %d to %d are those of addresses that begin with 1, others are not verified here", raw[0], first, last)
+	}
+	key, compressed, err := ecdsa.RecoverCompact(raw, s.messageHash())
+	if err != nil {
+		return fmt.Errorf("no key made this signature: %w", err)
+	}
+	serialized := key.SerializeUncompressed()
+	if compressed {
+		serialized = key.SerializeCompressed()
+	}
+	if signer := address(serialized); signer != s.PubKey {
+		return fmt.Errorf("the signature over %x is not that of the address %q (pubKey): it was made by %s, or over something else", s.SignedHash, clip(s.PubKey), signer)
+	}
+	return nil
+}
+
+// messageHash is what the key signs: the text, as Bitcoin's wallets sign messages. The text is the hash in hexadecimal digits, or, when an
+// identity or an issuer's domain is given, the hash of all three texts joined, in hexadecimal digits as well.
+func (s *Seal) messageHash() []byte {
+	text := hex.EncodeToString(s.SignedHash[:])
+	if s.SignedIdentity != "" || s.SignedIssuerDomain != "" {
+		sum := sha256.Sum256([]byte(text + s.SignedIdentity + s.SignedIssuerDomain))
+		text = hex.EncodeToString(sum[:])
+	}
+	// Each of the two texts after its length: 24 and 64 bytes.
+	sum := sha256.Sum256([]byte("\x18Bitcoin Signed Message:\n" + "\x40" + text))
+	sum = sha256.Sum256(sum[:])
+	return sum[:]
+}
+
+// address returns the P2PKH address of a public key on Bitcoin's main network.
+func address(key []byte) string {
+	sum := sha256.Sum256(key)
+	h := ripemd160.New()
+	h.Write(sum[:])
+	const mainNet = 0x00
+	payload := h.Sum([]byte{mainNet})
+	check := sha256.Sum256(payload)
+	check = sha256.Sum256(check[:])
+	return base58(append(payload, check[:4]...))
+}
+
+// base58 writes bytes as Bitcoin's addresses are written: as a number, each zero byte in front as a 1.
+func base58(b []byte) string {
+	const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+	var out []byte
+	digit, fiftyEight := new(big.Int), big.NewInt(58)
+	for n := new(big.Int).SetBytes(b); n.Sign() > 0; {
+		n.DivMod(n, fiftyEight, digit)
+		out = append(out, alphabet[digit.Int64()])
+	}
+	for i := 0; i < len(b) && b[i] == 0; i++ {
+		out = append(out, alphabet[0])
+	}
+	slices.Reverse(out)
+	return string(out)
+}
