@@ -38,6 +38,7 @@ type memBatcher struct {
 	err     error  // what Submit returns
 	onCall  func() // runs in Submit
 	anchors []batcher.AnchorStatus
+	final   *proof.Anchored // how everything got into a block
 }
 
 func (b *memBatcher) Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error) {
@@ -86,6 +87,16 @@ func (b *memBatcher) Proof(ctx context.Context, d [32]byte) (*proof.File, batche
 	}
 	f, err := proof.Parse(raw)
 	return f, st, err
+}
+
+// Anchored says of digests that are in final where they are, of others that they wait.
+func (b *memBatcher) Anchored(ctx context.Context, d [32]byte) (proof.Anchored, batcher.Status, bool, error) {
+	st, err := b.Status(ctx, d)
+	if b.final == nil || err != nil {
+		return proof.Anchored{}, st, false, err
+	}
+	st.Where = batcher.Where{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
+	return *b.final, st, true, nil
 }
 
 // Pending writes magic, version, sha256, the digest and one pending attestation, byte by byte.

@@ -13,6 +13,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/proof"
+	"ancre/proof/receipt"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
@@ -75,6 +76,9 @@ func getStatus(c *call) (any, error) {
 
 func getProof(c *call) (any, error) {
 	format := c.get("format").text
+	if format != FormatOTS {
+		return c.receipt(format)
+	}
 	f, st, err := c.Batcher.Proof(c.ctx, c.get("digest").digests[0])
 	if err != nil {
 		return nil, c.unknownDigest(err)
@@ -84,6 +88,29 @@ func getProof(c *call) (any, error) {
 		return nil, err
 	}
 	return Proof{Entry: entryOf(&st, ots), Format: format, Complete: f.IsComplete()}, nil
+}
+
+// receipt answers getproof with a receipt, or with none as long as the digest is not final: receipts have no pending form.
+func (c *call) receipt(format string) (any, error) {
+	anchored, st, ok, err := c.Batcher.Anchored(c.ctx, c.get("digest").digests[0])
+	if err != nil {
+		return nil, c.unknownDigest(err)
+	}
+	p := Proof{Entry: entryOf(&st, nil), Format: format, Complete: ok}
+	if !ok {
+		return p, nil
+	}
+	var r receipt.Receipt
+	if format == FormatChainpoint4 {
+		r, err = receipt.NewV4(st.Digest, st.Nonce, anchored, st.BlockTime)
+	} else {
+		r, err = receipt.NewV2(st.Digest, st.Nonce, anchored)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Receipt, err = r.Marshal()
+	return p, err
 }
 
 func (c *call) unknownDigest(err error) error {

@@ -140,9 +140,11 @@ func methods() []method {
 	}, {
 		name: "getproof", group: groupDigests, roles: forSubmit | forRead, run: getProof,
 		about: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later.",
-		params: []param{digest, {name: "format", kind: kindString, optional: true, def: FormatOTS, choices: []string{FormatOTS},
-			about: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it"}},
-		result:  "What getstatus answers, and proof (base64), format, complete (true or false).",
+		params: []param{digest, {name: "format", kind: kindString, optional: true, def: FormatOTS, choices: []string{FormatOTS, FormatChainpoint, FormatChainpoint4},
+			about: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it; chainpoint: a Chainpoint receipt of version 2, as Woleet's tools read it; " +
+				"chainpoint4: one of version 4"}},
+		result: "What getstatus answers, format, complete (true or false), and proof (ots: base64) or receipt (chainpoint and chainpoint4: an object, absent as long " +
+			"as complete is false).",
 		example: "[" + exampleDigest + `,"ots"]`,
 	}, {
 		name: "verifyproof", group: groupDigests, roles: forRead, run: verifyProof,

@@ -43,7 +43,7 @@ func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"the status of a digest with an odd character", "getstatus", quoted("z" + someDigest[1:]), -8, "digest|'z'"},
 		{"the status of a digest that never came", "getstatus", quoted(someDigest), -5, someDigest + "|never submitted"},
 		{"the proof of a digest that never came", "getproof", quoted(someDigest), -5, someDigest + "|never submitted"},
-		{"a format that does not exist", "getproof", `["` + someDigest + `","pdf"]`, -8, `format|"pdf"|allowed are: ots`},
+		{"a format that does not exist", "getproof", `["` + someDigest + `","pdf"]`, -8, `format|"pdf"|allowed are: ots, chainpoint, chainpoint4`},
 		{"a format in upper case", "getproof", `["` + someDigest + `","OTS"]`, -8, `format|"OTS"|allowed are: ots`},
 		{"an array of digests with a wrong one", "submitbatch", `[["` + someDigest + `","xy"]]`, -8, "digests[1]|2 characters|64 lower-case"},
 		{"an array of digests with a number", "submitbatch", `[["` + someDigest + `",7]]`, -3, "digests[1]|found a number"},

@@ -36,6 +36,9 @@ type Batcher interface {
 	// Proof returns a digest's proof, pending or complete.
 	Proof(ctx context.Context, digest [32]byte) (*proof.File, batcher.Status, error)
 
+	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its anchor is not final.
+	Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error)
+
 	// Pending returns the pending proof, serialized, of what Submit returned. It touches no disk.
 	Pending(st batcher.Status) ([]byte, error)
 

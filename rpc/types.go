@@ -1,9 +1,16 @@
 package rpc
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
-// FormatOTS names the OpenTimestamps file format in getproof.
-const FormatOTS = "ots"
+// The formats of getproof.
+const (
+	FormatOTS         = "ots"         // an OpenTimestamps file
+	FormatChainpoint  = "chainpoint"  // a Chainpoint receipt of version 2, as Woleet's tools read it
+	FormatChainpoint4 = "chainpoint4" // one of version 4
+)
 
 // MaxDigests is how many digests one submitbatch may hold: what one group commit of the store takes well.
 const MaxDigests = 10_000
@@ -28,8 +35,9 @@ type Entry struct {
 // Proof is the answer of getproof.
 type Proof struct {
 	Entry
-	Format   string `json:"format"`   // ots
-	Complete bool   `json:"complete"` // false: pending, ask again later
+	Format   string          `json:"format"`            // ots, chainpoint or chainpoint4
+	Complete bool            `json:"complete"`          // false: pending, ask again later
+	Receipt  json.RawMessage `json:"receipt,omitempty"` // of the two last: the receipt, once complete. There is no pending one, as there is an .ots
 }
 
 // Batch is one batch. listbatches, getbatch and closebatch answer with it.

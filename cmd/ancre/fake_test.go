@@ -144,14 +144,24 @@ func (f *fakeDaemon) Proof(_ context.Context, d [32]byte) (*proof.File, batcher.
 		p, err := proof.Pending(d, st.Nonce, testCalendar)
 		return p, st, err
 	}
-	var tx bytes.Buffer
-	if err := f.tx.SerializeNoWitness(&tx); err != nil {
-		return nil, st, err
-	}
-	p, err := proof.Complete(d, st.Nonce, proof.Anchored{
-		Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot,
-	})
+	p, err := proof.Complete(d, st.Nonce, f.anchored(st))
 	return p, st, err
+}
+
+// anchored is how a digest got into the block.
+func (f *fakeDaemon) anchored(st batcher.Status) proof.Anchored {
+	var tx bytes.Buffer
+	f.tx.SerializeNoWitness(&tx) // a bytes.Buffer takes everything
+	return proof.Anchored{Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot}
+}
+
+func (f *fakeDaemon) Anchored(_ context.Context, d [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if st, err = f.status(d); err != nil || f.state != batcher.Final {
+		return a, st, false, err
+	}
+	return f.anchored(st), st, true, nil
 }
 
 func (f *fakeDaemon) Pending(st batcher.Status) ([]byte, error) {
