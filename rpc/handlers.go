@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +14,6 @@ import (
 	"ancre/proof/receipt"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
-	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // call is one call of a method, its parameters read.
@@ -296,12 +293,12 @@ func getBlockHeader(c *call) (any, error) {
 		Time:          header.Timestamp.Unix(),
 		Nonce:         header.Nonce,
 		Bits:          fmt.Sprintf("%08x", header.Bits),
-		Difficulty:    difficulty(header.Bits),
+		Difficulty:    Difficulty(header.Bits),
 	}
 	if height > 0 {
 		info.PreviousBlockHash = header.PrevBlock.String()
 	}
-	if info.MedianTime, err = medianTime(c.Chain, header); err != nil {
+	if info.MedianTime, err = MedianTime(c.Chain, header); err != nil {
 		return nil, err
 	}
 	best, _, err := c.Chain.Best()
@@ -334,7 +331,7 @@ func getBlockchainInfo(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	median, err := medianTime(c.Chain, header)
+	median, err := MedianTime(c.Chain, header)
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +345,7 @@ func getBlockchainInfo(c *call) (any, error) {
 		Headers:              max(info.Chain.HeadersHeight, best),
 		BestBlockHash:        hash.String(),
 		Bits:                 fmt.Sprintf("%08x", header.Bits),
-		Difficulty:           difficulty(header.Bits),
+		Difficulty:           Difficulty(header.Bits),
 		Time:                 header.Timestamp.Unix(),
 		MedianTime:           median,
 		VerificationProgress: info.Chain.Progress,
@@ -356,31 +353,6 @@ func getBlockchainInfo(c *call) (any, error) {
 		Pruned:               true,
 		Warnings:             append([]string{}, info.Warnings...),
 	}, nil
-}
-
-// difficulty is how many times harder than the easiest target of mainnet a block's target is, computed as bitcoind does.
-func difficulty(bits uint32) float64 {
-	exponent, mantissa := int(bits>>24), bits&0x00ffffff
-	if mantissa == 0 {
-		return 0
-	}
-	// The easiest target is 0x00ffff times 256 to the 26th (0x1d − 3).
-	return math.Ldexp(float64(0x0000ffff)/float64(mantissa), 8*(0x1d-exponent))
-}
-
-// medianTime is the median of the times of a block and the ten before it (BIP113).
-func medianTime(chain Chain, header wire.BlockHeader) (int64, error) {
-	const span = 11
-	times := []int64{header.Timestamp.Unix()}
-	for len(times) < span && header.PrevBlock != (chainhash.Hash{}) {
-		var err error
-		if header, _, err = chain.Header(header.PrevBlock); err != nil {
-			return 0, err
-		}
-		times = append(times, header.Timestamp.Unix())
-	}
-	slices.Sort(times)
-	return times[len(times)/2], nil
 }
 
 func getInfo(c *call) (any, error) {
