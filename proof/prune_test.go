@@ -182,3 +182,60 @@ func TestMergingIsAssociativeCommutativeAndIdempotent(t *testing.T) {
 		}
 	})
 }
+
+func TestCompleteProofsOfEachKindVerifyAndLoseWhatIsNeedless(t *testing.T) {
+	message := []byte("Convocation: the council meets on Monday at 19:00.\n") // as testdata/vectors.py has it
+	twoCalendars := vector(t, "two-calendars-complete")
+	for name, c := range map[string]struct {
+		digest       []byte // nil: the hash of the message
+		height       uint64
+		attestations []int // as read, after DropFulfilled, after Prune
+	}{
+		"complete":               {nil, 400_000, []int{2, 1, 1}},
+		"complete-sha1":          {nil, 400_000, []int{2, 1, 1}},
+		"complete-ripemd160":     {nil, 400_000, []int{2, 1, 1}},
+		"complete-keccak256":     {nil, 400_000, []int{2, 1, 1}},
+		"two-calendars-complete": {twoCalendars[33:65], 449_397, []int{4, 2, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := Parse(vector(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := c.digest
+			if digest == nil {
+				h := f.HashOp.Hash()
+				h.Write(message)
+				digest = h.Sum(nil)
+			}
+			var headers []Header
+			for _, a := range f.Attestations() {
+				if height, _ := a.Height(); a.Kind() == KindBitcoin {
+					headers = append(headers, Header{Height: height, MerkleRoot: [32]byte(a.Msg)})
+				}
+			}
+			verify := func(f *File) Result {
+				r, err := Verify(t.Context(), f, digest, chainOf(headers...))
+				if err != nil || r.Outcome != OutcomeValid || r.Header.Height != c.height {
+					t.Fatalf("%v at %d, %s, error %v", r.Outcome, r.Header.Height, r.Reason, err)
+				}
+				return r
+			}
+			r := verify(f)
+			dropped, err := DropFulfilled(f.Timestamp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pruned, err := Prune(f, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify(&File{f.HashOp, f.Digest, dropped})
+			verify(pruned)
+			got := []int{len(f.Attestations()), len(dropped.All()), len(pruned.Attestations())}
+			if !reflect.DeepEqual(got, c.attestations) {
+				t.Errorf("%v attestations as read, after DropFulfilled, after Prune; want %v", got, c.attestations)
+			}
+		})
+	}
+}

@@ -3,8 +3,9 @@
 implementation than ours says which bytes are a proof and which are not. Run it here after changing it; then
 `go test ./proof -run TestVectors -update` writes the expected texts, to be read before they are committed.
 
-hello-world and incomplete are the examples that the OpenTimestamps project publishes, built-complete and built-pending are
-written by the Go tests; this script leaves them alone.
+These are not from here, and this script leaves them alone: hello-world and incomplete are examples that the OpenTimestamps
+project publishes; two-calendars-pending and two-calendars-complete are real proofs of 2017, from the tests of
+rust-opentimestamps (src/lib.rs, SMALL_TEST and LARGE_TEST); built-complete and built-pending are written by the Go tests.
 """
 import os
 import sys
@@ -86,7 +87,27 @@ def at_the_limits(t):
         UnknownAttestation(b"12345678", b"\x77" * 8192))
 
 
+def complete(t):
+    """As a calendar completes it: through a transaction, which is the second of a block of two. The promise stays."""
+    leaf = then(t, OpAppend(bytes(range(32))), OpSHA256())
+    leaf.attestations.add(CALENDAR)
+    tx = then(leaf, OpPrepend(bytes.fromhex("0200000001" + "11" * 36 + "00fdffffff010000000000000000226a20")), OpAppend(b"\0" * 4))
+    block = then(tx, OpSHA256(), OpSHA256(), OpPrepend(b"\x22" * 32), OpSHA256(), OpSHA256())
+    block.attestations.add(BitcoinBlockHeaderAttestation(400000))
+
+
+def other_chains(t):
+    for height in (0, 127, 128, 2**32, 2**64 - 1):
+        for attestation in BitcoinBlockHeaderAttestation, LitecoinBlockHeaderAttestation, EthereumBlockHeaderAttestation:
+            t.attestations.add(attestation(height))
+
+
 valid("pending", pending)
+valid("complete", complete)
+valid("complete-sha1", complete, OpSHA1())
+valid("complete-ripemd160", complete, OpRIPEMD160())
+valid("complete-keccak256", complete, OpKECCAK256())
+valid("other-chains", other_chains)
 valid("pending-sha1", pending, OpSHA1())
 valid("pending-ripemd160", pending, OpRIPEMD160())
 valid("pending-keccak256", pending, OpKECCAK256())
@@ -95,6 +116,8 @@ valid("every-operation", every_operation)
 valid("at-the-limits", at_the_limits)
 valid("unknown-attestation-only", lambda t: then(t, OpSHA256()).attestations.add(UnknownAttestation(b"\x01" * 8, b"x")))
 valid("255-operations", lambda t: then(t, *[OpAppend(b"\x01")] * 255).attestations.add(CALENDAR))
+valid("255-operations-in-a-fork", lambda t: [
+    then(t, *[op] * 255).attestations.add(CALENDAR) for op in (OpSHA1(), OpSHA256(), OpReverse())])
 valid("empty-uri", lambda t: t.attestations.add(PendingAttestation("")))
 valid("bitcoin-on-a-short-message", lambda t: then(t, OpSHA1()).attestations.add(BitcoinBlockHeaderAttestation(5)))
 
@@ -103,6 +126,8 @@ MAGIC = DetachedTimestampFile.HEADER_MAGIC
 HEAD = MAGIC + b"\x01\x08" + OpSHA256()(MESSAGE)
 PENDING = bytes.fromhex("83dfe30d2ef90c8e")
 BITCOIN = bytes.fromhex("0588960d73d71901")
+LITECOIN = bytes.fromhex("06869a0d73d71b45")
+ETHEREUM = bytes.fromhex("30fe8087b5c7ead7")
 
 
 def varbytes(b):
@@ -134,6 +159,8 @@ loose("attestations-twice", b"\xff" + P + b"\xff" + att(BITCOIN, b"\x05") + b"\x
 loose("operations-twice", b"\xff\x08" + P + b"\xff\x08" + P + b"\x08" + P)
 loose("lengths-and-heights-padded", b"\xff\x00" + BITCOIN + b"\x83\x80\x00" + b"\xac\x82\x00"
       + b"\xff\xf0\x81\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00x" + P + b"\x00" + PENDING + b"\x84\x00\x82\x00ab")
+loose("everything-twice", b"\xff" + P + b"\xff\x08" + P + b"\xff" + P + b"\x08\xff" + P + P)
+loose("a-fork-within-a-fork", b"\xff\x08\xff\xf2" + P + b"\xf0\x01a" + P + b"\xff\x02\xff" + P + b"\x03" + P + P)
 loose("version-padded", P, MAGIC + b"\x81\x00\x08" + OpSHA256()(MESSAGE))
 
 
@@ -191,6 +218,23 @@ invalid("uri-without-a-length", HEAD + att(PENDING, b""))
 invalid("height-missing", HEAD + att(BITCOIN, b""))
 invalid("height-cut", HEAD + att(BITCOIN, b"\x80"))
 invalid("height-with-bytes-after-it", HEAD + att(BITCOIN, b"\x05\x00"))
+invalid("prepend-of-4097-bytes", HEAD + b"\xf1" + varbytes(b"x" * 4097) + P)
+invalid("prepend-with-a-result-of-4097-bytes", HEAD + b"\xf1" + varbytes(b"x" * (4097 - 32)) + P)
+invalid("hexlify-of-hexlify-of-1025-bytes", HEAD + b"\xf0" + varbytes(b"x" * (1025 - 32)) + b"\xf3\xf3" + P)
+invalid("256-operations-in-a-fork", HEAD + b"\xff" + b"\x08" * 256 + P + P)
+invalid("sha1-cut-in-its-digest", MAGIC + b"\x01\x02" + b"\x55" * 19)
+invalid("sha1-with-a-digest-of-32-bytes", MAGIC + b"\x01\x02" + good[33:])
+invalid("two-attestations-without-ff", HEAD + P + P)
+invalid("an-item-that-is-no-operation", HEAD + b"\x01" + P)
+invalid("litecoin-height-missing", HEAD + att(LITECOIN, b""))
+invalid("litecoin-height-with-bytes-after-it", HEAD + att(LITECOIN, b"\x05\x05"))
+invalid("ethereum-height-cut", HEAD + att(ETHEREUM, b"\x80\x80"))
+invalid("payload-longer-than-the-proof", HEAD + b"\x00" + b"12345678" + b"\x80\x40" + b"x" * 100)
+invalid("payload-length-cut", HEAD + b"\x00" + b"12345678" + b"\x80")
+invalid("uri-of-1001-bytes-at-the-end-of-its-payload", HEAD + att(PENDING, b"\xe9\x07" + b"x" * 1001))
+invalid("uri-with-a-space", HEAD + att(PENDING, varbytes(b"https://example.org/ a")))
+invalid("uri-with-a-login", HEAD + att(PENDING, varbytes(b"https://me@example.org")))
+invalid("uri-that-is-not-ascii", HEAD + att(PENDING, varbytes("https://\u00e9.example".encode())))
 # The reference implementation counts without bounds; no chain has so many blocks.
 invalid("height-of-2-to-the-64", HEAD + att(BITCOIN, b"\x80" * 9 + b"\x02"), only_ours=True)
 invalid("height-bit-far-above-64", HEAD + att(BITCOIN, b"\x80" * 20 + b"\x01"), only_ours=True)
