@@ -54,7 +54,7 @@ const (
 
 // The rooms and the arrows between them: who may import what, directly, outside of tests.
 func TestForbiddenImports(t *testing.T) {
-	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "contrib", "itest"}
+	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "contrib", "headers", "itest"}
 	all := listPackages(t, "ancre/...")
 	if len(all) < len(rooms) {
 		t.Fatalf("go list knows %d packages, want at least the %d rooms", len(all), len(rooms))
@@ -96,6 +96,10 @@ func forbidden(from, path string) string {
 		if isUnder(path, "ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config") {
 			return "rpc is given what it speaks for"
 		}
+	case isUnder(from, "ancre/headers"):
+		if ours || isUnder(path, neutrino, btcwallet) || slices.Contains([]string{"os", "net", "net/http"}, path) {
+			return "headers checks what it is given: no file, no peer, no other room"
+		}
 	case isUnder(from, "ancre/spv"), isUnder(from, "ancre/wallet"), isUnder(from, "ancre/config"):
 		if ours && !isUnder(path, from, "ancre/internal") && !isUnder(path, strings.Join(strings.SplitN(from, "/", 3)[:2], "/")) {
 			return "the lower rooms import no other"
@@ -129,6 +133,9 @@ func TestForbiddenKnowsGoodFromBad(t *testing.T) {
 		{"ancre/batcher", "ancre/batcher/store", false},
 		{"ancre/batcher/store/pebblestore", "ancre/spv", true},
 		{"ancre/batcher", neutrino, true},
+		{"ancre/headers", "ancre/proof", true},
+		{"ancre/headers", "os", true},
+		{"ancre/headers", "github.com/btcsuite/btcd/blockchain", false},
 		{"ancre/spv", neutrino + "/headerfs", false},
 		{"ancre/spv", btcwallet + "/walletdb", false},
 		{"ancre/spv", "ancre/internal/btclogslog", false},
