@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -132,5 +133,45 @@ func TestOnlyTwiceSHA256OfATransactionIsItsID(t *testing.T) {
 func TestNothingIsExplainedThatIsNoProof(t *testing.T) {
 	if _, err := Explain(&File{}); err == nil {
 		t.Error("an empty file is explained")
+	}
+}
+
+// What reading a proof may cost is bounded, and so its explanation is.
+func TestAHostileProofIsExplainedInBoundedMemory(t *testing.T) {
+	end := Attestation{Tag: [8]byte{1}}.append(nil)
+	fork := func(i, argument, reversals int) []byte {
+		arg := make([]byte, argument)
+		arg[0], arg[1], arg[2] = byte(i), byte(i>>8), byte(i>>16)
+		b := append([]byte{0xff, byte(Append)}, appendVarbytes(nil, arg)...)
+		return append(append(b, bytes.Repeat([]byte{byte(Reverse)}, reversals)...), end...)
+	}
+	for name, f := range map[string]struct{ forks, argument, reversals int }{
+		"a megabyte of forks":                             {50_000, 3, 0},
+		"the longest messages, reversed again and again":  {15, MaxMessage - 32, 250},
+		"short messages, reversed as often as is allowed": {490, 3, 250},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := append([]byte(magic), 1, byte(SHA256))
+			b = append(b, make([]byte, 32)...)
+			for i := range f.forks {
+				b = append(b, fork(i, f.argument, f.reversals)...)
+			}
+			p, err := Parse(append(b, end...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			e := explain(t, p)
+			size := len(e.Text(true))
+			runtime.ReadMemStats(&after)
+			if size > 64<<20 {
+				t.Errorf("%d bytes of text", size)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 512<<20 {
+				t.Errorf("%d bytes of memory used", n)
+			}
+			t.Logf("%d bytes of proof: %d lines, %d bytes of text, %d MiB of memory used and freed", len(b), len(e.Lines), size, (after.TotalAlloc-before.TotalAlloc)>>20)
+		})
 	}
 }
