@@ -339,7 +339,8 @@ func newRig(t *testing.T) *rig {
 		Backup: func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) }})
 	r.http = httptest.NewServer(server)
 	t.Cleanup(r.http.Close)
-	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n", r.http.Listener.Addr())
+	// Not testCalendar: whatever listens there on the machine of whoever runs the tests is not asked.
+	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n[calendar]\nuri = \"https://calendar.invalid\"\n", r.http.Listener.Addr())
 	if err := os.WriteFile(filepath.Join(r.data, config.FileName), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

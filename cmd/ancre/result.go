@@ -45,6 +45,9 @@ type fileResult struct {
 	Headers *trustTold         `json:"headers,omitempty"`
 	Path    *proof.Explanation `json:"path,omitempty"`
 
+	// What other calendars said, as far as they were asked.
+	Calendars []calendarTold `json:"calendars,omitempty"`
+
 	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
 }
 

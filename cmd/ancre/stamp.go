@@ -127,7 +127,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 		a.note("%s skipped: a proof itself needs none.", plural(s.skipped, "proof", "proofs"))
 	}
 	if len(s.waiting) > 0 {
-		s.exit = worse(s.exit, s.app.completeAll(ctx, client, s.waiting))
+		s.exit = worse(s.exit, newUpgrader(a, client, nil).completeAll(ctx, s.waiting))
 	} else if s.stamped > 0 {
 		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", plural(s.stamped, "file stamped", "files stamped"))
 	}
@@ -407,7 +407,9 @@ func (s *stamper) extend(j *stampJob) error {
 	if f.Timestamp, err = proof.Merge(j.before.Timestamp, f.Timestamp); err != nil {
 		return err
 	}
-	dropFulfilled(f.Timestamp)
+	if f.Timestamp, err = proof.DropFulfilled(f.Timestamp); err != nil {
+		return err
+	}
 	if j.after, err = f.Marshal(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ancre/proof"
@@ -19,13 +20,19 @@ const (
 	// askers is how many proofs are asked for at once.
 	askers = 8
 
-	// pollEvery is how often --wait looks.
+	// pollEvery is how often --wait looks at the daemon.
 	pollEvery = 2 * time.Second
+
+	// calendarsEvery is how often --wait asks calendars at first, and calendarsSeldom how often in the end: they serve many, and a
+	// block takes ten minutes.
+	calendarsEvery  = time.Minute
+	calendarsSeldom = 10 * time.Minute
 )
 
 type upgradeOptions struct {
 	recursive bool
 	wait      bool
+	calendars calendarOptions
 }
 
 func (a *app) upgradeCommand() *cobra.Command {
@@ -33,12 +40,18 @@ func (a *app) upgradeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "upgrade FILE.ots…",
 		Short: "Complete pending proofs, once Bitcoin has confirmed them",
-		Long: `Ask the daemon for the complete proof of each FILE.ots, and put it in its place. What else the proof holds, other
-calendars' attestations for one, is kept; the file as it was is kept as FILE.ots.bak, unless there is one.
+		Long: `Ask for the complete proof of each FILE.ots, and put it in its place: first the daemon, if it runs, then the calendars that
+the proof waits for. What else the proof holds is kept; the file as it was is kept as FILE.ots.bak, unless there is one.
+
+A proof may come from a stranger and name any address: asked are only OpenTimestamps' well-known public calendars, the one of
+calendar.uri in the configuration, and those that --calendar allows. URL is https://HOST, with :PORT where it has one; http:// is
+for this machine only. All of it goes through spv.proxy, if that is set. What calendars answer is not verified here:
+"ancre verify" does.
 
 The exit status is 3 as long as a proof is pending. FILE means FILE.ots where there is one. "-" reads a proof from
 standard input and writes it, complete or not, to standard output.`,
 		Example: `  ancre upgrade report.pdf.ots
+  ancre upgrade --calendar https://ots.example.org contract.pdf.ots
   ancre upgrade -r /srv/documents
   ancre stamp report.pdf && ancre upgrade --wait report.pdf.ots`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -55,6 +68,7 @@ standard input and writes it, complete or not, to standard output.`,
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "upgrade all FILE.ots in directories, and in those below")
 	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
+	o.calendars.addTo(f)
 	return cmd
 }
 
@@ -66,31 +80,38 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	if err != nil {
 		return err
 	}
+	others, err := a.openCalendars(o.calendars)
+	if err != nil {
+		return err
+	}
+	defer others.close()
 	bar := a.startProgress("upgrading proofs", 0, false)
 	defer bar.finish()
 
+	u := newUpgrader(a, client, others)
 	exit := exitDone
 	var waiting []*waiter
 	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) }
-	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *waiter {
-		return a.upgradeOne(ctx, client, t)
-	})
+	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), u.one)
 	for w := range results {
 		bar.addFile()
-		if isFatal(w.err) {
-			return w.err
+		if err := ctx.Err(); err != nil {
+			return err // what failed may have failed by it
 		}
 		if o.wait && w.Result == pending {
 			waiting = append(waiting, w)
 			continue
 		}
-		bar.above(func() { exit = worse(exit, a.tellUpgrade(w)) })
+		bar.above(func() { exit = worse(exit, u.tell(w)) })
 	}
 	bar.finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return finish(worse(exit, a.completeAll(ctx, client, waiting)))
+	if err := u.missed(); err != nil && !a.json {
+		a.complain("%v", err)
+	}
+	return finish(worse(exit, u.completeAll(ctx, waiting)))
 }
 
 // waiter is a proof that is to be completed.
@@ -98,37 +119,84 @@ type waiter struct {
 	fileResult
 	file   *proof.File
 	digest [32]byte
-	err    error // why it failed
+	where  string   // where the daemon has the digest, in words
+	errors []string // of calendars that failed, when others did not
 }
 
-// upgradeOne completes one proof, if it can be completed now.
-func (a *app) upgradeOne(ctx context.Context, client *rpc.Client, t target) *waiter {
+// upgrader completes proofs, with the daemon's help and that of calendars.
+type upgrader struct {
+	*app
+	daemon    *rpc.Client
+	calendars *calendars // nil: the daemon is asked alone
+
+	every, seldom time.Duration // between rounds of calendars, at first and in the end
+
+	mu     sync.Mutex // guards the two below
+	down   error      // why the daemon could not be asked: it is not tried again for each proof
+	needed bool       // a proof failed, and the daemon might have had it
+}
+
+func newUpgrader(a *app, daemon *rpc.Client, others *calendars) *upgrader {
+	return &upgrader{app: a, daemon: daemon, calendars: others, every: calendarsEvery, seldom: calendarsSeldom}
+}
+
+// missed returns why the daemon could not be asked, if that mattered.
+func (u *upgrader) missed() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.needed {
+		return nil
+	}
+	return u.down
+}
+
+// one completes one proof, if it can be completed now.
+func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w := &waiter{}
 	w.ProofFile = t.path
-	if err := a.upgradeTarget(ctx, client, t, w); err != nil {
-		w.err = err
+	if err := u.target(ctx, t, w); err != nil {
 		w.fail(err)
 	}
 	return w
 }
 
-func (a *app) upgradeTarget(ctx context.Context, client *rpc.Client, t target, w *waiter) error {
+func (u *upgrader) target(ctx context.Context, t target, w *waiter) error {
 	if t.path == "-" {
 		var err error
-		if w.file, _, err = parseProof(a.in); err != nil {
+		if w.file, _, err = parseProof(u.in); err != nil {
 			return err
 		}
-		return a.advance(ctx, client, w)
+		return u.advance(ctx, w)
 	}
 	w.ProofFile = proofPath(t.path)
 	if t.err != nil && w.ProofFile == t.path {
 		return t.err
 	}
-	return a.upgradeFile(ctx, client, w)
+	return u.upgradeFile(ctx, w)
+}
+
+// again completes a proof that was pending, if it can be completed now. It stays pending when nobody can say anything: they may come back.
+func (u *upgrader) again(ctx context.Context, w *waiter) {
+	advance := u.upgradeFile
+	if w.ProofFile == "-" {
+		advance = u.advance
+	}
+	was := w.Reason
+	w.Reason = ""
+	err := advance(ctx, w)
+	var silence silenceError
+	switch {
+	case ctx.Err() != nil:
+		w.Result, w.Reason = pending, was // interrupted
+	case errors.As(err, &silence):
+		w.Result, w.Reason = pending, err.Error()
+	case err != nil:
+		w.fail(err)
+	}
 }
 
 // upgradeFile puts the complete proof, if there is one, into the place of w.ProofFile.
-func (a *app) upgradeFile(ctx context.Context, client *rpc.Client, w *waiter) error {
+func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	f, before, err := readProof(w.ProofFile)
 	if err != nil {
 		return plainError(err)
@@ -139,7 +207,7 @@ func (a *app) upgradeFile(ctx context.Context, client *rpc.Client, w *waiter) er
 		w.Result, w.Complete, w.Reason = complete, true, "was complete already"
 		return nil
 	}
-	if err := a.advance(ctx, client, w); err != nil || !w.Complete {
+	if err := u.advance(ctx, w); err != nil || !w.Complete {
 		return err
 	}
 	after, err := w.file.Marshal()
@@ -155,95 +223,166 @@ func (a *app) upgradeFile(ctx context.Context, client *rpc.Client, w *waiter) er
 	return nil
 }
 
-// advance merges what the daemon knows into w.file.
-func (a *app) advance(ctx context.Context, client *rpc.Client, w *waiter) error {
-	f := w.file
-	w.about(f.HashOp, f.Digest)
+// advance merges into w.file what the daemon knows, and unless that completes it, what the calendars know that it waits for. An error says
+// that nobody could, or would, say when it will be complete.
+func (u *upgrader) advance(ctx context.Context, w *waiter) error {
+	w.about(w.file.HashOp, w.file.Digest)
+	w.Calendars, w.errors = nil, nil
+	f, seen, missing := u.askDaemon(ctx, w)
+	if !f.IsComplete() {
+		f, w.Calendars = u.calendars.follow(ctx, f, seen)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t, err := proof.DropFulfilled(f.Timestamp)
+	if err != nil {
+		return err
+	}
+	w.file = &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}
+
+	waits := missing == nil || slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Result == pending })
+	switch {
+	case w.file.IsComplete():
+		w.Result, w.Complete = complete, true
+		if missing != nil {
+			w.Height = lowestBlock(w.file)
+		}
+		for _, t := range w.Calendars {
+			if t.Result == failed {
+				w.errors = append(w.errors, fmt.Sprintf("the calendar at %s: %s", clip(t.Calendar), t.Reason))
+			}
+		}
+		return nil
+	case waits:
+		w.Result = pending
+		var where []string
+		if missing == nil {
+			where = append(where, w.where)
+		}
+		if said := sayTold(w.Calendars, pending, failed, skipped); said != "" {
+			where = append(where, said)
+		}
+		w.Reason = strings.Join(where, "; ")
+		return nil
+	}
+	return u.silence(w, missing)
+}
+
+// silenceError says that neither the daemon nor a calendar could say when a proof will be complete.
+type silenceError struct{ error }
+
+func (e silenceError) Unwrap() error { return e.error }
+
+// silence says why that is.
+func (u *upgrader) silence(w *waiter, missing error) error {
+	if u.calendars == nil {
+		return silenceError{missing}
+	}
+	said := sayTold(w.Calendars, failed, skipped)
+	if said == "" {
+		said = "the proof names no calendar that could complete it"
+	}
+	if isFatal(missing) {
+		u.mu.Lock()
+		u.needed = true
+		u.mu.Unlock()
+		if !u.json {
+			missing = errors.New("the daemon could not be asked") // why is told once, in the end
+		}
+	}
+	return silenceError{fmt.Errorf("%w; %s", missing, said)}
+}
+
+// askDaemon returns w.file with what the daemon knows, and the promises that the daemon itself answered for. The error says why it
+// does not know of the digest; it concerns all proofs when it is fatal.
+func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, seen map[promise]bool, missing error) {
+	f, seen = w.file, make(map[promise]bool)
 	if f.HashOp != proof.SHA256 {
-		return fmt.Errorf("is about %s: the daemon has SHA-256 only; %s", f.HashOp, elsewhere(f))
+		return f, seen, fmt.Errorf("is about %s: the daemon has SHA-256 only", f.HashOp)
 	}
 	w.digest = [32]byte(f.Digest)
-	p, err := client.Proof(ctx, w.digest, rpc.FormatOTS)
+	u.mu.Lock()
+	down := u.down
+	u.mu.Unlock()
+	if down != nil {
+		return f, seen, down
+	}
+	p, err := u.daemon.Proof(ctx, w.digest, rpc.FormatOTS)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return fmt.Errorf("this digest was never handed in to the daemon; %s", elsewhere(f))
+		return f, seen, errors.New("this digest was never handed in to the daemon")
+	}
+	if err = callError(err); isFatal(err) && ctx.Err() == nil {
+		u.mu.Lock()
+		u.down = err
+		u.mu.Unlock()
 	}
 	if err != nil {
-		return callError(err)
+		return f, seen, err
 	}
-	w.at(p.Entry)
 	got, err := decodeProof(p.Proof, f.Digest)
 	if err != nil {
-		return err
+		return f, seen, err
 	}
-	merged := *f
-	if merged.Timestamp, err = proof.Merge(f.Timestamp, got.Timestamp); err != nil {
-		return err
+	merged, err := proof.Merge(f.Timestamp, got.Timestamp)
+	if err != nil {
+		return f, seen, err
 	}
-	dropFulfilled(merged.Timestamp)
-	w.file = &merged
-	if w.Complete = merged.IsComplete(); w.Complete {
-		w.Result = complete
-	} else {
-		w.Result, w.Reason = pending, whereabouts(p.Entry)
+	w.at(p.Entry)
+	w.where = whereabouts(p.Entry)
+	f = &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: merged}
+	for _, a := range got.Attestations() {
+		for _, b := range f.Attestations() {
+			if uri, ok := b.URI(); ok && string(a.Msg) == string(b.Msg) {
+				seen[promise{uri, string(b.Msg)}] = true
+			}
+		}
 	}
-	return nil
+	return f, seen, nil
 }
 
-// elsewhere says who may complete a proof that the daemon knows nothing of.
-func elsewhere(f *proof.File) string {
+// answered names the calendars that completed the proof.
+func (w *waiter) answered() string {
 	var uris []string
-	for _, at := range f.Attestations() {
-		if uri, ok := at.URI(); ok && !slices.Contains(uris, uri) {
-			uris = append(uris, uri)
+	for _, t := range w.Calendars {
+		if t.Result == complete && !slices.Contains(uris, t.Calendar) {
+			uris = append(uris, clip(t.Calendar))
 		}
 	}
-	if len(uris) == 0 {
-		return "the proof names no calendar that could complete it"
-	}
-	return "the proof waits for " + strings.Join(uris, ", ") + ", which an OpenTimestamps client asks (ots upgrade)"
+	return few(uris)
 }
 
-// dropFulfilled leaves out the promises of calendars that were kept: pending attestations of a message that a Bitcoin block now attests,
-// itself or by what follows from it. It reports whether t leads to a block.
-func dropFulfilled(t *proof.Timestamp) bool {
-	attested := slices.ContainsFunc(t.Attestations, func(a proof.Attestation) bool { return a.Kind() == proof.KindBitcoin })
-	for _, b := range t.Branches {
-		if dropFulfilled(b.Next) {
-			attested = true
-		}
-	}
-	if attested {
-		t.Attestations = slices.DeleteFunc(t.Attestations, func(a proof.Attestation) bool { return a.Kind() == proof.KindPending })
-	}
-	return attested
-}
-
-// tellUpgrade says what became of a proof and returns the exit status that it calls for.
-func (a *app) tellUpgrade(w *waiter) int {
+// tell says what became of a proof and returns the exit status that it calls for.
+func (u *upgrader) tell(w *waiter) int {
 	toOut := w.ProofFile == "-" && w.Result != failed
 	if toOut {
 		if data, err := w.file.Marshal(); err != nil {
 			w.fail(err)
-		} else if a.json {
+		} else if u.json {
 			w.Proof = data
-		} else if _, err := a.out.Write(data); err != nil {
+		} else if _, err := u.out.Write(data); err != nil {
 			w.fail(err)
 		}
 	}
 	switch {
-	case a.json:
-		a.printJSON(&w.fileResult, true)
+	case u.json:
+		u.printJSON(&w.fileResult, true)
 	case w.Result == failed:
-		a.complain("%s: %s", w.name(), w.Reason)
+		u.complain("%s: %s", w.name(), w.Reason)
 	case toOut && w.Result == pending:
-		a.note("%s: pending, %s", w.name(), w.Reason)
+		u.note("%s: pending, %s", w.name(), w.Reason)
 	case toOut:
 	case w.Result == pending:
-		fmt.Fprintf(a.out, "%s: pending, %s\n", w.name(), w.Reason)
+		fmt.Fprintf(u.out, "%s: pending, %s\n", w.name(), w.Reason)
 	case w.Reason != "":
-		fmt.Fprintf(a.out, "%s: %s\n", w.name(), w.Reason)
+		fmt.Fprintf(u.out, "%s: %s\n", w.name(), w.Reason)
+	case w.State == stateFinal:
+		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s\n", w.name(), count(w.Height))
 	default:
-		fmt.Fprintf(a.out, "%s: complete, in Bitcoin block %s\n", w.name(), count(w.Height))
+		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s (says %s; \"ancre verify\" checks it)\n", w.name(), count(lowestBlock(w.file)), w.answered())
+	}
+	for _, e := range w.errors {
+		u.complain("%s: %s", w.name(), e)
 	}
 	switch w.Result {
 	case failed:
@@ -256,40 +395,44 @@ func (a *app) tellUpgrade(w *waiter) int {
 
 // completeAll waits until the proofs can be completed, completes them, tells of them, and returns the exit status. An
 // interrupt tells of them as they are.
-func (a *app) completeAll(ctx context.Context, client *rpc.Client, waiting []*waiter) int {
+func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	exit := exitDone
 	if len(waiting) == 0 {
 		return exit
 	}
-	a.awaitFinal(ctx, client, waiting)
-	ctx = context.WithoutCancel(ctx) // one more call each is always made: it says where they are
 	for _, w := range waiting {
-		w.Reason, w.err = "", nil
-		advance := a.upgradeFile
-		if w.ProofFile == "-" {
-			advance = a.advance
+		w.Result = pending
+	}
+	u.await(ctx, waiting)
+	// One more call to the daemon is always made: it says where they are. Calendars have said what they had.
+	ctx = context.WithoutCancel(ctx)
+	last := newUpgrader(u.app, u.daemon, nil)
+	for _, w := range waiting {
+		if w.Result == pending && w.Batch != 0 {
+			last.again(ctx, w)
 		}
-		if err := advance(ctx, client, w); err != nil {
-			w.fail(err)
-		}
-		exit = worse(exit, a.tellUpgrade(w))
+		exit = worse(exit, u.tell(w))
 	}
 	return exit
 }
 
-// awaitFinal returns when all are final, or ctx ends. All digests of a batch become final together, so one of each is asked for.
-func (a *app) awaitFinal(ctx context.Context, client *rpc.Client, waiting []*waiter) {
-	open := make(map[uint64][32]byte)
+// await returns when no proof is left to wait for, or ctx ends. What calendars have is written as soon as they have it; what the daemon
+// has is only known to be there.
+func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
+	open := make(map[uint64][32]byte) // all digests of a batch become final together, so one of each is asked for
 	for _, w := range waiting {
-		open[w.Batch] = w.digest
+		if w.Batch != 0 {
+			open[w.Batch] = w.digest
+		}
 	}
+	every, next := u.every, time.Now().Add(u.every)
 	said := ""
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(min(pollEvery, u.every))
 	defer tick.Stop()
 	for {
 		var where []string
 		for _, batch := range slices.Sorted(maps.Keys(open)) {
-			e, err := client.Status(ctx, open[batch])
+			e, err := u.daemon.Status(ctx, open[batch])
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -301,15 +444,27 @@ func (a *app) awaitFinal(ctx context.Context, client *rpc.Client, waiting []*wai
 				where = append(where, whereabouts(e))
 			}
 		}
-		if len(open) == 0 {
+		waiting = slices.DeleteFunc(slices.Clone(waiting), func(w *waiter) bool {
+			_, waits := open[w.Batch]
+			return w.Result != pending || w.Batch != 0 && !waits
+		})
+		if time.Now().After(next) {
+			after := u.poll(ctx, waiting)
+			every = min(every*3/2, u.seldom)
+			next = time.Now().Add(max(every, after))
+			continue // some may be complete
+		}
+		if len(waiting) == 0 {
 			return
 		}
-		const enough = 3
-		if n := len(where) - enough; n > 0 {
-			where = append(where[:enough], fmt.Sprintf("and %d more", n))
+		for _, w := range waiting {
+			words := strings.TrimPrefix(sayTold(w.Calendars, pending, failed), "waiting for ")
+			if words != "" && !slices.Contains(where, words) {
+				where = append(where, words)
+			}
 		}
-		if now := strings.Join(where, "; "); now != said {
-			a.note("waiting: %s", now)
+		if now := few(where); now != said {
+			u.note("waiting: %s", now)
 			said = now
 		}
 		select {
@@ -318,4 +473,23 @@ func (a *app) awaitFinal(ctx context.Context, client *rpc.Client, waiting []*wai
 			return
 		}
 	}
+}
+
+// poll asks once more for the proofs that calendars may have, and returns for how long the calendars want to be left alone.
+func (u *upgrader) poll(ctx context.Context, waiting []*waiter) (after time.Duration) {
+	u.mu.Lock()
+	u.down = nil // it may be there again
+	u.mu.Unlock()
+	again := func(ctx context.Context, w *waiter) *waiter {
+		if len(w.Calendars) > 0 {
+			u.again(ctx, w)
+		}
+		return w
+	}
+	for w := range inOrder(ctx, askers, slices.Values(waiting), again) {
+		for _, t := range w.Calendars {
+			after = max(after, t.retryAfter)
+		}
+	}
+	return after
 }

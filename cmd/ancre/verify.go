@@ -20,6 +20,7 @@ type verifyOptions struct {
 	digest    string
 	verbose   bool
 	source    sourceOptions
+	calendars calendarOptions
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -28,7 +29,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify FILE.ots…",
 		Short: "Verify that files existed before a Bitcoin block",
 		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps
-calendars are verified as well.
+calendars are verified as well. What a pending proof waits for is asked for, of the calendars that "ancre upgrade" asks, unless
+--offline or --headers is given; the file stays as it is.
 
 Whoever verifies must know Bitcoin's block headers. They are the daemon's, which checked their proof of work, or with --node
 those of a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or --rpc-user and
@@ -44,6 +46,9 @@ The exit status is 0 when all are valid, 1 when one is invalid or cannot be veri
 			if err := o.source.check(a); err != nil {
 				return err
 			}
+			if err := o.calendars.check(o.source); err != nil {
+				return err
+			}
 			return o.check(args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, o) },
@@ -53,6 +58,8 @@ The exit status is 0 when all are valid, 1 when one is invalid or cannot be veri
 	f.StringVarP(&o.file, "file", "f", "", "the `FILE` that the only proof is about; - is standard input")
 	f.StringVar(&o.digest, "digest", "", "the hash, in `HEX`, of what the only proof is about")
 	o.source.addTo(f)
+	o.calendars.addTo(f)
+	o.calendars.addOffline(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each step from the digest to the block")
 	return cmd
 }
@@ -85,6 +92,11 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, src.done()) }()
+	others, err := a.openCalendars(o.calendars)
+	if err != nil {
+		return err
+	}
+	defer others.close()
 	bar := a.startProgress("verifying proofs", 0, false)
 	defer bar.finish()
 
@@ -96,7 +108,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
-		if v.err = a.verifyOne(ctx, src, t, o, &v.fileResult); v.err != nil {
+		if v.err = a.verifyOne(ctx, src, others, t, o, &v.fileResult); v.err != nil {
 			v.fail(v.err)
 		}
 		return v
@@ -120,7 +132,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 }
 
 // verifyOne fills in what a proof is worth. An error says that this could not be found out.
-func (a *app) verifyOne(ctx context.Context, src *source, t target, o verifyOptions, r *fileResult) error {
+func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t target, o verifyOptions, r *fileResult) error {
 	f, err := a.openProof(t, r)
 	if err != nil {
 		return err
@@ -139,6 +151,9 @@ func (a *app) verifyOne(ctx context.Context, src *source, t target, o verifyOpti
 		}
 	}
 	result, err := proof.Verify(ctx, f, digest, src)
+	if err == nil {
+		result, err = others.better(ctx, src, f, digest, result, r)
+	}
 	if err != nil {
 		return callError(err)
 	}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ancre/proof"
+	"ancre/rpc/calendar"
+
+	"github.com/spf13/pflag"
+)
+
+const (
+	// maxPromises is how many promises of calendars one proof may have us ask for: honest ones hold a handful, and a stranger's might
+	// hold thousands, all of one calendar that they do not like.
+	maxPromises = 16
+
+	// maxAttestations is how many attestations one answer may add: honest ones add one. Verification looks at 256 blocks of a proof, and one
+	// calendar must not fill these up before another's is looked at.
+	maxAttestations = 16
+
+	// maxRelays is how often an answer may send us on to another listed calendar, as aggregators do.
+	maxRelays = 3
+
+	// busyPatience is how long in all a calendar that is busy is waited for before we go on without it.
+	busyPatience = time.Minute
+)
+
+// calendarOptions are the flags that say which calendars are asked besides the well-known ones and the daemon's.
+type calendarOptions struct {
+	allowed []string
+	offline bool // none is
+}
+
+func (o *calendarOptions) addTo(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.allowed, "calendar", nil, "ask the calendar at `URL` too, where a proof names it; may be given several times")
+}
+
+// addOffline is for commands that can do without calendars.
+func (o *calendarOptions) addOffline(f *pflag.FlagSet) {
+	f.BoolVar(&o.offline, "offline", false, "ask no calendar for what it promised")
+}
+
+// check makes --headers imply --offline: who brings the headers in a file wants nobody to be asked.
+func (o *calendarOptions) check(src sourceOptions) error {
+	for flag, set := range map[string]bool{"--offline": o.offline, "--headers": src.headers != ""} {
+		if set && len(o.allowed) > 0 {
+			return fmt.Errorf("%s and --calendar exclude each other: one says that no calendar is asked, the other which one is", flag)
+		}
+	}
+	o.offline = o.offline || src.headers != ""
+	return nil
+}
+
+// calendars are those that a command may ask for what they promised. Nil asks none.
+type calendars struct {
+	client *calendar.Client
+	list   *calendar.Whitelist
+	pause  func(context.Context, time.Duration) error // waits: time passes faster in tests
+}
+
+// openCalendars lists the well-known calendars, the daemon's own, and those that the flags allow. Whoever opens them closes them.
+func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
+	if o.offline {
+		return nil, nil
+	}
+	cfg, err := a.configuration()
+	if err != nil {
+		return nil, err // also because a proxy may stand in it: nothing must go around that
+	}
+	list := calendar.WellKnown()
+	for _, s := range o.allowed {
+		if err := list.Add(s); err != nil {
+			return nil, usagef("--calendar: %w", err)
+		}
+	}
+	// The daemon promises at whatever address its operator chose. One that cannot be asked is left to the daemon.
+	_ = list.Add(cfg.Calendar.URI)
+	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
+	return &calendars{client: client, list: list, pause: pause}, nil
+}
+
+func (c *calendars) close() {
+	if c != nil {
+		c.client.Close()
+	}
+}
+
+// pause waits, or returns why it did not.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// calendarTold is what became of one promise, for --json as it is.
+type calendarTold struct {
+	Calendar string  `json:"calendar"`         // the address that the proof names
+	Result   outcome `json:"result"`           // complete, pending, failed, or skipped: it was not asked
+	Reason   string  `json:"reason,omitempty"` // in words; of a calendar that is pending, its own
+
+	retryAfter time.Duration // it does not want to be asked before
+}
+
+// words puts it into a part of a sentence.
+func (t calendarTold) words() string {
+	at := "the calendar at " + clip(t.Calendar)
+	switch {
+	case t.Result == complete:
+		return at + " has the proof"
+	case t.Result == skipped:
+		return "waiting for " + at + ", which " + t.Reason
+	case t.Result == failed || t.retryAfter > 0:
+		return "waiting for " + at + ": " + t.Reason
+	case t.Reason == "":
+		return "waiting for " + at + ", which has nothing yet"
+	}
+	return fmt.Sprintf("waiting for %s, which says %q", at, t.Reason)
+}
+
+// sayTold puts all that have one of these results into words, the first few of them.
+func sayTold(told []calendarTold, results ...outcome) string {
+	var said []string
+	have := make(map[string]bool)
+	for _, t := range told {
+		if words := t.words(); slices.Contains(results, t.Result) && !have[words] {
+			have[words] = true
+			said = append(said, words)
+		}
+	}
+	return few(said)
+}
+
+// few joins parts of a sentence, and leaves out those that nobody would read.
+func few(parts []string) string {
+	const enough = 3
+	if n := len(parts) - enough; n > 0 {
+		parts = append(slices.Clone(parts[:enough]), fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// promise is what a calendar promised: it has the rest for whoever comes back with the message.
+type promise struct{ uri, msg string }
+
+// promises lists what a proof waits for that is not in seen yet, and adds it there.
+func promises(f *proof.File, seen map[promise]bool) []promise {
+	var list []promise
+	for _, a := range f.Attestations() {
+		uri, ok := a.URI()
+		if p := (promise{uri, string(a.Msg)}); ok && !seen[p] {
+			seen[p] = true
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// follow asks the calendars for what they promised in f, all at once, and returns f with what they answered, and what each of them said.
+// Promises in seen are left out, and those that were looked at are added. It fails in nothing: a calendar can only make a
+// proof better, and one whose answer cannot be taken in is told as such. What they attest is not verified.
+func (c *calendars) follow(ctx context.Context, f *proof.File, seen map[promise]bool) (*proof.File, []calendarTold) {
+	if c == nil {
+		return f, nil
+	}
+	var told []calendarTold
+	for range maxRelays {
+		next := promises(f, seen)
+		if len(next) == 0 {
+			break
+		}
+		answers, said := c.askAll(ctx, next, maxPromises-len(told))
+		for i, answer := range answers {
+			if answer == nil {
+				continue
+			}
+			better, err := graft(f, answer)
+			if err != nil {
+				said[i].Result, said[i].Reason = failed, fmt.Sprintf("its answer cannot be taken in: %v", err)
+				continue
+			}
+			f = better
+		}
+		told = append(told, said...)
+	}
+	return f, told
+}
+
+// askAll asks for the promises, for no more than most of them, and those that are listed only.
+func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*proof.Timestamp, []calendarTold) {
+	answers := make([]*proof.Timestamp, len(list))
+	told := make([]calendarTold, len(list))
+	var wg sync.WaitGroup
+	for i, p := range list {
+		told[i].Calendar = p.uri
+		switch err := c.list.Check(p.uri); {
+		case errors.Is(err, calendar.ErrNotListed):
+			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is asked only with --calendar %s", clip(p.uri))
+			continue
+		case err != nil:
+			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is not asked: its address %v", err)
+			continue
+		case most <= 0:
+			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is not asked: the proof holds more than %d promises", maxPromises)
+			continue
+		}
+		most--
+		wg.Go(func() {
+			answer, err := c.ask(ctx, p)
+			if told[i].take(answer, err) {
+				answers[i] = answer
+			}
+		})
+	}
+	wg.Wait()
+	return answers, told
+}
+
+// ask asks one calendar, and waits for one that is busy, as long as that is not long.
+func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error) {
+	for left := busyPatience; ; {
+		answer, err := c.client.Timestamp(ctx, p.uri, []byte(p.msg))
+		var busy *calendar.BusyError
+		if !errors.As(err, &busy) || busy.RetryAfter > left {
+			return answer, err
+		}
+		left -= busy.RetryAfter
+		if err := c.pause(ctx, busy.RetryAfter); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take fills in what came of asking, and reports whether the answer says something new.
+func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
+	var not *calendar.PendingError
+	var busy *calendar.BusyError
+	switch {
+	case errors.As(err, &not):
+		t.Result, t.Reason = pending, not.Text
+	case errors.As(err, &busy):
+		t.Result, t.Reason, t.retryAfter = pending, err.Error(), busy.RetryAfter
+	case err != nil:
+		t.Result, t.Reason = failed, err.Error()
+	case len(answer.All()) > maxAttestations:
+		t.Result, t.Reason = failed, fmt.Sprintf("its answer holds %d attestations, no more than %d are taken in", len(answer.All()), maxAttestations)
+	case namesBlock(answer):
+		t.Result = complete
+		return true
+	default:
+		// Another calendar's promise, or an attestation of a kind that is not known here: worth keeping, and no block.
+		t.Result = pending
+		return true
+	}
+	return false
+}
+
+// namesBlock reports whether a timestamp leads to a Bitcoin block, true or not.
+func namesBlock(t *proof.Timestamp) bool {
+	return slices.ContainsFunc(t.All(), func(a proof.Attested) bool { return a.Kind() == proof.KindBitcoin })
+}
+
+// lowestBlock is the lowest height that a proof names, 0 when it names none.
+func lowestBlock(f *proof.File) int64 {
+	lowest := uint64(0)
+	for _, a := range f.Attestations() {
+		if h, ok := a.Height(); ok && a.Kind() == proof.KindBitcoin && (lowest == 0 || h < lowest) {
+			lowest = h
+		}
+	}
+	return int64(lowest)
+}
+
+// graft returns f with what answer says of the message that it is about, which is one of the messages in f. F is not changed.
+func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
+	var at func(*proof.Timestamp) (*proof.Timestamp, error)
+	at = func(t *proof.Timestamp) (*proof.Timestamp, error) {
+		u := &proof.Timestamp{Msg: t.Msg, Attestations: t.Attestations}
+		for _, b := range t.Branches {
+			next, err := at(b.Next)
+			if err != nil {
+				return nil, err
+			}
+			u.Branches = append(u.Branches, proof.Branch{Op: b.Op, Next: next})
+		}
+		if bytes.Equal(t.Msg, answer.Msg) {
+			return proof.Merge(u, answer)
+		}
+		return u, nil
+	}
+	t, err := at(f.Timestamp)
+	if err != nil {
+		return nil, err
+	}
+	// Written once: only what can be written and read again is taken in.
+	data, err := (&proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}).Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return proof.Parse(data)
+}
+
+// better returns what a proof is worth with what its calendars have by now. They can make a pending proof valid, and nothing worse: when
+// what they answered does not hold, the proof is what it was, and the reason tells of it. The file is not changed.
+func (c *calendars) better(ctx context.Context, src *source, f *proof.File, digest []byte, was proof.Result, r *fileResult) (proof.Result, error) {
+	waits := slices.ContainsFunc(was.Checks, func(k proof.Check) bool { return k.Outcome == proof.OutcomePending })
+	if c == nil || !waits || was.Outcome == proof.OutcomeValid {
+		return was, nil
+	}
+	followed, told := c.follow(ctx, f, map[promise]bool{})
+	if err := ctx.Err(); err != nil {
+		return was, err
+	}
+	r.Calendars = told
+	if said := sayTold(told, pending, failed, skipped); said != "" {
+		if was.Outcome != proof.OutcomePending {
+			said = was.Reason + "; " + said
+		}
+		was.Reason = said
+	}
+	if !slices.ContainsFunc(told, func(t calendarTold) bool { return t.Result == complete }) {
+		return was, nil
+	}
+	now, err := proof.Verify(ctx, followed, digest, src)
+	if err != nil {
+		return was, err
+	}
+	if now.Outcome != proof.OutcomeValid {
+		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", sayTold(told, complete), now.Reason)
+		return was, nil
+	}
+	now.Reason = "the file itself is pending still: \"ancre upgrade\" completes it"
+	if r.Path != nil {
+		if r.Path, err = proof.Explain(followed); err != nil {
+			return was, err
+		}
+	}
+	return now, nil
+}
