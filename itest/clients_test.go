@@ -24,6 +24,11 @@ type clients struct {
 
 	proven rpc.Entry // a digest that is final
 	proof  string    // the file with its complete proof
+
+	// What the node's blocks hold around it.
+	transactions map[string]minedTx // by id
+	roots        map[string]string  // Merkle roots by height
+	coinbase     string             // one of the transactions
 }
 
 func (c clients) in(t *testing.T) clients {
@@ -45,7 +50,9 @@ func TestOtherPeoplesClients(t *testing.T) {
 	c.daemon.Set("rpc", "auth", fmt.Sprintf("[%q, %q]", lines[0], lines[1]))
 	c.startFunded()
 
-	c.proven = c.submit(randomDigest())
+	var batch []rpc.Entry // five, so that a path has steps on both sides, and one that is carried up
+	c.call(&batch, "submitbatch", []string{randomDigest(), randomDigest(), randomDigest(), randomDigest(), randomDigest()})
+	c.proven = batch[2]
 	c.call(nil, "closebatch")
 	c.awaitInMempool(c.awaitState(c.proven.Digest, "broadcast").TxID)
 	c.mine(6)
@@ -55,10 +62,13 @@ func TestOtherPeoplesClients(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(p.Proof)
 	c.must(err)
 	c.proof = c.writeFile("proven.ots", string(raw))
+	c.look()
 
 	for name, test := range map[string]func(clients){
 		"npm opentimestamps at a node":    clients.npmVerifiesAtNode,
 		"python-opentimestamps at a node": clients.pythonVerifiesAtNode,
+		"receipts of version 2":           clients.receipts2,
+		"receipts of version 4":           clients.receipts4,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
