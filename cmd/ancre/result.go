@@ -45,6 +45,10 @@ type fileResult struct {
 	Headers *trustTold         `json:"headers,omitempty"`
 	Path    *proof.Explanation `json:"path,omitempty"`
 
+	// Of a valid receipt: which of its anchors was proven, and who sealed it.
+	Anchor string    `json:"anchor,omitempty"`
+	Seal   *sealTold `json:"seal,omitempty"`
+
 	// What other calendars said, as far as they were asked.
 	Calendars []calendarTold `json:"calendars,omitempty"`
 

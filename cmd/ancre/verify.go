@@ -30,7 +30,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Verify that files existed before a Bitcoin block",
 		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps
 calendars are verified as well. What a pending proof waits for is asked for, of the calendars that "ancre upgrade" asks, unless
---offline or --headers is given; the file stays as it is.
+--offline or --headers is given; the file stays as it is. Chainpoint receipts, of versions 2 and 4, are verified by the same
+rules; one that names its transaction and does not hold it, as Woleet's, needs --node, a bitcoind with txindex=1.
 
 Whoever verifies must know Bitcoin's block headers. They are the daemon's, which checked their proof of work, or with --node
 those of a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or --rpc-user and
@@ -105,7 +106,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		err error
 	}
 	exit, anyValid := exitDone, false
-	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) }
+	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
 		if v.err = a.verifyOne(ctx, src, others, t, o, &v.fileResult); v.err != nil {
@@ -133,6 +134,9 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 
 // verifyOne fills in what a proof is worth. An error says that this could not be found out.
 func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t target, o verifyOptions, r *fileResult) error {
+	if isReceipt, err := a.verifyReceipt(ctx, src, t, o, r); isReceipt {
+		return err
+	}
 	f, err := a.openProof(t, r)
 	if err != nil {
 		return err
@@ -239,6 +243,9 @@ func (a *app) tellVerified(r *fileResult) int {
 		a.printJSON(r, true)
 	case r.Result == valid:
 		fmt.Fprintf(a.out, "%s: valid, existed before %s\n", name, r.block())
+		if r.Seal != nil {
+			fmt.Fprintf(a.out, "%s: %s\n", name, r.Seal)
+		}
 		if r.Reason != "" {
 			a.complain("%s: %s", name, r.Reason)
 		}

@@ -165,3 +165,34 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		}
 	}
 }
+
+// The bug that it catches: what is shown of a receipt is not what is in it.
+func TestAReceiptSaysWhatTheProofSays(t *testing.T) {
+	s := usual()
+	want, err := proof.Complete(s.digest, s.nonce, s.Anchored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := want.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Receipt{s.v2(t), s.v4(t)} {
+		f, err := Proof(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after, err := f.Marshal(); err != nil || string(after) != string(before) {
+			t.Errorf("version %d: %x, %v, want %x", r.Version(), after, err, before)
+		}
+	}
+	named := s.v2(t)
+	named.Anchors = named.Anchors[:1]
+	other := s.v4(t)
+	other.Branches[0].Ops[1].Hash = "sha3-256"
+	for _, r := range []Receipt{named, other} {
+		if f, err := Proof(r); err == nil {
+			t.Errorf("got %+v", f)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"ancre/proof"
 )
@@ -97,4 +98,106 @@ func cutStep(ops []proof.Op, hashes int) (s proof.Step, rest []proof.Op, ok bool
 	}
 	// Only these two have an argument.
 	return proof.Step{Left: ops[0].Tag == proof.Prepend, Hash: [32]byte(ops[0].Arg)}, ops[1+hashes:], true
+}
+
+// Proof says what a receipt says as a proof, for who explains proofs step by step. It verifies nothing. A receipt that does not hold its transaction,
+// or has operations that no .ots has, cannot be written as one.
+func Proof(r Receipt) (*proof.File, error) {
+	var w writer
+	f := &proof.File{HashOp: proof.SHA256}
+	switch r := r.(type) {
+	case *V2:
+		held := r.anchor(BTCBlockHeader)
+		if held == nil {
+			return nil, errors.New("the receipt does not hold its transaction")
+		}
+		at, err := proof.FirstCommitment(held.Tx)
+		if err != nil {
+			return nil, err
+		}
+		f.Timestamp = &proof.Timestamp{Msg: r.TargetHash[:]}
+		w.steps(r.Proof, 1)
+		w.ops = append(w.ops, proof.Op{Tag: proof.Prepend, Arg: held.Tx[:at]}, proof.Op{Tag: proof.Append, Arg: held.Tx[at+32:]})
+		w.hash(2)
+		w.steps(held.BlockProof, 2)
+		end, err := then(f.Timestamp, w.ops)
+		if err != nil {
+			return nil, err
+		}
+		end.Attest(proof.BitcoinAt(held.Height))
+	case *V4:
+		f.Timestamp = &proof.Timestamp{Msg: r.Hash[:]}
+		if err := writeBranches(f.Timestamp, r.Branches); err != nil {
+			return nil, err
+		}
+	}
+	f.Digest = f.Timestamp.Msg
+	return f, nil
+}
+
+// writeBranches adds what branches say to t.
+func writeBranches(t *proof.Timestamp, branches []Branch) error {
+	for _, b := range branches {
+		at := t
+		for _, op := range b.Ops {
+			var w writer
+			switch {
+			case op.L != "":
+				w.ops = []proof.Op{{Tag: proof.Prepend, Arg: concatenatedBytes(op.L)}}
+			case op.R != "":
+				w.ops = []proof.Op{{Tag: proof.Append, Arg: concatenatedBytes(op.R)}}
+			case op.Hash == "sha-256":
+				w.hash(1)
+			case op.Hash == "sha-256-x2":
+				w.hash(2)
+			case op.Hash != "":
+				return fmt.Errorf("no .ots has the operation %s", op.Hash)
+			}
+			var err error
+			if at, err = then(at, w.ops); err != nil {
+				return err
+			}
+			for _, a := range op.Anchors {
+				if height, err := strconv.ParseUint(a.ID, 10, 64); err == nil && a.Type == "btc" {
+					at.Attest(proof.BitcoinAt(height))
+				}
+			}
+		}
+		if err := writeBranches(at, b.Branches); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writer collects operations.
+type writer struct{ ops []proof.Op }
+
+func (w *writer) hash(times int) {
+	for range times {
+		w.ops = append(w.ops, proof.Op{Tag: proof.SHA256})
+	}
+}
+
+func (w *writer) steps(path []proof.Step, hashes int) {
+	for _, s := range path {
+		op := proof.Op{Tag: proof.Append, Arg: s.Hash[:]}
+		if s.Left {
+			op.Tag = proof.Prepend
+		}
+		w.ops = append(w.ops, op)
+		w.hash(hashes)
+	}
+}
+
+// then adds one operation after the other.
+func then(t *proof.Timestamp, ops []proof.Op) (*proof.Timestamp, error) {
+	for _, op := range ops {
+		next, err := t.Then(op)
+		if err != nil {
+			return nil, err
+		}
+		t = next
+	}
+	return t, nil
 }

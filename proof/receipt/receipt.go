@@ -111,8 +111,8 @@ type claim struct {
 
 // Result is what a receipt is worth.
 type Result struct {
-	// Outcome is valid, invalid, "no block" (its block is above the highest that the source knows), or unchecked: nothing is wrong with
-	// it as far as one can tell without more than headers.
+	// Outcome is valid, invalid, "no block" (the source knows no block of that height, or none with the transaction), or unchecked: nothing is
+	// wrong with it as far as one can tell from headers alone.
 	Outcome proof.Outcome
 	Reason  string // unless valid: why, in words
 

@@ -282,7 +282,7 @@ func (r *V2) lookUp(ctx context.Context, txid [32]byte, src proof.HeaderSource) 
 	tx, err := txs.Transaction(ctx, txid)
 	switch {
 	case errors.Is(err, ErrNoTx):
-		return nil, refuse("no block has the transaction %s that the receipt names", displayed(txid))
+		return nil, &unfitError{proof.OutcomeNoBlock, fmt.Sprintf("the receipt names transaction %s, which is in no block known here", displayed(txid))}
 	case err != nil:
 		return nil, fmt.Errorf("transaction %s cannot be had: %w", displayed(txid), err)
 	}

@@ -1,0 +1,357 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ancre/proof"
+	"ancre/proof/receipt"
+	"ancre/rpc"
+
+	"github.com/spf13/cobra"
+)
+
+// receiptKind is a version of receipts: what one says after --format, the daemon's name of it, and how the files are called.
+type receiptKind struct {
+	version        int
+	format, suffix string
+}
+
+// Woleet's tools call theirs NAME-ANCHORID.timestamp-receipt.json, Chainpoint's NAME.chp.
+var receiptKinds = map[string]receiptKind{
+	"v2": {2, rpc.FormatChainpoint, ".timestamp-receipt.json"},
+	"v4": {4, rpc.FormatChainpoint4, ".chp.json"},
+}
+
+// receiptSuffixes are what names of receipts end in, ours and Woleet's. Those of otherSuffixes may be anything.
+var (
+	receiptSuffixes = []string{".timestamp-receipt.json", ".anchor-receipt.json", ".seal-receipt.json", ".signature-receipt.json", ".chp.json"}
+	otherSuffixes   = []string{".receipt.json", ".receipt", ".chp", ".json"}
+)
+
+// anchorID is what Woleet's tools put between a file's name and those of its receipts: a UUID.
+var anchorID = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+type receiptOptions struct {
+	digests []string
+	output  string
+	format  string
+}
+
+func (a *app) receiptCommand() *cobra.Command {
+	var o receiptOptions
+	cmd := &cobra.Command{
+		Use:   "receipt FILE…",
+		Short: "Write Chainpoint receipts, for Woleet's tools",
+		Long: `Write the proof of each file once more, as a Chainpoint receipt: JSON that Woleet's and Chainpoint's verifiers read, and
+"ancre verify" as well. It goes beside the file as FILE.timestamp-receipt.json, or with --format v4 as FILE.chp.json.
+
+It is made of FILE.ots where that is complete, and asked of the daemon otherwise. Version 2 of a complete FILE.ots needs no daemon
+at all. The exit status is 3 as long as the proof is pending: there are no pending receipts.
+
+"-" is standard input; its receipt goes to standard output, or to the file that -o names. A receipt that differs is never overwritten.`,
+		Example: `  ancre receipt report.pdf
+  ancre receipt --format v4 report.pdf
+  ancre receipt -o - report.pdf | jq .merkleRoot`,
+		Args: func(cmd *cobra.Command, args []string) error { return o.check(args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.receipt(cmd.Context(), args, o) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.digests, "digest", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
+	f.StringVarP(&o.output, "output", "o", "", "write the only receipt to `FILE`; - is standard output")
+	f.StringVar(&o.format, "format", "v2", "the `VERSION` of the receipts: v2, which Woleet's tools read, or v4")
+	return cmd
+}
+
+func (o *receiptOptions) check(args []string) error {
+	n := len(args) + len(o.digests)
+	switch {
+	case n == 0:
+		return errors.New("the receipt of what? Name files, - for standard input, or --digest HEX")
+	case receiptKinds[o.format].version == 0:
+		return fmt.Errorf("--format %q: must be v2 or v4", clip(o.format))
+	case o.output != "" && n > 1:
+		return errors.New("-o names one receipt, and more are to be written")
+	case countOf(args, "-") > 1:
+		return errors.New("standard input can be read once only")
+	}
+	for _, d := range o.digests {
+		if _, err := parseDigest(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receiptResult is what is told of one receipt.
+type receiptResult struct {
+	fileResult
+	Format  string          `json:"format"`
+	Receipt json.RawMessage `json:"receipt,omitempty"` // of one that was not written to a file
+
+	digest [32]byte
+	ots    *proof.File // the complete proof beside the file; nil when there is none
+}
+
+func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) error {
+	exit := exitDone
+	one := func(arg, digest string) error {
+		r := &receiptResult{Format: receiptKinds[o.format].format}
+		err := a.receiptOf(ctx, arg, digest, o, r)
+		if isFatal(err) || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			r.fail(err)
+		}
+		exit = worse(exit, a.tellReceipt(r))
+		return nil
+	}
+	for _, arg := range args {
+		if err := one(arg, ""); err != nil {
+			return err
+		}
+	}
+	for _, d := range o.digests {
+		if err := one("", d); err != nil {
+			return err
+		}
+	}
+	return finish(exit)
+}
+
+// receiptOf writes the receipt of a file or of a digest.
+func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOptions, r *receiptResult) error {
+	kind := receiptKinds[o.format]
+	if err := a.receiptSubject(ctx, arg, digest, r); err != nil {
+		return err
+	}
+	switch {
+	case o.output != "":
+		r.ProofFile = o.output
+	case r.File == "-":
+		r.ProofFile = "-"
+	case r.File != "":
+		r.ProofFile = r.File + kind.suffix
+	default:
+		r.ProofFile = hex.EncodeToString(r.digest[:]) + kind.suffix
+	}
+	made, err := a.makeReceipt(ctx, kind, r)
+	if err != nil || made == nil {
+		return err
+	}
+	data, err := made.Marshal()
+	if err != nil {
+		return err
+	}
+	r.Result, r.Complete = complete, true
+	if r.ProofFile == "-" {
+		r.Receipt = data
+		return nil
+	}
+	err = createFile(r.ProofFile, data)
+	if errors.Is(err, fs.ErrExist) {
+		before, err := os.ReadFile(r.ProofFile)
+		if err != nil {
+			return plainError(err)
+		}
+		if string(before) != string(data) {
+			return fmt.Errorf("there is a file of this name that says something else: move it away, or name another with -o")
+		}
+		r.Result = already
+		return nil
+	}
+	return plainError(err)
+}
+
+// receiptSubject finds out which digest is meant, and whether there is a complete proof of it.
+func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receiptResult) (err error) {
+	switch {
+	case digest != "":
+		if r.digest, err = parseDigest(digest); err != nil {
+			return err
+		}
+		r.about(proof.SHA256, r.digest[:])
+		return nil
+	case arg == "-":
+		r.File = arg
+		sum, err := hashReader(ctx, a.in, sha256.New(), func(int64) {})
+		if err != nil {
+			return err
+		}
+		r.digest = [32]byte(sum)
+		r.about(proof.SHA256, sum)
+		return nil
+	}
+
+	// FILE.ots stands for FILE.
+	r.File = strings.TrimSuffix(arg, proofSuffix)
+	ots := r.File + proofSuffix
+	var known []byte
+	if exists(ots) {
+		f, _, err := readProof(ots)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ots, plainError(err))
+		}
+		if f.HashOp != proof.SHA256 {
+			return fmt.Errorf("%s is about %s: receipts are about SHA-256", ots, f.HashOp)
+		}
+		known = f.Digest
+		if f.IsComplete() {
+			r.ots = f
+		}
+	}
+	if !exists(r.File) && known != nil {
+		r.digest = [32]byte(known)
+		r.about(proof.SHA256, known)
+		return nil
+	}
+	sum, err := hashFile(ctx, r.File, sha256.New(), func(int64) {})
+	if err != nil {
+		return err
+	}
+	if known != nil && string(known) != string(sum) {
+		return fmt.Errorf("the file has changed since it was stamped: %s is about another content", ots)
+	}
+	r.digest = [32]byte(sum)
+	r.about(proof.SHA256, sum)
+	return nil
+}
+
+// makeReceipt makes the receipt of the digest: of the complete proof beside the file, else the daemon does. Nil without an error: it is
+// pending, as r says.
+func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
+	if r.ots != nil {
+		made, err := a.receiptOfProof(ctx, kind, r)
+		if err == nil || isFatal(err) {
+			return made, err
+		}
+		// Other calendars' proofs cannot be written as receipts, but perhaps the daemon has the digest as well.
+		if fromDaemon, daemonErr := a.receiptOfDaemon(ctx, kind, r); daemonErr == nil && fromDaemon != nil {
+			return fromDaemon, nil
+		}
+		return nil, err
+	}
+	return a.receiptOfDaemon(ctx, kind, r)
+}
+
+// receiptOfProof makes it of the complete proof. The daemon is asked only for what a proof does not hold: the block's time.
+func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
+	digest, nonce, anchored, err := receipt.Anchored(r.ots)
+	if err != nil {
+		return nil, err
+	}
+	r.Height = int64(anchored.Height)
+	if kind.version == 2 {
+		return receipt.NewV2(digest, nonce, anchored)
+	}
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, err := client.Header(ctx, anchored.Height)
+	if err != nil {
+		return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", count(anchored.Height), err))
+	}
+	if h.MerkleRoot != anchored.MerkleRoot {
+		return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(anchored.Height))
+	}
+	return receipt.NewV4(digest, nonce, anchored, h.Time)
+}
+
+// receiptOfDaemon asks the daemon.
+func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := client.Proof(ctx, r.digest, kind.format)
+	if rpc.HasCode(err, rpc.CodeNotFound) {
+		return nil, errors.New("this was never handed in to the daemon: stamp it first (ancre stamp)")
+	}
+	if err != nil {
+		return nil, callError(err)
+	}
+	r.at(p.Entry)
+	if !p.Complete {
+		r.Result, r.Reason = pending, whereabouts(p.Entry)
+		return nil, nil
+	}
+	made, err := receipt.Parse(p.Receipt)
+	if err != nil {
+		return nil, fmt.Errorf("the daemon's answer is no receipt: %w", err)
+	}
+	if made.Digest() != r.digest {
+		return nil, fmt.Errorf("the daemon's receipt is about another digest, %x", made.Digest())
+	}
+	return made, nil
+}
+
+// tellReceipt says what became of a receipt and returns the exit status that it calls for.
+func (a *app) tellReceipt(r *receiptResult) int {
+	if r.Receipt != nil && !a.json {
+		if _, err := a.out.Write(r.Receipt); err != nil {
+			r.fail(err)
+		}
+	}
+	switch {
+	case a.json:
+		a.printJSON(r, true)
+	case r.Result == failed:
+		a.complain("%s: %s", r.subject(), r.Reason)
+	case r.Result == pending:
+		a.note("%s: pending, %s", r.subject(), r.Reason)
+	case r.Receipt != nil:
+	case r.Result == already:
+		fmt.Fprintf(a.out, "%s: was there already\n", r.ProofFile)
+	default:
+		fmt.Fprintf(a.out, "%s: written, for Bitcoin block %s\n", r.ProofFile, count(r.Height))
+	}
+	switch r.Result {
+	case failed:
+		return exitFailed
+	case pending:
+		return exitPending
+	}
+	return exitDone
+}
+
+// subject is what a person calls what the receipt is about.
+func (r *receiptResult) subject() string {
+	switch r.File {
+	case "":
+		return r.Digest
+	case "-":
+		return "standard input"
+	}
+	return r.File
+}
+
+// isReceiptName says whether receipts have such names, and little else has.
+func isReceiptName(name string) bool {
+	return slices.ContainsFunc(receiptSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+}
+
+// cutReceiptSuffix returns the name of the file that a receipt of this name is about.
+func cutReceiptSuffix(path string) (string, bool) {
+	for _, suffix := range slices.Concat(receiptSuffixes, otherSuffixes) {
+		name, ok := strings.CutSuffix(path, suffix)
+		if !ok {
+			continue
+		}
+		if plain := anchorID.ReplaceAllString(name, ""); !exists(name) && exists(plain) {
+			return plain, true
+		}
+		return name, true
+	}
+	return path, false
+}

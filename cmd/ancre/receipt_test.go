@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ancre/proof/receipt"
+)
+
+const (
+	v2Suffix = ".timestamp-receipt.json"
+	v4Suffix = ".chp.json"
+)
+
+func TestFromFileToVerifiedReceipt(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("receipt", file).is(t, exitFailed, file+": this was never handed in to the daemon: stamp it first (ancre stamp)")
+	r.ancre("stamp", file).is(t, exitDone)
+	a := r.ancre("receipt", file).is(t, exitPending, file+": pending, batch 1 takes digests still")
+	if got := r.names(); a.out != "" || !slices.Equal(got, []string{"report.pdf", "report.pdf.ots"}) {
+		t.Errorf("files: %v, out: %s", got, a.out)
+	}
+
+	r.daemon.mine()
+	r.ancre("receipt", file).is(t, exitDone, file+v2Suffix+": written, for Bitcoin block 1")
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, file+v4Suffix+": written, for Bitcoin block 1")
+	r.ancre("receipt", file).is(t, exitDone, "was there already")
+	for _, suffix := range []string{v2Suffix, v4Suffix} {
+		if _, err := receipt.Parse(r.read(file + suffix)); err != nil {
+			t.Error(err)
+		}
+		r.ancre("verify", file+suffix).is(t, exitDone, file+": valid, existed before Bitcoin block 1, mined about 2026-01-02 03:04 UTC")
+		r.ancre("verify", "-v", file+suffix).is(t, exitDone, "    attested by Bitcoin block 1, if its Merkle root is")
+		r.ancre("verify", "-f", file, file+suffix).is(t, exitDone, "valid")
+		sum := sha256.Sum256([]byte("content"))
+		r.with(session{in: string(r.read(file + suffix))}, "verify", "--digest", hex.EncodeToString(sum[:]), "-").is(t, exitDone, "valid")
+		r.with(session{in: "content"}, "verify", "-f", "-", file+suffix).is(t, exitDone, "valid")
+	}
+	r.ancre("verify", "-r", r.dir).is(t, exitPending, file+": valid", file+": pending")
+
+	r.write("report.pdf", "changed")
+	for _, suffix := range []string{v2Suffix, v4Suffix} {
+		r.ancre("verify", file+suffix).is(t, exitFailed, file+": invalid: the receipt is about another file: one with sha256")
+	}
+	r.ancre("receipt", file).is(t, exitFailed, "the file has changed since it was stamped: "+file+".ots is about another content")
+}
+
+// The bug that it catches: whoever keeps only complete proofs cannot have receipts once the daemon is gone.
+func TestAReceiptIsMadeOfACompleteProofWithoutADaemon(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("receipt", "-o", file+".online", file).is(t, exitDone)
+	r.ancre("receipt", "--format", "v4", "-o", file+".v4", file).is(t, exitDone)
+	r.ancre("upgrade", file).is(t, exitDone)
+
+	// With the daemon there, but without its knowledge: only the block's time is asked for.
+	r.daemon.digests = nil
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, "written")
+	if !bytes.Equal(r.read(file+v4Suffix), r.read(file+".v4")) {
+		t.Error("the receipt of version 4 is another one")
+	}
+	r.http.Close()
+	r.ancre("receipt", file+".ots").is(t, exitDone, file+v2Suffix+": written, for Bitcoin block 1")
+	if !bytes.Equal(r.read(file+v2Suffix), r.read(file+".online")) {
+		t.Error("the receipt of version 2 is another one")
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	r.ancre("receipt", "-o", "-", file).is(t, exitDone, `"@context": "https://w3id.org/chainpoint/v2"`)
+	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "a receipt of version 4 holds the time of block 1: ")
+}
+
+func TestAReceiptThatDiffersIsNotOverwritten(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.write("report.pdf"+v2Suffix, "somebody's")
+	r.ancre("receipt", file).is(t, exitFailed, "there is a file of this name that says something else: move it away, or name another with -o")
+	if got := string(r.read(file + v2Suffix)); got != "somebody's" {
+		t.Errorf("it holds %q", got)
+	}
+	r.ancre("receipt", "-o", r.path("other"), file).is(t, exitDone, r.path("other")+": written")
+}
+
+func TestReceiptsOfStandardInputAndOfDigests(t *testing.T) {
+	r := newRig(t)
+	r.ancre("stamp", r.write("report.pdf", "content")).is(t, exitDone)
+	r.daemon.mine()
+	a := r.with(session{in: "content"}, "receipt", "-").is(t, exitDone)
+	if rec, err := receipt.Parse([]byte(a.out)); err != nil || a.err != "" || rec.Version() != 2 {
+		t.Errorf("%v\nout: %s\nerr: %s", err, a.out, a.err)
+	}
+	sum := sha256.Sum256([]byte("content"))
+	digest := hex.EncodeToString(sum[:])
+	t.Chdir(r.dir)
+	r.ancre("receipt", "--digest", digest, "--format", "v4").is(t, exitDone, digest+v4Suffix+": written")
+	r.ancre("verify", "--digest", digest, digest+v4Suffix).is(t, exitDone, "valid")
+
+	a = r.with(session{in: "content"}, "--json", "receipt", "-").is(t, exitDone)
+	var said struct {
+		Result, Format, Digest string
+		Receipt                json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(a.out), &said); err != nil || said.Result != "complete" || said.Format != "chainpoint" || said.Digest != digest || said.Receipt[0] != '{' {
+		t.Errorf("%v: %s", err, a.out)
+	}
+	a = r.ancre("--json", "verify", "--digest", digest, digest+v4Suffix).is(t, exitDone)
+	var verdict struct {
+		Result, Anchor, TxID string
+		Height               int
+	}
+	if err := json.Unmarshal([]byte(a.out), &verdict); err != nil || verdict.Result != "valid" || verdict.Anchor != "btc" || verdict.TxID != r.daemon.tx.TxHash().String() || verdict.Height != 1 {
+		t.Errorf("%v: %s", err, a.out)
+	}
+}
+
+func TestWrongUsageOfReceipts(t *testing.T) {
+	r := newRig(t)
+	for _, args := range [][]string{
+		{"receipt"}, {"receipt", "--format", "v3", "a"}, {"receipt", "-o", "x", "a", "b"}, {"receipt", "-", "-"}, {"receipt", "--digest", "xyz"},
+	} {
+		r.ancre(args...).is(t, exitUsage)
+	}
+	r.ancre("receipt", "--format", "V2", "a").is(t, exitUsage, `--format "V2": must be v2 or v4`)
+	r.ancre("receipt", r.path("none")).is(t, exitFailed, r.path("none")+": no such file or directory")
+}
+
+// Forged and foreign receipts, as people meet them: what is wrong is said, with what to do.
+func TestReceiptsThatProveNothing(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("receipt", file).is(t, exitDone)
+	good := string(r.read(file + v2Suffix))
+	edit := func(old, with string) string {
+		if strings.Count(good, old) != 1 {
+			t.Fatalf("%q stands %d times in %s", old, strings.Count(good, old), good)
+		}
+		return strings.Replace(good, old, with, 1)
+	}
+	for name, c := range map[string]struct {
+		text string
+		exit int
+		want []string
+	}{
+		"another block":   {edit(`"sourceId": "1"`, `"sourceId": "0"`), exitFailed, []string{"invalid: Bitcoin block 0 has the Merkle root"}},
+		"above the tip":   {edit(`"sourceId": "1"`, `"sourceId": "7"`), exitFailed, []string{"invalid: the receipt names Bitcoin block 7, which is above the highest one known here"}},
+		"upper-case":      {edit(`"targetHash": "ed`, `"targetHash": "ED`), exitFailed, []string{"invalid: malformed receipt at targetHash", `upper-case 'E'`}},
+		"an extra member": {edit(`"type": "BTCOpReturn",`, `"type": "BTCOpReturn", "note": 1,`), exitFailed, []string{"invalid: malformed receipt at anchors[0].note", "no receipt has this member"}},
+		"cut short":       {good[:len(good)-20], exitFailed, []string{"invalid: malformed receipt: this is not JSON"}},
+		"other JSON":      {"{}", exitFailed, []string{"invalid: malformed receipt at @context: is missing"}},
+		"no anchor held":  {good[:strings.Index(good, `,`+"\n    {\n      \"type\": \"BTCBlockHeader\"")] + "]}", exitFailed, []string{"cannot be verified: the receipt names transaction", "does not hold it", "txindex=1", "--node"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := r.write("forged"+v2Suffix, c.text)
+			r.ancre("verify", "-f", file, path).is(t, c.exit, c.want...)
+			r.daemon.synced = name != "above the tip"
+			defer func() { r.daemon.synced = true }()
+			if name == "above the tip" {
+				r.ancre("verify", "-f", file, path).is(t, exitPending, "pending: ", "the daemon is still syncing")
+			}
+		})
+	}
+	r.ancre("verify", r.write("alone"+v2Suffix, good)).is(t, exitFailed, "there is no "+r.path("alone")+": say with -f which file the receipt is about")
+	r.ancre("verify", r.write("odd.txt", good)).is(t, exitFailed, "say with -f which file it is about")
+	r.ancre("verify", r.write("data.json", "{}")).is(t, exitFailed, "(and there is no "+r.path("data.json")+".ots)")
+	r.ancre("verify", "--digest", strings.Repeat("ab", 20), file+v2Suffix).is(t, exitFailed, "receipts are about SHA-256")
+}
+
+// Woleet's tools put an identifier between the file's name and the ending.
+func TestTheFileBesideAReceiptIsFound(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "report.pdf")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const id = "-e560305d-2c9c-4e8d-829d-c7d1b6eef8cf"
+	for name, want := range map[string]string{
+		"report.pdf.timestamp-receipt.json":        file,
+		"report.pdf" + id + ".anchor-receipt.json": file,
+		"report.pdf" + id + ".seal-receipt.json":   file,
+		"report.pdf.chp.json":                      file,
+		"report.pdf.receipt":                       file,
+		"other" + id + ".chp.json":                 filepath.Join(dir, "other"+id),
+	} {
+		if got, ok := cutReceiptSuffix(filepath.Join(dir, name)); !ok || got != want {
+			t.Errorf("%s: got %s, %v", name, got, ok)
+		}
+	}
+}
+
+// A receipt beside a complete proof: either may be meant, and FILE.ots comes first as ever.
+func TestFileMeansItsProofBeforeItsReceipt(t *testing.T) {
+	r := newRig(t)
+	file := r.write("minutes.json", `{"votes": 3}`)
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("upgrade", file).is(t, exitDone)
+	r.ancre("receipt", file).is(t, exitDone)
+	r.ancre("verify", file).is(t, exitDone, "valid")
+	if a := r.ancre("--json", "verify", file).is(t, exitDone); !strings.Contains(a.out, `minutes.json.ots"`) {
+		t.Errorf("it verified %s", a.out)
+	}
+	if err := os.Remove(file + ".ots"); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.ancre("--json", "verify", file).is(t, exitDone); !strings.Contains(a.out, v2Suffix) {
+		t.Errorf("it verified %s", a.out)
+	}
+}
