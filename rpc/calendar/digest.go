@@ -1,0 +1,153 @@
+package calendar
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"ancre/batcher"
+	"ancre/batcher/store"
+	"ancre/proof"
+)
+
+// digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our promise.
+func (q *request) digest(string) {
+	var buf [batcher.MaxMessage + 1]byte
+	n, err := q.readMessage(buf[:])
+	switch {
+	case n > batcher.MaxMessage:
+		q.w.Header().Set("Connection", "close") // rather than reading it to the end
+		q.text(http.StatusBadRequest, "", "digest too long")
+		return
+	case err != nil:
+		q.w.Header().Set("Connection", "close")
+		q.text(http.StatusBadRequest, "", err.Error())
+		return
+	}
+	answer, err := q.Batcher.SubmitMessage(q.Context(), make([]byte, 0, 128), buf[:n])
+	if err != nil {
+		q.fail("taking a digest", err)
+		return
+	}
+	q.answer(http.StatusOK, octets, "", answer)
+}
+
+// readMessage reads the body into buf, which has room for one byte more than is allowed, and returns how long it is: more than allowed
+// stands for anything longer.
+func (q *request) readMessage(buf []byte) (int, error) {
+	most := len(buf) - 1
+	switch size := q.ContentLength; {
+	case size > int64(most):
+		return len(buf), nil
+	case size > 0:
+		n, err := io.ReadFull(q.Body, buf[:size])
+		if err != nil {
+			err = fmt.Errorf("the body broke off after %d of %d bytes", n, size)
+		}
+		return n, err
+	case size == 0 && q.Header.Get("Content-Length") == "":
+		// An empty message is allowed, and this is none: somebody forgot the body. otsd's text and status, not 411.
+		return 0, errors.New("invalid Content-Length")
+	case size == 0:
+		return 0, nil
+	}
+	// Chunked, which otsd does not take: nobody knows the length before the end.
+	n, err := io.ReadFull(q.Body, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && isWhole(q.Body) {
+		err = nil
+	} else if err != nil {
+		err = errors.New("the body broke off")
+	}
+	return n, err
+}
+
+// isWhole tells a chunked body that came to its end from one that was broken off: net/http says io.EOF of the first alone.
+func isWhole(body io.Reader) bool {
+	_, err := body.Read(make([]byte, 1))
+	return err == io.EOF
+}
+
+// timestamp is GET /timestamp/HEX: from the commitment, which a pending proof ends with, to the block, once that is final. The hexadecimal
+// digits may be in upper case, as otsd has it.
+func (q *request) timestamp(rest string) {
+	commitment, err := hex.DecodeString(rest)
+	if err != nil {
+		q.text(http.StatusBadRequest, keepForever, "commitment must be hex-encoded bytes")
+		return
+	}
+	var leaf store.Leaf
+	if len(commitment) != len(leaf) {
+		q.text(http.StatusNotFound, keepBriefly, "Not found") // all of ours have 32 bytes
+		return
+	}
+	copy(leaf[:], commitment)
+	a, st, complete, err := q.Batcher.AnchoredLeaf(q.Context(), leaf)
+	switch {
+	case errors.Is(err, batcher.ErrUnknown):
+		q.text(http.StatusNotFound, keepBriefly, "Not found")
+		return
+	case err != nil:
+		q.fail("looking a commitment up", err)
+		return
+	case st.State == batcher.Mined:
+		q.text(http.StatusNotFound, keepBriefly, fmt.Sprintf("Timestamped by transaction %s; waiting for %d confirmations",
+			st.TxID, max(q.Confirmations-st.Confirmations, 1)))
+		return
+	case !complete:
+		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
+		return
+	}
+	answer, err := marshalLeaf(leaf, a)
+	if err != nil {
+		q.fail("writing a complete timestamp", err)
+		return
+	}
+	q.answer(http.StatusOK, octets, keepForever, answer)
+}
+
+// marshalLeaf writes the timestamp of a leaf. Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction of
+// 4 kB, fits into what clients read.
+func marshalLeaf(leaf store.Leaf, a proof.Anchored) ([]byte, error) {
+	t, err := proof.LeafTimestamp(leaf, a)
+	if err != nil {
+		return nil, err
+	}
+	b, err := t.Marshal()
+	if err == nil && len(b) > maxAnswerBytes {
+		err = fmt.Errorf("the timestamp has %d bytes, and clients read no more than %d", len(b), maxAnswerBytes)
+	}
+	return b, err
+}
+
+// tip is GET /tip: what the newest anchor that is in no block yet commits to.
+func (q *request) tip(string) {
+	const keep = "public, max-age=10"
+	newest, err := newestUnconfirmed(q)
+	switch {
+	case err != nil:
+		q.fail("looking the newest anchor up", err)
+	case newest == nil:
+		q.text(http.StatusNotFound, keep, "")
+	default:
+		root := batcher.Paid(newest.Anchor).Root
+		q.answer(http.StatusOK, octets, keep, bytes.Clone(root[:]))
+	}
+}
+
+// newestUnconfirmed returns the newest anchor that is offered to the network; nil when there is none.
+func newestUnconfirmed(q *request) (*batcher.AnchorStatus, error) {
+	const look = 16 // older ones are in blocks, or given up
+	anchors, err := q.Batcher.Anchors(q.Context(), 0, look)
+	if err != nil {
+		return nil, err
+	}
+	for i := range anchors {
+		if anchors[i].State == store.Broadcast {
+			return &anchors[i], nil
+		}
+	}
+	return nil, nil
+}

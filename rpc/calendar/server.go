@@ -1,0 +1,299 @@
+// Package calendar speaks the OpenTimestamps calendar interface over HTTP, both sides of it: the server that other people's clients stamp and
+// upgrade with, and a client for other people's calendars.
+//
+// The server answers as otsd, the reference implementation, does: the same routes, statuses, texts and cache headers, so that every client
+// made for otsd works. It differs where otsd makes clients wait: a digest is answered as soon as it is on disk, not at the next tick. Beside
+// them it has the two routes of Esplora, the block explorer, by which clients in browsers look block headers up.
+//
+// Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded: connections, in all and of one address,
+// headers, bodies, time, requests of one address. No message and no commitment of anybody reaches a log.
+package calendar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"ancre/batcher"
+	"ancre/internal/httpserve"
+	"ancre/proof"
+	"ancre/rpc"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+	"golang.org/x/time/rate"
+)
+
+// limits are those of the calendar's connections. All that clients send is small, so they get less time than those of JSON-RPC.
+var limits = httpserve.Limits{
+	Connections: 1_024,
+	HeaderBytes: 8 << 10, // what browsers and proxies add; net/http allows 4 KiB more
+	ReadHeader:  10 * time.Second,
+	Read:        15 * time.Second, // headers, and a body of 64 bytes
+	Write:       30 * time.Second, // a digest waits for the disk
+	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s), which must not find them closed
+	Grace:       10 * time.Second,
+}
+
+// perAddress is how many connections one address may have where requests are limited. Browsers open 6.
+const perAddress = 64
+
+// Config is what a server needs from the start.
+type Config struct {
+	URI string       // what pending proofs point to: the address for people to use
+	Log *slog.Logger // nil: nothing is logged
+
+	// RateLimit is how many requests a second one address may make, over 10 seconds (of IPv6: one /64). 0: as many as it likes, and as many
+	// connections.
+	RateLimit int
+
+	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
+	Proxies []netip.Prefix
+}
+
+// Services are the parts that the server speaks for.
+type Services struct {
+	Batcher       Batcher
+	Chain         Chain
+	Node          rpc.Node // for the status page
+	Confirmations int32    // from which an anchor is final
+}
+
+// Batcher is what the server needs of the batcher. Its own errors decide the answer: [batcher.ErrBusy], [batcher.ErrUnknown],
+// [batcher.ErrReadOnly].
+type Batcher interface {
+	// SubmitMessage accepts a message of up to [batcher.MaxMessage] bytes, and appends to dst the timestamp to answer with. When it
+	// returns nil the message is durable.
+	SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error)
+
+	// AnchoredLeaf says how far a leaf came, and how it got into a block once it is final.
+	AnchoredLeaf(ctx context.Context, leaf [32]byte) (a proof.Anchored, st batcher.LeafStatus, ok bool, err error)
+
+	// Batches and Anchors return up to limit of them, newest first, of numbers below before (0: from the newest).
+	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
+	Anchors(ctx context.Context, before uint64, limit int) ([]batcher.AnchorStatus, error)
+}
+
+// Chain is what the server needs of the light client.
+type Chain interface {
+	Best() (height int32, hash chainhash.Hash, err error)
+
+	// HashAt returns the hash of the active chain's block at height. The server asks up to the height of Best.
+	HashAt(height int32) (chainhash.Hash, error)
+
+	// Header returns a block's header and height. An error that wraps [rpc.ErrNoBlock] says that there is no such block.
+	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
+
+	// Synced says whether blocks that are not known here do not exist.
+	Synced() bool
+}
+
+// Server is the calendar. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
+type Server struct {
+	uri     string
+	log     *slog.Logger
+	limiter *limiter
+	page    page
+
+	services atomic.Pointer[Services] // nil while the daemon starts
+	phase    atomic.Pointer[string]   // what it is doing meanwhile
+	failures rate.Sometimes           // logs one failure a second, however many there are
+}
+
+// NewServer returns a server that says that it is starting until Provide is called.
+func NewServer(c Config) *Server {
+	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.SetPhase("starting")
+	return s
+}
+
+// SetPhase says what the daemon is doing before Provide is called: "opening the store".
+func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
+
+// Provide gives the server what it speaks for. Until then every answer is status 503.
+func (s *Server) Provide(services Services) { s.services.Store(&services) }
+
+// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run come to their end, and returns nil. It
+// closes ln. Another error means that the listener failed.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	l := limits
+	if s.limiter != nil {
+		l.PerAddress, l.Unlimited = perAddress, s.limiter.isProxy
+	}
+	return httpserve.Serve(ctx, ln, s, l, s.log)
+}
+
+// How long answers may be kept, by whoever asked and by caches between. The figures are otsd's.
+const (
+	keepNever   = "no-store"
+	keepBriefly = "public, max-age=60"       // of a commitment on its way: it changes as blocks come
+	keepHour    = "public, max-age=3600"     // of a route that does not exist
+	keepForever = "public, max-age=31536000" // of what will never change
+)
+
+// Content types, as http.Header holds them. They are shared by all answers, and never changed.
+var (
+	octets    = []string{"application/octet-stream"}
+	plainType = []string{"text/plain"}
+	jsonType  = []string{"application/json"}
+	anyOrigin = []string{"*"}
+	noSniff   = []string{"nosniff"}
+)
+
+// request is one request on its way through the server.
+type request struct {
+	w http.ResponseWriter
+	*http.Request
+	*Services
+	server *Server
+}
+
+// route is what a path leads to.
+type route struct {
+	post  bool // with POST; else with GET and HEAD
+	serve func(q *request, rest string)
+}
+
+var (
+	digestRoute = route{post: true, serve: (*request).digest}
+	pageRoute   = route{serve: (*request).status}
+	tipRoute    = route{serve: (*request).tip}
+
+	// prefixRoutes end in something, which serve is called with.
+	prefixRoutes = []struct {
+		prefix string
+		route
+	}{
+		{"/timestamp/", route{serve: (*request).timestamp}},
+		{"/block-height/", route{serve: (*request).blockHeight}},
+		{"/block/", route{serve: (*request).block}},
+	}
+)
+
+func find(path string) (to *route, rest string) {
+	switch path {
+	case "/digest":
+		return &digestRoute, ""
+	case "/":
+		return &pageRoute, ""
+	case "/tip":
+		return &tipRoute, ""
+	}
+	for i := range prefixRoutes {
+		if rest, ok := strings.CutPrefix(path, prefixRoutes[i].prefix); ok {
+			return &prefixRoutes[i].route, rest
+		}
+	}
+	return nil, ""
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := &request{w: w, Request: r, server: s}
+	h := w.Header()
+	// otsd leaves these to a proxy in front. Nothing here is secret, so any web page may ask.
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["X-Content-Type-Options"] = noSniff
+	if !s.limiter.allow(r) {
+		h.Set("Retry-After", "1")
+		q.text(http.StatusTooManyRequests, keepNever, fmt.Sprintf(
+			"too many requests from your address: this calendar answers %d a second; try again in a second", s.limiter.perSecond))
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			// Its value is not told: it may hold what was sent.
+			s.log.Error("the calendar panicked; this is a defect of ancred", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			q.text(http.StatusInternalServerError, keepNever, "internal error")
+		}
+	}()
+
+	to, rest := find(r.URL.Path)
+	switch r.Method {
+	case http.MethodPost:
+		if to == nil {
+			q.text(http.StatusNotFound, keepHour, "not found") // otsd's text, in lower case here
+			return
+		}
+	default:
+		if to == nil {
+			q.text(http.StatusNotFound, keepHour, "Not found")
+			return
+		}
+	}
+	allowed := "GET, HEAD, OPTIONS"
+	if to.post {
+		allowed = "POST, OPTIONS"
+	}
+	switch {
+	case r.Method == http.MethodOptions:
+		h.Set("Allow", allowed)
+		h.Set("Access-Control-Allow-Methods", allowed)
+		h.Set("Access-Control-Allow-Headers", "*")
+		h.Set("Access-Control-Max-Age", "86400") // seconds: a day
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case to.post != (r.Method == http.MethodPost) || !to.post && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h.Set("Allow", allowed)
+		q.text(http.StatusMethodNotAllowed, keepHour, "use "+allowed)
+		return
+	}
+	if q.Services = s.services.Load(); q.Services == nil {
+		q.later(1, "the calendar is starting: "+*s.phase.Load()+"; try again in a few seconds")
+		return
+	}
+	to.serve(q, rest)
+}
+
+// text answers with a line of text.
+func (q *request) text(status int, keep, text string) {
+	q.answer(status, plainType, keep, []byte(text))
+}
+
+// later answers that it cannot be done now.
+func (q *request) later(seconds int, text string) {
+	q.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	q.text(http.StatusServiceUnavailable, keepNever, text)
+}
+
+// answer sends everything at once. An empty keep says nothing of caches.
+func (q *request) answer(status int, contentType []string, keep string, body []byte) {
+	h := q.w.Header()
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if keep != "" {
+		h["Cache-Control"] = []string{keep}
+	}
+	q.w.WriteHeader(status)
+	q.w.Write(body) // net/http leaves it out for HEAD; whoever went away does not get it
+}
+
+// fail answers what went wrong behind the server, in words that tell nothing of its inside.
+func (q *request) fail(doing string, err error) {
+	switch {
+	case errors.Is(err, batcher.ErrBusy):
+		q.later(1, "too many digests are waiting to be written: try again in a second")
+	case errors.Is(err, batcher.ErrReadOnly):
+		q.later(60, "this calendar cannot take digests now: try again later, or another calendar") // its operator was told why
+	case q.Context().Err() != nil:
+		q.later(1, "the request was given up, or the calendar stops") // whoever asked went away, most likely
+	default:
+		q.server.failures.Do(func() { q.server.log.Error("the calendar could not answer", "doing", doing, "err", err) })
+		q.text(http.StatusInternalServerError, keepNever, "internal error: the operator of this calendar finds it in the log")
+	}
+}
