@@ -1,0 +1,624 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ancre/batcher"
+	"ancre/config"
+	"ancre/proof"
+	"ancre/rpc/calendar"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// fakeCalendar is a calendar of somebody else.
+type fakeCalendar struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	answers map[string][]byte // by commitment, in hex
+	instead http.HandlerFunc  // what it does with all others; nil: 404
+	asked   map[string]int    // how often, by commitment
+}
+
+func newFakeCalendar(t *testing.T) *fakeCalendar {
+	c := &fakeCalendar{answers: map[string][]byte{}, asked: map[string]int{}}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, ok := strings.CutPrefix(r.URL.Path, "/timestamp/")
+		if !ok || r.Method != http.MethodGet {
+			t.Errorf("the calendar was asked %s %s", r.Method, r.URL)
+		}
+		c.mu.Lock()
+		c.asked[name]++
+		answer, instead := c.answers[name], c.instead
+		c.mu.Unlock()
+		switch {
+		case answer != nil:
+			w.Write(answer)
+		case instead != nil:
+			instead(w, r)
+		default:
+			http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// has lets it answer for a commitment.
+func (c *fakeCalendar) has(commitment, answer []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers[hex.EncodeToString(commitment)] = answer
+}
+
+// says lets it answer all others with a status and a text.
+func (c *fakeCalendar) says(status int, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.instead = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(status)
+		io.WriteString(w, text)
+	}
+}
+
+// questions is how often it was asked.
+func (c *fakeCalendar) questions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, k := range c.asked {
+		n += k
+	}
+	return n
+}
+
+// promised makes a file and its proof, which waits for the calendars, and returns the file and the commitment at each calendar.
+func (r *rig) promised(name string, uris ...string) (file string, commitments [][]byte) {
+	r.t.Helper()
+	file = r.write(name, "content of "+name)
+	sum := sha256.Sum256([]byte("content of " + name))
+	t := &proof.Timestamp{Msg: sum[:]}
+	for i, uri := range uris {
+		next, err := t.Then(proof.Op{Tag: proof.Append, Arg: []byte{byte(i), 1}})
+		r.must(err)
+		next, err = next.Then(proof.Op{Tag: proof.SHA256})
+		r.must(err)
+		a, err := proof.PendingAt(uri)
+		r.must(err)
+		next.Attest(a)
+		commitments = append(commitments, next.Msg)
+	}
+	r.save(file, &proof.File{HashOp: proof.SHA256, Digest: sum[:], Timestamp: t})
+	return file, commitments
+}
+
+// save writes the proof of a file.
+func (r *rig) save(file string, f *proof.File) {
+	r.t.Helper()
+	data, err := f.Marshal()
+	r.must(err)
+	r.must(os.WriteFile(file+proofSuffix, data, 0o644))
+}
+
+// anchored puts a commitment into a new block of the daemon's chain, and returns what a calendar answers then.
+func (r *rig) anchored(commitment []byte) []byte {
+	r.t.Helper()
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(wire.NewTxIn(&wire.OutPoint{Hash: chainhash.Hash{1}}, nil, nil))
+	tx.AddTxOut(wire.NewTxOut(0, append([]byte{0x6a, 0x20}, commitment...)))
+	var raw bytes.Buffer
+	r.must(tx.SerializeNoWitness(&raw))
+	r.daemon.mu.Lock()
+	defer r.daemon.mu.Unlock()
+	last := r.daemon.headers[len(r.daemon.headers)-1]
+	r.daemon.headers = append(r.daemon.headers, wire.BlockHeader{PrevBlock: last.BlockHash(), MerkleRoot: tx.TxHash(), Timestamp: testTime})
+	t, err := proof.LeafTimestamp([32]byte(commitment), proof.Anchored{Tx: raw.Bytes(), Height: uint64(len(r.daemon.headers) - 1), MerkleRoot: tx.TxHash()})
+	r.must(err)
+	data, err := t.Marshal()
+	r.must(err)
+	return data
+}
+
+// attesting is an answer that says just these things of the commitment.
+func (r *rig) attesting(commitment []byte, list ...proof.Attestation) []byte {
+	r.t.Helper()
+	data, err := (&proof.Timestamp{Msg: commitment, Attestations: list}).Marshal()
+	r.must(err)
+	return data
+}
+
+// kinds lists who attests in a proof.
+func (r *rig) kinds(file string) string {
+	r.t.Helper()
+	var kinds []string
+	for _, a := range r.proof(file + proofSuffix).Attestations() {
+		kinds = append(kinds, string(a.Kind()))
+	}
+	return strings.Join(kinds, " ")
+}
+
+func TestUpgradeNeedsNoDaemonWhereACalendarHelps(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	r.http.Close()
+	file, leaves := r.promised("a", c.URL)
+	before := r.read(file + proofSuffix)
+	a := r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, `waiting for the calendar at `+c.URL+`, which says "Pending confirmation in Bitcoin blockchain"`)
+	if strings.Contains(a.out+a.err, "ancred") || strings.Contains(a.out+a.err, "daemon") {
+		t.Errorf("the daemon is missed: %s%s", a.out, a.err)
+	}
+	if !bytes.Equal(r.read(file+proofSuffix), before) || exists(file+proofSuffix+backupSuffix) {
+		t.Error("a proof that stays pending was written")
+	}
+
+	c.has(leaves[0], r.anchored(leaves[0]))
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "complete, in Bitcoin block 1 (says "+c.URL)
+	if got := r.kinds(file); got != "bitcoin" {
+		t.Errorf("the proof holds %s", got)
+	}
+	if !bytes.Equal(r.read(file+proofSuffix+backupSuffix), before) {
+		t.Error("the proof as it was is gone")
+	}
+	asked := c.questions()
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "was complete already")
+	if c.questions() != asked {
+		t.Error("the calendar was asked for a complete proof")
+	}
+}
+
+// Proofs come from strangers: no address in one makes us connect to anywhere that nobody allowed.
+func TestOnlyListedCalendarsAreAsked(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	for i, uri := range []string{c.URL, "http://169.254.169.254", "https://192.0.2.1", "http://localhost:" + c.URL[strings.LastIndex(c.URL, ":")+1:], c.URL + "/below"} {
+		file, _ := r.promised(fmt.Sprint(i), uri)
+		before := r.read(file + proofSuffix)
+		for _, verb := range []string{"upgrade", "verify"} {
+			exit := map[string]int{"upgrade": exitFailed, "verify": exitPending}[verb]
+			a := r.ancre(verb, "--calendar", "https://other.example", file).is(t, exit, uri)
+			if !strings.Contains(a.out+a.err, "--calendar "+uri) && !strings.Contains(a.out+a.err, "in the clear") {
+				t.Errorf("%s does not say how to allow %s: %s%s", verb, uri, a.out, a.err)
+			}
+		}
+		if !bytes.Equal(r.read(file+proofSuffix), before) {
+			t.Errorf("the proof that waits for %s was changed", uri)
+		}
+	}
+	if n := c.questions(); n != 0 {
+		t.Errorf("a calendar that is not listed was asked %d times", n)
+	}
+}
+
+func TestTheDaemonsOwnCalendarIsListed(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	conf := filepath.Join(r.data, config.FileName)
+	r.must(os.WriteFile(conf, bytes.Replace(r.read(conf), []byte("https://calendar.invalid"), []byte(c.URL), 1), 0o600))
+	// Handed in at the calendar, by a client that put its own nonce before: the daemon does not know the file's digest.
+	file, leaves := r.promised("a", c.URL)
+	c.has(leaves[0], r.anchored(leaves[0]))
+	r.ancre("verify", file).is(t, exitDone, "valid")
+	r.ancre("upgrade", file).is(t, exitDone, "complete")
+}
+
+func TestOneAnswerIsEnough(t *testing.T) {
+	r, good, bad := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
+	bad.says(http.StatusInternalServerError, "on \x1b[31mfire")
+	file, leaves := r.promised("a", bad.URL, good.URL, "https://unlisted.example")
+	good.has(leaves[1], r.anchored(leaves[1]))
+	a := r.ancre("upgrade", "--calendar", good.URL, "--calendar", bad.URL, file).is(t, exitDone, "complete", bad.URL+`: it answers with HTTP status 500: "on ?[31mfire"`)
+	if strings.Contains(a.out, "500") || strings.Contains(a.out+a.err, "\x1b") {
+		t.Errorf("out: %s\nerr: %s", a.out, a.err)
+	}
+	if got := r.kinds(file); got != "pending bitcoin pending" && got != "bitcoin pending pending" && got != "pending pending bitcoin" {
+		t.Errorf("the proof holds %s, want the promises of the others kept", got)
+	}
+}
+
+func TestUpgradeFailsWhenNobodyAnswers(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	for name, do := range map[string]http.HandlerFunc{
+		"HTTP status 500":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"sends us on to":          func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound) },
+		"longer than 10000 bytes": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) },
+		"no timestamp of what":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
+		"17 attestations, no more": func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(r.attesting(leaves[0], many(maxAttestations+1)...))
+		},
+		"no answer": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		c.instead = do
+		r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitFailed, name, "never handed in to the daemon")
+		r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, name)
+		a := r.ancre("upgrade", "--json", "--calendar", c.URL, file).is(t, exitFailed)
+		var got fileResult
+		if err := json.Unmarshal([]byte(a.out), &got); err != nil || len(got.Calendars) != 1 || got.Calendars[0].Result != failed || !strings.Contains(got.Calendars[0].Reason, name) {
+			t.Errorf("%v in %s", err, a.out)
+		}
+	}
+	if got := r.kinds(file); got != "pending" {
+		t.Errorf("the proof holds %s", got)
+	}
+}
+
+// many are attestations of blocks.
+func many(n int) []proof.Attestation {
+	var list []proof.Attestation
+	for i := range n {
+		list = append(list, proof.BitcoinAt(uint64(i)))
+	}
+	return list
+}
+
+func TestTheDaemonIsAskedFirst(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	r.ancre("stamp", file).is(t, exitDone) // the proof waits for both now
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still; waiting for the calendar at "+c.URL)
+	asked := c.questions()
+	if n := len(c.asked); n != 1 {
+		t.Errorf("the calendar was asked for %d commitments, want its own only", n)
+	}
+	r.daemon.mine()
+	old := r.read(file + proofSuffix)
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "complete, in Bitcoin block 1")
+	if c.questions() != asked {
+		t.Error("the calendar was asked when the daemon had completed the proof")
+	}
+	// And the other way round: the daemon has it pending, the calendar is ready.
+	r.must(os.WriteFile(file+proofSuffix, old, 0o644))
+	r.daemon.state = batcher.Sealed
+	c.has(leaves[0], r.anchored(leaves[0]))
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "complete, in Bitcoin block 2 (says "+c.URL)
+}
+
+func TestUpgradeOfOtherHashes(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file := r.write("a", "content")
+	sum := sha1.Sum([]byte("content"))
+	ts := &proof.Timestamp{Msg: sum[:]}
+	leaf, err := ts.Then(proof.Op{Tag: proof.SHA256})
+	r.must(err)
+	at, err := proof.PendingAt(c.URL)
+	r.must(err)
+	leaf.Attest(at)
+	r.save(file, &proof.File{HashOp: proof.SHA1, Digest: sum[:], Timestamp: ts})
+	r.ancre("upgrade", file).is(t, exitFailed, "the daemon has SHA-256 only", "--calendar "+c.URL)
+	c.has(leaf.Msg, r.anchored(leaf.Msg))
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "complete")
+	r.ancre("verify", file).is(t, exitDone, "valid")
+}
+
+// An aggregator may answer with the promise of the calendar behind it.
+func TestPromisesAreFollowedOn(t *testing.T) {
+	r, first, second := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", first.URL)
+	at, err := proof.PendingAt(second.URL)
+	r.must(err)
+	first.has(leaves[0], r.attesting(leaves[0], at))
+	r.ancre("upgrade", "--calendar", first.URL, file).is(t, exitPending, "only with --calendar "+second.URL)
+	second.has(leaves[0], r.anchored(leaves[0]))
+	r.ancre("upgrade", "--calendar", first.URL, "--calendar", second.URL, file).is(t, exitDone, "complete, in Bitcoin block 1 (says "+second.URL)
+	if got := r.kinds(file); got != "bitcoin" {
+		t.Errorf("the proof holds %s", got)
+	}
+}
+
+// Neither a calendar that sends us on for ever, nor a proof with promises without end, makes us ask for ever.
+func TestQuestionsAreBounded(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	c.instead = func(w http.ResponseWriter, q *http.Request) {
+		msg, err := hex.DecodeString(strings.TrimPrefix(q.URL.Path, "/timestamp/"))
+		r.must(err)
+		ts := &proof.Timestamp{Msg: msg}
+		next, err := ts.Then(proof.Op{Tag: proof.SHA256})
+		r.must(err)
+		at, err := proof.PendingAt(c.URL)
+		r.must(err)
+		next.Attest(at)
+		data, err := ts.Marshal()
+		r.must(err)
+		w.Write(data)
+	}
+	file, _ := r.promised("a", c.URL)
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending)
+	if n := c.questions(); n != maxRelays {
+		t.Errorf("%d questions, want %d", n, maxRelays)
+	}
+
+	c.instead = nil
+	uris := make([]string, 5*maxPromises)
+	for i := range uris {
+		uris[i] = c.URL
+	}
+	file, _ = r.promised("b", uris...)
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending)
+	if n := c.questions() - maxRelays; n != maxPromises {
+		t.Errorf("%d questions for one proof, want %d", n, maxPromises)
+	}
+}
+
+func TestVerifyFollowsCalendarsAndChangesNothing(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	before := r.read(file + proofSuffix)
+	r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, `which says "Pending confirmation in Bitcoin blockchain"`)
+	c.has(leaves[0], r.anchored(leaves[0]))
+	asked := c.questions()
+	r.ancre("verify", file).is(t, exitPending, "only with --calendar")
+	r.ancre("verify", "--offline", file).is(t, exitPending, "waiting for the calendar at "+c.URL)
+	if c.questions() != asked {
+		t.Error("a calendar was asked all the same")
+	}
+	r.ancre("verify", "-v", "--calendar", c.URL, file).is(t, exitDone, "valid, existed before Bitcoin block 1", "attested by Bitcoin block 1")
+	if !bytes.Equal(r.read(file+proofSuffix), before) || exists(file+proofSuffix+backupSuffix) {
+		t.Error("verify changed the file")
+	}
+	r.ancre("verify", "--offline", "--calendar", c.URL, file).is(t, exitUsage, "exclude each other")
+}
+
+// A calendar cannot make a good promise look like a forged proof.
+func TestALyingCalendarMakesNothingWorse(t *testing.T) {
+	r, liar, honest := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", liar.URL, honest.URL)
+	other := sha256.Sum256([]byte("another commitment"))
+	liar.has(leaves[0], r.anchored(other[:])) // a good answer, to another question
+	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "has the proof, and it does not hold here: Bitcoin block 1 has the Merkle root")
+	liar.has(leaves[0], r.attesting(leaves[0], proof.BitcoinAt(999_999)))
+	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "does not hold here", "999999")
+	honest.has(leaves[1], r.anchored(leaves[1]))
+	r.ancre("verify", "--calendar", liar.URL, "--calendar", honest.URL, file).is(t, exitDone, "valid")
+	// What upgrade took of the liar is for verify to say; the promise of the honest one is kept, and followed.
+	honest.Close()
+	r.ancre("upgrade", "--calendar", liar.URL, file).is(t, exitDone, "999,999", "\"ancre verify\" checks it")
+	r.ancre("verify", file).is(t, exitFailed, "invalid")
+}
+
+func TestUpgradeOfStandardInputFollowsCalendars(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	c.has(leaves[0], r.anchored(leaves[0]))
+	a := r.with(session{in: string(r.read(file + proofSuffix))}, "upgrade", "--calendar", c.URL, "-").is(t, exitDone)
+	if f, err := proof.Parse([]byte(a.out)); err != nil || !f.IsComplete() {
+		t.Errorf("standard output: %v, %v", f, err)
+	}
+}
+
+func TestCalendarsAsJSON(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL, "https://unlisted.example")
+	c.has(leaves[0], r.anchored(leaves[0]))
+	a := r.ancre("--json", "upgrade", "--calendar", c.URL, file).is(t, exitDone)
+	var got fileResult
+	if err := json.Unmarshal([]byte(a.out), &got); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got.Calendars, func(a, b calendarTold) int { return strings.Compare(a.Calendar, b.Calendar) })
+	if got.Result != complete || got.Height != 1 || len(got.Calendars) != 2 || got.Calendars[0].Result != complete || got.Calendars[1].Result != skipped {
+		t.Errorf("%s", a.out)
+	}
+	r.http.Close()
+	file, _ = r.promised("b", c.URL)
+	c.says(500, "")
+	r.ancre("--json", "upgrade", "--calendar", c.URL, file).is(t, exitFailed, `"result":"failed"`, "is ancred running?", "HTTP status 500")
+}
+
+func TestCalendarsUsage(t *testing.T) {
+	r := newRig(t)
+	file, _ := r.promised("a", "https://calendar.example")
+	for flag, want := range map[string]string{
+		"http://calendar.example":      "in the clear",
+		"https://a:s3cret@cal.example": "user or a password",
+		"ftp://calendar.example":       "https://HOST",
+		"*.org":                        "two names",
+	} {
+		for _, verb := range []string{"upgrade", "verify"} {
+			if a := r.ancre(verb, "--calendar", flag, file).is(t, exitUsage, "--calendar", want); strings.Contains(a.err, "s3cret") {
+				t.Errorf("the password is told: %s", a.err)
+			}
+		}
+	}
+}
+
+// A configured proxy is for calendars too: their names are looked up there, and nothing goes around it.
+func TestCalendarsAreAskedThroughTheProxy(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		// SOCKS5 (RFC 1928): greeting, choice, then the request with the name.
+		greeting, request := make([]byte, 3), make([]byte, 5+len("calendar.example"))
+		io.ReadFull(conn, greeting)
+		conn.Write([]byte{5, 0})
+		io.ReadFull(conn, request)
+		asked <- string(request[5:])
+	})
+	defer wg.Wait()
+	defer l.Close()
+	r := newRig(t)
+	conf := filepath.Join(r.data, config.FileName)
+	r.must(os.WriteFile(conf, append(r.read(conf), fmt.Sprintf("[spv]\nproxy = %q\n", l.Addr())...), 0o600))
+	file, _ := r.promised("a", "https://calendar.example")
+	r.ancre("upgrade", "--calendar", "https://calendar.example", file).is(t, exitFailed, "no answer")
+	select {
+	case name := <-asked:
+		if name != "calendar.example" {
+			t.Errorf("the proxy was asked for %q", name)
+		}
+	default:
+		t.Error("the proxy was not asked")
+	}
+}
+
+// newFollowing returns calendars on which time passes at once, and how long was waited in all.
+func newFollowing(t *testing.T, allowed ...string) (*calendars, *atomic.Int64) {
+	t.Helper()
+	list := &calendar.Whitelist{}
+	for _, a := range allowed {
+		if err := list.Add(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var waited atomic.Int64
+	c := &calendars{client: calendar.NewClient(calendar.ClientConfig{}), list: list, pause: func(_ context.Context, d time.Duration) error {
+		waited.Add(int64(d))
+		return nil
+	}}
+	t.Cleanup(c.close)
+	return c, &waited
+}
+
+func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	f := r.proof(file + proofSuffix)
+	busy := func(after string, times int32) {
+		var n atomic.Int32
+		answer := r.anchored(leaves[0])
+		c.instead = func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1) > times {
+				w.Write(answer)
+				return
+			}
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}
+	busy("20", 2)
+	following, waited := newFollowing(t, c.URL)
+	got, told := following.follow(t.Context(), f, map[promise]bool{})
+	if !got.IsComplete() || told[0].Result != complete || waited.Load() != int64(40*time.Second) {
+		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
+	}
+	busy("20", 1000)
+	following, waited = newFollowing(t, c.URL)
+	got, told = following.follow(t.Context(), f, map[promise]bool{})
+	if got.IsComplete() || told[0].Result != pending || told[0].retryAfter != 20*time.Second || waited.Load() != int64(busyPatience) {
+		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
+	}
+	busy("3600", 1000)
+	following, waited = newFollowing(t, c.URL)
+	if _, told = following.follow(t.Context(), f, map[promise]bool{}); told[0].retryAfter != time.Hour || waited.Load() != 0 {
+		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
+	}
+}
+
+// waitFor runs an upgrade --wait of one file whose calendar is polled without pause, with no daemon.
+func (r *rig) waitFor(ctx context.Context, c *calendars, file string) (exit int, out, errs string) {
+	r.t.Helper()
+	r.http.Close()
+	var o, e bytes.Buffer
+	a := &app{terminal: &terminal{out: &o, err: &e, width: func() int { return 80 }}}
+	a.flags.DataDir = r.data
+	daemon, err := a.daemon(ctx)
+	r.must(err)
+	u := newUpgrader(a, daemon, c)
+	u.every, u.seldom = time.Millisecond, time.Millisecond
+	w := u.one(ctx, target{path: file})
+	if w.Result != pending {
+		r.t.Fatalf("%s: %s", w.Result, w.Reason)
+	}
+	return u.completeAll(ctx, []*waiter{w}), o.String(), e.String()
+}
+
+func TestWaitAsksCalendarsUntilTheyHaveIt(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	answer := r.anchored(leaves[0])
+	var n atomic.Int32
+	c.instead = func(w http.ResponseWriter, _ *http.Request) {
+		switch n.Add(1) {
+		case 1, 2:
+			http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
+		case 3:
+			w.WriteHeader(http.StatusBadGateway) // it comes back
+		case 4:
+			http.Error(w, "waiting for 6 confirmations", http.StatusNotFound)
+		default:
+			w.Write(answer)
+		}
+	}
+	following, _ := newFollowing(t, c.URL)
+	exit, out, errs := r.waitFor(t.Context(), following, file)
+	if exit != exitDone || !strings.Contains(out, "complete, in Bitcoin block 1") || r.kinds(file) != "bitcoin" {
+		t.Errorf("exit %d, the proof holds %s\nout: %s\nerr: %s", exit, r.kinds(file), out, errs)
+	}
+	for _, said := range []string{"waiting: the calendar at " + c.URL + `, which says "Pending`, "HTTP status 502", "waiting for 6 confirmations"} {
+		if strings.Count(errs, said) != 1 {
+			t.Errorf("%q is said %d times in\n%s", said, strings.Count(errs, said), errs)
+		}
+	}
+}
+
+func TestInterruptedWaitForACalendarSaysThatItIsPending(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, _ := r.promised("a", c.URL)
+	before := r.read(file + proofSuffix)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var n atomic.Int32
+	c.instead = func(w http.ResponseWriter, q *http.Request) {
+		if n.Add(1) == 3 {
+			interrupt()
+			<-q.Context().Done()
+			return
+		}
+		http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
+	}
+	following, _ := newFollowing(t, c.URL)
+	exit, out, errs := r.waitFor(ctx, following, file)
+	if exit != exitPending || !strings.Contains(out, "pending, waiting for the calendar at "+c.URL) || n.Load() != 3 {
+		t.Errorf("exit %d after %d questions\nout: %s\nerr: %s", exit, n.Load(), out, errs)
+	}
+	if !bytes.Equal(r.read(file+proofSuffix), before) {
+		t.Error("the proof was changed")
+	}
+}
+
+// A proof takes in no answer that it could not be written with.
+func TestGraftRefusesWhatDoesNotFit(t *testing.T) {
+	r := newRig(t)
+	file, leaves := r.promised("a", "https://calendar.example")
+	f := r.proof(file + proofSuffix)
+	deep := &proof.Timestamp{Msg: leaves[0]}
+	next := deep
+	for range proof.MaxDepth - 1 {
+		var err error
+		next, err = next.Then(proof.Op{Tag: proof.SHA256})
+		r.must(err)
+	}
+	next.Attest(proof.BitcoinAt(1))
+	if _, err := deep.Marshal(); err != nil {
+		t.Fatal(err) // alone it is one that a calendar may send
+	}
+	if _, err := graft(f, deep); err == nil || !strings.Contains(err.Error(), "more than 255 operations") {
+		t.Errorf("%v", err)
+	}
+}
