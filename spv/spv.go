@@ -140,6 +140,7 @@ type Client struct {
 	broadcasts chan struct{} // a place for each transaction that is being offered
 	fees       feeCache
 	state      monitor
+	limits     headersLimits
 }
 
 // Open checks the data directory, repairs header files that a crash or a full disk has damaged, and opens it. Nothing is
@@ -207,6 +208,7 @@ func Open(cfg Config) (_ *Client, err error) {
 		fetches:    make(chan struct{}, maxFetches),
 		broadcasts: make(chan struct{}, maxBroadcasts),
 		fees:       newFeeCache(),
+		limits:     headersLimits{settle, findPeers, headersStall},
 	}
 	c.reading, err = newChainService(c, nil)
 	if err != nil {
@@ -243,14 +245,9 @@ func (c *Client) Start(ctx context.Context) error {
 		return err
 	}
 
-	cs, err := newChainService(c, c.peers.names())
-	if err != nil {
-		return fmt.Errorf("starting the light client: %w", err)
+	if err := c.startNeutrino(ctx); err != nil {
+		return err
 	}
-	if err := cs.Start(ctx); err != nil {
-		return fmt.Errorf("starting the light client: %w", err)
-	}
-	c.running.Store(cs)
 	sub, err := c.source().Subscribe(0)
 	if err != nil {
 		return fmt.Errorf("following new blocks: %w", err)
@@ -258,6 +255,19 @@ func (c *Client) Start(ctx context.Context) error {
 	c.watching.Add(2)
 	go func() { defer c.watching.Done(); c.followBlocks(sub) }()
 	go func() { defer c.watching.Done(); c.watch() }()
+	return nil
+}
+
+// startNeutrino begins to connect and to sync, with starting held.
+func (c *Client) startNeutrino(ctx context.Context) error {
+	cs, err := newChainService(c, c.peers.names())
+	if err == nil {
+		err = cs.Start(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("starting the light client: %w", err)
+	}
+	c.running.Store(cs)
 	return nil
 }
 
