@@ -70,7 +70,10 @@ type RPC struct {
 
 // Calendar is for the public interface.
 type Calendar struct {
-	URI string `toml:"uri"` // what pending proofs point to
+	Listen         string   `toml:"listen"`          // HOST:PORT; empty: there is no calendar
+	URI            string   `toml:"uri"`             // what pending proofs point to; unless it is set, where the calendar listens
+	RateLimit      int      `toml:"rate_limit"`      // requests a second of one address; 0: no limit
+	TrustedProxies []string `toml:"trusted_proxies"` // addresses and networks (CIDR) whose X-Forwarded-For is believed
 }
 
 // Log is for what the daemon writes to standard error.
@@ -97,8 +100,8 @@ func Default() Config {
 		Anchor:  Anchor{Confirmations: 6, Target: 6 * time.Hour, MaxFeeRate: 100, MaxFeeSats: 50_000},
 		// No budget: what the wallet holds is one already, and a default that stops anchoring would surprise.
 		RPC: RPC{Listen: "127.0.0.1:14780"},
-		// otsd's customary port, where the calendar will listen.
-		Calendar: Calendar{URI: "http://127.0.0.1:14788"},
+		// otsd's customary port.
+		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -110,7 +110,10 @@ monthly_budget = 5678
 listen = ":1478"
 auth = ["alice:submit:00ff$aa11"]
 [calendar]
+listen = "[::1]:1588"
 uri = "https://ancre.example:8443"
+rate_limit = 25
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1"]
 [log]
 level = "debug"
 format = "json"
@@ -132,7 +135,7 @@ format = "json"
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
 		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
-		Calendar: Calendar{URI: "https://ancre.example:8443"},
+		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128"}},
 		Log:      Log{Level: "debug", Format: "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -206,6 +209,14 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"URI of another scheme", "[calendar]\nuri = \"ftp://x\"\n", `must be http://HOST`},
 		{"URI with a user", "[calendar]\nuri = \"http://u@x\"\n", `holds '@': only letters, digits`},
 		{"URI with a port that is none", "[calendar]\nuri = \"http://x:\"\n", `port "" must be a number`},
+		{"calendar without port", "[calendar]\nlisten = \"127.0.0.1\"\n", `calendar.listen = "127.0.0.1": "127.0.0.1" must be HOST:PORT`},
+		{"calendar where JSON-RPC is", "[calendar]\nlisten = \"127.0.0.1:14780\"\n", `f.conf:2: calendar.listen = "127.0.0.1:14780": is where rpc.listen and calendar.listen both point to`},
+		{"JSON-RPC where the calendar is", "\n[rpc]\nlisten = \"127.0.0.1:14788\"\n", `f.conf:3: rpc.listen = "127.0.0.1:14788": is where rpc.listen and`},
+		{"negative rate", "[calendar]\nrate_limit = -1\n", `calendar.rate_limit = -1: must be 0 for none, or a whole number from 1 to 100000`},
+		{"proxy that is a name", "[calendar]\ntrusted_proxies = [\"localhost\"]\n", `entry 1: "localhost" must be an IP address`},
+		{"proxy with a port", "[calendar]\ntrusted_proxies = [\"127.0.0.1:80\"]\n", `entry 1: "127.0.0.1:80" must be an IP address`},
+		{"everybody a proxy", "[calendar]\ntrusted_proxies = [\"::1\", \"0.0.0.0/0\"]\n", `entry 2: 0.0.0.0/0 is everybody`},
+		{"a network that is none", "[calendar]\ntrusted_proxies = [\"10.1.2.3/8\"]\n", `entry 1: 10.1.2.3/8 has bits beyond its length: write 10.0.0.0/8`},
 		{"URI that is too long", "[calendar]\nuri = \"http://" + strings.Repeat("a", 1000) + "\"\n", `at most 1000 bytes`},
 	}
 	for _, test := range tests {
@@ -225,6 +236,34 @@ func TestABudgetOfOneAnchorOrNoneIsFine(t *testing.T) {
 	for _, file := range []string{"max_fee = 1000\nmonthly_budget = 1000", "monthly_budget = 50_000", "monthly_budget = 0"} {
 		if _, err := parse("f.conf", []byte("[anchor]\n"+file+"\n")); err != nil {
 			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// Proofs point to where the calendar is, unless they are told better: else they would ask a port where nobody is, or another daemon.
+func TestProofsPointToWhereTheCalendarListens(t *testing.T) {
+	for _, c := range []struct{ file, listen, uri string }{
+		{"", "127.0.0.1:14788", "http://127.0.0.1:14788"},
+		{"listen = \"127.0.0.1:1588\"", "127.0.0.1:1588", "http://127.0.0.1:1588"},
+		{"listen = \":1588\"", ":1588", "http://127.0.0.1:1588"},
+		{"listen = \"0.0.0.0:1588\"", "0.0.0.0:1588", "http://127.0.0.1:1588"},
+		{"listen = \"192.168.1.5:1588\"", "192.168.1.5:1588", "http://192.168.1.5:1588"},
+		{"listen = \"[::1]:1588\"", "[::1]:1588", "http://localhost:1588"},
+		{"listen = \"\"", "", "http://127.0.0.1:14788"},
+		{"listen = \"off\"", "", "http://127.0.0.1:14788"},
+		{"uri = \"https://a.example\"", "127.0.0.1:14788", "https://a.example"},
+		{"listen = \":1588\"\nuri = \"https://a.example\"", ":1588", "https://a.example"},
+	} {
+		got, err := parse("f.conf", []byte("[calendar]\n"+c.file+"\n"))
+		if err != nil {
+			t.Errorf("%s: %v", c.file, err)
+			continue
+		}
+		if got.Calendar.Listen != c.listen || got.Calendar.URI != c.uri {
+			t.Errorf("%q listens on %q, and proofs point to %q; want %q, %q", c.file, got.Calendar.Listen, got.Calendar.URI, c.listen, c.uri)
+		}
+		if _, err := calendarURI(got.Calendar.URI); err != nil {
+			t.Errorf("%q: proofs cannot point to %q: %v", c.file, got.Calendar.URI, err)
 		}
 	}
 }

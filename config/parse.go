@@ -32,6 +32,7 @@ func parse(name string, data []byte) (Config, error) {
 	if key, err := c.conflict(set); err != nil {
 		return Config{}, fmt.Errorf("%s %w", p.read[key], err)
 	}
+	c.complete(set)
 	return c, nil
 }
 

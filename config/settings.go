@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -75,7 +76,10 @@ func (c *Config) settings(dir string) []setting {
 		{key: "rpc.listen", set: text(&c.RPC.Listen, listenAddress)},
 		{key: "rpc.auth", set: list(&c.RPC.Auth, authLine), secret: true},
 
+		{key: "calendar.listen", set: text(&c.Calendar.Listen, orOff(listenAddress))},
 		{key: "calendar.uri", set: text(&c.Calendar.URI, calendarURI)},
+		{key: "calendar.rate_limit", set: zeroOr(&c.Calendar.RateLimit, 1, 100_000)},
+		{key: "calendar.trusted_proxies", set: list(&c.Calendar.TrustedProxies, addressOrNetwork)},
 
 		{key: "log.level", set: text(&c.Log.Level, oneOf("debug", "info", "warn", "error"))},
 		{key: "log.format", set: text(&c.Log.Format, oneOf("text", "json"))},
@@ -90,7 +94,37 @@ func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 		}
 		return "anchor.max_fee", fmt.Errorf("is more than anchor.monthly_budget = %d: one anchor cannot cost more than all of a month", a.MonthlyBudget)
 	}
+	if c.Calendar.Listen == c.RPC.Listen {
+		key := "calendar.listen"
+		if !set(key) {
+			key = "rpc.listen"
+		}
+		return key, errors.New("is where rpc.listen and calendar.listen both point to: give one of the two another port")
+	}
 	return "", nil
+}
+
+// complete sets what follows from other keys. A calendar that listens elsewhere is asked there, unless its address is said.
+func (c *Config) complete(set func(key string) bool) {
+	if set("calendar.listen") && !set("calendar.uri") && c.Calendar.Listen != "" {
+		c.Calendar.URI = "http://" + reachable(c.Calendar.Listen)
+	}
+}
+
+// reachable returns the address at which a listener is reached, as far as it can be written into a proof (without the brackets of IPv6):
+// by programs on this machine, where the listener is for all of its addresses.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	switch ip := net.ParseIP(host); {
+	case host == "", ip != nil && ip.IsUnspecified():
+		host = "127.0.0.1"
+	case ip != nil && ip.To4() == nil:
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // check turns what was typed into what is stored, or says what is allowed.
@@ -203,6 +237,16 @@ func optional(inner check) check {
 	}
 }
 
+// orOff lets the empty string and "off" pass, which are stored as the empty one: nothing listens.
+func orOff(inner check) check {
+	return func(s string) (string, error) {
+		if s == "" || s == "off" {
+			return "", nil
+		}
+		return inner(s)
+	}
+}
+
 // dataDir keeps ~/ for NetworkDir, so that a machine without a home directory can still say --datadir.
 func dataDir(dir string) check {
 	return func(s string) (string, error) {
@@ -293,6 +337,23 @@ func checkHost(host string) error {
 		return fmt.Errorf("host %q must be a name or an IP address", host)
 	}
 	return nil
+}
+
+// addressOrNetwork accepts an IP address, or a network of them in CIDR notation, and stores the network.
+func addressOrNetwork(s string) (string, error) {
+	network, err := netip.ParsePrefix(s)
+	if addr, addrErr := netip.ParseAddr(s); addrErr == nil && addr.Zone() == "" {
+		network, err = addr.Unmap().Prefix(addr.Unmap().BitLen())
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%q must be an IP address, such as 127.0.0.1 or ::1, or a network, such as 10.0.0.0/8", s)
+	case network.Bits() == 0:
+		return "", fmt.Errorf("%s is everybody: then anybody can claim any address; name the proxy alone", s)
+	case network != network.Masked():
+		return "", fmt.Errorf("%s has bits beyond its length: write %s", s, network.Masked())
+	}
+	return network.String(), nil
 }
 
 // authLine checks the shape only. The line is not repeated: hashes do not belong in logs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"ancre/batcher"
@@ -33,6 +34,19 @@ func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, erro
 		err = coded{err, rpc.ErrNoBlock}
 	}
 	return header, height, err
+}
+
+// calendarProxies are those of the configuration, which has checked them.
+func calendarProxies(networks []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for i, n := range networks {
+		p, err := netip.ParsePrefix(n)
+		if err != nil {
+			return nil, fmt.Errorf("calendar.trusted_proxies, entry %d: %w", i+1, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // payer is the wallet as the batcher sees it.

@@ -24,6 +24,7 @@ import (
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/rpc"
+	"ancre/rpc/calendar"
 	"ancre/spv"
 	"ancre/wallet"
 
@@ -41,6 +42,7 @@ type node struct {
 	wallet  *wallet.Wallet
 	batcher *batcher.Batcher
 	started time.Time
+	public  net.Addr       // of the calendar; nil: there is none
 	closers []func() error // see onClose
 }
 
@@ -52,6 +54,10 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	users, err := parseUsers(cfg.RPC.Auth)
+	if err != nil {
+		return err
+	}
+	proxies, err := calendarProxies(cfg.Calendar.TrustedProxies)
 	if err != nil {
 		return err
 	}
@@ -70,31 +76,57 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	d.onClose(release)
-	// The address next: when it is taken, nothing else needs to be begun.
+	// The addresses next: when one is taken, nothing else needs to be begun.
 	listener, err := net.Listen("tcp", cfg.RPC.Listen)
 	if err != nil {
 		return fmt.Errorf("rpc.listen %q: %w: if another ancred is running, give one of the two another address", cfg.RPC.Listen, err)
 	}
-	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "rpc", listener.Addr().String())
+	// Closed here when it is not served; where it is, the server has closed it before.
+	d.onClose(func() error { listener.Close(); return nil })
+	var public net.Listener
+	where := "off"
+	if cfg.Calendar.Listen != "" {
+		if public, err = net.Listen("tcp", cfg.Calendar.Listen); err != nil {
+			return fmt.Errorf("calendar.listen %q: %w: if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"", cfg.Calendar.Listen, err)
+		}
+		d.onClose(func() error { public.Close(); return nil })
+		d.public = public.Addr()
+		where = d.public.String()
+	}
+	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", where, "rpc", listener.Addr().String())
+	if warning := calendarWarning(cfg.Calendar); warning != "" {
+		log.Warn(warning)
+	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	cookiePath := filepath.Join(dir, datadir.Cookie)
 	cookie, err := rpc.WriteCookie(cookiePath)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
 	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started})
 	stopServer := d.serve(server, listener, stop)
 	d.onClose(stopServer)
+	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies})
+	stopCalendar := func() error { return nil }
+	if public != nil {
+		stopCalendar = d.serve(calendars, public, stop)
+		d.onClose(stopCalendar)
+	}
 
-	server.SetPhase("opening the data directory")
+	const phase = "opening the data directory"
+	server.SetPhase(phase)
+	calendars.SetPhase(phase)
 	if err := d.open(); err != nil {
 		return err
 	}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chainService{d.chain, policy(d.cfg)}, Wallet: walletService{d}, Node: d, Backup: d.backup})
+	chain := chainService{d.chain, policy(d.cfg)}
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup})
+	calendars.Provide(calendar.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
 	d.onClose(stopServer) // before the rooms that it speaks for are closed
+	d.onClose(stopCalendar)
 	if err := d.run(ctx); err != nil {
 		return err
 	}
@@ -102,8 +134,10 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	return nil
 }
 
-// serve answers JSON-RPC until the returned function is called, which waits for the calls that run. A server that fails ends the daemon.
-func (d *node) serve(server *rpc.Server, listener net.Listener, failed func()) (stop func() error) {
+// serve lets a server answer until the returned function is called, which waits for the requests that run. A server that fails ends the daemon.
+func (d *node) serve(server interface {
+	Serve(context.Context, net.Listener) error
+}, listener net.Listener, failed func()) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

@@ -43,7 +43,7 @@ func testConfig(t *testing.T) config.Config {
 	c := config.Default()
 	c.Network = "regtest"
 	c.DataDir = t.TempDir()
-	c.RPC.Listen = "127.0.0.1:0"
+	c.RPC.Listen, c.Calendar.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	return c
 }
 

@@ -3,10 +3,13 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 
 	"ancre/batcher"
+	"ancre/config"
 	"ancre/rpc"
 	"ancre/wallet"
 )
@@ -40,7 +43,11 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		Waiting:  over.Waiting,
 		Anchors:  rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
 		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: batcher.BudgetBlocks},
+		Calendar: rpc.CalendarInfo{URI: d.cfg.Calendar.URI},
 		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
+	}
+	if d.public != nil {
+		info.Calendar.Listen = d.public.String()
 	}
 	if chain.Remaining < 0 {
 		info.Chain.RemainingSeconds = -1
@@ -54,6 +61,9 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	info.Warnings = append([]string{}, chain.Warnings...)
 	info.Warnings = append(info.Warnings, over.Warnings...)
+	if warning := calendarWarning(d.cfg.Calendar); warning != "" {
+		info.Warnings = append(info.Warnings, warning)
+	}
 	if state := d.wallet.State(); state == wallet.None || state == wallet.Locked {
 		// Said before the first batch waits for it, and once.
 		why := d.wallet.Ready().Error()
@@ -70,4 +80,21 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil
+}
+
+// calendarWarning says when the calendar is there for other machines, and the proofs that it hands out can be completed on this one
+// alone. That cannot be put right later: a proof keeps the address that it was given.
+func calendarWarning(c config.Calendar) string {
+	host, _, err := net.SplitHostPort(c.Listen)
+	uri, uriErr := url.Parse(c.URI)
+	if err != nil || uriErr != nil || !isLoopback(uri.Hostname()) || isLoopback(host) && len(c.TrustedProxies) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("proofs point to %s, where only this machine finds them, and the calendar is there for others too: set calendar.uri to the public "+
+		"address of this server before more proofs are handed out", c.URI)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

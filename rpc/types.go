@@ -104,6 +104,7 @@ type Info struct {
 	Anchors       AnchorCounts `json:"anchors"`
 	Spending      Spending     `json:"spending"`
 	Wallet        WalletInfo   `json:"wallet"`
+	Calendar      CalendarInfo `json:"calendar"`
 	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
 }
 
@@ -136,6 +137,12 @@ type AnchorCounts struct {
 	Mined     int    `json:"mined"`
 	Final     int    `json:"final"` // final, and still watched for deep reorganisations
 	Total     uint64 `json:"total"` // ever made
+}
+
+// CalendarInfo is where the calendar, the public interface, is.
+type CalendarInfo struct {
+	Listen string `json:"listen,omitempty"` // HOST:PORT; none: it is off
+	URI    string `json:"uri"`              // what pending proofs point to
 }
 
 // Spending is what anchors cost, and what they may. Blocks are counted, as no clock that is wrong can hurry them.

@@ -191,10 +191,19 @@ func overviewText(i rpc.Info, now time.Time) string {
 	default:
 		line("wallet", "%s, %s", w.State, balanceText(w.Balance))
 	}
+	line("calendar", "%s", calendarText(i.Calendar))
 	for _, warning := range i.Warnings {
 		fmt.Fprintf(&b, "\nWARNING: %s\n", warning)
 	}
 	return b.String()
+}
+
+// calendarText says where the calendar is, and where proofs send those who ask for it.
+func calendarText(c rpc.CalendarInfo) string {
+	if c.Listen == "" {
+		return "off: proofs are completed with \"ancre upgrade\" alone"
+	}
+	return fmt.Sprintf("listens on %s, proofs point to %s", c.Listen, c.URI)
 }
 
 // balanceText puts a balance into words.

@@ -150,6 +150,7 @@ func TestStatusInWords(t *testing.T) {
 		Anchors:  rpc.AnchorCounts{Broadcast: 1, Mined: 2, Total: 1003},
 		Spending: rpc.Spending{PaidSats: 9876, Blocks: 4320},
 		Wallet:   rpc.WalletInfo{State: "ready", Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000, PendingSats: 7}},
+		Calendar: rpc.CalendarInfo{Listen: "127.0.0.1:14788", URI: "https://calendar.example"},
 		Warnings: []string{"the wallet is nearly empty"},
 	}
 	const want = `ancred    0.1 on signet, up for 2 hours, data in /d
@@ -159,6 +160,7 @@ digests   12,345 so far
 anchors   1 waiting to be mined, 2 mined and not yet final, 1,003 ever; 1 sealed batch without one
 fees      9,876 sat paid in the last 30 days
 wallet    ready, 40,000 sat to spend (of 50,000 confirmed), 7 unconfirmed
+calendar  listens on 127.0.0.1:14788, proofs point to https://calendar.example
 
 WARNING: the wallet is nearly empty
 `
@@ -174,6 +176,7 @@ batch     none is open: the next digest opens one
 digests   0 so far
 anchors   0 waiting to be mined, 0 mined and not yet final, 0 ever; 0 sealed batches without one
 wallet    none: "ancre wallet create" makes one
+calendar  off: proofs are completed with "ancre upgrade" alone
 `
 	if got := overviewText(syncing, testTime); got != wantSyncing {
 		t.Errorf("\n got %s\nwant %s", got, wantSyncing)

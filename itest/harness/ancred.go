@@ -29,6 +29,7 @@ type Daemon struct {
 	bin      Binaries
 	outlive  bool
 	port     int
+	calendar int                          // its port
 	settings map[string]map[string]string // section, key, value as TOML
 	rpc      *rpcClient
 
@@ -67,12 +68,23 @@ func (d *Daemon) newPort() (err error) {
 		return err
 	}
 	d.Set("rpc", "listen", fmt.Sprintf("%q", d.Addr()))
+	ours := fmt.Sprintf("%q", d.CalendarAddr())
+	if d.calendar, err = freePort(); err != nil {
+		return err
+	}
+	if was, set := d.settings["calendar"]["listen"]; !set || was == ours {
+		d.Set("calendar", "listen", fmt.Sprintf("%q", d.CalendarAddr()))
+	}
 	d.rpc = newRPCClient(d.Addr(), d.Credentials)
 	return nil
 }
 
 // Addr is where the daemon answers JSON-RPC, as host:port. It stays the same over restarts.
 func (d *Daemon) Addr() string { return loopback(d.port) }
+
+// CalendarAddr is where the daemon's calendar listens, as host:port, unless the test has set calendar.listen. It stays the same over restarts, and
+// is what proofs point to.
+func (d *Daemon) CalendarAddr() string { return loopback(d.calendar) }
 
 // NetDir is where this network's data lie.
 func (d *Daemon) NetDir() string { return filepath.Join(d.DataDir, Network) }
