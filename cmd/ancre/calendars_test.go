@@ -237,8 +237,10 @@ func TestUpgradeFailsWhenNobodyAnswers(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
 	for name, do := range map[string]http.HandlerFunc{
-		"HTTP status 500":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"sends us on to":          func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound) },
+		"HTTP status 500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"sends us on to": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		},
 		"longer than 10000 bytes": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) },
 		"no timestamp of what":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
 		"17 attestations, no more": func(w http.ResponseWriter, _ *http.Request) {
@@ -365,7 +367,11 @@ func TestVerifyFollowsCalendarsAndChangesNothing(t *testing.T) {
 	c.has(leaves[0], r.anchored(leaves[0]))
 	asked := c.questions()
 	r.ancre("verify", file).is(t, exitPending, "only with --calendar")
+	conf := filepath.Join(r.data, config.FileName)
+	was := r.read(conf)
+	r.must(os.WriteFile(conf, bytes.Replace(was, []byte("https://calendar.invalid"), []byte(c.URL), 1), 0o600))
 	r.ancre("verify", "--offline", file).is(t, exitPending, "waiting for the calendar at "+c.URL)
+	r.must(os.WriteFile(conf, was, 0o600))
 	if c.questions() != asked {
 		t.Error("a calendar was asked all the same")
 	}
