@@ -3,6 +3,7 @@ package itest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ import (
 type clients struct {
 	*world
 	verifier, clerk *url.Userinfo // users of the roles read and submit
+
+	minutes [2]string // files that npm's client stamps there
+	bylaws  string    // the digest of what Debian's library stamps there, and
+	stamped string    // the file with its proof
 
 	proven rpc.Entry // a digest that is final
 	proof  string    // the file with its complete proof
@@ -49,7 +54,11 @@ func TestOtherPeoplesClients(t *testing.T) {
 	c.clerk, lines[1] = c.user("clerk", rpc.RoleSubmit)
 	c.daemon.Set("rpc", "auth", fmt.Sprintf("[%q, %q]", lines[0], lines[1]))
 	c.startFunded()
+	c.minutes = [2]string{c.writeFile("minutes.txt", "Nothing was decided.\n"), c.writeFile("annex.txt", "See the minutes.\n")}
+	c.bylaws, c.stamped = randomDigest(), filepath.Join(c.daemon.Home, "bylaws.ots")
 
+	t.Run("npm opentimestamps stamps", func(t *testing.T) { c.in(t).npmStamps() })
+	t.Run("python-opentimestamps stamps", func(t *testing.T) { c.in(t).pythonStamps() })
 	var batch []rpc.Entry // five, so that a path has steps on both sides, and one that is carried up
 	c.call(&batch, "submitbatch", []string{randomDigest(), randomDigest(), randomDigest(), randomDigest(), randomDigest()})
 	c.proven = batch[2]
@@ -65,6 +74,9 @@ func TestOtherPeoplesClients(t *testing.T) {
 	c.look()
 
 	for name, test := range map[string]func(clients){
+		"npm opentimestamps upgrades":     clients.npmUpgrades,
+		"python-opentimestamps upgrades":  clients.pythonUpgrades,
+		"npm opentimestamps, no node":     clients.npmVerifiesAtExplorer,
 		"npm opentimestamps at a node":    clients.npmVerifiesAtNode,
 		"python-opentimestamps at a node": clients.pythonVerifiesAtNode,
 		"receipts of version 2":           clients.receipts2,
@@ -148,34 +160,147 @@ func (c clients) nodeHome(user *url.Userinfo) string {
 	return home
 }
 
-// The command `ots-cli.js verify` finds a bitcoin.conf and asks the node in it, here our daemon.
-func (c clients) npmVerifiesAtNode() {
-	verify := func(user *url.Userinfo, digest string) (string, error) {
-		return c.npm(c.nodeHome(user), nil, otsCLI, "verify", "--digest", digest, c.proof)
-	}
-	out, err := verify(c.verifier, c.proven.Digest)
-	if want := fmt.Sprintf("Success! Bitcoin block %d attests existence", c.proven.Height); err != nil || !strings.Contains(out, want) {
-		c.Errorf("%v\n%s\nwant %q", err, out, want)
-	}
-	if out, err := verify(c.verifier, randomDigest()); err == nil || !strings.Contains(err.Error(), "does not match") {
-		c.Errorf("another digest is verified: %v\n%s", err, out)
-	}
-	if out, err := verify(c.clerk, c.proven.Digest); err == nil || !strings.Contains(err.Error(), "is for the role read or admin") {
-		c.Errorf("a user of the role submit asked for headers: %v\n%s", err, out)
+// ots runs the command of npm's opentimestamps. What it says is on standard output, successes and failures alike.
+func (c clients) ots(home string, args ...string) (string, error) {
+	c.Helper()
+	return c.npm(home, nil, append([]string{otsCLI}, args...)...)
+}
+
+// wantSaid wants a client's words, and no error.
+func (c clients) wantSaid(out string, err error, words string) {
+	c.Helper()
+	if err != nil || !strings.Contains(out, words) {
+		c.Errorf("%v\n%s\nwant %q", err, out, words)
 	}
 }
 
-// `ots verify --bitcoin-node URL` makes these calls with the same library.
+// wantRefusedWith wants an error, with the words.
+func (c clients) wantRefusedWith(out string, err error, words string) {
+	c.Helper()
+	if err == nil || !strings.Contains(err.Error(), words) {
+		c.Errorf("%v\n%s\nwant an error with %q", err, out, words)
+	}
+}
+
+// calendar is the URL of the daemon's calendar, as its pending proofs name it.
+func (c clients) calendar() string { return "http://" + c.daemon.CalendarAddr() }
+
+// npmStamps stamps two files in one call, as `ots` is told to when a calendar is not one of the public ones.
+func (c clients) npmStamps() {
+	home := c.TempDir()
+	out, err := c.ots(home, "stamp", "-c", c.calendar(), c.minutes[0], c.minutes[1])
+	c.wantSaid(out, err, "annex.txt.ots' has been created!")
+	for _, file := range c.minutes {
+		c.wantSaid(c.ancre(0, "info", file+".ots").Stdout, nil, c.calendar())
+	}
+	out, err = c.ots(home, "-l", c.calendar(), "upgrade", c.minutes[0]+".ots")
+	c.wantSaid(out, err, "Calendar "+c.calendar()+": Pending confirmation in Bitcoin blockchain")
+}
+
+// npmUpgrades follows our promise when it is kept, but not to a calendar that is not in its whitelist.
+func (c clients) npmUpgrades() {
+	home := c.TempDir()
+	out, err := c.ots(home, "upgrade", c.minutes[0]+".ots")
+	c.wantSaid(out, err, "Ignoring attestation from calendar "+c.calendar()+": Calendar not in whitelist")
+	for _, file := range c.minutes {
+		out, err := c.ots(home, "-l", c.calendar(), "upgrade", file+".ots")
+		c.wantSaid(out, err, "Success! Timestamp complete")
+		c.ancre(0, "verify", file+".ots")
+	}
+	out, err = c.ots(c.nodeHome(c.verifier), "verify", c.minutes[0]+".ots")
+	c.wantSaid(out, err, c.success())
+	c.wantAtExplorer(c.minutes[1]+".ots", c.sha256(c.minutes[1]))
+}
+
+// success is what the client says of a proof that ends in the block of our batch.
+func (c clients) success() string {
+	return fmt.Sprintf("Success! Bitcoin block %d attests existence", c.proven.Height)
+}
+
+func (c clients) sha256(file string) string {
+	c.Helper()
+	raw, err := os.ReadFile(file)
+	c.must(err)
+	return fmt.Sprintf("%x", sha256.Sum256(raw))
+}
+
+func (c clients) atExplorer(file, digest string) (string, error) {
+	c.Helper()
+	return c.npm(c.TempDir(), nil, "clients/explorer.js", file, digest, c.calendar())
+}
+
+func (c clients) wantAtExplorer(file, digest string) {
+	c.Helper()
+	out, err := c.atExplorer(file, digest)
+	c.wantSaid(out, err, fmt.Sprintf(`{"bitcoin":{"timestamp":%d,"height":%d}}`, c.proven.BlockTime.Unix(), c.proven.Height))
+}
+
+// npmVerifiesAtExplorer asks the two routes of block explorers that the calendar has.
+func (c clients) npmVerifiesAtExplorer() {
+	c.wantAtExplorer(c.proof, c.proven.Digest)
+	out, err := c.atExplorer(c.proof, randomDigest())
+	c.wantRefusedWith(out, err, "File does not match original!")
+
+	// The proof ends with the height, in one byte as long as it is below 128.
+	raw, err := os.ReadFile(c.proof)
+	c.must(err)
+	if raw[len(raw)-1] != byte(c.proven.Height) || c.proven.Height >= 127 {
+		c.Fatalf("the proof ends with %x, want the height %d", raw[len(raw)-1], c.proven.Height)
+	}
+	for height, words := range map[byte]string{byte(c.proven.Height) - 1: "Digest does not match merkleroot", 127: "404"} {
+		raw[len(raw)-1] = height
+		out, err := c.atExplorer(c.writeFile(fmt.Sprintf("height-%d.ots", height), string(raw)), c.proven.Digest)
+		c.wantRefusedWith(out, err, words)
+	}
+}
+
+// pythonStamps does what `ots stamp` and `ots upgrade` do, with the library that they use.
+func (c clients) pythonStamps() {
+	out, err := c.python("clients/remote_calendar.py", "stamp", c.calendar(), c.bylaws, c.stamped)
+	c.wantSaid(out, err, "")
+	out, err = c.python("clients/remote_calendar.py", "upgrade", c.calendar(), c.stamped)
+	c.wantRefusedWith(out, err, "exit status 3\nPending confirmation in Bitcoin blockchain")
+}
+
+func (c clients) pythonUpgrades() {
+	out, err := c.python("clients/remote_calendar.py", "upgrade", "http://127.0.0.1:1", c.stamped)
+	c.wantRefusedWith(out, err, "is not in the whitelist")
+	out, err = c.python("clients/remote_calendar.py", "upgrade", c.calendar(), c.stamped)
+	c.wantSaid(out, err, "")
+	out, err = c.pythonAtNode(c.verifier, c.stamped, c.bylaws)
+	c.wantSaid(out, err, c.pythonSuccess())
+	c.ancre(0, "verify", "--digest", c.bylaws, c.stamped)
+}
+
+// npmVerifiesAtNode runs `ots-cli.js verify`, which finds a bitcoin.conf and asks the node in it, here our daemon.
+func (c clients) npmVerifiesAtNode() {
+	verify := func(user *url.Userinfo, digest string) (string, error) {
+		return c.ots(c.nodeHome(user), "verify", "--digest", digest, c.proof)
+	}
+	out, err := verify(c.verifier, c.proven.Digest)
+	c.wantSaid(out, err, c.success())
+	out, err = verify(c.verifier, randomDigest())
+	c.wantRefusedWith(out, err, "File does not match original!")
+	out, err = verify(c.clerk, c.proven.Digest)
+	c.wantRefusedWith(out, err, "is for the role read or admin")
+}
+
+// pythonAtNode makes the calls of `ots verify --bitcoin-node URL`, with the same library.
+func (c clients) pythonAtNode(user *url.Userinfo, file, digest string) (string, error) {
+	c.Helper()
+	node := url.URL{Scheme: "http", User: user, Host: c.daemon.Addr()}
+	return c.python("testdata/verify_at_node.py", file, digest, node.String())
+}
+
+func (c clients) pythonSuccess() string {
+	return fmt.Sprintf("%d %d\n", c.proven.Height, c.proven.BlockTime.Unix())
+}
+
 func (c clients) pythonVerifiesAtNode() {
-	verify := func(user *url.Userinfo) (string, error) {
-		node := url.URL{Scheme: "http", User: user, Host: c.daemon.Addr()}
-		return c.python("testdata/verify_at_node.py", c.proof, c.proven.Digest, node.String())
-	}
-	out, err := verify(c.verifier)
-	if want := fmt.Sprintf("%d %d\n", c.proven.Height, c.proven.BlockTime.Unix()); err != nil || out != want {
-		c.Errorf("%v, %q; want %q", err, out, want)
-	}
-	if out, err := verify(c.clerk); err == nil || !strings.Contains(err.Error(), "is for the role read or admin") {
-		c.Errorf("a user of the role submit asked for headers: %v\n%s", err, out)
-	}
+	out, err := c.pythonAtNode(c.verifier, c.proof, c.proven.Digest)
+	c.wantSaid(out, err, c.pythonSuccess())
+	out, err = c.pythonAtNode(c.verifier, c.proof, randomDigest())
+	c.wantRefusedWith(out, err, "the proof is about")
+	out, err = c.pythonAtNode(c.clerk, c.proof, c.proven.Digest)
+	c.wantRefusedWith(out, err, "is for the role read or admin")
 }
