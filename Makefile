@@ -52,6 +52,17 @@ simulate: ## 10,000 lives of the daemon (SEEDS=), then faults planted in its sou
 	$(GO) test -count=1 -timeout 24h ./batcher -run '^TestSimulation$$' -seeds=$(SEEDS)
 	$(GO) test -count=1 -timeout 30m ./batcher -run '^TestSimulationFindsPlantedFaults$$' -planted -v
 
+FUZZTIME ?= 10s
+FUZZ ?= .
+fuzz: ## every decoder of outside bytes (in the folders FUZZ=), each fed mutated input for 10 s (FUZZTIME=)
+	@grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ) | xargs -n 1 dirname | sort -u | sed '/^\./!s|^|./|' | while read -r p; do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
+
+MUTATIONS ?= 200000
+differential: ## 200,000 mutated proofs (MUTATIONS=), read here and by python3-opentimestamps
+	$(GO) test -count=1 -timeout 24h ./proof -run '^TestTheReferenceImplementationAgrees$$' -mutations=$(MUTATIONS) -v
+
 bench: build ## submits through the daemon, as ratios to a bare HTTP handler
 	$(GO) run ./contrib/bench
 
@@ -77,4 +88,4 @@ clean: ## removes bin/
 	rm -rf bin
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
