@@ -123,7 +123,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	chain := chainService{d.chain, policy(d.cfg)}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup})
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders})
 	calendars.Provide(calendar.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
 	d.onClose(stopServer) // before the rooms that it speaks for are closed
 	d.onClose(stopCalendar)

@@ -43,6 +43,9 @@ const (
 	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of few bytes.
 	maxArrays = 16
 
+	// maxExports is how many may fetch all headers at the same time.
+	maxExports = 4
+
 	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of 1,000.
 	keepBuffer = 1 << 20
 
@@ -76,6 +79,7 @@ type Server struct {
 	arrays   chan struct{}       // arrays being worked on
 	delayed  chan struct{}       // refused logins that wait for their answer
 	backup   chan struct{}       // the backup that runs
+	exports  chan struct{}       // the exports of headers that run
 	refusals rate.Sometimes      // logs one refused login a second, however many there are
 	buffers  sync.Pool           // of *buffers
 
@@ -98,6 +102,7 @@ func NewServer(c Config) *Server {
 		arrays:   make(chan struct{}, maxArrays),
 		delayed:  make(chan struct{}, maxDelayed),
 		backup:   make(chan struct{}, 1),
+		exports:  make(chan struct{}, maxExports),
 		refusals: rate.Sometimes{Interval: time.Second},
 
 		backupStall: backupStall,
@@ -124,8 +129,12 @@ func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == backupPath {
+	switch r.URL.Path {
+	case backupPath:
 		s.serveBackup(w, r)
+		return
+	case headersPath:
+		s.serveHeaders(w, r)
 		return
 	}
 	if r.URL.Path != "/" {

@@ -21,6 +21,9 @@ type Services struct {
 
 	// Backup writes one consistent moment of all that is stored, while everything goes on. nil: there are no backups.
 	Backup func(ctx context.Context, w io.Writer) error
+
+	// Headers writes the headers of the active chain from the first block on, 80 bytes each. nil: they cannot be had all at once.
+	Headers func(ctx context.Context, w io.Writer) error
 }
 
 // Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],

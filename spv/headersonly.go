@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -162,4 +164,36 @@ func (c *Client) troubles() string {
 		return ": check the network connection, spv.connect and spv.proxy"
 	}
 	return b.String()
+}
+
+// WriteHeaders writes the headers of the active chain up to that of Best, 80 bytes each from the first block on. A reorganisation meanwhile is an
+// error, and another try helps; whoever reads checks that each header follows the one before.
+func (c *Client) WriteHeaders(ctx context.Context, w io.Writer) error {
+	if !c.begin() {
+		return ErrClosed
+	}
+	defer c.wg.Done()
+	best, err := c.service().BestBlock()
+	if err != nil {
+		return fmt.Errorf("newest block: %w", err)
+	}
+	file, err := os.Open(HeadersFile(c.cfg.Dir))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	const most = 1024 // headers at once
+	for height := int64(0); height <= int64(best.Height); height += most {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(most, int64(best.Height)+1-height)
+		if _, err := io.CopyN(w, file, n*headerSize); err != nil {
+			return fmt.Errorf("headers from height %d: %w", height, err)
+		}
+	}
+	if _, _, err := c.header(best.Hash); err != nil {
+		return fmt.Errorf("the chain was reorganised meanwhile, try again: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,157 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// What may be larger than memory, and last longer than a call may take, is no call: it has a path of its own beside JSON-RPC's, with the same
+// users, and is streamed.
+const (
+	// backupStall is how long a client may take nothing before it is cut off: it would keep what it reads from being cleaned up.
+	backupStall = time.Minute
+
+	// errorTrailer says after the body why it ends too early. The body itself ends without its last record then, or the connection
+	// breaks: nobody has to look at trailers to see that a backup is not whole.
+	errorTrailer = "Ancre-Error"
+)
+
+// refuse answers with an error.
+func (s *Server) refuse(w http.ResponseWriter, status int, err error) {
+	s.write(w, status, appendError(nil, &request{id: null}, asError(err)))
+}
+
+// stream sends what write writes, in its own time. what names it in the log.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, what string, write func(context.Context, io.Writer) error) {
+	began := time.Now()
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Trailer", errorTrailer)
+	control := http.NewResponseController(w)
+	// The deadlines of a call are not for this: the reading one would end the request as if its client had gone.
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		s.refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	out := &streamWriter{w: w, control: control, stall: s.backupStall}
+	err := write(r.Context(), out)
+	log := s.log.With("user", user.Name, "remote", r.RemoteAddr, "bytes", out.n, "took", time.Since(began))
+	switch {
+	case err == nil:
+		log.Info(what + " sent")
+	case r.Context().Err() != nil || out.failed:
+		log.Log(r.Context(), slog.LevelWarn, what+" broken off: its client went away, or the daemon stops", "err", err)
+		panic(http.ErrAbortHandler) // so that the body does not end as if it were whole
+	default:
+		log.Error(what+" failed", "err", err)
+		if out.n == 0 {
+			h.Del("Trailer")
+			s.refuse(w, http.StatusInternalServerError, err)
+			return
+		}
+		h.Set(errorTrailer, strings.Join(strings.Fields(asError(err).Message), " "))
+	}
+}
+
+// streamWriter gives each write its own time.
+type streamWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	stall   time.Duration
+	n       int64
+	failed  bool // the client takes no more
+}
+
+func (s *streamWriter) Write(p []byte) (int, error) {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
+		return 0, err
+	}
+	n, err := s.w.Write(p)
+	s.n += int64(n)
+	s.failed = err != nil
+	return n, err
+}
+
+// fetch asks the server for a stream. what names it in errors.
+func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, error) {
+	resp, err := c.get(ctx, path, false)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && c.cookie != "" {
+		// The server was started anew since the cookie was read.
+		resp.Body.Close()
+		resp, err = c.get(ctx, path, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == "application/octet-stream" {
+		return &streamBody{ReadCloser: resp.Body, ctx: ctx, client: c, resp: resp, what: what}, nil
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.cookieNote())
+	}
+	const enough = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	var a struct {
+		Error *Error `json:"error"`
+	}
+	if json.Unmarshal(text, &a) == nil && a.Error != nil {
+		return nil, a.Error
+	}
+	return nil, fmt.Errorf("%s answers with HTTP status %d and no %s: is it the address of another service, or an ancred that is older than this? It says %q",
+		c.pathURL(path), resp.StatusCode, what, clip(string(text), 80))
+}
+
+func (c *Client) pathURL(path string) string { return strings.TrimSuffix(c.url, "/") + path }
+
+func (c *Client) get(ctx context.Context, path string, refresh bool) (*http.Response, error) {
+	user, pass, err := c.credentials(refresh)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.pathURL(path), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.SetBasicAuth(user, pass)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	return resp, nil
+}
+
+// streamBody says why a body ends.
+type streamBody struct {
+	io.ReadCloser
+	ctx    context.Context
+	client *Client
+	resp   *http.Response
+	what   string
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+	case b.ctx.Err() != nil:
+		err = b.ctx.Err()
+	case errors.Is(err, io.EOF):
+		if reason := b.resp.Trailer.Get(errorTrailer); reason != "" {
+			err = fmt.Errorf("%s could not go on with the %s: %s", b.client.url, b.what, reason)
+		}
+	default:
+		err = fmt.Errorf("the connection to %s broke in the middle of the %s: %w; %s", b.client.url, b.what, err, b.client.Hint)
+	}
+	return n, err
+}
