@@ -24,6 +24,9 @@ import (
 // not: the headers prove themselves. Files without it, as Electrum and neutrino have them, are read as well.
 const checksumSize = sha256.Size
 
+// FileSize is the length in bytes of a file with a checksum whose newest header is that of height.
+func FileSize(height int64) int64 { return (height+1)*Size + checksumSize }
+
 // maxHeaders is more than Bitcoin will have in a hundred years. A larger file is something else.
 const maxHeaders = 6_000_000
 

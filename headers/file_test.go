@@ -99,7 +99,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		"a byte of the last one":                    {last, "the header of block 30 has no proof of work|the file was changed"},
 		"zeros":                                     {make([]byte, 800), "the header of block 0 has the hash"},
 		"text":                                      {[]byte(strings.Repeat("The headers are not here. ", 100)), "the header of block 0 has the hash"},
-		"of another network":                        {file(t, Raw(&chaincfg.TestNet4Params.GenesisBlock.Header)), "the header of block 0 is the first one of testnet4, and headers of regtest are wanted"},
+		"of another network":                        {file(t, Raw(&chaincfg.TestNet4Params.GenesisBlock.Header)), "the header of block 0 is of another network: it is the first one of testnet4, and headers of regtest are wanted"},
 	} {
 		_, err := open(t, c.data, regtest)
 		ok := false

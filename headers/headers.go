@@ -15,6 +15,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -63,6 +64,9 @@ func New(params *chaincfg.Params, now time.Time) *Chain {
 	}
 	return c
 }
+
+// ErrOtherNetwork is wrapped when the first header is that of another network.
+var ErrOtherNetwork = errors.New("of another network")
 
 // maxAhead is how far a block's time may lie in the future: two hours (Bitcoin Core, MAX_FUTURE_BLOCK_TIME).
 const maxAhead = blockchain.MaxTimeOffsetSeconds * time.Second
@@ -136,7 +140,7 @@ func (c *Chain) foreign(first *chainhash.Hash) error {
 	for _, p := range []*chaincfg.Params{&chaincfg.MainNetParams, &chaincfg.TestNet3Params, &chaincfg.TestNet4Params, &chaincfg.SigNetParams,
 		&chaincfg.RegressionNetParams, &chaincfg.SimNetParams} {
 		if *p.GenesisHash == *first {
-			return fmt.Errorf("is the first one of %s, and headers of %s are wanted", p.Name, c.params.Name)
+			return fmt.Errorf("is %w: it is the first one of %s, and headers of %s are wanted", ErrOtherNetwork, p.Name, c.params.Name)
 		}
 	}
 	return fmt.Errorf("has the hash %s, and is not the first one of %s: the headers must begin with that", first, c.params.Name)

@@ -275,7 +275,7 @@ func TestTestnetsExceptions(t *testing.T) {
 
 func TestAChainOfAnotherNetworkIsNamed(t *testing.T) {
 	c := New(&chaincfg.MainNetParams, now)
-	if err := c.Append(Raw(&chaincfg.SigNetParams.GenesisBlock.Header)); err == nil || !strings.Contains(err.Error(), "is the first one of signet, and headers of mainnet are wanted") {
+	if err := c.Append(Raw(&chaincfg.SigNetParams.GenesisBlock.Header)); !errors.Is(err, ErrOtherNetwork) || !strings.Contains(err.Error(), "is of another network: it is the first one of signet, and headers of mainnet are wanted") {
 		t.Error(err)
 	}
 	h := newMaker(t, regtest).next(time.Minute, 0)

@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"ancre/batcher/store/backup"
@@ -98,56 +93,13 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 	return nil
 }
 
-func mayWrite(path string, force bool) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return usagef("%s is no file: name one for the backup", path)
-	case !force:
-		return fmt.Errorf("%s is there already: name another file, or replace it with --force", path)
-	}
-	return nil
-}
-
-// backupTo writes the file under another name in the same directory, syncs it and gives it its name when it is whole.
+// backupTo writes a backup to a file.
 func (a *app) backupTo(ctx context.Context, path string, force bool) (s backup.Summary, err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // what is behind a symbolic link is replaced, not the link
-	}
-	temp := filepath.Join(filepath.Dir(path), tempPrefix+rand.Text()+tempSuffix)
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, backupMode)
-	if err != nil {
-		return s, fmt.Errorf("no file can be made in the directory of %s: %w", path, plainError(err))
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(temp)
-			err = fmt.Errorf("nothing was written to %s: %w", path, err)
-		}
-	}()
-	if s, err = a.fetchBackup(ctx, file); err != nil {
-		return s, err
-	}
-	if err = errors.Join(file.Sync(), file.Close()); err != nil {
-		return s, err
-	}
-	if force {
-		err = os.Rename(temp, path)
-	} else {
-		err = place(temp, path)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return s, errors.New("another file of that name has appeared meanwhile: name another one, or replace it with --force")
-	}
-	if err != nil {
-		return s, err
-	}
-	return s, syncDir(filepath.Dir(path))
+	err = writeWhole(path, force, backupMode, func(w io.Writer) error {
+		s, err = a.fetchBackup(ctx, w)
+		return err
+	})
+	return s, err
 }
 
 // fetchBackup has the daemon's backup written to w, and verifies on the way that it is whole.
@@ -173,17 +125,4 @@ func (a *app) fetchBackup(ctx context.Context, w io.Writer) (s backup.Summary, e
 	defer progress.finish()
 	r.Progress = progress.setDone
 	return r.Verify(ctx)
-}
-
-// syncDir has a directory's names survive a loss of power, where directories can be synced.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !isWindows {
-		return fmt.Errorf("sync the directory: %w", err)
-	}
-	return nil
 }

@@ -49,12 +49,13 @@ type fakeDaemon struct {
 	headers []wire.BlockHeader
 	synced  bool
 
-	submitErr error
-	onSubmit  func(request context.Context) // runs before Submit
-	onStatus  func()                        // runs before Status
-	backup    func(context.Context, io.Writer) error
-	wallet    fakeWallet
-	calls     []int // sizes of submits
+	headersErr error // what breaks the export of headers off
+	submitErr  error
+	onSubmit   func(request context.Context) // runs before Submit
+	onStatus   func()                        // runs before Status
+	backup     func(context.Context, io.Writer) error
+	wallet     fakeWallet
+	calls      []int // sizes of submits
 }
 
 func newFakeDaemon() *fakeDaemon {
@@ -336,7 +337,8 @@ func newRig(t *testing.T) *rig {
 	}
 	server := rpc.NewServer(rpc.Config{Users: []rpc.User{cookie}})
 	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
-		Backup: func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) }})
+		Backup:  func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) },
+		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }})
 	r.http = httptest.NewServer(server)
 	t.Cleanup(r.http.Close)
 	// Not testCalendar: whatever listens there on the machine of whoever runs the tests is not asked.

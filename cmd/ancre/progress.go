@@ -25,7 +25,7 @@ type progress struct {
 	bytes bool  // it counts bytes, not files
 	done  atomic.Int64
 
-	mu    sync.Mutex // guards the terminal's line
+	mu    sync.Mutex // guards the terminal's line, and total once it runs
 	shown bool
 
 	once    sync.Once
@@ -81,6 +81,15 @@ func (p *progress) addFile() {
 func (p *progress) setDone(n uint64) {
 	if p != nil {
 		p.done.Store(int64(n))
+	}
+}
+
+// setTotal says how much there is to do, as far as it is known by now.
+func (p *progress) setTotal(n int64) {
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.total = n
 	}
 }
 

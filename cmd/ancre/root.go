@@ -168,7 +168,7 @@ func (a *app) command() *cobra.Command {
 	f.SortFlags = false
 
 	root.AddGroup(&cobra.Group{ID: "files", Title: "Files and proofs:"}, &cobra.Group{ID: "daemon", Title: "The daemon:"})
-	for _, cmd := range []*cobra.Command{a.stampCommand(), a.upgradeCommand(), a.verifyCommand(), a.infoCommand(), a.receiptCommand()} {
+	for _, cmd := range []*cobra.Command{a.stampCommand(), a.upgradeCommand(), a.verifyCommand(), a.infoCommand(), a.receiptCommand(), a.headersCommand()} {
 		cmd.GroupID = "files"
 		root.AddCommand(cmd)
 	}

@@ -33,8 +33,8 @@ type source struct {
 	// tip returns the height of the newest block.
 	tip func(context.Context) (int64, error)
 
-	// behind says in words that the source knows that it lacks the newest blocks, or nothing. It may be nil.
-	behind func(context.Context) string
+	// behind says in words why the source may lack the block of that height though there is one, or nothing. It may be nil.
+	behind func(ctx context.Context, height uint64) string
 
 	// daemon is set when the source is the daemon, which also knows of pending digests.
 	daemon *rpc.Client
@@ -63,9 +63,14 @@ type sourceOptions struct {
 	spv     bool
 	node    string
 	headers string
+
+	given func(name string) bool // whether a flag was
 }
 
 func (o *sourceOptions) addTo(f *pflag.FlagSet) {
+	o.given = f.Changed
+	f.BoolVar(&o.spv, "spv", false, "verify with a light client of its own: no daemon is needed, only Bitcoin's peers")
+	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" makes")
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
 
@@ -80,6 +85,12 @@ func (o *sourceOptions) check(a *app) error {
 			named = append(named, f.name)
 		}
 	}
+	// Without a value the daemon would be asked, which nobody meant.
+	for name, value := range map[string]string{"node": o.node, "headers": o.headers} {
+		if o.given(name) && value == "" {
+			return fmt.Errorf("--%s has no value: name where the block headers are, or leave it out", name)
+		}
+	}
 	if len(named) > 1 {
 		return fmt.Errorf("%s and %s exclude each other: each says where the block headers come from", named[0], named[1])
 	}
@@ -91,7 +102,12 @@ func (o *sourceOptions) check(a *app) error {
 
 // openSource makes the source that the flags name ready to answer. Whoever opens it ends with done.
 func (a *app) openSource(ctx context.Context, o sourceOptions) (*source, error) {
-	if o.node != "" {
+	switch {
+	case o.spv:
+		return a.spvSource(ctx)
+	case o.headers != "":
+		return a.fileSource(ctx, o.headers)
+	case o.node != "":
 		return a.nodeSource(ctx, o.node)
 	}
 	return a.daemonSource(ctx)
@@ -156,17 +172,23 @@ func (s *source) locate(ctx context.Context, digest [32]byte, r *fileResult) {
 
 // doubt makes an invalid proof a pending one when nothing is wrong with it but that its block is not here yet.
 func (s *source) doubt(ctx context.Context, result proof.Result, r *fileResult) {
-	ahead := false
+	ahead, lowest := false, uint64(0) // the lowest of the blocks that are not here; 0: it is not known
 	for _, c := range result.Checks {
 		if c.Outcome == proof.OutcomeInvalid {
 			return
 		}
-		ahead = ahead || c.Outcome == proof.OutcomeNoBlock
+		if c.Outcome == proof.OutcomeNoBlock {
+			height, _ := c.Height()
+			if !ahead || height < lowest {
+				lowest = height
+			}
+			ahead = true
+		}
 	}
 	if !ahead || s.behind == nil {
 		return
 	}
-	if why := s.behind(ctx); why != "" {
+	if why := s.behind(ctx, lowest); why != "" {
 		r.Result = pending
 		r.Reason += "; " + why
 	}
@@ -186,7 +208,7 @@ func (a *app) daemonSource(ctx context.Context) (*source, error) {
 		caution:      "Whoever runs that daemon is trusted to have the true chain.",
 		tip:          tipOf(client),
 		daemon:       client,
-		behind: func(ctx context.Context) string {
+		behind: func(ctx context.Context, _ uint64) string {
 			info, err := client.Info(ctx)
 			if err != nil || info.Chain.Synced {
 				return ""

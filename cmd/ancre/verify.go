@@ -33,14 +33,21 @@ calendars are verified as well. What a pending proof waits for is asked for, of 
 --offline or --headers is given; the file stays as it is. Chainpoint receipts, of versions 2 and 4, are verified by the same
 rules; one that names its transaction and does not hold it, as Woleet's, needs --node, a bitcoind with txindex=1.
 
-Whoever verifies must know Bitcoin's block headers. They are the daemon's, which checked their proof of work, or with --node
-those of a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or --rpc-user and
-put the password into the environment as ANCRE_RPC_PASSWORD. The answer says what was trusted, and how many blocks of work are on top;
-below five it warns that a reorganisation could still undo the block.
+Whoever verifies must know Bitcoin's block headers. They come from one of four sources, and the answer says which was trusted:
+  the daemon, unless another is named: it checked their proof of work
+  --spv           a light client of this program's own: no daemon is needed, only Bitcoin's peers; it keeps its headers for
+                  the next time, and takes spv.connect, spv.add_peers and spv.proxy of the configuration
+  --headers FILE  offline: a file that "ancre headers export" made, checked from the first block on
+  --node URL      a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or
+                  --rpc-user and put the password into the environment as ANCRE_RPC_PASSWORD
+The answer also says how many blocks of work are on top; below five it warns that a reorganisation could still undo the block.
+Without an answer from any peer, --spv verifies with the headers that it kept, and says of when they are.
 
 The exit status is 0 when all are valid, 1 when one is invalid or cannot be verified, and 3 when one is pending.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
+  ancre verify --spv report.pdf.ots
+  ancre verify --headers bitcoin.headers report.pdf.ots
   ancre verify --node 127.0.0.1 report.pdf.ots
   ancre verify --digest e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 - <some.ots`,
 		Args: func(cmd *cobra.Command, args []string) error {

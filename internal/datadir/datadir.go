@@ -21,6 +21,9 @@ const (
 	Store  = "store"  // leaves, batches, anchors: the truth
 	SPV    = "spv"    // headers: can be fetched again
 	Wallet = "wallet" // keys and coins: can be restored from the words
+
+	// Verifier is what "ancre verify --spv" keeps: headers of its own, so that it works beside a daemon and without one. They can be fetched again.
+	Verifier = "verify"
 )
 
 // ErrInUse is returned when another process holds the directory.
