@@ -73,7 +73,7 @@ func median[T any](all []figures, of func(figures) T, less func(a, b T) int) T {
 }
 
 func printTable(results []result, idle, loaded uint64) {
-	fmt.Printf("%-24s %12s %12s %10s %10s %8s %14s %8s\n", "", "digests/s", "floor", "p50", "p99", "ratio", "of the rounds", "target")
+	fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s\n", "", "ratio", "of the rounds", "target", "digests/s", "floor", "p50", "p99")
 	for i := range results {
 		r := &results[i]
 		speed := func(f figures) float64 { return f.perSecond }
@@ -89,18 +89,18 @@ func printTable(results []result, idle, loaded uint64) {
 		durations := func(a, b time.Duration) int { return int(a - b) }
 		ratios := r.ratios()
 		ratio := ratios[len(ratios)/2]
-		fmt.Printf("%-24s %12.0f %12.0f %10s %10s %8.2f %14s %8s\n", r.job.name,
+		fmt.Printf("%-32s %6.2f %14s %14s %12.0f %12.0f %10s %10s\n", fmt.Sprintf("%s, %d conn.", r.job.name, r.job.connections),
+			ratio, fmt.Sprintf("%.2f to %.2f", ratios[0], ratios[len(ratios)-1]), verdict(ratio >= r.job.target, fmt.Sprintf("≥ %.1f", r.job.target)),
 			median(r.ours, speed, floats), median(r.floor, speed, floats),
 			short(median(r.ours, func(f figures) time.Duration { return f.p50 }, durations)),
-			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)),
-			ratio, fmt.Sprintf("%.2f to %.2f", ratios[0], ratios[len(ratios)-1]), verdict(ratio >= target, fmt.Sprintf("≥ %.1f", target)))
-		fmt.Printf("%-24s %12s %12s %10s %10s\n", "  floor", "", "",
+			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)))
+		fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s\n", "  floor", "", "", "", "", "",
 			short(median(r.floor, func(f figures) time.Duration { return f.p50 }, durations)),
 			short(median(r.floor, func(f figures) time.Duration { return f.p99 }, durations)))
 	}
 	if idle > 0 {
-		fmt.Printf("%-24s %8d MiB %53s\n", "resident memory, idle", idle>>20, verdict(idle <= rssTarget, fmt.Sprintf("≤ %d", rssTarget>>20)))
-		fmt.Printf("%-24s %8d MiB\n", "resident memory, loaded", loaded>>20)
+		fmt.Printf("%-32s %36s %8d MiB\n", "resident memory, idle", verdict(idle <= rssTarget, fmt.Sprintf("≤ %d", rssTarget>>20)), idle>>20)
+		fmt.Printf("%-32s %36s %8d MiB\n", "resident memory, loaded", "", loaded>>20)
 	} else {
 		fmt.Println("resident memory: not measured on this system")
 	}
