@@ -129,6 +129,14 @@ func (t calendarTold) words() string {
 	return fmt.Sprintf("waiting for %s, which says %q", at, t.Reason)
 }
 
+// elsewhere explains a promise at an address of this machine: whoever was sent such a proof finds a calendar of their own there, or none.
+func elsewhere(uri string) string {
+	if !isLoopback(uri) {
+		return ""
+	}
+	return "; an address of this machine means the machine on which it was stamped"
+}
+
 // sayTold puts all that have one of these results into words, the first few of them.
 func sayTold(told []calendarTold, results ...outcome) string {
 	var said []string
@@ -206,7 +214,7 @@ func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*pr
 		told[i].Calendar = p.uri
 		switch err := c.list.Check(p.uri); {
 		case errors.Is(err, calendar.ErrNotListed):
-			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is asked only with --calendar %s", clip(p.uri))
+			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is asked only with --calendar %s", clip(p.uri))+elsewhere(p.uri)
 			continue
 		case err != nil:
 			told[i].Result, told[i].Reason = skipped, fmt.Sprintf("is not asked: its address %v", err)
@@ -251,6 +259,8 @@ func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
 		t.Result, t.Reason = pending, not.Text
 	case errors.As(err, &busy):
 		t.Result, t.Reason, t.retryAfter = pending, err.Error(), busy.RetryAfter
+	case errors.Is(err, calendar.ErrNoAnswer):
+		t.Result, t.Reason = failed, err.Error()+elsewhere(t.Calendar)
 	case err != nil:
 		t.Result, t.Reason = failed, err.Error()
 	case len(answer.All()) > maxAttestations:
