@@ -250,16 +250,17 @@ func (t *Timestamp) Then(op Op) (*Timestamp, error) {
 func (t *Timestamp) Attest(a Attestation) { t.Attestations = append(t.Attestations, a) }
 
 // All lists the attestations of the message and of all that operations make of it, in the order in which they are written.
-func (t *Timestamp) All() []Attested {
+func (t *Timestamp) All() []Attested { return t.appendAll(nil) }
+
+func (t *Timestamp) appendAll(all []Attested) []Attested {
 	if t == nil {
-		return nil
+		return all
 	}
-	var all []Attested
 	for _, a := range t.Attestations {
 		all = append(all, Attested{t.Msg, a})
 	}
 	for _, br := range t.Branches {
-		all = append(all, br.Next.All()...)
+		all = br.Next.appendAll(all)
 	}
 	return all
 }

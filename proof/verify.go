@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -97,18 +96,22 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 func conclude(checks []Check) (Outcome, string) {
 	// What says most about the proof comes first.
 	for _, o := range []Outcome{OutcomeInvalid, OutcomeNoBlock, OutcomePending, OutcomeUnchecked} {
+		const shown = 3
 		var reasons []string
+		different := map[string]bool{} // a hostile proof has tens of thousands
 		for _, c := range checks {
-			if c.Outcome == o && !slices.Contains(reasons, c.Reason) {
+			if c.Outcome != o || different[c.Reason] {
+				continue
+			}
+			if different[c.Reason] = true; len(reasons) < shown {
 				reasons = append(reasons, c.Reason)
 			}
 		}
 		if len(reasons) == 0 {
 			continue
 		}
-		const shown = 3
-		if n := len(reasons) - shown; n > 0 {
-			reasons = append(reasons[:shown], fmt.Sprintf("and %d more", n))
+		if n := len(different) - len(reasons); n > 0 {
+			reasons = append(reasons, fmt.Sprintf("and %d more", n))
 		}
 		reason := strings.Join(reasons, "; ")
 		switch o {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,40 @@ func TestTheSourceIsAskedOnceForEachBlockAndForFewBlocks(t *testing.T) {
 	}
 	if len(r.Reason) > 1000 {
 		t.Errorf("a reason of %d bytes is nothing to read", len(r.Reason))
+	}
+}
+
+// Each reason was once compared with all others: half a minute for one proof, at whoever verifies for others.
+func TestAMegabyteOfWorthlessAttestationsIsJudgedAtOnce(t *testing.T) {
+	kinds := map[string]func(i int) Attestation{
+		"unknown": func(i int) Attestation { return Attestation{Tag: [8]byte{1, byte(i), byte(i >> 8), byte(i >> 16)}} },
+		"pending": func(i int) Attestation { return pendingAt(t, fmt.Sprintf("x%05d", i)) },
+		"bitcoin": func(i int) Attestation { return BitcoinAt(uint64(i)) },
+	}
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			ts := &Timestamp{Msg: make([]byte, 32)}
+			const n = 50_000
+			for i := range n {
+				ts.Attest(kind(i))
+			}
+			for range 250 { // far below the top
+				msg := bytes.Clone(ts.Msg)
+				slices.Reverse(msg)
+				ts = &Timestamp{Msg: msg, Branches: []Branch{{Op{Tag: Reverse}, ts}}}
+			}
+			began := time.Now()
+			r, err := Verify(t.Context(), &File{SHA256, ts.Msg, ts}, ts.Msg, chainOf())
+			if err != nil || r.Outcome == OutcomeValid || len(r.Checks) != n {
+				t.Fatalf("%v, %d checks, error %v", r.Outcome, len(r.Checks), err)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if len(r.Reason) > 1000 || name != "bitcoin" && !strings.Contains(r.Reason, "and 49997 more") {
+				t.Errorf("the reason is %q", r.Reason)
+			}
+		})
 	}
 }
 
