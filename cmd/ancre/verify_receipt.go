@@ -83,6 +83,9 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 			r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
 		}
 		return true, src.vouch(ctx, result.Header, r)
+	case proof.OutcomePending:
+		r.Result = pending
+		return true, nil
 	case proof.OutcomeUnchecked:
 		return true, errors.New(result.Reason)
 	}
@@ -195,7 +198,7 @@ func (n *nodeHeaders) transaction(ctx context.Context, id chainhash.Hash) (recei
 		return tx, n.noTransaction(err)
 	}
 	if found.BlockHash == "" {
-		return tx, fmt.Errorf("it waits to be mined: %w", receipt.ErrNoTx)
+		return tx, receipt.ErrUnmined
 	}
 	raw, err := hex.DecodeString(found.Hex)
 	if err != nil {

@@ -154,6 +154,16 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.Attest(proof.BitcoinAt(7))
+	// Ancre's, but for the side of the nonce.
+	turned := &proof.Timestamp{Msg: s.digest[:]}
+	end, err := then(turned, []proof.Op{{Tag: proof.Prepend, Arg: s.nonce[:]}, {Tag: proof.SHA256}, {Tag: proof.Prepend, Arg: s.Tx[:58]}, {Tag: proof.Append, Arg: s.Tx[90:]}, {Tag: proof.SHA256}, {Tag: proof.SHA256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end.Attest(proof.BitcoinAt(7))
+	if _, _, _, err := Anchored(&proof.File{HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: turned}); err == nil || !strings.Contains(err.Error(), "was not made by Ancre") {
+		t.Errorf("with the nonce on the left: %v", err)
+	}
 	for want, f := range map[string]*proof.File{
 		"ancre upgrade":         pending,
 		"there is no proof":     nil,

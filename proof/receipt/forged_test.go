@@ -159,8 +159,13 @@ func TestForgedReceiptsOfVersion4AreRefusedWithTheReason(t *testing.T) {
 			ops(r)[i].L = h[32:]
 			r.Branches[0].Ops = slices.Insert(ops(r), i+1, Op{R: h[:32]})
 		}, "has 16 bytes on the left and 16 on the right"},
-		"no sibling":                         {func(r *V4, _ *sample) { i := place(r) + 3; r.Branches[0].Ops = slices.Delete(ops(r), i, i+1) }, "has 0 bytes on the left and 0 on the right"},
-		"a single hash in the block":         {func(r *V4, _ *sample) { ops(r)[place(r)+4].Hash = "sha-256" }, "only sha-256-x2 belongs there"},
+		"no sibling":                 {func(r *V4, _ *sample) { i := place(r) + 3; r.Branches[0].Ops = slices.Delete(ops(r), i, i+1) }, "has 0 bytes on the left and 0 on the right"},
+		"a single hash in the block": {func(r *V4, _ *sample) { ops(r)[place(r)+4].Hash = "sha-256" }, "only sha-256-x2 belongs there"},
+		"a block 33 levels high": {func(r *V4, _ *sample) {
+			step := Op{L: strings.Repeat("ab", 32)}
+			i := place(r) + 3
+			r.Branches[0].Ops = slices.Concat(ops(r)[:i], slices.Repeat([]Op{step, {Hash: "sha-256-x2"}}, 33), ops(r)[len(ops(r))-1:])
+		}, "more than 32 steps"},
 		"something put beside the last hash": {func(r *V4, _ *sample) { r.Branches[0].Ops = slices.Insert(ops(r), len(ops(r))-1, Op{R: "00"}) }, "a Merkle root has 32"},
 		"a second anchor that is false": {func(r *V4, _ *sample) {
 			last := ops(r)[len(ops(r))-1]
@@ -233,6 +238,12 @@ func TestAReceiptThatOnlyNamesItsTransaction(t *testing.T) {
 	got = judge(t, text, s.digest, s.node())
 	if got.Outcome != proof.OutcomeValid || got.Anchor != BTCOpReturn || got.TxID != proof.TxID(s.Tx) || got.Header.Height != s.Height {
 		t.Errorf("with a node: %+v", got)
+	}
+
+	n := s.node()
+	n.err = ErrUnmined
+	if got := judge(t, text, s.digest, n); got.Outcome != proof.OutcomePending || !strings.Contains(got.Reason, "waits to be mined") {
+		t.Errorf("before it is mined: %+v", got)
 	}
 
 	txid := proof.TxID(s.Tx)

@@ -111,8 +111,8 @@ type claim struct {
 
 // Result is what a receipt is worth.
 type Result struct {
-	// Outcome is valid, invalid, "no block" (the source knows no block of that height, or none with the transaction), or unchecked: nothing is
-	// wrong with it as far as one can tell from headers alone.
+	// Outcome is valid, invalid, pending (its transaction waits to be mined), "no block" (the source knows no block of that height, or none with
+	// the transaction), or unchecked: nothing is wrong with it as far as one can tell from headers alone.
 	Outcome proof.Outcome
 	Reason  string // unless valid: why, in words
 
@@ -191,13 +191,18 @@ func invalid(format string, args ...any) Result {
 // TxSource finds transactions in Bitcoin's chain, as a full node with an index of them does. A [proof.HeaderSource] that is one as well
 // can verify receipts that name their transaction and do not hold it, as Woleet's are. Nothing that it answers is believed.
 type TxSource interface {
-	// Transaction returns the transaction of that id (internal byte order) and its place in the chain, an error that wraps [ErrNoTx] when
-	// there is none in a block, or another one when it cannot say.
+	// Transaction returns the transaction of that id (internal byte order) and its place in the chain, an error that wraps [ErrNoTx] or
+	// [ErrUnmined] when it is in no block, or another one when it cannot say.
 	Transaction(ctx context.Context, txid [32]byte) (Tx, error)
 }
 
-// ErrNoTx says that the chain has no such transaction, as far as the source knows.
-var ErrNoTx = errors.New("no such transaction in a block")
+var (
+	// ErrNoTx says that the chain has no such transaction, as far as the source knows.
+	ErrNoTx = errors.New("no such transaction in a block")
+
+	// ErrUnmined says that there is such a transaction, and that it waits to be mined.
+	ErrUnmined = errors.New("the transaction waits to be mined")
+)
 
 // Tx is a transaction in a block.
 type Tx struct {

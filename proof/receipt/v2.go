@@ -281,6 +281,8 @@ func (r *V2) lookUp(ctx context.Context, txid [32]byte, src proof.HeaderSource) 
 	}
 	tx, err := txs.Transaction(ctx, txid)
 	switch {
+	case errors.Is(err, ErrUnmined):
+		return nil, &unfitError{proof.OutcomePending, fmt.Sprintf("its transaction %s waits to be mined", displayed(txid))}
 	case errors.Is(err, ErrNoTx):
 		return nil, &unfitError{proof.OutcomeNoBlock, fmt.Sprintf("the receipt names transaction %s, which is in no block known here", displayed(txid))}
 	case err != nil:
