@@ -2,7 +2,7 @@
 // that decodes the same requests and group-commits the same bytes to a synced log. Both run as processes of their own on this machine, in
 // turns within one run, and what counts is their ratio: times tell about the machine, ratios about the program.
 //
-//	go run ./contrib/bench [-short] [-dir DIR] [-rounds N] [-time T] [-connections N]
+//	go run ./contrib/bench [-short] [-dir DIR] [-rounds N] [-time T] [-connections N] [-only NAME]
 //
 // It fails when something does not work: a call that is refused, a digest that was acknowledged and is not found after
 // kill -9. It does not fail on slow figures. SHORT=1 in the environment is -short: a run to see that all works, whose
@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,6 +40,7 @@ type options struct {
 	rounds      int
 	time        time.Duration // of one measurement
 	connections int
+	only        string
 	short       bool
 }
 
@@ -61,6 +63,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often each measurement is made")
 	flag.DurationVar(&o.time, "time", 4*time.Second, "how long one measurement takes")
 	flag.IntVar(&o.connections, "connections", 256, "connections that submit one digest a call")
+	flag.StringVar(&o.only, "only", "", "measure only what has this in its name: submit, submitbatch, digest")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 || o.connections < 1 || o.time <= 0 {
 		flag.Usage()
@@ -144,6 +147,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	var results []result
 	for _, j := range jobs {
+		if !strings.Contains(j.name, o.only) {
+			continue
+		}
 		r, err := compare(ctx, o, j, ours, floor)
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.name, err)
