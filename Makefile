@@ -42,8 +42,8 @@ itest: clients
 # Exactly what the lock file says. Without npm or a network the rest goes on, and the tests that want these say so and are skipped.
 CLIENTS := bin/clients/node_modules/.package-lock.json
 clients: $(CLIENTS) ## other people's programs from npm, which itest has read our proofs
-$(CLIENTS): $(addprefix itest/clients/,package.json package-lock.json .npmrc)
-	@mkdir -p bin/clients && cp $^ bin/clients/
+$(CLIENTS): $(addprefix itest/clients/,package.json package-lock.json .npmrc fs/package.json)
+	@mkdir -p bin/clients/fs && cp $(filter-out %fs/package.json,$^) bin/clients/ && cp itest/clients/fs/package.json bin/clients/fs/
 	@cd bin/clients && if ! command -v npm >/dev/null; then echo "npm is not installed: what itest checks with its clients is skipped"; \
 	elif ! npm ci --loglevel=error; then echo "npm could not install its clients: what itest checks with them is skipped"; fi
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -86,6 +87,33 @@ func TestOtherPeoplesClients(t *testing.T) {
 			t.Parallel()
 			test(c.in(t))
 		})
+	}
+}
+
+// The packages are pinned to the last byte, and it is left to each machine where it takes them from: a mirror, or a cache.
+func TestNpmPackagesArePinnedByTheirHashes(t *testing.T) {
+	var lock struct {
+		Packages map[string]struct {
+			Version, Resolved, Integrity string
+			Dependencies                 map[string]string
+		}
+	}
+	if err := json.Unmarshal([]byte(readFile(t, "clients/package-lock.json")), &lock); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range lock.Packages {
+		switch _, foreign := strings.CutPrefix(name, "node_modules/"); {
+		case name == "":
+			for name, version := range p.Dependencies {
+				if version != lock.Packages["node_modules/"+name].Version && name != "fs" {
+					t.Errorf("%s is asked for as %q and locked at %q", name, version, lock.Packages["node_modules/"+name].Version)
+				}
+			}
+		case p.Resolved != "" && p.Resolved != "fs":
+			t.Errorf("%s is to come from %q: leave that open", name, p.Resolved)
+		case foreign && p.Resolved == "" && !strings.HasPrefix(p.Integrity, "sha512-"):
+			t.Errorf("%s has the hash %q, want one of SHA-512", name, p.Integrity)
+		}
 	}
 }
 
