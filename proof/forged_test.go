@@ -89,7 +89,7 @@ func TestForgedProofsAreRefused(t *testing.T) {
 		"the file passed off as the root":    {edit(func(ops []Op) []Op { return nil }), digest, src, another},
 		"the root as people read it":         {edit(func(ops []Op) []Op { return append(ops, Op{Tag: Reverse}) }), digest, src, another},
 		"a root of another length":           {edit(func(ops []Op) []Op { return append(ops, Op{Append, []byte{1}}) }), digest, src, "the proof claims a Merkle root of 33 bytes for Bitcoin block 820001, one has 32"},
-		"a root of no length":                {edit(func(ops []Op) []Op { return append(ops, Op{Tag: RIPEMD160}) }), digest, src, "the proof claims a Merkle root of 20 bytes"},
+		"a root of 20 bytes":                 {edit(func(ops []Op) []Op { return append(ops, Op{Tag: RIPEMD160}) }), digest, src, "the proof claims a Merkle root of 20 bytes"},
 		"a lower block":                      {forge(t, digest, ops, BitcoinAt(height-1)), digest, src, "Bitcoin block 820000 has the Merkle root 00"},
 		"a block above the highest":          {forge(t, digest, ops, BitcoinAt(height+1)), digest, src, "the proof names Bitcoin block 820002, which is above the highest one known here"},
 		"a block above all that can be":      {forge(t, digest, ops, BitcoinAt(1<<64-1)), digest, src, "block 18446744073709551615, which is above"},

@@ -4,8 +4,9 @@
 // What [File.Marshal] writes, every OpenTimestamps implementation reads. What the reference implementation
 // (python-opentimestamps) reads, [Parse] reads, in any order and with duplicates, but for the limits of this file that keep
 // hostile bytes cheap and for numbers of more than 64 bits. Where one operation stands twice beside itself, the reference
-// keeps what follows the second; here both are kept. Writing is canonical: equal proofs are equal bytes. Version 1 of
-// the format does not change, so neither does this promise.
+// keeps what follows the second; here both are kept. A timestamp without a file's header ends where its bytes do; the reference
+// reads over what follows it. Writing is canonical: equal proofs are equal bytes. Version 1 of the format does not change, so
+// neither does this promise. docs/proofs.md specifies all of it, with an example that can be followed by hand.
 //
 // Everything is a pure function of its arguments: no file, no network, no clock, no package state. Block headers, the
 // one thing that a proof needs from outside, come from the caller's [HeaderSource].
