@@ -445,6 +445,22 @@ func TestCalendarsUsage(t *testing.T) {
 	}
 }
 
+// Who brings the headers in a file may be on a machine that must reach nobody.
+func TestHeadersInAFileMeanThatNobodyIsAsked(t *testing.T) {
+	r := newRig(t)
+	file, _ := r.promised("a", "https://calendar.example")
+	r.ancre("verify", "--headers", "f", "--calendar", "https://calendar.example", file).is(t, exitUsage, "--headers and --calendar exclude each other")
+	o := calendarOptions{}
+	if err := o.check(sourceOptions{headers: "f"}); err != nil || !o.offline {
+		t.Errorf("with --headers: %+v, %v", o, err)
+	}
+	a := &app{terminal: &terminal{}}
+	a.flags.DataDir = r.data
+	if others, err := a.openCalendars(o); others != nil || err != nil {
+		t.Errorf("with --headers: %v, %v, want no calendars", others, err)
+	}
+}
+
 // A configured proxy is for calendars too: their names are looked up there, and nothing goes around it.
 func TestCalendarsAreAskedThroughTheProxy(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -147,4 +148,36 @@ func TestCalendarsThatCannotBeAllowed(t *testing.T) {
 			t.Errorf("--calendar %s: it is in the list all the same", allowed)
 		}
 	}
+}
+
+// Whatever a proof names, the only places that are asked by default are below three domains, over TLS at its customary port: also as
+// net/url, which the request is made with, reads the address.
+func FuzzWellKnown(f *testing.F) {
+	for _, uri := range []string{
+		"https://alice.btc.calendar.opentimestamps.org", "https://a.calendar.eternitywall.com:443/", "https://A.calendar.catallaxy.com",
+		"https://evil.example:443/.calendar.opentimestamps.org", "https://a.calendar.opentimestamps.org:080", "https://a.calendar.opentimestamps.org//",
+		"http://127.0.0.1:14788", "https://a.b.:443", "https:////a.calendar.opentimestamps.org", "https://a_.calendar.opentimestamps.org",
+	} {
+		f.Add(uri)
+	}
+	w := WellKnown()
+	f.Fuzz(func(t *testing.T, uri string) {
+		if w.Check(uri) != nil {
+			return
+		}
+		a, err := parseAddress(uri)
+		if err != nil {
+			t.Fatalf("%q is listed, and no address: %v", uri, err)
+		}
+		to, err := url.Parse(a.url("/timestamp/00"))
+		if err != nil || to.Scheme != "https" || to.Port() != "" || to.User != nil || to.Path != "/timestamp/00" || to.RawQuery != "" || to.Fragment != "" {
+			t.Fatalf("%q is asked at %v, %v", uri, to, err)
+		}
+		for _, domain := range []string{".calendar.opentimestamps.org", ".calendar.eternitywall.com", ".calendar.catallaxy.com"} {
+			if name, ok := strings.CutSuffix(to.Host, domain); ok && name != "" {
+				return
+			}
+		}
+		t.Fatalf("%q is asked at %s", uri, to.Host)
+	})
 }
