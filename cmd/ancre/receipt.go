@@ -341,6 +341,21 @@ func isReceiptName(name string) bool {
 	return slices.ContainsFunc(receiptSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
+// isReceipt says whether a file has the name and the first byte of a receipt.
+func isReceipt(path string) bool {
+	if !isReceiptName(path) {
+		return false
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	start := make([]byte, 64)
+	n, _ := file.Read(start)
+	return receipt.Looks(start[:n])
+}
+
 // cutReceiptSuffix returns the name of the file that a receipt of this name is about.
 func cutReceiptSuffix(path string) (string, bool) {
 	for _, suffix := range slices.Concat(receiptSuffixes, otherSuffixes) {

@@ -202,6 +202,19 @@ func TestTheFileBesideAReceiptIsFound(t *testing.T) {
 	}
 }
 
+// The bug that it catches: a nightly "ancre stamp -r" stamps the receipts of the night before, and their receipts the night after.
+func TestReceiptsAreNotStamped(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.write("fake"+v4Suffix, "no receipt, whatever its name is")
+	r.ancre("stamp", "-r", r.dir).is(t, exitDone, "2 files stamped")
+	r.daemon.mine()
+	r.ancre("receipt", file).is(t, exitDone)
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone)
+	r.ancre("stamp", "-r", r.dir).is(t, exitDone, "4 proofs skipped", "2 files stamped")
+	r.ancre("stamp", file+v2Suffix).is(t, exitDone, "1 proof skipped")
+}
+
 // A receipt beside a complete proof: either may be meant, and FILE.ots comes first as ever.
 func TestFileMeansItsProofBeforeItsReceipt(t *testing.T) {
 	r := newRig(t)

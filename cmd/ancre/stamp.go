@@ -217,7 +217,7 @@ func (s *stamper) prepare(ctx context.Context, j *stampJob) *stampJob {
 func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	var err error
 	if j.Digest == "" {
-		if isProof(j.File) {
+		if isProof(j.File) || isReceipt(j.File) {
 			j.Result, j.Reason = skipped, "is a proof itself"
 			return nil
 		}
