@@ -125,7 +125,7 @@ func TestNoSingleByteCanBeChangedUnnoticed(t *testing.T) {
 	s, texts, want := goods(t)
 	for _, text := range texts {
 		for i := range text {
-			for _, with := range []string{"", "0", "9", "a", "F", "\"", " ", "left", string(text[i:i+1]) + "0"} {
+			for _, with := range []string{"", "7", "F"} {
 				edited(t, slices.Concat(text[:i], []byte(with), text[i+1:]), s, want)
 			}
 		}
