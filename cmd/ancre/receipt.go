@@ -107,7 +107,10 @@ func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) erro
 	one := func(arg, digest string) error {
 		r := &receiptResult{Format: receiptKinds[o.format].format}
 		err := a.receiptOf(ctx, arg, digest, o, r)
-		if isFatal(err) || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if isFatal(err) {
 			return err
 		}
 		if err != nil {
@@ -353,7 +356,7 @@ func isReceipt(path string) bool {
 	defer file.Close()
 	start := make([]byte, 64)
 	n, _ := file.Read(start)
-	return receipt.Looks(start[:n])
+	return receipt.LooksLike(start[:n])
 }
 
 // cutReceiptSuffix returns the name of the file that a receipt of this name is about.

@@ -100,7 +100,7 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	if t.path == "-" {
 		in := bufio.NewReader(a.in)
 		a.in = in
-		if head, _ := in.Peek(start); !receipt.Looks(head) {
+		if head, _ := in.Peek(start); !receipt.LooksLike(head) {
 			return nil, "", nil
 		}
 		data, err = io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
@@ -119,7 +119,7 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	}
 	defer file.Close()
 	in := bufio.NewReader(file)
-	if head, _ := in.Peek(start); !receipt.Looks(head) {
+	if head, _ := in.Peek(start); !receipt.LooksLike(head) {
 		return nil, "", nil
 	}
 	data, err = io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))

@@ -15,6 +15,7 @@
 package receipt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,8 +90,8 @@ func Parse(b []byte) (Receipt, error) {
 	return nil, top.member("@context").fail("found %q, which is not read here: allowed are %s and %s", clip(context), contextV2, contextV4)
 }
 
-// Looks reports whether bytes look like a receipt, well-formed or not, rather than like something else: a JSON object.
-func Looks(b []byte) bool {
+// LooksLike reports whether bytes begin as a receipt does, well-formed or not, rather than as an .ots file does: as a JSON object.
+func LooksLike(b []byte) bool {
 	for _, c := range b {
 		switch c {
 		case ' ', '\t', '\r', '\n':
@@ -146,7 +147,7 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 	case err != nil:
 		return Result{}, err
 	}
-	slices.SortStableFunc(claims, func(a, b claim) int { return int(int64(a.height) - int64(b.height)) })
+	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(a.height, b.height) })
 	for i, c := range claims {
 		h, err := src.Header(ctx, c.height)
 		switch {
