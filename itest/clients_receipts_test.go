@@ -1,8 +1,10 @@
 package itest
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +164,22 @@ func tamperings4() []tampering {
 	}
 }
 
+// tamperingsOfSeals are of the member "signature". forged is somebody else's seal of the same file.
+func tamperingsOfSeals(forged object) []tampering {
+	seal := func(r object) object { return r["signature"].(object) }
+	by := func(reason string) map[string]string { return map[string]string{woleet: reason} }
+	return []tampering{
+		{"somebody else's seal", func(r object) { r["signature"] = forged }, nil, "Woleet's tools do not look whether the signature is the one that was anchored"},
+		{"no seal", func(r object) { delete(r, "signature") }, by("target_hash_mismatch"), ""},
+		{"signedHash", func(r object) { flip(seal(r), "signedHash", 0) }, by("target_hash_mismatch"), ""},
+		{"pubKey", func(r object) { seal(r)["pubKey"] = forged["pubKey"] }, by("invalid_receipt_signature"), ""},
+		{"signature", func(r object) { seal(r)["signature"] = forged["signature"] }, by("invalid_receipt_signature"), ""},
+		{"signedIdentity", func(r object) { seal(r)["signedIdentity"] = "CN=The King" }, by("invalid_receipt_signature"), ""},
+		{"signedIssuerDomain", func(r object) { delete(seal(r), "signedIssuerDomain") }, by("invalid_receipt_signature"), ""},
+		{"targetHash", func(r object) { flip(r, "targetHash", 5) }, by("merkle_root_mismatch"), ""},
+	}
+}
+
 // minedTx is what an explorer of blocks tells of a transaction.
 type minedTx struct {
 	Confirmations int32  `json:"confirmations"`
@@ -195,20 +213,57 @@ func (c *clients) look() {
 	}
 }
 
+// receipt asks the daemon for one.
+func (c clients) receipt(digest, format string) json.RawMessage {
+	c.Helper()
+	var p rpc.Proof
+	c.call(&p, "getproof", digest, format)
+	return p.Receipt
+}
+
 // receipts2 hands receipts to Woleet's and Tierion's verifiers of version 2.
 func (c clients) receipts2() {
-	c.wantReceiptJudged(rpc.FormatChainpoint, []string{woleet, validate}, tamperings2(c.coinbase))
+	c.wantReceiptJudged(c.proven.Digest, c.receipt(c.proven.Digest, rpc.FormatChainpoint), []string{woleet, validate}, tamperings2(c.coinbase))
 }
 
 // receipts4 hands receipts to Tierion's parser of version 4.
 func (c clients) receipts4() {
-	c.wantReceiptJudged(rpc.FormatChainpoint4, []string{parse}, tamperings4())
+	c.wantReceiptJudged(c.proven.Digest, c.receipt(c.proven.Digest, rpc.FormatChainpoint4), []string{parse}, tamperings4())
 }
 
-// judged has other people's verifiers judge receipts.
-func (c clients) judged(receipts []object) (verdicts []map[string]string) {
+// signatureHash is the digest that a seal is anchored by.
+func signatureHash(seal object) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(seal["signature"].(string))))
+}
+
+// seals has the mayor, and somebody else, sign for the contract; only the mayor's signature is stamped.
+func (c clients) seals() (mayors, forged object) {
+	for _, seal := range []*object{&mayors, &forged} {
+		out, err := c.npm(c.TempDir(), nil, "clients/seal.js", c.contract, "CN=The Mayor,O=Town", "town.example")
+		c.must(err)
+		c.must(json.Unmarshal([]byte(out), seal))
+	}
+	c.submit(signatureHash(mayors))
+	return mayors, forged
+}
+
+// sealedReceipts hands receipts with Woleet's extension to Woleet's verifier.
+func (c clients) sealedReceipts() {
+	if c.seal == nil {
+		c.Skip("nothing was sealed: see the test before")
+	}
+	var r object
+	c.must(json.Unmarshal(c.receipt(signatureHash(c.seal), rpc.FormatChainpoint), &r))
+	r["signature"] = c.seal
+	sealed, err := json.Marshal(r)
+	c.must(err)
+	c.wantReceiptJudged(c.contract, sealed, []string{woleet}, tamperingsOfSeals(c.forged))
+}
+
+// judged has other people's verifiers judge receipts of a file.
+func (c clients) judged(digest string, receipts []object) (verdicts []map[string]string) {
 	c.Helper()
-	question, err := json.Marshal(object{"digest": c.proven.Digest, "transactions": c.transactions, "roots": c.roots, "receipts": receipts})
+	question, err := json.Marshal(object{"digest": digest, "transactions": c.transactions, "roots": c.roots, "receipts": receipts})
 	c.must(err)
 	answer, err := c.npm(c.TempDir(), question, "clients/receipts.js")
 	c.must(err)
@@ -218,14 +273,12 @@ func (c clients) judged(receipts []object) (verdicts []map[string]string) {
 	return verdicts
 }
 
-// wantReceiptJudged wants a receipt accepted by every verifier of its version, ours too, and each tampered one refused: by ours always, by
-// the others where they look.
-func (c clients) wantReceiptJudged(format string, others []string, tamperings []tampering) {
+// wantReceiptJudged wants the receipt of a file accepted by every verifier of its version, ours too, and each tampered one refused: by ours
+// always, by the others where they look.
+func (c clients) wantReceiptJudged(digest string, receipt json.RawMessage, others []string, tamperings []tampering) {
 	c.Helper()
-	var p rpc.Proof
-	c.call(&p, "getproof", c.proven.Digest, format)
 	fresh := func() (r object) {
-		c.must(json.Unmarshal(p.Receipt, &r))
+		c.must(json.Unmarshal(receipt, &r))
 		return r
 	}
 	receipts := []object{fresh()}
@@ -234,11 +287,11 @@ func (c clients) wantReceiptJudged(format string, others []string, tamperings []
 		t.change(r)
 		receipts = append(receipts, r)
 	}
-	c.wantOurVerdict(0, "as it came", receipts[0])
-	verdicts := c.judged(receipts)
+	c.wantOurVerdict(0, "as it came", digest, receipts[0])
+	verdicts := c.judged(digest, receipts)
 	for _, other := range others {
 		if verdicts[0][other] != "ok" {
-			c.Fatalf("%s refuses our receipt: %q\n%s", other, verdicts[0][other], p.Receipt)
+			c.Fatalf("%s refuses our receipt: %q\n%s", other, verdicts[0][other], receipt)
 		}
 	}
 	for i, t := range tamperings {
@@ -257,18 +310,18 @@ func (c clients) wantReceiptJudged(format string, others []string, tamperings []
 		if t.unseen == mereClaim {
 			want = 0
 		}
-		c.wantOurVerdict(want, t.name, receipts[i+1])
+		c.wantOurVerdict(want, t.name, digest, receipts[i+1])
 	}
 }
 
-// wantOurVerdict wants an exit status of `ancre verify`, and what it says to be of a receipt.
-func (c clients) wantOurVerdict(want int, name string, receipt object) {
+// wantOurVerdict wants an exit status of `ancre verify`, and that it took the file for a receipt.
+func (c clients) wantOurVerdict(want int, name, digest string, receipt object) {
 	c.Helper()
 	raw, err := json.Marshal(receipt)
 	c.must(err)
 	file := filepath.Join(c.TempDir(), "receipt.json")
 	c.must(os.WriteFile(file, raw, 0o600))
-	res, err := c.daemon.Ancre(c.ctx, "verify", "--digest", c.proven.Digest, file)
+	res, err := c.daemon.Ancre(c.ctx, "verify", "--digest", digest, file)
 	c.must(err)
 	if res.Code != want || want != 0 && !strings.Contains(res.Stdout+res.Stderr, "receipt") {
 		c.Errorf("%s: ancre verify ends with status %d, want %d\n%s%s", name, res.Code, want, res.Stdout, res.Stderr)

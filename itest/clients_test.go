@@ -28,6 +28,9 @@ type clients struct {
 	bylaws  string    // the digest of what Debian's library stamps there, and
 	stamped string    // the file with its proof
 
+	contract     string // the digest of a file that was sealed
+	seal, forged object // by the mayor, and by somebody else
+
 	proven rpc.Entry // a digest that is final
 	proof  string    // the file with its complete proof
 
@@ -60,6 +63,8 @@ func TestOtherPeoplesClients(t *testing.T) {
 
 	t.Run("npm opentimestamps stamps", func(t *testing.T) { c.in(t).npmStamps() })
 	t.Run("python-opentimestamps stamps", func(t *testing.T) { c.in(t).pythonStamps() })
+	c.contract = randomDigest()
+	t.Run("bitcoinjs-message seals", func(t *testing.T) { c.seal, c.forged = c.in(t).seals() })
 	var batch []rpc.Entry // five, so that a path has steps on both sides, and one that is carried up
 	c.call(&batch, "submitbatch", []string{randomDigest(), randomDigest(), randomDigest(), randomDigest(), randomDigest()})
 	c.proven = batch[2]
@@ -82,6 +87,7 @@ func TestOtherPeoplesClients(t *testing.T) {
 		"python-opentimestamps at a node": clients.pythonVerifiesAtNode,
 		"receipts of version 2":           clients.receipts2,
 		"receipts of version 4":           clients.receipts4,
+		"receipts with a seal":            clients.sealedReceipts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,7 +169,7 @@ func (c clients) python(args ...string) (string, error) {
 // run runs a client to its end. Its environment is bare: a proxy of this machine is nothing for what listens on loopback.
 func (c clients) run(home string, env []string, stdin []byte, name string, args ...string) (string, error) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}, env...)
