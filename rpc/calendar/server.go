@@ -6,7 +6,8 @@
 // them it has the two routes of Esplora, the block explorer, by which clients in browsers look block headers up.
 //
 // Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded: connections, in all and of one address,
-// headers, bodies, time, requests of one address. No message and no commitment of anybody reaches a log.
+// headers, bodies, time, requests of one address. No message of anybody reaches a log, and a commitment only where the store turns out to be
+// damaged, which its operator has to find.
 package calendar
 
 import (
@@ -224,17 +225,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 
 	to, rest := find(r.URL.Path)
-	switch r.Method {
-	case http.MethodPost:
-		if to == nil {
-			q.text(http.StatusNotFound, keepHour, "not found") // otsd's text, in lower case here
-			return
+	if to == nil {
+		text := "Not found"
+		if r.Method == http.MethodPost {
+			text = "not found" // so does otsd
 		}
-	default:
-		if to == nil {
-			q.text(http.StatusNotFound, keepHour, "Not found")
-			return
-		}
+		q.text(http.StatusNotFound, keepHour, text)
+		return
 	}
 	allowed := "GET, HEAD, OPTIONS"
 	if to.post {

@@ -11,6 +11,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,8 +21,12 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store"
+	"ancre/internal/httpserve"
 	"ancre/proof"
 	"ancre/rpc"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // Each route with what otsd says there: statuses, texts, types and how long caches keep it.
@@ -351,14 +358,35 @@ func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 	}
 }
 
-// The largest timestamp that can be: a transaction of the 4,096 bytes that an operation may hold, a path of three runs of 256 at both trees,
-// and a block of a million transactions.
+// A timestamp larger than any that will be: a batch and an anchor of 16 million each, a transaction of almost the 4,096 bytes that an operation may
+// result in, in a block of a million.
 func TestLargestTimestampIsReadByEveryClient(t *testing.T) {
-	const opCost, largestTx = 36, 4_096
-	paths := 3 * 8 * opCost * 2 // leaf to root, root to anchor root
-	branch := 20 * (opCost + 1)
-	if size := largestTx + paths + branch + 100; size > maxAnswerBytes {
-		t.Errorf("a timestamp may have %d bytes, clients read %d", size, maxAnswerBytes)
+	leaf := [32]byte{1}
+	a := proof.Anchored{Height: 1 << 30}
+	for i := range 24 {
+		a.Path = append(a.Path, proof.Step{Left: i%2 == 0, Hash: [32]byte{2, byte(i)}})
+		a.RootPath = append(a.RootPath, proof.Step{Left: i%2 == 1, Hash: [32]byte{3, byte(i)}})
+	}
+	tx := anchorTx(proof.Climb(proof.Climb(leaf, a.Path), a.RootPath))
+	for tx.SerializeSize() < 4_096-2*41 {
+		tx.AddTxIn(&wire.TxIn{Sequence: uint32(len(tx.TxIn))})
+	}
+	var raw bytes.Buffer
+	if err := tx.SerializeNoWitness(&raw); err != nil {
+		t.Fatal(err)
+	}
+	a.Tx, a.MerkleRoot = raw.Bytes(), tx.TxHash()
+	for i := range 20 {
+		sibling := [32]byte{4, byte(i)}
+		a.Branch = append(a.Branch, sibling)
+		a.MerkleRoot = chainhash.DoubleHashH(append(bytes.Clone(a.MerkleRoot[:]), sibling[:]...))
+	}
+	r := newRig(t, Config{})
+	r.batcher.anchored = a
+	r.batcher.leaves[leaf] = batcher.Where{State: batcher.Final}
+	resp := r.ask("GET", "/timestamp/"+hexOf(leaf), "")
+	if got := text(t, resp); resp.StatusCode != 200 || len(got) > maxAnswerBytes || len(got) < 6_000 {
+		t.Errorf("status %d, %d bytes; want no more than the %d that clients read\n%s", resp.StatusCode, len(got), maxAnswerBytes, r.log)
 	}
 }
 
@@ -456,4 +484,36 @@ func TestNetHTTPsClientIsUnderstood(t *testing.T) {
 	if text(t, resp); resp.StatusCode != 200 || !r.batcher.messages["in chunks"] {
 		t.Errorf("%d, %v", resp.StatusCode, r.batcher.messages)
 	}
+}
+
+// Whatever anybody sends, the answer is one of ours, and nothing panics.
+func FuzzRequests(f *testing.F) {
+	f.Add("GET", "/timestamp/"+strings.Repeat("00", 32), "", "198.51.100.7, 10.0.0.1")
+	f.Add("POST", "/digest", "message", "[2001:db8::1]:80")
+	f.Add("OPTIONS", "/block-height/9", "", ",,,")
+	f.Add("GET", "/block/"+strings.Repeat("ab", 32), "", "::ffff:1.2.3.4%eth0")
+	f.Add("HEAD", "/", "", "unknown")
+	f.Fuzz(func(t *testing.T, method, path, body, forwarded string) {
+		r := newRig(t, Config{RateLimit: 1000, Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		req := &http.Request{
+			Method: method, URL: &url.URL{Path: path}, Header: http.Header{"X-Forwarded-For": {forwarded}}, RemoteAddr: "10.0.0.1:5",
+			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		}
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		switch w.Code {
+		case 200, 204, 400, 404, 405:
+		default:
+			t.Errorf("status %d: %s\n%s", w.Code, w.Body, r.log)
+		}
+		if w.Header().Get("Access-Control-Allow-Origin") != "*" {
+			t.Error("no CORS header")
+		}
+		if len(r.batcher.messages) > 0 && (method != "POST" || path != "/digest" || !r.batcher.messages[body]) {
+			t.Errorf("%s %s took %v", method, path, r.batcher.messages)
+		}
+		if addr := r.limiter.client(req); !addr.IsValid() || addr.Zone() != "" && !httpserve.AddressKey(addr).IsValid() {
+			t.Errorf("%q is counted as %s", forwarded, addr)
+		}
+	})
 }
