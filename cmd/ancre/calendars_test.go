@@ -275,7 +275,10 @@ func TestTheDaemonIsAskedFirst(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
 	r.ancre("stamp", file).is(t, exitDone) // the proof waits for both now
-	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still; waiting for the calendar at "+c.URL)
+	a := r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still; waiting for the calendar at "+c.URL)
+	if strings.Contains(a.out, testCalendar) {
+		t.Errorf("the daemon answered for its own promise, and its calendar is missed: %s", a.out)
+	}
 	asked := c.questions()
 	if n := len(c.asked); n != 1 {
 		t.Errorf("the calendar was asked for %d commitments, want its own only", n)
