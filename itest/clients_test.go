@@ -65,7 +65,7 @@ func TestOtherPeoplesClients(t *testing.T) {
 	t.Run("python-opentimestamps stamps", func(t *testing.T) { c.in(t).pythonStamps() })
 	c.contract = randomDigest()
 	t.Run("bitcoinjs-message seals", func(t *testing.T) { c.seal, c.forged = c.in(t).seals() })
-	var batch []rpc.Entry // five, so that a path has steps on both sides, and one that is carried up
+	var batch []rpc.Entry // so many that a path has steps on both sides
 	c.call(&batch, "submitbatch", []string{randomDigest(), randomDigest(), randomDigest(), randomDigest(), randomDigest()})
 	c.proven = batch[2]
 	c.call(nil, "closebatch")
