@@ -113,7 +113,7 @@ auth = ["alice:submit:00ff$aa11"]
 listen = "[::1]:1588"
 uri = "https://ancre.example:8443"
 rate_limit = 25
-trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1"]
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1", "::ffff:192.168.0.0/112"]
 [log]
 level = "debug"
 format = "json"
@@ -135,7 +135,7 @@ format = "json"
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
 		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
-		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128"}},
+		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
 		Log:      Log{Level: "debug", Format: "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -216,6 +216,7 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"proxy that is a name", "[calendar]\ntrusted_proxies = [\"localhost\"]\n", `entry 1: "localhost" must be an IP address`},
 		{"proxy with a port", "[calendar]\ntrusted_proxies = [\"127.0.0.1:80\"]\n", `entry 1: "127.0.0.1:80" must be an IP address`},
 		{"everybody a proxy", "[calendar]\ntrusted_proxies = [\"::1\", \"0.0.0.0/0\"]\n", `entry 2: 0.0.0.0/0 is everybody`},
+		{"everybody a proxy, written as IPv6", "[calendar]\ntrusted_proxies = [\"::ffff:0.0.0.0/96\"]\n", `::ffff:0.0.0.0/96 is everybody`},
 		{"a network that is none", "[calendar]\ntrusted_proxies = [\"10.1.2.3/8\"]\n", `entry 1: 10.1.2.3/8 has bits beyond its length: write 10.0.0.0/8`},
 		{"URI that is too long", "[calendar]\nuri = \"http://" + strings.Repeat("a", 1000) + "\"\n", `at most 1000 bytes`},
 	}

@@ -343,7 +343,11 @@ func checkHost(host string) error {
 func addressOrNetwork(s string) (string, error) {
 	network, err := netip.ParsePrefix(s)
 	if addr, addrErr := netip.ParseAddr(s); addrErr == nil && addr.Zone() == "" {
-		network, err = addr.Unmap().Prefix(addr.Unmap().BitLen())
+		network, err = addr.Prefix(addr.BitLen())
+	}
+	// IPv4 written as IPv6 is IPv4, as it is in the addresses of connections.
+	if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(a.Unmap(), network.Bits()-96)
 	}
 	switch {
 	case err != nil:
