@@ -45,6 +45,9 @@ func (d *dialer) hear(conn net.Conn, addr string) net.Conn {
 	h.satPerKvB.Store(noFeeFilter)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.headersOnly {
+		h.Conn = &filterless{Conn: conn}
+	}
 	if d.hungUp {
 		conn.Close()
 		return h

@@ -39,8 +39,8 @@ type headersLimits struct{ settle, findPeers, stall time.Duration }
 // HeadersFile returns where a client that is closed keeps its headers: all of the active chain, 80 bytes each from the first block on.
 func HeadersFile(dir string) string { return filepath.Join(dir, headersFile) }
 
-// SyncHeaders connects to peers and returns once the headers are as new as those of the peers. It is for a client that is not started, and
-// afterwards can only be closed. Nothing but headers is fetched: filters would only begin to come now.
+// SyncHeaders connects to peers and returns once the headers are as new as those of the peers. It is for a client with
+// [Config.HeadersOnly], which afterwards can only be closed.
 //
 // Progress, if it is not nil, is told of the newest header's height, and of the height that the peers tell of. An error that wraps [ErrNoPeers],
 // [ErrStale] or [ErrStalled] says why the headers are not up to date; those that came are kept.
@@ -77,8 +77,8 @@ func (c *Client) startHeaders(ctx context.Context) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if c.running.Load() != nil {
-		return errors.New("the light client was started already")
+	if c.running.Load() != nil || !c.cfg.HeadersOnly {
+		return errors.New("the light client was started already, or is not for headers only")
 	}
 	if err := c.startNeutrino(ctx); err != nil {
 		return err

@@ -6,16 +6,22 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
+func openHeadersOnly(t *testing.T, dir string, peers ...string) *Client {
+	t.Helper()
+	return openConfig(t, Config{Dir: dir, Connect: peers, HeadersOnly: true})
+}
+
 // syncHeaders syncs headers only, in a client of its own, which is closed again.
 func syncHeaders(t *testing.T, dir string, peers ...string) {
 	t.Helper()
-	c := openClient(t, dir, peers...)
+	c := openHeadersOnly(t, dir, peers...)
 	if err := c.SyncHeaders(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -46,15 +52,16 @@ func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(2500)
+	var asked atomic.Int32
 	noFilters := newLiar(t, n.p2p, nil, func(f frame) []frame {
 		if f.command == wire.CmdGetCFHeaders || f.command == wire.CmdGetCFCheckpt || f.command == wire.CmdGetCFilters {
-			return nil
+			asked.Add(1)
 		}
 		return []frame{f}
 	})
 	dir := t.TempDir()
 	var have, want int32
-	c := openClient(t, dir, noFilters.addr)
+	c := openHeadersOnly(t, dir, noFilters.addr)
 	if err := c.SyncHeaders(t.Context(), func(h, w int32) { have, want = h, w }); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +71,9 @@ func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 	if err := c.SyncHeaders(t.Context(), nil); err == nil {
 		t.Error("synced twice")
 	}
+	if err := c.Start(t.Context()); err == nil {
+		t.Error("started, though it is for headers only")
+	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +82,16 @@ func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 	syncHeaders(t, dir, noFilters.addr) // nothing is new
 	wantHeaders(t, dir, n)
 
-	n.call("invalidateblock", nil, n.hashAt(2498).String())
-	n.mine(4)
-	syncHeaders(t, dir, noFilters.addr)
-	wantHeaders(t, dir, n)
+	for round := range 2 {
+		n.call("invalidateblock", nil, n.hashAt(2498).String())
+		n.mine(4 + round) // more than there were
+		syncHeaders(t, dir, noFilters.addr)
+		wantHeaders(t, dir, n)
+	}
 
+	if n := asked.Load(); n > 0 {
+		t.Errorf("asked for filters %d times", n)
+	}
 	if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("after it was closed: %v", err)
 	}
@@ -84,17 +99,17 @@ func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 
 func TestHeadersWithoutAPeer(t *testing.T) {
 	t.Parallel()
-	c := openClient(t, t.TempDir())
+	c := openHeadersOnly(t, t.TempDir())
 	if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrNoPeers) || !strings.Contains(err.Error(), "spv.connect") {
 		t.Errorf("none configured: %v", err)
 	}
 	nobody := freePort(t)
-	c = openClient(t, t.TempDir(), nobody)
+	c = openHeadersOnly(t, t.TempDir(), nobody)
 	c.limits.findPeers = 2 * minRedial
 	if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrNoPeers) || !strings.Contains(err.Error(), "peer "+nobody+" cannot be reached") {
 		t.Errorf("nobody there: %v", err)
 	}
-	c = openClient(t, t.TempDir(), nobody)
+	c = openHeadersOnly(t, t.TempDir(), nobody)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := c.SyncHeaders(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -133,7 +148,7 @@ func TestHeadersThatDoNotCome(t *testing.T) {
 				return lie(f)
 			}, nil)
 			dir := t.TempDir()
-			c := openClient(t, dir, liar.addr)
+			c := openHeadersOnly(t, dir, liar.addr)
 			c.limits.stall, c.limits.findPeers = 3*time.Second, 20*time.Second
 			if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrStalled) && !errors.Is(err, ErrNoPeers) {
 				t.Fatal(err)
@@ -170,7 +185,7 @@ func TestHeadersWaitForASecondOpinion(t *testing.T) {
 	ahead := newRelay(t, n.p2p)
 	ahead.cut()
 	dir := t.TempDir()
-	c := openClient(t, dir, behind.addr, ahead.addr)
+	c := openHeadersOnly(t, dir, behind.addr, ahead.addr)
 	c.limits.settle = patience
 	mended := false
 	if err := c.SyncHeaders(t.Context(), func(have, _ int32) {
@@ -192,7 +207,7 @@ func TestAnOldTipOfStrangersIsNotTakenForTheNewest(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openHeadersOnly(t, t.TempDir(), n.p2p)
 	k := strangers(c)
 	k.forward(freshTip + time.Hour)
 	c.limits.findPeers = 3 * time.Second
@@ -203,7 +218,7 @@ func TestAnOldTipOfStrangersIsNotTakenForTheNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	c = openClient(t, dir, n.p2p)
+	c = openHeadersOnly(t, dir, n.p2p)
 	strangers(c)
 	if err := c.SyncHeaders(t.Context(), nil); err != nil {
 		t.Error(err)

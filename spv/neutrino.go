@@ -33,6 +33,10 @@ const (
 	// maxPeers bounds connections; neutrino looks for eight besides the configured ones.
 	maxPeers = 32
 
+	// unanswered is how long neutrino waits for what is never answered because only headers are wanted: when it stops, it waits for that too. It
+	// counts where the process's first client is for headers only; neutrino's own 10 s counts elsewhere.
+	unanswered = 200 * time.Millisecond
+
 	// broadcastTimeout is for neutrino's own way of sending, which is not used here.
 	broadcastTimeout = 5 * time.Second
 )
@@ -58,6 +62,9 @@ func newChainService(c *Client, peers []string) (*neutrino.ChainService, error) 
 		neutrino.BanDuration = banDuration
 		neutrino.ConnectionRetryInterval = reconnectDelay
 		neutrino.UserAgentName = userAgent
+		if c.cfg.HeadersOnly {
+			neutrino.QueryTimeout = unanswered
+		}
 	})
 	neutrino.UserAgentVersion = c.cfg.UserAgentVersion
 

@@ -125,6 +125,8 @@ type dialer struct {
 	mu     sync.Mutex              // guards the next ones
 	heard  map[*heardConn]struct{} // the connections that are open
 	hungUp bool                    // no more of them
+
+	headersOnly bool // no peer is asked for filters; set by Open, never changed
 }
 
 // configuredPeer is one that the configuration names.

@@ -61,6 +61,9 @@ type Config struct {
 	// They are read by Start when they reach higher than what is here already.
 	HeadersImport []string
 
+	// HeadersOnly is for a client that only ever calls SyncHeaders. No peer is asked for filters.
+	HeadersOnly bool
+
 	Logger           *slog.Logger // nil: silent
 	UserAgentVersion string       // what peers are told; empty: "0"
 }
@@ -201,6 +204,7 @@ func Open(cfg Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, err
 	}
+	peers.headersOnly = cfg.HeadersOnly
 
 	c := &Client{
 		cfg: cfg, params: params, public: !isDevelopment(&params), now: time.Now, log: cfg.Logger, db: db, peers: peers, ctx: ctx, cancel: cancel,
@@ -235,8 +239,8 @@ func (c *Client) Start(ctx context.Context) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if c.running.Load() != nil {
-		return errors.New("the light client was started already")
+	if c.running.Load() != nil || c.cfg.HeadersOnly {
+		return errors.New("the light client was started already, or is for headers only")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

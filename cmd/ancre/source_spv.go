@@ -98,7 +98,7 @@ func (a *app) syncedHeaders(ctx context.Context, cfg config.Config, params *chai
 // syncHeaders runs the light client until its headers are up to date. Behind says why they are not, which is no error if there are some.
 func (a *app) syncHeaders(ctx context.Context, cfg config.Config, params *chaincfg.Params, dir string) (behind, err error) {
 	c, err := spv.Open(spv.Config{
-		Params: params, Dir: dir,
+		Params: params, Dir: dir, HeadersOnly: true,
 		Connect: cfg.SPV.Connect, AddPeers: cfg.SPV.AddPeers, Proxy: cfg.SPV.Proxy,
 		UserAgentVersion: versionText(),
 	})
