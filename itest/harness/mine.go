@@ -102,6 +102,26 @@ func (n *Node) Mine(ctx context.Context, blocks int, to string) error {
 	return nil
 }
 
+// Grow has the node itself make blocks until it has that many: thousands take seconds. Restart does not know of them.
+func (n *Node) Grow(ctx context.Context, to int32) error {
+	const most = 500 // in one call
+	for {
+		height, err := n.Height(ctx)
+		if err != nil || height >= to {
+			return err
+		}
+		var hashes []string
+		if blocks := min(most, to-height); n.Kind == "btcd" {
+			err = n.Call(ctx, &hashes, "generate", blocks)
+		} else {
+			err = n.Call(ctx, &hashes, "generatetoaddress", blocks, n.miner.address)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // MineEmpty makes n blocks without what waits in the mempool. Their coins are nobody's.
 func (n *Node) MineEmpty(ctx context.Context, blocks int) error {
 	tip, err := n.Height(ctx)

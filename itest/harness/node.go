@@ -138,6 +138,9 @@ func (n *Node) run(ctx context.Context) error {
 // P2P is where Bitcoin clients connect to, as host:port. It stays the same over Restart.
 func (n *Node) P2P() string { return loopback(n.p2pPort) }
 
+// RPC is where its JSON-RPC listens, as host:port, and who may use it.
+func (n *Node) RPC() (addr, user, password string) { return loopback(n.rpcPort), rpcUser, n.password }
+
 // Stop ends the node in good order.
 func (n *Node) Stop() error { return n.process().stop() }
 
