@@ -321,38 +321,52 @@ func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
 	return proof.Parse(data)
 }
 
-// better returns what a proof is worth with what its calendars have by now. They can make a pending proof valid, and nothing worse: when
-// what they answered does not hold, the proof is what it was, and the reason tells of it. The file is not changed.
+// better returns what a proof is worth with what its promises led to by now. The daemon is asked first where it is the source of the headers,
+// which is cheap, then the calendars. They can make a proof valid, and nothing worse: when what they answered does not hold, the proof is
+// what it was, and the reason tells of it. The file is not changed.
 func (c *calendars) better(ctx context.Context, src *source, f *proof.File, digest []byte, was proof.Result, r *fileResult) (proof.Result, error) {
 	waits := slices.ContainsFunc(was.Checks, func(k proof.Check) bool { return k.Outcome == proof.OutcomePending })
 	if c == nil || !waits || was.Outcome == proof.OutcomeValid {
 		return was, nil
 	}
-	followed, told := c.follow(ctx, f, map[promise]bool{})
+	seen := make(map[promise]bool)
+	var known daemonKnows
+	if src.daemon != nil && f.HashOp == proof.SHA256 {
+		// One that does not know the digest, or is not there, is told of when a header is needed.
+		if k, err := fromDaemon(ctx, src.daemon, f, seen); err == nil {
+			known, f = k, k.file
+		}
+	}
+	if !known.complete {
+		f, r.Calendars = c.follow(ctx, f, seen)
+	}
 	if err := ctx.Err(); err != nil {
 		return was, err
 	}
-	r.Calendars = told
-	if said := sayTold(told, pending, failed, skipped); said != "" {
+	if said := sayTold(r.Calendars, pending, failed, skipped); said != "" {
 		if was.Outcome != proof.OutcomePending {
 			said = was.Reason + "; " + said
 		}
 		was.Reason = said
 	}
-	if !slices.ContainsFunc(told, func(t calendarTold) bool { return t.Result == complete }) {
+	answered := sayTold(r.Calendars, complete)
+	if known.complete {
+		answered = "the daemon has the proof"
+	}
+	if answered == "" {
 		return was, nil
 	}
-	now, err := proof.Verify(ctx, followed, digest, src)
+	now, err := proof.Verify(ctx, f, digest, src)
 	if err != nil {
 		return was, err
 	}
 	if now.Outcome != proof.OutcomeValid {
-		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", sayTold(told, complete), now.Reason)
+		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", answered, now.Reason)
 		return was, nil
 	}
 	now.Reason = "the file itself is pending still: \"ancre upgrade\" completes it"
 	if r.Path != nil {
-		if r.Path, err = proof.Explain(followed); err != nil {
+		if r.Path, err = proof.Explain(f); err != nil {
 			return was, err
 		}
 	}

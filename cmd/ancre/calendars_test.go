@@ -385,6 +385,31 @@ func TestVerifyFollowsCalendarsAndChangesNothing(t *testing.T) {
 	r.ancre("verify", "--offline", "--calendar", c.URL, file).is(t, exitUsage, "exclude each other")
 }
 
+// The daemon answers for its own promises over JSON-RPC: its calendar, which counts the questions of each address, is left alone.
+func TestVerifyAsksTheDaemonBeforeItsCalendar(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file := r.write("a", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	f := r.proof(file + proofSuffix)
+	leaf := f.Attestations()[0].Msg
+	at, err := proof.PendingAt(c.URL) // the same promise, at an address that is asked
+	r.must(err)
+	f, err = graft(f, &proof.Timestamp{Msg: leaf, Attestations: []proof.Attestation{at}})
+	r.must(err)
+	r.save(file, f)
+	before := r.read(file + proofSuffix)
+	r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still")
+	r.daemon.mine()
+	r.ancre("verify", "--offline", file).is(t, exitPending, "\"ancre upgrade\" completes the proof")
+	r.ancre("verify", "--calendar", c.URL, file).is(t, exitDone, "valid, existed before Bitcoin block 1")
+	if n := c.questions(); n != 0 {
+		t.Errorf("the calendar was asked %d times", n)
+	}
+	if !bytes.Equal(r.read(file+proofSuffix), before) {
+		t.Error("verify changed the file")
+	}
+}
+
 // A calendar cannot make a good promise look like a forged proof.
 func TestALyingCalendarMakesNothingWorse(t *testing.T) {
 	r, liar, honest := newRig(t), newFakeCalendar(t), newFakeCalendar(t)

@@ -277,11 +277,11 @@ func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, see
 	if down != nil {
 		return f, seen, down
 	}
-	p, err := u.daemon.Proof(ctx, w.digest, rpc.FormatOTS)
+	got, err := fromDaemon(ctx, u.daemon, f, seen)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
 		return f, seen, errors.New("this digest was never handed in to the daemon")
 	}
-	if err = callError(err); isFatal(err) && ctx.Err() == nil {
+	if isFatal(err) && ctx.Err() == nil {
 		u.mu.Lock()
 		u.down = err
 		u.mu.Unlock()
@@ -289,25 +289,42 @@ func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, see
 	if err != nil {
 		return f, seen, err
 	}
+	w.at(got.Entry)
+	w.where = whereabouts(got.Entry)
+	return got.file, seen, nil
+}
+
+// daemonKnows is what the daemon has of a proof.
+type daemonKnows struct {
+	rpc.Entry
+	file     *proof.File // with all that was in it before
+	complete bool        // the daemon's part of it names a block
+}
+
+// fromDaemon asks the daemon for the proof of the digest of f, which is a SHA-256, and merges both. It adds to seen the promises that the
+// daemon answered for.
+func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map[promise]bool) (daemonKnows, error) {
+	p, err := client.Proof(ctx, [32]byte(f.Digest), rpc.FormatOTS)
+	if err != nil {
+		return daemonKnows{}, callError(err)
+	}
 	got, err := decodeProof(p.Proof, f.Digest)
 	if err != nil {
-		return f, seen, err
+		return daemonKnows{}, err
 	}
 	merged, err := proof.Merge(f.Timestamp, got.Timestamp)
 	if err != nil {
-		return f, seen, err
+		return daemonKnows{}, err
 	}
-	w.at(p.Entry)
-	w.where = whereabouts(p.Entry)
-	f = &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: merged}
+	k := daemonKnows{Entry: p.Entry, file: &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: merged}, complete: got.IsComplete()}
 	for _, a := range got.Attestations() {
-		for _, b := range f.Attestations() {
+		for _, b := range k.file.Attestations() {
 			if uri, ok := b.URI(); ok && string(a.Msg) == string(b.Msg) {
 				seen[promise{uri, string(b.Msg)}] = true
 			}
 		}
 	}
-	return f, seen, nil
+	return k, nil
 }
 
 // answered names the calendars that completed the proof.
