@@ -24,6 +24,7 @@ import (
 type server struct {
 	name, addr, user, password string
 	calendar                   string // where it takes POST /digest
+	pid                        int
 
 	seed    [32]byte      // the digests are SHA256(seed ‖ counter): all new, and different in each run
 	counter atomic.Uint64 // of digests that were sent
@@ -53,7 +54,7 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 		workers[i] = w
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	start := time.Now()
+	start, cpu := time.Now(), cpuTime(s.pid)
 	for _, w := range workers {
 		g.Go(func() error { return w.run(ctx, start.Add(length)) })
 	}
@@ -61,6 +62,7 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 		return figures{}, err
 	}
 	elapsed := time.Since(start)
+	cpu = cpuTime(s.pid) - cpu
 	var calls []time.Duration
 	for _, w := range workers {
 		calls = append(calls, w.took...)
@@ -69,6 +71,7 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 	slices.Sort(calls)
 	return figures{
 		perSecond: float64(len(calls)*j.digests) / elapsed.Seconds(),
+		cpu:       cpu / time.Duration(len(calls)*j.digests),
 		p50:       calls[len(calls)/2],
 		p99:       calls[len(calls)*99/100],
 	}, nil

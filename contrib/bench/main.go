@@ -136,8 +136,8 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	ours := &server{name: "ancred", addr: d.Addr(), calendar: d.CalendarAddr(), user: user, password: password}
-	floor := &server{name: "floor", addr: f.addr, calendar: f.addr, user: user, password: password}
+	ours := &server{name: "ancred", addr: d.Addr(), calendar: d.CalendarAddr(), pid: d.PID(), user: user, password: password}
+	floor := &server{name: "floor", addr: f.addr, calendar: f.addr, pid: f.cmd.Process.Pid, user: user, password: password}
 	jobs := []job{
 		{name: "submit", connections: o.connections, digests: 1, target: rpcTarget},
 		{name: "submitbatch of 1,000", connections: 16, digests: 1000, target: rpcTarget},

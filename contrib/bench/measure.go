@@ -10,7 +10,8 @@ import (
 
 // figures are what one measurement gave.
 type figures struct {
-	perSecond float64 // digests
+	perSecond float64       // digests
+	cpu       time.Duration // of the server, for each digest; 0: not known
 	p50, p99  time.Duration
 }
 
@@ -73,7 +74,7 @@ func median[T any](all []figures, of func(figures) T, less func(a, b T) int) T {
 }
 
 func printTable(results []result, idle, loaded uint64) {
-	fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s\n", "", "ratio", "of the rounds", "target", "digests/s", "floor", "p50", "p99")
+	fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s %8s\n", "", "ratio", "of the rounds", "target", "digests/s", "floor", "p50", "p99", "CPU")
 	for i := range results {
 		r := &results[i]
 		speed := func(f figures) float64 { return f.perSecond }
@@ -89,14 +90,16 @@ func printTable(results []result, idle, loaded uint64) {
 		durations := func(a, b time.Duration) int { return int(a - b) }
 		ratios := r.ratios()
 		ratio := ratios[len(ratios)/2]
-		fmt.Printf("%-32s %6.2f %14s %14s %12.0f %12.0f %10s %10s\n", fmt.Sprintf("%s, %d conn.", r.job.name, r.job.connections),
+		fmt.Printf("%-32s %6.2f %14s %14s %12.0f %12.0f %10s %10s %5d µs\n", fmt.Sprintf("%s, %d conn.", r.job.name, r.job.connections),
 			ratio, fmt.Sprintf("%.2f to %.2f", ratios[0], ratios[len(ratios)-1]), verdict(ratio >= r.job.target, fmt.Sprintf("≥ %.1f", r.job.target)),
 			median(r.ours, speed, floats), median(r.floor, speed, floats),
 			short(median(r.ours, func(f figures) time.Duration { return f.p50 }, durations)),
-			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)))
-		fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s\n", "  floor", "", "", "", "", "",
+			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)),
+			median(r.ours, func(f figures) time.Duration { return f.cpu }, durations).Microseconds())
+		fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s %5d µs\n", "  floor", "", "", "", "", "",
 			short(median(r.floor, func(f figures) time.Duration { return f.p50 }, durations)),
-			short(median(r.floor, func(f figures) time.Duration { return f.p99 }, durations)))
+			short(median(r.floor, func(f figures) time.Duration { return f.p99 }, durations)),
+			median(r.floor, func(f figures) time.Duration { return f.cpu }, durations).Microseconds())
 	}
 	if idle > 0 {
 		fmt.Printf("%-32s %36s %8d MiB\n", "resident memory, idle", verdict(idle <= rssTarget, fmt.Sprintf("≤ %d", rssTarget>>20)), idle>>20)
@@ -104,7 +107,8 @@ func printTable(results []result, idle, loaded uint64) {
 	} else {
 		fmt.Println("resident memory: not measured on this system")
 	}
-	fmt.Println("\nMedians of the rounds; p50 and p99 of one call. The ratio is that of the digests per second in the same round.")
+	fmt.Println("\nMedians of the rounds; p50 and p99 of one call. The ratio is that of the digests per second in the same round; CPU is what the server\n" +
+		"took for each digest, which other work on the machine changes little.")
 }
 
 func verdict(met bool, what string) string {
