@@ -87,6 +87,7 @@ func (q *request) status(string) {
 		return
 	}
 	// The page needs nothing from anywhere, runs nothing, and goes into no frame.
+	q.w.Header().Set("X-Content-Type-Options", "nosniff")
 	q.w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	q.answer(200, htmlType, keepPage, html)
 }

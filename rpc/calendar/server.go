@@ -38,8 +38,8 @@ import (
 var limits = httpserve.Limits{
 	Connections: 1_024,
 	HeaderBytes: 8 << 10, // what browsers and proxies add; net/http allows 4 KiB more
-	ReadHeader:  10 * time.Second,
-	Read:        15 * time.Second, // headers, and a body of 64 bytes
+	ReadHeader:  10 * time.Second, // a body of 64 bytes needs no time of its own; and the same time for both is set once
+	Read:        10 * time.Second,
 	Write:       30 * time.Second, // a digest waits for the disk
 	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s), which must not find them closed
 	Grace:       10 * time.Second,
@@ -150,7 +150,6 @@ var (
 	plainType = []string{"text/plain"}
 	jsonType  = []string{"application/json"}
 	anyOrigin = []string{"*"}
-	noSniff   = []string{"nosniff"}
 )
 
 // request is one request on its way through the server.
@@ -206,7 +205,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	// otsd leaves these to a proxy in front. Nothing here is secret, so any web page may ask.
 	h["Access-Control-Allow-Origin"] = anyOrigin
-	h["X-Content-Type-Options"] = noSniff
 	if !s.limiter.allow(r) {
 		h.Set("Retry-After", "1")
 		q.text(http.StatusTooManyRequests, keepNever, fmt.Sprintf(
@@ -270,9 +268,12 @@ func (q *request) later(seconds int, text string) {
 
 // answer sends everything at once. An empty keep says nothing of caches.
 func (q *request) answer(status int, contentType []string, keep string, body []byte) {
+	const small = 1 << 10 // net/http tells the length of such bodies by itself, at less cost; of none it does not where HEAD asks
 	h := q.w.Header()
 	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > small || len(body) == 0 {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	if keep != "" {
 		h["Cache-Control"] = []string{keep}
 	}
