@@ -63,6 +63,9 @@ type calendars struct {
 	client *calendar.Client
 	list   *calendar.Whitelist
 	pause  func(context.Context, time.Duration) error // waits: time passes faster in tests
+
+	mu     sync.Mutex      // guards what follows
+	gaveUp map[string]bool // calendars, by address, that stayed busy: they are not waited for once more
 }
 
 // openCalendars lists the well-known calendars, the daemon's own, and those that the flags allow. Whoever opens them closes them.
@@ -83,7 +86,7 @@ func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
 	// The daemon promises at whatever address its operator chose. One that cannot be asked is left to the daemon.
 	_ = list.Add(cfg.Calendar.URI)
 	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
-	return &calendars{client: client, list: list, pause: pause}, nil
+	return &calendars{client: client, list: list, pause: pause, gaveUp: make(map[string]bool)}, nil
 }
 
 func (c *calendars) close() {
@@ -235,12 +238,17 @@ func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*pr
 	return answers, told
 }
 
-// ask asks one calendar, and waits for one that is busy, as long as that is not long.
+// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was waited for in vain is asked once only for
+// each further proof, until it answers: a thousand proofs must not wait a minute each.
 func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error) {
-	for left := busyPatience; ; {
+	for left := c.patience(p.uri); ; {
 		answer, err := c.client.Timestamp(ctx, p.uri, []byte(p.msg))
 		var busy *calendar.BusyError
-		if !errors.As(err, &busy) || busy.RetryAfter > left {
+		isBusy := errors.As(err, &busy)
+		if !isBusy || busy.RetryAfter > left {
+			c.mu.Lock()
+			c.gaveUp[p.uri] = isBusy
+			c.mu.Unlock()
 			return answer, err
 		}
 		left -= busy.RetryAfter
@@ -248,6 +256,16 @@ func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error
 			return nil, err
 		}
 	}
+}
+
+// patience is how long a calendar is waited for.
+func (c *calendars) patience(uri string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gaveUp[uri] {
+		return 0
+	}
+	return busyPatience
 }
 
 // take fills in what came of asking, and reports whether the answer says something new.

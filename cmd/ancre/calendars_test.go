@@ -537,7 +537,7 @@ func newFollowing(t *testing.T, allowed ...string) (*calendars, *atomic.Int64) {
 		}
 	}
 	var waited atomic.Int64
-	c := &calendars{client: calendar.NewClient(calendar.ClientConfig{}), list: list, pause: func(_ context.Context, d time.Duration) error {
+	c := &calendars{client: calendar.NewClient(calendar.ClientConfig{}), list: list, gaveUp: make(map[string]bool), pause: func(_ context.Context, d time.Duration) error {
 		waited.Add(int64(d))
 		return nil
 	}}
@@ -572,6 +572,16 @@ func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
 	got, told = following.follow(t.Context(), f, map[promise]bool{})
 	if got.IsComplete() || told[0].Result != pending || told[0].retryAfter != 20*time.Second || waited.Load() != int64(busyPatience) {
 		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
+	}
+	following.follow(t.Context(), f, map[promise]bool{})
+	if waited.Load() != int64(busyPatience) {
+		t.Errorf("for the next proof it was waited once more: %s", time.Duration(waited.Load()))
+	}
+	busy("20", 0)
+	following.follow(t.Context(), f, map[promise]bool{})
+	busy("20", 1)
+	if got, _ := following.follow(t.Context(), f, map[promise]bool{}); !got.IsComplete() {
+		t.Error("it answers again, and is not waited for any more")
 	}
 	busy("3600", 1000)
 	following, waited = newFollowing(t, c.URL)
