@@ -77,19 +77,18 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	}
 	d.onClose(release)
 	// The addresses next: when one is taken, nothing else needs to be begun.
-	listener, err := net.Listen("tcp", cfg.RPC.Listen)
+	listener, err := d.listen("rpc.listen", cfg.RPC.Listen, "if another ancred is running, give one of the two another address")
 	if err != nil {
-		return fmt.Errorf("rpc.listen %q: %w: if another ancred is running, give one of the two another address", cfg.RPC.Listen, err)
+		return err
 	}
-	// Closed here when it is not served; where it is, the server has closed it before.
-	d.onClose(func() error { listener.Close(); return nil })
 	var public net.Listener
 	where := "off"
 	if cfg.Calendar.Listen != "" {
-		if public, err = net.Listen("tcp", cfg.Calendar.Listen); err != nil {
-			return fmt.Errorf("calendar.listen %q: %w: if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"", cfg.Calendar.Listen, err)
+		public, err = d.listen("calendar.listen", cfg.Calendar.Listen,
+			"if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"")
+		if err != nil {
+			return err
 		}
-		d.onClose(func() error { public.Close(); return nil })
 		d.public = public.Addr()
 		where = d.public.String()
 	}
@@ -132,6 +131,17 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	}
 	log.Info("ancred stops")
 	return nil
+}
+
+// listen opens a configured address. key and remedy are for the error.
+func (d *node) listen(key, address, remedy string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w: %s", key, address, err, remedy)
+	}
+	// For when it is never served; where it is, the server has closed it before.
+	d.onClose(func() error { ln.Close(); return nil })
+	return ln, nil
 }
 
 // serve lets a server answer until the returned function is called, which waits for the requests that run. A server that fails ends the daemon.
