@@ -134,7 +134,7 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 			v := w.in(t).newVerifier(nil)
 			res, _ := v.ancre(2, "verify", "--spv", "--headers", own, file)
 			v.wants(res, "exclude each other")
-			res, _ = v.ancre(1, "verify", "--spv", file) // it takes the minute that slow peers are given
+			res, _ = v.ancre(1, "verify", "--spv", file) // it takes the time that slow peers are given
 			v.wants(res, "no peer is connected", "127.0.0.1:9", "no headers were kept")
 		})
 	})

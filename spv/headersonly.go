@@ -26,8 +26,9 @@ const (
 	// settle is how long SyncHeaders waits for more peers than one, so that one that is behind or lies does not have the only word.
 	settle = 3 * time.Second
 
-	// findPeers is how long it may take to find a peer at all: onion services take half a minute.
-	findPeers = time.Minute
+	// findPeers is how long it may take to find a peer at all. Through a proxy that may be Tor, one attempt may take most of a minute.
+	findPeers      = 30 * time.Second
+	findPeersProxy = 2 * time.Minute
 
 	// headersStall is how long no header may come while a peer tells of more: longer than it takes to drop that peer and ask another.
 	headersStall = stalled + time.Minute

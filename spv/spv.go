@@ -214,6 +214,9 @@ func Open(cfg Config) (_ *Client, err error) {
 		fees:       newFeeCache(),
 		limits:     headersLimits{settle, findPeers, headersStall},
 	}
+	if cfg.Proxy != "" {
+		c.limits.findPeers = findPeersProxy
+	}
 	c.reading, err = newChainService(c, nil)
 	if err != nil {
 		// The checks above know the damage that was seen so far. For any other that neutrino finds, the cure is the same.
