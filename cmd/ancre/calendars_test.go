@@ -71,15 +71,20 @@ func (c *fakeCalendar) has(commitment, answer []byte) {
 	c.answers[hex.EncodeToString(commitment)] = answer
 }
 
-// says lets it answer all others with a status and a text.
-func (c *fakeCalendar) says(status int, text string) {
+// does lets it do that with all others.
+func (c *fakeCalendar) does(do http.HandlerFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.instead = func(w http.ResponseWriter, r *http.Request) {
+	c.instead = do
+}
+
+// says lets it answer all others with a status and a text.
+func (c *fakeCalendar) says(status int, text string) {
+	c.does(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(status)
 		io.WriteString(w, text)
-	}
+	})
 }
 
 // questions is how often it was asked.
@@ -248,7 +253,7 @@ func TestUpgradeFailsWhenNobodyAnswers(t *testing.T) {
 		},
 		"no answer": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		c.instead = do
+		c.does(do)
 		r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitFailed, name, "never handed in to the daemon")
 		r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, name)
 		a := r.ancre("upgrade", "--json", "--calendar", c.URL, file).is(t, exitFailed)
@@ -331,7 +336,7 @@ func TestPromisesAreFollowedOn(t *testing.T) {
 // Neither a calendar that sends us on for ever, nor a proof with promises without end, makes us ask for ever.
 func TestQuestionsAreBounded(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
-	c.instead = func(w http.ResponseWriter, q *http.Request) {
+	c.does(func(w http.ResponseWriter, q *http.Request) {
 		msg, err := hex.DecodeString(strings.TrimPrefix(q.URL.Path, "/timestamp/"))
 		r.must(err)
 		ts := &proof.Timestamp{Msg: msg}
@@ -343,14 +348,14 @@ func TestQuestionsAreBounded(t *testing.T) {
 		data, err := ts.Marshal()
 		r.must(err)
 		w.Write(data)
-	}
+	})
 	file, _ := r.promised("a", c.URL)
 	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending)
 	if n := c.questions(); n != maxRelays {
 		t.Errorf("%d questions, want %d", n, maxRelays)
 	}
 
-	c.instead = nil
+	c.does(nil)
 	uris := make([]string, 5*maxPromises)
 	for i := range uris {
 		uris[i] = c.URL
@@ -552,14 +557,14 @@ func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
 	busy := func(after string, times int32) {
 		var n atomic.Int32
 		answer := r.anchored(leaves[0])
-		c.instead = func(w http.ResponseWriter, _ *http.Request) {
+		c.does(func(w http.ResponseWriter, _ *http.Request) {
 			if n.Add(1) > times {
 				w.Write(answer)
 				return
 			}
 			w.Header().Set("Retry-After", after)
 			w.WriteHeader(http.StatusTooManyRequests)
-		}
+		})
 	}
 	busy("20", 2)
 	following, waited := newFollowing(t, c.URL)

@@ -33,7 +33,7 @@ func TestWaitAsksCalendarsUntilTheyHaveIt(t *testing.T) {
 	file, leaves := r.promised("a", c.URL)
 	answer := r.anchored(leaves[0])
 	var n atomic.Int32
-	c.instead = func(w http.ResponseWriter, _ *http.Request) {
+	c.does(func(w http.ResponseWriter, _ *http.Request) {
 		switch n.Add(1) {
 		case 1, 2:
 			http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
@@ -44,7 +44,7 @@ func TestWaitAsksCalendarsUntilTheyHaveIt(t *testing.T) {
 		default:
 			w.Write(answer)
 		}
-	}
+	})
 	following, _ := newFollowing(t, c.URL)
 	exit, out, errs := r.waitFor(t.Context(), following, file)
 	if exit != exitDone || !strings.Contains(out, "complete, in Bitcoin block 1") || r.kinds(file) != "bitcoin" {
@@ -64,14 +64,14 @@ func TestInterruptedWaitForACalendarSaysThatItIsPending(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var n atomic.Int32
-	c.instead = func(w http.ResponseWriter, q *http.Request) {
+	c.does(func(w http.ResponseWriter, q *http.Request) {
 		if n.Add(1) == 3 {
 			interrupt()
 			<-q.Context().Done()
 			return
 		}
 		http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
-	}
+	})
 	following, _ := newFollowing(t, c.URL)
 	exit, out, errs := r.waitFor(ctx, following, file)
 	if exit != exitPending || !strings.Contains(out, "pending, waiting for the calendar at "+c.URL) || n.Load() != 3 {
