@@ -117,3 +117,34 @@ func TestProofsThatNobodyElseCanCompleteAreWarnedOf(t *testing.T) {
 		t.Errorf("getinfo warns of %q; the log:\n%s", got.Warnings, log)
 	}
 }
+
+// What is configured reaches the server: each client of a proxy is counted for itself.
+func TestLimitsOfTheCalendarAreThoseConfigured(t *testing.T) {
+	c := testConfig(t)
+	c.Calendar.RateLimit, c.Calendar.TrustedProxies = 1, []string{"127.0.0.1/32"}
+	log, _ := starts(t, c)
+	got := info(t, c, log)
+	ask := func(from string) int {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodGet, "http://"+got.Calendar.Listen+"/tip", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", from)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	last := 0
+	for range 1000 { // 10 at once are allowed, and one more each second, however slow this machine is
+		if last = ask("192.0.2.1"); last == http.StatusTooManyRequests {
+			break
+		}
+	}
+	if other := ask("192.0.2.2"); last != http.StatusTooManyRequests || other != http.StatusNotFound {
+		t.Errorf("a client of the proxy that asks too much is answered %d, another one %d", last, other)
+	}
+}
