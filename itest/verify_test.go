@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,6 +93,16 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 			_, second := v.ancre(0, "verify", "--spv", file)
 			t.Logf("%s: %d headers: the first run took %v, the second %v", v.node.Kind, longChain, first.Round(time.Millisecond), second.Round(time.Millisecond))
 
+			var all sync.WaitGroup
+			for range 3 { // at once: each waits for its turn
+				all.Go(func() {
+					if res, err := v.home.Ancre(v.ctx, "verify", "--spv", file); err != nil || res.Code != 0 {
+						t.Errorf("one of three: exit status %d, %v\n%s", res.Code, err, res.Stderr)
+					}
+				})
+			}
+			all.Wait()
+
 			var told struct {
 				Confirmations int32
 				Headers       struct {
@@ -131,11 +142,27 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 			v.wants(res, "is of regtest, and headers of signet are wanted")
 		})
 		t.Run("with nobody there", func(t *testing.T) {
-			v := w.in(t).newVerifier(nil)
+			kept, v := v.home, w.in(t).newVerifier(nil)
 			res, _ := v.ancre(2, "verify", "--spv", "--headers", own, file)
 			v.wants(res, "exclude each other")
-			res, _ = v.ancre(1, "verify", "--spv", file) // it takes the time that slow peers are given
-			v.wants(res, "no peer is connected", "127.0.0.1:9", "no headers were kept")
+			for name, test := range map[string]func(v *verifier){ // each takes the time that slow peers are given
+				"and nothing kept": func(v *verifier) {
+					res, _ := v.ancre(1, "verify", "--spv", file)
+					v.wants(res, "no peer is connected", "127.0.0.1:9", "no headers were kept")
+				},
+				"and headers kept": func(v *verifier) {
+					v.home = kept
+					v.home.Set("spv", "connect", `["127.0.0.1:9"]`)
+					v.must(v.home.WriteConfig())
+					res, _ := v.ancre(0, "verify", "--spv", file)
+					v.wants(res, "the headers are not up to date: no peer is connected", "headers checked by our own light client, up to ")
+				},
+			} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(&verifier{w.in(t), v.home})
+				})
+			}
 		})
 	})
 }

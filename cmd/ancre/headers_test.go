@@ -143,6 +143,16 @@ func TestVerifyOffline(t *testing.T) {
 	r.ancre("verify", "--headers", short, file).is(t, exitPending, "above the highest one known here", "end with block 0 of", "export newer ones")
 }
 
+// A block that other miners won over is in nobody's file: a proof that leads to it proves nothing.
+func TestAProofOfABlockOffTheChain(t *testing.T) {
+	r, file, _ := proved(t, 6)
+	r.daemon.headers[1].MerkleRoot[0] ^= 1
+	r.daemon.work(0)
+	other := r.path("other.headers")
+	r.ancre("headers", "export", other).is(t, exitDone)
+	r.ancre("verify", "--headers", other, file).is(t, exitFailed, file+": invalid: Bitcoin block 1 has the Merkle root ", "the proof leads to")
+}
+
 func TestHeaderFilesThatAreNone(t *testing.T) {
 	r, file, exported := proved(t, 6)
 	good := r.read(exported)
