@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -17,7 +18,12 @@ func (a *app) authCommand() *cobra.Command {
 hold the password, goes into rpc.auth of ancre.conf; the daemon is to be restarted then. The password is shown this once.
 
 ROLE is submit (hand digests in, ask for their states and proofs), read (ask for everything, change nothing) or admin.`,
-		Args: cobra.ExactArgs(2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("for whom, and for what? Name a user and a role: submit, read or admin")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			line, password, err := rpc.NewUser(args[0], rpc.Role(args[1]))
 			if err != nil {

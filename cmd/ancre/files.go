@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"ancre/proof"
+	"ancre/proof/receipt"
 )
 
 const (
@@ -119,8 +121,26 @@ func readProof(path string) (*proof.File, []byte, error) {
 	if info, err := file.Stat(); err == nil && info.IsDir() {
 		return nil, nil, errors.New("is a directory")
 	}
-	return parseProof(file)
+	f, data, err := parseProof(file)
+	if err != nil && !bytes.HasPrefix(data, []byte(proofMagic)) {
+		switch {
+		case receipt.LooksLike(data):
+			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
+		case !isProofName(path):
+			err = notProofError{fmt.Sprintf("this is no proof, and there is no %s%s", path, proofSuffix), err}
+		}
+	}
+	return f, data, err
 }
+
+// notProofError says of a file in plain words why it cannot be read as a proof.
+type notProofError struct {
+	text  string
+	cause error
+}
+
+func (e notProofError) Error() string { return e.text }
+func (e notProofError) Unwrap() error { return e.cause }
 
 // parseProof reads a proof, and no more than a proof can be.
 func parseProof(r io.Reader) (*proof.File, []byte, error) {
@@ -239,11 +259,13 @@ func isProof(path string) bool {
 		return false
 	}
 	defer file.Close()
-	const magic = "\x00OpenTimestamps\x00\x00Proof\x00"
-	start := make([]byte, len(magic))
+	start := make([]byte, len(proofMagic))
 	_, err = io.ReadFull(file, start)
-	return err == nil && bytes.Equal(start, []byte(magic))
+	return err == nil && string(start) == proofMagic
 }
+
+// proofMagic begins every proof.
+const proofMagic = "\x00OpenTimestamps\x00\x00Proof\x00"
 
 // proofPath finds the proof that an argument means: itself, or FILE.ots when FILE is no proof and has one beside it.
 func proofPath(arg string) string {

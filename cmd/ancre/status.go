@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,7 +36,7 @@ With a SHA-256 in hex, a file or a proof: tell where that digest is on its way i
 				if err != nil {
 					return err
 				}
-				show = func(ctx context.Context) (string, error) { return a.whereIs(ctx, digest) }
+				show = func(ctx context.Context) (string, error) { return a.whereIs(ctx, args[0], digest) }
 			}
 			return a.show(cmd.Context(), watch, show)
 		},
@@ -98,14 +97,15 @@ func (a *app) digestOf(ctx context.Context, arg string) ([32]byte, error) {
 	return [32]byte(sum), nil
 }
 
-func (a *app) whereIs(ctx context.Context, digest [32]byte) (string, error) {
+// whereIs tells of the digest that name, a file or the digest itself, means.
+func (a *app) whereIs(ctx context.Context, name string, digest [32]byte) (string, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {
 		return "", err
 	}
 	e, err := client.Status(ctx, digest)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return "", fmt.Errorf("%s was never handed in to this daemon: %w", hex.EncodeToString(digest[:]), err)
+		return "", fmt.Errorf("%s was never handed in to this daemon", name)
 	}
 	if err != nil {
 		return "", err
@@ -113,7 +113,7 @@ func (a *app) whereIs(ctx context.Context, digest [32]byte) (string, error) {
 	if a.json {
 		return "", a.printJSON(e, false)
 	}
-	s := fmt.Sprintf("%s: %s\n", e.Digest, whereabouts(e))
+	s := fmt.Sprintf("%s: %s\n", name, whereabouts(e))
 	if e.State == stateFinal {
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}

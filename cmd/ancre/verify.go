@@ -202,9 +202,6 @@ func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
 	var malformed *proof.SyntaxError
 	if errors.As(err, &malformed) {
 		r.Result, r.Reason = invalid, err.Error()
-		if !strings.HasSuffix(r.ProofFile, proofSuffix) && t.path != "-" {
-			r.Reason += fmt.Sprintf(" (and there is no %s%s)", t.path, proofSuffix)
-		}
 		return nil, nil
 	}
 	return f, plainError(err)
@@ -222,7 +219,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 			return nil, errors.New("its name does not end in .ots: say with -f which file it is about")
 		}
 		if !exists(name) {
-			return nil, fmt.Errorf("there is no %s: say with -f which file the proof is about", name)
+			return nil, fmt.Errorf("there is no %s: say with -f which file the proof is about, or with --digest the hash", name)
 		}
 	}
 	r.File = name

@@ -52,7 +52,11 @@ func (a *app) passphrase(ctx context.Context, file string, isNew bool) (string, 
 	if !a.person {
 		return "", usagef("nobody to ask for the passphrase: name a file that holds it with --passphrase-file")
 	}
-	p, err := a.askSecret(ctx, "Passphrase of the wallet: ")
+	question := "Passphrase of the wallet: "
+	if isNew {
+		question = "A passphrase for the wallet, of 8 characters or more: "
+	}
+	p, err := a.askSecret(ctx, question)
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +90,7 @@ func (a *app) walletCreateCommand() *cobra.Command {
 		Use:   "create",
 		Short: "Make the wallet, and show its 24 words this once",
 		Long: `Make the wallet, and show the 24 words from which it can be restored, here or in any BIP39/BIP84 wallet. They are never shown
-again and stored nowhere in readable form. The passphrase encrypts the keys on the daemon's disk; it is asked for twice.`,
+again and stored nowhere in readable form. The passphrase encrypts the keys on the daemon's disk; it has 8 characters or more, and is asked for twice.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.walletCreate(cmd.Context(), o) },
 	}
@@ -130,8 +134,15 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	if err != nil {
 		return err
 	}
+	if a.person {
+		a.note("The daemon makes the wallet: this takes some seconds.")
+	}
 	made, err := client.CreateWallet(ctx, passphrase, words, birthday)
 	if err != nil {
+		if isFatal(callError(err)) && !o.restore {
+			a.note("If the daemon has a wallet now (ancre wallet balance), nobody saw its words: send it nothing, stop the daemon, remove\n" +
+				"the directory wallet in its data directory, and create another.")
+		}
 		return err
 	}
 	if a.json {
