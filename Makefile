@@ -82,7 +82,7 @@ install: ## what was built, the unit file and the sample configuration, under PR
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
 	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE contrib/nginx.conf contrib/Caddyfile
 
 clean: ## removes bin/
 	rm -rf bin

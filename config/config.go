@@ -73,6 +73,7 @@ type Calendar struct {
 	Listen         string   `toml:"listen"`          // HOST:PORT; empty: there is no calendar
 	URI            string   `toml:"uri"`             // what pending proofs point to; unless it is set, where the calendar listens
 	RateLimit      int      `toml:"rate_limit"`      // requests a second of one address; 0: no limit
+	MaxDigests     int      `toml:"max_digests"`     // of all addresses in one batch.interval; 0: no limit
 	TrustedProxies []string `toml:"trusted_proxies"` // addresses and networks (CIDR) whose X-Forwarded-For is believed
 }
 
@@ -101,7 +102,7 @@ func Default() Config {
 		// No budget: what the wallet holds is one already, and a default that stops anchoring would surprise.
 		RPC: RPC{Listen: "127.0.0.1:14780"},
 		// otsd's customary port.
-		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10},
+		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10, MaxDigests: 1 << 20},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -113,6 +113,7 @@ auth = ["alice:submit:00ff$aa11"]
 listen = "[::1]:1588"
 uri = "https://ancre.example:8443"
 rate_limit = 25
+max_digests = 5000
 trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1", "::ffff:192.168.0.0/112"]
 [log]
 level = "debug"
@@ -135,7 +136,7 @@ format = "json"
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
 		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
-		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
+		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, MaxDigests: 5000, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
 		Log:      Log{Level: "debug", Format: "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -212,6 +213,7 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"calendar without port", "[calendar]\nlisten = \"127.0.0.1\"\n", `calendar.listen = "127.0.0.1": "127.0.0.1" must be HOST:PORT`},
 		{"calendar where JSON-RPC is", "[calendar]\nlisten = \"127.0.0.1:14780\"\n", `f.conf:2: calendar.listen = "127.0.0.1:14780": is where rpc.listen and calendar.listen both point to`},
 		{"JSON-RPC where the calendar is", "\n[rpc]\nlisten = \"127.0.0.1:14788\"\n", `f.conf:3: rpc.listen = "127.0.0.1:14788": is where rpc.listen and`},
+		{"too many for a calendar", "[calendar]\nmax_digests = 1000000001\n", `calendar.max_digests = 1000000001: must be 0 for none, or a whole number from 1 to 1000000000`},
 		{"negative rate", "[calendar]\nrate_limit = -1\n", `calendar.rate_limit = -1: must be 0 for none, or a whole number from 1 to 100000`},
 		{"proxy that is a name", "[calendar]\ntrusted_proxies = [\"localhost\"]\n", `entry 1: "localhost" must be an IP address`},
 		{"proxy with a port", "[calendar]\ntrusted_proxies = [\"127.0.0.1:80\"]\n", `entry 1: "127.0.0.1:80" must be an IP address`},

@@ -79,6 +79,7 @@ func (c *Config) settings(dir string) []setting {
 		{key: "calendar.listen", set: text(&c.Calendar.Listen, orOff(listenAddress))},
 		{key: "calendar.uri", set: text(&c.Calendar.URI, calendarURI)},
 		{key: "calendar.rate_limit", set: zeroOr(&c.Calendar.RateLimit, 1, 100_000)},
+		{key: "calendar.max_digests", set: zeroOr(&c.Calendar.MaxDigests, 1, 1_000_000_000)},
 		{key: "calendar.trusted_proxies", set: list(&c.Calendar.TrustedProxies, addressOrNetwork)},
 
 		{key: "log.level", set: text(&c.Log.Level, oneOf("debug", "info", "warn", "error"))},

@@ -108,7 +108,8 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started})
 	stopServer := d.serve(server, listener, stop)
 	d.onClose(stopServer)
-	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies})
+	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
+		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval})
 	stopCalendar := func() error { return nil }
 	if public != nil {
 		stopCalendar = d.serve(calendars, public, stop)

@@ -109,6 +109,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	d.Set("calendar", "rate_limit", "0") // all of the load comes from one address
+	d.Set("calendar", "max_digests", "0")
 	started := time.Now()
 	if err := d.Start(ctx); err != nil {
 		return err

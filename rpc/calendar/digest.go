@@ -27,6 +27,13 @@ func (q *request) digest(string) {
 		q.text(http.StatusBadRequest, "", err.Error())
 		return
 	}
+	if s := q.server; s.intake != nil && !s.intake.Allow() {
+		s.crowded.Do(func() {
+			s.log.Warn("the calendar turns digests away: others have handed in as many as calendar.max_digests allows in one batch.interval")
+		})
+		q.later(60, "this calendar has taken all the digests that it takes for now: try again in a minute, or another calendar")
+		return
+	}
 	answer, err := q.Batcher.SubmitMessage(q.Context(), make([]byte, 0, 128), buf[:n])
 	if err != nil {
 		q.fail("taking a digest", err)

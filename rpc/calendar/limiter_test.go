@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +153,34 @@ func TestRefusalForAskingTooMuchSaysWhenToComeBack(t *testing.T) {
 	}
 	if resp := r.ask("POST", "/digest", "m", "from", "192.0.2.9:5"); resp.StatusCode != 200 {
 		t.Errorf("another address: %d", resp.StatusCode)
+	}
+}
+
+// However many addresses ask, all of them together fill about one batch an interval: the operator pays for what they hand in.
+func TestCrowdHandsInNoMoreThanIsPaidFor(t *testing.T) {
+	const digests = 5
+	r := newRig(t, Config{RateLimit: 100, Digests: digests, Interval: 6 * time.Hour})
+	for i := range digests + 2 {
+		resp := r.ask("POST", "/digest", fmt.Sprint("message ", i), "from", fmt.Sprintf("192.0.2.%d:1", i))
+		got := text(t, resp)
+		if i < digests {
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("digest %d of %d: %d %q", i+1, digests, resp.StatusCode, got)
+			}
+			continue
+		}
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "60" || !strings.Contains(got, "try again in a minute") {
+			t.Errorf("one digest too many: %d %v %q", resp.StatusCode, resp.Header, got)
+		}
+	}
+	if n := len(r.batcher.messages); n != digests {
+		t.Errorf("%d digests were handed in, allowed are %d", n, digests)
+	}
+	if n := strings.Count(r.log.String(), "calendar.max_digests"); n != 1 {
+		t.Errorf("the operator was told %d times, want once a minute:\n%s", n, r.log)
+	}
+	if resp := r.ask("GET", "/", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("other requests are refused as well: %d", resp.StatusCode)
 	}
 }
 

@@ -57,6 +57,11 @@ type Config struct {
 	// connections.
 	RateLimit int
 
+	// Digests is how many digests all addresses together may hand in during each Interval. 0: no limit. Anybody may fill batches here, and each
+	// that is full has a payment made before its time.
+	Digests  int
+	Interval time.Duration
+
 	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
 	Proxies []netip.Prefix
 }
@@ -103,16 +108,21 @@ type Server struct {
 	uri     string
 	log     *slog.Logger
 	limiter *limiter
+	intake  *rate.Limiter // of digests; nil: no limit
 	page    page
 
 	services atomic.Pointer[Services] // nil while the daemon starts
 	phase    atomic.Pointer[string]   // what it is doing meanwhile
 	failures rate.Sometimes           // logs one failure a second, however many there are
+	crowded  rate.Sometimes           // says once a minute that the intake is closed
 }
 
 // NewServer returns a server that says that it is starting until Provide is called.
 func NewServer(c Config) *Server {
-	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}}
+	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}, crowded: rate.Sometimes{Interval: time.Minute}}
+	if c.Digests != 0 {
+		s.intake = rate.NewLimiter(rate.Limit(float64(c.Digests)/c.Interval.Seconds()), c.Digests)
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
