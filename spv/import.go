@@ -92,7 +92,7 @@ func checkImport(files []string, params *chaincfg.Params) error {
 
 // importError says which files, and what to do.
 func importError(files []string, err error) error {
-	return fmt.Errorf("importing headers from %q: %w; make the files again with \"ancre headers export\" on a synced node, or remove spv.headers_import to download them from peers",
+	return fmt.Errorf("importing headers from %q: %w; make both files again, or remove spv.headers_import to download them from peers",
 		files, err)
 }
 

@@ -108,7 +108,7 @@ func TestVerifyOffline(t *testing.T) {
 	r, file, exported := proved(t, 6)
 	r.http.Close()
 	a := r.ancre("verify", "--headers", exported, file).is(t, exitDone, file+": valid, existed before Bitcoin block 1, mined about 2026-01-02 03:04 UTC, 6 blocks of work on top, headers of "+
-		exported+" checked here from the first block on\n", "end with block 7 of 2026-01-02 03:10 UTC")
+		exported+" checked here from the first block on\n", "end with block 7 of 2026-01-02 03:10 UTC", "regtest is a test network")
 	if strings.Contains(a.err, "reorganisation") {
 		t.Errorf("six on top are few: %s", a.err)
 	}

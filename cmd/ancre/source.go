@@ -102,6 +102,17 @@ func (o *sourceOptions) check(a *app) error {
 
 // openSource makes the source that the flags name ready to answer. Whoever opens it ends with done.
 func (a *app) openSource(ctx context.Context, o sourceOptions) (*source, error) {
+	src, err := a.namedSource(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if cfg, err := a.configuration(); err == nil && cfg.Network != config.Default().Network {
+		src.caution += " " + cfg.Network + " is a test network, and proves nothing outside of tests."
+	}
+	return src, nil
+}
+
+func (a *app) namedSource(ctx context.Context, o sourceOptions) (*source, error) {
 	switch {
 	case o.spv:
 		return a.spvSource(ctx)
