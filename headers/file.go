@@ -44,8 +44,8 @@ type File struct {
 	summed bool
 }
 
-// Open checks all headers of a file of that size, as they are to be checked at the given time, and its checksum, if it has one. Progress, if it is not nil, is told now and then how many were
-// checked. Reading errors are returned as they are.
+// Open checks all headers of a file of that size, as they are to be checked at the given time, and its checksum, if it has one. Progress, if it
+// is not nil, is told now and then how many were checked. Reading errors are returned as they are.
 func Open(ctx context.Context, r io.ReaderAt, size int64, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*File, error) {
 	n, rest := size/Size, size%Size
 	switch {
@@ -149,7 +149,8 @@ func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 
 var errChanged = errors.New("the file was changed while it was being used")
 
-// Copy reads headers, without a checksum, checks them all as they are to be checked at the given time, and writes a file of them to w. It returns the checked chain.
+// Copy reads headers, without a checksum, checks them all as they are to be checked at the given time, and writes a file of them to w. It returns
+// the checked chain.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*Chain, error) {
 	chain := New(params, now)
 	out := NewWriter(w)

@@ -28,8 +28,8 @@ func mayWrite(path string, force bool) error {
 	return nil
 }
 
-// writeWhole has write fill a file under another name in the same directory, syncs it and gives it its name when it is whole. The name must not be taken, unless force
-// is set.
+// writeWhole has write fill a file under another name in the same directory, syncs it and gives it its name when it is whole. The name must not be
+// taken, unless force is set.
 func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // what is behind a symbolic link is replaced, not the link
