@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ type verifyOptions struct {
 	verbose   bool
 	source    sourceOptions
 	calendars calendarOptions
+
+	hashed func(int64) // is told how many bytes more of a file were read
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -105,8 +108,9 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		return err
 	}
 	defer others.close()
-	bar := a.startProgress("verifying proofs", 0, false)
+	bar := a.verifyProgress(args, o)
 	defer bar.finish()
+	o.hashed = bar.addBytes
 
 	type verified struct {
 		fileResult
@@ -137,6 +141,21 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		a.note("%s A block's time may be off by some hours; its place in the chain is not.", src.caution)
 	}
 	return finish(exit)
+}
+
+// verifyProgress counts proofs, or of a single large file what is read of it, which takes longest.
+func (a *app) verifyProgress(args []string, o verifyOptions) *progress {
+	if len(args) == 1 && !o.recursive && o.digest == "" {
+		name := o.file
+		if name == "" {
+			name = strings.TrimSuffix(proofPath(args[0]), proofSuffix)
+		}
+		const large = 100 << 20 // in less than a second nothing is shown
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() >= large {
+			return a.startProgress("hashing", info.Size(), true)
+		}
+	}
+	return a.startProgress("verifying proofs", 0, false)
 }
 
 // verifyOne fills in what a proof is worth. An error says that this could not be found out.
@@ -224,9 +243,9 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	}
 	r.File = name
 	if name == "-" {
-		return hashReader(ctx, a.in, f.HashOp.Hash(), func(int64) {})
+		return hashReader(ctx, a.in, f.HashOp.Hash(), o.hashed)
 	}
-	sum, err := hashFile(ctx, name, f.HashOp.Hash(), func(int64) {})
+	sum, err := hashFile(ctx, name, f.HashOp.Hash(), o.hashed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -161,8 +161,8 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	r.File = name
 	var sum []byte
 	if name == "-" {
-		sum, err = hashReader(ctx, a.in, sha256.New(), func(int64) {})
-	} else if sum, err = hashFile(ctx, name, sha256.New(), func(int64) {}); err != nil {
+		sum, err = hashReader(ctx, a.in, sha256.New(), o.hashed)
+	} else if sum, err = hashFile(ctx, name, sha256.New(), o.hashed); err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	if err != nil {

@@ -156,8 +156,12 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 		a.printWords(made.Words)
 		fmt.Fprintln(a.out)
 	}
-	a.note("The first address; send it what some months of anchors cost:")
-	return a.printAddress(made.Address, true)
+	if made.Restored {
+		a.note("Its first address:")
+	} else {
+		a.note("The first address; send it what some months of anchors cost:")
+	}
+	return a.printAddress(made.Address, !made.Restored)
 }
 
 // readWords reads the words of a wallet, however they are spaced and, if numbered as we show them, numbered.
@@ -292,7 +296,13 @@ func (a *app) walletBalanceCommand() *cobra.Command {
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintf(w, "confirmed\t%s\tsat\t\nunconfirmed\t%s\tsat\t\nto spend now\t%s\tsat\t\n",
 				count(b.ConfirmedSats), count(b.PendingSats), count(b.SpendableSats))
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			if info, err := client.Info(cmd.Context()); err == nil && info.Wallet.State == "syncing" {
+				a.note("The daemon still looks for the wallet's coins: this is what it found so far.")
+			}
+			return nil
 		},
 	}
 }
