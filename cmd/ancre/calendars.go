@@ -312,27 +312,22 @@ func lowestBlock(f *proof.File) int64 {
 
 // graft returns f with what answer says of the message that it is about, which is one of the messages in f. F is not changed.
 func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
-	var at func(*proof.Timestamp) (*proof.Timestamp, error)
-	at = func(t *proof.Timestamp) (*proof.Timestamp, error) {
+	// Put together unsorted, and made one tree once, in the end: a stranger's proof may hold the message a hundred times, each above all
+	// the others.
+	var at func(*proof.Timestamp) *proof.Timestamp
+	at = func(t *proof.Timestamp) *proof.Timestamp {
 		u := &proof.Timestamp{Msg: t.Msg, Attestations: t.Attestations}
 		for _, b := range t.Branches {
-			next, err := at(b.Next)
-			if err != nil {
-				return nil, err
-			}
-			u.Branches = append(u.Branches, proof.Branch{Op: b.Op, Next: next})
+			u.Branches = append(u.Branches, proof.Branch{Op: b.Op, Next: at(b.Next)})
 		}
 		if bytes.Equal(t.Msg, answer.Msg) {
-			return proof.Merge(u, answer)
+			u.Attestations = slices.Concat(u.Attestations, answer.Attestations)
+			u.Branches = append(u.Branches, answer.Branches...)
 		}
-		return u, nil
-	}
-	t, err := at(f.Timestamp)
-	if err != nil {
-		return nil, err
+		return u
 	}
 	// Written once: only what can be written and read again is taken in.
-	data, err := (&proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}).Marshal()
+	data, err := (&proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: at(f.Timestamp)}).Marshal()
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ type fileResult struct {
 
 // fail makes it a failure.
 func (r *fileResult) fail(err error) {
-	r.Result, r.Reason = failed, err.Error()
+	r.Result, r.Reason, r.Complete = failed, err.Error(), false
 }
 
 // about says which digest it is about.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -182,6 +183,10 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	after, err := w.file.Marshal()
 	if err != nil {
 		return err
+	}
+	// Calendars may have taken minutes to answer. What somebody put there meanwhile may say more than what was read.
+	if _, now, err := readProof(w.ProofFile); err != nil || !bytes.Equal(now, before) {
+		return errors.New("the file was changed while its proof was being completed: upgrade it once more")
 	}
 	if err := backUp(w.ProofFile, before); err != nil {
 		return fmt.Errorf("the proof as it was cannot be kept as %s%s: %w", w.ProofFile, backupSuffix, plainError(err))
