@@ -90,7 +90,8 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		return true, errors.New(result.Reason)
 	}
 	r.Result = invalid
-	src.doubt(ctx, proof.Result{Checks: []proof.Check{{Outcome: result.Outcome}}}, r)
+	missing := proof.Attested{Attestation: proof.BitcoinAt(result.Missing)}
+	src.doubt(ctx, proof.Result{Checks: []proof.Check{{Attested: missing, Outcome: result.Outcome}}}, r)
 	return true, nil
 }
 

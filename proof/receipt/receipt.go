@@ -116,6 +116,7 @@ type Result struct {
 	// the transaction), or unchecked: nothing is wrong with it as far as one can tell from headers alone.
 	Outcome proof.Outcome
 	Reason  string // unless valid: why, in words
+	Missing uint64 // when "no block": the height that the source has none of; 0 when only the transaction is missing
 
 	// When valid:
 	Header proof.Header // the lowest block that attests it
@@ -152,7 +153,7 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 		h, err := src.Header(ctx, c.height)
 		switch {
 		case errors.Is(err, proof.ErrNoHeader):
-			return Result{Outcome: proof.OutcomeNoBlock,
+			return Result{Outcome: proof.OutcomeNoBlock, Missing: c.height,
 				Reason: fmt.Sprintf("the receipt names Bitcoin block %d, which is above the highest one known here", c.height)}, nil
 		case err != nil:
 			return Result{}, fmt.Errorf("the header of block %d cannot be had: %w", c.height, err)
