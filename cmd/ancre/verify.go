@@ -126,6 +126,9 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		return v
 	})
 	for v := range results {
+		if v.err != nil && ctx.Err() != nil {
+			break // interrupted: that is said once, below
+		}
 		bar.addFile()
 		if isFatal(v.err) {
 			return v.err
