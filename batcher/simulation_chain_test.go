@@ -55,7 +55,8 @@ type network struct {
 	minRate   int64   // sat/vB that it takes to enter the mempool
 	increment float64 // sat/vB more that a replacement takes
 	deaf      deafness
-	forking   bool // blocks were taken away, and those of the other branch are still to come
+	forking   bool  // blocks were taken away, and those of the other branch are still to come
+	tallest   int32 // how high the chain was before its newest fork, or an older one
 }
 
 // deafness is what becomes of broadcasts.

@@ -209,6 +209,7 @@ func (l *life) fork() {
 	if depth < 1 {
 		return
 	}
+	l.net.tallest = max(l.net.tallest, l.net.height())
 	var lost []*payment
 	for range depth {
 		k := l.net.disconnect()

@@ -179,9 +179,10 @@ func (j *judge) excluded(a, b *judged) bool {
 	if conflict {
 		return true
 	}
-	// What is too deep to be undone settles the rest.
+	// What is too deep to be undone settles the rest. A branch that is under way will be higher than what it replaces.
+	height := max(j.l.net.height(), j.l.net.tallest)
 	for at, p := range spender {
-		if by := j.l.net.spentBy[at]; by != nil && by != p && by.in != nil && j.l.net.height()-by.in.height+1 > deepestFork {
+		if by := j.l.net.spentBy[at]; by != nil && by != p && by.in != nil && height-by.in.height+1 > deepestFork {
 			return true
 		}
 	}
