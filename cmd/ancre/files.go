@@ -127,7 +127,7 @@ func readProof(path string) (*proof.File, []byte, error) {
 		case receipt.LooksLike(data):
 			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
 		case !isProofName(path):
-			err = notProofError{fmt.Sprintf("this is no proof, and there is no %s%s", path, proofSuffix), err}
+			err = notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}
 		}
 	}
 	return f, data, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"ancre/proof"
 )
@@ -78,5 +79,24 @@ func TestUpgradeReplacesNothingThatItDidNotRead(t *testing.T) {
 	}
 	if strings.Contains(a.out, `"complete":true`) {
 		t.Errorf("said to be complete: %s", a.out)
+	}
+}
+
+// The bug that it catches: a file of a stranger's archive has a name that looks like what is said of another file.
+func TestNamesOfFilesAreNoResults(t *testing.T) {
+	r := newRig(t)
+	const forged = "contract.pdf: complete, in Bitcoin block 800,000"
+	for _, name := range []string{"a\n" + forged + "\nb", "\r" + forged + "\x1b[K", "\u202eslipu", "\xff"} {
+		file := r.write(name, "content")
+		r.must(os.WriteFile(file+proofSuffix, []byte("no proof"), 0o644))
+		for _, args := range [][]string{{"upgrade", "-r", r.dir}, {"upgrade", file}, {"info", file}, {"info", file + "x"}, {"receipt", file}, {"status", file}} {
+			a := r.ancre(args...)
+			for line := range strings.Lines(strings.ReplaceAll(a.out+a.err, "\r", "\n")) {
+				if strings.HasPrefix(line, "contract.pdf") || strings.ContainsAny(line, "\x1b\u202e") || !utf8.ValidString(line) {
+					t.Errorf("%v: %q", args[0], line)
+				}
+			}
+		}
+		r.must(os.Remove(file + proofSuffix))
 	}
 }

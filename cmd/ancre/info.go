@@ -54,13 +54,13 @@ func (a *app) info(args []string, verbose bool) error {
 		case a.json:
 			a.printJSON(r, true)
 		case err != nil:
-			a.complain("%s: %s", r.ProofFile, r.Error)
+			a.complain("%s: %s", shown(r.ProofFile), r.Error)
 		default:
 			if len(args) > 1 {
 				if i > 0 {
 					fmt.Fprintln(a.out)
 				}
-				fmt.Fprintf(a.out, "%s:\n", r.ProofFile)
+				fmt.Fprintf(a.out, "%s:\n", shown(r.ProofFile))
 			}
 			fmt.Fprint(a.out, r.Text(verbose))
 		}

@@ -203,10 +203,10 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 	if exists(ots) {
 		f, _, err := readProof(ots)
 		if err != nil {
-			return fmt.Errorf("%s: %w", ots, plainError(err))
+			return fmt.Errorf("%s: %w", shown(ots), plainError(err))
 		}
 		if f.HashOp != proof.SHA256 {
-			return fmt.Errorf("%s is about %s: receipts are about SHA-256", ots, f.HashOp)
+			return fmt.Errorf("%s is about %s: receipts are about SHA-256", shown(ots), f.HashOp)
 		}
 		known = f.Digest
 		if f.IsComplete() {
@@ -223,7 +223,7 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 		return err
 	}
 	if known != nil && string(known) != string(sum) {
-		return fmt.Errorf("the file has changed since it was stamped: %s is about another content", ots)
+		return fmt.Errorf("the file has changed since it was stamped: %s is about another content", shown(ots))
 	}
 	r.digest = [32]byte(sum)
 	r.about(proof.SHA256, sum)
@@ -315,9 +315,9 @@ func (a *app) tellReceipt(r *receiptResult) int {
 		a.note("%s: pending, %s", r.subject(), r.Reason)
 	case r.Receipt != nil:
 	case r.Result == already:
-		fmt.Fprintf(a.out, "%s: was there already\n", r.ProofFile)
+		fmt.Fprintf(a.out, "%s: was there already\n", shown(r.ProofFile))
 	default:
-		fmt.Fprintf(a.out, "%s: written, for Bitcoin block %s\n", r.ProofFile, count(r.Height))
+		fmt.Fprintf(a.out, "%s: written, for Bitcoin block %s\n", shown(r.ProofFile), count(r.Height))
 	}
 	switch r.Result {
 	case failed:
@@ -336,7 +336,7 @@ func (r *receiptResult) subject() string {
 	case "-":
 		return "standard input"
 	}
-	return r.File
+	return shown(r.File)
 }
 
 // isReceiptName says whether receipts have such names, and little else has.

@@ -77,12 +77,12 @@ func (r *fileResult) at(e rpc.Entry) {
 // name is what a person calls it.
 func (r *fileResult) name() string {
 	if r.ProofFile != "" && r.ProofFile != "-" {
-		return r.ProofFile
+		return shown(r.ProofFile)
 	}
 	if r.File == "-" || r.File == "" {
 		return "standard input"
 	}
-	return r.File
+	return shown(r.File)
 }
 
 // worse returns the exit status that says more: failed before pending before done.

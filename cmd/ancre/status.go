@@ -105,7 +105,7 @@ func (a *app) whereIs(ctx context.Context, name string, digest [32]byte) (string
 	}
 	e, err := client.Status(ctx, digest)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return "", fmt.Errorf("%s was never handed in to this daemon", name)
+		return "", fmt.Errorf("%s was never handed in to this daemon", shown(name))
 	}
 	if err != nil {
 		return "", err
@@ -113,7 +113,7 @@ func (a *app) whereIs(ctx context.Context, name string, digest [32]byte) (string
 	if a.json {
 		return "", a.printJSON(e, false)
 	}
-	s := fmt.Sprintf("%s: %s\n", name, whereabouts(e))
+	s := fmt.Sprintf("%s: %s\n", shown(name), whereabouts(e))
 	if e.State == stateFinal {
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}

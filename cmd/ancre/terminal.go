@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -49,6 +52,15 @@ func systemTerminal() *terminal {
 			})
 		},
 	}
+}
+
+// shown writes the name of a file as it is, or quoted where it would not stand on a line as it is: names come with strangers' archives, and
+// a line break or an escape sequence in one could look like a result of ours, of another file.
+func shown(name string) string {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // interruptible returns when read does, or when ctx ends: a terminal cannot be told to give up reading. The reader that is left behind then
