@@ -3,45 +3,22 @@ package rpc
 import (
 	"context"
 	"io"
-	"net/http"
 )
 
-// A backup is no call: it may be larger than memory and last longer than a call may take. It has a path of its own beside JSON-RPC's,
-// with the same users, and is streamed.
+// backupPath is where a backup comes from.
 const backupPath = "/backup"
 
-// serveBackup streams a backup to an administrator, one at a time.
-func (s *Server) serveBackup(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		http.Error(w, "a backup is fetched with GET", http.StatusMethodNotAllowed)
-		return
+// backupDownload is for an administrator, one at a time.
+func backupDownload() *download {
+	return &download{
+		what:   "backup",
+		are:    "a backup is",
+		roles:  adminOnly,
+		places: make(chan struct{}, 1),
+		busy:   "another backup is running: wait for its end",
+		absent: "this server has no store to back up",
+		of:     func(s *Services) func(context.Context, io.Writer) error { return s.Backup },
 	}
-	user, ok := s.authenticate(w, r)
-	if !ok {
-		return
-	}
-	services := s.services.Load()
-	switch {
-	case user.Role != RoleAdmin:
-		s.refuse(w, http.StatusForbidden, errorf(CodeForbidden, "a backup is for the role %s; the user %s has the role %s", RoleAdmin, user.Name, user.Role))
-		return
-	case services == nil:
-		s.refuse(w, http.StatusInternalServerError, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load()))
-		return
-	case services.Backup == nil:
-		s.refuse(w, http.StatusInternalServerError, errorf(CodeMisc, "this server has no store to back up"))
-		return
-	}
-	select {
-	case s.backup <- struct{}{}:
-		defer func() { <-s.backup }()
-	default:
-		s.refuse(w, http.StatusServiceUnavailable, errorf(CodeBusy, "another backup is running: wait for its end"))
-		return
-	}
-
-	s.stream(w, r, user, "backup", services.Backup)
 }
 
 // Backup asks the server for a backup of its store, in the format of the package ancre/batcher/store/backup. The caller closes

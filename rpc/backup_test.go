@@ -162,7 +162,7 @@ func TestOneBackupAtATimeThatEndsWithItsClient(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("it ended with %v", err)
 		}
-		b.await(func() bool { return len(b.rig.server.backup) == 0 })
+		b.await(func() bool { return len(b.rig.server.streams[backupPath].places) == 0 })
 	}
 }
 

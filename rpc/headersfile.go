@@ -2,45 +2,28 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"io"
-	"net/http"
 )
 
-// headersPath is where all block headers come from, as they are: 80 bytes each, from the first block on. They are streamed as a backup is, to whoever may
-// read. The client checks each (see the package ancre/headers), and that the body did not break off.
+// headersPath is where all block headers come from, as they are: 80 bytes each, from the first block on. The client checks each (see the package
+// ancre/headers), and that the body did not break off.
 const headersPath = "/headers"
 
-// serveHeaders streams the headers of the active chain.
-func (s *Server) serveHeaders(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		http.Error(w, "headers are fetched with GET", http.StatusMethodNotAllowed)
-		return
+// maxExports is how many may fetch all headers at once.
+const maxExports = 4
+
+// headersDownload is for whoever may read.
+func headersDownload() *download {
+	return &download{
+		what:   "headers",
+		are:    "all headers are",
+		roles:  forRead,
+		places: make(chan struct{}, maxExports),
+		busy:   fmt.Sprintf("%d others are fetching headers: try again later", maxExports),
+		absent: "this server has no file of headers",
+		of:     func(s *Services) func(context.Context, io.Writer) error { return s.Headers },
 	}
-	user, ok := s.authenticate(w, r)
-	if !ok {
-		return
-	}
-	services := s.services.Load()
-	switch {
-	case user.Role != RoleAdmin && user.Role != RoleRead:
-		s.refuse(w, http.StatusForbidden, errorf(CodeForbidden, "all headers are for the role %s or %s; the user %s has the role %s", RoleRead, RoleAdmin, user.Name, user.Role))
-		return
-	case services == nil:
-		s.refuse(w, http.StatusInternalServerError, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load()))
-		return
-	case services.Headers == nil:
-		s.refuse(w, http.StatusInternalServerError, errorf(CodeMisc, "this server has no file of headers"))
-		return
-	}
-	select {
-	case s.exports <- struct{}{}:
-		defer func() { <-s.exports }()
-	default:
-		s.refuse(w, http.StatusServiceUnavailable, errorf(CodeBusy, "%d others are fetching headers: try again later", cap(s.exports)))
-		return
-	}
-	s.stream(w, r, user, "headers", services.Headers)
 }
 
 // Headers asks the server for the headers of its active chain, 80 bytes each from the first block on. The caller closes what it returns, and checks the

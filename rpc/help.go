@@ -83,7 +83,7 @@ func (m *method) help() string {
 		}
 		fmt.Fprintf(&b, "%d. %s    (%s, %s) %s\n", i+1, p.name, p.kind, need, p.about)
 	}
-	fmt.Fprintf(&b, "\nResult:\n%s\n\nRole:\n%s\n\nExamples:\n", m.result, m.who())
+	fmt.Fprintf(&b, "\nResult:\n%s\n\nRole:\n%s\n\nExamples:\n", m.result, m.roles)
 	b.WriteString("> ancre rpc " + m.name + shellWords(m.example) + "\n")
 	fmt.Fprintf(&b, `> curl --user myusername --data-binary '{"jsonrpc": "2.0", "id": "curltest", "method": "%s", "params": %s}' http://127.0.0.1:14780/`+"\n",
 		m.name, m.example)

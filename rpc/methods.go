@@ -28,26 +28,26 @@ const (
 	forRead
 )
 
-// allow reports whether a role may call the method.
-func (m *method) allow(r Role) bool {
+// allow reports whether a role is in the set.
+func (s roles) allow(r Role) bool {
 	switch r {
 	case RoleAdmin:
 		return true
 	case RoleSubmit:
-		return m.roles&forSubmit != 0
+		return s&forSubmit != 0
 	case RoleRead:
-		return m.roles&forRead != 0
+		return s&forRead != 0
 	}
 	return false
 }
 
-// who names the roles that may call the method.
-func (m *method) who() string {
+// String names the roles in the set.
+func (s roles) String() string {
 	var who []string
-	if m.roles&forSubmit != 0 {
+	if s&forSubmit != 0 {
 		who = append(who, string(RoleSubmit))
 	}
-	if m.roles&forRead != 0 {
+	if s&forRead != 0 {
 		who = append(who, string(RoleRead))
 	}
 	return strings.Join(append(who, string(RoleAdmin)), " or ")

@@ -243,7 +243,7 @@ func TestHelpTellsEverything(t *testing.T) {
 		if err != nil || json.Unmarshal(result, &text) != nil {
 			t.Fatal(err)
 		}
-		want := []string{m.usage(), m.about, m.result, m.who(), "> ancre rpc " + m.name, `"params": ` + m.example}
+		want := []string{m.usage(), m.about, m.result, m.roles.String(), "> ancre rpc " + m.name, `"params": ` + m.example}
 		for _, p := range m.params {
 			want = append(want, p.name+"    ("+p.kind.String(), p.about)
 		}
@@ -285,7 +285,7 @@ func TestEachRoleMayCallWhatItIsForAndNothingElse(t *testing.T) {
 					}
 					continue
 				}
-				want := fmt.Sprintf(`{"code":-2,"message":"%s is for the role %s; the user %s has the role %s"}`, m.name, m.who(), role, role)
+				want := fmt.Sprintf(`{"code":-2,"message":"%s is for the role %s; the user %s has the role %s"}`, m.name, m.roles, role, role)
 				if status != 403 || !strings.Contains(answer, want) {
 					t.Errorf("%s calls %s: %d %s\nwant 403 and %s", role, m.name, status, answer, want)
 				}

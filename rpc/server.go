@@ -43,9 +43,6 @@ const (
 	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of few bytes.
 	maxArrays = 16
 
-	// maxExports is how many may fetch all headers at the same time.
-	maxExports = 4
-
 	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of 1,000.
 	keepBuffer = 1 << 20
 
@@ -66,7 +63,8 @@ type Config struct {
 // Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
 type Server struct {
 	table   []method
-	methods map[string]*method // into table
+	methods map[string]*method   // into table
+	streams map[string]*download // by path
 	users   users
 	log     *slog.Logger
 	stop    func()
@@ -78,8 +76,6 @@ type Server struct {
 	bodies   *semaphore.Weighted // bytes of large bodies in memory
 	arrays   chan struct{}       // arrays being worked on
 	delayed  chan struct{}       // refused logins that wait for their answer
-	backup   chan struct{}       // the backup that runs
-	exports  chan struct{}       // the exports of headers that run
 	refusals rate.Sometimes      // logs one refused login a second, however many there are
 	buffers  sync.Pool           // of *buffers
 
@@ -94,6 +90,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		table:    methods(),
 		methods:  map[string]*method{},
+		streams:  map[string]*download{backupPath: backupDownload(), headersPath: headersDownload()},
 		users:    c.Users,
 		log:      c.Log,
 		stop:     c.Stop,
@@ -101,8 +98,6 @@ func NewServer(c Config) *Server {
 		bodies:   semaphore.NewWeighted(maxBodiesBytes),
 		arrays:   make(chan struct{}, maxArrays),
 		delayed:  make(chan struct{}, maxDelayed),
-		backup:   make(chan struct{}, 1),
-		exports:  make(chan struct{}, maxExports),
 		refusals: rate.Sometimes{Interval: time.Second},
 
 		backupStall: backupStall,
@@ -129,12 +124,8 @@ func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case backupPath:
-		s.serveBackup(w, r)
-		return
-	case headersPath:
-		s.serveHeaders(w, r)
+	if d := s.streams[r.URL.Path]; d != nil {
+		s.serveDownload(w, r, d)
 		return
 	}
 	if r.URL.Path != "/" {
@@ -357,8 +348,8 @@ func (s *Server) run(ctx context.Context, user *User, req *request, dst []byte) 
 	if m == nil {
 		return dst, errorf(CodeUnknownMethod, "Method not found: %q%s", clip(req.method, 40), s.suggest(req.method))
 	}
-	if !m.allow(user.Role) {
-		return dst, errorf(CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.name, m.who(), user.Name, user.Role)
+	if !m.roles.allow(user.Role) {
+		return dst, errorf(CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.name, m.roles, user.Name, user.Role)
 	}
 	c := call{ctx: ctx, server: s, Services: s.services.Load(), method: m}
 	if c.Services == nil && !m.early {

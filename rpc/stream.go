@@ -23,6 +23,50 @@ const (
 	errorTrailer = "Ancre-Error"
 )
 
+// download is something that is streamed.
+type download struct {
+	what   string        // in the log
+	are    string        // the same, as errors begin: "a backup is"
+	roles  roles         // who may fetch it
+	places chan struct{} // one for each that is sent at once
+	busy   string        // said when no place is left
+	absent string        // said when the daemon has none
+	of     func(*Services) func(context.Context, io.Writer) error
+}
+
+// serveDownload sends it to who may have it.
+func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *download) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, d.are+" fetched with GET", http.StatusMethodNotAllowed)
+		return
+	}
+	user, ok := s.authenticate(w, r)
+	if !ok {
+		return
+	}
+	services := s.services.Load()
+	switch {
+	case !d.roles.allow(user.Role):
+		s.refuse(w, http.StatusForbidden, errorf(CodeForbidden, "%s for the role %s; the user %s has the role %s", d.are, d.roles, user.Name, user.Role))
+		return
+	case services == nil:
+		s.refuse(w, http.StatusInternalServerError, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load()))
+		return
+	case d.of(services) == nil:
+		s.refuse(w, http.StatusInternalServerError, errorf(CodeMisc, "%s", d.absent))
+		return
+	}
+	select {
+	case d.places <- struct{}{}:
+		defer func() { <-d.places }()
+	default:
+		s.refuse(w, http.StatusServiceUnavailable, errorf(CodeBusy, "%s", d.busy))
+		return
+	}
+	s.stream(w, r, user, d.what, d.of(services))
+}
+
 // refuse answers with an error.
 func (s *Server) refuse(w http.ResponseWriter, status int, err error) {
 	s.write(w, status, appendError(nil, &request{id: null}, asError(err)))
