@@ -40,7 +40,7 @@ var segwitActivation = time.Date(2017, 8, 24, 0, 0, 0, 0, time.UTC)
 // coins yet: its directory can be removed, and the wallet created anew.
 func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, birthday time.Time) (newWords []string, address string, err error) {
 	if !w.creating.TryLock() {
-		return nil, "", errors.New("a wallet is being created already")
+		return nil, "", errors.New("a wallet is being created already, which takes some seconds: try again when that has ended")
 	}
 	defer w.creating.Unlock()
 	if err := w.calls.begin(); err != nil {
@@ -113,6 +113,9 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 	}
 	if address, err = v.nextAddress(external, 0); err != nil {
 		return nil, "", err
+	}
+	if err := ctx.Err(); err != nil { // gone meanwhile: it took seconds
+		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
 
 	w.adopt(v)

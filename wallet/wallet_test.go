@@ -283,6 +283,31 @@ func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
 		t.Fatalf("got %v, want %v", err, context.Canceled)
 	}
 	wantFiles(t, dir)
+
+	// Or goes while the wallet, in its place already, is opened.
+	leaving := &leaves{Context: t.Context(), when: func() bool { return exists(filepath.Join(dir, databaseName)) }}
+	if _, _, err := w.Create(leaving, passphrase, nil, time.Time{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want %v", err, context.Canceled)
+	}
+	wantFiles(t, dir)
+}
+
+// leaves is the context of somebody who goes as soon as something is so.
+type leaves struct {
+	context.Context
+	when func() bool
+}
+
+func (l *leaves) Err() error {
+	if l.when() {
+		return context.Canceled
+	}
+	return l.Context.Err()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func TestUnlocking(t *testing.T) {

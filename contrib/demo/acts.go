@@ -257,7 +257,7 @@ func (s *stage) sayKept() {
 		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
 	}
 	s.say("To mine a block:\n\n%s", s.node.MineCommand())
-	s.say("To stop both and remove everything:\n\nkill %d %d && sleep 3 && rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
+	s.say("To stop both and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
 }
 
 // ancre runs the command among the files, shows it, and wants an exit status and a word in its answer.
