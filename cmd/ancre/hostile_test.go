@@ -100,3 +100,27 @@ func TestNamesOfFilesAreNoResults(t *testing.T) {
 		r.must(os.Remove(file + proofSuffix))
 	}
 }
+
+// The bug that it catches: a calendar that names a false block keeps the others from ever being asked for what they promised.
+func TestALyingCalendarDoesNotEndTheOthersPromises(t *testing.T) {
+	r, liar, honest := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
+	file, c := r.promised("a", liar.URL, honest.URL)
+	upgrade := []string{"upgrade", "--calendar", liar.URL, "--calendar", honest.URL, file}
+	liar.has(c[0], r.attesting(c[0], proof.BitcoinAt(1)))
+	r.ancre(upgrade...).is(t, exitDone, "complete, in Bitcoin block 1")
+	r.ancre(upgrade...).is(t, exitDone, "was complete already")
+	if got := r.kinds(file); got != "bitcoin pending" {
+		t.Errorf("the proof holds %s", got)
+	}
+	honest.has(c[1], r.anchored(c[1]))
+	r.ancre(upgrade...).is(t, exitDone, "complete, in Bitcoin block 1")
+	if got := r.kinds(file); got != "bitcoin bitcoin" {
+		t.Errorf("the proof holds %s", got)
+	}
+	r.ancre("verify", "--offline", file).is(t, exitDone, "valid, existed before Bitcoin block 1")
+	asked := honest.questions()
+	r.ancre(upgrade...).is(t, exitDone, "was complete already")
+	if honest.questions() != asked {
+		t.Error("a calendar is asked for what it has given")
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,10 +173,18 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 		return plainError(err)
 	}
 	w.file = f
+	var was []byte // the proof, if it was complete, without the promises that were kept
 	if f.IsComplete() {
-		w.about(f.HashOp, f.Digest)
-		w.Result, w.Complete, w.Reason = complete, true, "was complete already"
-		return nil
+		if w.file, err = dropFulfilled(f); err != nil {
+			return err
+		}
+		if was, err = w.file.Marshal(); err != nil {
+			return err
+		}
+		if len(promises(w.file, make(map[promise]bool))) == 0 {
+			w.wasComplete()
+			return nil
+		}
 	}
 	if err := u.advance(ctx, w); err != nil || !w.Complete {
 		return err
@@ -183,6 +192,10 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	after, err := w.file.Marshal()
 	if err != nil {
 		return err
+	}
+	if bytes.Equal(after, was) {
+		w.wasComplete()
+		return nil
 	}
 	// Calendars may have taken minutes to answer. What somebody put there meanwhile may say more than what was read.
 	if _, now, err := readProof(w.ProofFile); err != nil || !bytes.Equal(now, before) {
@@ -197,23 +210,36 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	return nil
 }
 
+// wasComplete says that nobody has anything to add.
+func (w *waiter) wasComplete() {
+	w.about(w.file.HashOp, w.file.Digest)
+	w.Result, w.Complete, w.Reason, w.errors = complete, true, "was complete already", nil
+}
+
+// dropFulfilled leaves out of a proof the promises that calendars kept.
+func dropFulfilled(f *proof.File) (*proof.File, error) {
+	t, err := proof.DropFulfilled(f.Timestamp)
+	return &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, err
+}
+
 // advance merges into w.file what the daemon knows, and unless that completes it, what the calendars know that it waits for. An error says
 // that nobody could, or would, say when it will be complete.
 func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	w.about(w.file.HashOp, w.file.Digest)
 	w.Calendars, w.errors = nil, nil
+	// A block that the file names itself was verified by nobody: a calendar may have lied, and another one has the truth.
+	was := w.file.IsComplete()
 	f, seen, missing := u.askDaemon(ctx, w)
-	if !f.IsComplete() {
+	if was || !f.IsComplete() {
 		f, w.Calendars = u.calendars.follow(ctx, f, seen)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t, err := proof.DropFulfilled(f.Timestamp)
-	if err != nil {
+	var err error
+	if w.file, err = dropFulfilled(f); err != nil {
 		return err
 	}
-	w.file = &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}
 
 	waits := missing == nil || slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Result == pending })
 	switch {
@@ -370,7 +396,7 @@ func (u *upgrader) tell(w *waiter) int {
 	case w.State == stateFinal:
 		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s\n", w.name(), count(w.Height))
 	default:
-		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s (says %s; \"ancre verify\" checks it)\n", w.name(), count(lowestBlock(w.file)), w.answered())
+		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s (says %s; \"ancre verify\" checks it)\n", w.name(), count(lowestBlock(w.file)), cmp.Or(w.answered(), "the file"))
 	}
 	for _, e := range w.errors {
 		u.complain("%s: %s", w.name(), e)
