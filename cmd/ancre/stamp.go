@@ -242,7 +242,7 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", j.ProofFile, plainError(err))
+		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))
 	}
 	return s.compare(ctx, j)
 }
@@ -253,7 +253,7 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 	if op := j.before.HashOp; op != proof.SHA256 {
 		// Made with another hash: it may well be this file's.
 		if j.File == "" || j.File == "-" {
-			return fmt.Errorf("%s is there already, for %s %x: name another file with -o", j.ProofFile, op, j.before.Digest)
+			return fmt.Errorf("%s is there already, for %s %x: name another file with -o", shown(j.ProofFile), op, j.before.Digest)
 		}
 		var err error
 		if sum, err = hashFile(ctx, j.File, op.Hash(), func(int64) {}); err != nil {
@@ -263,7 +263,7 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 	}
 	if !bytes.Equal(sum, j.before.Digest) {
 		return fmt.Errorf("%s is there already and proves another content, with %s %x: move it away, then stamp again",
-			j.ProofFile, j.before.HashOp, j.before.Digest)
+			shown(j.ProofFile), j.before.HashOp, j.before.Digest)
 	}
 	if j.Complete = j.before.IsComplete(); j.Complete || j.before.HashOp != proof.SHA256 {
 		j.Result = already
@@ -393,7 +393,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 		err = s.extend(j)
 	}
 	if err != nil {
-		j.fail(fmt.Errorf("the proof %s cannot be written: %w", j.ProofFile, plainError(err)))
+		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err)))
 	}
 	return j
 }

@@ -241,7 +241,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 			return nil, errors.New("its name does not end in .ots: say with -f which file it is about")
 		}
 		if !exists(name) {
-			return nil, fmt.Errorf("there is no %s: say with -f which file the proof is about, or with --digest the hash", name)
+			return nil, fmt.Errorf("there is no %s: say with -f which file the proof is about, or with --digest the hash", shown(name))
 		}
 	}
 	r.File = name
@@ -250,7 +250,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	}
 	sum, err := hashFile(ctx, name, f.HashOp.Hash(), o.hashed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", shown(name), err)
 	}
 	if !bytes.Equal(sum, f.Digest) {
 		r.Digest = hex.EncodeToString(sum)
@@ -260,7 +260,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 
 // tellVerified says what a proof is worth and returns the exit status that it calls for.
 func (a *app) tellVerified(r *fileResult) int {
-	name := r.File
+	name := shown(r.File)
 	if name == "" || name == "-" {
 		name = r.name()
 	}

@@ -53,7 +53,7 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 	rec, err := receipt.Parse(data)
 	if err != nil {
 		if r.Result, r.Reason = invalid, err.Error(); name != "-" && !isReceiptName(name) {
-			r.Reason += fmt.Sprintf(" (and there is no %s%s)", name, proofSuffix)
+			r.Reason += fmt.Sprintf(" (and there is no %s)", shown(name+proofSuffix))
 		}
 		return true, nil
 	}
@@ -156,7 +156,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 			return digest, fmt.Errorf("its name does not end in %s: say with -f which file it is about", receiptKinds["v2"].suffix)
 		}
 		if !exists(name) {
-			return digest, fmt.Errorf("there is no %s: say with -f which file the receipt is about", name)
+			return digest, fmt.Errorf("there is no %s: say with -f which file the receipt is about", shown(name))
 		}
 	}
 	r.File = name
@@ -164,7 +164,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if name == "-" {
 		sum, err = hashReader(ctx, a.in, sha256.New(), o.hashed)
 	} else if sum, err = hashFile(ctx, name, sha256.New(), o.hashed); err != nil {
-		err = fmt.Errorf("%s: %w", name, err)
+		err = fmt.Errorf("%s: %w", shown(name), err)
 	}
 	if err != nil {
 		return digest, err
