@@ -35,7 +35,12 @@ const (
 
 // createFile makes a file that must not exist yet. The error wraps fs.ErrExist when it does.
 func createFile(path string, data []byte) error {
-	temp, err := writeTemp(path, data, proofMode)
+	return createAs(path, data, proofMode)
+}
+
+// createAs is createFile with a mode, which is before the umask.
+func createAs(path string, data []byte, mode fs.FileMode) error {
+	temp, err := writeTemp(path, data, mode)
 	if err != nil {
 		return err
 	}
@@ -82,8 +87,13 @@ func replaceFile(path string, data []byte) error {
 }
 
 // backUp keeps what is at path under path.bak, unless something is there: what is older is more worth keeping.
+// Whoever may not read the one may not read the other.
 func backUp(path string, data []byte) error {
-	if err := createFile(path+backupSuffix, data); err != nil && !errors.Is(err, fs.ErrExist) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := createAs(path+backupSuffix, data, info.Mode().Perm()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

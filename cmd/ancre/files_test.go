@@ -52,6 +52,30 @@ func TestReplaceFileKeepsLinksAndMode(t *testing.T) {
 	onlyFile(t, path)
 }
 
+// The bug that it catches: a proof that its owner alone may read is copied to where everybody can.
+func TestABackupIsAsPrivateAsTheProof(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "proof"), filepath.Join(dir, "link")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{path, link} {
+		if err := backUp(name, []byte("old")); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(name + backupSuffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runtime.GOOS != "windows" && info.Mode() != 0o600 {
+			t.Errorf("%s: the mode of the backup is %v, want that of the proof", name, info.Mode())
+		}
+	}
+}
+
 func TestAFailedWriteLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "is-a-directory")
