@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -163,17 +165,37 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 	}
 	err = createFile(r.ProofFile, data)
 	if errors.Is(err, fs.ErrExist) {
-		before, err := os.ReadFile(r.ProofFile)
+		same, err := holds(r.ProofFile, data)
 		if err != nil {
 			return plainError(err)
 		}
-		if string(before) != string(data) {
-			return fmt.Errorf("there is a file of this name that says something else: move it away, or name another with -o")
+		if !same {
+			return errors.New("there is a file of this name that says something else: move it away, or name another with -o")
 		}
 		r.Result = already
 		return nil
 	}
 	return plainError(err)
+}
+
+// holds says whether a file holds just that. It may be anybody's: no more is read of it than tells, and nothing of a pipe or a device, which
+// may never end.
+func holds(path string, data []byte) (bool, error) {
+	// Before it is opened: that alone waits for a pipe's other end.
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, errors.New("there is something of this name that is no regular file: name another with -o")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	got, err := io.ReadAll(io.LimitReader(file, int64(len(data))+1))
+	return bytes.Equal(got, data), err
 }
 
 // receiptSubject finds out which digest is meant, and whether there is a complete proof of it.

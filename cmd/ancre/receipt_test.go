@@ -94,6 +94,12 @@ func TestAReceiptThatDiffersIsNotOverwritten(t *testing.T) {
 		t.Errorf("it holds %q", got)
 	}
 	r.ancre("receipt", "-o", r.path("other"), file).is(t, exitDone, r.path("other")+": written")
+
+	// No more is read of it than tells that it differs.
+	r.write("other", string(r.read(r.path("other")))+"\n")
+	r.ancre("receipt", "-o", r.path("other"), file).is(t, exitFailed, "says something else")
+	r.must(os.Mkdir(r.path("directory"), 0o700))
+	r.ancre("receipt", "-o", r.path("directory"), file).is(t, exitFailed, "there is something of this name that is no regular file: name another with -o")
 }
 
 func TestReceiptsOfStandardInputAndOfDigests(t *testing.T) {
