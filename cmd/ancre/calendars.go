@@ -342,6 +342,7 @@ func (c *calendars) better(ctx context.Context, src *source, f *proof.File, dige
 	if c == nil || !waits || was.Outcome == proof.OutcomeValid {
 		return was, nil
 	}
+	blockless := !f.IsComplete() // before others add to it
 	seen := make(map[promise]bool)
 	var known daemonKnows
 	if src.daemon != nil && f.HashOp == proof.SHA256 {
@@ -377,7 +378,7 @@ func (c *calendars) better(ctx context.Context, src *source, f *proof.File, dige
 		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", answered, now.Reason)
 		return was, nil
 	}
-	now.Reason = "the file itself is pending still: \"ancre upgrade\" completes it"
+	now.Reason, r.blockless = "the file itself is pending still: \"ancre upgrade\" completes it", blockless
 	if r.Path != nil {
 		if r.Path, err = proof.Explain(f); err != nil {
 			return was, err

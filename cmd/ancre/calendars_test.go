@@ -191,6 +191,43 @@ func TestUpgradeNeedsNoDaemonWhereACalendarHelps(t *testing.T) {
 	}
 }
 
+// The bug that it catches: whoever keeps the files that are complete, says JSON, keeps one that needs its calendar for ever.
+func TestAValidProofThatIsPendingInItsFileIsNotComplete(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	c.has(leaves[0], r.anchored(leaves[0]))
+	const few, pendingStill = "few blocks are on top", "the file itself is pending still"
+	verdict := func() fileResult {
+		t.Helper()
+		a := r.ancre("--json", "verify", "--calendar", c.URL, file).is(t, exitDone, few)
+		var got fileResult
+		r.must(json.Unmarshal([]byte(a.out), &got))
+		return got
+	}
+	if got := verdict(); got.Result != valid || got.Complete || !strings.Contains(got.Reason, pendingStill) {
+		t.Errorf("before the upgrade: %+v", got)
+	}
+	r.ancre("verify", "--calendar", c.URL, file).is(t, exitDone, few, pendingStill)
+	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone)
+	if got := verdict(); got.Result != valid || !got.Complete || strings.Contains(got.Reason, pendingStill) {
+		t.Errorf("after the upgrade: %+v", got)
+	}
+
+	// A receipt holds all that it needs.
+	r = newRig(t)
+	file = r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("receipt", file).is(t, exitDone)
+	if got := verdict(); got.Complete || !strings.Contains(got.Reason, pendingStill) {
+		t.Errorf("of the proof beside a receipt: %+v", got)
+	}
+	r.must(os.Remove(file + proofSuffix))
+	if got := verdict(); got.Result != valid || !got.Complete || strings.Contains(got.Reason, pendingStill) {
+		t.Errorf("of the receipt: %+v", got)
+	}
+}
+
 // Proofs come from strangers: no address in one makes us connect to anywhere that nobody allowed.
 func TestOnlyListedCalendarsAreAsked(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)

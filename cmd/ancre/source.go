@@ -144,7 +144,8 @@ func (s *source) onTop(ctx context.Context, height int64) (onTop, tip int64, err
 	return max(s.newest-height, 0), s.newest, nil
 }
 
-// vouch makes r valid: what it is about existed before the block with header h, which the source gave.
+// vouch makes r valid: what it is about existed before the block with header h, which the source gave. A reason that is there stays: it tells
+// what the file lacks all the same.
 func (s *source) vouch(ctx context.Context, h proof.Header, r *fileResult) error {
 	onTop, tip, err := s.onTop(ctx, int64(h.Height))
 	if err != nil {
@@ -152,11 +153,14 @@ func (s *source) vouch(ctx context.Context, h proof.Header, r *fileResult) error
 	}
 	slices.Reverse(h.Hash[:]) // as it is displayed
 	when := h.Time.UTC()
-	r.Result, r.Complete, r.Height, r.BlockHash, r.BlockTime = valid, true, int64(h.Height), hex.EncodeToString(h.Hash[:]), &when
+	r.Result, r.Complete, r.Height, r.BlockHash, r.BlockTime = valid, !r.blockless, int64(h.Height), hex.EncodeToString(h.Hash[:]), &when
 	r.Confirmations = int32(onTop + 1)
 	r.Headers = &trustTold{Source: s.kind, From: s.from, Tip: tip, Trusted: s.trusted}
 	if onTop < fewOnTop {
-		r.Reason = fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", fewOnTop)
+		if r.Reason != "" {
+			r.Reason += "; "
+		}
+		r.Reason += fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", fewOnTop)
 	}
 	return nil
 }
