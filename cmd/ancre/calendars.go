@@ -64,9 +64,31 @@ type calendars struct {
 	list   *calendar.Whitelist
 	pause  func(context.Context, time.Duration) error // waits: time passes faster in tests
 
-	mu     sync.Mutex      // guards what follows
-	gaveUp map[string]bool // calendars, by address, that stayed busy: they are not waited for once more
+	now func() time.Time // the clock
+
+	mu   sync.Mutex              // guards what follows
+	busy map[string]busyCalendar // by address
 }
+
+// busyCalendar is one that wanted to be left alone when it was asked last.
+type busyCalendar struct {
+	status int       // of HTTP
+	until  time.Time // it is not asked before
+	gaveUp bool      // it was waited for in vain, and is not waited for once more
+}
+
+// restError says that a calendar was not asked, because it had said that it is busy. It names a time, which stays the same when it is told
+// again and again.
+type restError struct {
+	*calendar.BusyError
+	until time.Time
+}
+
+func (e *restError) Error() string {
+	return fmt.Sprintf("it is busy (HTTP status %d) and left alone until %s", e.Status, clock(e.until))
+}
+
+func (e *restError) Unwrap() error { return e.BusyError }
 
 // openCalendars lists the well-known calendars, the daemon's own, and those that the flags allow. Whoever opens them closes them.
 func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
@@ -86,7 +108,7 @@ func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
 	// The daemon promises at whatever address its operator chose. One that cannot be asked is left to the daemon.
 	_ = list.Add(cfg.Calendar.URI)
 	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
-	return &calendars{client: client, list: list, pause: pause, gaveUp: make(map[string]bool)}, nil
+	return &calendars{client: client, list: list, pause: pause, now: time.Now, busy: make(map[string]busyCalendar)}, nil
 }
 
 func (c *calendars) close() {
@@ -238,18 +260,23 @@ func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*pr
 	return answers, told
 }
 
-// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was waited for in vain is asked once only for
-// each further proof, until it answers: a thousand proofs must not wait a minute each.
+// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was waited for in vain is asked for further
+// proofs only when it wants to be, and then once for each, until it answers: a thousand proofs must not wait a minute each.
 func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error) {
 	for left := c.patience(p.uri); ; {
-		answer, err := c.client.Timestamp(ctx, p.uri, []byte(p.msg))
+		var answer *proof.Timestamp
+		err := c.rests(p.uri)
+		if err == nil {
+			answer, err = c.client.Timestamp(ctx, p.uri, []byte(p.msg))
+			c.note(p.uri, err)
+		}
 		var busy *calendar.BusyError
-		isBusy := errors.As(err, &busy)
-		if !isBusy || busy.RetryAfter > left {
-			c.mu.Lock()
-			c.gaveUp[p.uri] = isBusy
-			c.mu.Unlock()
+		if !errors.As(err, &busy) {
 			return answer, err
+		}
+		if busy.RetryAfter > left {
+			c.giveUp(p.uri)
+			return nil, err
 		}
 		left -= busy.RetryAfter
 		if err := c.pause(ctx, busy.RetryAfter); err != nil {
@@ -262,10 +289,46 @@ func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error
 func (c *calendars) patience(uri string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gaveUp[uri] {
+	if c.busy[uri].gaveUp {
 		return 0
 	}
 	return busyPatience
+}
+
+// rests returns why a calendar is not asked at the moment, if it is not: each is left alone by itself, while others are asked.
+func (c *calendars) rests(uri string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.busy[uri]
+	left := b.until.Sub(c.now())
+	if left <= 0 {
+		return nil
+	}
+	return &restError{&calendar.BusyError{Status: b.status, RetryAfter: left}, b.until}
+}
+
+// note keeps whether a calendar that was asked is busy.
+func (c *calendars) note(uri string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var busy *calendar.BusyError
+	if !errors.As(err, &busy) {
+		delete(c.busy, uri)
+		return
+	}
+	b := c.busy[uri]
+	b.status, b.until = busy.Status, c.now().Add(busy.RetryAfter)
+	c.busy[uri] = b
+}
+
+// giveUp keeps that a calendar was waited for in vain.
+func (c *calendars) giveUp(uri string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b, ok := c.busy[uri]; ok { // else it answered somebody meanwhile
+		b.gaveUp = true
+		c.busy[uri] = b
+	}
 }
 
 // take fills in what came of asking, and reports whether the answer says something new.

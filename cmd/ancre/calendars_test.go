@@ -579,10 +579,14 @@ func newFollowing(t *testing.T, allowed ...string) (*calendars, *atomic.Int64) {
 		}
 	}
 	var waited atomic.Int64
-	c := &calendars{client: calendar.NewClient(calendar.ClientConfig{}), list: list, gaveUp: make(map[string]bool), pause: func(_ context.Context, d time.Duration) error {
-		waited.Add(int64(d))
-		return nil
-	}}
+	c := &calendars{
+		client: calendar.NewClient(calendar.ClientConfig{}), list: list, busy: make(map[string]busyCalendar),
+		now: func() time.Time { return testTime.Add(time.Duration(waited.Load())) },
+		pause: func(_ context.Context, d time.Duration) error {
+			waited.Add(int64(d))
+			return nil
+		},
+	}
 	t.Cleanup(c.close)
 	return c, &waited
 }
@@ -615,10 +619,19 @@ func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
 	if got.IsComplete() || told[0].Result != pending || told[0].retryAfter != 20*time.Second || waited.Load() != int64(busyPatience) {
 		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
 	}
-	following.follow(t.Context(), f, map[promise]bool{})
+	asked := c.questions()
+	_, told = following.follow(t.Context(), f, map[promise]bool{})
 	if waited.Load() != int64(busyPatience) {
 		t.Errorf("for the next proof it was waited once more: %s", time.Duration(waited.Load()))
 	}
+	if c.questions() != asked || told[0].Result != pending || told[0].Reason != "it is busy (HTTP status 429) and left alone until 2026-01-02 03:05 UTC" {
+		t.Errorf("it was asked %d times while it wants to be left alone, and %q is told", c.questions()-asked, told[0].Reason)
+	}
+	waited.Add(int64(20 * time.Second))
+	if following.follow(t.Context(), f, map[promise]bool{}); c.questions() != asked+1 {
+		t.Errorf("it was asked %d times after that, want once", c.questions()-asked)
+	}
+	waited.Add(int64(20 * time.Second))
 	busy("20", 0)
 	following.follow(t.Context(), f, map[promise]bool{})
 	busy("20", 1)

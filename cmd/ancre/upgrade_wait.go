@@ -75,9 +75,9 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 			return w.Result != pending || w.Batch != 0 && !waits
 		})
 		if time.Now().After(next) {
-			after := u.poll(ctx, waiting)
+			u.poll(ctx, waiting)
 			every = min(every*3/2, u.seldom)
-			next = time.Now().Add(max(every, after))
+			next = time.Now().Add(every)
 			continue // some may be complete
 		}
 		if len(waiting) == 0 {
@@ -101,8 +101,9 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 	}
 }
 
-// poll asks once more for the proofs that calendars may have, and returns for how long the calendars want to be left alone.
-func (u *upgrader) poll(ctx context.Context, waiting []*waiter) (after time.Duration) {
+// poll asks once more for the proofs that calendars may have. Calendars that want to be left alone for longer are left alone all the same,
+// each by itself.
+func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	u.mu.Lock()
 	u.down = nil // it may be there again
 	u.mu.Unlock()
@@ -112,12 +113,8 @@ func (u *upgrader) poll(ctx context.Context, waiting []*waiter) (after time.Dura
 		}
 		return w
 	}
-	for w := range inOrder(ctx, askers, slices.Values(waiting), again) {
-		for _, t := range w.Calendars {
-			after = max(after, t.retryAfter)
-		}
+	for range inOrder(ctx, askers, slices.Values(waiting), again) {
 	}
-	return after
 }
 
 // again completes a proof that was pending, if it can be completed now. It stays pending when nobody can say anything: they may come back.

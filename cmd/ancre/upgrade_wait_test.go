@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// waitFor runs an upgrade --wait of one file whose calendar is polled without pause, with no daemon.
-func (r *rig) waitFor(ctx context.Context, c *calendars, file string) (exit int, out, errs string) {
+// waitFor runs an upgrade --wait of files whose calendars are polled without pause, with no daemon.
+func (r *rig) waitFor(ctx context.Context, c *calendars, files ...string) (exit int, out, errs string) {
 	r.t.Helper()
 	r.http.Close()
 	var o, e bytes.Buffer
@@ -21,11 +21,15 @@ func (r *rig) waitFor(ctx context.Context, c *calendars, file string) (exit int,
 	r.must(err)
 	u := newUpgrader(a, daemon, c)
 	u.every, u.seldom = time.Millisecond, time.Millisecond
-	w := u.one(ctx, target{path: file})
-	if w.Result != pending {
-		r.t.Fatalf("%s: %s", w.Result, w.Reason)
+	var waiting []*waiter
+	for _, file := range files {
+		w := u.one(ctx, target{path: file})
+		if w.Result != pending {
+			r.t.Fatalf("%s: %s", w.Result, w.Reason)
+		}
+		waiting = append(waiting, w)
 	}
-	return u.completeAll(ctx, []*waiter{w}), o.String(), e.String()
+	return u.completeAll(ctx, waiting), o.String(), e.String()
 }
 
 func TestWaitAsksCalendarsUntilTheyHaveIt(t *testing.T) {
@@ -79,5 +83,45 @@ func TestInterruptedWaitForACalendarSaysThatItIsPending(t *testing.T) {
 	}
 	if !bytes.Equal(r.read(file+proofSuffix), before) {
 		t.Error("the proof was changed")
+	}
+}
+
+// The bug that it catches: one calendar that wants to be left alone for a day keeps us for a day from all others.
+func TestABusyCalendarDelaysNoOther(t *testing.T) {
+	r, busy, other := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
+	first, firstLeaves := r.promised("first", busy.URL)
+	second, secondLeaves := r.promised("second", other.URL)
+	firstAnswer, secondAnswer := r.anchored(firstLeaves[0]), r.anchored(secondLeaves[0])
+	following, passed := newFollowing(t, busy.URL, other.URL)
+	const day = 24 * time.Hour
+	var n atomic.Int32
+	busy.does(func(w http.ResponseWriter, _ *http.Request) {
+		if following.now().Before(testTime.Add(day)) {
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Write(firstAnswer)
+	})
+	other.does(func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) < 4 {
+			http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
+			return
+		}
+		passed.Store(int64(day)) // the busy one has it when this one had it
+		w.Write(secondAnswer)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	exit, out, errs := r.waitFor(ctx, following, first, second)
+	if exit != exitDone || r.kinds(first) != "bitcoin" || r.kinds(second) != "bitcoin" {
+		t.Errorf("exit %d, the proofs hold %s and %s\nout: %s\nerr: %s", exit, r.kinds(first), r.kinds(second), out, errs)
+	}
+	if got := busy.questions(); got != 2 {
+		t.Errorf("the busy one was asked %d times, want once, and again when its day was over", got)
+	}
+	// That it is left alone is not told anew in each round: once with what the other says, and at most once without.
+	if said := "left alone until 2026-01-03 03:04 UTC"; !strings.Contains(errs, said) || strings.Count(errs, "\n") > 3 {
+		t.Errorf("want %q, on few lines, in\n%s", said, errs)
 	}
 }
