@@ -23,6 +23,8 @@ import (
 // and blocks that came while nobody looked. The blocks show that nothing was paid twice.
 func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
+		const uri = `"https://calendar.invalid"` // the public name, which the new machine takes over
+		w.daemon.Set("calendar", "uri", uri)
 		w.start()
 		var made rpc.CreatedWallet
 		w.must(json.Unmarshal([]byte(w.ancre(0, "--json", "wallet", "create").Stdout), &made))
@@ -63,6 +65,7 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 		w.must(w.node.Mine(w.ctx, 3, "")) // what was broadcast is mined meanwhile
 
 		w.daemon = w.newDaemon(w.node)
+		w.daemon.Set("calendar", "uri", uri)
 		w.restore(file)
 		w.start()
 		for _, digest := range digests { // before there is a wallet, and before a peer was heard
