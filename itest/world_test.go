@@ -96,10 +96,14 @@ func (w *world) newNode(kind string, settings ...string) (n *harness.Node) {
 	return n
 }
 
-// in is the same world in a subtest, where what fails fails that.
+// in is the same world in a subtest, where what fails fails that. It has its own time: one that runs beside others may first have waited for its
+// turn longer than any test should take.
 func (w *world) in(t *testing.T) *world {
 	sub := *w
 	sub.T = t
+	var cancel context.CancelFunc
+	sub.ctx, cancel = context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
 	return &sub
 }
 
