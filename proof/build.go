@@ -74,7 +74,7 @@ func LeafTimestamp(leaf [32]byte, a Anchored) (*Timestamp, error) {
 // commit leads from the message to its leaf.
 func commit(message []byte, nonce [32]byte) (t, leaf *Timestamp, err error) {
 	t = &Timestamp{Msg: bytes.Clone(message)}
-	leaf, err = then(t, Op{Append, nonce[:]}, Op{Tag: SHA256})
+	leaf, err = t.Then(Op{Append, nonce[:]}, Op{Tag: SHA256})
 	return t, leaf, err
 }
 
@@ -92,10 +92,10 @@ func (a Anchored) attach(leaf *Timestamp) error {
 	var ops []Op
 	for _, path := range [][]Step{a.Path, a.RootPath} {
 		for _, s := range path {
-			ops = append(ops, beside(s.Left, s.Hash), Op{Tag: SHA256})
+			ops = append(ops, s.Op(), Op{Tag: SHA256})
 		}
 	}
-	root, err := then(leaf, ops...)
+	root, err := leaf.Then(ops...)
 	if err != nil {
 		return fmt.Errorf("the path from the leaf: %w", err)
 	}
@@ -105,9 +105,10 @@ func (a Anchored) attach(leaf *Timestamp) error {
 
 	ops = []Op{{Prepend, a.Tx[:at]}, {Append, a.Tx[at+32:]}, {Tag: SHA256}, {Tag: SHA256}}
 	for i, sibling := range a.Branch {
-		ops = append(ops, beside(i < 32 && a.TxIndex>>i&1 == 1, sibling), Op{Tag: SHA256}, Op{Tag: SHA256})
+		step := Step{Left: i < 32 && a.TxIndex>>i&1 == 1, Hash: sibling}
+		ops = append(ops, step.Op(), Op{Tag: SHA256}, Op{Tag: SHA256})
 	}
-	block, err := then(root, ops...)
+	block, err := root.Then(ops...)
 	if err != nil {
 		return fmt.Errorf("the path through the transaction and its block: %w", err)
 	}
@@ -117,24 +118,4 @@ func (a Anchored) attach(leaf *Timestamp) error {
 	}
 	block.Attest(BitcoinAt(a.Height))
 	return nil
-}
-
-// beside puts the sibling to the left or to the right of the message.
-func beside(left bool, sibling [32]byte) Op {
-	if left {
-		return Op{Prepend, sibling[:]}
-	}
-	return Op{Append, sibling[:]}
-}
-
-// then adds one operation after the other.
-func then(t *Timestamp, ops ...Op) (*Timestamp, error) {
-	for _, op := range ops {
-		next, err := t.Then(op)
-		if err != nil {
-			return nil, err
-		}
-		t = next
-	}
-	return t, nil
 }

@@ -117,7 +117,7 @@ func TestOnlyTwiceSHA256OfATransactionIsItsID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		end, err := then(ts, Op{Prepend, tx[:at]}, Op{Append, tx[at+32:]}, Op{Tag: first}, Op{Tag: SHA256}, Op{Tag: RIPEMD160}, Op{Tag: SHA256}, Op{Tag: SHA256})
+		end, err := ts.Then(Op{Prepend, tx[:at]}, Op{Append, tx[at+32:]}, Op{Tag: first}, Op{Tag: SHA256}, Op{Tag: RIPEMD160}, Op{Tag: SHA256}, Op{Tag: SHA256})
 		if err != nil {
 			t.Fatal(err)
 		}

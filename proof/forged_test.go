@@ -33,7 +33,7 @@ func line(t testing.TB, f *File) (ops []Op, end Attestation) {
 func forge(t testing.TB, digest []byte, ops []Op, end Attestation) *File {
 	t.Helper()
 	ts := &Timestamp{Msg: digest}
-	last, err := then(ts, ops...)
+	last, err := ts.Then(ops...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,14 @@ type Step struct {
 	Hash [32]byte
 }
 
+// Op puts the sibling beside the message. What hashes both comes after it.
+func (s Step) Op() Op {
+	if s.Left {
+		return Op{Prepend, s.Hash[:]}
+	}
+	return Op{Append, s.Hash[:]}
+}
+
 // Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is carried up unchanged, until one is
 // left. Doubling the last one, as Bitcoin does, would give two lists one root (CVE-2012-2459). Root of no nodes panics, as
 // indexing an empty slice does. One pass, no allocation.

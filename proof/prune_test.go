@@ -14,7 +14,7 @@ func grow(t testing.TB, ways ...way) *File {
 	t.Helper()
 	ts := &Timestamp{Msg: make([]byte, 32)}
 	for _, w := range ways {
-		end, err := then(ts, w.ops...)
+		end, err := ts.Then(w.ops...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestPromisesThatWereKeptAreLeftOut(t *testing.T) {
 func TestAPrunedProofKeepsTheLowestBlockThatHolds(t *testing.T) {
 	a, unknown := pendingAt(t, "https://a.example"), Attestation{Tag: [8]byte{1}}
 	root := func(height uint64, w way) Header {
-		end, err := then(&Timestamp{Msg: make([]byte, 32)}, w.ops...)
+		end, err := (&Timestamp{Msg: make([]byte, 32)}).Then(w.ops...)
 		if err != nil {
 			t.Fatal(err)
 		}

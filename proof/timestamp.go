@@ -229,9 +229,20 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 	return u, nil
 }
 
-// Then adds an operation and returns the timestamp of its result: the one that is there, or a new one, which needs an
-// attestation or a further operation before it can be written.
-func (t *Timestamp) Then(op Op) (*Timestamp, error) {
+// Then adds operations, one after the other, and returns the timestamp of the last one's result: the one that is there, or a new one, which
+// needs an attestation or a further operation before it can be written.
+func (t *Timestamp) Then(ops ...Op) (*Timestamp, error) {
+	for _, op := range ops {
+		next, err := t.then(op)
+		if err != nil {
+			return nil, err
+		}
+		t = next
+	}
+	return t, nil
+}
+
+func (t *Timestamp) then(op Op) (*Timestamp, error) {
 	for _, br := range t.Branches {
 		if br.Op.compare(op) == 0 {
 			return br.Next, nil

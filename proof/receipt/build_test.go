@@ -156,7 +156,7 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 	next.Attest(proof.BitcoinAt(7))
 	// Ancre's, but for the side of the nonce.
 	turned := &proof.Timestamp{Msg: s.digest[:]}
-	end, err := then(turned, []proof.Op{{Tag: proof.Prepend, Arg: s.nonce[:]}, {Tag: proof.SHA256}, {Tag: proof.Prepend, Arg: s.Tx[:58]}, {Tag: proof.Append, Arg: s.Tx[90:]}, {Tag: proof.SHA256}, {Tag: proof.SHA256}})
+	end, err := turned.Then([]proof.Op{{Tag: proof.Prepend, Arg: s.nonce[:]}, {Tag: proof.SHA256}, {Tag: proof.Prepend, Arg: s.Tx[:58]}, {Tag: proof.Append, Arg: s.Tx[90:]}, {Tag: proof.SHA256}, {Tag: proof.SHA256}}...)
 	if err != nil {
 		t.Fatal(err)
 	}

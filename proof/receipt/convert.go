@@ -120,7 +120,7 @@ func Proof(r Receipt) (*proof.File, error) {
 		w.ops = append(w.ops, proof.Op{Tag: proof.Prepend, Arg: held.Tx[:at]}, proof.Op{Tag: proof.Append, Arg: held.Tx[at+32:]})
 		w.hash(2)
 		w.steps(held.BlockProof, 2)
-		end, err := then(f.Timestamp, w.ops)
+		end, err := f.Timestamp.Then(w.ops...)
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +154,7 @@ func writeBranches(t *proof.Timestamp, branches []Branch) error {
 				return fmt.Errorf("no .ots has the operation %s", op.Hash)
 			}
 			var err error
-			if at, err = then(at, w.ops); err != nil {
+			if at, err = at.Then(w.ops...); err != nil {
 				return err
 			}
 			for _, a := range op.Anchors {
@@ -181,23 +181,7 @@ func (w *writer) hash(times int) {
 
 func (w *writer) steps(path []proof.Step, hashes int) {
 	for _, s := range path {
-		op := proof.Op{Tag: proof.Append, Arg: s.Hash[:]}
-		if s.Left {
-			op.Tag = proof.Prepend
-		}
-		w.ops = append(w.ops, op)
+		w.ops = append(w.ops, s.Op())
 		w.hash(hashes)
 	}
-}
-
-// then adds one operation after the other.
-func then(t *proof.Timestamp, ops []proof.Op) (*proof.Timestamp, error) {
-	for _, op := range ops {
-		next, err := t.Then(op)
-		if err != nil {
-			return nil, err
-		}
-		t = next
-	}
-	return t, nil
 }
