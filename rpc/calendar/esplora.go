@@ -1,7 +1,6 @@
 package calendar
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,11 +44,15 @@ func (q *request) blockHeight(rest string) {
 		q.fail("looking a block up", err)
 		return
 	}
-	keep := keepTip
-	if uint64(best)-height >= settledDepth {
-		keep = keepBlock
+	q.text(http.StatusOK, keepOf(int32(height), best), hash.String())
+}
+
+// keepOf says how long what is told of a block may be kept, by how many are on top of it.
+func keepOf(height, best int32) string {
+	if best-height >= settledDepth {
+		return keepBlock
 	}
-	q.text(http.StatusOK, keep, hash.String())
+	return keepTip
 }
 
 // esploraBlock is a block as Esplora tells of it, without what only those know who have all of it: tx_count, size and weight.
@@ -68,15 +71,12 @@ type esploraBlock struct {
 
 // block is GET /block/HASH.
 func (q *request) block(rest string) {
-	var hash chainhash.Hash
-	if raw, err := hex.DecodeString(rest); err != nil || len(raw) != len(hash) {
-		q.text(http.StatusBadRequest, keepForever, "Invalid hex string")
-		return
-	} else if err := chainhash.Decode(&hash, rest); err != nil {
+	hash, err := chainhash.NewHashFromStr(rest) // which takes shorter ones for numbers
+	if err != nil || len(rest) != chainhash.MaxHashStringSize {
 		q.text(http.StatusBadRequest, keepForever, "Invalid hex string")
 		return
 	}
-	header, height, err := q.Chain.Header(hash)
+	header, height, err := q.Chain.Header(*hash)
 	if errors.Is(err, rpc.ErrNoBlock) {
 		best, _, err := q.Chain.Best()
 		if err != nil {
@@ -117,8 +117,8 @@ func (q *request) block(rest string) {
 	}
 	// Not for ever, as Esplora has it: this node forgets blocks that left the chain, and says so from then on.
 	keep := keepTip
-	if best, _, err := q.Chain.Best(); err == nil && best-height >= settledDepth {
-		keep = keepBlock
+	if best, _, err := q.Chain.Best(); err == nil {
+		keep = keepOf(height, best)
 	}
 	q.answer(http.StatusOK, jsonType, keep, body)
 }
