@@ -5,9 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"math/big"
-	"slices"
 
+	"github.com/btcsuite/btcd/address/v2/base58"
 	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
 
 	//lint:ignore SA1019 Bitcoin's addresses are made with this hash, whatever its age.
@@ -123,24 +122,5 @@ func address(key []byte) string {
 	h := ripemd160.New()
 	h.Write(sum[:])
 	const mainNet = 0x00
-	payload := h.Sum([]byte{mainNet})
-	check := sha256.Sum256(payload)
-	check = sha256.Sum256(check[:])
-	return base58(append(payload, check[:4]...))
-}
-
-// base58 writes bytes as Bitcoin's addresses are written: as a number, each zero byte in front as a 1.
-func base58(b []byte) string {
-	const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-	var out []byte
-	digit, fiftyEight := new(big.Int), big.NewInt(58)
-	for n := new(big.Int).SetBytes(b); n.Sign() > 0; {
-		n.DivMod(n, fiftyEight, digit)
-		out = append(out, alphabet[digit.Int64()])
-	}
-	for i := 0; i < len(b) && b[i] == 0; i++ {
-		out = append(out, alphabet[0])
-	}
-	slices.Reverse(out)
-	return string(out)
+	return base58.CheckEncode(h.Sum(nil), mainNet)
 }

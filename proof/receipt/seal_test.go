@@ -188,7 +188,4 @@ func TestAddressesAreThoseOfWallets(t *testing.T) {
 	if got := address(one.PubKey().SerializeUncompressed()); got != "1EHNa6Q4Jz2uvNExL497mE43ikXhwF6kZm" {
 		t.Errorf("uncompressed: %s", got)
 	}
-	if got := base58([]byte{0, 0, 1}); got != "112" {
-		t.Errorf("zeros in front: %s", got)
-	}
 }
