@@ -87,14 +87,9 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 func calendarWarning(c config.Calendar) string {
 	host, _, err := net.SplitHostPort(c.Listen)
 	uri, uriErr := url.Parse(c.URI)
-	if err != nil || uriErr != nil || !isLoopback(uri.Hostname()) || isLoopback(host) && len(c.TrustedProxies) == 0 {
+	if err != nil || uriErr != nil || !rpc.IsLoopback(uri.Hostname()) || rpc.IsLoopback(host) && len(c.TrustedProxies) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("proofs point to %s, where only this machine finds them, and the calendar is there for others too: set calendar.uri to the public "+
 		"address of this server before more proofs are handed out", c.URI)
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -42,6 +42,12 @@ type Client struct {
 	user, pass string
 }
 
+// IsLoopback reports whether a host, a name or an address, is this machine by what it is called. No resolver is asked, whose answer may be anybody's.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // NewClient returns a client for the server at addr, "host:port" or a URL. Credentials in the URL are taken when user is empty.
 // Nothing is sent yet.
 func NewClient(addr, user, pass string) (*Client, error) {
