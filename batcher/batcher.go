@@ -42,6 +42,7 @@ type Config struct {
 	Policy Policy
 	URI    string // of the calendar that pending proofs point to
 	Logger *slog.Logger
+	Meters Meters
 
 	Queue int              // digests that may wait for their commit; 0: DefaultQueue
 	Tick  time.Duration    // how often the loops look without being woken; 0: DefaultTick
@@ -82,6 +83,7 @@ type Batcher struct {
 
 	worries [numWorries]atomic.Pointer[string] // for a person; nil when there is none
 	busy    [numLoops]atomic.Int64             // unix nanoseconds since which a loop is at work; 0: it waits
+	tally   tally
 }
 
 // New makes a Batcher over a store that it reads its state from. Nothing runs before Run.
@@ -112,6 +114,7 @@ func New(cfg Config) (*Batcher, error) {
 	if b.now == nil {
 		b.now = time.Now
 	}
+	b.tally.begin(cfg.Meters, b.now())
 	if b.tick == 0 {
 		b.tick = DefaultTick
 	}

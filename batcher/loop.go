@@ -237,6 +237,7 @@ func (b *Batcher) spent(action MarkSpent) {
 
 func (b *Batcher) final(ctx context.Context, a store.Anchor) {
 	b.worry(worryReorg, "")
+	b.tally.paid(Paid(a).FeeSats)
 	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Paid(a).Batches)
 	b.release(ctx, coins(a))
 }
@@ -269,6 +270,7 @@ func (b *Batcher) offer(ctx context.Context, a store.Anchor, version int) {
 	last, before := b.offered[a.ID]
 	peers := b.chain.Peers()
 	err = b.chain.Broadcast(ctx, v.Tx)
+	b.tally.offered(v.Created, version, err)
 	now := Offer{Version: version, At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
 	if now.Since = now.Tip; before && last.Version == version {
 		now.Since = last.Since

@@ -35,6 +35,7 @@ func (b *Batcher) Pending(st Status) ([]byte, error) {
 // Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. Until the status says Final there
 // is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
+	defer b.tally.asked(&ok, &err)
 	st, err = b.Status(ctx, digest)
 	if err != nil || st.State != Final {
 		return a, st, false, err
@@ -46,6 +47,7 @@ func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchor
 // AnchoredLeaf is Anchored for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf
 // is the commitment. ErrUnknown when no such leaf was accepted.
 func (b *Batcher) AnchoredLeaf(ctx context.Context, leaf store.Leaf) (a proof.Anchored, st LeafStatus, ok bool, err error) {
+	defer b.tally.asked(&ok, &err)
 	st.Leaf = leaf
 	st.Position, st.Where, err = b.find(ctx, leaf)
 	switch {
@@ -306,8 +308,8 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	}
 	for i := range b.worries {
 		if text := b.worries[i].Load(); text != nil {
-			o.Warnings = append(o.Warnings, *text)
+			o.Warnings, o.Worries = append(o.Warnings, *text), append(o.Worries, worryNames[i])
 		}
 	}
-	return o, nil
+	return o, b.count(ctx, &o, s)
 }

@@ -84,4 +84,10 @@ type Overview struct {
 	BudgetSats int64 // what they may pay, those in flight included; 0: no such bound
 
 	Warnings []string // for a person: what holds an anchor up, and what to do
+	Worries  []string // what each of Warnings is about, in one word that stays: see Worries
+
+	Batches       BatchCounts
+	Versions      int       // of the anchors that are offered to the network: how often they were made to pay more, and once more
+	OldestUnmined time.Time // when the oldest batch that is in no block was closed; zero: there is none
+	OldestPending time.Time // when the oldest batch that is not final was
 }

@@ -150,6 +150,7 @@ func (c *committer) enqueue(s *submission) error {
 	}
 	// A submission larger than the queue is taken when nothing else waits: it must not be refused for ever.
 	if c.waiting > 0 && c.waiting+len(s.leaves) > c.limit {
+		c.b.tally.busy.Add(1)
 		return ErrBusy
 	}
 	c.waiting += len(s.leaves)
@@ -243,6 +244,9 @@ func (c *committer) refuse(err error) {
 }
 
 func (c *committer) finish(group []*submission, err error) {
+	if err != nil {
+		c.b.tally.readOnly.Add(uint64(len(group)))
+	}
 	n := 0
 	for _, s := range group {
 		n += len(s.leaves)
@@ -258,6 +262,7 @@ func (c *committer) commit(group []*submission) error {
 	if len(group) == 0 {
 		return nil
 	}
+	began := time.Now()
 	ctx := context.Background() // a started write is finished, whoever stops waiting for it
 	n := 0
 	for _, s := range group {
@@ -311,6 +316,7 @@ func (c *committer) commit(group []*submission) error {
 			wake(c.b.sealing)
 		}
 	}
+	c.b.tally.committed(n, len(a.Leaves), time.Since(began))
 	for _, s := range group {
 		s.at, found = found[:len(s.leaves):len(s.leaves)], found[len(s.leaves):]
 		s.open = c.open.ID

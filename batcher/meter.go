@@ -1,0 +1,192 @@
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"ancre/batcher/store"
+)
+
+// This file counts, for an operator's graphs. Nothing here decides anything, and nothing of it is stored: counters begin at 0 with the
+// process, and what there is at the moment is told by [Batcher.Overview].
+
+// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It is called from one goroutine at a time.
+type Observer interface{ Observe(float64) }
+
+// Meters take what only a distribution tells. Each may be nil: then it is not measured.
+type Meters struct {
+	GroupDigests  Observer // digests of a group commit, those that were known included
+	CommitSeconds Observer // what a group commit took: look-up, write, sync
+}
+
+// Counts is what the batcher has done since the process began.
+type Counts struct {
+	New, Known uint64 // digests that were accepted, and that had been before
+
+	// Submissions that were refused: because too much waited, and because the store took no writes.
+	Busy, ReadOnly uint64
+
+	Commits uint64 // group commits
+	Queue   int    // digests that wait for theirs at this moment
+
+	// Questions for a proof that was complete already, and that was pending still.
+	ProofsComplete, ProofsPending uint64
+
+	Versions          uint64 // of anchors, the first one of each included
+	Replacements      uint64 // those that replaced another
+	Offers, Unoffered uint64 // how often one was offered to the network, and how often no peer took it
+	FeesSats          uint64 // of the anchors that became final
+}
+
+// Counts returns the counters as they are now. It reads no disk and waits for nothing that does.
+func (b *Batcher) Counts() Counts {
+	t := &b.tally
+	c := Counts{
+		New: t.fresh.Load(), Known: t.known.Load(),
+		Busy: t.busy.Load(), ReadOnly: t.readOnly.Load(),
+		Commits:        t.commits.Load(),
+		ProofsComplete: t.complete.Load(), ProofsPending: t.pending.Load(),
+		Versions: t.versions.Load(), Replacements: t.replacements.Load(),
+		Offers: t.offers.Load(), Unoffered: t.unoffered.Load(),
+		FeesSats: t.fees.Load(),
+	}
+	b.committer.mu.Lock()
+	c.Queue = b.committer.waiting
+	b.committer.mu.Unlock()
+	return c
+}
+
+// tally is what Counts tells.
+type tally struct {
+	Meters
+	fresh, known, busy, readOnly atomic.Uint64
+	commits                      atomic.Uint64
+	complete, pending            atomic.Uint64
+	versions, replacements       atomic.Uint64
+	offers, unoffered, fees      atomic.Uint64
+
+	newest time.Time // when the newest version that was counted was made; owned by the payer
+}
+
+func (t *tally) begin(m Meters, now time.Time) { t.Meters, t.newest = m, now }
+
+// committed counts a group of n digests, of which so many were new.
+func (t *tally) committed(n, fresh int, took time.Duration) {
+	t.fresh.Add(uint64(fresh))
+	t.known.Add(uint64(n - fresh))
+	if fresh == 0 {
+		return // nothing was written
+	}
+	t.commits.Add(1)
+	if t.GroupDigests != nil {
+		t.GroupDigests.Observe(float64(n))
+	}
+	if t.CommitSeconds != nil {
+		t.CommitSeconds.Observe(took.Seconds())
+	}
+}
+
+// asked counts a question for a proof when it has been answered.
+func (t *tally) asked(complete *bool, err *error) {
+	switch {
+	case *err != nil:
+	case *complete:
+		t.complete.Add(1)
+	default:
+		t.pending.Add(1)
+	}
+}
+
+// offered counts a broadcast, and the version when it is its first one. A version is known by when it was made: versions are made one after
+// the other, and those of before this process, or offered again after a reorganisation, are older than the newest.
+func (t *tally) offered(made time.Time, version int, err error) {
+	t.offers.Add(1)
+	if err != nil {
+		t.unoffered.Add(1)
+	}
+	if made.After(t.newest) {
+		t.newest = made
+		t.versions.Add(1)
+		if version > 0 {
+			t.replacements.Add(1)
+		}
+	}
+}
+
+// paid counts what a final anchor cost.
+func (t *tally) paid(sats int64) { t.fees.Add(uint64(max(sats, 0))) }
+
+// BatchCounts is how many batches are in each state, all there ever were.
+type BatchCounts struct {
+	Open, Sealed, Broadcast, Mined, Final uint64
+}
+
+// worryNames are the names of worries, which stay the same: alarms are made of them.
+var worryNames = [numWorries]string{
+	worryPay:    "payment",
+	worryStore:  "store",
+	worrySeal:   "sealing",
+	worryDamage: "damage",
+	worryReorg:  "reorganisation",
+	worryChain:  "chain",
+}
+
+// Worries returns the names that Overview can have among its Worries.
+func Worries() []string { return worryNames[:] }
+
+// count adds to an overview how many batches and versions are where, and since when, from what is stored about work that is not over.
+func (b *Batcher) count(ctx context.Context, o *Overview, s Stored) error {
+	newest, err := b.store.Batches(ctx, 0, 1)
+	if err != nil {
+		return fmt.Errorf("read the newest batch: %w", err)
+	}
+	if len(newest) == 0 {
+		return nil
+	}
+	states := make(map[uint64]store.AnchorState, len(s.Anchors))
+	for _, a := range s.Anchors {
+		states[a.ID] = a.State
+		if a.State == store.Broadcast {
+			o.Versions += len(a.Versions)
+		}
+	}
+	older := func(oldest *time.Time, batch store.Batch) {
+		if oldest.IsZero() || batch.Closed.Before(*oldest) {
+			*oldest = batch.Closed
+		}
+	}
+	var last uint64
+	seen := make(map[uint64]bool, len(s.Batches))
+	for _, batch := range s.Batches {
+		last, seen[batch.ID] = max(last, batch.ID), true
+		if batch.State == store.Open {
+			o.Batches.Open++
+			continue
+		}
+		o.Batches.Sealed++
+		older(&o.OldestUnmined, batch)
+		older(&o.OldestPending, batch)
+	}
+	for _, batch := range s.Owned {
+		last = max(last, batch.ID)
+		switch state := states[batch.Anchor]; {
+		case seen[batch.ID]: // it waits again, or got its anchor while this was read
+		case state == store.Broadcast, state == store.Spent:
+			o.Batches.Broadcast++
+			older(&o.OldestUnmined, batch)
+			older(&o.OldestPending, batch)
+		case state == store.Mined:
+			o.Batches.Mined++
+			older(&o.OldestPending, batch)
+		}
+	}
+	// All others are final. An open one that is not among them was opened while this was read.
+	if newest[0].State != store.Open {
+		last = max(last, newest[0].ID)
+	}
+	c := &o.Batches
+	c.Final = last - min(last, c.Open+c.Sealed+c.Broadcast+c.Mined)
+	return nil
+}
