@@ -3,6 +3,7 @@ package harness_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,58 @@ func TestNodesMinePayReorganiseAndComeBack(t *testing.T) {
 				t.Fatalf("after a restart the height is %d (%v), want %d", height, err, before+3)
 			}
 		})
+	}
+}
+
+// The benchmark builds a store for minutes and may be interrupted: the daemon must find its chain again, and the miner his coins.
+func TestAChainThatWasKeptGoesOnInAnotherProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts real nodes")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	exe, err := harness.BuildBtcd(ctx, ".", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := harness.StartBtcd(ctx, exe, t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Kill9()
+	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
+	if err := n.Fund(ctx, to, 12345); err != nil {
+		t.Fatal(err)
+	}
+	height, err := n.Height(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := n.HashAt(ctx, height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "chain")
+	if err := n.Keep(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Kill9(); err != nil {
+		t.Fatal(err)
+	}
+
+	again, err := harness.KeepOn(ctx, exe, t.TempDir(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Kill9()
+	if got, err := again.HashAt(ctx, height); err != nil || got != hash {
+		t.Fatalf("block %d is %s (%v), want %s", height, got, err, hash)
+	}
+	if err := again.Fund(ctx, to, 23456); err != nil { // of the change of the first payment, or of a coin that is ripe: never of one that is spent
+		t.Fatal(err)
+	}
+	if now, err := again.Height(ctx); err != nil || now != height+1 {
+		t.Fatalf("the height is %d (%v), want %d", now, err, height+1)
 	}
 }
 

@@ -55,6 +55,10 @@ func newMiner() (*miner, error) {
 	if err != nil {
 		return nil, err
 	}
+	return minerWith(key)
+}
+
+func minerWith(key *btcec.PrivateKey) (*miner, error) {
 	addr, err := address.NewAddressWitnessPubKeyHash(address.Hash160(key.PubKey().SerializeCompressed()), params)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,11 @@ const firstBlocks = 101
 
 // StartBtcd starts btcd in dir. More flags come after ours, where they count.
 func StartBtcd(ctx context.Context, exe, dir string, outlive bool, more ...string) (*Node, error) {
-	return startNode(ctx, &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, more: more, args: func(n *Node) []string {
+	return startNode(ctx, btcdNode(exe, dir, outlive, more...))
+}
+
+func btcdNode(exe, dir string, outlive bool, more ...string) *Node {
+	return &Node{Kind: "btcd", Dir: dir, exe: exe, outlive: outlive, more: more, args: func(n *Node) []string {
 		return []string{
 			"--regtest", "--txindex", "--nobanning", "--nostalldetect", "--trickleinterval=100ms", "--notls", "--nodnsseed",
 			"--configfile=" + filepath.Join(n.Dir, "btcd.conf"),
@@ -52,7 +56,7 @@ func StartBtcd(ctx context.Context, exe, dir string, outlive bool, more ...strin
 			"--rpclisten=" + loopback(n.rpcPort),
 			"--rpcuser=" + rpcUser, "--rpcpass=" + n.password, "--miningaddr=" + n.miner.address,
 		}
-	}})
+	}}
 }
 
 // FindBitcoind returns the path of bitcoind, or an error that says how to have one.
@@ -90,8 +94,10 @@ func startNode(ctx context.Context, n *Node) (_ *Node, err error) {
 		}
 	}
 	n.password = randomHex(16)
-	if n.miner, err = newMiner(); err != nil {
-		return nil, err
+	if n.miner == nil {
+		if n.miner, err = newMiner(); err != nil {
+			return nil, err
+		}
 	}
 	for try := 1; ; try++ {
 		if n.p2pPort, err = freePort(); err != nil {
@@ -108,7 +114,12 @@ func startNode(ctx context.Context, n *Node) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	if err := n.Mine(ctx, firstBlocks, ""); err != nil {
+	if len(n.miner.blocks) > 0 {
+		err = n.regain(ctx)
+	} else {
+		err = n.Mine(ctx, firstBlocks, "")
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.Kill9())
 	}
 	return n, nil
@@ -156,6 +167,11 @@ func (n *Node) Restart(ctx context.Context) error {
 	if err := n.run(ctx); err != nil {
 		return err
 	}
+	return n.regain(ctx)
+}
+
+// regain gives the node the blocks that it does not have any more, or not yet.
+func (n *Node) regain(ctx context.Context) error {
 	if tip, err := n.Height(ctx); err != nil || tip == n.miner.height {
 		return err
 	}
