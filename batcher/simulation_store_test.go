@@ -216,12 +216,7 @@ func (s *memStore) checkUpdate(u *store.Update) error {
 		if r.Level < 1 || r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize {
 			return refused("a run of %d nodes from %d of level %d of batch %d", len(r.Nodes), r.Start, r.Level, r.Batch)
 		}
-		size := s.batches[r.Batch-1].Count
-		for level := r.Level; level > 0; level-- {
-			if level == r.Level || size > 1 {
-				size = (size + store.RunSize - 1) / store.RunSize
-			}
-		}
+		size := store.LevelSize(s.batches[r.Batch-1].Count, r.Level)
 		if r.Start+uint64(len(r.Nodes)) > size {
 			return refused("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, size)
 		}

@@ -3,18 +3,39 @@ package batcher
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 
 	"ancre/batcher/store"
 	"ancre/proof"
 )
 
-// The tree of a batch is kept in runs of store.RunSize nodes. Level 0 are the leaves; a node of level k+1 is the root
-// of one run of level k. RunSize is a power of two, so this is the very tree of proof.Root: an odd last
-// node is carried up the same way within its run as within the whole. A path reads one run a level.
+const (
+	// growLeaves is how many leaves are read at once: half a MiB.
+	growLeaves = 64 * store.RunSize
 
-// seal computes the root of a closed batch and stores it with the upper levels of the tree.
+	// growShare is how many leaves are hashed before others may use the processor: a tenth of a millisecond's work. A goroutine that yields
+	// goes behind all that can run, so submits do not wait for a time slice of the scheduler, a hundred times as long.
+	growShare = 2 * store.RunSize
+
+	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one such write, not for a whole tree.
+	sealRuns = 32
+)
+
+// seal computes the root of a closed batch and stores it, and before it the upper levels of the tree. What an interruption leaves of those
+// is written again.
 func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
-	runs, root, err := b.grow(ctx, batch)
+	var runs []store.BatchRun
+	root, err := b.grow(ctx, sealer, batch, func(r store.Run) error {
+		if len(runs) == sealRuns {
+			if err := b.apply(ctx, &store.Update{Nodes: runs}); err != nil {
+				return err
+			}
+			runs = runs[:0]
+		}
+		runs = append(runs, store.BatchRun{Batch: batch.ID, Run: r})
+		return nil
+	})
 	if err != nil {
 		err = fmt.Errorf("seal batch %d: %w", batch.ID, err)
 		b.worry(worrySeal, err.Error())
@@ -33,7 +54,7 @@ func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 
 // check recomputes the root of a sealed batch from its leaves.
 func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
-	_, root, err := b.grow(ctx, batch)
+	root, err := b.grow(ctx, payer, batch, nil)
 	if err != nil {
 		return fmt.Errorf("check batch %d: %w", batch.ID, err)
 	}
@@ -43,42 +64,30 @@ func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
 	return nil
 }
 
-// grow builds all levels above the leaves from the leaves, in memory of a 256th of theirs.
-func (b *Batcher) grow(ctx context.Context, batch store.Batch) (upper []store.BatchRun, root [32]byte, err error) {
+// grow computes the tree of a batch from its leaves as stored, and gives away the runs above them. It keeps half a MiB in memory.
+func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep func(store.Run) error) (root [32]byte, err error) {
 	if batch.Count == 0 {
-		return nil, root, fmt.Errorf("it has no digest")
+		return root, fmt.Errorf("it has no digest")
 	}
-	read := func(start, n uint64) ([][32]byte, error) {
-		nodes, err := b.store.Nodes(ctx, batch.ID, 0, start, n)
-		if err == nil && uint64(len(nodes)) != n {
-			err = fmt.Errorf("%d of its %d leaves from %d on are stored", len(nodes), n, start)
+	tree := store.NewTree(keep)
+	for start := uint64(0); start < batch.Count; start += growLeaves {
+		n := min(growLeaves, batch.Count-start)
+		leaves, err := b.store.Nodes(ctx, batch.ID, 0, start, n)
+		if err != nil {
+			return root, err
 		}
-		return nodes, err
-	}
-	size := batch.Count
-	for level := 1; ; level++ {
-		nodes := make([][32]byte, 0, (size+store.RunSize-1)/store.RunSize)
-		for start := uint64(0); start < size; start += store.RunSize {
-			run, err := read(start, min(store.RunSize, size-start))
-			if err != nil {
-				return nil, root, err
+		if uint64(len(leaves)) != n {
+			return root, fmt.Errorf("%d of its %d leaves from %d on are stored", len(leaves), n, start)
+		}
+		for share := range slices.Chunk(leaves, growShare) {
+			if err := tree.Add(share); err != nil {
+				return root, err
 			}
-			nodes = append(nodes, proof.Root(run))
-			b.working(sealer, true) // each run is progress
+			runtime.Gosched()
 		}
-		if len(nodes) == 1 {
-			return upper, nodes[0], nil
-		}
-		for start := 0; start < len(nodes); start += store.RunSize {
-			end := min(start+store.RunSize, len(nodes))
-			upper = append(upper, store.BatchRun{
-				Batch: batch.ID,
-				Run:   store.Run{Level: level, Start: uint64(start), Nodes: nodes[start:end]},
-			})
-		}
-		size = uint64(len(nodes))
-		read = func(start, n uint64) ([][32]byte, error) { return nodes[start : start+n], nil }
+		b.working(loop, true) // each piece is progress
 	}
+	return tree.Root()
 }
 
 // path returns the siblings from a leaf up to the root of its sealed batch, and checks that they lead there.
@@ -86,17 +95,17 @@ func (b *Batcher) path(ctx context.Context, batch store.Batch, index uint64, lea
 	var steps []proof.Step
 	at := index
 	for level, size := 0, batch.Count; size > 1; level++ {
-		start := at - at%store.RunSize
-		run, err := b.store.Nodes(ctx, batch.ID, level, start, min(store.RunSize, size-start))
+		start := at - at%store.Fanout
+		group, err := b.store.Nodes(ctx, batch.ID, level, start, min(store.Fanout, size-start))
 		if err != nil {
 			return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
 		}
-		if at-start >= uint64(len(run)) {
-			return nil, fmt.Errorf("batch %d is damaged: level %d of its tree has %d nodes from %d on", batch.ID, level, len(run), start)
+		if at-start >= uint64(len(group)) {
+			return nil, fmt.Errorf("batch %d is damaged: level %d of its tree has %d nodes from %d on", batch.ID, level, len(group), start)
 		}
-		steps = append(steps, proof.Path(run, int(at-start))...)
-		at /= store.RunSize
-		size = (size + store.RunSize - 1) / store.RunSize
+		steps = append(steps, proof.Path(group, int(at-start))...)
+		at /= store.Fanout
+		size = store.LevelSize(batch.Count, level+1)
 	}
 	if root := proof.Climb(leaf, steps); root != batch.Root {
 		return nil, fmt.Errorf("batch %d is damaged: leaf %d leads to the root %x, it was sealed with %x", batch.ID, index, root, batch.Root)

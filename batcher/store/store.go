@@ -15,7 +15,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level.
+// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level, see tree.go.
 const RunSize = 256
 
 var (
@@ -125,7 +125,7 @@ const CursorDepth = 128
 
 // Run is one run of a sealed batch's tree.
 type Run struct {
-	Level int    // 0: the leaves; 1: one node for each run of level 0; and so on
+	Level int    // 0: the leaves; 1: one node for each Fanout leaves; and so on
 	Start uint64 // index of its first node in the level, a multiple of RunSize
 	Nodes [][32]byte
 }

@@ -67,19 +67,14 @@ func putBatch(t testing.TB, s store.Store, b store.Batch) store.Batch {
 		return b
 	}
 	var runs []store.BatchRun
-	level := storetest.Leaves(b.ID, 0, b.Count)
-	for n := 0; len(level) > 1 || n == 0; n++ {
-		var next [][32]byte
-		for start := 0; start < len(level); start += store.RunSize {
-			run := level[start:min(start+store.RunSize, len(level))]
-			next = append(next, proof.Root(run))
-			if n > 0 {
-				runs = append(runs, store.BatchRun{Batch: b.ID, Run: store.Run{Level: n, Start: uint64(start), Nodes: run}})
-			}
-		}
-		level = next
-	}
-	b.Root = level[0]
+	tree := store.NewTree(func(r store.Run) error {
+		runs = append(runs, store.BatchRun{Batch: b.ID, Run: r})
+		return nil
+	})
+	must(t, tree.Add(storetest.Leaves(b.ID, 0, b.Count)))
+	root, err := tree.Root()
+	must(t, err)
+	b.Root = root
 	must(t, s.Apply(ctx, &store.Update{Batches: []store.Batch{b}, Nodes: runs}))
 	return b
 }

@@ -17,10 +17,9 @@ type checker struct {
 	// The batch whose leaves are coming.
 	newest  uint64 // its ID
 	current store.Batch
-	missing uint64       // leaves of it that did not come yet
-	run     []store.Leaf // those behind the last complete run
-	nodes   [][32]byte   // of level 1, one for each complete run
-	upper   []store.Run  // the levels above the leaves, once all have come
+	missing uint64      // leaves of it that did not come yet
+	tree    *store.Tree // of those that came, if it is sealed
+	upper   []store.Run // the levels above the leaves, once all have come
 
 	digests  uint64              // leaves that came
 	roots    map[uint64][32]byte // of sealed batches
@@ -60,7 +59,11 @@ func (c *checker) batch(b *store.Batch) error {
 		return contradiction("batch %d has %d leaves, of which %d can be", b.ID, b.Count, c.header.Digests-c.digests)
 	}
 	c.newest, c.current, c.missing = b.ID, *b, b.Count
-	c.run, c.nodes, c.upper = c.run[:0], nil, nil
+	c.upper = nil
+	c.tree = store.NewTree(func(r store.Run) error {
+		c.upper = append(c.upper, r)
+		return nil
+	})
 	c.anchorOf = append(c.anchorOf, b.Anchor)
 	return nil
 }
@@ -75,36 +78,15 @@ func (c *checker) leaves(some []store.Leaf) error {
 	if c.current.State != store.Sealed {
 		return nil
 	}
-	for len(some) > 0 {
-		if len(c.run) == 0 && len(some) >= store.RunSize { // without a copy
-			c.nodes = append(c.nodes, proof.Root(some[:store.RunSize]))
-			some = some[store.RunSize:]
-			continue
-		}
-		n := min(len(some), store.RunSize-len(c.run))
-		c.run, some = append(c.run, some[:n]...), some[n:]
-		if len(c.run) == store.RunSize {
-			c.nodes, c.run = append(c.nodes, proof.Root(c.run)), c.run[:0]
-		}
+	if err := c.tree.Add(some); err != nil || c.missing > 0 {
+		return err
 	}
-	if c.missing > 0 {
-		return nil
+	root, err := c.tree.Root()
+	if err != nil {
+		return err
 	}
-	if len(c.run) > 0 {
-		c.nodes = append(c.nodes, proof.Root(c.run))
-	}
-	level := c.nodes
-	for n := 1; len(level) > 1; n++ {
-		var next [][32]byte
-		for start := 0; start < len(level); start += store.RunSize {
-			run := level[start:min(start+store.RunSize, len(level))]
-			c.upper = append(c.upper, store.Run{Level: n, Start: uint64(start), Nodes: run})
-			next = append(next, proof.Root(run))
-		}
-		level = next
-	}
-	if level[0] != c.current.Root {
-		return contradiction("batch %d: its leaves have the root %x, it was sealed with %x", c.current.ID, level[0], c.current.Root)
+	if root != c.current.Root {
+		return contradiction("batch %d: its leaves have the root %x, it was sealed with %x", c.current.ID, root, c.current.Root)
 	}
 	return nil
 }

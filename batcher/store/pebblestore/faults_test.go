@@ -125,7 +125,7 @@ func batchAfter(batch uint64, steps int) store.Batch {
 }
 
 func upper(batch uint64) (nodes [][32]byte) {
-	for i := range levelSize(groupsPerBatch*leavesPerGroup, 1) {
+	for i := range store.LevelSize(groupsPerBatch*leavesPerGroup, 1) {
 		nodes = append(nodes, storetest.Node(batch, 1, i))
 	}
 	return nodes

@@ -103,7 +103,7 @@ func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uin
 	if level < 0 || level > 255 {
 		return nil, fmt.Errorf("level %d of batch %d: %w", level, batch, store.ErrNotFound)
 	}
-	size := levelSize(rec.Count, level)
+	size := store.LevelSize(rec.Count, level)
 	if start >= size {
 		return nil, nil
 	}

@@ -301,21 +301,10 @@ func checkRun(r *store.BatchRun, leaves uint64) error {
 		return invalid("nodes of level %d of batch %d: levels from 1 can be applied", r.Level, r.Batch)
 	case r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize:
 		return invalid("a run of %d nodes from %d of batch %d", len(r.Nodes), r.Start, r.Batch)
-	case r.Start+uint64(len(r.Nodes)) > levelSize(leaves, r.Level):
-		return invalid("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, levelSize(leaves, r.Level))
+	case r.Start+uint64(len(r.Nodes)) > store.LevelSize(leaves, r.Level):
+		return invalid("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, store.LevelSize(leaves, r.Level))
 	}
 	return nil
-}
-
-// levelSize is the number of nodes in a level of a tree.
-func levelSize(leaves uint64, level int) uint64 {
-	for ; level > 0 && leaves > 1; level-- {
-		leaves = (leaves-1)/store.RunSize + 1
-	}
-	if level > 0 {
-		return min(leaves, 1)
-	}
-	return leaves
 }
 
 // commit is a change on its way to the committer.

@@ -108,7 +108,7 @@ func testNodesAtTheEnd(t *testing.T, open Open) {
 
 func testLevels(t *testing.T, open Open) {
 	f := newFixture(t, open)
-	const n = 300*store.RunSize + 1 // level 1: 301 nodes, level 2: 2, level 3: 1
+	const n = 300*store.Fanout + 1 // level 1: 301 nodes, level 2: 19, level 3: 2, level 4: 1
 	b := store.Batch{ID: 1, State: store.Open, Opened: Time(1)}
 	for start := uint64(0); start < n; start += 20_000 {
 		b.Count = min(start+20_000, n)
@@ -133,16 +133,17 @@ func testLevels(t *testing.T, open Open) {
 	f.twice(func() { f.wantNodes(1, 1, 200, 1000, nodes(1, 200, 280)) })
 
 	// A run that is written again replaces the one before; an interrupted sealing repeats what it did.
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 0, 256), run(1, 256, 301), run(2, 0, 2)}})
-	b.State, b.Root = store.Sealed, Node(1, 3, 0)
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(3, 0, 1)}, Batches: []store.Batch{b}})
+	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 0, 256), run(1, 256, 301), run(2, 0, 19), run(3, 0, 2)}})
+	b.State, b.Root = store.Sealed, Node(1, 4, 0)
+	f.apply(&store.Update{Nodes: []store.BatchRun{run(4, 0, 1)}, Batches: []store.Batch{b}})
 	f.twice(func() {
 		f.wantNodes(1, 1, 0, 256, nodes(1, 0, 256))
 		f.wantNodes(1, 1, 255, 20, nodes(1, 255, 275))
 		f.wantNodes(1, 1, 256, 256, nodes(1, 256, 301))
-		f.wantNodes(1, 2, 0, 256, nodes(2, 0, 2))
-		f.wantNodes(1, 3, 0, 256, nodes(3, 0, 1))
-		f.wantNodes(1, 0, 299*256, 300, Leaves(1, 299*256, n))
+		f.wantNodes(1, 2, 0, 256, nodes(2, 0, 19))
+		f.wantNodes(1, 3, 0, 256, nodes(3, 0, 2))
+		f.wantNodes(1, 4, 0, 256, nodes(4, 0, 1))
+		f.wantNodes(1, 0, 18*256, 300, Leaves(1, 18*256, n))
 		f.wantNodes(1, 1, 301, 1, nil)
 		f.wantBatch(b)
 	})

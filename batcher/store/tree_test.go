@@ -1,0 +1,78 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"ancre/proof"
+)
+
+// TestTreeIsThatOfProofs builds trees of many sizes from pieces of any length. It would catch a group that is taken at the wrong place, an odd
+// last node that is doubled or lost, and a run that is given away twice, out of place, or not at all.
+func TestTreeIsThatOfProofs(t *testing.T) {
+	sizes := []int{4095, 4096, 4097, 16*4096 - 1, 16 * 4096, 16*4096 + 1, 70_003}
+	for n := 1; n <= 300; n++ {
+		sizes = append(sizes, n)
+	}
+	dice := rand.New(rand.NewPCG(5, 5))
+	all := make([][32]byte, slices.Max(sizes))
+	for i := range all {
+		all[i] = sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
+	}
+	for _, n := range sizes {
+		leaves := all[:n]
+		levels := map[int][][32]byte{}
+		tree := NewTree(func(r Run) error {
+			if r.Start%RunSize != 0 || r.Start != uint64(len(levels[r.Level])) || len(r.Nodes) == 0 || len(r.Nodes) > RunSize {
+				t.Fatalf("%d leaves: run of %d nodes from %d of level %d, which has %d so far", n, len(r.Nodes), r.Start, r.Level, len(levels[r.Level]))
+			}
+			levels[r.Level] = append(levels[r.Level], r.Nodes...)
+			return nil
+		})
+		for rest := leaves; len(rest) > 0; {
+			piece := rest[:min(1+dice.IntN(100), len(rest))]
+			rest = rest[len(piece):]
+			if err := tree.Add(piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root, err := tree.Root()
+		if err != nil || root != proof.Root(leaves) {
+			t.Fatalf("%d leaves: root %x, %v, want %x", n, root, err, proof.Root(leaves))
+		}
+		below := leaves
+		for level := 1; LevelSize(uint64(n), level-1) > Fanout; level++ {
+			var want [][32]byte
+			for group := range slices.Chunk(below, Fanout) {
+				want = append(want, proof.Root(group))
+			}
+			if !slices.Equal(levels[level], want) || uint64(len(want)) != LevelSize(uint64(n), level) {
+				t.Fatalf("%d leaves: level %d has %d nodes, want %d, or not those", n, level, len(levels[level]), len(want))
+			}
+			delete(levels, level)
+			below = want
+		}
+		if len(levels) > 0 {
+			t.Fatalf("%d leaves: also levels %v", n, levels)
+		}
+	}
+}
+
+// TestTreeEndsAtTheFirstFailure would catch a level that is missing in a store because writing it failed unseen.
+func TestTreeEndsAtTheFirstFailure(t *testing.T) {
+	failure := errors.New("no")
+	for _, n := range []int{RunSize * Fanout, 17} {
+		tree := NewTree(func(Run) error { return failure })
+		err := tree.Add(make([][32]byte, n))
+		if err == nil {
+			_, err = tree.Root()
+		}
+		if !errors.Is(err, failure) {
+			t.Errorf("%d leaves: %v", n, err)
+		}
+	}
+}
