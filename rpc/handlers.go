@@ -43,6 +43,7 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 	if len(list) != len(digests) {
 		return nil, fmt.Errorf("the batcher answers %d digests with %d states", len(digests), len(list))
 	}
+	c.method.meter.digests.Add(uint64(len(list)))
 	many := c.method.name == methodSubmitBatch
 	if many {
 		dst = append(dst, '[')

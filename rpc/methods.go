@@ -17,6 +17,7 @@ type method struct {
 	result  string
 	example string // parameters as a JSON array
 	run     func(*call) (any, error)
+	meter   *meter
 }
 
 // roles is a set of them, without admin, who is in every set.

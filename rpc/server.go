@@ -58,6 +58,9 @@ type Config struct {
 	Log     *slog.Logger // nil: nothing is logged
 	Stop    func()       // what the method stop calls; it must not wait for the server to end
 	Started time.Time    // what uptime counts from; zero: now
+
+	// Latency gives what takes the seconds of each call of a method, or of what is none (UnknownMethod). nil: they are not measured.
+	Latency func(method string) Observer
 }
 
 // Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
@@ -78,6 +81,9 @@ type Server struct {
 	delayed  chan struct{}       // refused logins that wait for their answer
 	refusals rate.Sometimes      // logs one refused login a second, however many there are
 	buffers  sync.Pool           // of *buffers
+
+	strange *meter        // of calls of no method
+	logins  atomic.Uint64 // that were refused
 
 	backupStall time.Duration // tests make it short
 }
@@ -110,7 +116,9 @@ func NewServer(c Config) *Server {
 	}
 	for i := range s.table {
 		s.methods[s.table[i].name] = &s.table[i]
+		s.table[i].meter = newMeter(s.table[i].name, c.Latency)
 	}
+	s.strange = newMeter(UnknownMethod, c.Latency)
 	s.buffers.New = func() any { return new(buffers) }
 	s.SetPhase("starting")
 	return s
@@ -172,6 +180,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (User, boo
 	if ok {
 		return user, true
 	}
+	s.logins.Add(1)
 	s.refusals.Do(func() { s.log.Warn("refused wrong credentials", "remote", r.RemoteAddr) })
 	select {
 	case s.delayed <- struct{}{}:
@@ -336,8 +345,10 @@ func (s *Server) answer(ctx context.Context, user *User, req *request, refused *
 		code = e.Code
 		dst = appendError(dst, req, e)
 	}
+	took := time.Since(began)
+	s.meterOf(req.method).done(code, took)
 	if s.log.Enabled(ctx, slog.LevelDebug) {
-		s.log.Debug("answered a call", "method", clip(req.method, 40), "user", user.Name, "code", code, "took", time.Since(began))
+		s.log.Debug("answered a call", "method", clip(req.method, 40), "user", user.Name, "code", code, "took", took)
 	}
 	return dst, code
 }
