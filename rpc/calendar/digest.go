@@ -28,6 +28,7 @@ func (q *request) digest(string) {
 		return
 	}
 	if s := q.server; s.intake != nil && !s.intake.Allow() {
+		s.meters.crowded.Add(1)
 		s.crowded.Do(func() {
 			s.log.Warn("the calendar turns digests away: others have handed in as many as calendar.max_digests allows in one batch.interval")
 		})

@@ -64,6 +64,9 @@ type Config struct {
 
 	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
 	Proxies []netip.Prefix
+
+	// Latency gives what takes the seconds of each request to one of Routes. nil: they are not measured.
+	Latency func(route string) Observer
 }
 
 // Services are the parts that the server speaks for.
@@ -115,11 +118,13 @@ type Server struct {
 	phase    atomic.Pointer[string]   // what it is doing meanwhile
 	failures rate.Sometimes           // logs one failure a second, however many there are
 	crowded  rate.Sometimes           // says once a minute that the intake is closed
+	meters   meters
 }
 
 // NewServer returns a server that says that it is starting until Provide is called.
 func NewServer(c Config) *Server {
 	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}, crowded: rate.Sometimes{Interval: time.Minute}}
+	s.meters.begin(c.Latency)
 	if c.Digests != 0 {
 		s.intake = rate.NewLimiter(rate.Limit(float64(c.Digests)/c.Interval.Seconds()), c.Digests)
 	}
@@ -168,27 +173,30 @@ type request struct {
 	*http.Request
 	*Services
 	server *Server
+	to     *route // nil: nowhere
+	began  time.Time
 }
 
 // route is what a path leads to.
 type route struct {
+	kind  routeKind
 	post  bool // with POST; else with GET and HEAD
 	serve func(q *request, rest string)
 }
 
 var (
-	digestRoute = route{post: true, serve: (*request).digest}
-	pageRoute   = route{serve: (*request).status}
-	tipRoute    = route{serve: (*request).tip}
+	digestRoute = route{kind: toDigest, post: true, serve: (*request).digest}
+	pageRoute   = route{kind: toPage, serve: (*request).status}
+	tipRoute    = route{kind: toTip, serve: (*request).tip}
 
 	// prefixRoutes end in something, which serve is called with.
 	prefixRoutes = []struct {
 		prefix string
 		route
 	}{
-		{"/timestamp/", route{serve: (*request).timestamp}},
-		{"/block-height/", route{serve: (*request).blockHeight}},
-		{"/block/", route{serve: (*request).block}},
+		{"/timestamp/", route{kind: toTimestamp, serve: (*request).timestamp}},
+		{"/block-height/", route{kind: toBlockHeight, serve: (*request).blockHeight}},
+		{"/block/", route{kind: toBlock, serve: (*request).block}},
 	}
 )
 
@@ -211,7 +219,8 @@ func find(path string) (to *route, rest string) {
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := &request{w: w, Request: r, server: s}
+	to, rest := find(r.URL.Path)
+	q := &request{w: w, Request: r, server: s, to: to, began: time.Now()}
 	h := w.Header()
 	// otsd leaves these to a proxy in front. Nothing here is secret, so any web page may ask.
 	h["Access-Control-Allow-Origin"] = anyOrigin
@@ -232,7 +241,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 
-	to, rest := find(r.URL.Path)
 	if to == nil {
 		text := "Not found"
 		if r.Method == http.MethodPost {
@@ -252,6 +260,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Headers", "*")
 		h.Set("Access-Control-Max-Age", "86400") // seconds: a day
 		w.WriteHeader(http.StatusNoContent)
+		s.meters.done(q, http.StatusNoContent)
 		return
 	case to.post != (r.Method == http.MethodPost) || !to.post && r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", allowed)
@@ -287,6 +296,7 @@ func (q *request) answer(status int, contentType []string, keep string, body []b
 	if keep != "" {
 		h["Cache-Control"] = []string{keep}
 	}
+	q.server.meters.done(q, status)
 	q.w.WriteHeader(status)
 	q.w.Write(body) // net/http leaves it out for HEAD; whoever went away does not get it
 }
