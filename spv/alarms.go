@@ -48,8 +48,24 @@ func (c *Client) enoughPeers() int {
 	return enoughPeers
 }
 
-// alarmFilters is the kind of an alarm that has a consequence (see suspectHeaders).
-const alarmFilters = "filters stuck"
+// Kinds of alarms. alarmFilters has a consequence (see suspectHeaders).
+const (
+	alarmPeer         = "peer" // what concerns one peer
+	alarmNoneNamed    = "peers not configured"
+	alarmNoPeers      = "no peers"
+	alarmFewPeers     = "few peers"
+	alarmFetches      = "fetches fail"
+	alarmTip          = "stale tip"
+	alarmClock        = "clock behind"
+	alarmFiltersBlock = "filters wait for a block"
+	alarmFilters      = "filters stuck"
+	alarmHeaders      = "headers unreadable"
+)
+
+// Alarms returns the kinds that Status can have among its Alarms.
+func Alarms() []string {
+	return []string{alarmPeer, alarmNoneNamed, alarmNoPeers, alarmFewPeers, alarmFetches, alarmTip, alarmClock, alarmFiltersBlock, alarmFilters, alarmHeaders}
+}
 
 // alarm is what a person should know, and what to do about it.
 type alarm struct {
@@ -86,11 +102,11 @@ func (c *Client) alarms(p position) []alarm {
 
 	switch few := now.Sub(lastEnough); {
 	case len(configured) == 0 && !c.public:
-		raise("peers not configured", "no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name)
+		raise(alarmNoneNamed, "no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name)
 	case peers == 0 && lonely >= aloneWarning:
-		raise("no peers", "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes()))
+		raise(alarmNoPeers, "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes()))
 	case c.public && peers > 0 && peers < c.enoughPeers() && few >= fewWarning:
-		raise("few peers", "fewer than %d peers have been connected for %d minutes, now %d: one that lies is hard to tell; see that connections to port %s get out, or name more nodes in spv.add_peers",
+		raise(alarmFewPeers, "fewer than %d peers have been connected for %d minutes, now %d: one that lies is hard to tell; see that connections to port %s get out, or name more nodes in spv.add_peers",
 			c.enoughPeers(), int(few.Minutes()), peers, c.params.DefaultPort)
 	}
 	for _, cp := range configured {
@@ -100,22 +116,22 @@ func (c *Client) alarms(p position) []alarm {
 	}
 
 	if peers > 0 && failed.last.Sub(failed.first) >= failing && now.Sub(failed.last) < lastFailure {
-		raise("fetches fail", "no connected peer gives what is asked for (%s): if this stays, name other nodes in spv.add_peers", failed.what)
+		raise(alarmFetches, "no connected peer gives what is asked for (%s): if this stays, name other nodes in spv.add_peers", failed.what)
 	}
 
 	age := now.Sub(p.headerTime)
 	reached := p.target <= p.headers
 	switch {
 	case c.public && peers > 0 && age > staleTip && (reached || now.Sub(headersMoved) >= stuck):
-		raise("stale tip", "the newest block is %d minutes old: the peers may be cut off from the network, or the clock of this machine is wrong; if this stays, name other nodes in spv.add_peers", int(age.Minutes()))
+		raise(alarmTip, "the newest block is %d minutes old: the peers may be cut off from the network, or the clock of this machine is wrong; if this stays, name other nodes in spv.add_peers", int(age.Minutes()))
 	case age < -maxAhead:
-		raise("clock behind", "the newest block's time is %d minutes ahead of the clock of this machine, which must be wrong: set it", int(-age.Minutes()))
+		raise(alarmClock, "the newest block's time is %d minutes ahead of the clock of this machine, which must be wrong: set it", int(-age.Minutes()))
 	}
 	switch {
 	case p.filters >= p.headers:
 	case !c.public && peers > 0 && age > 24*time.Hour:
 		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
-		raise("filters wait for a block", "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
+		raise(alarmFiltersBlock, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
 	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
 		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter headers that were false when it took them, from a
 		// peer that was its only one: it bans all who tell the truth.
@@ -142,6 +158,7 @@ func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.
 	if highest == nil || highest.LastBlock() <= p.headers || !waiting || c.service().IsCurrent() {
 		return
 	}
+	m.stallers.Add(1)
 	m.mu.Lock()
 	m.lastStall = now
 	for addr, since := range m.disbelieved {

@@ -26,7 +26,11 @@ func wantWarnings(t *testing.T, c *Client, want ...string) {
 		}
 	}()
 	waitFor(t, "the warnings "+strings.Join(want, ", "), func() bool {
-		got = c.Status().Warnings
+		status := c.Status()
+		got = status.Warnings
+		if len(status.Alarms) != len(got) || slices.ContainsFunc(status.Alarms, func(kind string) bool { return !slices.Contains(Alarms(), kind) }) {
+			t.Errorf("the kinds of %q are %q, want one of Alarms for each", got, status.Alarms)
+		}
 		return len(got) == len(want) && !slices.ContainsFunc(want, func(w string) bool {
 			return !slices.ContainsFunc(got, func(g string) bool { return strings.Contains(g, w) })
 		})

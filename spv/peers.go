@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -121,6 +122,7 @@ type dialer struct {
 	byAddr     map[string]*configuredPeer // by the address that neutrino knows: IP:port, or placeholder:port
 	magic      wire.BitcoinNet
 	now        func() time.Time
+	lifted     atomic.Uint64 // bans
 
 	mu     sync.Mutex              // guards the next ones
 	heard  map[*heardConn]struct{} // the connections that are open
@@ -328,6 +330,7 @@ func (d *dialer) liftBan(p *configuredPeer) error {
 	if err := d.bans.UnbanIPNet(ipNet); err != nil {
 		return fmt.Errorf("lifting the ban of %s: %w", p.addr, err)
 	}
+	d.lifted.Add(1)
 	return nil
 }
 

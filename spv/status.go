@@ -43,6 +43,7 @@ type Status struct {
 
 	Peers    []Peer
 	Warnings []string // sentences for a person: what is wrong, and what to do
+	Alarms   []string // what each of Warnings is about, in some words that stay: one of Alarms
 }
 
 // Peer is one connected Bitcoin node.
@@ -66,7 +67,7 @@ func (c *Client) Synced() bool {
 func (c *Client) Status() Status {
 	p, err := c.position()
 	if err != nil {
-		return Status{Remaining: -1, Warnings: []string{fmt.Sprintf("the light client cannot read its headers: %v", err)}}
+		return Status{Remaining: -1, Warnings: []string{fmt.Sprintf("the light client cannot read its headers: %v", err)}, Alarms: []string{alarmHeaders}}
 	}
 	s := Status{
 		Height: p.height, Hash: p.hash, BlockTime: p.blockTime.UTC(),
@@ -79,7 +80,7 @@ func (c *Client) Status() Status {
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
 	for _, a := range c.alarms(p) {
-		s.Warnings = append(s.Warnings, a.text)
+		s.Warnings, s.Alarms = append(s.Warnings, a.text), append(s.Alarms, cmp.Or(a.kind, alarmPeer))
 	}
 	return s
 }

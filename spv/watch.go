@@ -29,6 +29,7 @@ type monitor struct {
 	wasSynced atomic.Bool
 
 	connections atomic.Uint64 // that became peers since Open
+	stallers    atomic.Uint64 // peers that were hung up on since, see dropStaller
 
 	mu         sync.Mutex
 	peers      []*neutrino.ServerPeer
@@ -129,6 +130,18 @@ func (c *Client) connected() []*neutrino.ServerPeer {
 // Peers counts the connections to peers that were made since Open, those that are lost since included: it grows when a
 // peer came that has not been offered anything yet. [Client.Changes] tells of it.
 func (c *Client) Peers() uint64 { return c.state.connections.Load() }
+
+// Counts is what happened to the connections since Open.
+type Counts struct {
+	Connections uint64 // that became peers
+	Stallers    uint64 // that were ended because the peer told of newer blocks and sent none
+	Bans        uint64 // of configured peers, which are lifted after a while
+}
+
+// Counts returns the counters as they are now.
+func (c *Client) Counts() Counts {
+	return Counts{Connections: c.Peers(), Stallers: c.state.stallers.Load(), Bans: c.peers.lifted.Load()}
+}
 
 // meet notes which peers are connected now.
 func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
