@@ -1,0 +1,31 @@
+package pebblestore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Disk is how the store stands with the disk that it is on.
+type Disk struct {
+	FreeBytes    uint64 // that this process may still use; 0 where the system does not tell
+	ReserveBytes uint64 // that are kept free: with less, no digests are taken
+	ReadOnly     bool   // nothing would be written now: the disk is full, or a write failed
+}
+
+// Disk tells how the store stands with its disk. It waits for no write.
+func (s *Store) Disk() (Disk, error) {
+	d := Disk{ReserveBytes: s.reserve, ReadOnly: s.guard.failure() != nil || s.guard.full.Load()}
+	usage, err := s.guard.GetDiskUsage(s.dir)
+	switch {
+	case errors.Is(err, vfs.ErrUnsupported):
+		return d, nil
+	case err != nil:
+		d.ReadOnly = true // see checkSpace
+		return d, fmt.Errorf("see how much space is left in %s: %w", s.dir, err)
+	}
+	d.FreeBytes = usage.AvailBytes
+	d.ReadOnly = d.ReadOnly || usage.AvailBytes < s.reserve
+	return d, nil
+}
