@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"math/bits"
-	"slices"
 )
 
 // Nonce returns what blinds the leaf of a message: HMAC-SHA256(key, message). The same message has the same nonce each
@@ -29,11 +28,13 @@ type Step struct {
 }
 
 // Op puts the sibling beside the message. What hashes both comes after it.
-func (s Step) Op() Op {
+func (s Step) Op() Op { return Op{s.tag(), s.Hash[:]} }
+
+func (s *Step) tag() Tag {
 	if s.Left {
-		return Op{Prepend, s.Hash[:]}
+		return Prepend
 	}
-	return Op{Append, s.Hash[:]}
+	return Append
 }
 
 // Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is carried up unchanged, until one is
@@ -77,21 +78,29 @@ func Root(nodes [][32]byte) [32]byte {
 // A tree may be kept in runs of a power of two of nodes, aligned, the last one shorter; and their roots again in runs. The path
 // within a leaf's run, followed by the path of that run's root among the roots, is the path among all the leaves.
 func Path(nodes [][32]byte, index int) []Step {
+	return AppendPath(make([]Step, 0, bits.Len(uint(len(nodes)))), nodes, index)
+}
+
+// AppendPath appends the steps of [Path] to path.
+func AppendPath(path []Step, nodes [][32]byte, index int) []Step {
 	_ = nodes[index]
-	level := slices.Clone(nodes)
-	path := make([]Step, 0, bits.Len(uint(len(nodes))))
+	var small [16][32]byte // no allocation for so few
+	level := append(small[:0], nodes...)
 	for len(level) > 1 {
 		if sibling := index ^ 1; sibling < len(level) {
 			path = append(path, Step{Left: sibling < index, Hash: level[sibling]})
 		}
 		n := len(level)
+		index /= 2
 		for i := range n / 2 {
-			level[i] = pair(level[2*i], level[2*i+1])
+			if i != index { // what stands above the node itself is nobody's sibling
+				level[i] = pair(level[2*i], level[2*i+1])
+			}
 		}
 		if n%2 == 1 {
 			level[n/2] = level[n-1]
 		}
-		level, index = level[:(n+1)/2], index/2
+		level = level[:(n+1)/2]
 	}
 	return path
 }
