@@ -32,6 +32,7 @@ type Config struct {
 	RPC      RPC      `toml:"rpc"`
 	Calendar Calendar `toml:"calendar"`
 	Log      Log      `toml:"log"`
+	Metrics  Metrics  `toml:"metrics"`
 }
 
 // SPV is for the light client. Peers are HOST or HOST:PORT; without a port the network's own is meant.
@@ -81,6 +82,12 @@ type Calendar struct {
 type Log struct {
 	Level  string `toml:"level"`  // debug, info, warn, error
 	Format string `toml:"format"` // text, json
+}
+
+// Metrics is for an operator's monitoring.
+type Metrics struct {
+	Listen string `toml:"listen"` // HOST:PORT; empty: nothing listens
+	Pprof  bool   `toml:"pprof"`  // profiles too
 }
 
 // FileName is the configuration file's name in the data directory.

@@ -118,6 +118,9 @@ trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1", "::ffff:192.168.0.0/112"]
 [log]
 level = "debug"
 format = "json"
+[metrics]
+listen = "localhost:1790"
+pprof = true
 `
 	got, err := parse("/etc/ancre/ancre.conf", []byte(file))
 	if err != nil {
@@ -138,6 +141,7 @@ format = "json"
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
 		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, MaxDigests: 5000, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
 		Log:      Log{Level: "debug", Format: "json"},
+		Metrics:  Metrics{Listen: "localhost:1790", Pprof: true},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -165,7 +169,7 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"unknown key in a section", "\n[batch]\n\nintervall = \"6h\"\n", `f.conf:4: unknown key "batch.intervall": section [batch] holds interval, max_digests`},
 		{"keys are matched with their case", "[batch]\nInterval = \"6h\"\n", `f.conf:2: unknown key "batch.Interval"`},
 		{"unknown key at the top", "netwrok = \"signet\"\n", `f.conf:1: unknown key "netwrok": the file holds datadir, network, [spv], [wallet]`},
-		{"unknown section", "\n\n[metrics]\nlisten = \"x\"\n", `f.conf:3: unknown key "metrics"`},
+		{"unknown section", "\n\n[metric]\nlisten = \"x\"\n", `f.conf:3: unknown key "metric": the file holds datadir, network,`},
 		{"unknown section that is only implied", "\n[a.b.c]\nd = 1\n", `f.conf:2: unknown key "a"`},
 		{"unknown dotted key", "\nbatch.x.y = 1\n", `f.conf:2: unknown key "batch.x"`},
 		{"a section that is a value", "\nbatch = 5\n", "f.conf:2: batch: must be a section, [batch], that holds interval, max_digests"},
@@ -220,6 +224,14 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"everybody a proxy", "[calendar]\ntrusted_proxies = [\"::1\", \"0.0.0.0/0\"]\n", `entry 2: 0.0.0.0/0 is everybody`},
 		{"everybody a proxy, written as IPv6", "[calendar]\ntrusted_proxies = [\"::ffff:0.0.0.0/96\"]\n", `::ffff:0.0.0.0/96 is everybody`},
 		{"a network that is none", "[calendar]\ntrusted_proxies = [\"10.1.2.3/8\"]\n", `entry 1: 10.1.2.3/8 has bits beyond its length: write 10.0.0.0/8`},
+		{"metrics on every interface, with profiles", "[metrics]\nlisten = \":1790\"\npprof = true\n", `f.conf:3: metrics.pprof = true: whoever reaches metrics.listen = ":1790" could slow`},
+		{"metrics for the house, with profiles", "[metrics]\nlisten = \"192.168.1.5:1790\"\npprof = true\n", `f.conf:3: metrics.pprof = true: whoever reaches`},
+		{"metrics at a name, with profiles", "[metrics]\npprof = true\nlisten = \"ancre.example:1790\"\n", `f.conf:2: metrics.pprof = true: whoever reaches`},
+		{"profiles nowhere", "[metrics]\npprof = true\n", `f.conf:2: metrics.pprof = true: profiles are served where metrics.listen says, and that is off`},
+		{"profiles in quotes", "[metrics]\npprof = \"yes\"\n", `f.conf:2: metrics.pprof = "yes": must be true or false, without quotes`},
+		{"metrics without port", "[metrics]\nlisten = \"127.0.0.1\"\n", `metrics.listen = "127.0.0.1": "127.0.0.1" must be HOST:PORT`},
+		{"metrics where JSON-RPC is", "[metrics]\nlisten = \"127.0.0.1:14780\"\n", `f.conf:2: metrics.listen = "127.0.0.1:14780": is where rpc.listen points to as well`},
+		{"metrics where the calendar is", "[metrics]\nlisten = \"127.0.0.1:14788\"\n", `f.conf:2: metrics.listen = "127.0.0.1:14788": is where calendar.listen points to as well`},
 		{"URI that is too long", "[calendar]\nuri = \"http://" + strings.Repeat("a", 1000) + "\"\n", `at most 1000 bytes`},
 	}
 	for _, test := range tests {

@@ -84,6 +84,9 @@ func (c *Config) settings(dir string) []setting {
 
 		{key: "log.level", set: text(&c.Log.Level, oneOf("debug", "info", "warn", "error"))},
 		{key: "log.format", set: text(&c.Log.Format, oneOf("text", "json"))},
+
+		{key: "metrics.listen", set: text(&c.Metrics.Listen, orOff(listenAddress))},
+		{key: "metrics.pprof", set: boolean(&c.Metrics.Pprof)},
 	}
 }
 
@@ -101,6 +104,19 @@ func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 			key = "rpc.listen"
 		}
 		return key, errors.New("is where rpc.listen and calendar.listen both point to: give one of the two another port")
+	}
+	switch m := c.Metrics; {
+	case m.Listen == "":
+		if m.Pprof {
+			return "metrics.pprof", errors.New("profiles are served where metrics.listen says, and that is off: set it too, to \"127.0.0.1:14790\" for one")
+		}
+	case m.Listen == c.RPC.Listen:
+		return "metrics.listen", errors.New("is where rpc.listen points to as well: give one of the two another port")
+	case m.Listen == c.Calendar.Listen:
+		return "metrics.listen", errors.New("is where calendar.listen points to as well: give one of the two another port")
+	case m.Pprof && !isLoopback(m.Listen):
+		return "metrics.pprof", fmt.Errorf("whoever reaches metrics.listen = %q could slow ancred down and learn what it does, and no password is asked for there: "+
+			"profile over a loopback address, such as \"127.0.0.1:14790\", and reach that through ssh -L", m.Listen)
 	}
 	return "", nil
 }
@@ -128,6 +144,13 @@ func reachable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// isLoopback reports whether a listener at HOST:PORT is for programs on this machine alone.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 // check turns what was typed into what is stored, or says what is allowed.
 type check func(string) (string, error)
 
@@ -142,6 +165,17 @@ func text(to *string, check check) func(any) error {
 			*to = s
 		}
 		return err
+	}
+}
+
+func boolean(to *bool) func(any) error {
+	return func(v any) error {
+		b, ok := v.(bool)
+		if !ok {
+			return errors.New("must be true or false, without quotes")
+		}
+		*to = b
+		return nil
 	}
 }
 
