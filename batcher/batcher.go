@@ -66,10 +66,12 @@ type Batcher struct {
 	pending *proof.PendingWriter
 
 	committer *committer
-	applying  sync.Mutex    // one Apply at a time, see store.Store
-	sealing   chan struct{} // wakes the sealer: a batch was closed
-	paying    chan struct{} // wakes the payer: a batch was sealed
-	sealed    *broadcaster  // tells CloseBatch that something was sealed
+	standings *memory[uint64, *standing]    // of sealed batches, by ID; forgotten by apply
+	runs      *memory[runPlace, [][32]byte] // of trees of sealed batches, which never change
+	applying  sync.Mutex                    // one Apply at a time, see store.Store
+	sealing   chan struct{}                 // wakes the sealer: a batch was closed
+	paying    chan struct{}                 // wakes the payer: a batch was sealed
+	sealed    *broadcaster                  // tells CloseBatch that something was sealed
 
 	tip atomic.Int32 // height followed to; what confirmations are counted from
 	// Owned by the payer, and gathered anew after a start.
@@ -110,6 +112,9 @@ func New(cfg Config) (*Batcher, error) {
 		missing: make(map[uint64]Missing),
 		taken:   make(map[wire.OutPoint]bool),
 		damaged: make(map[uint64]bool),
+
+		standings: newMemory[uint64, *standing](maxStandings),
+		runs:      newMemory[runPlace, [][32]byte](maxRuns),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -244,6 +249,9 @@ func (b *Batcher) Stalled(limit time.Duration) error {
 func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
 	b.applying.Lock()
 	defer b.applying.Unlock()
+	if len(u.Batches) > 0 || len(u.Anchors) > 0 {
+		defer b.standings.forget() // also after an error: it may have happened
+	}
 	if err := b.store.Apply(ctx, u); err != nil {
 		return err
 	}

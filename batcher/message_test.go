@@ -87,7 +87,7 @@ func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 	taken := make(map[store.Position]string)
 	for m, answer := range answers {
 		leaf := leafOf(t, []byte(m), answer)
-		_, st, complete, err := h.b.AnchoredLeaf(context.Background(), leaf)
+		_, st, complete, err := h.b.Timestamp(context.Background(), nil, leaf)
 		if err != nil || complete || st.Leaf != leaf || st.Batch == 0 {
 			t.Fatalf("message %x: %+v, complete %t, %v", m, st, complete, err)
 		}
@@ -118,14 +118,14 @@ func TestP1MessageIsAnsweredOnlyWhenItIsOnDisk(t *testing.T) {
 			t.Fatalf("a message whose write failed was answered with %x", answer)
 		}
 		h.crash()
-		if _, _, _, err := h.b.AnchoredLeaf(context.Background(), leafOf(t, []byte("first"), first)); err != nil {
+		if _, _, _, err := h.b.Timestamp(context.Background(), nil, leafOf(t, []byte("first"), first)); err != nil {
 			t.Errorf("the message that was answered is gone: %v", err)
 		}
 		second, err := h.b.SubmitMessage(context.Background(), nil, []byte("second"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, st, _, err := h.b.AnchoredLeaf(context.Background(), leafOf(t, []byte("second"), second))
+		_, st, _, err := h.b.Timestamp(context.Background(), nil, leafOf(t, []byte("second"), second))
 		if err != nil || st.Position != (store.Position{Batch: 1, Index: 1}) {
 			t.Errorf("the message that was handed in again is at %v (%v), want it once, after the first", st.Position, err)
 		}
@@ -176,7 +176,7 @@ func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	h.submit("beside", "it")
 	want := func(state State) {
 		t.Helper()
-		_, st, complete, err := h.b.AnchoredLeaf(context.Background(), leaf)
+		_, st, complete, err := h.b.Timestamp(context.Background(), nil, leaf)
 		if err != nil || st.State != state || complete != (state == Final) {
 			t.Fatalf("%+v, complete %t, %v; want it %s", st, complete, err, state)
 		}
@@ -191,23 +191,23 @@ func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	h.mine(5)
 	want(Final)
 
-	a, _, _, err := h.b.AnchoredLeaf(context.Background(), leaf)
+	data, st, _, err := h.b.Timestamp(context.Background(), nil, leaf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest, err := proof.LeafTimestamp(leaf, a)
+	rest, err := proof.ParseTimestamp(data, leaf[:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := rest.All()
-	if len(all) != 1 || all[0].Kind() != proof.KindBitcoin || [32]byte(all[0].Msg) != a.MerkleRoot {
+	if len(all) != 1 || all[0].Kind() != proof.KindBitcoin {
 		t.Fatalf("the leaf leads to %v", all)
 	}
-	header, err := h.chain.Header(context.Background(), a.Height)
-	if err != nil || header.MerkleRoot != a.MerkleRoot {
-		t.Errorf("block %d has the root %x (%v), the proof says %x", a.Height, header.MerkleRoot, err, a.MerkleRoot)
+	header, err := h.chain.Header(context.Background(), uint64(st.Height))
+	if err != nil || string(header.MerkleRoot[:]) != string(all[0].Msg) {
+		t.Errorf("block %d has the root %x (%v), the proof says %x", st.Height, header.MerkleRoot, err, all[0].Msg)
 	}
-	if _, _, _, err := h.b.AnchoredLeaf(context.Background(), store.Leaf(digest("beside"))); !errors.Is(err, ErrUnknown) {
+	if _, _, _, err := h.b.Timestamp(context.Background(), nil, store.Leaf(digest("beside"))); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a digest asked for as if it were a leaf: %v", err)
 	}
 }

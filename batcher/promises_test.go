@@ -160,16 +160,16 @@ func (h *house) wants(name string, want State) {
 func (h *house) verify(name string) proof.Result {
 	h.t.Helper()
 	d := digest(name)
-	f, _, err := h.b.Proof(context.Background(), d)
+	data, st, complete, err := h.b.Proof(context.Background(), nil, d)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	data, err := f.Marshal()
+	f, err := proof.Parse(data)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if f, err = proof.Parse(data); err != nil {
-		h.t.Fatal(err)
+	if f.IsComplete() != complete || complete != (st.State == Final) {
+		h.t.Fatalf("the proof of digest %q, which is %s, is complete: %t; it was said: %t", name, st.State, f.IsComplete(), complete)
 	}
 	r, err := proof.Verify(context.Background(), f, d[:], h.chain)
 	if err != nil {

@@ -10,21 +10,61 @@ import (
 	"ancre/proof"
 )
 
-// Proof returns the proof of a digest: complete once its anchor is final, pending before. ErrUnknown when it was never accepted.
-func (b *Batcher) Proof(ctx context.Context, digest [32]byte) (*proof.File, Status, error) {
-	anchored, st, complete, err := b.Anchored(ctx, digest)
+// Proof appends to dst the serialized proof of a digest: complete once its anchor is final, pending before. ErrUnknown when the digest was
+// never accepted.
+func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots []byte, st Status, complete bool, err error) {
+	defer b.tally.asked(&complete, &err)
+	st, s, err := b.status(ctx, digest)
 	if err != nil {
-		return nil, st, err
+		return dst, st, false, err
 	}
-	if !complete {
-		f, err := proof.Pending(st.Digest, st.Nonce, b.uri)
-		return f, st, err
+	if st.State != Final {
+		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
-	f, err := proof.Complete(st.Digest, st.Nonce, anchored)
+	var steps [maxSteps]proof.Step
+	path, err := b.path(ctx, steps[:0], s, st.Index)
 	if err != nil {
-		return nil, st, fmt.Errorf("proof of %x: %w", digest, err)
+		return dst, st, false, err
 	}
-	return f, st, nil
+	ots, err = s.complete.Append(slices.Grow(dst, s.complete.Size(len(path))), st.Digest, st.Nonce, path)
+	return ots, st, err == nil, treeDamage(&s.batch, st.Index, err)
+}
+
+// Timestamp is Proof for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf is the
+// commitment. It appends to dst the serialized timestamp that leads from the leaf to a block; until the status says Final there is none, and
+// ok is false. ErrUnknown when no such leaf was accepted.
+func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st LeafStatus, ok bool, err error) {
+	defer b.tally.asked(&ok, &err)
+	st.Leaf = leaf
+	var s *standing
+	st.Position, s, err = b.find(ctx, leaf)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return dst, st, false, fmt.Errorf("leaf %x: %w", leaf, err)
+	case err != nil:
+		return dst, st, false, err
+	}
+	if st.Where = b.whereNow(s); st.State != Final {
+		return dst, st, false, nil
+	}
+	var steps [maxSteps]proof.Step
+	path, err := b.path(ctx, steps[:0], s, st.Index)
+	if err != nil {
+		return dst, st, false, err
+	}
+	ts, err = s.complete.AppendTimestamp(dst, leaf, path)
+	return ts, st, err == nil, treeDamage(&s.batch, st.Index, err)
+}
+
+// maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be configured. Longer ones take more memory.
+const maxSteps = 24
+
+// treeDamage says what it means that a path does not lead to the root of its batch.
+func treeDamage(batch *store.Batch, index uint64, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("batch %d, leaf %d: %w: %w: restore the data directory from a backup", batch.ID, index, store.ErrDamaged, err)
 }
 
 // Pending returns the serialized pending proof of a digest that was accepted.
@@ -32,101 +72,56 @@ func (b *Batcher) Pending(st Status) ([]byte, error) {
 	return b.pending.Append(make([]byte, 0, b.pending.Size()), st.Digest, st.Nonce), nil
 }
 
-// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. Until the status says Final there
-// is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
+// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. It is not to be changed. Until
+// the status says Final there is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
-	st, err = b.Status(ctx, digest)
+	st, s, err := b.status(ctx, digest)
 	if err != nil || st.State != Final {
 		return a, st, false, err
 	}
-	a, err = b.anchored(ctx, proof.Leaf(st.Digest[:], st.Nonce), st.Position)
-	return a, st, err == nil, err
-}
-
-// AnchoredLeaf is Anchored for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf
-// is the commitment. ErrUnknown when no such leaf was accepted.
-func (b *Batcher) AnchoredLeaf(ctx context.Context, leaf store.Leaf) (a proof.Anchored, st LeafStatus, ok bool, err error) {
-	defer b.tally.asked(&ok, &err)
-	st.Leaf = leaf
-	st.Position, st.Where, err = b.find(ctx, leaf)
-	switch {
-	case errors.Is(err, ErrUnknown):
-		return a, st, false, fmt.Errorf("leaf %x: %w", leaf, err)
-	case err != nil || st.State != Final:
+	path, err := b.path(ctx, nil, s, st.Index)
+	if err != nil {
 		return a, st, false, err
 	}
-	a, err = b.anchored(ctx, leaf, st.Position)
+	a = *s.anchored
+	a.Path = path
+	if root := proof.Climb(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != s.batch.Root {
+		err = treeDamage(&s.batch, st.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, s.batch.Root))
+	}
 	return a, st, err == nil, err
-}
-
-// anchored gathers the way from a leaf to the header of the block that its anchor is in.
-func (b *Batcher) anchored(ctx context.Context, leaf store.Leaf, at store.Position) (proof.Anchored, error) {
-	var out proof.Anchored
-	batch, err := b.store.Batch(ctx, at.Batch)
-	if err != nil {
-		return out, fmt.Errorf("read batch %d: %w", at.Batch, err)
-	}
-	anchor, err := b.store.Anchor(ctx, batch.Anchor)
-	if err != nil {
-		return out, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
-	}
-	if anchor.Block == nil {
-		return out, fmt.Errorf("anchor %d has just left its block: ask again", anchor.ID)
-	}
-	version := anchor.Versions[anchor.Block.Version]
-	if out.Path, err = b.path(ctx, batch, at.Index, leaf); err != nil {
-		return out, err
-	}
-	which := slices.Index(version.Batches, batch.ID)
-	if which < 0 {
-		return out, fmt.Errorf("the mined version of anchor %d does not commit to batch %d", anchor.ID, batch.ID)
-	}
-	roots := make([][32]byte, len(version.Batches))
-	for i, id := range version.Batches {
-		sibling, err := b.store.Batch(ctx, id)
-		if err != nil {
-			return out, fmt.Errorf("read batch %d: %w", id, err)
-		}
-		roots[i] = sibling.Root
-	}
-	out.RootPath = proof.Path(roots, which)
-	out.Tx = stripped(version.Tx)
-	out.TxIndex = anchor.Block.TxIndex
-	for _, h := range anchor.Block.Branch {
-		out.Branch = append(out.Branch, h)
-	}
-	out.Height = uint64(anchor.Block.Height)
-	out.MerkleRoot = anchor.Block.Header.MerkleRoot
-	return out, nil
 }
 
 // Status returns where a digest is. ErrUnknown when it was never accepted.
 func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
-	st := Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
-	var err error
-	st.Position, st.Where, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
-	if errors.Is(err, ErrUnknown) {
-		err = fmt.Errorf("digest %x: %w", digest, err)
-	}
+	st, _, err := b.status(ctx, digest)
 	return st, err
 }
 
+func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, s *standing, err error) {
+	st = Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
+	st.Position, s, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return st, nil, fmt.Errorf("digest %x: %w", digest, err)
+	case err != nil:
+		return st, nil, err
+	}
+	st.Where = b.whereNow(s)
+	return st, s, nil
+}
+
 // find returns where a leaf stands and how far its batch came. ErrUnknown when it is not stored.
-func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (at store.Position, w Where, err error) {
+func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (at store.Position, s *standing, err error) {
 	found, err := b.store.Find(ctx, []store.Leaf{leaf})
 	if err != nil {
-		return at, w, fmt.Errorf("look a digest up: %w", err)
+		return at, nil, fmt.Errorf("look a digest up: %w", err)
 	}
 	if at = found[0]; at.Batch == 0 {
-		return at, w, ErrUnknown
+		return at, nil, ErrUnknown
 	}
-	batch, err := b.store.Batch(ctx, at.Batch)
-	if err != nil {
-		return at, w, fmt.Errorf("read batch %d: %w", at.Batch, err)
-	}
-	w, err = b.where(ctx, batch)
-	return at, w, err
+	s, err = b.stand(ctx, at.Batch)
+	return at, s, err
 }
 
 // where returns how far a batch came.

@@ -371,7 +371,7 @@ func (j *judge) reorganised(depth int) {
 
 // prove asks for the proof of a digest that was acknowledged, and checks it against the chain.
 func (j *judge) prove(digest [32]byte) (final bool) {
-	f, st, err := j.l.b.Proof(context.Background(), digest)
+	data, st, _, err := j.l.b.Proof(context.Background(), nil, digest)
 	if err != nil {
 		j.l.fail("P1: proof of digest %.4x: %v", digest, err)
 		return false
@@ -379,11 +379,6 @@ func (j *judge) prove(digest [32]byte) (final bool) {
 	j.acknowledged([]Status{st})
 	if st.State != Final || !j.l.client.current() || !j.followed() {
 		return st.State == Final
-	}
-	data, err := f.Marshal()
-	if err != nil {
-		j.l.fail("P4: proof of digest %.4x: %v", digest, err)
-		return false
 	}
 	for i := range j.handed {
 		if h := &j.handed[i]; h.digest == digest && h.block.height == st.Height && bytes.Equal(h.bytes, data) {
@@ -393,7 +388,8 @@ func (j *judge) prove(digest [32]byte) (final bool) {
 			return false
 		}
 	}
-	if f, err = proof.Parse(data); err != nil {
+	f, err := proof.Parse(data)
+	if err != nil {
 		j.l.fail("P4: proof of digest %.4x: %v", digest, err)
 		return false
 	}

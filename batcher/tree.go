@@ -90,25 +90,52 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 	return tree.Root()
 }
 
-// path returns the siblings from a leaf up to the root of its sealed batch, and checks that they lead there.
-func (b *Batcher) path(ctx context.Context, batch store.Batch, index uint64, leaf store.Leaf) ([]proof.Step, error) {
-	var steps []proof.Step
-	at := index
+// path appends to steps the siblings from a leaf up to the root of its batch, which is final. Whether they lead there is for the caller to see.
+func (b *Batcher) path(ctx context.Context, steps []proof.Step, s *standing, index uint64) ([]proof.Step, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	batch, at := &s.batch, index
 	for level, size := 0, batch.Count; size > 1; level++ {
 		start := at - at%store.Fanout
-		group, err := b.store.Nodes(ctx, batch.ID, level, start, min(store.Fanout, size-start))
+		group, err := b.group(ctx, batch.ID, level, start, min(store.Fanout, size-start))
 		if err != nil {
 			return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
 		}
 		if at-start >= uint64(len(group)) {
 			return nil, fmt.Errorf("batch %d is damaged: level %d of its tree has %d nodes from %d on", batch.ID, level, len(group), start)
 		}
-		steps = append(steps, proof.Path(group, int(at-start))...)
+		steps = proof.AppendPath(steps, group, int(at-start))
 		at /= store.Fanout
-		size = store.LevelSize(batch.Count, level+1)
-	}
-	if root := proof.Climb(leaf, steps); root != batch.Root {
-		return nil, fmt.Errorf("batch %d is damaged: leaf %d leads to the root %x, it was sealed with %x", batch.ID, index, root, batch.Root)
+		size = (size-1)/store.Fanout + 1
 	}
 	return steps, nil
+}
+
+// runPlace names a run of a level of a batch's tree.
+type runPlace struct {
+	batch uint64
+	level int
+	start uint64
+}
+
+// group returns n nodes from start on, which are in one run, of a sealed batch. Those of the upper levels are remembered: there are
+// few, and each is in the way of many.
+func (b *Batcher) group(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+	if level < 2 {
+		return b.store.Nodes(ctx, batch, level, start, n)
+	}
+	first := start % store.RunSize
+	place := runPlace{batch, level, start - first}
+	run, ok := b.runs.get(place)
+	if !ok {
+		as := b.runs.now()
+		var err error
+		if run, err = b.store.Nodes(ctx, batch, level, place.start, store.RunSize); err != nil {
+			return nil, err
+		}
+		b.runs.put(place, run, as)
+	}
+	first = min(first, uint64(len(run)))
+	return run[first:min(first+n, uint64(len(run)))], nil
 }

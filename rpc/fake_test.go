@@ -76,17 +76,13 @@ func (b *memBatcher) Status(_ context.Context, d [32]byte) (batcher.Status, erro
 	return b.status(d), nil
 }
 
-func (b *memBatcher) Proof(ctx context.Context, d [32]byte) (*proof.File, batcher.Status, error) {
+func (b *memBatcher) Proof(ctx context.Context, dst []byte, d [32]byte) ([]byte, batcher.Status, bool, error) {
 	st, err := b.Status(ctx, d)
 	if err != nil {
-		return nil, st, err
+		return dst, st, false, err
 	}
-	raw, err := b.Pending(st)
-	if err != nil {
-		return nil, st, err
-	}
-	f, err := proof.Parse(raw)
-	return f, st, err
+	ots, err := b.Pending(st)
+	return append(dst, ots...), st, false, err
 }
 
 // Anchored says of digests that are in final where they are, of others that they wait.

@@ -265,6 +265,13 @@ func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
 	return append(dst, '}')
 }
 
+// appendProof writes what encoding/json writes of a [Proof] that is an .ots file.
+func appendProof(dst []byte, st *batcher.Status, ots []byte, complete bool) []byte {
+	dst = appendEntry(dst, st, ots)
+	dst = append(dst[:len(dst)-1], `,"format":"`+FormatOTS+`","complete":`...)
+	return append(strconv.AppendBool(dst, complete), '}')
+}
+
 // appendReversed writes a hash as Bitcoin's tools display it.
 func appendReversed(dst []byte, h *chainhash.Hash) []byte {
 	var r chainhash.Hash

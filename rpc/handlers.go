@@ -77,15 +77,12 @@ func getProof(c *call) (any, error) {
 	if format != FormatOTS {
 		return c.receipt(format)
 	}
-	f, st, err := c.Batcher.Proof(c.ctx, c.get("digest").digests[0])
+	ots, st, complete, err := c.Batcher.Proof(c.ctx, nil, c.get("digest").digests[0])
 	if err != nil {
 		return nil, c.unknownDigest(err)
 	}
-	ots, err := f.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	return Proof{Entry: entryOf(&st, ots), Format: format, Complete: f.IsComplete()}, nil
+	write := func(dst []byte) ([]byte, error) { return appendProof(dst, &st, ots, complete), nil }
+	return resultWriter(write), nil
 }
 
 // receipt answers getproof with a receipt, or with none as long as the digest is not final: receipts have no pending form.

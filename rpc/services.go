@@ -36,8 +36,8 @@ type Batcher interface {
 	// Status says where a digest is.
 	Status(ctx context.Context, digest [32]byte) (batcher.Status, error)
 
-	// Proof returns a digest's proof, pending or complete.
-	Proof(ctx context.Context, digest [32]byte) (*proof.File, batcher.Status, error)
+	// Proof appends to dst a digest's proof, serialized, pending or complete.
+	Proof(ctx context.Context, dst []byte, digest [32]byte) (ots []byte, st batcher.Status, complete bool, err error)
 
 	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its anchor is not final.
 	Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error)

@@ -10,7 +10,6 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store"
-	"ancre/proof"
 )
 
 // digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our promise.
@@ -92,7 +91,7 @@ func (q *request) timestamp(rest string) {
 		return
 	}
 	copy(leaf[:], commitment)
-	a, st, complete, err := q.Batcher.AnchoredLeaf(q.Context(), leaf)
+	answer, st, complete, err := q.Batcher.Timestamp(q.Context(), nil, leaf)
 	switch {
 	case errors.Is(err, batcher.ErrUnknown):
 		q.text(http.StatusNotFound, keepBriefly, "Not found")
@@ -108,26 +107,12 @@ func (q *request) timestamp(rest string) {
 		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
 		return
 	}
-	answer, err := marshalLeaf(leaf, a)
-	if err != nil {
-		q.fail("writing a complete timestamp", err)
+	// Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction of 4 kB, fits.
+	if len(answer) > maxAnswerBytes {
+		q.fail("writing a complete timestamp", fmt.Errorf("it has %d bytes, and clients read no more than %d", len(answer), maxAnswerBytes))
 		return
 	}
 	q.answer(http.StatusOK, octets, keepForever, answer)
-}
-
-// marshalLeaf writes the timestamp of a leaf. Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction of
-// 4 kB, fits into what clients read.
-func marshalLeaf(leaf store.Leaf, a proof.Anchored) ([]byte, error) {
-	t, err := proof.LeafTimestamp(leaf, a)
-	if err != nil {
-		return nil, err
-	}
-	b, err := t.Marshal()
-	if err == nil && len(b) > maxAnswerBytes {
-		err = fmt.Errorf("the timestamp has %d bytes, and clients read no more than %d", len(b), maxAnswerBytes)
-	}
-	return b, err
 }
 
 // tip is GET /tip: what the newest anchor that is in no block yet commits to.

@@ -55,18 +55,26 @@ func (b *fakeBatcher) SubmitMessage(_ context.Context, dst, message []byte) ([]b
 	return w.AppendTimestamp(dst, nonce), err
 }
 
-func (b *fakeBatcher) AnchoredLeaf(_ context.Context, leaf [32]byte) (a proof.Anchored, st batcher.LeafStatus, ok bool, err error) {
+func (b *fakeBatcher) Timestamp(_ context.Context, dst []byte, leaf [32]byte) (ts []byte, st batcher.LeafStatus, ok bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	where, known := b.leaves[leaf]
 	switch {
 	case b.err != nil:
-		return a, st, false, b.err
+		return dst, st, false, b.err
 	case !known:
-		return a, st, false, fmt.Errorf("leaf %x: %w", leaf, batcher.ErrUnknown)
+		return dst, st, false, fmt.Errorf("leaf %x: %w", leaf, batcher.ErrUnknown)
 	}
 	st = batcher.LeafStatus{Leaf: leaf, Position: store.Position{Batch: 1}, Where: where}
-	return b.anchored, st, where.State == batcher.Final, nil
+	if where.State != batcher.Final {
+		return dst, st, false, nil
+	}
+	t, err := proof.LeafTimestamp(leaf, b.anchored)
+	if err != nil {
+		return dst, st, false, err
+	}
+	rest, err := t.Marshal()
+	return append(dst, rest...), st, err == nil, err
 }
 
 func (b *fakeBatcher) Batches(context.Context, uint64, int) ([]batcher.BatchStatus, error) {

@@ -26,7 +26,6 @@ import (
 
 	"ancre/batcher"
 	"ancre/internal/httpserve"
-	"ancre/proof"
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -84,8 +83,8 @@ type Batcher interface {
 	// returns nil the message is durable.
 	SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error)
 
-	// AnchoredLeaf says how far a leaf came, and how it got into a block once it is final.
-	AnchoredLeaf(ctx context.Context, leaf [32]byte) (a proof.Anchored, st batcher.LeafStatus, ok bool, err error)
+	// Timestamp says how far a leaf came. Once it is final, it appends to dst the serialized timestamp that leads to a block, and ok is true.
+	Timestamp(ctx context.Context, dst []byte, leaf [32]byte) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
 	// Batches and Anchors return up to limit of them, newest first, of numbers below before (0: from the newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
