@@ -3,13 +3,17 @@ package proof
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"hash"
 	"sync"
 )
 
 // PendingWriter writes pending proofs for one calendar: the bytes of [Pending] and [File.Marshal], without building
 // the tree, for whoever answers a hundred thousand digests a second. It is safe for concurrent use.
-type PendingWriter struct{ attestation []byte }
+type PendingWriter struct {
+	attestation []byte
+	head, tail  string // the text of what is before every digest, and behind every nonce
+}
 
 // NewPendingWriter returns a writer for the calendar at uri, which must be one that [PendingAt] takes.
 func NewPendingWriter(uri string) (*PendingWriter, error) {
@@ -17,14 +21,36 @@ func NewPendingWriter(uri string) (*PendingWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PendingWriter{attestation: a.append(nil)}, nil
+	w := &PendingWriter{attestation: a.append(nil)}
+	proof := w.Append(nil, [32]byte{}, [32]byte{})
+	w.head = base64.StdEncoding.EncodeToString(proof[:headSize])
+	w.tail = base64.StdEncoding.EncodeToString(proof[headSize+ownSize:])
+	return w, nil
 }
+
+// Sizes in bytes of what comes before the digest, and of digest, operation and nonce. Both are multiples of three, so in base64
+// each stands for itself.
+const (
+	headSize = len(magic) + 2
+	ownSize  = 32 + 2 + 32
+)
 
 // Append appends the pending proof of a digest to b. All that it can hold is canonical, so nothing is left to check.
 func (w *PendingWriter) Append(b []byte, digest, nonce [32]byte) []byte {
 	b = append(b, magic...)
 	b = append(b, majorVersion, byte(SHA256))
 	return w.AppendTimestamp(append(b, digest[:]...), nonce)
+}
+
+// AppendBase64 appends the same in base64, as JSON has it. Only what differs from proof to proof is encoded each time.
+func (w *PendingWriter) AppendBase64(b []byte, digest, nonce *[32]byte) []byte {
+	var own [ownSize]byte
+	copy(own[:], digest[:])
+	own[32], own[33] = byte(Append), byte(len(nonce))
+	copy(own[34:], nonce[:])
+	b = append(b, w.head...)
+	b = base64.StdEncoding.AppendEncode(b, own[:])
+	return append(b, w.tail...)
 }
 
 // AppendTimestamp appends the same without a file's header, the bytes of [PendingTimestamp] and [Timestamp.Marshal]: what a calendar
@@ -38,7 +64,7 @@ func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 
 // Size is how many bytes Append appends.
 func (w *PendingWriter) Size() int {
-	return len(magic) + 2 + 32 + 2 + 32 + 1 + len(w.attestation)
+	return headSize + ownSize + 1 + len(w.attestation)
 }
 
 // Noncer makes nonces with one key: what [Nonce] returns, without preparing the key each time. It is safe for
@@ -48,16 +74,24 @@ type Noncer struct{ macs sync.Pool }
 // NewNoncer returns a Noncer for a store key.
 func NewNoncer(key [32]byte) *Noncer {
 	n := new(Noncer)
-	n.macs.New = func() any { return hmac.New(sha256.New, key[:]) }
+	n.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, key[:])} }
 	return n
 }
 
+// mac has memory of its own for what goes through the interface of hashes: a caller's would be allocated for each digest.
+type mac struct {
+	hash.Hash
+	message []byte
+	sum     [sha256.Size]byte
+}
+
 // Nonce returns HMAC-SHA256(key, message).
-func (n *Noncer) Nonce(message []byte) (nonce [32]byte) {
-	mac := n.macs.Get().(hash.Hash)
-	mac.Reset()
-	mac.Write(message)
-	mac.Sum(nonce[:0])
-	n.macs.Put(mac)
-	return nonce
+func (n *Noncer) Nonce(message []byte) [32]byte {
+	m := n.macs.Get().(*mac)
+	defer n.macs.Put(m)
+	m.message = append(m.message[:0], message...)
+	m.Reset()
+	m.Write(m.message)
+	m.Sum(m.sum[:0])
+	return m.sum
 }
