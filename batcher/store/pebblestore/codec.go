@@ -11,22 +11,21 @@ import (
 // Keys, as in the package comment.
 
 const (
-	prefixMeta      = 'm'
-	prefixLeaf      = 'l'
-	prefixNodes     = 'n'
-	prefixBatch     = 'b'
+	prefixNodes     = 'N' // below all others, see the package comment
 	prefixAnchor    = 'a'
-	prefixWaiting   = 'w'
-	prefixUnsettled = 'u'
+	prefixBatch     = 'b'
 	prefixCursor    = 'c'
+	prefixFirst     = 'f'
+	prefixMeta      = 'm'
+	prefixSegment   = 's'
+	prefixUnsettled = 'u'
+	prefixWaiting   = 'w'
 
 	metaFormat  = "format"
 	metaKeyName = "key"
 )
 
 func metaKey(name string) []byte { return append([]byte{prefixMeta}, name...) }
-
-func leafKey(leaf *store.Leaf) []byte { return append([]byte{prefixLeaf}, leaf[:]...) }
 
 // idKey is the key of a batch or an anchor, or of a mark that names one.
 func idKey(prefix byte, id uint64) []byte {
@@ -38,6 +37,18 @@ func parseIDKey(prefix byte, key []byte) (uint64, error) {
 		return 0, damaged(key, fmt.Errorf("expected %q and 8 bytes", prefix))
 	}
 	return binary.BigEndian.Uint64(key[1:]), nil
+}
+
+// firstKey is the key that says which batch begins with which ordinal. Batches without leaves begin with that of the next.
+func firstKey(ordinal, batch uint64) []byte {
+	return binary.BigEndian.AppendUint64(idKey(prefixFirst, ordinal), batch)
+}
+
+func parseFirstKey(key []byte) (ordinal, batch uint64, err error) {
+	if len(key) != 17 {
+		return 0, 0, damaged(key, errors.New("expected 17 bytes"))
+	}
+	return binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[9:]), nil
 }
 
 func nodesKey(batch uint64, level int, start uint64) []byte {

@@ -59,8 +59,10 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 		{"an anchor cut short", idKey(prefixAnchor, 1), cut, anchor, "varint"},
 		{"an anchor with more behind", idKey(prefixAnchor, 1), more, anchor, "1 bytes behind its end"},
 		{"an anchor half settled", idKey(prefixAnchor, 1), setByte(2, 2), anchor, "settled is 2, expected 0 or 1"},
-		{"a place cut short", leafKey(&leaf), cut, find, "index"},
-		{"a place in batch 0", leafKey(&leaf), setByte(0, 0), find, "batch 0"},
+		{"leaves missing that the index points to", run, nil, find, "missing"},
+		{"half a leaf where the index points to", run, cut, find, "8191 bytes, expected 32"},
+		{"another leaf where the index points to", run, setByte(5*32, leaf[0]^1), find, "the index says that it begins with"},
+		{"no batch where the index points to", firstKey(0, 1), nil, find, "no batch has leaf 5"},
 		{"half a node", run, cut, nodes, "8191 bytes, expected 32"},
 		{"a node less", run, func(old []byte) []byte { return old[32:] }, nodes, "begin at 256, expected 255"},
 		{"a run too long", run, func(old []byte) []byte { return append(old, old[:32]...) }, nodes, "run of 256"},
@@ -97,7 +99,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 			if key := c.key[:1]; err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q (%x", key, key)) {
 				t.Errorf("%v does not name a key of the kind %q", err, key)
 			}
-			if c.key[0] != prefixNodes && !strings.Contains(err.Error(), fmt.Sprintf("%x", c.key)) {
+			if c.key[0] != prefixNodes && c.key[0] != prefixFirst && !strings.Contains(err.Error(), fmt.Sprintf("%x", c.key)) {
 				t.Errorf("%v does not name the key %x", err, c.key)
 			}
 			set(old, existed)
@@ -130,16 +132,18 @@ func TestOpenRefuses(t *testing.T) {
 		{"a short key", write(func(b *pebble.Batch) { _ = b.Set(metaKey(metaKeyName), make([]byte, 31), nil) }), "31 bytes, expected 32"},
 		{"a newer format", write(func(b *pebble.Batch) {
 			_ = b.Set(metaKey(metaFormat), binary.AppendUvarint(nil, formatVersion+1), nil)
-		}), "format 2, this program knows 1"},
+		}), "format 3, this program knows 2"},
+		{"an older format", write(func(b *pebble.Batch) {
+			_ = b.Set(metaKey(metaFormat), binary.AppendUvarint(nil, 1), nil)
+		}), "make a backup (ancre backup)"},
 		{"a newer Pebble", func(t *testing.T, dir string) { rename(t, dir, "marker.format-version.*", ".999") }, "newer version"},
 		{"no manifest", func(t *testing.T, dir string) {
 			remove(t, dir, "marker.*")
 			remove(t, dir, "MANIFEST-*")
 		}, "restore a backup"},
 		{"a table missing", func(t *testing.T, dir string) { remove(t, dir, "*.sst") }, "file does not exist"},
-		{"the last leaf lost", write(func(b *pebble.Batch) {
-			leaf := storetest.Leaf(3, leavesPerGroup-1)
-			_ = b.Delete(leafKey(&leaf), nil)
+		{"the beginning of the last batch lost", write(func(b *pebble.Batch) {
+			_ = b.Delete(firstKey(2*groupsPerBatch*leavesPerGroup, 3), nil)
 		}), "not found"},
 		{"the last chunk lost", write(func(b *pebble.Batch) { _ = b.Delete(nodesKey(3, 0, 0), nil) }), "90 leaves, but 0 are stored"},
 	} {

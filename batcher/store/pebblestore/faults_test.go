@@ -212,8 +212,8 @@ func equal(a, b [][32]byte) bool {
 
 const testDir = "store"
 
-// small makes tables often: every dozen of steps.
-func small(fs vfs.FS) Options { return Options{FS: fs, memTableSize: 96 << 10} }
+// small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one.
+func small(fs vfs.FS) Options { return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: 2 * leavesPerGroup} }
 
 // recovered opens what a crash left, and checks that it holds at least min steps and at most one more, and goes on.
 func recovered(fs vfs.FS, key *[32]byte, minSteps int) error {

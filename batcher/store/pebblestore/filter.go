@@ -2,132 +2,113 @@ package pebblestore
 
 import (
 	"encoding/binary"
-	"sync/atomic"
-
-	"ancre/batcher/store"
-
-	"github.com/cockroachdb/pebble/v2"
+	"hash/crc32"
+	"math/bits"
 )
 
-// Nearly every digest that comes is new, and to find that out Pebble asks every memtable and the filter of a table in every
-// level: a quarter of what a submit of 1,000 cost. One filter over all leaves, in memory, answers first. Leaves are SHA-256
-// of what only this store's key can tell, so their bytes serve as the hashes, and nobody can choose them to collide.
+// Nearly every digest that comes is new, and a segment would have to read a bucket to say so: a filter in memory spares it
+// most of these reads.
 
 const (
-	// filterLeaves is how many leaves the filter is made for. It goes on working beyond, ever less well, and then Pebble answers as
-	// it would without. A store that begins with more does without from the start, which must not take longer as a store grows.
-	filterLeaves = 4 << 20
+	// A segment of up to smallSegment leaves has smallBits in its filter for each, and one of 200 leaves that it does not
+	// have is looked for in vain. Beyond, it has largeBits, and one of 15: the few large segments hold most leaves, so
+	// that bits count there, and there are many small ones, so that vain reads count there.
+	smallSegment = 8 << 20
+	smallBits    = 12
+	smallProbes  = 7
+	largeBits    = 6
+	largeProbes  = 4
 
-	// filterBits is how many bits it has for each of those: 8 MiB in all, of which a store with few leaves touches few.
-	filterBits = 16
+	// filterBudget bounds the bytes of all filters together: enough for 128 million leaves. A segment whose filter would
+	// not fit in has none, and each digest that comes is looked for in it: a microsecond when the bucket is in the
+	// system's cache, a read of the disk when it is not.
+	filterBudget = 96 << 20
 
-	// A leaf sets filterProbes bits of one block, the size of a cache line: about one new leaf in 500 is looked up for
-	// nothing when the filter is full.
-	filterProbes = 7
-	blockWords   = 8
+	blockWords = 8 // a block is a cache line: a probe of a leaf misses the cache once
+	blockBytes = blockWords * 8
 )
 
-// filter is a blocked Bloom filter (Putze, Sanders, Singler 2007) over the leaves of a store. It is safe for concurrent use.
+// filter is a blocked Bloom filter (Putze, Sanders, Singler 2007) over the leaves of a segment. It never changes once it is
+// in use. The block follows from the leading bits of a key, so that filling it in the order of a segment goes through memory
+// once.
 type filter struct {
-	words []uint64    // atomic
-	whole atomic.Bool // it has all leaves: what it does not have is not stored
+	words  []uint64
+	probes int
 }
 
-func newFilter() *filter {
-	return &filter{words: make([]uint64, filterLeaves*filterBits/64)}
+// newFilter returns a filter of so many blocks, or nil for none.
+func newFilter(blocks uint64, probes int) *filter {
+	if blocks == 0 {
+		return nil
+	}
+	return &filter{words: make([]uint64, blocks*blockWords), probes: probes}
 }
 
-// place returns the words of a leaf's block, and the bits to probe in it, nine for each probe.
-func (f *filter) place(leaf *store.Leaf) (block []uint64, bits uint64) {
-	blocks := uint64(len(f.words) / blockWords)
-	at := binary.LittleEndian.Uint64(leaf[:8]) % blocks * blockWords
-	return f.words[at : at+blockWords], binary.LittleEndian.Uint64(leaf[8:16])
+// filterFor returns how a filter for so many leaves is made.
+func filterFor(leaves uint64) (blocks uint64, probes int) {
+	perLeaf, probes := uint64(largeBits), largeProbes
+	if leaves <= smallSegment {
+		perLeaf, probes = smallBits, smallProbes
+	}
+	return leaves*perLeaf/(blockBytes*8) + 1, probes
 }
 
-func (f *filter) add(leaf *store.Leaf) {
-	block, bits := f.place(leaf)
-	for range filterProbes {
-		atomic.OrUint64(&block[bits>>6&7], 1<<(bits&63))
-		bits >>= 9
+// place returns the block of a key as a segment stores it, and the bits to probe in it, nine for each probe.
+func (f *filter) place(key uint64) (*[blockWords]uint64, uint64) {
+	at, _ := bits.Mul64(key<<(64-keyBits), uint64(len(f.words)/blockWords))
+	// Within a block the leading bits of all keys are the same: multiplying spreads the others.
+	h := key * 0x9e3779b97f4a7c15
+	return (*[blockWords]uint64)(f.words[at*blockWords:]), h ^ h>>32
+}
+
+func (f *filter) add(key uint64) {
+	block, h := f.place(key)
+	for range f.probes {
+		block[h>>6&7] |= 1 << (h & 63)
+		h >>= 9
 	}
 }
 
-// has returns false only for a leaf that was never added.
-func (f *filter) has(leaf *store.Leaf) bool {
-	block, bits := f.place(leaf)
-	for range filterProbes {
-		if atomic.LoadUint64(&block[bits>>6&7])&(1<<(bits&63)) == 0 {
-			return false
-		}
-		bits >>= 9
+// has returns false only for a key that was never added. It asks all bits before it decides: the one branch nearly
+// always goes the same way, and the processor fetches the blocks of the next leaves meanwhile.
+func (f *filter) has(key uint64) bool {
+	block, h := f.place(key)
+	all := ^uint64(0)
+	for range f.probes {
+		all &= block[h>>6&7] >> (h & 63)
+		h >>= 9
 	}
-	return true
+	return all&1 != 0
 }
 
-// fillFilter begins to fill the filter with what is stored, if that is not too much. Open calls it before anything is appended.
-func (s *Store) fillFilter() {
-	stored := s.tail.before + s.tail.count
-	if stored > filterLeaves {
-		close(s.learnt)
-		return
-	}
-	s.filter = newFilter()
-	if stored == 0 {
-		s.filter.whole.Store(true)
-		close(s.learnt)
-		return
-	}
-	s.view.refs++ // of the goroutine, which releases it: Close waits for that
-	go func(v *view) {
-		defer close(s.learnt)
-		s.learn(v)
-	}(s.view)
-}
-
-// maybe returns the indices of those leaves that may be stored: most that come are new.
-func (s *Store) maybe(leaves []store.Leaf) []int {
-	if s.filter == nil || !s.filter.whole.Load() {
-		all := make([]int, len(leaves))
-		for i := range all {
-			all[i] = i
-		}
-		return all
-	}
-	var some []int
-	for i := range leaves {
-		if s.filter.has(&leaves[i]) {
-			some = append(some, i)
-		}
-	}
-	return some
-}
-
-// learn adds the leaves of a view, which it releases, to the filter. Append adds those that come meanwhile. Where that
-// fails the filter is never whole, and nothing relies on it.
-func (s *Store) learn(v *view) {
-	defer v.release()
-	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixLeaf}, UpperBound: []byte{prefixLeaf + 1}})
-	if err != nil {
-		s.log.Debug("store: the filter cannot be filled", "err", err)
-		return
-	}
-	n := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		if n++; n%store.RunSize == 0 {
-			select {
-			case <-s.closing:
-				_ = it.Close()
-				return
-			default:
+// bytes passes the words on as they are stored, little-endian, in pieces that are valid until the next.
+func (f *filter) bytes(pass func([]byte) error) error {
+	buf := make([]byte, 0, ioSize)
+	for i, w := range f.words {
+		buf = binary.LittleEndian.AppendUint64(buf, w)
+		if len(buf) == cap(buf) || i == len(f.words)-1 {
+			if err := pass(buf); err != nil {
+				return err
 			}
-		}
-		if key := it.Key(); len(key) == 1+len(store.Leaf{}) {
-			s.filter.add((*store.Leaf)(key[1:]))
+			buf = buf[:0]
 		}
 	}
-	if err := it.Close(); err != nil {
-		s.log.Debug("store: the filter cannot be filled", "err", err)
-		return
+	return nil
+}
+
+// read fills the words from what bytes passed on, and returns its checksum.
+func (f *filter) read(next func([]byte) error) (sum uint32, err error) {
+	buf := make([]byte, ioSize)
+	for words := f.words; len(words) > 0; {
+		piece := buf[:min(len(words)*8, len(buf))]
+		if err := next(piece); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, piece)
+		for i := range len(piece) / 8 {
+			words[i] = binary.LittleEndian.Uint64(piece[i*8:])
+		}
+		words = words[len(piece)/8:]
 	}
-	s.filter.whole.Store(true)
+	return sum, nil
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
 // majorVersion pins Pebble's own format, so that a newer Pebble does not rewrite a store that an older ancred may
@@ -59,26 +58,13 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 				s.log.Warn("store: the disk is slow", "file", info.Path, "op", info.OpType.String(), "duration", info.Duration)
 			},
 			WALCreated:    func(pebble.WALCreateInfo) { s.rotated.Store(true) },
-			FlushEnd:      func(pebble.FlushInfo) { s.tell() },
-			CompactionEnd: func(pebble.CompactionInfo) { s.tell() },
+			FlushEnd:      func(pebble.FlushInfo) { wake(s.drained) },
+			CompactionEnd: func(pebble.CompactionInfo) { wake(s.drained) },
 		},
 	}
 	// Hashes do not compress.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
-	// Nearly every digest that comes is new: a filter of ten bits a key spares the block reads that would find
-	// nothing. In the last level too, where most keys are.
-	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
 	return opts
-}
-
-// tell wakes the committer if it waits for flushes and compactions.
-func (s *Store) tell() {
-	select {
-	case s.drained <- struct{}{}:
-	default:
-	}
 }
 
 // pebbleLog passes on what Pebble tells. What Pebble would end the process for ends the writing.

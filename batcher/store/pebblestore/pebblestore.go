@@ -5,31 +5,49 @@
 // fails stops all writing for good (see guard.go): the disk is left as a crash would leave it at that moment, and
 // the next [Open] recovers from it like from any crash.
 //
-// # Format 1
+// # Format 2
 //
 // A reader of another make needs Pebble (its format major version is [majorVersion], comparer and merger its
 // defaults, tables not compressed) and this. Integers in keys are big-endian, 8 bytes unless said otherwise, so that
 // keys sort by number; a uvarint is that of Go's encoding/binary.
 //
 //	key                                    value
-//	'm' "format"                           uvarint 1: the version of all that is said here
-//	'm' "key"                              the 32-byte key of the nonces
-//	'l' leaf(32)                           uvarint batch, uvarint index: where the leaf stands
-//	'n' batch(8) level(1) start(8)         1 to 256 nodes of 32 bytes: nodes [start, start+n) of a level of a tree
-//	'b' batch(8)                           a batch
+//	'N' batch(8) level(1) start(8)         1 to 256 nodes of 32 bytes: nodes [start, start+n) of a level of a tree
 //	'a' anchor(8)                          an anchor with all its versions
-//	'w' batch(8)                           empty; there while the batch has no anchor
-//	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
+//	'b' batch(8)                           a batch
 //	'c'                                    how far the chain was followed
+//	'f' ordinal(8) batch(8)                empty; with which leaf of the store a batch begins, or will
+//	'm' "format"                           uvarint 2: the version of all that is said here
+//	'm' "key"                              the 32-byte key of the nonces
+//	's' segment(8)                         a segment of the index
+//	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
+//	'w' batch(8)                           empty; there while the batch has no anchor
 //
-// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [16·i, 16·(i+1)) of level k.
+// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [256·i, 256·(i+1)) of level k.
 // No value spans a multiple of 256. A run of 256 that is complete is one value; the run of level 0 that the batch
 // ended in, or is growing in, may be several: each group of leaves adds one, and the group that completes the run
-// replaces them by one. Readers concatenate what follows without a gap.
+// replaces them by one. Readers concatenate what follows without a gap. Nodes sort below all the rest, where new ones come
+// directly before the keys that change all the time: so a table of new ones overlaps with none of the old, and Pebble
+// compacts by moving files.
 //
-// Batches, anchors, the cursor and positions are encoded as the package codec says.
+// Batches, anchors and the cursor are encoded as the package codec says.
 //
-// Records carry no checksum of their own: each block of a table, each chunk of the log and each record of the manifest
+// The index. A leaf's ordinal is its number since the first leaf of the store. The record of a segment is a version byte
+// (1), uvarint first ordinal, uvarint number of leaves, and the checksum of the file's footer (4). Segments tile the
+// ordinals from 0 on; leaves behind the last one are found by reading them. Nothing here is truth: where the directory
+// "index" is missing, it is made anew from the nodes. The file index/ID.seg (ID in six decimal digits or more), integers big-endian
+// where nothing else is said, checksums CRC-32C:
+//
+//	buckets     each: records, sorted, of the first 6 bytes of a leaf and its ordinal less the segment's first (4), then
+//	            their checksum (4), which begins with (ID·0x9e3779b9 XOR number of the bucket) for that of nothing.
+//	            The leading bits of a leaf are the number of its bucket
+//	directory   of each bucket: number of records up to its end (4)
+//	filter      blocks of 8 words of 8 bytes, little-endian; see filter.go for which bits of which block a leaf sets
+//	footer      "ancre-s1", ID (8), first ordinal (8), number of leaves (8), number of leading bits (1), number of bits
+//	            that a leaf sets (1), 0 (2), checksum of the directory (4), blocks of the filter (8), its checksum
+//	            (4), 0 (8), checksum of the footer up to here (4)
+//
+// Records in Pebble carry no checksum of their own: each block of a table, each chunk of the log and each record of the manifest
 // has one by Pebble (CRC-32C), which is checked whenever it is read. Decoding is strict nonetheless, and says what
 // it found where.
 //
@@ -56,7 +74,7 @@ import (
 )
 
 // formatVersion is the version of the layout in the package comment. A store of another one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // DefaultReserve is how much of the disk is left free. What Pebble may need before it can free anything: five
 // memtables in tables and as many logs, preallocated at 110 % of a memtable, and one compaction's output.
@@ -79,6 +97,7 @@ type Options struct {
 	Key *[32]byte
 
 	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
+	tableLeaves  int    // likewise, to see many segments
 }
 
 // Store implements [store.Store].
@@ -101,17 +120,25 @@ type Store struct {
 	wedged  atomic.Bool   // a write panicked inside Pebble and left a lock locked
 	bound   uint64        // of memtables in bytes
 
-	filter *filter       // over all leaves; nil: there are too many
-	learnt chan struct{} // closed when the filter has been filled, or cannot be
+	leaves uint64 // how many leaves are on disk; owned by the committer
+
+	tableLeaves int
+	lastSegment atomic.Uint64 // the highest ID that was used
+	flushing    chan struct{} // has a value when a table has become full
+	flushed     chan struct{} // has a value when a full table has become a segment
+	merging     chan struct{} // has a value when there is a segment more
+	filtered    chan struct{} // closed when the filters have been read, or cannot be
+	indexers    sync.WaitGroup
 
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
 	applyMu  sync.Mutex // held by Apply
 
-	mu      sync.Mutex // owns view and closed
-	view    *view      // what is on disk now; nil once closed
+	mu      sync.Mutex // owns synced, catalog and closed
+	synced  *synced    // what is on disk now
+	catalog *catalog   // where its leaves are, and perhaps some more
 	closed  bool
-	readers sync.WaitGroup // of views that are still in use
+	readers sync.WaitGroup // views that are still in use
 }
 
 var _ store.Store = (*Store)(nil)
@@ -132,15 +159,25 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if opts.memTableSize == 0 {
 		opts.memTableSize = memTableSize
 	}
+	if opts.tableLeaves == 0 {
+		opts.tableLeaves = tableLeaves
+	}
 	s := &Store{
-		dir: dir, log: opts.Log, reserve: opts.Reserve,
+		dir: dir, log: opts.Log, reserve: opts.Reserve, tableLeaves: opts.tableLeaves,
 		guard:   newGuard(opts.FS, opts.Log),
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
-		drained: make(chan struct{}, 1), learnt: make(chan struct{}), bound: stopWrites * opts.memTableSize,
+		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
+		flushing: make(chan struct{}, 1), flushed: make(chan struct{}, 1), merging: make(chan struct{}, 1), filtered: make(chan struct{}),
+		catalog: &catalog{refs: 1},
 	}
+	started := false
 	defer func() {
 		if err != nil {
-			s.abandon()
+			if started {
+				_ = s.Close()
+			} else {
+				s.abandon()
+			}
 			err = fmt.Errorf("store %s: %w", dir, err)
 		}
 	}()
@@ -170,10 +207,22 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := s.guard.failure(); err != nil {
 		return nil, err
 	}
+	indexed, err := s.openIndex()
+	if err != nil {
+		return nil, err
+	}
+	s.catalog.tables = []*table{newTable(indexed, s.tableLeaves)}
+	s.leaves = s.total()
 	s.guard.patient.Store(true)
-	s.view = s.newView()
-	s.fillFilter()
+	s.synced = s.newSynced()
+	started = true
 	go s.commitLoop()
+	s.indexers.Add(2)
+	go s.flushLoop()
+	go s.mergeLoop()
+	if err := s.replay(indexed); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -229,8 +278,11 @@ func (s *Store) readMeta(want *[32]byte) error {
 	if err := d.End(); err != nil {
 		return damaged(metaKey(metaFormat), err)
 	}
-	if version != formatVersion {
-		return fmt.Errorf("it has format %d, this program knows %d: it was written by another version; use that one", version, formatVersion)
+	switch {
+	case version > formatVersion:
+		return fmt.Errorf("it has format %d, this program knows %d: it was written by a newer version; use that one", version, formatVersion)
+	case version < formatVersion:
+		return fmt.Errorf("it has format %d, this program knows %d: with the version that wrote it make a backup (ancre backup), move %s away, and restore the backup with this one (ancre restore)", version, formatVersion, s.dir)
 	}
 	key, err := s.get(s.db, metaKey(metaKeyName))
 	if errors.Is(err, store.ErrNotFound) {
@@ -294,6 +346,7 @@ func (s *Store) create(given *[32]byte) error {
 // abandon takes down what a failed Open has put up.
 func (s *Store) abandon() {
 	s.guard.release()
+	s.endSegments(s.catalog.release())
 	if s.db != nil {
 		_ = s.db.Close()
 	}
@@ -317,18 +370,16 @@ func (s *Store) Close() error {
 
 	close(s.closing)
 	<-s.ended
+	s.guard.release()
+	s.indexers.Wait()
 	if s.wedged.Load() {
 		// Closing Pebble would wait for that lock. What was acknowledged is on disk, nothing else will be, and the
 		// directory stays locked until the process ends.
 		return s.guard.failure()
 	}
-	s.guard.release()
-	s.mu.Lock()
-	last := s.view
-	s.view = nil
-	s.mu.Unlock()
-	last.release()
 	s.readers.Wait()
+	s.releaseSynced(s.synced)
+	s.releaseCatalog(s.catalog)
 
 	err := s.db.Close()
 	if lerr := s.lock.Close(); err == nil {
@@ -343,49 +394,73 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// view is what was on disk at one moment.
+// isClosing says whether Close has been called.
+func (s *Store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// synced is what was on disk at one moment.
+type synced struct {
+	snap   *pebble.Snapshot
+	leaves uint64 // how many there were
+	refs   int    // owned by Store.mu: one of the store while it is the newest, one of each view
+}
+
+// view is what a read sees: what was on disk when it began, and where leaves are. The index may know more leaves than that.
 type view struct {
-	s    *Store
-	snap *pebble.Snapshot
-	refs int // owned by s.mu; the store itself holds one while it is the newest
+	*synced
+	catalog *catalog
+	s       *Store
 }
 
-func (s *Store) newView() *view {
-	s.readers.Add(1)
-	return &view{s: s, snap: s.db.NewSnapshot(), refs: 1}
+// newSynced returns what is on disk now. Only the committer calls it, and Open before there is one.
+func (s *Store) newSynced() *synced {
+	return &synced{snap: s.db.NewSnapshot(), leaves: s.leaves, refs: 1}
 }
 
-// acquire returns the newest view; the caller releases it.
+// acquire returns a view of what is on disk; the caller releases it.
 func (s *Store) acquire(ctx context.Context) (*view, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.view == nil {
+	if s.closed {
 		return nil, errClosed
 	}
-	s.view.refs++
-	return s.view, nil
+	s.readers.Add(1)
+	s.synced.refs++
+	s.catalog.refs++
+	return &view{s.synced, s.catalog, s}, nil
 }
 
 func (v *view) release() {
-	v.s.mu.Lock()
-	v.refs--
-	last := v.refs == 0
-	v.s.mu.Unlock()
+	v.s.releaseCatalog(v.catalog)
+	v.s.releaseSynced(v.synced)
+	v.s.readers.Done()
+}
+
+func (s *Store) releaseSynced(d *synced) {
+	s.mu.Lock()
+	d.refs--
+	last := d.refs == 0
+	s.mu.Unlock()
 	if last {
-		_ = v.snap.Close()
-		v.s.readers.Done()
+		_ = d.snap.Close()
 	}
 }
 
 // publish makes what was just synced visible.
 func (s *Store) publish() {
-	v := s.newView()
+	next := s.newSynced()
 	s.mu.Lock()
-	old := s.view
-	s.view = v
+	old := s.synced
+	s.synced = next
 	s.mu.Unlock()
-	old.release()
+	s.releaseSynced(old)
 }

@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -43,22 +42,26 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		_ = b.Close()
 		return err
 	}
-	if s.filter != nil { // before anyone can see them; those of a write that fails do no harm
-		for i := range a.Leaves {
-			s.filter.add(&a.Leaves[i])
-		}
+	table, err := s.room(ctx, s.total(), len(a.Leaves))
+	if err != nil {
+		_ = b.Close()
+		return err
 	}
-	if err := s.commit(ctx, b, s.reserve); err != nil {
+	c := &commit{
+		batch: b, reserve: s.reserve,
+		written: func() { table.insert(a.Leaves) },
+		synced:  func() { s.leaves += uint64(len(a.Leaves)) },
+	}
+	if err := s.commit(ctx, c); err != nil {
 		return err
 	}
 	s.tail = next
 	return nil
 }
 
-// appendSize estimates the bytes of a group in the log: of each leaf its index entry and its place in a chunk and
-// in the run that replaces it.
+// appendSize estimates the bytes of a group in the log: its leaves, those of the run that it completes, and records.
 func appendSize(a *store.Append) int {
-	return 512 + len(a.Leaves)*(33+8+6+2*32) + len(a.Batches)*128
+	return 512 + (len(a.Leaves)+store.RunSize)*33 + len(a.Batches)*128
 }
 
 func invalid(format string, args ...any) error {
@@ -80,6 +83,7 @@ func (t tail) add(b *pebble.Batch, a *store.Append) (tail, error) {
 		case !t.open && rec.ID == t.newest+1:
 			t = tail{newest: rec.ID, before: t.before + t.count}
 			_ = b.Set(idKey(prefixWaiting, rec.ID), nil, nil)
+			_ = b.Set(firstKey(t.before, rec.ID), nil, nil)
 		default:
 			return t, invalid("append to batch %d: the newest is %d, open: %t", rec.ID, t.newest, t.open)
 		}
@@ -111,18 +115,11 @@ func (t tail) add(b *pebble.Batch, a *store.Append) (tail, error) {
 	return t, nil
 }
 
-// addLeaves writes leaves that go to the newest batch: their places, and a chunk for what comes to each run.
+// addLeaves writes leaves that go to the newest batch: a chunk for what comes to each run.
 func (t *tail) addLeaves(b *pebble.Batch, leaves []store.Leaf) {
-	var key [33]byte
-	var value [2 * binary.MaxVarintLen64]byte
-	key[0] = prefixLeaf
 	for len(leaves) > 0 {
 		add := leaves[:min(len(leaves), store.RunSize-len(t.run))]
 		leaves = leaves[len(add):]
-		for i := range add {
-			copy(key[1:], add[i][:])
-			_ = b.Set(key[:], codec.AppendPosition(value[:0], store.Position{Batch: t.newest, Index: t.count + uint64(i)}), nil)
-		}
 		start := t.count
 		t.count += uint64(len(add))
 		t.run = append(t.run, add...)
@@ -169,7 +166,7 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		_ = b.Close()
 		return err
 	}
-	return s.commit(ctx, b, s.reserve/2)
+	return s.commit(ctx, &commit{batch: b, reserve: s.reserve / 2})
 }
 
 // fill writes an update to b, after comparing it with what v shows.
@@ -309,27 +306,27 @@ func checkRun(r *store.BatchRun, leaves uint64) error {
 
 // commit is a change on its way to the committer.
 type commit struct {
-	ctx     context.Context // ends the waiting before the write, not the write
 	batch   *pebble.Batch
 	reserve uint64
-	done    chan error // has room for the one answer
+	written func() // called when only the sync is missing, unless nil: from here on the change has happened, or the store has failed
+	synced  func() // called by the committer when it is on disk and nobody can see it yet, unless nil
+
+	ctx  context.Context // ends the waiting before the write, not the write
+	done chan error      // has room for the one answer
 }
 
-// commit hands a change to the committer and waits until it is on disk, or will not be. It owns b.
-func (s *Store) commit(ctx context.Context, b *pebble.Batch, reserve uint64) error {
-	c := &commit{ctx: ctx, batch: b, reserve: reserve, done: make(chan error, 1)}
+// commit hands a change to the committer and waits until it is on disk, or will not be. It owns the batch.
+func (s *Store) commit(ctx context.Context, c *commit) error {
+	c.ctx, c.done = ctx, make(chan error, 1)
+	defer func() { _ = c.batch.Close() }()
 	select {
 	case s.commits <- c:
+		return <-c.done
 	case <-ctx.Done():
-		_ = b.Close()
 		return ctx.Err()
 	case <-s.closing:
-		_ = b.Close()
 		return errClosed
 	}
-	err := <-c.done
-	_ = b.Close()
-	return err
 }
 
 // commitLoop is the committer. It ends when the store is being closed.
@@ -394,12 +391,23 @@ func (s *Store) write(c *commit) (err error) {
 			err = s.guard.failure()
 		}
 	}()
-	if err := s.db.Apply(c.batch, pebble.Sync); err != nil {
+	// What has to be done in memory is done while the disk syncs.
+	err = s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
+	if err == nil {
+		if c.written != nil {
+			c.written()
+		}
+		err = c.batch.SyncWait()
+	}
+	if err != nil {
 		s.guard.fail(fmt.Errorf("write: %w", err))
 	}
-	// Apply also returns nil when the sync failed. The guard knew before.
+	// SyncWait also returns nil when the sync failed. The guard knew before.
 	if err := s.guard.failure(); err != nil {
 		return err
+	}
+	if c.synced != nil {
+		c.synced()
 	}
 	s.publish()
 	return nil
