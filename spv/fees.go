@@ -103,6 +103,15 @@ func (c *Client) Fees(ctx context.Context) (Fees, error) {
 	return fees, err
 }
 
+// LastFees returns the rates of [Client.Fees] without downloading anything: estimate is that of the last time, 0 when there was none.
+func (c *Client) LastFees() (estimate, floor int64) {
+	c.fees.mu.Lock()
+	estimate = c.fees.last.Estimate
+	c.fees.mu.Unlock()
+	floor, _ = c.floor()
+	return estimate, floor
+}
+
 // FeeRates returns the two rates of [Client.Fees].
 func (c *Client) FeeRates(ctx context.Context) (estimate, floor int64, err error) {
 	f, err := c.Fees(ctx)
