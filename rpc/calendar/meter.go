@@ -22,7 +22,10 @@ const (
 	numRoutes
 )
 
-var routeNames = [numRoutes]string{"other", "digest", "timestamp", "tip", "page", "block-height", "block"}
+var routeNames = [numRoutes]string{"other", RouteDigest, "timestamp", "tip", "page", "block-height", "block"}
+
+// RouteDigest is the name of the route by which digests come in.
+const RouteDigest = "digest"
 
 // Routes returns the names under which requests are counted; "other" are those to paths that lead nowhere.
 func Routes() []string { return routeNames[:] }
