@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"ancre/batcher/store/pebblestore"
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/metrics"
 	"ancre/rpc"
 	"ancre/rpc/calendar"
 	"ancre/spv"
@@ -42,7 +44,11 @@ type node struct {
 	wallet  *wallet.Wallet
 	batcher *batcher.Batcher
 	started time.Time
-	public  net.Addr       // of the calendar; nil: there is none
+	disk    func() (pebblestore.Disk, error)
+	doors   doors
+	told    *metrics.Server
+	public  string         // HOST:PORT of the calendar; empty: it is off
+	watched string         // HOST:PORT of the metrics; empty: they are off
 	closers []func() error // see onClose
 }
 
@@ -81,18 +87,21 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
-	var public net.Listener
-	where := "off"
-	if cfg.Calendar.Listen != "" {
-		public, err = d.listen("calendar.listen", cfg.Calendar.Listen,
-			"if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"")
-		if err != nil {
-			return err
-		}
-		d.public = public.Addr()
-		where = d.public.String()
+	public, err := d.listenUnlessOff("calendar.listen", cfg.Calendar.Listen, &d.public,
+		"if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"")
+	if err != nil {
+		return err
 	}
-	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", where, "rpc", listener.Addr().String())
+	watch, err := d.listenUnlessOff("metrics.listen", cfg.Metrics.Listen, &d.watched,
+		"if another program is there, give metrics.listen another port, or set it to \"off\"")
+	if err != nil {
+		return err
+	}
+	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", cmp.Or(d.public, "off"),
+		"metrics", cmp.Or(d.watched, "off"), "rpc", listener.Addr().String())
+	if warning := metricsWarning(cfg.Metrics); warning != "" {
+		log.Warn(warning)
+	}
 	if warning := calendarWarning(cfg.Calendar); warning != "" {
 		log.Warn(warning)
 	}
@@ -105,16 +114,17 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
-	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started})
+	d.told = metrics.NewServer(metrics.Config{Version: version, Network: cfg.Network, Profile: cfg.Metrics.Pprof, Log: log})
+	stopMetrics := d.serve(d.told, watch, stop)
+	d.onClose(stopMetrics)
+	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Latency: d.callSeconds})
 	stopServer := d.serve(server, listener, stop)
 	d.onClose(stopServer)
 	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
-		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval})
-	stopCalendar := func() error { return nil }
-	if public != nil {
-		stopCalendar = d.serve(calendars, public, stop)
-		d.onClose(stopCalendar)
-	}
+		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Latency: d.calendarSeconds})
+	stopCalendar := d.serve(calendars, public, stop)
+	d.onClose(stopCalendar)
+	d.doors = doors{server, calendars}
 
 	const phase = "opening the data directory"
 	server.SetPhase(phase)
@@ -125,7 +135,9 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	chain := chainService{d.chain, policy(d.cfg)}
 	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders})
 	calendars.Provide(calendar.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
-	d.onClose(stopServer) // before the rooms that it speaks for are closed
+	d.told.Provide(d.scrape)
+	d.onClose(stopMetrics) // before the rooms that they speak for are closed
+	d.onClose(stopServer)
 	d.onClose(stopCalendar)
 	if err := d.run(ctx); err != nil {
 		return err
@@ -145,10 +157,27 @@ func (d *node) listen(key, address, remedy string) (net.Listener, error) {
 	return ln, nil
 }
 
+// listenUnlessOff opens a configured address and notes where that is, unless none is configured: the listener is nil then.
+func (d *node) listenUnlessOff(key, address string, where *string, remedy string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	ln, err := d.listen(key, address, remedy)
+	if err != nil {
+		return nil, err
+	}
+	*where = ln.Addr().String()
+	return ln, nil
+}
+
 // serve lets a server answer until the returned function is called, which waits for the requests that run. A server that fails ends the daemon.
+// Without a listener there is nothing to do.
 func (d *node) serve(server interface {
 	Serve(context.Context, net.Listener) error
 }, listener net.Listener, failed func()) (stop func() error) {
+	if listener == nil {
+		return func() error { return nil }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -172,7 +201,7 @@ func (d *node) open() error {
 		return fmt.Errorf("open the store: %w", err)
 	}
 	d.onClose(store.Close)
-	d.store = store
+	d.store, d.disk = store, store.Disk
 	d.chain, err = spv.Open(spv.Config{
 		Params:           params,
 		Dir:              filepath.Join(d.dir, datadir.SPV),
@@ -205,6 +234,7 @@ func (d *node) open() error {
 		Policy: policy(d.cfg),
 		URI:    d.cfg.Calendar.URI,
 		Logger: d.log,
+		Meters: batcher.Meters{GroupDigests: d.told.Observer(metrics.GroupDigests), CommitSeconds: d.told.Observer(metrics.CommitSeconds)},
 	})
 	return err
 }

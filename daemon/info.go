@@ -11,6 +11,7 @@ import (
 	"ancre/batcher"
 	"ancre/config"
 	"ancre/rpc"
+	"ancre/spv"
 	"ancre/wallet"
 )
 
@@ -43,11 +44,9 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		Waiting:  over.Waiting,
 		Anchors:  rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
 		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: batcher.BudgetBlocks},
-		Calendar: rpc.CalendarInfo{URI: d.cfg.Calendar.URI},
+		Calendar: rpc.CalendarInfo{Listen: d.public, URI: d.cfg.Calendar.URI},
+		Metrics:  rpc.MetricsInfo{Listen: d.watched},
 		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
-	}
-	if d.public != nil {
-		info.Calendar.Listen = d.public.String()
 	}
 	if chain.Remaining < 0 {
 		info.Chain.RemainingSeconds = -1
@@ -59,17 +58,8 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		open := rpc.BatchOf(over.Open)
 		info.Batch = &open
 	}
-	info.Warnings = append([]string{}, chain.Warnings...)
-	info.Warnings = append(info.Warnings, over.Warnings...)
-	if warning := calendarWarning(d.cfg.Calendar); warning != "" {
-		info.Warnings = append(info.Warnings, warning)
-	}
-	if state := d.wallet.State(); state == wallet.None || state == wallet.Locked {
-		// Said before the first batch waits for it, and once.
-		why := d.wallet.Ready().Error()
-		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {
-			info.Warnings = append(info.Warnings, "anchors cannot be paid: "+why)
-		}
+	for _, w := range d.warnings(chain, over) {
+		info.Warnings = append(info.Warnings, w.text)
 	}
 	if d.wallet.State() == wallet.None {
 		return info, nil
@@ -80,6 +70,36 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil
+}
+
+// warning is something that a person should know, with the name that metrics have for it.
+type warning struct{ name, text string }
+
+// The names of warnings that are the daemon's own.
+const (
+	warnCalendar = "calendar_uri"
+	warnWallet   = "wallet"
+)
+
+// warnings are those of the rooms, and the daemon's own.
+func (d *node) warnings(chain spv.Status, over batcher.Overview) (all []warning) {
+	for i, text := range chain.Warnings {
+		all = append(all, warning{warningName(chain.Alarms[i]), text})
+	}
+	for i, text := range over.Warnings {
+		all = append(all, warning{warningName(over.Worries[i]), text})
+	}
+	if text := calendarWarning(d.cfg.Calendar); text != "" {
+		all = append(all, warning{warnCalendar, text})
+	}
+	if state := d.wallet.State(); state == wallet.None || state == wallet.Locked {
+		// Said before the first batch waits for it, and once.
+		why := d.wallet.Ready().Error()
+		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {
+			all = append(all, warning{warnWallet, "anchors cannot be paid: " + why})
+		}
+	}
+	return all
 }
 
 // calendarWarning says when the calendar is there for other machines, and the proofs that it hands out can be completed on this one

@@ -105,6 +105,7 @@ type Info struct {
 	Spending      Spending     `json:"spending"`
 	Wallet        WalletInfo   `json:"wallet"`
 	Calendar      CalendarInfo `json:"calendar"`
+	Metrics       MetricsInfo  `json:"metrics"`
 	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
 }
 
@@ -143,6 +144,11 @@ type AnchorCounts struct {
 type CalendarInfo struct {
 	Listen string `json:"listen,omitempty"` // HOST:PORT; none: it is off
 	URI    string `json:"uri"`              // what pending proofs point to
+}
+
+// MetricsInfo is where the daemon tells Prometheus how it stands.
+type MetricsInfo struct {
+	Listen string `json:"listen,omitempty"` // HOST:PORT; none: it is off
 }
 
 // Spending is what anchors cost, and what they may. Blocks are counted, as no clock that is wrong can hurry them.
