@@ -134,19 +134,25 @@ func (f *fakeDaemon) Status(_ context.Context, d [32]byte) (batcher.Status, erro
 	return f.status(d)
 }
 
-func (f *fakeDaemon) Proof(_ context.Context, d [32]byte) (*proof.File, batcher.Status, error) {
+func (f *fakeDaemon) Proof(_ context.Context, dst []byte, d [32]byte) ([]byte, batcher.Status, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st, err := f.status(d)
 	if err != nil {
-		return nil, st, err
+		return nil, st, false, err
 	}
-	if f.state != batcher.Final {
-		p, err := proof.Pending(d, st.Nonce, testCalendar)
-		return p, st, err
+	var p *proof.File
+	final := f.state == batcher.Final
+	if final {
+		p, err = proof.Complete(d, st.Nonce, f.anchored(st))
+	} else {
+		p, err = proof.Pending(d, st.Nonce, testCalendar)
 	}
-	p, err := proof.Complete(d, st.Nonce, f.anchored(st))
-	return p, st, err
+	if err != nil {
+		return nil, st, false, err
+	}
+	ots, err := p.Marshal()
+	return append(dst, ots...), st, final, err
 }
 
 // anchored is how a digest got into the block.
