@@ -32,6 +32,10 @@ const (
 // Files come to be in one step: written under another name in the same directory, synced, then linked or renamed. The
 // directory is not synced: after a loss of power a new name may be missing, but never names half a proof, and whoever stamps again
 // gets the same proof.
+//
+// The content is synced although the daemon has the digest on its disk and would give the proof again: without that, some file systems keep the new name
+// over a loss of power and not the content, and an empty FILE.ots would be in the way of the next stamp. It is about half of what a
+// proof costs to write (measured: 0.15 ms, with several written at once), and less than hashing a file of some hundred kilobytes.
 
 // createFile makes a file that must not exist yet. The error wraps fs.ErrExist when it does.
 func createFile(path string, data []byte) error {

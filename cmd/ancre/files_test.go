@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestCreateFileNeverReplaces(t *testing.T) {
@@ -142,6 +143,56 @@ func TestInOrderStopsWithItsCaller(t *testing.T) {
 	}
 	if done.Load() != after {
 		t.Error("work goes on after the loop")
+	}
+}
+
+// While one group is handed in and written, the next files are hashed.
+func TestGatherCollectsWhileAGroupIsDealtWith(t *testing.T) {
+	const most, n = 10, 100
+	begun := make(chan int, n)
+	elements := func(yield func(int) bool) {
+		for i := range n {
+			begun <- i
+			if !yield(i) {
+				return
+			}
+		}
+	}
+	var got, sizes []int
+	for group := range gather(elements, most) {
+		got, sizes = append(got, group...), append(sizes, len(group))
+		if len(sizes) > 1 {
+			continue
+		}
+		// There is room for a group, and one more element waits for room.
+		for range len(group) + most + 1 {
+			select {
+			case <-begun:
+			case <-time.After(time.Minute):
+				t.Fatal("nothing is collected while a group is being dealt with")
+			}
+		}
+	}
+	if !slices.Equal(got, slices.Collect(numbers(n))) {
+		t.Errorf("out of order: %v", got)
+	}
+	if sizes[1] != most || slices.Max(sizes) > most {
+		t.Errorf("groups of %v: the second should have %d, and none more", sizes, most)
+	}
+}
+
+func TestGatherStopsWithItsCaller(t *testing.T) {
+	stopped := false
+	endless := func(yield func(int) bool) {
+		for yield(0) {
+		}
+		stopped = true
+	}
+	for range gather(endless, 10) {
+		break
+	}
+	if !stopped {
+		t.Error("it goes on collecting")
 	}
 }
 

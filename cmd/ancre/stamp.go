@@ -43,6 +43,10 @@ The proof is pending at first: "ancre upgrade FILE.ots" completes it once Bitcoi
 A FILE.ots that exists is left alone, or gets to hold what is new as well; one that is about another content is
 never overwritten: the file is reported, and the others go on. Files that are proofs are skipped.
 
+With -r, directories stand for all files in them and below, hidden ones included; symbolic links in there are not followed. The
+files are hashed on all processors, and told of in the order of their names. What is interrupted can be started again: what has a
+proof by then is hashed again, and keeps it.
+
 "-" is standard input: its proof goes to standard output, or to the file that -o names.`,
 		Example: `  ancre stamp report.pdf
   ancre stamp -r /srv/documents
@@ -99,7 +103,7 @@ type stampJob struct {
 	after      []byte // the proof to write
 }
 
-// stamp goes through the files in groups: hash, hand in, write, tell.
+// stamp goes through the files in groups: hash, hand in, write, tell. While a group is handed in and written, the next files are hashed.
 func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
 	if toTerminal && a.outTerm && !a.json {
@@ -113,9 +117,12 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	defer bar.finish()
 
 	s := stamper{app: a, client: client, options: o, bar: bar}
-	prepared := inOrder(ctx, runtime.GOMAXPROCS(0), s.targets(args), s.prepare)
-	for group := range groups(prepared, submitSize) {
+	hashing, stop := context.WithCancel(ctx)
+	defer stop()
+	prepared := inOrder(hashing, runtime.GOMAXPROCS(0), s.targets(args), s.prepare)
+	for group := range gather(prepared, submitSize) {
 		if err := s.finishGroup(ctx, group); err != nil {
+			stop() // what is being hashed meanwhile
 			return s.interrupted(err)
 		}
 	}
@@ -125,6 +132,9 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	}
 	if s.skipped > 0 {
 		a.note("%s skipped: a proof itself needs none.", plural(s.skipped, "proof", "proofs"))
+	}
+	if s.already > 0 && o.recursive {
+		a.note("%s stamped already.", plural(s.already, "file was", "files were"))
 	}
 	if len(s.waiting) > 0 {
 		s.exit = worse(s.exit, newUpgrader(a, client, nil).completeAll(ctx, s.waiting))
@@ -163,6 +173,7 @@ type stamper struct {
 
 	exit    int
 	stamped int
+	already int
 	skipped int
 	waiting []*waiter // proofs that are to be complete before the command ends
 }
@@ -364,131 +375,4 @@ func decodeProof(encoded string, digest []byte) (*proof.File, error) {
 		return nil, fmt.Errorf("the daemon sent a proof of %s %x when asked for %x", f.HashOp, f.Digest, digest)
 	}
 	return f, nil
-}
-
-// write brings a proof to where it belongs.
-func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
-	if j.Result != "" {
-		return j
-	}
-	j.Result = stamped
-	var err error
-	switch {
-	case j.ProofFile == "-":
-		if s.options.wait && !j.Complete {
-			break // it comes when it is complete
-		}
-		if j.Proof = j.after; !s.json {
-			_, err = s.out.Write(j.after)
-		}
-	case j.before == nil:
-		err = createFile(j.ProofFile, j.after)
-		if errors.Is(err, fs.ErrExist) {
-			// It came meanwhile: the same file was named twice, or somebody else stamps it too.
-			if j.before, _, err = readProof(j.ProofFile); err == nil {
-				err = s.extend(j)
-			}
-		}
-	default:
-		err = s.extend(j)
-	}
-	if err != nil {
-		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err)))
-	}
-	return j
-}
-
-// extend writes a proof that says what the one that is there says, and what the new one says.
-func (s *stamper) extend(j *stampJob) error {
-	f, err := proof.Parse(j.after)
-	if err != nil {
-		return err
-	}
-	if f.Timestamp, err = proof.Merge(j.before.Timestamp, f.Timestamp); err != nil {
-		return err
-	}
-	if f.Timestamp, err = proof.DropFulfilled(f.Timestamp); err != nil {
-		return err
-	}
-	if j.after, err = f.Marshal(); err != nil {
-		return err
-	}
-	old, err := j.before.Marshal()
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(old, j.after) {
-		j.Result = already
-		return nil
-	}
-	return replaceFile(j.ProofFile, j.after)
-}
-
-// tell says what became of a file.
-func (s *stamper) tell(j *stampJob) {
-	s.bar.addFile()
-	switch j.Result {
-	case failed:
-		s.exit = exitFailed
-	case stamped:
-		s.stamped++
-	case skipped:
-		s.skipped++
-	}
-	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
-		f, err := proof.Parse(j.after)
-		if err == nil {
-			s.waiting = append(s.waiting, &waiter{fileResult: j.fileResult, file: f, digest: j.digest})
-			return
-		}
-	}
-	s.bar.above(func() {
-		if s.json {
-			s.printJSON(&j.fileResult, true)
-			return
-		}
-		state := "pending"
-		if j.Complete {
-			state = "complete"
-		} else if j.Batch != 0 {
-			state += ", in batch " + count(j.Batch)
-		}
-		switch j.Result {
-		case failed:
-			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
-		case already:
-			fmt.Fprintf(s.out, "%s: stamped already (%s)\n", j.name(), state)
-		case stamped:
-			if j.ProofFile != "-" {
-				fmt.Fprintf(s.out, "%s: stamped (%s)\n", j.name(), state)
-			}
-		}
-	})
-}
-
-// interrupted adds to an error how far stamping came.
-func (s *stamper) interrupted(err error) error {
-	s.bar.finish()
-	if s.stamped > 0 {
-		s.note("%s before this: those are handed in, and their proofs written.", plural(s.stamped, "file was stamped", "files were stamped"))
-	}
-	return err
-}
-
-// groups collects elements into slices of up to n.
-func groups[T any](elements iter.Seq[T], n int) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		var group []T
-		for e := range elements {
-			if group = append(group, e); len(group) == n {
-				if !yield(group) {
-					return
-				}
-				group = nil
-			}
-		}
-		if len(group) > 0 {
-			yield(group)
-		}
-	}
 }

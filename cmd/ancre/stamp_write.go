@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"ancre/proof"
+)
+
+// write brings a proof to where it belongs.
+func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
+	if j.Result != "" {
+		return j
+	}
+	j.Result = stamped
+	var err error
+	switch {
+	case j.ProofFile == "-":
+		if s.options.wait && !j.Complete {
+			break // it comes when it is complete
+		}
+		if j.Proof = j.after; !s.json {
+			_, err = s.out.Write(j.after)
+		}
+	case j.before == nil:
+		err = createFile(j.ProofFile, j.after)
+		if errors.Is(err, fs.ErrExist) {
+			// It came meanwhile: the same file was named twice, or somebody else stamps it too.
+			if j.before, _, err = readProof(j.ProofFile); err == nil {
+				err = s.extend(j)
+			}
+		}
+	default:
+		err = s.extend(j)
+	}
+	if err != nil {
+		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err)))
+	}
+	return j
+}
+
+// extend writes a proof that says what the one that is there says, and what the new one says.
+func (s *stamper) extend(j *stampJob) error {
+	f, err := proof.Parse(j.after)
+	if err != nil {
+		return err
+	}
+	if f.Timestamp, err = proof.Merge(j.before.Timestamp, f.Timestamp); err != nil {
+		return err
+	}
+	if f.Timestamp, err = proof.DropFulfilled(f.Timestamp); err != nil {
+		return err
+	}
+	if j.after, err = f.Marshal(); err != nil {
+		return err
+	}
+	old, err := j.before.Marshal()
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(old, j.after) {
+		j.Result = already
+		return nil
+	}
+	return replaceFile(j.ProofFile, j.after)
+}
+
+// tell says what became of a file.
+func (s *stamper) tell(j *stampJob) {
+	s.bar.addFile()
+	switch j.Result {
+	case failed:
+		s.exit = exitFailed
+	case stamped:
+		s.stamped++
+	case already:
+		s.already++
+	case skipped:
+		s.skipped++
+	}
+	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
+		f, err := proof.Parse(j.after)
+		if err == nil {
+			s.waiting = append(s.waiting, &waiter{fileResult: j.fileResult, file: f, digest: j.digest})
+			return
+		}
+	}
+	s.bar.above(func() {
+		if s.json {
+			s.printJSON(&j.fileResult, true)
+			return
+		}
+		state := "pending"
+		if j.Complete {
+			state = "complete"
+		} else if j.Batch != 0 {
+			state += ", in batch " + count(j.Batch)
+		}
+		switch j.Result {
+		case failed:
+			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
+		case already:
+			fmt.Fprintf(s.out, "%s: stamped already (%s)\n", j.name(), state)
+		case stamped:
+			if j.ProofFile != "-" {
+				fmt.Fprintf(s.out, "%s: stamped (%s)\n", j.name(), state)
+			}
+		}
+	})
+}
+
+// interrupted adds to an error how far stamping came.
+func (s *stamper) interrupted(err error) error {
+	s.bar.finish()
+	if s.stamped > 0 {
+		s.note("%s before this: those are handed in, and their proofs written.", plural(s.stamped, "file was stamped", "files were stamped"))
+	}
+	return err
+}
