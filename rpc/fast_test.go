@@ -186,6 +186,13 @@ func TestAnEntryIsWrittenAsEncodingJSONWrites(t *testing.T) {
 		if got := appendEntry(nil, &st, proof); string(got) != string(want) {
 			t.Fatalf("got\n%s\nencoding/json writes\n%s", got, want)
 		}
+		complete := rapid.Bool().Draw(t, "complete?")
+		if want, err = json.Marshal(Proof{Entry: entryOf(&st, proof), Format: FormatOTS, Complete: complete}); err != nil {
+			t.Fatal(err)
+		}
+		if got := appendProof(nil, &st, proof, complete); string(got) != string(want) {
+			t.Fatalf("got\n%s\nencoding/json writes\n%s", got, want)
+		}
 	})
 }
 
