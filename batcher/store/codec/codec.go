@@ -1,9 +1,9 @@
-// Package codec is how batches, anchors, cursors and positions are written as bytes: by engines that keep bytes, and in
+// Package codec is how batches, anchors and cursors are written as bytes: by engines that keep bytes, and in
 // backups. What it has once written is read for ever: what changes gets another version byte, and the older one stays known.
 //
 // uvarint and varint are those of Go's encoding/binary (varint is zigzag), in their shortest form; a string of bytes
 // is preceded by its length as uvarint. A time is 0x00 for none, or 0x01, varint seconds since 1970 UTC, uvarint
-// nanoseconds. A position is uvarint batch, uvarint index. Records begin with a version byte, 1:
+// nanoseconds. Records begin with a version byte, 1:
 //
 //	batch   state byte (1 open, 2 closed, 3 sealed), uvarint leaves, uvarint leaves in all batches before,
 //	        time opened, time closed, uvarint anchor, and if sealed the root (32)
@@ -53,21 +53,6 @@ func stateByte[S comparable](states []S, s S) byte {
 		}
 	}
 	return 0
-}
-
-// AppendPosition writes where a leaf stands.
-func AppendPosition(b []byte, p store.Position) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(b, p.Batch), p.Index)
-}
-
-// DecodePosition reads what AppendPosition wrote.
-func DecodePosition(b []byte) (store.Position, error) {
-	d := NewDecoder(b)
-	p := store.Position{Batch: d.Uvarint("batch"), Index: d.Uvarint("index")}
-	if d.err == nil && p.Batch == 0 {
-		d.Fail("batch 0, expected at least 1")
-	}
-	return p, d.End()
 }
 
 // BatchRecord is what is stored of a batch.

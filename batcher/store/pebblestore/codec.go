@@ -39,16 +39,18 @@ func parseIDKey(prefix byte, key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(key[1:]), nil
 }
 
-// firstKey is the key that says which batch begins with which ordinal. Batches without leaves begin with that of the next.
+// firstKey is the key that says which batch begins with which ordinal. Its numbers are complements, so that they sort from the
+// highest on: a seek forwards, which is what Pebble is good at, finds the last batch that begins at or before an ordinal.
+// Batches without leaves begin with that of the next.
 func firstKey(ordinal, batch uint64) []byte {
-	return binary.BigEndian.AppendUint64(idKey(prefixFirst, ordinal), batch)
+	return binary.BigEndian.AppendUint64(idKey(prefixFirst, ^ordinal), ^batch)
 }
 
 func parseFirstKey(key []byte) (ordinal, batch uint64, err error) {
 	if len(key) != 17 {
 		return 0, 0, damaged(key, errors.New("expected 17 bytes"))
 	}
-	return binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[9:]), nil
+	return ^binary.BigEndian.Uint64(key[1:]), ^binary.BigEndian.Uint64(key[9:]), nil
 }
 
 func nodesKey(batch uint64, level int, start uint64) []byte {

@@ -213,7 +213,9 @@ func equal(a, b [][32]byte) bool {
 const testDir = "store"
 
 // small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one.
-func small(fs vfs.FS) Options { return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: 2 * leavesPerGroup} }
+func small(fs vfs.FS) Options {
+	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: 2 * leavesPerGroup}
+}
 
 // recovered opens what a crash left, and checks that it holds at least min steps and at most one more, and goes on.
 func recovered(fs vfs.FS, key *[32]byte, minSteps int) error {
@@ -598,7 +600,7 @@ func TestFullDiskUnderTheLog(t *testing.T) {
 }
 
 // eventually tries f until it succeeds.
-func eventually(t *testing.T, f func() error) {
+func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -2,9 +2,10 @@ package pebblestore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 
 	"ancre/batcher/store"
 
@@ -27,7 +28,7 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 	return at, nil
 }
 
-// finder finds out where leaves stand. It keeps the places that it read last: digests that came together are asked for together.
+// finder finds out where leaves stand. It keeps the run that it read last: digests that came together are asked for together.
 type finder struct {
 	s      *Store
 	r      pebble.Reader
@@ -36,22 +37,24 @@ type finder struct {
 	at     []store.Position // the result, of each that is wanted
 
 	firsts *pebble.Iterator // over the first ordinals of batches; nil until needed
-	batch  uint64           // whose leaves are those of ordinals [begin, end)
-	begin  uint64
-	end    uint64
-
-	runs     *pebble.Iterator // over leaves; nil until needed
-	run      []byte           // leaves of runBatch from index runStart on, as runs stands there
-	runBatch uint64
-	runStart uint64
+	run    []byte           // leaves from an ordinal on; valid until done is closed
+	first  uint64           // that ordinal
+	place  store.Position   // where that leaf stands
+	done   io.Closer        // nil: there is no run
 }
 
 func (f *finder) close() (err error) {
 	if f.firsts != nil {
 		err = closeIter(f.firsts, prefixFirst)
 	}
-	if f.runs != nil {
-		err = errors.Join(err, closeIter(f.runs, prefixNodes))
+	return errors.Join(err, f.closeRun())
+}
+
+func (f *finder) closeRun() (err error) {
+	f.run = nil
+	if f.done != nil {
+		err = f.done.Close()
+		f.done = nil
 	}
 	return err
 }
@@ -93,86 +96,109 @@ func (f *finder) check(i int, ordinal uint64) error {
 	if ordinal >= f.leaves || f.at[i].Batch != 0 {
 		return nil
 	}
-	batch, index, err := f.place(ordinal)
-	if err != nil {
-		return err
-	}
-	leaf, err := f.leaf(batch, index)
+	leaf, at, err := f.read(ordinal)
 	if err != nil {
 		return err
 	}
 	want := &f.want[i]
 	switch {
 	case *leaf == *want:
-		f.at[i] = store.Position{Batch: batch, Index: index}
+		f.at[i] = at
 	case leafKey(leaf)>>(64-keyBits) != leafKey(want)>>(64-keyBits):
-		return damaged(nodesKey(batch, 0, index), fmt.Errorf("the leaf at index %d of batch %d is %x, the index says that it begins with %x", index, batch, *leaf, want[:keyBits/8]))
+		return damaged(nodesKey(at.Batch, 0, at.Index), fmt.Errorf("the leaf at index %d of batch %d is %x, the index says that it begins with %x", at.Index, at.Batch, *leaf, want[:keyBits/8]))
 	}
 	return nil
 }
 
-// place returns where the leaf with an ordinal stands.
-func (f *finder) place(ordinal uint64) (batch, index uint64, err error) {
-	if ordinal >= f.begin && ordinal < f.end {
-		return f.batch, ordinal - f.begin, nil
+// read returns the leaf with an ordinal, valid until the next call, and where it stands.
+func (f *finder) read(ordinal uint64) (*store.Leaf, store.Position, error) {
+	if n := ordinal - f.first; ordinal < f.first || n >= uint64(len(f.run)/32) {
+		if err := f.readRun(ordinal); err != nil {
+			return nil, store.Position{}, err
+		}
 	}
-	f.end = 0
+	n := ordinal - f.first
+	return (*store.Leaf)(f.run[n*32:]), store.Position{Batch: f.place.Batch, Index: f.place.Index + n}, nil
+}
+
+// readRun reads leaves among which is the one with an ordinal.
+func (f *finder) readRun(ordinal uint64) error {
+	if err := f.closeRun(); err != nil {
+		return err
+	}
+	begin, batch, err := f.batch(ordinal)
+	if err != nil {
+		return err
+	}
+	index := ordinal - begin
+	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek backwards costs.
+	start := index - index%store.RunSize
+	key := nodesKey(batch, 0, start)
+	value, done, err := f.r.Get(key)
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return readError(key, err)
+	}
+	if err == nil && index-start >= uint64(len(value)/32) { // the first chunk of a run that is not complete
+		if err := done.Close(); err != nil {
+			return err
+		}
+	}
+	if err != nil || index-start >= uint64(len(value)/32) {
+		if start, value, done, err = f.seekChunk(batch, index); err != nil {
+			return err
+		}
+	}
+	f.run, f.done = value, done
+	f.first, f.place = begin+start, store.Position{Batch: batch, Index: start}
+	if err := checkNodes(nodesKey(batch, 0, start), start, value); err != nil {
+		return errors.Join(err, f.closeRun())
+	}
+	return nil
+}
+
+// seekChunk returns leaves of a batch among which is the one at an index, and at which index they start.
+func (f *finder) seekChunk(batch, index uint64) (start uint64, value []byte, done io.Closer, err error) {
+	key := nodesKey(batch, 0, index)
+	it, err := f.r.NewIter(&pebble.IterOptions{LowerBound: nodesKey(batch, 0, 0), UpperBound: nodesKey(batch, 0, index+1)})
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = it.Close()
+		}
+	}()
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return 0, nil, nil, readError(key, err)
+		}
+		return 0, nil, nil, damaged(key, errors.New("missing: leaves that the index points to"))
+	}
+	if start, err = nodesStart(it.Key()); err != nil {
+		return 0, nil, nil, err
+	}
+	if value, err = it.ValueAndErr(); err != nil {
+		return 0, nil, nil, readError(key, err)
+	}
+	if n := uint64(len(value) / 32); index-start >= n {
+		return 0, nil, nil, damaged(key, fmt.Errorf("missing: before it come %d leaves from index %d on", n, start))
+	}
+	return start, value, it, nil
+}
+
+// batch returns which batch has the leaf with an ordinal, and with which it begins.
+func (f *finder) batch(ordinal uint64) (begin, batch uint64, err error) {
 	if f.firsts == nil {
 		if f.firsts, err = f.r.NewIter(prefixed(prefixFirst)); err != nil {
 			return 0, 0, err
 		}
 	}
-	key := firstKey(ordinal+1, 0)
-	if !f.firsts.SeekLT(key) {
-		if err := f.firsts.Error(); err != nil {
-			return 0, 0, readError(key, err)
-		}
-		return 0, 0, damaged(key, fmt.Errorf("missing: no batch has leaf %d of the store", ordinal))
+	key := firstKey(ordinal, math.MaxUint64) // of batches that begin with the same, the last has leaves
+	if f.firsts.SeekGE(key) {
+		return parseFirstKey(f.firsts.Key())
 	}
-	if f.begin, f.batch, err = parseFirstKey(f.firsts.Key()); err != nil {
-		return 0, 0, err
-	}
-	f.end = f.leaves
-	if f.firsts.Next() {
-		if f.end, _, err = parseFirstKey(f.firsts.Key()); err != nil {
-			return 0, 0, err
-		}
-	} else if err := f.firsts.Error(); err != nil {
+	if err := f.firsts.Error(); err != nil {
 		return 0, 0, readError(key, err)
 	}
-	return f.batch, ordinal - f.begin, nil
-}
-
-// leaf returns a leaf, which is valid until the next call.
-func (f *finder) leaf(batch, index uint64) (_ *store.Leaf, err error) {
-	if batch == f.runBatch && index >= f.runStart && index-f.runStart < uint64(len(f.run)/32) {
-		return (*store.Leaf)(f.run[(index-f.runStart)*32:]), nil
-	}
-	f.run = nil
-	if f.runs == nil {
-		if f.runs, err = f.r.NewIter(prefixed(prefixNodes)); err != nil {
-			return nil, err
-		}
-	}
-	key := nodesKey(batch, 0, index)
-	if !f.runs.SeekLT(nodesKey(batch, 0, index+1)) {
-		if err := f.runs.Error(); err != nil {
-			return nil, readError(key, err)
-		}
-		return nil, damaged(key, errors.New("missing: leaves that the index points to"))
-	}
-	found := f.runs.Key()
-	if len(found) != len(key) || string(found[:10]) != string(key[:10]) {
-		return nil, damaged(key, fmt.Errorf("missing: before it comes the key %x", found))
-	}
-	start := binary.BigEndian.Uint64(found[10:])
-	value, err := nodesAt(f.runs, start)
-	if err != nil {
-		return nil, err
-	}
-	if index-start >= uint64(len(value)/32) {
-		return nil, damaged(key, fmt.Errorf("missing: %d leaves from index %d on are what comes before", len(value)/32, start))
-	}
-	f.run, f.runBatch, f.runStart = value, batch, start
-	return (*store.Leaf)(value[(index-start)*32:]), nil
+	return 0, 0, damaged(key, fmt.Errorf("missing: no batch has leaf %d of the store", ordinal))
 }

@@ -185,11 +185,12 @@ func (s *Store) replay(from uint64) (err error) {
 		}
 	}()
 	for n < s.total() {
-		f := &finder{s: s, r: s.db, leaves: s.total()}
-		id, index, err := f.place(n)
+		f := &finder{s: s, r: s.db}
+		begin, id, err := f.batch(n)
 		if err := errors.Join(err, f.close()); err != nil {
 			return err
 		}
+		index := n - begin
 		rec, err := s.batch(s.db, id)
 		if err != nil {
 			return err

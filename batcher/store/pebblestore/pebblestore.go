@@ -16,7 +16,7 @@
 //	'a' anchor(8)                          an anchor with all its versions
 //	'b' batch(8)                           a batch
 //	'c'                                    how far the chain was followed
-//	'f' ordinal(8) batch(8)                empty; with which leaf of the store a batch begins, or will
+//	'f' ^ordinal(8) ^batch(8)              empty; with which leaf of the store a batch begins, or will (complements)
 //	'm' "format"                           uvarint 2: the version of all that is said here
 //	'm' "key"                              the 32-byte key of the nonces
 //	's' segment(8)                         a segment of the index

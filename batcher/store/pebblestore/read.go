@@ -111,14 +111,21 @@ func nodesAt(it *pebble.Iterator, next uint64) ([]byte, error) {
 	if err != nil {
 		return nil, readError(it.Key(), err)
 	}
-	count := uint64(len(value) / 32)
-	switch {
-	case len(value)%32 != 0 || count == 0 || at%store.RunSize+count > store.RunSize:
-		return nil, damaged(it.Key(), fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
-	case at != next:
+	if err := checkNodes(it.Key(), at, value); err != nil {
+		return nil, err
+	}
+	if at != next {
 		return nil, damaged(it.Key(), fmt.Errorf("nodes begin at %d, expected %d", at, next))
 	}
 	return value, nil
+}
+
+// checkNodes checks the value of nodes that begin at start.
+func checkNodes(key []byte, start uint64, value []byte) error {
+	if count := uint64(len(value) / 32); len(value)%32 != 0 || count == 0 || start%store.RunSize+count > store.RunSize {
+		return damaged(key, fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
+	}
+	return nil
 }
 
 // Batch implements [store.Store].

@@ -63,9 +63,6 @@ type segment struct {
 	gone bool // owned by Store.mu: it is not listed any more, and ends with the last of them
 }
 
-// end is the ordinal behind its last leaf.
-func (g *segment) end() uint64 { return g.from + g.count }
-
 // bucketBits returns how many bits number the buckets of so many leaves.
 func bucketBits(leaves uint64) (n int) {
 	for leaves>>n > bucketRecords {
