@@ -2,8 +2,10 @@ package batcher
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -14,47 +16,53 @@ import (
 // errStopping is returned for digests that come while the daemon stops.
 var errStopping = fmt.Errorf("%w: the daemon is stopping", ErrReadOnly)
 
-// Submit accepts digests: when it returns nil, each is on disk for ever, in exactly one batch, and the answer says where,
-// in their order. A digest that was accepted before keeps its place, and its present state is returned. It is all or
-// nothing. Errors: ErrBusy, or one that wraps ErrReadOnly.
+// SubmitEach accepts digests: when it returns nil, each is on disk for ever, in exactly one batch, and answer was called once for each, in
+// their order, with where it is. A digest that was accepted before keeps its place, and its present state is told. It is all or nothing: with an
+// error, what answer was told counts for nothing. Errors: ErrBusy, or one that wraps ErrReadOnly.
+//
+// answer must not keep what it is called with: the next state takes its place. The digests are not kept.
 //
 // When ctx ends first, the digests may or may not have been accepted; submitting them again is always safe.
-func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, error) {
+func (b *Batcher) SubmitEach(ctx context.Context, digests [][32]byte, answer func(*Status)) error {
 	if len(digests) == 0 {
-		return nil, nil
+		return nil
 	}
-	leaves := make([]store.Leaf, len(digests))
-	out := make([]Status, len(digests))
-	for i, d := range digests {
-		nonce := b.nonces.Nonce(d[:])
-		leaves[i] = proof.Leaf(d[:], nonce)
-		out[i] = Status{Digest: d, Nonce: nonce}
+	s := b.committer.submission()
+	for i := range digests {
+		nonce := b.nonces.Nonce(digests[i][:])
+		s.nonces = append(s.nonces, nonce)
+		s.leaves = append(s.leaves, proof.Leaf(digests[i][:], nonce))
 	}
-	s, err := b.accept(ctx, leaves)
-	if err != nil {
-		return nil, err
+	if err := b.committer.accept(ctx, s); err != nil {
+		return err
 	}
-	memo := make(map[uint64]Where, 1)
-	for i := range out {
-		out[i].Position = s.at[i]
-		if s.at[i].Batch >= s.open {
-			out[i].Where = Where{State: Open}
-			continue
-		}
-		w, ok := memo[s.at[i].Batch]
-		if !ok {
-			batch, err := b.store.Batch(ctx, s.at[i].Batch)
-			if err != nil {
-				return nil, fmt.Errorf("read batch %d: %w", s.at[i].Batch, err)
+	defer b.committer.release(s)
+	var sealed map[uint64]Where // of digests that were there before
+	for i := range digests {
+		st := &s.status
+		*st = Status{Digest: digests[i], Nonce: s.nonces[i], Position: s.at[i], Where: Where{State: Open}}
+		if st.Batch < s.open {
+			w, ok := sealed[st.Batch]
+			if !ok {
+				stands, err := b.stand(ctx, st.Batch)
+				if err != nil {
+					return err
+				}
+				if w = b.whereNow(stands); sealed == nil {
+					sealed = make(map[uint64]Where)
+				}
+				sealed[st.Batch] = w
 			}
-			if w, err = b.where(ctx, batch); err != nil {
-				return nil, err
-			}
-			memo[batch.ID] = w
+			st.Where = w
 		}
-		out[i].Where = w
+		answer(st)
 	}
-	return out, nil
+	return nil
+}
+
+// AppendPending appends to dst the pending proof, in base64, of a digest that was accepted. It touches no disk.
+func (b *Batcher) AppendPending(dst []byte, st *Status) []byte {
+	return b.pending.AppendBase64(dst, &st.Digest, &st.Nonce)
 }
 
 // MaxMessage is the longest message that is accepted, in bytes. It is the reference calendar server's limit: clients send the digest of a
@@ -70,32 +78,56 @@ func (b *Batcher) SubmitMessage(ctx context.Context, dst, message []byte) ([]byt
 		return dst, fmt.Errorf("the message is %d bytes long, at most %d are allowed", len(message), MaxMessage)
 	}
 	nonce := b.nonces.Nonce(message)
-	if _, err := b.accept(ctx, []store.Leaf{proof.Leaf(message, nonce)}); err != nil {
+	s := b.committer.submission()
+	s.leaves = append(s.leaves, proof.Leaf(message, nonce))
+	if err := b.committer.accept(ctx, s); err != nil {
 		return dst, err
 	}
+	b.committer.release(s)
 	return b.pending.AppendTimestamp(dst, nonce), nil
 }
 
-// accept hands leaves to the committer and waits until each has its place on disk.
-func (b *Batcher) accept(ctx context.Context, leaves []store.Leaf) (*submission, error) {
-	s := &submission{leaves: leaves, done: make(chan error, 1)}
-	if err := b.committer.enqueue(s); err != nil {
-		return nil, err
-	}
-	select {
-	case err := <-s.done:
-		return s, err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// submission is digests that one caller brought together, on their way through the committer.
+// submission is digests that one caller brought together, on their way through the committer. The caller's until enqueue, and again from done on.
 type submission struct {
 	leaves []store.Leaf
+	nonces [][32]byte       // of each, where the caller wants to know
 	at     []store.Position // set before done
 	open   uint64           // the batch that was open after the commit, set before done
 	done   chan error       // one value, buffered
+	status Status           // the caller's memory for its answers
+}
+
+// keepLeaves is the largest submission whose memory is kept for the next: that of a submitbatch of 1,000, of 64 KiB.
+const keepLeaves = 1024
+
+// submission returns an empty one.
+func (c *committer) submission() *submission {
+	if s, ok := c.spare.Get().(*submission); ok {
+		return s
+	}
+	return &submission{done: make(chan error, 1)}
+}
+
+// release gives back a submission whose answer was received: nobody else refers to it.
+func (c *committer) release(s *submission) {
+	if cap(s.leaves) > keepLeaves {
+		return
+	}
+	s.leaves, s.nonces, s.at, s.status = s.leaves[:0], s.nonces[:0], nil, Status{}
+	c.spare.Put(s)
+}
+
+// accept hands leaves to the committer and waits until each has its place on disk. With an error, s is lost: it may still be written.
+func (c *committer) accept(ctx context.Context, s *submission) error {
+	if err := c.enqueue(s); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // committer writes everything that waits as one synced group, so that the cost of a sync is shared by all who wait
@@ -105,7 +137,9 @@ type submission struct {
 type committer struct {
 	b     *Batcher
 	limit int
+	spare sync.Pool   // of *submission
 	open  store.Batch // owned by run
+	group group       // owned by run
 
 	mu       sync.Mutex
 	queue    []*submission
@@ -264,29 +298,26 @@ func (c *committer) commit(group []*submission) error {
 	}
 	began := time.Now()
 	ctx := context.Background() // a started write is finished, whoever stops waiting for it
-	n := 0
+	g := &c.group
+	defer g.reset()
 	for _, s := range group {
-		n += len(s.leaves)
+		g.leaves = append(g.leaves, s.leaves...)
 	}
-	all := make([]store.Leaf, 0, n)
-	for _, s := range group {
-		all = append(all, s.leaves...)
-	}
-	found, err := c.b.store.Find(ctx, all)
+	found, err := c.b.store.Find(ctx, g.leaves)
 	if err != nil {
 		return c.failed(fmt.Errorf("look digests up: %w", err))
 	}
 
-	a := &store.Append{Leaves: make([]store.Leaf, 0, n), At: make([]store.Position, 0, n)}
+	a := &g.add
 	open := c.open
 	now := c.b.now().UTC()
-	fresh := make(map[store.Leaf]store.Position, n)
-	for i, leaf := range all {
+	g.twins.begin(len(g.leaves))
+	for i := range g.leaves {
 		if found[i].Batch != 0 {
 			continue
 		}
-		if at, twice := fresh[leaf]; twice {
-			found[i] = at
+		if first := g.twins.first(g.leaves, i); first != i {
+			found[i] = found[first]
 			continue
 		}
 		if open.Count == 0 {
@@ -294,8 +325,8 @@ func (c *committer) commit(group []*submission) error {
 		}
 		at := store.Position{Batch: open.ID, Index: open.Count}
 		open.Count++
-		fresh[leaf], found[i] = at, at
-		a.Leaves = append(a.Leaves, leaf)
+		found[i] = at
+		a.Leaves = append(a.Leaves, g.leaves[i])
 		a.At = append(a.At, at)
 		if open.Count >= c.b.policy.MaxDigests {
 			a.Batches = append(a.Batches, closed(open, now))
@@ -316,12 +347,62 @@ func (c *committer) commit(group []*submission) error {
 			wake(c.b.sealing)
 		}
 	}
-	c.b.tally.committed(n, len(a.Leaves), time.Since(began))
+	c.b.tally.committed(len(g.leaves), len(a.Leaves), time.Since(began))
 	for _, s := range group {
 		s.at, found = found[:len(s.leaves):len(s.leaves)], found[len(s.leaves):]
 		s.open = c.open.ID
 	}
 	return nil
+}
+
+// group is the memory that one group commit needs, used again for the next.
+type group struct {
+	leaves []store.Leaf // all that came, in order
+	add    store.Append // what of it is new
+	twins  twins
+}
+
+// keepGroup is the largest group whose memory is kept: what sixteen submitbatches of 1,000 bring, of 2 MiB.
+const keepGroup = 1 << 14
+
+func (g *group) reset() {
+	if cap(g.leaves) > keepGroup {
+		*g = group{}
+		return
+	}
+	g.leaves = g.leaves[:0]
+	g.add = store.Append{Leaves: g.add.Leaves[:0], At: g.add.At[:0], Batches: g.add.Batches[:0]}
+}
+
+// twins finds leaves that come twice in a group: a hash table with open addressing, at most half full. Leaves are SHA-256 of what only the
+// store's key tells, so their bytes serve as hashes, and nobody can choose them to collide.
+type twins struct {
+	slots []uint32 // 1 + the index of a leaf, 0: none
+}
+
+// begin prepares for a group of n leaves.
+func (t *twins) begin(n int) {
+	size := 2 << bits.Len(uint(n)) // a power of two, more than twice n
+	if size > cap(t.slots) {
+		t.slots = make([]uint32, size)
+		return
+	}
+	t.slots = t.slots[:size]
+	clear(t.slots)
+}
+
+// first returns the index of the first leaf of the group that is the same as the one at i: i itself, when it is new.
+func (t *twins) first(leaves []store.Leaf, i int) int {
+	last := uint64(len(t.slots) - 1)
+	for at := binary.LittleEndian.Uint64(leaves[i][:]) & last; ; at = (at + 1) & last {
+		switch same := int(t.slots[at]) - 1; {
+		case same < 0:
+			t.slots[at] = uint32(i + 1)
+			return i
+		case leaves[same] == leaves[i]:
+			return same
+		}
+	}
 }
 
 func closed(b store.Batch, now time.Time) store.Batch {

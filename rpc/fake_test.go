@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,32 +36,34 @@ type memBatcher struct {
 	mu      sync.Mutex
 	at      map[[32]byte]uint64
 	sealed  bool
-	err     error  // what Submit returns
-	onCall  func() // runs in Submit
+	err     error  // what SubmitEach returns
+	onCall  func() // runs in SubmitEach
 	anchors []batcher.AnchorStatus
 	final   *proof.Anchored // how everything got into a block
 }
 
-func (b *memBatcher) Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error) {
+func (b *memBatcher) SubmitEach(ctx context.Context, digests [][32]byte, answer func(*batcher.Status)) error {
 	if b.onCall != nil {
 		b.onCall()
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
-		return nil, b.err
+		return b.err
 	}
-	out := make([]batcher.Status, len(digests))
-	for i, d := range digests {
+	for _, d := range digests {
 		if _, ok := b.at[d]; !ok {
 			b.at[d] = uint64(len(b.at))
 		}
-		out[i] = b.status(d)
 	}
-	return out, nil
+	for _, d := range digests {
+		st := b.status(d)
+		answer(&st)
+	}
+	return nil
 }
 
 func (b *memBatcher) status(d [32]byte) batcher.Status {
@@ -103,6 +106,11 @@ func (b *memBatcher) Pending(st batcher.Status) ([]byte, error) {
 	out = append(out, "\x00\x83\xdf\xe3\x0d\x2e\xf9\x0c\x8e"...)
 	out = append(out, byte(len(uri)+1), byte(len(uri)))
 	return append(out, uri...), nil
+}
+
+func (b *memBatcher) AppendPending(dst []byte, st *batcher.Status) []byte {
+	ots, _ := b.Pending(*st)
+	return base64.StdEncoding.AppendEncode(dst, ots)
 }
 
 func (b *memBatcher) CloseBatch(ctx context.Context) (batcher.BatchStatus, bool, error) {

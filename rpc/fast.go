@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,9 +17,10 @@ import (
 // they would have read to the same effect, and tests hold both to that.
 
 // scan reads the usual call of submit or submitbatch: an object of the four members of JSON-RPC in any order, strings without
-// escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not.
-func scan(body []byte) (r request, ok bool) {
-	s := scanner{b: body}
+// escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not. The digests go
+// into the memory of room, as far as that is enough.
+func scan(body []byte, room [][32]byte) (r request, ok bool) {
+	s := scanner{b: body, room: room[:0]}
 	if !s.take('{') {
 		return r, false
 	}
@@ -89,8 +91,9 @@ func scan(body []byte) (r request, ok bool) {
 
 // scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up then.
 type scanner struct {
-	b []byte
-	i int
+	b    []byte
+	i    int
+	room [][32]byte
 }
 
 func (s *scanner) space() {
@@ -155,7 +158,7 @@ func (s *scanner) params(r *request) (many, ok bool) {
 		return false, false
 	}
 	if !s.take('[') {
-		r.digests = make([][32]byte, 1)
+		r.digests = append(s.room, [32]byte{})
 		if !s.digest(&r.digests[0]) {
 			return false, false
 		}
@@ -163,7 +166,7 @@ func (s *scanner) params(r *request) (many, ok bool) {
 		many = true
 		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there are no spaces.
 		const perDigest = 67
-		r.digests = make([][32]byte, 0, min((len(s.b)-s.i)/perDigest+1, MaxDigests))
+		r.digests = slices.Grow(s.room, min((len(s.b)-s.i)/perDigest+1, MaxDigests))
 		for {
 			if len(r.digests) == MaxDigests {
 				return false, false
@@ -226,6 +229,17 @@ func decodeDigest(dst *[32]byte, text []byte) bool {
 
 // appendEntry writes what encoding/json writes of entryOf(st), with the proof.
 func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
+	dst = appendState(dst, st)
+	if len(proof) > 0 {
+		dst = append(dst, `,"proof":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, proof)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}')
+}
+
+// appendState writes the same without the proof and what ends the object.
+func appendState(dst []byte, st *batcher.Status) []byte {
 	dst = append(dst, `{"digest":"`...)
 	dst = hex.AppendEncode(dst, st.Digest[:])
 	dst = append(dst, `","state":"`...)
@@ -257,12 +271,7 @@ func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
 		dst = append(dst, `,"confirmations":`...)
 		dst = strconv.AppendInt(dst, int64(st.Confirmations), 10)
 	}
-	if len(proof) > 0 {
-		dst = append(dst, `,"proof":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, proof)
-		dst = append(dst, '"')
-	}
-	return append(dst, '}')
+	return dst
 }
 
 // appendProof writes what encoding/json writes of a [Proof] that is an .ots file.

@@ -36,28 +36,27 @@ func submit(c *call) (any, error) {
 type resultWriter func(dst []byte) ([]byte, error)
 
 func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
-	list, err := c.Batcher.Submit(c.ctx, digests)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) != len(digests) {
-		return nil, fmt.Errorf("the batcher answers %d digests with %d states", len(digests), len(list))
-	}
-	c.method.meter.digests.Add(uint64(len(list)))
 	many := c.method.name == methodSubmitBatch
 	if many {
 		dst = append(dst, '[')
 	}
-	for i := range list {
-		pending, err := c.Batcher.Pending(list[i])
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
+	n := 0
+	err := c.Batcher.SubmitEach(c.ctx, digests, func(st *batcher.Status) {
+		if n++; n > 1 {
 			dst = append(dst, ',')
 		}
-		dst = appendEntry(dst, &list[i], pending)
+		dst = appendState(dst, st)
+		dst = append(dst, `,"proof":"`...)
+		dst = c.Batcher.AppendPending(dst, st)
+		dst = append(dst, `"}`...)
+	})
+	if err != nil {
+		return nil, err
 	}
+	if n != len(digests) {
+		return nil, fmt.Errorf("the batcher answers %d digests with %d states", len(digests), n)
+	}
+	c.method.meter.digests.Add(uint64(n))
 	if many {
 		dst = append(dst, ']')
 	}

@@ -44,7 +44,8 @@ const (
 	maxArrays = 16
 
 	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of 1,000.
-	keepBuffer = 1 << 20
+	keepBuffer  = 1 << 20
+	keepDigests = 1 << 10
 
 	// failureDelay is how long a refused login waits for its answer (bitcoind: 250 ms), and maxDelayed how many may wait at once. More are answered at
 	// once: were they to wait, they would hold the connections that others need, and guessing a random password stays hopeless.
@@ -89,7 +90,10 @@ type Server struct {
 }
 
 // buffers are what one request reads into and writes from.
-type buffers struct{ body, answer []byte }
+type buffers struct {
+	body, answer []byte
+	digests      [][32]byte // of submit and submitbatch
+}
 
 // NewServer returns a server that says that it is starting until Provide is called.
 func NewServer(c Config) *Server {
@@ -152,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	buf := s.buffers.Get().(*buffers)
 	defer func() {
-		if cap(buf.body) <= keepBuffer && cap(buf.answer) <= keepBuffer {
+		if cap(buf.body) <= keepBuffer && cap(buf.answer) <= keepBuffer && cap(buf.digests) <= keepDigests {
 			s.buffers.Put(buf)
 		}
 	}()
@@ -164,7 +168,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer release()
 
 	var status int
-	if req, ok := scan(buf.body); ok {
+	if req, ok := scan(buf.body, buf.digests); ok {
+		buf.digests = req.digests
 		buf.answer, status = s.single(r.Context(), &user, &req, nil, buf.answer[:0])
 	} else {
 		buf.answer, status = s.general(r.Context(), &user, buf.body, buf.answer[:0])

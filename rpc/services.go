@@ -29,9 +29,9 @@ type Services struct {
 // Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],
 // [batcher.ErrReadOnly].
 type Batcher interface {
-	// Submit accepts all digests or none. When it returns nil they are durable; the answer is in their order. It does not keep
-	// the slice.
-	Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error)
+	// SubmitEach accepts all digests or none. When it returns nil they are durable, and answer was called with the state of each, in
+	// their order. Neither keeps what it is given.
+	SubmitEach(ctx context.Context, digests [][32]byte, answer func(*batcher.Status)) error
 
 	// Status says where a digest is.
 	Status(ctx context.Context, digest [32]byte) (batcher.Status, error)
@@ -42,8 +42,8 @@ type Batcher interface {
 	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its anchor is not final.
 	Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error)
 
-	// Pending returns the pending proof, serialized, of what Submit returned. It touches no disk.
-	Pending(st batcher.Status) ([]byte, error)
+	// AppendPending appends the pending proof, in base64, of what SubmitEach answered. It touches no disk.
+	AppendPending(dst []byte, st *batcher.Status) []byte
 
 	// CloseBatch seals the open batch now. False: nothing was open.
 	CloseBatch(ctx context.Context) (st batcher.BatchStatus, closed bool, err error)

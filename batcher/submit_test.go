@@ -1,0 +1,133 @@
+package batcher
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"ancre/batcher/store"
+
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+)
+
+// Submit is SubmitEach for tests: it returns the states.
+func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, error) {
+	out := make([]Status, 0, len(digests))
+	if err := b.SubmitEach(ctx, digests, func(st *Status) { out = append(out, *st) }); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// await waits for what other goroutines bring about.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// Whoever gives up while his digests wait leaves them to the committer. Memory of theirs that went to the next caller would be overwritten:
+// digests would be lost, and others answered that were never written.
+func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
+	h := newHouse(t)
+	h.submit("to fill the pool")
+	h.faults.mu.Lock() // the disk takes its time
+	var g errgroup.Group
+	submit := func(ctx context.Context, name string) {
+		g.Go(func() error {
+			_, err := h.b.Submit(ctx, digests(name))
+			return err
+		})
+	}
+	submit(context.Background(), "being written")
+	await(t, "the first write", func() bool { return h.b.Counts().Queue == 1 && h.b.busy[committing].Load() != 0 })
+	names := []string{"being written"}
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(context.Background())
+		given := make(chan error)
+		up, next := fmt.Sprint("given up ", i), fmt.Sprint("next ", i)
+		go func() {
+			_, err := h.b.Submit(ctx, digests(up))
+			given <- err
+		}()
+		await(t, "a digest in the queue", func() bool { return h.b.Counts().Queue == 2*i+2 })
+		cancel()
+		if err := <-given; !errors.Is(err, context.Canceled) {
+			t.Fatalf("whoever gives up is told %v", err)
+		}
+		submit(context.Background(), next)
+		await(t, "the next digest in the queue", func() bool { return h.b.Counts().Queue == 2*i+3 })
+		names = append(names, up, next)
+	}
+	h.faults.mu.Unlock()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	h.crash()
+	for _, name := range names {
+		h.wants(name, Open)
+	}
+	if n, err := h.store.Leaves(context.Background()); err != nil || n != uint64(1+len(names)) {
+		t.Errorf("%d leaves are stored of %d digests (%v)", n, 1+len(names), err)
+	}
+}
+
+// One digest in a call is told where it is; so is each of many, old and new among each other, and the group after that.
+func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
+	h := newHouse(t)
+	h.submit("old")
+	h.sealNow()
+	h.submit("open")
+	call := digests("new", "old", "open", "new", "other")
+	for range 2 {
+		sts, err := h.b.Submit(context.Background(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.Position{{Batch: 2, Index: 1}, {Batch: 1, Index: 0}, {Batch: 2, Index: 0}, {Batch: 2, Index: 1}, {Batch: 2, Index: 2}}
+		for i, st := range sts {
+			state := Open
+			if want[i].Batch == 1 {
+				state = Sealed
+			}
+			if st.Digest != call[i] || st.Position != want[i] || st.State != state {
+				t.Errorf("digest %d of the call: %x is %s at %v, want %x %s at %v", i, st.Digest, st.State, st.Position, call[i], state, want[i])
+			}
+			if again, err := h.b.Status(context.Background(), call[i]); err != nil || again != st {
+				t.Errorf("digest %d of the call: answered with %+v, Status says %+v (%v)", i, st, again, err)
+			}
+		}
+	}
+}
+
+// twins must find what a map finds, also where many leaves begin alike, and with memory that was used before.
+func TestTwinsAreFound(t *testing.T) {
+	var tw twins
+	rapid.Check(t, func(t *rapid.T) {
+		starts := rapid.SliceOfN(rapid.Uint64Range(0, 9), 0, 300).Draw(t, "starts")
+		leaves := make([]store.Leaf, len(starts))
+		for i, start := range starts {
+			binary.LittleEndian.PutUint64(leaves[i][:], start<<60|start)
+			leaves[i][31] = byte(rapid.IntRange(0, 3).Draw(t, "end"))
+		}
+		seen := make(map[store.Leaf]int)
+		tw.begin(len(leaves))
+		for i, leaf := range leaves {
+			want, ok := seen[leaf]
+			if !ok {
+				want, seen[leaf] = i, i
+			}
+			if got := tw.first(leaves, i); got != want {
+				t.Fatalf("leaf %d is the same as leaf %d, want %d", i, got, want)
+			}
+		}
+	})
+}
