@@ -169,7 +169,7 @@ type Store interface {
 
 	// Append writes one group of leaves with the batches they went to, which a.Batches names all, by rising ID; the
 	// leaves of one follow those of the one before. A batch may also be closed without new leaves. Idempotence is the
-	// caller's: a leaf that is stored already must not be appended again.
+	// caller's: a leaf that is stored already must not be appended again. Nothing of a is kept: the caller uses its memory again.
 	Append(ctx context.Context, a *Append) error
 
 	// Apply writes one change of the loop. Its batches are stored already, and Closed or Sealed; neither their number
