@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,10 +33,11 @@ type pending struct {
 
 // serveFloor serves until its standard input ends, appending to the log at path.
 func serveFloor(path string) error {
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
+	log := &floorLog{file: file}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -45,7 +48,11 @@ func serveFloor(path string) error {
 		defer close(committed)
 		commitAll(log, queue)
 	}()
-	server := &http.Server{Handler: floorHandler(queue), ReadHeaderTimeout: time.Minute}
+	handler := http.NewServeMux()
+	handler.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { floorCall(w, r, queue) })
+	handler.HandleFunc("/digest", func(w http.ResponseWriter, r *http.Request) { floorDigest(w, r, queue) })
+	handler.Handle(sameAnswer, new(floorAnswer))
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Println(listener.Addr())
@@ -59,11 +66,35 @@ func serveFloor(path string) error {
 	}
 	close(queue)
 	<-committed
-	return errors.Join(err, log.Close())
+	return errors.Join(err, file.Close())
+}
+
+// floorLog is the file that everything is written to, in one piece after the other. Room is reserved ahead, as every good log does it: a sync that
+// also has to make the file longer takes up to twice as long.
+type floorLog struct {
+	file           *os.File
+	size, reserved int64
+}
+
+// reserveAhead is how much room is reserved at a time, in bytes.
+const reserveAhead = 64 << 20
+
+func (l *floorLog) append(records []byte) error {
+	for l.size+int64(len(records)) > l.reserved {
+		if err := reserve(l.file, l.reserved, reserveAhead); err != nil {
+			return err
+		}
+		l.reserved += reserveAhead
+	}
+	if _, err := l.file.WriteAt(records, l.size); err != nil {
+		return err
+	}
+	l.size += int64(len(records))
+	return syncData(l.file)
 }
 
 // commitAll writes what is waiting as one group, syncs it, and answers all of it.
-func commitAll(log *os.File, queue <-chan *pending) {
+func commitAll(log *floorLog, queue <-chan *pending) {
 	var group []*pending
 	var records []byte
 	for first := range queue {
@@ -72,14 +103,39 @@ func commitAll(log *os.File, queue <-chan *pending) {
 			p := <-queue
 			group, records = append(group, p), append(records, p.records...)
 		}
-		_, err := log.Write(records)
-		if err == nil {
-			err = syncData(log)
-		}
+		err := log.append(records)
 		for _, p := range group {
 			p.done <- err
 		}
 	}
+}
+
+// sameAnswer is the path at which the floor answers what was put there, byte for byte, whatever is asked: the least of any server.
+const sameAnswer = "/same"
+
+// floorAnswer keeps it.
+type floorAnswer struct {
+	mu          sync.RWMutex
+	answer      []byte
+	contentType []string
+}
+
+func (f *floorAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if r.Method == http.MethodPut {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.answer, f.contentType = body, r.Header["Content-Type"]
+		return
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	w.Header()["Content-Type"] = f.contentType
+	_, _ = w.Write(f.answer)
 }
 
 // floorDigest is POST /digest: 32 bytes come as they are, and something of the usual length is answered.
@@ -100,51 +156,46 @@ func floorDigest(w http.ResponseWriter, r *http.Request, queue chan<- *pending) 
 	_, _ = w.Write(answer[:])
 }
 
-func floorHandler(queue chan<- *pending) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/digest" {
-			floorDigest(w, r, queue)
-			return
+// floorCall is JSON-RPC: a call is decoded as a plain program does it, and its number of digests is the answer.
+func floorCall(w http.ResponseWriter, r *http.Request, queue chan<- *pending) {
+	var request struct {
+		JSONRPC string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Method  string          `json:"method"`
+		Params  json.RawMessage `json:"params"`
+	}
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &request)
+	}
+	var digests []string
+	switch {
+	case err != nil:
+	case request.Method == "submit":
+		err = json.Unmarshal(request.Params, &digests)
+	case request.Method == "submitbatch":
+		var list [][]string
+		if err = json.Unmarshal(request.Params, &list); err == nil && len(list) == 1 {
+			digests = list[0]
 		}
-		var request struct {
-			JSONRPC string          `json:"jsonrpc"`
-			ID      json.RawMessage `json:"id"`
-			Method  string          `json:"method"`
-			Params  json.RawMessage `json:"params"`
-		}
-		body, err := io.ReadAll(r.Body)
+	}
+	p := &pending{records: make([]byte, 0, 32*len(digests)), done: make(chan error, 1)}
+	for _, digest := range digests {
 		if err == nil {
-			err = json.Unmarshal(body, &request)
+			p.records, err = hex.AppendDecode(p.records, []byte(digest))
 		}
-		var digests []string
-		switch {
-		case err != nil:
-		case request.Method == "submit":
-			err = json.Unmarshal(request.Params, &digests)
-		case request.Method == "submitbatch":
-			var list [][]string
-			if err = json.Unmarshal(request.Params, &list); err == nil && len(list) == 1 {
-				digests = list[0]
-			}
-		}
-		p := &pending{records: make([]byte, 0, 32*len(digests)), done: make(chan error, 1)}
-		for _, digest := range digests {
-			if err == nil {
-				p.records, err = hex.AppendDecode(p.records, []byte(digest))
-			}
-		}
-		if err != nil || len(p.records) != 32*len(digests) || len(digests) == 0 {
-			http.Error(w, "not a call of submit or submitbatch", http.StatusBadRequest)
-			return
-		}
-		queue <- p
-		if err := <-p.done; err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"jsonrpc":"2.0","result":%d,"id":%s}`, len(digests), request.ID)
-	})
+	}
+	if err != nil || len(p.records) != 32*len(digests) || len(digests) == 0 {
+		http.Error(w, "not a call of submit or submitbatch", http.StatusBadRequest)
+		return
+	}
+	queue <- p
+	if err := <-p.done; err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"jsonrpc":"2.0","result":%d,"id":%s}`, len(digests), request.ID)
 }
 
 // floorProcess is the floor in a process of its own, like ancred.
@@ -179,6 +230,24 @@ func startFloor(ctx context.Context, path string) (*floorProcess, error) {
 	}
 	f.addr = strings.TrimSpace(addr)
 	return f, nil
+}
+
+// answerWith has the floor answer with these bytes from now on, at sameAnswer.
+func (f *floorProcess) answerWith(ctx context.Context, contentType string, answer []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+f.addr+sameAnswer, bytes.NewReader(answer))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the floor takes no answer: %s", resp.Status)
+	}
+	return nil
 }
 
 func (f *floorProcess) stop() error {

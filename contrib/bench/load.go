@@ -3,32 +3,62 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
+
+	"ancre/proof"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// server is one of the two that are measured.
+// server is one of those that are measured: a daemon, or the floor.
 type server struct {
 	name, addr, user, password string
 	calendar                   string // where it takes POST /digest
 	pid                        int
+	answers                    string // of the floor: the path at which it answers what it was given, whatever is asked; empty: a daemon
 
-	seed    [32]byte      // the digests are SHA256(seed ‖ counter): all new, and different in each run
-	counter atomic.Uint64 // of digests that were sent
-	sample  []string      // of digests that were acknowledged, as hex; owned by load
+	fresh seed // of the digests that are submitted: new ones in each run
+	supply
+	sample []string // of digests that were acknowledged, as hex; owned by load
+
+	stored seed     // of the digests that are asked for
+	count  uint64   // how many of them are there, from 0 on
+	key    [32]byte // of the store, which blinds them
+}
+
+// kind is what a call does.
+type kind int
+
+const (
+	submit       kind = iota // JSON-RPC submit, or submitbatch when a call has several digests
+	postDigest               // POST /digest
+	getProof                 // JSON-RPC getproof of a digest that is stored
+	getTimestamp             // GET /timestamp/HEX of one
+)
+
+// job is one way of loading a server.
+type job struct {
+	kind        kind
+	name        string
+	connections int
+	digests     int // a call
+}
+
+// figures are what one measurement gave.
+type figures struct {
+	perSecond            float64       // digests
+	cpu                  time.Duration // of the server, for each digest; 0: not known
+	p50, p99, p999, most time.Duration // of one call
 }
 
 // sampleEvery says of how many calls a worker keeps one digest, to be asked back.
@@ -37,10 +67,21 @@ const sampleEvery = 997
 // patience is how long a call may take before the run fails.
 const patience = time.Minute
 
-// load submits on all connections for a while, each waiting for its answer before the next call.
-func (s *server) load(ctx context.Context, j job, length time.Duration) (figures, error) {
-	if s.seed == [32]byte{} {
-		if _, err := rand.Read(s.seed[:]); err != nil {
+// lasting is true for so long, from now on.
+func lasting(length time.Duration) func() bool {
+	end := time.Now().Add(length)
+	return func() bool { return time.Now().Before(end) }
+}
+
+// always is for loads that end with the supply of digests.
+func always() bool { return true }
+
+// load makes calls on all connections, each waiting for its answer before the next, while more says so and until the supply of digests ends; each
+// connection makes one at least.
+func (s *server) load(ctx context.Context, j job, more func() bool) (figures, error) {
+	if s.fresh == (seed{}) {
+		var err error
+		if s.fresh, err = newSeed(); err != nil {
 			return figures{}, err
 		}
 	}
@@ -56,7 +97,7 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 	g, ctx := errgroup.WithContext(ctx)
 	start, cpu := time.Now(), cpuTime(s.pid)
 	for _, w := range workers {
-		g.Go(func() error { return w.run(ctx, start.Add(length)) })
+		g.Go(func() error { return w.run(ctx, more) })
 	}
 	if err := g.Wait(); err != nil {
 		return figures{}, err
@@ -64,16 +105,20 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 	elapsed := time.Since(start)
 	cpu = cpuTime(s.pid) - cpu
 	var calls []time.Duration
+	digests := 0
 	for _, w := range workers {
-		calls = append(calls, w.took...)
+		calls, digests = append(calls, w.took...), digests+w.digests
 		s.sample = append(s.sample, w.sample...)
 	}
+	if len(calls) == 0 {
+		return figures{}, errors.New("not one call was made")
+	}
 	slices.Sort(calls)
+	at := func(q float64) time.Duration { return calls[int(q*float64(len(calls)-1))] }
 	return figures{
-		perSecond: float64(len(calls)*j.digests) / elapsed.Seconds(),
-		cpu:       cpu / time.Duration(len(calls)*j.digests),
-		p50:       calls[len(calls)/2],
-		p99:       calls[len(calls)*99/100],
+		perSecond: float64(digests) / elapsed.Seconds(),
+		cpu:       cpu / time.Duration(digests),
+		p50:       at(0.5), p99: at(0.99), p999: at(0.999), most: at(1),
 	}, nil
 }
 
@@ -81,21 +126,24 @@ func (s *server) load(ctx context.Context, j job, length time.Duration) (figures
 // would take as much of it as a server.
 type worker struct {
 	s      *server
-	digits int  // of digests in a call
-	raw    bool // POST /digest
+	job    job
+	auth   string
 	conn   net.Conn
 	r      *bufio.Reader
+	dice   *rand.Rand
 	body   []byte
 	out    []byte
 	answer bytes.Buffer
-	took   []time.Duration
-	sample []string
+
+	took    []time.Duration
+	digests int
+	sample  []string
 }
 
 func (s *server) dial(ctx context.Context, j job) (*worker, error) {
 	var dialer net.Dialer
 	addr := s.addr
-	if j.calendar {
+	if j.kind == postDigest || j.kind == getTimestamp {
 		addr = s.calendar
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -106,15 +154,22 @@ func (s *server) dial(ctx context.Context, j job) (*worker, error) {
 	if j.digests == 1 {
 		size = 4 << 10
 	}
-	return &worker{s: s, digits: j.digests, raw: j.calendar, conn: conn, r: bufio.NewReaderSize(conn, size)}, nil
+	return &worker{
+		s: s, job: j, conn: conn, r: bufio.NewReaderSize(conn, size),
+		dice: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		auth: base64.StdEncoding.EncodeToString([]byte(s.user + ":" + s.password)),
+	}, nil
 }
 
-// run makes calls until the end. It fails on the first that is refused.
-func (w *worker) run(ctx context.Context, end time.Time) error {
+// run makes calls while more says so. It fails on the first that is refused.
+func (w *worker) run(ctx context.Context, more func() bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	for n := 0; time.Now().Before(end) || n == 0; n++ {
-		digest := w.compose()
+	for n := 0; n == 0 || more(); n++ {
+		digest, digests := w.compose()
+		if digests == 0 {
+			return nil
+		}
 		if err := w.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
@@ -126,55 +181,84 @@ func (w *worker) run(ctx context.Context, end time.Time) error {
 			return err
 		}
 		w.took = append(w.took, time.Since(start))
-		if n%sampleEvery == 0 {
-			w.sample = append(w.sample, digest)
+		w.digests += digests
+		if w.job.kind <= postDigest && n%sampleEvery == 0 {
+			w.sample = append(w.sample, hex.EncodeToString(digest[:]))
 		}
 	}
+	w.s.done(w)
 	return nil
 }
 
-// compose writes the next request, and returns one of its digests.
-func (w *worker) compose() (digest string) {
-	var text [64]byte
-	var sum [32]byte
-	next := func() []byte {
-		var b [40]byte
-		copy(b[:], w.s.seed[:])
-		binary.BigEndian.PutUint64(b[32:], w.s.counter.Add(1))
-		sum = sha256.Sum256(b[:])
-		hex.Encode(text[:], sum[:])
-		return text[:]
-	}
+// compose writes the next request, and returns one of its digests and how many it has: none when there are no more to be had.
+func (w *worker) compose() (digest [32]byte, digests int) {
 	w.body = w.body[:0]
-	if w.raw {
-		next()
+	if w.job.kind == getProof || w.job.kind == getTimestamp {
+		digest = w.s.stored.digest(w.dice.Uint64N(w.s.count))
+		w.ask(digest)
+		return digest, 1
+	}
+	first, digests := w.s.take(w, w.job.digests)
+	if digests == 0 {
+		return digest, 0
+	}
+	digest = w.s.fresh.digest(first)
+	switch {
+	case w.job.kind == postDigest:
 		w.out = append(w.out[:0], "POST /digest HTTP/1.1\r\nHost: "...)
 		w.out = append(w.out, w.s.calendar...)
 		w.out = append(w.out, "\r\nAccept: application/vnd.opentimestamps.v1\r\nContent-Length: 32\r\n\r\n"...)
-		w.out = append(w.out, sum[:]...)
-		return string(text[:])
-	}
-	if w.digits == 1 {
+		w.out = append(w.out, digest[:]...)
+		return digest, digests
+	case w.job.digests == 1:
 		w.body = append(w.body, `{"jsonrpc":"2.0","id":1,"method":"submit","params":["`...)
-		w.body = append(w.body, next()...)
+		w.body = hex.AppendEncode(w.body, digest[:])
 		w.body = append(w.body, `"]}`...)
-	} else {
+	default:
 		w.body = append(w.body, `{"jsonrpc":"2.0","id":1,"method":"submitbatch","params":[["`...)
-		for i := range w.digits {
+		for i := range digests {
 			if i > 0 {
 				w.body = append(w.body, `","`...)
 			}
-			w.body = append(w.body, next()...)
+			next := w.s.fresh.digest(first + uint64(i))
+			w.body = hex.AppendEncode(w.body, next[:])
 		}
 		w.body = append(w.body, `"]]}`...)
 	}
-	w.out = fmt.Appendf(w.out[:0], "POST / HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		w.s.addr, base64.StdEncoding.EncodeToString([]byte(w.s.user+":"+w.s.password)), len(w.body))
-	w.out = append(w.out, w.body...)
-	return string(text[:])
+	w.post("/")
+	return digest, digests
 }
 
-// call sends the request and reads the answer, which must be a result.
+// ask writes a request for a proof of a digest that is stored.
+func (w *worker) ask(digest [32]byte) {
+	if w.job.kind == getProof {
+		w.body = append(w.body, `{"jsonrpc":"2.0","id":1,"method":"getproof","params":["`...)
+		w.body = hex.AppendEncode(w.body, digest[:])
+		w.body = append(w.body, `"]}`...)
+		w.post(cmp.Or(w.s.answers, "/"))
+		return
+	}
+	leaf := proof.Leaf(digest[:], proof.Nonce(w.s.key, digest[:]))
+	w.out = append(w.out[:0], "GET "...)
+	if w.s.answers != "" {
+		w.out = append(w.out, w.s.answers...)
+	} else {
+		w.out = append(w.out, "/timestamp/"...)
+		w.out = hex.AppendEncode(w.out, leaf[:])
+	}
+	w.out = append(w.out, " HTTP/1.1\r\nHost: "...)
+	w.out = append(w.out, w.s.calendar...)
+	w.out = append(w.out, "\r\nAccept: application/vnd.opentimestamps.v1\r\n\r\n"...)
+}
+
+// post puts the head before the body.
+func (w *worker) post(path string) {
+	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		path, w.s.addr, w.auth, len(w.body))
+	w.out = append(w.out, w.body...)
+}
+
+// call sends the request and reads the answer, which must be what the job is after.
 func (w *worker) call() error {
 	if _, err := w.conn.Write(w.out); err != nil {
 		return err
@@ -191,7 +275,13 @@ func (w *worker) call() error {
 		return err
 	}
 	answer := w.answer.Bytes()
-	accepted := w.raw && len(answer) > 0 || bytes.Contains(answer[:min(len(answer), 64)], []byte(`"result":`))
+	accepted := len(answer) > 0
+	switch w.job.kind {
+	case submit:
+		accepted = bytes.Contains(answer[:min(len(answer), 64)], []byte(`"result":`))
+	case getProof:
+		accepted = bytes.Contains(answer, []byte(`"complete":true`))
+	}
 	if resp.StatusCode != http.StatusOK || !accepted {
 		return fmt.Errorf("%s: %s", resp.Status, answer[:min(len(answer), 300)])
 	}

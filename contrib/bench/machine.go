@@ -13,7 +13,7 @@ import (
 )
 
 // machine describes what the figures were measured on, in one line: the disk by what it does.
-func machine(dir string) string {
+func machine(dir string) (string, error) {
 	parts := []string{fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
 	if model := procField("/proc/cpuinfo", "model name"); model != "" {
 		parts[0] += " (" + model + ")"
@@ -22,10 +22,12 @@ func machine(dir string) string {
 		parts = append(parts, fmt.Sprintf("%d GiB memory", (kib+1<<19)>>20))
 	}
 	parts = append(parts, runtime.Version())
-	if n, err := syncsPerSecond(dir); err == nil {
-		parts = append(parts, fmt.Sprintf("%.0f appends of 4 KiB with sync a second in %s", n, filepath.Dir(dir)))
+	n, err := syncsPerSecond(dir)
+	if err != nil {
+		return "", fmt.Errorf("syncing a file in %s: %w", filepath.Dir(dir), err)
 	}
-	return strings.Join(parts, ", ")
+	parts = append(parts, fmt.Sprintf("%.0f appends of 4 KiB with sync a second", n))
+	return strings.Join(parts, ", "), nil
 }
 
 // procField finds "name: value" in one of Linux's files; empty elsewhere.
@@ -64,15 +66,15 @@ func syncsPerSecond(dir string) (float64, error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-// residentMemory is what a process holds, in bytes; 0 where that cannot be seen.
-func residentMemory(pid int) (uint64, error) {
-	field := procField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
+// memoryOf is what a process holds (VmRSS), or the most that it held since resetPeak (VmHWM), in bytes; 0 where that cannot be seen.
+func memoryOf(pid int, what string) (uint64, error) {
+	field := procField(fmt.Sprintf("/proc/%d/status", pid), what)
 	if field == "" {
 		return 0, nil
 	}
 	kib, err := strconv.ParseUint(strings.TrimSuffix(field, " kB"), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("VmRSS of process %d is %q", pid, field)
+		return 0, fmt.Errorf("%s of process %d is %q", what, pid, field)
 	}
 	return kib << 10, nil
 }
@@ -101,25 +103,27 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// idleMemory is the most that a process holds in the first seconds in which nothing is asked of it.
+// idleMemory is the most that a process holds while nothing is asked of it, after some seconds in which it came to rest.
 func idleMemory(ctx context.Context, pid int, short bool) (most uint64, err error) {
-	seconds := 10
+	settle, seconds := 10, 20
 	if short {
-		seconds = 2
+		settle, seconds = 0, 2
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for range seconds {
+	for second := range seconds {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
-		now, err := residentMemory(pid)
+		now, err := memoryOf(pid, "VmRSS")
 		if err != nil {
 			return 0, err
 		}
-		most = max(most, now)
+		if second >= settle {
+			most = max(most, now)
+		}
 	}
 	return most, nil
 }

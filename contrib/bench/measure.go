@@ -3,121 +3,88 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
-// figures are what one measurement gave.
-type figures struct {
-	perSecond float64       // digests
-	cpu       time.Duration // of the server, for each digest; 0: not known
-	p50, p99  time.Duration
-}
+// rounds is what all rounds of one job gave, for one server.
+type rounds []figures
 
-// result is what all rounds of one job gave, of the same index in the same round.
-type result struct {
-	job         job
-	ours, floor []figures
-}
-
-// compare measures both servers in turns, each first as often as second, so that what else happens on the machine
-// and what the disk has cached meets both.
-func compare(ctx context.Context, o options, j job, ours, floor *server) (result, error) {
-	fmt.Printf("%s, %d connections, %d rounds: ", j.name, j.connections, o.rounds)
-	r := result{job: j}
+// inRounds loads all servers in turns, round by round, each as often first as any other, so that what else happens on the machine and what the
+// disk has cached meets all. It returns the rounds of each server, in the servers' order.
+func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]rounds, error) {
+	fmt.Printf("%s, %d connections, %d rounds of %d: ", j.name, j.connections, o.rounds, len(servers))
+	all := make([]rounds, len(servers))
 	for round := -1; round < o.rounds; round++ { // round -1 warms up
 		length := o.time
 		if round < 0 {
 			length = o.time / 4
 		}
-		order := []*server{ours, floor}
-		if round%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, s := range order {
-			f, err := s.load(ctx, j, length)
+		for i := range servers {
+			at := (i + round + 1) % len(servers)
+			f, err := servers[at].load(ctx, j, lasting(length))
 			if err != nil {
 				fmt.Println()
-				return r, fmt.Errorf("%s: %w", s.name, err)
+				return nil, fmt.Errorf("%s, %s: %w", j.name, servers[at].name, err)
 			}
-			switch {
-			case round < 0:
-			case s == ours:
-				r.ours = append(r.ours, f)
-			default:
-				r.floor = append(r.floor, f)
+			if round >= 0 {
+				all[at] = append(all[at], f)
 			}
 		}
 		fmt.Print(".")
 	}
 	fmt.Println()
-	return r, nil
+	return all, nil
 }
 
-func (r *result) ratios() []float64 {
-	all := make([]float64, len(r.ours))
-	for i := range all {
-		all[i] = r.ours[i].perSecond / r.floor[i].perSecond
+// of takes one figure of each round.
+func (r rounds) of(get func(figures) float64) []float64 {
+	values := make([]float64, len(r))
+	for i := range r {
+		values[i] = get(r[i])
 	}
-	slices.Sort(all)
-	return all
+	return values
 }
 
-func median[T any](all []figures, of func(figures) T, less func(a, b T) int) T {
-	values := make([]T, len(all))
-	for i := range all {
-		values[i] = of(all[i])
-	}
-	slices.SortFunc(values, less)
-	return values[len(values)/2]
+func (r rounds) speed() []float64 { return r.of(func(f figures) float64 { return f.perSecond }) }
+
+// milliseconds is the median of a latency.
+func (r rounds) milliseconds(get func(figures) time.Duration) float64 {
+	return middle(r.of(func(f figures) float64 { return get(f).Seconds() * 1000 }))
 }
 
-func printTable(results []result, idle, loaded uint64) {
-	fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s %8s\n", "", "ratio", "of the rounds", "target", "digests/s", "floor", "p50", "p99", "CPU")
-	for i := range results {
-		r := &results[i]
-		speed := func(f figures) float64 { return f.perSecond }
-		floats := func(a, b float64) int {
-			switch {
-			case a < b:
-				return -1
-			case a > b:
-				return 1
-			}
-			return 0
-		}
-		durations := func(a, b time.Duration) int { return int(a - b) }
-		ratios := r.ratios()
-		ratio := ratios[len(ratios)/2]
-		fmt.Printf("%-32s %6.2f %14s %14s %12.0f %12.0f %10s %10s %5d µs\n", fmt.Sprintf("%s, %d conn.", r.job.name, r.job.connections),
-			ratio, fmt.Sprintf("%.2f to %.2f", ratios[0], ratios[len(ratios)-1]), verdict(ratio >= r.job.target, fmt.Sprintf("≥ %.1f", r.job.target)),
-			median(r.ours, speed, floats), median(r.floor, speed, floats),
-			short(median(r.ours, func(f figures) time.Duration { return f.p50 }, durations)),
-			short(median(r.ours, func(f figures) time.Duration { return f.p99 }, durations)),
-			median(r.ours, func(f figures) time.Duration { return f.cpu }, durations).Microseconds())
-		fmt.Printf("%-32s %6s %14s %14s %12s %12s %10s %10s %5d µs\n", "  floor", "", "", "", "", "",
-			short(median(r.floor, func(f figures) time.Duration { return f.p50 }, durations)),
-			short(median(r.floor, func(f figures) time.Duration { return f.p99 }, durations)),
-			median(r.floor, func(f figures) time.Duration { return f.cpu }, durations).Microseconds())
+// detail tells the latencies and the CPU beside the speed.
+func (r rounds) detail() string {
+	cpu := middle(r.of(func(f figures) float64 { return float64(f.cpu.Nanoseconds()) / 1000 }))
+	text := fmt.Sprintf("p50 %s, p99 %s, p99.9 %s ms", brief(r.milliseconds(func(f figures) time.Duration { return f.p50 })),
+		brief(r.milliseconds(func(f figures) time.Duration { return f.p99 })), brief(r.milliseconds(func(f figures) time.Duration { return f.p999 })))
+	if cpu > 0 {
+		text += fmt.Sprintf(", CPU %s µs each", brief(cpu))
 	}
-	if idle > 0 {
-		fmt.Printf("%-32s %36s %8d MiB\n", "resident memory, idle", verdict(idle <= rssTarget, fmt.Sprintf("≤ %d", rssTarget>>20)), idle>>20)
-		fmt.Printf("%-32s %36s %8d MiB\n", "resident memory, loaded", "", loaded>>20)
-	} else {
-		fmt.Println("resident memory: not measured on this system")
-	}
-	fmt.Println("\nMedians of the rounds; p50 and p99 of one call. The ratio is that of the digests per second in the same round; CPU is what the server\n" +
-		"took for each digest, which other work on the machine changes little.")
+	return text
 }
 
-func verdict(met bool, what string) string {
-	if met {
-		return what + " met"
-	}
-	return strings.ToUpper(what + " missed")
+// beside makes the row of a speed beside the floor's.
+func beside(name, unit string, ours, floor rounds, t target) row {
+	r := inTurns(name, unit, ours.speed(), floor.speed(), t)
+	r.detail = fmt.Sprintf("%s; floor: %s", ours.detail(), floor.detail())
+	return r
 }
 
-func short(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
+// brief writes a figure with as many digits as tell something.
+func brief(x float64) string {
+	switch {
+	case x >= 100:
+		return group(fmt.Sprintf("%.0f", x))
+	case x >= 10:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.2g", x)
+}
+
+// group puts commas between thousands.
+func group(digits string) string {
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
 }

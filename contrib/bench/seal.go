@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// sealedLeaves is the size of the batches that are sealed: 1 Mi, the default of batch.max_digests.
+	sealedLeaves = 1 << 20
+
+	// probes are the connections that submit, one digest a call, while a batch is sealed.
+	probes = 16
+)
+
+// measureSeal measures what sealing a batch of 1 Mi leaves takes through the daemon, from closebatch to its answer, beside the plain tree over as
+// many leaves in memory; and how long the longest submit takes meanwhile, beside the longest without sealing and the longest at the floor.
+func (b *bench) measureSeal(ctx context.Context) error {
+	leaves := sealedLeaves
+	if b.short {
+		leaves = 1 << 14
+	}
+	s, err := b.fresh(ctx, "batch", "max_digests", fmt.Sprint(4*sealedLeaves))
+	if err != nil {
+		return err
+	}
+	to, err := s.server()
+	if err != nil {
+		return err
+	}
+	floor := b.floorServer()
+	probe := job{kind: submit, name: "submit", connections: probes, digests: 1}
+
+	fmt.Printf("Sealing %s leaves, %d rounds: ", count(uint64(leaves)), b.rounds)
+	var alone, tree, crowded, during, without, atFloor []float64 // milliseconds
+	for range b.rounds {
+		if err := fillOpen(ctx, to, leaves); err != nil {
+			return err
+		}
+		took, err := s.seal(ctx, leaves)
+		if err != nil {
+			return err
+		}
+		alone = append(alone, ms(took))
+		tree = append(tree, ms(plainTree(leaves)))
+
+		if err := fillOpen(ctx, to, leaves); err != nil {
+			return err
+		}
+		// The same length for all three: a longer look sees more of what the machine does besides.
+		length := max(took, 200*time.Millisecond)
+		f, err := to.load(ctx, probe, lasting(length))
+		if err != nil {
+			return err
+		}
+		without = append(without, ms(f.most))
+		if f, err = floor.load(ctx, probe, lasting(length)); err != nil {
+			return err
+		}
+		atFloor = append(atFloor, ms(f.most))
+
+		var sealing atomic.Bool
+		sealing.Store(true)
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() error {
+			f, err := to.load(gctx, probe, sealing.Load)
+			during = append(during, ms(f.most))
+			return err
+		})
+		g.Go(func() error {
+			defer sealing.Store(false)
+			took, err := s.seal(gctx, leaves)
+			crowded = append(crowded, ms(took))
+			return err
+		})
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		// What the probes left behind is no part of the next round.
+		if err := s.daemon.Call(ctx, nil, "closebatch"); err != nil {
+			return err
+		}
+		fmt.Print(".")
+	}
+	fmt.Println()
+	n := mebi(leaves)
+	r := inTurns("sealing "+n+" leaves", "ms", alone, tree, atMost(ratio, 2))
+	r.detail = fmt.Sprintf("closebatch to its answer; floor: plain crypto/sha256, one core. Under %d connections of submit %s ms", probes, brief(middle(crowded)))
+	b.rows = append(b.rows, r)
+	r = inTurns("longest submit while "+n+" leaves are sealed", "ms", during, without, atMost(figure, 20))
+	r.detail = fmt.Sprintf("%d connections; median of %d sealings, the worst of all %s. Floor: the longest without sealing, in as much time; the longest at the bare handler is %s",
+		probes, len(during), brief(slices.Max(during)), brief(middle(atFloor)))
+	b.rows = append(b.rows, r)
+	if _, err := askBack(ctx, s.daemon, to.sample); err != nil {
+		return err
+	}
+	return s.close()
+}
+
+// fillOpen submits so many new digests into the open batch.
+func fillOpen(ctx context.Context, to *server, digests int) error {
+	to.limit = to.next + uint64(digests)
+	defer func() { to.limit = 0 }()
+	_, err := to.load(ctx, job{kind: submit, name: "submitbatch", connections: buildConnections, digests: 1024}, always)
+	return err
+}
+
+// seal closes the open batch, which holds at least so many digests, and returns how long it took until it was sealed.
+func (s *site) seal(ctx context.Context, atLeast int) (time.Duration, error) {
+	var sealed struct {
+		State   string `json:"state"`
+		Root    string `json:"root"`
+		Digests int    `json:"digests"`
+	}
+	start := time.Now()
+	err := s.daemon.Call(ctx, &sealed, "closebatch")
+	took := time.Since(start)
+	if err == nil && (sealed.State == "open" || sealed.Root == "" || sealed.Digests < atLeast) {
+		err = fmt.Errorf("closebatch answers %+v, want a sealed batch of at least %d digests", sealed, atLeast)
+	}
+	return took, err
+}
+
+// plainTree hashes a Merkle tree over so many leaves in memory, pair by pair and level by level, and returns how long that took.
+func plainTree(leaves int) time.Duration {
+	nodes := make([][32]byte, leaves)
+	for i := range nodes {
+		nodes[i] = sha256.Sum256([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+	}
+	start := time.Now()
+	var pair [64]byte
+	for n := len(nodes); n > 1; n = (n + 1) / 2 {
+		for i := range n / 2 {
+			copy(pair[:32], nodes[2*i][:])
+			copy(pair[32:], nodes[2*i+1][:])
+			nodes[i] = sha256.Sum256(pair[:])
+		}
+		if n%2 == 1 {
+			nodes[n/2] = nodes[n-1]
+		}
+	}
+	return time.Since(start)
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// mebi writes a power of two as people say it.
+func mebi(n int) string {
+	if n%(1<<20) == 0 {
+		return fmt.Sprintf("%d Mi", n>>20)
+	}
+	return fmt.Sprintf("%d Ki", n>>10)
+}

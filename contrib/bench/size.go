@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The rows about what a store costs that is large: starting on it, memory, disk.
+
+// startTries is how often a daemon is started to see how long it takes.
+const startTries = 5
+
+// measureStart measures the time from the start of the process to its first answer.
+func (b *bench) measureStart(ctx context.Context) error {
+	empty, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	filled, err := b.filled(ctx)
+	if err != nil {
+		return err
+	}
+	const name = "start to the first answer, %s stored"
+	t := atMost(figure, 2)
+	tries := startTries
+	if b.short {
+		tries = 1
+	}
+	for _, s := range append([]*site{empty}, filled...) {
+		var clean []float64
+		for range tries {
+			if err := s.daemon.Stop(); err != nil {
+				return err
+			}
+			took, err := s.start(ctx)
+			if err != nil {
+				return err
+			}
+			clean = append(clean, took.Seconds())
+		}
+		if err := s.daemon.Kill9(); err != nil {
+			return err
+		}
+		killed, err := s.start(ctx)
+		if err != nil {
+			return err
+		}
+		b.rows = append(b.rows, row{
+			name: fmt.Sprintf(name, count(s.book.Stored)), ours: middle(clean), unit: "s", target: t,
+			detail: fmt.Sprintf("getinfo, from the start of the process; median of %d. After kill -9: %s s", tries, brief(killed.Seconds())),
+		})
+	}
+	b.absent(name, "s", t)
+	return empty.close()
+}
+
+// start starts the daemon and returns how long it took until it answered getinfo.
+func (s *site) start(ctx context.Context) (time.Duration, error) {
+	// A cookie of the last time would be tried first, and refused.
+	if err := os.Remove(s.daemon.NetDir() + "/.cookie"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, err
+	}
+	began := time.Now()
+	if err := s.daemon.Launch(); err != nil {
+		return 0, err
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.daemon.Call(ctx, nil, "getinfo")
+		if err == nil {
+			return time.Since(began), nil
+		}
+		if !s.daemon.Running() || time.Since(began) > patience {
+			return 0, fmt.Errorf("ancred does not answer: %w\n%s", err, s.daemon.Log(10))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// measureMemory measures what the daemon holds resident: some time after a start, and at most while it takes batches and hands out proofs.
+func (b *bench) measureMemory(ctx context.Context) error {
+	const idleName, busyName, unit = "resident memory, idle, %s stored", "resident memory, under load, %s stored", "MB"
+	idle, busy := atMost(figure, 150), atMost(figure, 400)
+	sites, err := b.filled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range sites[1:] {
+		if err := s.close(); err != nil {
+			return err
+		}
+		if err := s.daemon.Start(ctx); err != nil {
+			return err
+		}
+		rest, err := idleMemory(ctx, s.daemon.PID(), b.short)
+		if err != nil {
+			return err
+		}
+		r := row{name: fmt.Sprintf(idleName, count(s.book.Stored)), ours: float64(rest) / 1e6, unit: unit, target: idle, detail: "some seconds after a start, the most of 10"}
+		if rest == 0 {
+			r.absent = "not to be seen on " + runtime.GOOS
+		}
+		b.rows = append(b.rows, r)
+		most, err := b.memoryUnderLoad(ctx, s)
+		if err != nil {
+			return err
+		}
+		r = row{
+			name: fmt.Sprintf(busyName, count(s.book.Stored)), ours: float64(most) / 1e6, unit: unit, target: busy, absent: r.absent,
+			detail: fmt.Sprintf("the peak, with submitbatch of 1,000 on %d connections and getproof on %d, together", buildConnections, proofConnections),
+		}
+		b.rows = append(b.rows, r)
+	}
+	b.absent(idleName, unit, idle)
+	b.absent(busyName, unit, busy)
+	return nil
+}
+
+func (b *bench) memoryUnderLoad(ctx context.Context, s *site) (uint64, error) {
+	if err := resetPeak(s.daemon.PID()); err != nil {
+		return 0, err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	more := lasting(5 * b.time)
+	for _, j := range []job{{kind: submit, connections: buildConnections, digests: 1000}, {kind: getProof, connections: proofConnections, digests: 1}} {
+		to, err := s.server()
+		if err != nil {
+			return 0, err
+		}
+		g.Go(func() error {
+			_, err := to.load(gctx, j, more)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	return memoryOf(s.daemon.PID(), "VmHWM")
+}
+
+// measureDisk tells what a digest took of the disk when the store was built, all files of the daemon counted.
+func (b *bench) measureDisk(ctx context.Context) error {
+	const name = "disk, a digest, %s stored"
+	t := atMost(figure, 110)
+	sites, err := b.filled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range sites[1:] {
+		b.rows = append(b.rows, row{
+			name: fmt.Sprintf(name, count(s.book.Stored)), ours: float64(s.book.Bytes) / float64(s.book.Stored), unit: "bytes", target: t,
+			detail: "every file of the daemon, when all batches were final: store, chain, wallet",
+		})
+	}
+	b.absent(name, "bytes", t)
+	return nil
+}
