@@ -64,8 +64,8 @@ MUTATIONS ?= 200000
 differential: ## 200,000 mutated proofs (MUTATIONS=), read here and by python3-opentimestamps
 	$(GO) test -count=1 -timeout 24h ./proof -run '^TestTheReferenceImplementationAgrees$$' -mutations=$(MUTATIONS) -v
 
-bench: build ## submits through the daemon, as ratios to a bare HTTP handler
-	$(GO) run ./contrib/bench
+bench: ## every figure beside its floor, into docs/performance.md; STORE=DIR: also with a large store; SHORT=1: only to see that it works
+	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./contrib/bench
 
 fees: ## the cost study: plays fee markets, rewrites docs/fees.md and its plots
 	$(GO) run ./contrib/fees
