@@ -10,9 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Role says what a user may do.
@@ -114,6 +117,53 @@ func (us users) check(name, password string) (User, bool) {
 	hash := saltedHash(u.salt, password)
 	ok := found & subtle.ConstantTimeCompare(hash[:], u.hash[:])
 	return *u, ok == 1
+}
+
+// Limits of what is remembered of credentials that were right.
+const (
+	maxFamiliar = 64  // more are checked anew each time; a user has few spellings of his
+	maxHeader   = 256 // bytes; ours have up to 160
+)
+
+// familiar remembers credentials that were right, as the header has them: a busy client makes ten thousand calls a second with the same. What it
+// keeps is a hash under a key that this process made and nobody sees, so that how long a look-up takes tells nothing about a secret.
+type familiar struct {
+	key   [sha256.Size]byte
+	mu    sync.Mutex // held by who adds
+	users atomic.Pointer[map[[sha256.Size]byte]*User]
+}
+
+func newFamiliar() *familiar {
+	f := new(familiar)
+	rand.Read(f.key[:])
+	f.users.Store(&map[[sha256.Size]byte]*User{})
+	return f
+}
+
+// hash is no HMAC, since nobody sees what could be extended.
+func (f *familiar) hash(header string) [sha256.Size]byte {
+	var b [sha256.Size + maxHeader]byte
+	n := copy(b[:], f.key[:])
+	return sha256.Sum256(b[:n+copy(b[n:], header)])
+}
+
+// user returns who comes with a header, or nil for one that was not added.
+func (f *familiar) user(header string) *User {
+	if len(header) > maxHeader {
+		return nil
+	}
+	return (*f.users.Load())[f.hash(header)]
+}
+
+// add remembers that a header was right.
+func (f *familiar) add(header string, u *User) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if old := *f.users.Load(); len(header) <= maxHeader && len(old) < maxFamiliar {
+		all := maps.Clone(old)
+		all[f.hash(header)] = u
+		f.users.Store(&all)
+	}
 }
 
 // WriteCookie makes new credentials for this run and writes them to path, for the owner's eyes only. The file is replaced in one step,

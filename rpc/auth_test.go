@@ -73,6 +73,11 @@ func TestAWrongUserLineIsRefusedWithWhatIsAllowed(t *testing.T) {
 func TestOnlyTheRightNameWithTheRightPasswordMayCall(t *testing.T) {
 	r := newRig(t)
 	admin := r.pass[RoleAdmin]
+	for role := range r.pass { // whose credentials are familiar from now on
+		if status, answer := r.post(t, role, `{"method":"help"}`); status != 200 {
+			t.Errorf("the right ones: %d %s", status, answer)
+		}
+	}
 	for _, c := range []struct{ name, user, pass string }{
 		{"a wrong password", "admin", admin + "x"},
 		{"no password", "admin", ""},
@@ -99,8 +104,39 @@ func TestOnlyTheRightNameWithTheRightPasswordMayCall(t *testing.T) {
 			}
 		})
 	}
-	if status, answer := r.post(t, RoleAdmin, `{"method":"uptime"}`); status != 200 {
-		t.Errorf("the right ones: %d %s", status, answer)
+	for role := range r.pass {
+		want := 403
+		if role == RoleAdmin {
+			want = 200
+		}
+		for range 2 {
+			if status, answer := r.post(t, role, `{"method":"closebatch"}`); status != want {
+				t.Errorf("%s: %d %s, want %d", role, status, answer, want)
+			}
+		}
+	}
+}
+
+// What is remembered of right credentials is bounded, and stands for all of the header, not for how it begins.
+func TestFamiliarCredentialsAreFewAndWhole(t *testing.T) {
+	f := newFamiliar()
+	for i := range 10 * maxFamiliar {
+		f.add(fmt.Sprint("Basic ", i), &User{Name: fmt.Sprint(i)})
+	}
+	if n := len(*f.users.Load()); n != maxFamiliar {
+		t.Errorf("%d are remembered, want %d", n, maxFamiliar)
+	}
+	if u := f.user("Basic 7"); u == nil || u.Name != "7" {
+		t.Errorf("the seventh is %+v", u)
+	}
+	f = newFamiliar()
+	long := strings.Repeat("a", maxHeader)
+	f.add(long, &User{Name: "long"})
+	f.add(long+"a", &User{Name: "too long"})
+	for header, want := range map[string]bool{long: true, long + "a": false, long + "b": false, long[1:]: false, "": false} {
+		if u := f.user(header); (u != nil) != want {
+			t.Errorf("a header of %d bytes is %+v, familiar: %t", len(header), u, want)
+		}
 	}
 }
 

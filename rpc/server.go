@@ -66,13 +66,14 @@ type Config struct {
 
 // Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
 type Server struct {
-	table   []method
-	methods map[string]*method   // into table
-	streams map[string]*download // by path
-	users   users
-	log     *slog.Logger
-	stop    func()
-	started time.Time
+	table    []method
+	methods  map[string]*method   // into table
+	streams  map[string]*download // by path
+	users    users
+	familiar *familiar
+	log      *slog.Logger
+	stop     func()
+	started  time.Time
 
 	services atomic.Pointer[Services] // nil while the daemon starts
 	phase    atomic.Pointer[string]   // what it is doing meanwhile
@@ -102,6 +103,7 @@ func NewServer(c Config) *Server {
 		methods:  map[string]*method{},
 		streams:  map[string]*download{backupPath: backupDownload(), headersPath: headersDownload()},
 		users:    c.Users,
+		familiar: newFamiliar(),
 		log:      c.Log,
 		stop:     c.Stop,
 		started:  c.Started,
@@ -170,20 +172,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var status int
 	if req, ok := scan(buf.body, buf.digests); ok {
 		buf.digests = req.digests
-		buf.answer, status = s.single(r.Context(), &user, &req, nil, buf.answer[:0])
+		buf.answer, status = s.single(r.Context(), user, &req, nil, buf.answer[:0])
 	} else {
-		buf.answer, status = s.general(r.Context(), &user, buf.body, buf.answer[:0])
+		buf.answer, status = s.general(r.Context(), user, buf.body, buf.answer[:0])
 	}
 	s.write(w, status, buf.answer)
 }
 
 // authenticate finds out who calls, or refuses.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (User, bool) {
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*User, bool) {
+	header := r.Header.Get("Authorization")
+	if user := s.familiar.user(header); user != nil {
+		return user, true
+	}
 	// Without credentials, or with broken ones, the way is the same as with wrong ones.
 	name, password, _ := r.BasicAuth()
-	user, ok := s.users.check(name, password)
-	if ok {
-		return user, true
+	if user, ok := s.users.check(name, password); ok {
+		s.familiar.add(header, &user)
+		return &user, true
 	}
 	s.logins.Add(1)
 	s.refusals.Do(func() { s.log.Warn("refused wrong credentials", "remote", r.RemoteAddr) })
@@ -202,7 +208,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (User, boo
 	w.Header().Set("Connection", "close") // the body was not read, and a guesser has to connect again
 	s.write(w, http.StatusUnauthorized, appendError(nil, &request{id: null}, errorf(CodeForbidden,
 		"wrong or missing credentials: use those of the .cookie file in the data directory, or of a user in [rpc] auth")))
-	return User{}, false
+	return nil, false
 }
 
 // refusal is an error with an HTTP status of its own.

@@ -64,7 +64,7 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *downlo
 		s.refuse(w, http.StatusServiceUnavailable, errorf(CodeBusy, "%s", d.busy))
 		return
 	}
-	s.stream(w, r, user, d.what, d.of(services))
+	s.stream(w, r, *user, d.what, d.of(services))
 }
 
 // refuse answers with an error.
