@@ -49,12 +49,13 @@ func isUnder(path string, roots ...string) bool {
 const (
 	neutrino  = "github.com/lightninglabs/neutrino"
 	btcwallet = "github.com/btcsuite/btcwallet"
+	monitor   = "github.com/prometheus"
 	pebble    = "github.com/cockroachdb/pebble"
 )
 
 // The rooms and the arrows between them: who may import what, directly, outside of tests.
 func TestForbiddenImports(t *testing.T) {
-	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "contrib", "headers", "itest"}
+	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "contrib", "headers", "itest", "metrics"}
 	all := listPackages(t, "ancre/...")
 	if len(all) < len(rooms) {
 		t.Fatalf("go list knows %d packages, want at least the %d rooms", len(all), len(rooms))
@@ -100,6 +101,10 @@ func forbidden(from, path string) string {
 		if ours || isUnder(path, neutrino, btcwallet) || slices.Contains([]string{"os", "net", "net/http"}, path) {
 			return "headers checks what it is given: no file, no peer, no other room"
 		}
+	case isUnder(from, "ancre/metrics"):
+		if ours && !isUnder(path, "ancre/metrics", "ancre/internal") {
+			return "metrics is told everything: what it tells of is read by the daemon"
+		}
 	case isUnder(from, "ancre/spv"), isUnder(from, "ancre/wallet"), isUnder(from, "ancre/config"):
 		if ours && !isUnder(path, from, "ancre/internal") && !isUnder(path, strings.Join(strings.SplitN(from, "/", 3)[:2], "/")) {
 			return "the lower rooms import no other"
@@ -112,6 +117,8 @@ func forbidden(from, path string) string {
 		return "btcwallet is hidden in wallet"
 	case isUnder(path, pebble) && !isUnder(from, "ancre/batcher/store/pebblestore", "ancre/contrib/bench"):
 		return "Pebble is hidden in its store"
+	case isUnder(path, monitor) && !isUnder(from, "ancre/metrics"):
+		return "Prometheus is known to metrics alone: a room counts in plain numbers, and observes through an interface of its own"
 	case isUnder(path, "ancre/daemon") && !isUnder(from, "ancre/cmd/ancred", "ancre/daemon"):
 		return "only the daemon's main wires the rooms together"
 	case isUnder(path, "ancre/itest") && !isUnder(from, "ancre/itest", "ancre/contrib"):
@@ -143,6 +150,10 @@ func TestForbiddenKnowsGoodFromBad(t *testing.T) {
 		{"ancre/wallet", neutrino, true},
 		{"ancre/rpc", "ancre/batcher", false},
 		{"ancre/rpc", "ancre/wallet", true},
+		{"ancre/rpc", monitor + "/client_golang/prometheus", true},
+		{"ancre/metrics", monitor + "/client_golang/prometheus", false},
+		{"ancre/metrics", "ancre/internal/httpserve", false},
+		{"ancre/metrics", "ancre/batcher", true},
 		{"ancre/daemon", btcwallet + "/wallet", true},
 		{"ancre/daemon", "ancre/wallet", false},
 		{"ancre/cmd/ancre", "ancre/daemon", true},

@@ -30,6 +30,7 @@ type Daemon struct {
 	outlive  bool
 	port     int
 	calendar int                          // its port
+	metrics  int                          // where they would be told, see MetricsAddr
 	settings map[string]map[string]string // section, key, value as TOML
 	rpc      *rpcClient
 
@@ -75,6 +76,13 @@ func (d *Daemon) newPort() (err error) {
 	if was, set := d.settings["calendar"]["listen"]; !set || was == ours {
 		d.Set("calendar", "listen", fmt.Sprintf("%q", d.CalendarAddr()))
 	}
+	ours = fmt.Sprintf("%q", d.MetricsAddr())
+	if d.metrics, err = freePort(); err != nil {
+		return err
+	}
+	if was, set := d.settings["metrics"]["listen"]; set && was == ours {
+		d.Set("metrics", "listen", fmt.Sprintf("%q", d.MetricsAddr()))
+	}
 	d.rpc = newRPCClient(d.Addr(), d.Credentials)
 	return nil
 }
@@ -85,6 +93,9 @@ func (d *Daemon) Addr() string { return loopback(d.port) }
 // CalendarAddr is where the daemon's calendar listens, as host:port, unless the test has set calendar.listen. It stays the same over restarts, and
 // is what proofs point to.
 func (d *Daemon) CalendarAddr() string { return loopback(d.calendar) }
+
+// MetricsAddr is a free port for the daemon's metrics, as host:port: a test sets metrics.listen to it. It stays the same over restarts.
+func (d *Daemon) MetricsAddr() string { return loopback(d.metrics) }
 
 // NetDir is where this network's data lie.
 func (d *Daemon) NetDir() string { return filepath.Join(d.DataDir, Network) }
