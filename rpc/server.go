@@ -162,12 +162,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.buffers.Put(buf)
 		}
 	}()
-	release, refused := s.readBody(w, r, buf)
+	held, refused := s.readBody(w, r, buf)
 	if refused != nil {
 		s.write(w, refused.status, appendError(buf.answer[:0], &request{id: null}, &refused.Error))
 		return
 	}
-	defer release()
+	if held > 0 {
+		defer s.bodies.Release(held)
+	}
 
 	var status int
 	if req, ok := scan(buf.body, buf.digests); ok {
@@ -217,24 +219,26 @@ type refusal struct {
 	Error
 }
 
-// readBody reads the request's body into buf.body. Release is called when it is no longer needed.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *buffers) (release func(), _ *refusal) {
-	tooLong := &refusal{http.StatusRequestEntityTooLarge, *errorf(CodeInvalidRequest,
-		"the request is longer than %d bytes: send less at once", maxBody)}
+// tooLong refuses a body over the limit.
+func tooLong() *refusal {
+	return &refusal{http.StatusRequestEntityTooLarge, *errorf(CodeInvalidRequest, "the request is longer than %d bytes: send less at once", maxBody)}
+}
+
+// readBody reads the request's body into buf.body. What it holds of s.bodies for it is released when it is no longer needed.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *buffers) (held int64, _ *refusal) {
 	size := r.ContentLength
 	if size > maxBody {
 		w.Header().Set("Connection", "close") // rather than reading it to the end
-		return nil, tooLong
+		return 0, tooLong()
 	}
 	if size < 0 {
 		size = maxBody // chunked: nobody knows
 	}
-	release = func() {}
 	if size > smallBody {
 		if err := s.bodies.Acquire(r.Context(), size); err != nil {
-			return nil, &refusal{http.StatusServiceUnavailable, *errorf(CodeBusy, "the request was given up while it waited")}
+			return 0, &refusal{http.StatusServiceUnavailable, *errorf(CodeBusy, "the request was given up while it waited")}
 		}
-		release = func() { s.bodies.Release(size) }
+		held = size
 	}
 	var err error
 	if r.ContentLength >= 0 {
@@ -247,14 +251,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *buffers) 
 		buf.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
 	if err == nil {
-		return release, nil
+		return held, nil
 	}
-	release()
+	s.bodies.Release(held)
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
-		return nil, tooLong
+		return 0, tooLong()
 	}
-	return nil, &refusal{http.StatusBadRequest, *errorf(CodeInvalidRequest, "the request broke off: %v", err)}
+	return 0, &refusal{http.StatusBadRequest, *errorf(CodeInvalidRequest, "the request broke off: %v", err)}
 }
 
 // write sends an answer.
@@ -264,9 +268,12 @@ func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
 		return
 	}
 	body = append(body, '\n') // as bitcoind: kind to terminals
+	const small = 1 << 10     // net/http tells the length of such bodies by itself, at less cost
 	h := w.Header()
 	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > small {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1") // second: the time of many group commits
 	}
