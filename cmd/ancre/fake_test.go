@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +52,7 @@ type fakeDaemon struct {
 
 	headersErr error // what breaks the export of headers off
 	submitErr  error
-	onSubmit   func(request context.Context) // runs before Submit
+	onSubmit   func(request context.Context) // runs before SubmitEach
 	onStatus   func()                        // runs before Status
 	backup     func(context.Context, io.Writer) error
 	wallet     fakeWallet
@@ -102,7 +103,7 @@ func (f *fakeDaemon) status(d [32]byte) (batcher.Status, error) {
 	return st, nil
 }
 
-func (f *fakeDaemon) Submit(ctx context.Context, digests [][32]byte) ([]batcher.Status, error) {
+func (f *fakeDaemon) SubmitEach(ctx context.Context, digests [][32]byte, answer func(*batcher.Status)) error {
 	if f.onSubmit != nil {
 		f.onSubmit(ctx)
 	}
@@ -113,16 +114,16 @@ func (f *fakeDaemon) Submit(ctx context.Context, digests [][32]byte) ([]batcher.
 		if errors.Is(err, batcher.ErrBusy) {
 			f.submitErr = nil // the next one is accepted
 		}
-		return nil, err
+		return err
 	}
-	out := make([]batcher.Status, len(digests))
-	for i, d := range digests {
+	for _, d := range digests {
 		if !slices.Contains(f.digests, d) {
 			f.digests = append(f.digests, d)
 		}
-		out[i], _ = f.status(d)
+		st, _ := f.status(d)
+		answer(&st)
 	}
-	return out, nil
+	return nil
 }
 
 func (f *fakeDaemon) Status(_ context.Context, d [32]byte) (batcher.Status, error) {
@@ -171,12 +172,16 @@ func (f *fakeDaemon) Anchored(_ context.Context, d [32]byte) (a proof.Anchored, 
 	return f.anchored(st), st, true, nil
 }
 
-func (f *fakeDaemon) Pending(st batcher.Status) ([]byte, error) {
+func (f *fakeDaemon) AppendPending(dst []byte, st *batcher.Status) []byte {
 	p, err := proof.Pending(st.Digest, st.Nonce, testCalendar)
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	return p.Marshal()
+	ots, err := p.Marshal()
+	if err != nil {
+		panic(err)
+	}
+	return base64.StdEncoding.AppendEncode(dst, ots)
 }
 
 func (f *fakeDaemon) CloseBatch(context.Context) (st batcher.BatchStatus, closed bool, err error) {
