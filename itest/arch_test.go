@@ -111,9 +111,9 @@ func forbidden(from, path string) string {
 		}
 	}
 	switch {
-	case isUnder(path, neutrino) && !isUnder(from, "ancre/spv"):
+	case isUnder(path, neutrino) && !isUnder(from, "ancre/spv", "ancre/contrib/bench"):
 		return "neutrino is hidden in spv"
-	case isUnder(path, btcwallet) && !isUnder(from, "ancre/wallet", "ancre/spv"):
+	case isUnder(path, btcwallet) && !isUnder(from, "ancre/wallet", "ancre/spv", "ancre/contrib/bench"):
 		return "btcwallet is hidden in wallet"
 	case isUnder(path, pebble) && !isUnder(from, "ancre/batcher/store/pebblestore", "ancre/contrib/bench"):
 		return "Pebble is hidden in its store"
