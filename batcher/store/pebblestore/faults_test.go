@@ -214,7 +214,7 @@ const testDir = "store"
 
 // small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one.
 func small(fs vfs.FS) Options {
-	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: 2 * leavesPerGroup}
+	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves}
 }
 
 // recovered opens what a crash left, and checks that it holds at least min steps and at most one more, and goes on.

@@ -307,7 +307,7 @@ func (c *catalog) release() (ended []*segment) {
 // endSegments closes the files of segments that nobody uses any more, and removes those that are not listed.
 func (s *Store) endSegments(ended []*segment) {
 	for _, g := range ended {
-		_ = g.file.Close() // it was read only
+		g.discard()
 		if g.gone {
 			if err := s.guard.Remove(g.name); err != nil && s.guard.failure() == nil {
 				s.log.Warn("store: a file that is not needed any more stays until the next start", "file", g.name, "err", err)
@@ -375,7 +375,7 @@ func (s *Store) flush(t *table) error {
 func (s *Store) list(g *segment, others []*segment, change func(*catalog)) (err error) {
 	defer func() {
 		if err != nil {
-			_ = g.file.Close()
+			g.discard()
 			_ = s.guard.Remove(g.name)
 		}
 	}()

@@ -21,7 +21,7 @@ const (
 	// compactSublevels is how many levels of tables that overlap begin a compaction. Four times Pebble's usual: hashes spread
 	// over all keys, so each compaction rewrites much, and the filter spares new digests the look-ups that more levels would
 	// make dearer. Submits of 1,000 came to 316,000 digests a second with 16 and to 225,000 with 8, on one machine in turns.
-	compactSublevels = 16
+	compactSublevels = 8
 
 	// stopSublevels is how many levels of tables that overlap may wait to be compacted: each costs every look-up that is made.
 	stopSublevels = 32
@@ -46,6 +46,8 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 		MemTableStopWritesThreshold: never,
 		L0CompactionThreshold:       compactSublevels,
 		L0StopWritesThreshold:       never,
+		LBaseMaxBytes:               1 << 50,
+		TargetFileSizes:             [7]int64{4 << 20, 8 << 20},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
 		Logger:                      pebbleLog{s.log, s.guard},

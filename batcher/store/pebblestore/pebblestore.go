@@ -42,7 +42,7 @@
 //	            their checksum (4), which begins with (ID·0x9e3779b9 XOR number of the bucket) for that of nothing.
 //	            The leading bits of a leaf are the number of its bucket
 //	directory   of each bucket: number of records up to its end (4)
-//	filter      blocks of 8 words of 8 bytes, little-endian; see filter.go for which bits of which block a leaf sets
+//	filter      blocks of 64 bytes; see filter.go for which bits of which block a leaf sets
 //	footer      "ancre-s1", ID (8), first ordinal (8), number of leaves (8), number of leading bits (1), number of bits
 //	            that a leaf sets (1), 0 (2), checksum of the directory (4), blocks of the filter (8), its checksum
 //	            (4), 0 (8), checksum of the footer up to here (4)

@@ -112,15 +112,10 @@ func (s *Store) writeSegment(id, from, count uint64, filtered bool, records iter
 	w.buf = make([]byte, 0, ioSize+ioSize/4)
 	if filtered {
 		w.filterBlocks, w.filterProbes = filterFor(count)
-		w.fill = newFilter(w.filterBlocks, w.filterProbes)
+		w.fill, err = newFilter(w.filterBlocks, w.filterProbes)
 	}
-	for rec, rerr := range records {
-		if err = rerr; err == nil {
-			err = w.add(rec)
-		}
-		if err != nil {
-			break
-		}
+	if err == nil {
+		err = w.addAll(records)
 	}
 	if err == nil {
 		err = w.finish()
@@ -138,8 +133,27 @@ func (s *Store) writeSegment(id, from, count uint64, filtered bool, records iter
 			return g, nil
 		}
 	}
+	w.fill.free()
 	_ = s.guard.Remove(name) // or the next start does it
 	return nil, err
+}
+
+func (w *segmentWriter) addAll(records iter.Seq2[record, error]) error {
+	for rec, err := range records {
+		if err != nil {
+			return err
+		}
+		if err := w.add(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard closes the file of a segment that nobody uses any more.
+func (g *segment) discard() {
+	_ = g.file.Close() // it was read only
+	g.filter.Load().free()
 }
 
 // record says where one leaf is.
@@ -208,14 +222,12 @@ func (w *segmentWriter) finish() error {
 		}
 	}
 	w.filterAt = int64(w.size)
-	if w.fill != nil {
-		err := w.fill.bytes(func(piece []byte) error {
-			w.filterSum = crc32.Update(w.filterSum, castagnoli, piece)
-			w.size += uint64(len(piece))
-			_, err := w.file.Write(piece)
-			return err
-		})
-		if err != nil {
+	for rest := w.filterBytes(); len(rest) > 0; {
+		piece := rest[:min(len(rest), ioSize)]
+		rest = rest[len(piece):]
+		w.filterSum = crc32.Update(w.filterSum, castagnoli, piece)
+		w.size += uint64(len(piece))
+		if _, err := w.file.Write(piece); err != nil {
 			return err
 		}
 	}
@@ -408,32 +420,31 @@ func (r *segmentReader) read() error {
 	return r.g.readAt(r.rest, begin)
 }
 
-// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is needed for speed only.
-func (g *segment) loadFilter(s *Store) error {
-	f := newFilter(g.filterBlocks, g.filterProbes)
-	if f == nil {
+// filterBytes returns the bytes of the filter that is being made; none if there is none.
+func (w *segmentWriter) filterBytes() []byte {
+	if w.fill == nil {
 		return nil
 	}
-	at := g.filterAt
-	sum, err := f.read(func(piece []byte) error {
-		if s.isClosing() {
-			return errClosed
-		}
-		at += int64(len(piece))
-		return g.readAt(piece, at-int64(len(piece)))
-	})
-	if err == nil && sum != g.filterSum {
-		err = errors.New("its checksum is wrong")
-	}
-	if errors.Is(err, errClosed) {
+	return w.fill.blocks
+}
+
+// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is needed for speed only.
+func (g *segment) loadFilter(s *Store) (err error) {
+	f, err := newFilter(g.filterBlocks, g.filterProbes)
+	if f == nil || err != nil {
 		return err
 	}
-	if err != nil {
+	defer func() {
+		if err != nil {
+			f.free()
+		}
+	}()
+	if err := g.readFilter(f.blocks); err != nil {
 		s.log.Warn("store: a filter is made anew from its segment, as at each start until the index is made anew", "file", g.name, "err", err)
-		clear(f.words)
+		clear(f.blocks)
 		r := &segmentReader{g: g}
 		for n := 0; ; n++ {
-			if n%(1<<16) == 0 && s.isClosing() {
+			if n%mergeChunk == 0 && s.isClosing() {
 				return errClosed
 			}
 			rec, ok := r.next()
@@ -447,5 +458,21 @@ func (g *segment) loadFilter(s *Store) error {
 		}
 	}
 	g.filter.Store(f)
+	return nil
+}
+
+func (g *segment) readFilter(blocks []byte) error {
+	sum := uint32(0)
+	for at := 0; at < len(blocks); {
+		piece := blocks[at:min(at+ioSize, len(blocks))]
+		if err := g.readAt(piece, g.filterAt+int64(at)); err != nil {
+			return err
+		}
+		sum = crc32.Update(sum, castagnoli, piece)
+		at += len(piece)
+	}
+	if sum != g.filterSum {
+		return errors.New("its checksum is wrong")
+	}
 	return nil
 }

@@ -1,0 +1,436 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ancre/batcher/store"
+	"ancre/batcher/store/storetest"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// testTableLeaves makes a segment of every other group of the workload in faults_test.go.
+const testTableLeaves = 2 * leavesPerGroup
+
+// openSmall opens a store whose tables are small, so that few leaves make many segments.
+func openSmall(t *testing.T, dir string, fs vfs.FS) *Store {
+	t.Helper()
+	s, err := Open(dir, Options{FS: fs, tableLeaves: testTableLeaves})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, errClosed) && !errors.Is(err, store.ErrFailed) {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func closeStore(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// appendAll appends leaves to the only batch of a store, in groups.
+func appendAll(t *testing.T, s *Store, leaves []store.Leaf, group int) {
+	t.Helper()
+	for len(leaves) > 0 {
+		n := min(group, len(leaves))
+		if err := appendGroup(t.Context(), s, leaves[:n]); err != nil {
+			t.Fatal(err)
+		}
+		leaves = leaves[n:]
+	}
+}
+
+func appendGroup(ctx context.Context, s *Store, leaves []store.Leaf) error {
+	count, err := s.Leaves(ctx)
+	if err != nil {
+		return err
+	}
+	a := &store.Append{Leaves: leaves}
+	for i := range leaves {
+		a.At = append(a.At, store.Position{Batch: 1, Index: count + uint64(i)})
+	}
+	a.Batches = []store.Batch{{ID: 1, State: store.Open, Count: count + uint64(len(leaves)), Opened: storetest.Time(1)}}
+	return s.Append(ctx, a)
+}
+
+// wantFound checks that the leaves of the only batch are found, all at once and each alone, and that others are not.
+func wantFound(t *testing.T, s *Store, leaves []store.Leaf) {
+	t.Helper()
+	at, err := s.Find(t.Context(), append(slices.Clone(leaves), storetest.Leaves(9, 0, 100)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range at {
+		want := store.Position{Batch: 1, Index: uint64(i)}
+		if i >= len(leaves) {
+			want = store.Position{}
+		}
+		if p != want {
+			t.Fatalf("leaf %d of %d is found at %v, want %v", i, len(leaves), p, want)
+		}
+	}
+	for i := 0; i < len(leaves); i += 37 {
+		if at, err := s.Find(t.Context(), leaves[i:i+1]); err != nil || at[0].Index != uint64(i) || at[0].Batch != 1 {
+			t.Fatalf("leaf %d alone: %v, %v", i, at, err)
+		}
+	}
+}
+
+// TestStoreOfManySegments runs the suite with tables so small that nearly everything is in segments, and merged.
+func TestStoreOfManySegments(t *testing.T) {
+	open := func(t *testing.T, dir string) store.Store {
+		t.Helper()
+		s, err := Open(dir, Options{tableLeaves: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	storetest.Run(t, open)
+	storetest.RunSnapshots(t, open)
+}
+
+// TestLeavesAreFoundWhereverTheyAre looks for leaves in tables, segments and merged segments, and again after a start, which must not
+// lose those that were only in memory.
+func TestLeavesAreFoundWhereverTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	leaves := storetest.Leaves(1, 0, 30*testTableLeaves+50)
+	s := openSmall(t, dir, nil)
+	for n := 0; n < len(leaves); n += 450 { // groups of no fixed relation to tables and runs
+		end := min(n+450, len(leaves))
+		appendAll(t, s, leaves[n:end], 77)
+		wantFound(t, s, leaves[:end])
+	}
+	settle(t, s)
+	wantFound(t, s, leaves)
+	if n := len(s.catalog.segments); n < 3 || n > 12 {
+		t.Errorf("%d segments, expected some that are merged and some that are not", n)
+	}
+	last := s.lastTable()
+	if last.size == 0 {
+		t.Error("no leaf is in a table: nothing is to be read again")
+	}
+	closeStore(t, s)
+	again := openSmall(t, dir, nil)
+	wantFound(t, again, leaves)
+	if got := again.lastTable(); got.first != last.first || got.size != last.size {
+		t.Errorf("after a start the table has %d leaves from %d on, before it had %d from %d on", got.size, got.first, last.size, last.first)
+	}
+}
+
+// TestAGroupMayBeLargerThanATable also has the tables of a start larger than a run of batches.
+func TestAGroupMayBeLargerThanATable(t *testing.T) {
+	dir := t.TempDir()
+	leaves := storetest.Leaves(1, 0, 10*testTableLeaves)
+	s := openSmall(t, dir, nil)
+	appendAll(t, s, leaves, 3*testTableLeaves)
+	wantFound(t, s, leaves)
+	closeStore(t, s)
+	wantFound(t, openSmall(t, dir, nil), leaves)
+}
+
+// TestLeavesThatBeginAlikeAreToldApart has leaves that share what the index goes by. Whoever took the first that matches would
+// give a digest the proof of another one, or take a new one for stored.
+func TestLeavesThatBeginAlikeAreToldApart(t *testing.T) {
+	alike := func(n int) store.Leaf {
+		leaf := storetest.Leaf(5, 0)
+		leaf[20] = byte(n)
+		return leaf
+	}
+	sameSix := alike(0)
+	sameSix[7] ^= 1 // differs in what a table knows, not in what a segment knows
+	var leaves []store.Leaf
+	for n := range 6 { // over six tables, which become segments, which are merged
+		leaves = append(leaves, alike(2*n), alike(2*n+1))
+		leaves = append(leaves, storetest.Leaves(1, uint64(n*testTableLeaves), uint64((n+1)*testTableLeaves))...)
+	}
+	leaves = append(leaves, sameSix, alike(100), alike(101))
+	unknown := alike(200)
+	dir := t.TempDir()
+	s := openSmall(t, dir, nil)
+	check := func() {
+		t.Helper()
+		wantFound(t, s, leaves)
+		if at, err := s.Find(t.Context(), []store.Leaf{unknown, alike(0)}); err != nil || at[0].Batch != 0 || at[1].Batch != 1 {
+			t.Errorf("one that was never appended, and one that was: %v, %v", at, err)
+		}
+	}
+	for n := 0; n < len(leaves); n += 91 {
+		if at, err := s.Find(t.Context(), leaves[n:min(n+91, len(leaves))]); err != nil || at[0].Batch != 0 {
+			t.Fatalf("leaf %d before it was appended: %v, %v", n, at[0], err)
+		}
+		appendAll(t, s, leaves[n:min(n+91, len(leaves))], 91)
+	}
+	check()
+	settle(t, s)
+	check()
+	closeStore(t, s)
+	s = openSmall(t, dir, nil)
+	check()
+}
+
+// TestAViewOutlivesAMerge reads through a view that was taken before its segments were replaced.
+func TestAViewOutlivesAMerge(t *testing.T) {
+	mem := vfs.NewMem()
+	left := func(bytes uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: bytes, TotalBytes: 1 << 40}) }
+	left(DefaultReserve + 40_000) // enough to go on, not for a merge
+	const table = 2000
+	s, err := Open(testDir, Options{FS: mem, tableLeaves: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	leaves := storetest.Leaves(1, 0, 4*table+30)
+	appendAll(t, s, leaves, 100)
+	eventually(t, func() error {
+		if _, n := s.full(); n > 0 {
+			return fmt.Errorf("%d tables are full", n)
+		}
+		return nil
+	})
+	v, err := s.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := v.catalog.segments
+	if len(old) != mergeWidth {
+		t.Fatalf("%d segments, want %d that wait for space to be merged", len(old), mergeWidth)
+	}
+	left(1 << 40)
+	settle(t, s)
+	if n := len(s.catalog.segments); n != 1 {
+		t.Fatalf("%d segments with space again, want 1", n)
+	}
+	at := make([]store.Position, len(leaves))
+	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: leaves, at: at}
+	if err := errors.Join(f.find(t.Context(), v.catalog), f.close()); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range at {
+		if p != (store.Position{Batch: 1, Index: uint64(i)}) {
+			t.Fatalf("leaf %d through the old view: %v", i, p)
+		}
+	}
+	if _, err := mem.Stat(old[0].name); err != nil {
+		t.Errorf("the file of a segment that a view uses: %v", err)
+	}
+	v.release()
+	for _, g := range old {
+		if _, err := mem.Stat(g.name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file of a segment that nobody uses any more: %v", err)
+		}
+	}
+	wantFound(t, s, leaves)
+}
+
+// TestAppendWaitsForTheIndex holds segments back: memory is bounded, so Append waits, and goes on when they are written.
+func TestAppendWaitsForTheIndex(t *testing.T) {
+	through := make(chan struct{})
+	fs := &hookFS{FS: vfs.NewMem(), hook: func(op, name string, change func() error) error {
+		if op == "create" && filepath.Ext(name) == segmentExt {
+			<-through
+		}
+		return change()
+	}}
+	s := openSmall(t, testDir, fs)
+	leaves := storetest.Leaves(1, 0, (maxFull+2)*testTableLeaves)
+	fit := (maxFull + 1) * testTableLeaves
+	appendAll(t, s, leaves[:fit], leavesPerGroup)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := appendGroup(ctx, s, leaves[fit:fit+1]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("append while %d tables are full: %v, want it to wait", maxFull, err)
+	}
+	wantFound(t, s, leaves[:fit])
+	close(through)
+	appendAll(t, s, leaves[fit:], leavesPerGroup)
+	wantFound(t, s, leaves)
+}
+
+// TestReadsGoOnWhileTheIndexChanges finds what was appended before while tables grow, become segments and are merged. With the race detector.
+func TestReadsGoOnWhileTheIndexChanges(t *testing.T) {
+	s := openSmall(t, testDir, vfs.NewMem())
+	leaves := storetest.Leaves(1, 0, 40*testTableLeaves)
+	var appended atomic.Int64
+	done := make(chan error)
+	for reader := range 3 {
+		go func() {
+			rng := rand.New(rand.NewPCG(1, uint64(reader)))
+			for {
+				n := appended.Load()
+				if n == int64(len(leaves)) {
+					done <- nil
+					return
+				}
+				if n == 0 {
+					continue
+				}
+				i := rng.Int64N(n)
+				at, err := s.Find(context.Background(), leaves[i:i+1])
+				if err == nil && at[0] != (store.Position{Batch: 1, Index: uint64(i)}) {
+					err = fmt.Errorf("leaf %d of %d is at %v", i, n, at[0])
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for n := 0; n < len(leaves); n += 60 {
+		appendAll(t, s, leaves[n:n+60], 60)
+		appended.Store(int64(n + 60))
+	}
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestMergesKeepSegmentsFew follows the sizes of segments as a hundred million leaves come, and what is written for them.
+func TestMergesKeepSegmentsFew(t *testing.T) {
+	var segments []*segment
+	tables, written, most := 200, uint64(0), 0
+	for range tables {
+		segments = append(segments, &segment{count: tableLeaves - uint64(len(segments)%7)*2000})
+		for {
+			window := mergeable(segments)
+			if window == nil {
+				break
+			}
+			merged := &segment{}
+			for _, g := range window {
+				merged.count += g.count
+			}
+			written += merged.count
+			at := slices.Index(segments, window[0])
+			segments = slices.Replace(segments, at, at+len(window), merged)
+		}
+		most = max(most, len(segments))
+	}
+	if most > 12 {
+		t.Errorf("up to %d segments, want a dozen at most", most)
+	}
+	if times := float64(written) / float64(tables*tableLeaves); times > 4 {
+		t.Errorf("each leaf was written %.1f times more, want 4 at most", times)
+	}
+
+	// Segments of no pattern, as groups larger than tables make them, are not kept for ever.
+	segments = nil
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		segments = append(segments, &segment{count: 1 << rng.IntN(20)})
+		for window := mergeable(segments); window != nil; window = mergeable(segments) {
+			at := slices.Index(segments, window[0])
+			merged := &segment{}
+			for _, g := range window {
+				merged.count += g.count
+			}
+			segments = slices.Replace(segments, at, at+len(window), merged)
+		}
+		if len(segments) > maxSegments {
+			t.Fatalf("%d segments", len(segments))
+		}
+	}
+}
+
+// TestNoSegmentOutgrowsItsNumbers has segments that would have more leaves than 32 bits count.
+func TestNoSegmentOutgrowsItsNumbers(t *testing.T) {
+	var segments []*segment
+	for range maxSegments + 8 {
+		segments = append(segments, &segment{count: maxSegment / 2})
+	}
+	if w := mergeable(segments); w != nil {
+		t.Errorf("%d segments of %d leaves would become one", len(w), w[0].count)
+	}
+}
+
+// TestFilterKnowsWhatWasAddedAndLittleElse holds the sizes of filters to what their comment says.
+func TestFilterKnowsWhatWasAddedAndLittleElse(t *testing.T) {
+	const n = 500_000
+	for i, atMost := range []int{130, 350, 1700} { // vain reads of 10,000
+		size := filterSizes[i]
+		f, err := newFilter(n*size.bits/(blockBytes*8), size.probes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.free()
+		key := func(i uint64) uint64 {
+			leaf := testLeaf(i)
+			return leafKey(&leaf) >> (64 - keyBits)
+		}
+		for i := range uint64(n) {
+			f.add(key(i))
+		}
+		for i := range uint64(n) {
+			if !f.has(key(i)) {
+				t.Fatalf("leaf %d was added and is not there", i)
+			}
+		}
+		wrong := 0
+		for i := range uint64(10_000) {
+			if f.has(key(n + i)) {
+				wrong++
+			}
+		}
+		t.Logf("%d bits a leaf: %d of 10,000 that were never added seem to be there", size.bits, wrong)
+		if wrong > atMost || wrong == 0 {
+			t.Errorf("%d bits a leaf: %d of 10,000 leaves that were never added seem to be there, want 1 to %d", size.bits, wrong, atMost)
+		}
+	}
+}
+
+// TestFiltersKeepToTheirBudget has a segment for which no memory is left.
+func TestFiltersKeepToTheirBudget(t *testing.T) {
+	huge := &segment{filterBlocks: filterBudget / blockBytes}
+	s := &Store{catalog: &catalog{segments: []*segment{huge}}}
+	if s.filterFits(1000, nil) {
+		t.Error("a filter fits where the budget is used up")
+	}
+	if !s.filterFits(1000, []*segment{huge}) {
+		t.Error("a filter does not fit in the place of the one that is replaced")
+	}
+
+	mem := vfs.NewMem()
+	w := openSmall(t, testDir, mem)
+	leaves := storetest.Leaves(1, 0, 2*testTableLeaves)
+	appendAll(t, w, leaves, leavesPerGroup)
+	g, err := w.writeSegment(90, 0, uint64(len(leaves)), false, sorted(keysOf(leaves)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.discard()
+	for i := range leaves {
+		found := false
+		if _, err := g.find(leafKey(&leaves[i])>>(64-keyBits), nil, func(ordinal uint64) error { found = found || ordinal == uint64(i); return nil }); err != nil || !found {
+			t.Fatalf("leaf %d in a segment without a filter: %t, %v", i, found, err)
+		}
+	}
+	if g.filter.Load() != nil {
+		t.Error("it has a filter")
+	}
+}
+
+func keysOf(leaves []store.Leaf) (keys []uint64) {
+	for i := range leaves {
+		keys = append(keys, binary.BigEndian.Uint64(leaves[i][:]))
+	}
+	return keys
+}
