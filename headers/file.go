@@ -150,8 +150,14 @@ func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 var errChanged = errors.New("the file was changed while it was being used")
 
 // Copy reads headers, without a checksum, checks them all as they are to be checked at the given time, and writes a file of them to w. It returns
-// the checked chain.
+// the checked chain. It takes no more than [Open] would: where proof of work costs nothing, whoever sends headers could send them for ever, and
+// fill the disk.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*Chain, error) {
+	return copyUpTo(ctx, w, r, params, now, progress, maxHeaders)
+}
+
+// copyUpTo is Copy of at most so many headers.
+func copyUpTo(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64), most int64) (*Chain, error) {
 	chain := New(params, now)
 	out := NewWriter(w)
 	in := bufio.NewReaderSize(r, 1<<16)
@@ -166,6 +172,9 @@ func Copy(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params
 		}
 		if err != nil {
 			return nil, err
+		}
+		if chain.Height()+1 >= most {
+			return nil, fmt.Errorf("more than %d headers were sent, more than %s has blocks: take them from somebody else", most, params.Name)
 		}
 		if err := chain.Append(raw); err != nil {
 			return nil, err

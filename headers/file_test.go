@@ -175,6 +175,22 @@ func TestCopyChecksWhatItWrites(t *testing.T) {
 	}
 }
 
+// Where proof of work costs nothing, a hostile daemon could send headers for ever, all of them right.
+func TestCopyTakesNoEndlessChain(t *testing.T) {
+	m := newMaker(t, regtest).grow(30, time.Minute)
+	const all = 31
+	for most, want := range map[int64]string{all: "", all - 1: "more than 30 headers were sent"} {
+		var out bytes.Buffer
+		_, err := copyUpTo(t.Context(), &out, bytes.NewReader(m.raw), regtest, now, nil, most)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("at most %d of %d headers: %v", most, all, err)
+		}
+		if int64(out.Len()) > most*Size+checksumSize {
+			t.Errorf("at most %d headers: %d bytes were written", most, out.Len())
+		}
+	}
+}
+
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
