@@ -18,6 +18,7 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,7 @@ var limits = httpserve.Limits{
 	HeaderBytes: 8 << 10,
 	ReadHeader:  10 * time.Second,
 	Read:        10 * time.Second,
-	Write:       90 * time.Second, // a profile of the CPU takes the seconds that it is asked for, 30 unless said; net/http/pprof refuses more than this
+	Write:       30 * time.Second, // net/http/pprof adds the time of a profile
 	Idle:        3 * time.Minute,  // longer than the time between two scrapes
 	Grace:       time.Second,
 }
@@ -45,6 +46,9 @@ const (
 
 	// maxScrapes is how many may run at once; more are answered with status 503.
 	maxScrapes = 4
+
+	// maxProfile is how many seconds a profile may take. They slow the daemon down, and keep one of the few connections.
+	maxProfile = 60
 )
 
 // Emit tells one value. Labels are the values of the metric's labels, in their order.
@@ -97,12 +101,25 @@ func NewServer(cfg Config) *Server {
 		})
 		return s
 	}
-	s.mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and all profiles that the runtime has, by name
+	s.mux.HandleFunc("GET /debug/pprof/", brief(pprof.Index)) // and all profiles that the runtime has, by name
 	s.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	s.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	s.mux.HandleFunc("GET /debug/pprof/profile", brief(pprof.Profile))
 	s.mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	s.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	s.mux.HandleFunc("GET /debug/pprof/trace", brief(pprof.Trace))
 	return s
+}
+
+// brief refuses profiles that would take too long.
+func brief(profile http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if asked := r.URL.Query().Get("seconds"); asked != "" {
+			if n, err := strconv.ParseFloat(asked, 64); err != nil || !(n > 0 && n <= maxProfile) {
+				http.Error(w, fmt.Sprintf("seconds=%.20s: must be a number from 1 to %d", asked, maxProfile), http.StatusBadRequest)
+				return
+			}
+		}
+		profile(w, r)
+	}
 }
 
 // Provide gives the server what it tells from.

@@ -1,0 +1,90 @@
+package metrics
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// scrape asks a server without a listener.
+func scrape(t *testing.T, s *Server, path string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(body)
+}
+
+func TestADaemonThatStartsTellsThatItDoes(t *testing.T) {
+	s := NewServer(Config{Version: "1.2", Network: "regtest"})
+	status, text := scrape(t, s, "/metrics")
+	if status != http.StatusOK || !strings.Contains(text, "\nancre_started 0\n") || strings.Contains(text, "ancre_chain_height") || !strings.Contains(text, `version="1.2"`) {
+		t.Errorf("while it starts: %d\n%s", status, text)
+	}
+	s.Provide(func(_ context.Context, emit Emit) { emit(Height, 7); emit(Batches, 2, "open") })
+	s.Observer(CommitSeconds).Observe(0.03)
+	_, text = scrape(t, s, "/metrics")
+	for _, want := range []string{"\nancre_started 1\n", "\nancre_chain_height 7\n", "\nancre_batches{state=\"open\"} 2\n", "\nancre_group_commit_seconds_bucket{le=\"0.05\"} 1\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+// A defect in what only tells how the daemon stands must not end it.
+func TestASourceThatPanicsEndsNothing(t *testing.T) {
+	var log strings.Builder
+	s := NewServer(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.Provide(func(_ context.Context, emit Emit) { emit(Height, 7); panic("a defect") })
+	status, text := scrape(t, s, "/metrics")
+	if status != http.StatusOK || !strings.Contains(text, "ancre_chain_height 7") || !strings.Contains(text, "go_goroutines") || !strings.Contains(log.String(), "a defect") {
+		t.Errorf("%d, what can be told should be: %s\nthe log: %s", status, text, log.String())
+	}
+	// The same for labels that a metric does not have.
+	s.Provide(func(_ context.Context, emit Emit) { emit(Batches, 1) })
+	if status, _ := scrape(t, s, "/metrics"); status != http.StatusOK {
+		t.Errorf("a value without its label is answered with %d", status)
+	}
+}
+
+func TestAReaderHasABoundedTime(t *testing.T) {
+	s := NewServer(Config{})
+	bounded := false
+	s.Provide(func(ctx context.Context, _ Emit) { _, bounded = ctx.Deadline() })
+	if scrape(t, s, "/metrics"); !bounded {
+		t.Error("a wallet that hangs would keep the connections of all scrapes")
+	}
+}
+
+func TestProfilesAreShort(t *testing.T) {
+	s := NewServer(Config{Profile: true})
+	for _, path := range []string{"profile?seconds=61", "profile?seconds=1e9", "trace?seconds=3600", "heap?seconds=3600", "profile?seconds=NaN", "profile?seconds=x", "profile?seconds=-1"} {
+		if status, text := scrape(t, s, "/debug/pprof/"+path); status != http.StatusBadRequest || !strings.Contains(text, "60") {
+			t.Errorf("%s is answered with %d %q, want a refusal that names the bound", path, status, text)
+		}
+	}
+	if status, text := scrape(t, s, "/debug/pprof/goroutine?debug=1"); status != http.StatusOK || !strings.Contains(text, "goroutine profile") {
+		t.Errorf("%d %q, want a profile", status, text)
+	}
+}
+
+func TestOtherPathsAndVerbsAreRefused(t *testing.T) {
+	s := NewServer(Config{})
+	for path, want := range map[string]int{"/": 200, "/metrics": 200, "/metric": 404, "/metrics/x": 404, "/debug/pprof/": 404, "/debug/pprof/heap": 404} {
+		if status, text := scrape(t, s, path); status != want {
+			t.Errorf("%s is answered with %d %q, want %d", path, status, text, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", strings.NewReader("x")))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST is answered with %d", w.Code)
+	}
+}
