@@ -21,19 +21,25 @@ type Metric struct {
 	Kind   Kind
 	Help   string   // for a person who never saw the source
 	Labels []string // their values are always from a short list of ours
+	Group  string   // the heading in docs/metrics.md
 
 	buckets []float64 // of a histogram
 	desc    *prometheus.Desc
 }
 
-// table is filled by the declarations below, in their order.
-var table []*Metric
+// table is filled by the declarations below, in their order; group is the heading that those stand under which come next.
+var (
+	table []*Metric
+	group string
+)
+
+func heading(text string) bool { group = text; return true }
 
 // Table returns all metrics of ours, in the order in which docs/metrics.md explains them.
 func Table() []*Metric { return slices.Clone(table) }
 
 func metric(kind Kind, name, help string, labels ...string) *Metric {
-	m := &Metric{Name: name, Kind: kind, Help: help, Labels: labels, desc: prometheus.NewDesc(name, help, labels, nil)}
+	m := &Metric{Name: name, Kind: kind, Help: help, Labels: labels, Group: group, desc: prometheus.NewDesc(name, help, labels, nil)}
 	table = append(table, m)
 	return m
 }
@@ -56,7 +62,8 @@ var (
 	groupDigests  = []float64{1, 4, 16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10}
 )
 
-// The process.
+var _ = heading("The daemon")
+
 var (
 	BuildInfo = gauge("ancre_build_info", "Always 1; which ancred this is, on which network.", "version", "network", "goversion")
 	Started   = gauge("ancre_started", "1 once the data directory is open; 0 while the daemon starts, when most of the others are missing.")
@@ -65,7 +72,8 @@ var (
 	Warnings  = gauge("ancre_warnings", "How many warnings of this name getinfo and `ancre status` show at the moment, with what to do; all 0 is good.", "name")
 )
 
-// Digests that come in.
+var _ = heading("Digests that come in")
+
 var (
 	DigestsAccepted = counter("ancre_digests_accepted_total", "Digests that were acknowledged, which means on disk, by where they came in.", "interface")
 	DigestsNew      = counter("ancre_digests_new_total", "Digests that were new, and were written.")
@@ -78,7 +86,8 @@ var (
 	QueueLimit    = gauge("ancre_queue_limit_digests", "How many may wait; more are refused as busy.")
 )
 
-// Who asks, and how long answers take.
+var _ = heading("Who asks, and how long answers take")
+
 var (
 	Calls = counter("ancre_rpc_calls_total", "JSON-RPC calls that were answered, by method and code of the error; 0 is none. What is no method of ours is \"unknown\".",
 		"method", "code")
@@ -89,7 +98,8 @@ var (
 	ProofRequests    = counter("ancre_proof_requests_total", "Questions for a proof or receipt of a digest that is stored, by whether it was complete or still pending.", "state")
 )
 
-// Batches and the payments that anchor them.
+var _ = heading("Batches, and the payments that anchor them")
+
 var (
 	OpenDigests = gauge("ancre_open_batch_digests", "Digests in the batch that is open.")
 	Batches     = gauge("ancre_batches", "Batches by state, all there ever were: open, sealed (waits for an anchor), broadcast, mined, final.", "state")
@@ -109,14 +119,16 @@ var (
 	AnchorFee   = gauge("ancre_anchor_fee_sats", "What an anchor would pay at the last known estimate, within the caps; as long as none is known, at what peers ask for.")
 )
 
-// The wallet.
+var _ = heading("The wallet")
+
 var (
 	Balance     = gauge("ancre_wallet_balance_sats", "Satoshi in the wallet: confirmed (mined), pending (not yet), spendable (confirmed, and not held by an anchor in flight).", "kind")
 	WalletState = gauge("ancre_wallet_state", "1 for the state that the wallet is in: none, locked, syncing, ready.", "state")
 	Revivals    = counter("ancre_wallet_revivals_total", "How often the watchdog restarted a synchronisation of the wallet that had died.")
 )
 
-// Bitcoin's chain, as the light client sees it.
+var _ = heading("Bitcoin's chain, as the light client sees it")
+
 var (
 	Height      = gauge("ancre_chain_height", "The newest block whose header and filter are here.")
 	Headers     = gauge("ancre_chain_headers_height", "The newest block header that is here.")
@@ -129,7 +141,8 @@ var (
 	PeersLost   = counter("ancre_peers_dropped_total", "Bitcoin nodes that were hung up on: stalled (told of blocks and sent none), banned (a configured one; it is tried again).", "reason")
 )
 
-// The disk.
+var _ = heading("The disk")
+
 var (
 	Stored   = gauge("ancre_stored_digests", "Digests that were accepted since the store was made.")
 	DiskUsed = gauge("ancre_disk_used_bytes", "Size of the files of each part of the data directory: store (what must survive), spv (can be fetched again), wallet.", "part")

@@ -1,0 +1,63 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/metrics.md")
+
+// What is documented is what there is: the tables of the document are made of ours.
+func TestDocumentExplainsEveryMetric(t *testing.T) {
+	const path, begin, end = "../docs/metrics.md", "-update writes them. -->\n", "<!-- end -->\n"
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(raw), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the tables", path)
+	}
+	want := before + begin + tables() + end + after
+	if string(raw) == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s is not what the table of metrics says: go test ./metrics -update", path)
+	}
+	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tables writes one for each heading.
+func tables() string {
+	var b strings.Builder
+	group := ""
+	for _, m := range Table() {
+		if m.Group != group {
+			group = m.Group
+			fmt.Fprintf(&b, "\n### %s\n\n| metric | kind | labels | what it tells |\n|---|---|---|---|\n", group)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, ", "), m.Help)
+	}
+	return b.String() + "\n"
+}
+
+// Whoever reads a name in a graph must find what it means, in words.
+func TestEveryMetricHasAGroupAndWords(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, m := range Table() {
+		if seen[m.Name] || m.Group == "" || len(m.Help) < 30 || !strings.HasSuffix(m.Help, ".") || strings.ContainsAny(m.Help, "|\n") {
+			t.Errorf("%s: group %q, %q: want a name of its own, a group, and a sentence", m.Name, m.Group, m.Help)
+		}
+		if strings.HasSuffix(m.Name, "_total") != (m.Kind == Counter) {
+			t.Errorf("%s is a %s", m.Name, m.Kind)
+		}
+		seen[m.Name] = true
+	}
+}
