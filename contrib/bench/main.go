@@ -42,6 +42,9 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == floorCommand {
 		exit(serveFloor(os.Args[2]))
 	}
+	if len(os.Args) == 3 && os.Args[1] == syncCommand {
+		exit(serveSync(os.Args[2]))
+	}
 	o := options{short: os.Getenv("SHORT") != "" && os.Getenv("SHORT") != "0", small: 1_000_000, medium: 10_000_000}
 	var only string
 	flag.BoolVar(&o.short, "short", o.short, "a quick run, to see that all works")

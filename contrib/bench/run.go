@@ -46,6 +46,17 @@ var steps = []step{
 	{"disk", (*bench).measureDisk},
 	{"lookup", (*bench).measureLookup},
 	{"mined", (*bench).measureMined},
+	{"headers", measureWith(measureHeaders)},
+	{"stamp", measureWith(measureStamp)},
+}
+
+// measureWith makes a step of what needs nothing of the run but its programs.
+func measureWith(measure func(ctx context.Context, o options, dir string) ([]row, error)) func(*bench, context.Context) error {
+	return func(b *bench, ctx context.Context) error {
+		rows, err := measure(ctx, b.options, b.work)
+		b.rows = append(b.rows, rows...)
+		return err
+	}
 }
 
 func stepNames() (names []string) {
