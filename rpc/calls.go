@@ -27,7 +27,7 @@ func (c *Client) SubmitBatch(ctx context.Context, digests [][32]byte) ([]Entry, 
 // Status says where a digest is. An error with [CodeNotFound] means that it was never submitted.
 func (c *Client) Status(ctx context.Context, digest [32]byte) (Entry, error) {
 	var e Entry
-	return e, c.Call(ctx, "getstatus", &e, hex.EncodeToString(digest[:]))
+	return e, c.Call(ctx, methodGetStatus, &e, hex.EncodeToString(digest[:]))
 }
 
 // Proof returns a digest's proof in the given format; "" is "ots".
@@ -36,7 +36,7 @@ func (c *Client) Proof(ctx context.Context, digest [32]byte, format string) (Pro
 		format = FormatOTS
 	}
 	var p Proof
-	return p, c.Call(ctx, "getproof", &p, hex.EncodeToString(digest[:]), format)
+	return p, c.Call(ctx, methodGetProof, &p, hex.EncodeToString(digest[:]), format)
 }
 
 // VerifyProof lets the server verify a proof, the bytes of an .ots file, against its own headers.

@@ -12,19 +12,20 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// This file is the way of submit and submitbatch without reflection: scan reads what clients usually send, appendEntry
-// writes the answer. Neither is needed for correctness. What scan does not take, decode and parseParams read; what it takes,
+// This file is the way of digests and their proofs without reflection: scan reads what clients usually send, appendEntry and
+// appendProof write the answers. None of them is needed for correctness. What scan does not take, decode and parseParams read; what it takes,
 // they would have read to the same effect, and tests hold both to that.
 
-// scan reads the usual call of submit or submitbatch: an object of the four members of JSON-RPC in any order, strings without
-// escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not. The digests go
+// scan reads the usual call of submit, submitbatch, getstatus or getproof (of an .ots file): an object of the four members of JSON-RPC in any
+// order, strings without escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not. The digests go
 // into the memory of room, as far as that is enough.
 func scan(body []byte, room [][32]byte) (r request, ok bool) {
 	s := scanner{b: body, room: room[:0]}
 	if !s.take('{') {
 		return r, false
 	}
-	var seenVersion, many bool
+	var seenVersion bool
+	var shape shape
 	for {
 		name, ok := s.text()
 		if !ok || !s.take(':') {
@@ -56,19 +57,19 @@ func scan(body []byte, room [][32]byte) (r request, ok bool) {
 			if !ok || r.method != "" {
 				return r, false
 			}
-			switch string(m) {
-			case methodSubmit:
-				r.method = methodSubmit
-			case methodSubmitBatch:
-				r.method = methodSubmitBatch
-			default:
+			for i := range shapes {
+				if shapes[i].method == string(m) {
+					r.method = shapes[i].method
+				}
+			}
+			if r.method == "" {
 				return r, false
 			}
 		case "params":
 			if r.params != nil {
 				return r, false
 			}
-			if many, ok = s.params(&r); !ok {
+			if shape, ok = s.params(&r); !ok {
 				return r, false
 			}
 		default:
@@ -83,10 +84,35 @@ func scan(body []byte, room [][32]byte) (r request, ok bool) {
 		break
 	}
 	s.space()
-	if s.i != len(s.b) || r.digests == nil || many != (r.method == methodSubmitBatch) || r.method == "" {
+	if s.i != len(s.b) || r.digests == nil {
 		return r, false
 	}
-	return r, true
+	for i := range shapes {
+		if shapes[i].method == r.method {
+			return r, shapes[i].shape == shape || shapes[i].or == shape
+		}
+	}
+	return r, false
+}
+
+// shape is how parameters look.
+type shape int
+
+const (
+	oneDigest   shape = iota + 1 // ["DIGEST"]
+	digestAsOTS                  // ["DIGEST","ots"], where that is what the absent one stands for
+	manyDigests                  // [["DIGEST", …]]
+)
+
+// shapes are those that scan takes, of each method.
+var shapes = [...]struct {
+	method    string
+	shape, or shape
+}{
+	{methodSubmit, oneDigest, oneDigest},
+	{methodSubmitBatch, manyDigests, manyDigests},
+	{methodGetStatus, oneDigest, oneDigest},
+	{methodGetProof, oneDigest, digestAsOTS},
 }
 
 // scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up then.
@@ -150,44 +176,62 @@ func (s *scanner) id() ([]byte, bool) {
 	return s.b[start:s.i], n == 1 || n > 1 && s.b[start] != '0'
 }
 
-// params reads ["DIGEST"] or [["DIGEST", …]].
-func (s *scanner) params(r *request) (many, ok bool) {
+// params reads parameters of any shape.
+func (s *scanner) params(r *request) (is shape, ok bool) {
 	s.space()
 	start := s.i
 	if !s.take('[') {
-		return false, false
+		return 0, false
 	}
 	if !s.take('[') {
+		is = oneDigest
 		r.digests = append(s.room, [32]byte{})
 		if !s.digest(&r.digests[0]) {
-			return false, false
+			return 0, false
+		}
+		if s.take(',') {
+			is = digestAsOTS
+			if format, ok := s.text(); !ok || string(format) != FormatOTS {
+				return 0, false
+			}
 		}
 	} else {
-		many = true
+		is = manyDigests
 		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there are no spaces.
 		const perDigest = 67
 		r.digests = slices.Grow(s.room, min((len(s.b)-s.i)/perDigest+1, MaxDigests))
 		for {
 			if len(r.digests) == MaxDigests {
-				return false, false
+				return 0, false
 			}
 			r.digests = append(r.digests, [32]byte{})
 			if !s.digest(&r.digests[len(r.digests)-1]) {
-				return false, false
+				return 0, false
 			}
 			if !s.take(',') {
 				break
 			}
 		}
 		if !s.take(']') {
-			return false, false
+			return 0, false
 		}
 	}
 	if !s.take(']') {
-		return false, false
+		return 0, false
 	}
 	r.params = s.b[start:s.i]
-	return many, true
+	return is, true
+}
+
+// scanned returns the parameters of a call that scan has read: the first as it is, the others, which it takes only where they say nothing
+// new, as they are when absent.
+func scanned(m *method, digests [][32]byte) args {
+	a := args{params: m.params, values: make([]arg, len(m.params))}
+	a.values[0] = arg{set: true, digests: digests}
+	for i := 1; i < len(a.values); i++ {
+		a.values[i] = arg{set: true, text: m.params[i].def}
+	}
+	return a
 }
 
 func (s *scanner) digest(dst *[32]byte) bool {

@@ -68,7 +68,8 @@ func getStatus(c *call) (any, error) {
 	if err != nil {
 		return nil, c.unknownDigest(err)
 	}
-	return entryOf(&st, nil), nil
+	write := func(dst []byte) ([]byte, error) { return appendEntry(dst, &st, nil), nil }
+	return resultWriter(write), nil
 }
 
 func getProof(c *call) (any, error) {
@@ -109,7 +110,7 @@ func (c *call) receipt(format string) (any, error) {
 
 func (c *call) unknownDigest(err error) error {
 	if errors.Is(err, batcher.ErrUnknown) {
-		return errorf(CodeNotFound, "the digest %s was never submitted here", c.get("digest").text)
+		return errorf(CodeNotFound, "the digest %x was never submitted here", c.get("digest").digests[0])
 	}
 	return err
 }

@@ -82,6 +82,8 @@ const (
 const (
 	methodSubmit      = "submit"
 	methodSubmitBatch = "submitbatch"
+	methodGetStatus   = "getstatus"
+	methodGetProof    = "getproof"
 )
 
 // Limits of lists.
@@ -133,13 +135,13 @@ func methods() []method {
 		result:  "An array of objects as submit answers, in the order of the digests.",
 		example: "[[" + exampleDigest + "]]",
 	}, {
-		name: "getstatus", group: groupDigests, roles: forSubmit | forRead, run: getStatus,
+		name: methodGetStatus, group: groupDigests, roles: forSubmit | forRead, run: getStatus,
 		about:   "Tells where a submitted digest is.",
 		params:  []param{digest},
 		result:  resultEntry + ".",
 		example: "[" + exampleDigest + "]",
 	}, {
-		name: "getproof", group: groupDigests, roles: forSubmit | forRead, run: getProof,
+		name: methodGetProof, group: groupDigests, roles: forSubmit | forRead, run: getProof,
 		about: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later.",
 		params: []param{digest, {name: "format", kind: kindString, optional: true, def: FormatOTS, choices: []string{FormatOTS, FormatChainpoint, FormatChainpoint4},
 			about: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it; chainpoint: a Chainpoint receipt of version 2, as Woleet's tools read it; " +

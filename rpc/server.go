@@ -385,7 +385,7 @@ func (s *Server) run(ctx context.Context, user *User, req *request, dst []byte) 
 		return dst, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load())
 	}
 	if req.digests != nil {
-		c.args = args{params: m.params, values: []arg{{set: true, digests: req.digests}}}
+		c.args = scanned(m, req.digests)
 	} else {
 		var refused *Error
 		if c.args, refused = parseParams(m, req.params); refused != nil {
