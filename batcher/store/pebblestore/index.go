@@ -96,28 +96,28 @@ func (s *Store) openIndex() (indexed uint64, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, err
 	}
-	missing := err != nil
-	if missing {
+	for _, l := range listed {
+		s.lastSegment.Store(max(s.lastSegment.Load(), l.id))
+	}
+	if err != nil { // there is no such directory
+		if len(listed) > 0 {
+			s.log.Info("store: the index is gone and is made anew from the digests", "dir", dir, "digests", s.total())
+			b := s.db.NewBatch()
+			for _, l := range listed {
+				_ = b.Delete(idKey(prefixSegment, l.id), nil)
+			}
+			if err := b.Commit(pebble.Sync); err != nil {
+				return 0, err
+			}
+			listed = nil
+		}
+		// Only now: a directory that is there has what is listed.
 		if err := s.guard.MkdirAll(dir, 0o700); err != nil {
 			return 0, err
 		}
 		if err := s.syncDir(s.dir); err != nil {
 			return 0, err
 		}
-	}
-	for _, l := range listed {
-		s.lastSegment.Store(max(s.lastSegment.Load(), l.id))
-	}
-	if missing && len(listed) > 0 {
-		s.log.Info("store: the index is gone and is made anew from the digests", "dir", dir, "digests", s.total())
-		b := s.db.NewBatch()
-		for _, l := range listed {
-			_ = b.Delete(idKey(prefixSegment, l.id), nil)
-		}
-		if err := b.Commit(pebble.Sync); err != nil {
-			return 0, err
-		}
-		listed = nil
 	}
 	for _, name := range names {
 		id, err := strconv.ParseUint(strings.TrimSuffix(name, segmentExt), 10, 64)

@@ -13,27 +13,35 @@ import (
 const majorVersion = pebble.FormatTableFormatV6
 
 const (
-	// memTableSize bounds what a start has to replay, and with stopWrites what waits in memory to become tables. Both
-	// must leave most of the cache to blocks: with 32 MiB a submit of 1,000 took four times as long.
+	// memTableSize bounds what a start has to replay, and with stopWrites what waits in memory to become tables.
 	memTableSize = 8 << 20
 	stopWrites   = 4
 
-	// compactSublevels is how many levels of tables that overlap begin a compaction. Four times Pebble's usual: hashes spread
-	// over all keys, so each compaction rewrites much, and the filter spares new digests the look-ups that more levels would
-	// make dearer. Submits of 1,000 came to 316,000 digests a second with 16 and to 225,000 with 8, on one machine in turns.
+	// compactSublevels is how many tables that overlap begin a compaction: here they do in the few keys that change all the
+	// time. A look-up of such a key asks each of them; the leaves between them are in one.
 	compactSublevels = 8
 
-	// stopSublevels is how many levels of tables that overlap may wait to be compacted: each costs every look-up that is made.
+	// stopSublevels is how many may wait to be compacted before no more is written.
 	stopSublevels = 32
 
-	// never is for Pebble's own limits of the two above. A write that waits inside Pebble cannot be called back when
+	// oneLevel keeps Pebble from making levels between the first and the last. New tables overlap with the end of the last
+	// level only (see the package comment on nodes), so there is nothing that levels would spare: with them, each byte was
+	// written once more. Now it is written 2.8 times, the log included: log, new table, compaction.
+	oneLevel = 1 << 50
+
+	// A compaction writes the last table of the level again, because it holds the keys that change all the time: so tables are
+	// small. At a hundred million leaves there are 400.
+	firstTableSize = 4 << 20
+	lastTableSize  = 8 << 20
+
+	// never is for Pebble's own limits of what may wait. A write that waits inside Pebble cannot be called back when
 	// the disk fails, and keeps the locks that closing needs; so the committer waits before it, see drain.
 	never = 1 << 20
 
-	// cacheSize is for memtables and cached blocks together: Pebble takes the former out of it. It has to hold the
-	// tables' indexes and filters: with 16 MiB, all of them taken by memtables, a look-up that finds nothing among a
-	// million took 25 to 50 µs, with 64 MiB 2 to 15 µs. An idle store uses what it read, not all of it.
-	cacheSize = 64 << 20
+	// cacheSize is for memtables and cached blocks together: Pebble takes the former out of it. What is left has to hold the
+	// indexes of the tables, 12 MB for a hundred million leaves. Leaves themselves are read at random, and the system's cache,
+	// which gives way when memory is needed, is the better place for them: reading took as long with 64 MiB here, and with 20.
+	cacheSize = 32 << 20
 )
 
 func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
@@ -46,8 +54,8 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 		MemTableStopWritesThreshold: never,
 		L0CompactionThreshold:       compactSublevels,
 		L0StopWritesThreshold:       never,
-		LBaseMaxBytes:               1 << 50,
-		TargetFileSizes:             [7]int64{4 << 20, 8 << 20},
+		LBaseMaxBytes:               oneLevel,
+		TargetFileSizes:             [7]int64{firstTableSize, lastTableSize},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
 		Logger:                      pebbleLog{s.log, s.guard},
@@ -64,7 +72,7 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 			CompactionEnd: func(pebble.CompactionInfo) { wake(s.drained) },
 		},
 	}
-	// Hashes do not compress.
+	// Hashes do not compress, and hardly any key is looked for that is not there: no filters.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return opts
 }

@@ -76,8 +76,9 @@ import (
 // formatVersion is the version of the layout in the package comment. A store of another one is refused.
 const formatVersion = 2
 
-// DefaultReserve is how much of the disk is left free. What Pebble may need before it can free anything: five
-// memtables in tables and as many logs, preallocated at 110 % of a memtable, and one compaction's output.
+// DefaultReserve is how much of the disk is left free: what may be needed before anything can be freed. That is five
+// memtables in tables and as many logs, preallocated at 110 % of a memtable, one compaction's output, and the segments of three
+// tables of the index, of 6 MB each. Merges of segments look for their own space.
 const DefaultReserve = 256 << 20
 
 // Options of Open. The zero value works.
@@ -204,11 +205,11 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if s.tail, err = s.readTail(); err != nil {
 		return nil, err
 	}
-	if err := s.guard.failure(); err != nil {
-		return nil, err
-	}
 	indexed, err := s.openIndex()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.guard.failure(); err != nil {
 		return nil, err
 	}
 	s.catalog.tables = []*table{newTable(indexed, s.tableLeaves)}

@@ -1,0 +1,138 @@
+package pebblestore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// isOfIndex says whether a change is one of the index: of a segment, or of the directory that they are in.
+func isOfIndex(_, name string) bool {
+	return filepath.Base(name) == indexDir || filepath.Base(filepath.Dir(name)) == indexDir
+}
+
+// crasher is a file system that crashes before every change that matches, and goes on as if nothing had happened: each time it has what
+// was left checked.
+type crasher struct {
+	t     *testing.T
+	mem   *vfs.MemFS
+	match func(op, name string) bool
+	kept  []int // percent of what was not synced
+	check func(kept int, rng *rand.Rand) error
+
+	mu      sync.Mutex
+	rng     *rand.Rand
+	crashes atomic.Int64
+	removed atomic.Int64
+}
+
+func (c *crasher) fs() vfs.FS {
+	c.rng = rand.New(rand.NewPCG(1, 2))
+	return &hookFS{FS: c.mem, hook: func(op, name string, change func() error) error {
+		if c.match(op, name) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			for _, kept := range c.kept {
+				if err := c.check(kept, c.rng); err != nil {
+					c.t.Errorf("crash before change %d (%s %s), %d%% of what was not synced kept: %v", c.crashes.Load(), op, name, kept, err)
+				}
+			}
+			c.crashes.Add(1)
+			if op == "remove" {
+				c.removed.Add(1)
+			}
+		}
+		return change()
+	}}
+}
+
+// TestCrashOfTheIndexLosesNothing crashes before each change of a file of the index: while segments are made, listed, merged and
+// removed.
+func TestCrashOfTheIndexLosesNothing(t *testing.T) {
+	steps := 40
+	if testing.Short() {
+		steps = 16
+	}
+	mem := vfs.NewCrashableMem()
+	var p progress
+	c := &crasher{t: t, mem: mem, match: isOfIndex, kept: []int{0, 50, 100}, check: func(kept int, rng *rand.Rand) error { return p.crash(mem, kept, rng) }}
+	s, err := p.run(c.fs(), steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d crashes, %d files removed", c.crashes.Load(), c.removed.Load())
+	if c.removed.Load() == 0 && !testing.Short() {
+		t.Error("nothing was merged")
+	}
+}
+
+// TestCrashWhileStartingLosesNothing crashes before each change that a start makes: with leaves to be read again, with strays to be
+// removed, and with the whole index to be made anew.
+func TestCrashWhileStartingLosesNothing(t *testing.T) {
+	const steps = 21
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, mem *vfs.MemFS)
+	}{
+		{"after a crash", func(*testing.T, *vfs.MemFS) {}},
+		{"with a stray", func(t *testing.T, mem *vfs.MemFS) {
+			name := mem.PathJoin(testDir, indexDir, "000999"+segmentExt)
+			f, err := mem.Create(name, vfs.WriteCategoryUnspecified)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"without an index", func(t *testing.T, mem *vfs.MemFS) {
+			if err := mem.RemoveAll(mem.PathJoin(testDir, indexDir)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first := vfs.NewCrashableMem()
+			var p progress
+			s, err := p.run(first, steps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mem := first.CrashClone(vfs.CrashCloneCfg{})
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.change(t, mem)
+			key, _ := p.get()
+			// Of what was not synced, all or nothing: Pebble relies on a directory to keep the names that came first.
+			crasher := &crasher{t: t, mem: mem, match: func(string, string) bool { return true }, kept: []int{0, 100}, check: func(kept int, rng *rand.Rand) error {
+				return recovered(mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng}), key, steps, steps)
+			}}
+			again, err := Open(testDir, small(crasher.fs()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			settle(t, again)
+			n, err := stepsIn(again)
+			if err == nil && n != steps {
+				err = fmt.Errorf("as after %d steps, want %d", n, steps)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d crashes", crasher.crashes.Load())
+		})
+	}
+}
