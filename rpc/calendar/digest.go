@@ -14,8 +14,7 @@ import (
 
 // digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our promise.
 func (q *request) digest(string) {
-	var buf [batcher.MaxMessage + 1]byte
-	n, err := q.readMessage(buf[:])
+	n, err := q.readMessage(q.message[:])
 	switch {
 	case n > batcher.MaxMessage:
 		q.w.Header().Set("Connection", "close") // rather than reading it to the end
@@ -34,7 +33,7 @@ func (q *request) digest(string) {
 		q.later(60, "this calendar has taken all the digests that it takes for now: try again in a minute, or another calendar")
 		return
 	}
-	answer, err := q.Batcher.SubmitMessage(q.Context(), make([]byte, 0, 128), buf[:n])
+	answer, err := q.Batcher.SubmitMessage(q.Context(), q.reply[:0], q.message[:n])
 	if err != nil {
 		q.fail("taking a digest", err)
 		return

@@ -174,6 +174,9 @@ type request struct {
 	server *Server
 	to     *route // nil: nowhere
 	began  time.Time
+
+	message [batcher.MaxMessage + 1]byte // one more than is allowed
+	reply   [128]byte                    // to it; with a long URI it takes more
 }
 
 // route is what a path leads to.
