@@ -105,4 +105,9 @@ func TestOverviewCountsEachBatchOnceWithTheAgeOfTheOldest(t *testing.T) {
 	if o := h.overview(); o.Batches != final || len(o.Warnings) != len(o.Worries) {
 		t.Errorf("settled: %+v, warnings %q with the names %q", o.Batches, o.Warnings, o.Worries)
 	}
+	h.sealNow()
+	h.mine(6 + WatchDepth + 1)
+	if o := h.overview(); o.Batches != (BatchCounts{Final: 3}) {
+		t.Errorf("all settled, and none open: %+v", o.Batches)
+	}
 }
