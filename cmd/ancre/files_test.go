@@ -126,6 +126,28 @@ func TestInOrderKeepsOrderAndBoundsWork(t *testing.T) {
 	}
 }
 
+// While a large file is being hashed, the small ones after it are.
+func TestInOrderGoesOnPastASlowElement(t *testing.T) {
+	const workers, ahead = 2, 20
+	passed := make(chan struct{})
+	got := slices.Collect(inOrder(context.Background(), workers, numbers(2*ahead), func(_ context.Context, i int) int {
+		switch i {
+		case 0:
+			select {
+			case <-passed:
+			case <-time.After(time.Minute):
+				t.Errorf("element %d waits for the first", ahead)
+			}
+		case ahead:
+			close(passed)
+		}
+		return i
+	}))
+	if !slices.Equal(got, slices.Collect(numbers(2*ahead))) {
+		t.Errorf("out of order: %v", got)
+	}
+}
+
 func TestInOrderStopsWithItsCaller(t *testing.T) {
 	var done atomic.Int32
 	for i := range inOrder(context.Background(), 2, numbers(1<<30), func(_ context.Context, i int) int { done.Add(1); return i }) {

@@ -368,6 +368,47 @@ func TestInterruptedStampLeavesNothingHalfDone(t *testing.T) {
 	}
 }
 
+func TestWhatWasHandedInBeforeAnInterruptKeepsItsProof(t *testing.T) {
+	r := newRig(t)
+	const n = submitSize + 5 // more than one group
+	for i := range n {
+		r.write(fmt.Sprintf("%04d", i), fmt.Sprint(i))
+	}
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	calls := 0
+	r.daemon.onSubmit = func(request context.Context) {
+		if calls++; calls == 2 {
+			interrupt()
+			<-request.Done()
+		}
+	}
+	a := r.with(session{ctx: ctx}, "stamp", "-r", r.dir).is(t, exitFailed, "before this: those are handed in, and their proofs written", "interrupted")
+	r.daemon.mu.Lock() // the second call may not be over yet
+	first := r.daemon.calls[0]
+	r.daemon.mu.Unlock()
+	if lines := strings.Count(a.out, "stamped (pending"); lines != first {
+		t.Errorf("told of %d files, and %d were handed in", lines, first)
+	}
+	for i := range first {
+		r.proof(r.path(fmt.Sprintf("%04d.ots", i)))
+	}
+	if got := len(r.names()); got != n+first {
+		t.Errorf("%d files, want %d and %d proofs", got, n, first)
+	}
+}
+
+// While the daemon refuses the first file, a terabyte is being hashed.
+func TestARefusalDoesNotWaitForWhatIsBeingHashed(t *testing.T) {
+	r := newRig(t)
+	small, huge := r.write("a", "content"), r.write("b", "")
+	if err := os.Truncate(huge, 1<<40); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	r.daemon.submitErr = fmt.Errorf("%w: the disk is full", batcher.ErrReadOnly)
+	r.ancre("stamp", small, huge).is(t, exitFailed, "the disk is full")
+}
+
 func TestInterruptedHashingIsNoFailureOfTheFile(t *testing.T) {
 	r := newRig(t)
 	ctx, interrupt := context.WithCancel(context.Background())
