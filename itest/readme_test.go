@@ -113,7 +113,7 @@ func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
 
 func TestReadmeNamesOnlySettingsAndMethodsThatExist(t *testing.T) {
 	readme, sample := readFile(t, "../README.md"), readFile(t, "../sample.conf")
-	for _, m := range regexp.MustCompile("`(spv|wallet|batch|anchor|rpc|calendar|log)\\.([a-z_]+)").FindAllStringSubmatch(readme, -1) {
+	for _, m := range regexp.MustCompile("`(spv|wallet|batch|anchor|rpc|calendar|log|metrics)\\.([a-z_]+)").FindAllStringSubmatch(readme, -1) {
 		_, section, _ := strings.Cut(sample, "\n["+m[1]+"]")
 		section, _, _ = strings.Cut(section, "\n[")
 		if !strings.Contains(section, "#"+m[2]+" = ") {
@@ -156,7 +156,8 @@ func TestTheTwoCommandsOfTheReadmeAreInTheMakefile(t *testing.T) {
 
 // What is published names no place of the machine on which it was made.
 func TestFrontDocumentsNameNoMachine(t *testing.T) {
-	for _, path := range []string{"../README.md", "../Makefile", "../.ci/run", "../contrib/ancred.service", "../sample.conf"} {
+	for _, path := range []string{"../README.md", "../Makefile", "../.ci/run", "../contrib/ancred.service", "../sample.conf", "../docs/metrics.md",
+		"../contrib/prometheus/alerts.yml", "../contrib/prometheus/prometheus.yml", "../contrib/grafana/ancre.json"} {
 		text := readFile(t, path)
 		for _, bad := range []string{"/root/", "/work/", "/home/"} {
 			if strings.Contains(text, bad) {
