@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +12,6 @@ import (
 	"text/tabwriter"
 	"text/template"
 	"time"
-
-	"ancre/contrib/internal/svg"
 )
 
 // cells are a row as it is printed: name, figure, floor, ratio, spread of the rounds, target, verdict.
@@ -100,42 +97,25 @@ var documentText string
 
 // document is what the template of docs/performance.md is filled with.
 type document struct {
-	Machine, Table, Details, Tally string
-	Date                           string
-	Rounds                         int
-	Seconds                        string
-	Missed                         bool
-	Large                          string // digests in the large store; empty: there was none
-	LargePaceFirst, LargePaceLast  string // digests/s, at the beginning and the end of its build
-	LargePaceRatio                 string
-	BuiltAt                        []pace
+	Machine, Date, Seconds string
+	Rounds                 int
+	Table, Details, Tally  string
+
+	Built                          string // digests in the largest store; empty: there was none
+	Large                          bool   // it is that of -store
+	PaceFirst, PaceLast, PaceRatio string // digests/s at the two ends of its build
+	Flat                           bool   // they are alike
+
+	BatchRow, ProofRow string // names of the rows at the largest store
 }
+
+// flatFrom is the share of its first speed from which on a build counts as flat.
+const flatFrom = 0.8
 
 // writeDocument writes performance.md and its plots.
 func (b *bench) writeDocument(dir string) error {
-	d := document{
-		Machine: b.machine, Table: markdown(b.rows), Details: details(b.rows), Tally: tally(b.rows),
-		Date: time.Now().UTC().Format("2 January 2006"), Rounds: b.rounds, Seconds: brief(b.time.Seconds()),
-		Missed: slices.ContainsFunc(b.rows, func(r row) bool { return r.verdict() == missed }),
-	}
-	plots := map[string][]byte{"performance-ratios.svg": plotRatios(b.rows), "performance-latency.svg": plotLatencies(b.latencies)}
-	built := b.medium
-	if b.large != nil {
-		built = b.large
-		d.Large = count(built.book.Stored)
-	}
-	if built != nil {
-		plots["performance-build.svg"] = plotPace(built.book.Pace)
-		first, last := ends(built.book.Pace)
-		d.LargePaceFirst, d.LargePaceLast, d.LargePaceRatio = brief(first), brief(last), fmt.Sprintf("%.2f", last/first)
-		d.BuiltAt = built.book.Pace
-	}
-	t, err := template.New("performance.md").Parse(documentText)
+	page, plots, err := b.document()
 	if err != nil {
-		return err
-	}
-	var page bytes.Buffer
-	if err := t.Execute(&page, d); err != nil {
 		return err
 	}
 	for name, plot := range plots {
@@ -144,155 +124,47 @@ func (b *bench) writeDocument(dir string) error {
 		}
 	}
 	path := filepath.Join(dir, "performance.md")
-	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path, page, 0o644); err != nil {
 		return err
 	}
 	fmt.Printf("Wrote %s and %d plots beside it.\n", path, len(plots))
 	return nil
 }
 
-// ends are the speeds of the first and the last tenth of a build.
-func ends(all []pace) (first, last float64) {
-	if len(all) == 0 {
-		return math.NaN(), math.NaN()
+// document makes performance.md and its plots, by name.
+func (b *bench) document() (page []byte, plots map[string][]byte, err error) {
+	d := document{
+		Machine: b.machine, Date: time.Now().UTC().Format("2 January 2006"), Seconds: brief(b.time.Seconds()), Rounds: b.rounds,
+		Table: markdown(b.rows), Details: details(b.rows), Tally: tally(b.rows),
 	}
-	speeds := make([]float64, len(all))
-	for i, p := range all {
-		speeds[i] = p.PerSecond
+	plots = map[string][]byte{"performance-ratios.svg": plotRatios(b.rows), "performance-latency.svg": plotLatencies(b.latencies)}
+	built := b.medium
+	if b.large != nil {
+		built, d.Large = b.large, true
 	}
-	n := (len(all) + 9) / 10
-	return middle(speeds[:n]), middle(speeds[len(all)-n:])
+	var pace []pace
+	if built != nil {
+		pace, d.Built = built.book.Pace, count(built.book.Stored)
+		first, last := ends(pace)
+		d.PaceFirst, d.PaceLast, d.PaceRatio, d.Flat = brief(first), brief(last), fmt.Sprintf("%.2f", last/first), last/first >= flatFrom
+		d.BatchRow, d.ProofRow = "submitbatch of 1,000, "+d.Built+" stored", "getproof, "+d.Built+" stored"
+	}
+	plots["performance-build.svg"] = plotPace(pace)
+	t, err := template.New("performance.md").Funcs(template.FuncMap{"ours": b.ours}).Parse(documentText)
+	if err != nil {
+		return nil, nil, err
+	}
+	var text bytes.Buffer
+	err = t.Execute(&text, d)
+	return text.Bytes(), plots, err
 }
 
-const (
-	blue, orange, grey, red = "#1b6ca8", "#e08214", "#999999", "#c0392b"
-)
-
-// plotRatios draws how each figure with a floor stands to its target: a bar that reaches the line has met it.
-func plotRatios(rows []row) []byte {
-	p := svg.New("How far each figure is from its target: right of the line is better")
-	var shown []*row
-	for i := range rows {
-		if r := &rows[i]; r.verdict() == met || r.verdict() == missed {
-			shown = append(shown, r)
+// ours is the figure of a row, in words.
+func (b *bench) ours(name string) string {
+	for i := range b.rows {
+		if r := &b.rows[i]; r.name == name && r.absent == "" {
+			return brief(r.ours) + " " + r.unit
 		}
 	}
-	const labels = 330.0
-	const most = 3.0
-	x := func(times float64) float64 { return labels + min(times, most)/most*(svg.Width-svg.Right-labels-40) }
-	height := float64(svg.Height-svg.Top-20) / float64(max(len(shown), 1))
-	for i, r := range shown {
-		got := r.ours
-		if r.target.of == ratio {
-			got = r.ratio()
-		}
-		times := got / r.target.bound
-		if r.target.most {
-			times = r.target.bound / got
-		}
-		color := blue
-		if r.verdict() == missed {
-			color = red
-		}
-		y := svg.Top + height*float64(i)
-		p.Text(labels-8, y+height/2+4, "end", r.name)
-		p.Rect(labels, y+1, x(times)-labels, max(height-2, 1), color)
-		text := fmt.Sprintf("%.2f", times)
-		if times >= 10 {
-			text = fmt.Sprintf("%.0f", times)
-		}
-		p.Text(x(times)+6, y+height/2+4, "start", text)
-	}
-	p.Line(x(1), svg.Top-6, x(1), svg.Height-16, "#222")
-	next := p.Legend(labels, blue, "met")
-	p.Legend(next, red, "missed")
-	return p.Bytes()
-}
-
-// plotLatencies draws p50, p99 and p99.9 beside the floor's, on a logarithmic scale.
-func plotLatencies(all []latency) []byte {
-	p := svg.New("How long a call takes, in ms")
-	var values []float64
-	each := func(do func(series, quantile int, ours, floor float64)) {
-		for i, l := range all {
-			for q, quantile := range quantiles {
-				do(i, q, l.ours.milliseconds(quantile.of), l.floor.milliseconds(quantile.of))
-			}
-		}
-	}
-	each(func(_, _ int, ours, floor float64) { values = append(values, ours, floor) })
-	if len(values) == 0 {
-		return p.Bytes()
-	}
-	low, high := math.Pow(10, math.Floor(math.Log10(slices.Min(values)))), math.Pow(10, math.Ceil(math.Log10(slices.Max(values))))
-	if low == high {
-		high *= 10
-	}
-	y := func(ms float64) float64 {
-		return svg.Height - svg.Bottom - math.Log(ms/low)/math.Log(high/low)*(svg.Height-svg.Top-svg.Bottom)
-	}
-	for decade := low; decade <= high*1.001; decade *= 10 {
-		for _, step := range []float64{1, 2, 5} {
-			if at := decade * step; at <= high*1.001 {
-				p.Line(svg.Left, y(at), svg.Width-svg.Right, y(at), "#ddd")
-				p.Text(svg.Left-8, y(at)+4, "end", fmt.Sprintf("%g", at))
-			}
-		}
-	}
-	wide := float64(svg.Width-svg.Left-svg.Right) / float64(len(all))
-	bar := wide / 9
-	each(func(series, quantile int, ours, floor float64) {
-		x := svg.Left + wide*float64(series) + bar*(0.7+2.7*float64(quantile))
-		bottom := float64(svg.Height - svg.Bottom)
-		p.Rect(x, y(ours), bar-2, bottom-y(ours), blue)
-		p.Rect(x+bar, y(floor), bar-2, bottom-y(floor), grey)
-		p.Text(x+bar, bottom+16, "middle", quantiles[quantile].name)
-		if quantile == 0 {
-			p.Text(svg.Left+wide*(float64(series)+0.5), bottom+38, "middle", all[series].name)
-		}
-	})
-	next := p.Legend(svg.Left, blue, "ancred")
-	p.Legend(next, grey, "the floor")
-	return p.Bytes()
-}
-
-// plotPace draws how fast a build was beside what was stored.
-func plotPace(all []pace) []byte {
-	p := svg.New("Building a store: thousand digests a second, beside millions stored")
-	if len(all) == 0 {
-		return p.Bytes()
-	}
-	high, wide := 0.0, float64(all[len(all)-1].Stored)/1e6
-	for _, a := range all {
-		high = max(high, a.PerSecond/1000)
-	}
-	step := niceStep(high)
-	high = math.Ceil(high/step) * step
-	y := func(k float64) float64 { return svg.Height - svg.Bottom - k/high*(svg.Height-svg.Top-svg.Bottom) }
-	x := func(millions float64) float64 { return svg.Left + millions/wide*(svg.Width-svg.Left-svg.Right) }
-	for k := 0.0; k <= high; k += step {
-		p.Line(svg.Left, y(k), svg.Width-svg.Right, y(k), "#ddd")
-		p.Text(svg.Left-8, y(k)+4, "end", fmt.Sprintf("%g", k))
-	}
-	for m, step := 0.0, niceStep(wide); m <= wide; m += step {
-		p.Text(x(m), svg.Height-svg.Bottom+18, "middle", fmt.Sprintf("%.4g", m))
-	}
-	var points [][2]float64
-	for _, a := range all {
-		points = append(points, [2]float64{x(float64(a.Stored) / 1e6), y(a.PerSecond / 1000)})
-	}
-	p.Path(points, blue)
-	p.Legend(svg.Left, blue, "submitbatch of 1,000 on 16 connections, batches sealed and anchored meanwhile")
-	return p.Bytes()
-}
-
-// niceStep divides a scale into five to ten parts.
-func niceStep(high float64) float64 {
-	step := math.Pow(10, math.Floor(math.Log10(high)))
-	for _, part := range []float64{0.1, 0.2, 0.5} {
-		if high/(step*part) <= 10 {
-			return step * part
-		}
-	}
-	return step
+	return "(not measured: " + name + ")"
 }
