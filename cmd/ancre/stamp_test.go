@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -434,6 +435,16 @@ func TestWaitEndsWithCompleteProofs(t *testing.T) {
 	}
 	if !r.proof(file + ".ots").IsComplete() {
 		t.Error("the proof is pending")
+	}
+}
+
+func TestWaitGivesStandardInputItsCompleteProof(t *testing.T) {
+	r := newRig(t)
+	var once sync.Once
+	r.daemon.onStatus = func() { once.Do(r.daemon.mine) }
+	a := r.with(session{in: "content"}, "stamp", "--wait", "-").is(t, exitDone)
+	if f, err := proof.Parse([]byte(a.out)); err != nil || !f.IsComplete() {
+		t.Errorf("standard output holds no complete proof: %v", err)
 	}
 }
 

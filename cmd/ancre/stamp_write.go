@@ -82,9 +82,13 @@ func (s *stamper) tell(j *stampJob) {
 		s.skipped++
 	}
 	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
-		f, err := proof.Parse(j.after)
+		w := &waiter{fileResult: j.fileResult, digest: j.digest}
+		var err error
+		if j.ProofFile == "-" { // others are read again: many wait, and for hours
+			w.file, err = proof.Parse(j.after)
+		}
 		if err == nil {
-			s.waiting = append(s.waiting, &waiter{fileResult: j.fileResult, file: f, digest: j.digest})
+			s.waiting = append(s.waiting, w)
 			return
 		}
 	}
