@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"ancre/batcher/store"
 )
 
 // Nearly every digest that comes is new, and a segment would have to read a bucket to say so: a filter in memory spares it
@@ -86,14 +88,28 @@ func (f *filter) add(key uint64) {
 	}
 }
 
-// has returns false only for a key that was never added. It asks all bits before it decides: the one branch nearly
-// always goes the same way, and the processor fetches the blocks of the next leaves meanwhile.
-func (f *filter) has(key uint64) bool {
+// has returns 0 only for a key that was never added, else 1. It asks all bits, and without a branch that would have to be guessed:
+// so the processor fetches the blocks of many leaves at once.
+func (f *filter) has(key uint64) int {
 	block, h := f.place(key)
 	all := byte(1)
 	for range f.probes {
 		all &= block[h>>3&63] >> (h & 7)
 		h >>= 9
 	}
-	return all != 0
+	return int(all)
+}
+
+// maybe returns the indices of those leaves that may be in the segment, in a slice that has room for all.
+func (g *segment) maybe(leaves []store.Leaf, room []int32) []int32 {
+	f, n := g.filter.Load(), 0
+	for i := range leaves {
+		room[n] = int32(i)
+		if f == nil {
+			n++
+		} else {
+			n += f.has(leafKey(&leaves[i]) >> (64 - keyBits))
+		}
+	}
+	return room[:n]
 }

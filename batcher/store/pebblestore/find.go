@@ -68,12 +68,11 @@ func (f *finder) find(ctx context.Context, c *catalog) error {
 		}
 	}
 	var buf []byte
+	maybe := make([]int32, len(f.want))
 	reads := 0
 	for _, g := range c.segments {
-		filter := g.filter.Load()
-		for i := range f.want {
-			key := leafKey(&f.want[i]) >> (64 - keyBits)
-			if filter != nil && !filter.has(key) || f.at[i].Batch != 0 {
+		for _, i := range g.maybe(f.want, maybe) {
+			if f.at[i].Batch != 0 {
 				continue
 			}
 			if reads++; reads%256 == 0 {
@@ -82,7 +81,8 @@ func (f *finder) find(ctx context.Context, c *catalog) error {
 				}
 			}
 			var err error
-			buf, err = g.find(key, buf, func(ordinal uint64) error { return f.check(i, ordinal) })
+			key := leafKey(&f.want[i]) >> (64 - keyBits)
+			buf, err = g.find(key, buf, func(ordinal uint64) error { return f.check(int(i), ordinal) })
 			if err != nil {
 				return err
 			}
