@@ -14,9 +14,9 @@ const (
 	// growLeaves is how many leaves are read at once: half a MiB.
 	growLeaves = 64 * store.RunSize
 
-	// growShare is how many leaves are hashed before others may use the processor: a tenth of a millisecond's work. A goroutine that yields
-	// goes behind all that can run, so submits do not wait for a time slice of the scheduler, a hundred times as long.
-	growShare = 2 * store.RunSize
+	// growShare is how many leaves are hashed before others may use the processor: some 40 µs of work. A goroutine that yields goes
+	// behind all that can run, so submits do not wait for a time slice of the scheduler, which is 10 ms.
+	growShare = store.RunSize
 
 	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one such write, not for a whole tree.
 	sealRuns = 32
