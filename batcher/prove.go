@@ -67,11 +67,6 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 	return fmt.Errorf("batch %d, leaf %d: %w: %w: restore the data directory from a backup", batch.ID, index, store.ErrDamaged, err)
 }
 
-// Pending returns the serialized pending proof of a digest that was accepted.
-func (b *Batcher) Pending(st Status) ([]byte, error) {
-	return b.pending.Append(make([]byte, 0, b.pending.Size()), st.Digest, st.Nonce), nil
-}
-
 // Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. It is not to be changed. Until
 // the status says Final there is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {

@@ -62,11 +62,6 @@ func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	return append(b, w.attestation...)
 }
 
-// Size is how many bytes Append appends.
-func (w *PendingWriter) Size() int {
-	return headSize + ownSize + 1 + len(w.attestation)
-}
-
 // Noncer makes nonces with one key: what [Nonce] returns, without preparing the key each time. It is safe for
 // concurrent use.
 type Noncer struct{ macs sync.Pool }

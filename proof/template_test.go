@@ -33,9 +33,6 @@ func TestPendingWriterWritesWhatPendingMarshals(t *testing.T) {
 		if got, want := string(w.AppendBase64([]byte("before"), &digest, &nonce)), "before"+base64.StdEncoding.EncodeToString(want); got != want {
 			t.Errorf("wrote the text %s, want %s", got, want)
 		}
-		if w.Size() != len(want) {
-			t.Errorf("said %d bytes, wrote %d", w.Size(), len(want))
-		}
 	})
 }
 
