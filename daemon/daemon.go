@@ -31,6 +31,7 @@ import (
 	"ancre/wallet"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 // node is the running daemon.
@@ -44,9 +45,10 @@ type node struct {
 	wallet  *wallet.Wallet
 	batcher *batcher.Batcher
 	started time.Time
-	disk    func() (pebblestore.Disk, error)
+	disk    func() (pebblestore.Disk, error) // how the store stands with it
 	doors   doors
 	told    *metrics.Server
+	missing rate.Sometimes // of the metrics, in the log
 	public  string         // HOST:PORT of the calendar; empty: it is off
 	watched string         // HOST:PORT of the metrics; empty: they are off
 	closers []func() error // see onClose
@@ -71,7 +73,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
-	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now()}
+	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now(), missing: rate.Sometimes{Interval: time.Minute}}
 	defer func() { err = errors.Join(err, d.close()) }()
 
 	release, err := datadir.Open(dir, cfg.Network)

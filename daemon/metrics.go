@@ -52,10 +52,10 @@ func (d *node) scrape(ctx context.Context, emit metrics.Emit) {
 	emit(metrics.Ready, metrics.Truth(chain.Synced && d.wallet.Ready() == nil))
 }
 
-// read says whether a part could be read, and logs why not.
+// read says whether a part could be read, and logs why not, once a minute: scrapes come more often.
 func (d *node) read(part string, err error) float64 {
 	if err != nil {
-		d.log.Warn("metrics are missing", "part", part, "err", err)
+		d.missing.Do(func() { d.log.Warn("metrics are missing", "part", part, "err", err) })
 	}
 	return metrics.Truth(err == nil)
 }

@@ -1,14 +1,19 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"ancre/batcher/store/pebblestore"
 	"ancre/config"
 	"ancre/metrics"
 	"ancre/rpc"
@@ -158,6 +163,25 @@ func TestMetricsPortInUseIsNamedWithTheKey(t *testing.T) {
 	err = Run(t.Context(), c, "test", new(output))
 	if err == nil || !strings.Contains(err.Error(), "metrics.listen") || !strings.Contains(err.Error(), c.Metrics.Listen) || !strings.Contains(err.Error(), "off") {
 		t.Errorf("a port in use: %v", err)
+	}
+}
+
+// A disk that cannot be seen is told as what it is to the store: of no use. What else there is to tell is told.
+func TestADiskThatCannotBeSeenIsToldOf(t *testing.T) {
+	d := &node{dir: t.TempDir(), disk: func() (pebblestore.Disk, error) {
+		return pebblestore.Disk{ReserveBytes: 5, ReadOnly: true}, errors.New("input/output error")
+	}}
+	for name, size := range map[string]int{"store/000001.sst": 1000, "store/deeper/x": 24, "wallet/wallet.db": 7} {
+		path := filepath.Join(d.dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, make([]byte, size), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make(map[string]float64)
+	err := d.scrapeDisk(func(m *metrics.Metric, value float64, labels ...string) { got[m.Name+strings.Join(labels, "")] = value })
+	want := map[string]float64{"ancre_store_read_only": 1, "ancre_disk_reserve_bytes": 5, "ancre_disk_used_bytesstore": 1024, "ancre_disk_used_bytesspv": 0, "ancre_disk_used_byteswallet": 7}
+	if err == nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v; want %v and an error", got, err, want)
 	}
 }
 
