@@ -42,7 +42,16 @@ func printTable(w io.Writer, rows []row) {
 	_ = t.Flush()
 	fmt.Fprintln(w, "\nFigures are medians of the rounds; a ratio is ours ÷ the floor of the same round, and its median is what counts.")
 	fmt.Fprintln(w, tally(rows))
+	fmt.Fprintln(w)
+	for i := range rows {
+		if text := rows[i].remark(); text != "" {
+			fmt.Fprintf(w, "%s: %s.\n", rows[i].name, text)
+		}
+	}
 }
+
+// remark is what else there is to say of a row, without a full stop.
+func (r *row) remark() string { return strings.TrimSuffix(r.detail+r.absent, ".") }
 
 // tally counts the verdicts, in words.
 func tally(rows []row) string {
@@ -84,9 +93,8 @@ func markdown(rows []row) string {
 func details(rows []row) string {
 	var s strings.Builder
 	for i := range rows {
-		r := &rows[i]
-		if text := r.detail + r.absent; text != "" {
-			fmt.Fprintf(&s, "- **%s**: %s.\n", r.name, strings.TrimSuffix(text, "."))
+		if text := rows[i].remark(); text != "" {
+			fmt.Fprintf(&s, "- **%s**: %s.\n", rows[i].name, text)
 		}
 	}
 	return s.String()

@@ -97,18 +97,12 @@ func run(ctx context.Context, o options) (err error) {
 	if err := b.openAll(ctx); err != nil {
 		return err
 	}
-	for _, s := range steps {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
-			continue
-		}
-		began := time.Now()
-		if err := s.run(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w%s", s.name, err, b.logs())
-		}
-		fmt.Printf("-- %s: %.0f s\n", s.name, time.Since(began).Seconds())
-	}
+	failed := b.measure(ctx)
 	fmt.Println()
 	printTable(os.Stdout, b.rows)
+	if failed != nil || ctx.Err() != nil {
+		return errors.Join(failed, ctx.Err())
+	}
 	if o.short {
 		fmt.Println("\nThis was a short run: all works, and the figures mean nothing.")
 	}
@@ -116,6 +110,27 @@ func run(ctx context.Context, o options) (err error) {
 		return nil
 	}
 	return b.writeDocument(o.docs)
+}
+
+// measure makes the steps that are wanted. One that fails does not take from the others what they measure; its error is returned in the end.
+func (b *bench) measure(ctx context.Context) (failed error) {
+	for _, s := range steps {
+		if len(b.only) > 0 && !slices.Contains(b.only, s.name) {
+			continue
+		}
+		began := time.Now()
+		if err := s.run(b, ctx); err != nil {
+			if ctx.Err() != nil {
+				return failed // interrupted: what comes of that is no news
+			}
+			err = fmt.Errorf("%s: %w", s.name, err)
+			fmt.Fprintf(os.Stderr, "bench: %v%s\n", err, b.logs())
+			failed = errors.Join(failed, err)
+			continue
+		}
+		fmt.Printf("-- %s: %.0f s\n", s.name, time.Since(began).Seconds())
+	}
+	return failed
 }
 
 // openAll starts the floor, and sees to the large site, if there is to be one.
