@@ -82,7 +82,7 @@ func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level 
 		}
 	}()
 	nodes = make([][32]byte, 0, min(end-start, 1<<20))
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := it.First(); ok; ok = next < end && it.Next() { // what follows is in another block, as a rule
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
