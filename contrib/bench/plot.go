@@ -27,7 +27,6 @@ const (
 
 // plotRatios draws how each figure with a floor stands to its target: a bar that reaches the line has met it.
 func plotRatios(rows []row) []byte {
-	p := svg.New("How far each figure is from its target: right of the line is better")
 	var shown []*row
 	for i := range rows {
 		if r := &rows[i]; r.verdict() == met || r.verdict() == missed {
@@ -37,7 +36,9 @@ func plotRatios(rows []row) []byte {
 	const labels = 330.0
 	const most = 3.0
 	x := func(times float64) float64 { return labels + min(times, most)/most*(svg.Width-svg.Right-labels-40) }
-	height := float64(svg.Height-svg.Top-20) / float64(max(len(shown), 1))
+	const height = 20.0 // of a bar and its room
+	bottom := svg.Top + height*float64(len(shown))
+	p := svg.NewTall("How far each figure is from its target: right of the line is better", int(bottom)+20)
 	for i, r := range shown {
 		got := r.ours
 		if r.target.of == ratio {
@@ -53,14 +54,14 @@ func plotRatios(rows []row) []byte {
 		}
 		y := svg.Top + height*float64(i)
 		p.Text(labels-8, y+height/2+4, "end", r.name)
-		p.Rect(labels, y+1, x(times)-labels, max(height-2, 1), color)
+		p.Rect(labels, y+1, x(times)-labels, height-3, color)
 		text := fmt.Sprintf("%.2f", times)
 		if times >= 10 {
 			text = fmt.Sprintf("%.0f", times)
 		}
 		p.Text(x(times)+6, y+height/2+4, "start", text)
 	}
-	p.Line(x(1), svg.Top-6, x(1), svg.Height-16, "#222")
+	p.Line(x(1), svg.Top-6, x(1), bottom+6, "#222")
 	next := p.Legend(labels, blue, "met")
 	p.Legend(next, red, "missed")
 	return p.Bytes()
@@ -81,7 +82,7 @@ func plotLatencies(all []latency) []byte {
 	if len(values) == 0 {
 		return p.Bytes()
 	}
-	low, high := math.Pow(10, math.Floor(math.Log10(slices.Min(values)))), math.Pow(10, math.Ceil(math.Log10(slices.Max(values))))
+	low, high := math.Pow(10, math.Floor(math.Log10(slices.Min(values)*0.9))), math.Pow(10, math.Ceil(math.Log10(slices.Max(values))))
 	if low == high {
 		high *= 10
 	}

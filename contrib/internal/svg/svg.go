@@ -20,10 +20,13 @@ const (
 type Plot struct{ buf bytes.Buffer }
 
 // New begins a drawing on white ground, with a title above.
-func New(title string) *Plot {
+func New(title string) *Plot { return NewTall(title, Height) }
+
+// NewTall is New for a drawing of another height.
+func NewTall(title string, height int) *Plot {
 	p := new(Plot)
-	fmt.Fprintf(&p.buf, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", Width, Height)
-	fmt.Fprintf(&p.buf, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", Width, Height)
+	fmt.Fprintf(&p.buf, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", Width, height)
+	fmt.Fprintf(&p.buf, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", Width, height)
 	p.Text(Left, 24, "start", title)
 	return p
 }
