@@ -108,6 +108,30 @@ func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 	}
 }
 
+// One large call must not be paid for in memory for ever, neither by the committer nor by those who come later.
+func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
+	h := newHouse(t)
+	h.policy.MaxDigests = 1 << 20
+	h.crash()
+	large := make([][32]byte, keepGroup+1)
+	for i := range large {
+		binary.LittleEndian.PutUint64(large[i][:], uint64(i))
+	}
+	if _, err := h.b.Submit(context.Background(), large); err != nil {
+		t.Fatal(err)
+	}
+	h.stop() // the group is the committer's before
+	c := h.b.committer
+	if leaves, slots := cap(c.group.leaves), cap(c.group.twins.slots); leaves > keepGroup || slots > 4*keepGroup {
+		t.Errorf("room for %d leaves and %d slots is kept, want at most %d and %d", leaves, slots, keepGroup, 4*keepGroup)
+	}
+	for range 10 {
+		if s := c.submission(); cap(s.leaves) > keepLeaves || cap(s.nonces) > keepLeaves {
+			t.Errorf("a new call begins with room for %d leaves and %d nonces, want at most %d", cap(s.leaves), cap(s.nonces), keepLeaves)
+		}
+	}
+}
+
 // twins must find what a map finds, also where many leaves begin alike, and with memory that was used before.
 func TestTwinsAreFound(t *testing.T) {
 	var tw twins
