@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -115,9 +116,9 @@ const sameAnswer = "/same"
 
 // floorAnswer keeps it.
 type floorAnswer struct {
-	mu          sync.RWMutex
-	answer      []byte
-	contentType []string
+	mu                  sync.RWMutex
+	answer              []byte
+	contentType, length []string // without a length it would be sent in chunks
 }
 
 func (f *floorAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -129,12 +130,12 @@ func (f *floorAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.answer, f.contentType = body, r.Header["Content-Type"]
+		f.answer, f.contentType, f.length = body, r.Header["Content-Type"], []string{strconv.Itoa(len(body))}
 		return
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	w.Header()["Content-Type"] = f.contentType
+	w.Header()["Content-Type"], w.Header()["Content-Length"] = f.contentType, f.length
 	_, _ = w.Write(f.answer)
 }
 
