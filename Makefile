@@ -83,7 +83,8 @@ install: ## what was built, the unit file and the sample configuration, under PR
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
 	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE contrib/nginx.conf contrib/Caddyfile
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE docs/metrics.md \
+		contrib/nginx.conf contrib/Caddyfile contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
 
 clean: ## removes bin/
 	rm -rf bin
