@@ -240,3 +240,40 @@ func TestADamagedFilterIsMadeAnew(t *testing.T) {
 		t.Error("the filter is not what it was")
 	}
 }
+
+// TestABucketInThePlaceOfAnotherIsSeen has buckets that are right in themselves, where a disk has confused them: both would say
+// that they have none of their leaves.
+func TestABucketInThePlaceOfAnotherIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	s := openSmall(t, dir, nil)
+	leaves := storetest.Leaves(1, 0, testTableLeaves+1) // two buckets, and one that makes the table full
+	for i := range testTableLeaves {
+		leaves[i][0] = leaves[i][0]>>1 | byte(i%2)<<7 // as many in each
+	}
+	appendAll(t, s, leaves, testTableLeaves)
+	settle(t, s)
+	g := s.catalog.segments[0]
+	if g.bits != 1 || 2*g.ends[0] != g.ends[1] {
+		t.Fatalf("%d buckets that end at %v, want two of one size", len(g.ends), g.ends)
+	}
+	at, size := g.extent(1)
+	closeStore(t, s)
+	raw, err := os.ReadFile(g.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := int(at)
+	if half != size+sumSize {
+		t.Fatalf("the second bucket begins at %d, the first has %d bytes", half, size+sumSize)
+	}
+	swapped := slices.Concat(raw[half:2*half], raw[:half], raw[2*half:])
+	if err := os.WriteFile(g.name, swapped, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openSmall(t, dir, nil)
+	for i := range 4 {
+		if at, err := s.Find(t.Context(), leaves[i:i+1]); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("leaf %d: %v, %v, want damage", i, at, err)
+		}
+	}
+}

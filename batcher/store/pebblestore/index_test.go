@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -208,6 +209,8 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	release := sync.OnceFunc(v.release) // Close waits for it
+	defer release()
 	old := v.catalog.segments
 	if len(old) != mergeWidth {
 		t.Fatalf("%d segments, want %d that wait for space to be merged", len(old), mergeWidth)
@@ -230,7 +233,7 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 	if _, err := mem.Stat(old[0].name); err != nil {
 		t.Errorf("the file of a segment that a view uses: %v", err)
 	}
-	v.release()
+	release()
 	for _, g := range old {
 		if _, err := mem.Stat(g.name); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the file of a segment that nobody uses any more: %v", err)

@@ -226,8 +226,8 @@ func (w *segmentWriter) finish() error {
 		piece := rest[:min(len(rest), ioSize)]
 		rest = rest[len(piece):]
 		w.filterSum = crc32.Update(w.filterSum, castagnoli, piece)
-		w.size += uint64(len(piece))
-		if _, err := w.file.Write(piece); err != nil {
+		w.buf = append(w.buf, piece...) // a copy: a vfs.File may change what it writes, and the filter is in use
+		if err := w.flush(); err != nil {
 			return err
 		}
 	}
