@@ -417,7 +417,7 @@ func TestACrowdSharesASync(t *testing.T) {
 // TestEachAcknowledgementOutlivesACrash pulls the disk out at acknowledgements of a crowd that comes in by all ways, while batches are
 // closed and sealed: whatever was acknowledged until then is on the disk.
 func TestEachAcknowledgementOutlivesACrash(t *testing.T) {
-	const callers, rounds, pulls = 10, 40, 25
+	const callers, rounds, pulls = 10, 40, 8
 	s := newSite(t)
 	var (
 		mu    sync.Mutex
