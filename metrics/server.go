@@ -118,6 +118,7 @@ func brief(profile http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 		}
+		r.Body = http.NoBody // net/http/pprof would take seconds from a form in it, too
 		profile(w, r)
 	}
 }

@@ -1,9 +1,12 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -73,6 +76,22 @@ func TestProfilesAreShort(t *testing.T) {
 	if status, text := scrape(t, s, "/debug/pprof/goroutine?debug=1"); status != http.StatusOK || !strings.Contains(text, "goroutine profile") {
 		t.Errorf("%d %q, want a profile", status, text)
 	}
+}
+
+// net/http/pprof reads forms, and a form may be the body of any request: seconds that are not in the address would not be bounded.
+func TestABodySaysNothingOfAProfile(t *testing.T) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	if err := errors.Join(form.WriteField("seconds", "3600"), form.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/debug/pprof/trace", &body)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	brief(func(_ http.ResponseWriter, r *http.Request) {
+		if got := r.FormValue("seconds"); got != "" {
+			t.Errorf("the profile is asked to take %s seconds", got)
+		}
+	})(httptest.NewRecorder(), r)
 }
 
 func TestOtherPathsAndVerbsAreRefused(t *testing.T) {
