@@ -1,12 +1,16 @@
 package pebblestore
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"ancre/batcher/store/storetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -135,4 +139,38 @@ func TestCrashWhileStartingLosesNothing(t *testing.T) {
 			t.Logf("%d crashes", crasher.crashes.Load())
 		})
 	}
+}
+
+// TestAMergeWithoutSpaceStopsNobody takes the space away while segments are merged, and gives some of it back: too little for the merge, enough for
+// digests. Whoever took the one for the other would accept nothing until there is room for the largest merge.
+func TestAMergeWithoutSpaceStopsNobody(t *testing.T) {
+	mem := vfs.NewMem()
+	const table, enough = 2000, DefaultReserve + 40_000 // not for a merge
+	merged := fmt.Sprintf("%06d%s", mergeWidth+1, segmentExt)
+	var met atomic.Bool
+	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
+		if op == "write" && filepath.Base(name) == merged {
+			mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: enough, TotalBytes: 1 << 40})
+			met.Store(true)
+			return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
+		}
+		return change()
+	}}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
+	s, err := Open(testDir, Options{FS: fs, tableLeaves: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	leaves := storetest.Leaves(1, 0, mergeWidth*table+200)
+	fit := mergeWidth*table + 100
+	appendAll(t, s, leaves[:fit], 100)
+	eventually(t, func() error {
+		if !met.Load() {
+			return errors.New("nothing was merged")
+		}
+		return nil
+	})
+	eventually(t, func() error { return appendGroup(t.Context(), s, leaves[fit:]) })
+	wantFound(t, s, leaves)
 }
