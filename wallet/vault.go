@@ -151,6 +151,13 @@ func (w *Wallet) openVault(path string) (_ *vault, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open wallet %s: %w", path, err)
 	}
+	relaxed, err := v.relax()
+	if err != nil {
+		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+	}
+	if relaxed {
+		w.log.Info("the wallet file was written by an older ancre: from now on it opens without delay", "file", path)
+	}
 	return v, nil
 }
 
