@@ -223,6 +223,14 @@ func (f *faultyStore) Nodes(ctx context.Context, batch uint64, level int, start,
 	return nodes, err
 }
 
+func (f *faultyStore) Locate(ctx context.Context, leaf store.Leaf) (store.Position, []store.Leaf, error) {
+	at, group, err := f.Store.Locate(ctx, leaf)
+	if f.flip && group != nil && at.Index < store.Fanout {
+		group[0][0] ^= 0x80
+	}
+	return at, group, err
+}
+
 func (f *faultyStore) Append(ctx context.Context, a *store.Append) error {
 	return f.write(func() error { return f.Store.Append(ctx, a) })
 }

@@ -14,7 +14,7 @@ import (
 // never accepted.
 func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots []byte, st Status, complete bool, err error) {
 	defer b.tally.asked(&complete, &err)
-	st, s, err := b.status(ctx, digest)
+	st, f, err := b.status(ctx, digest)
 	if err != nil {
 		return dst, st, false, err
 	}
@@ -22,12 +22,12 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
 	var steps [maxSteps]proof.Step
-	path, err := b.path(ctx, steps[:0], s, st.Index)
+	path, err := b.path(ctx, steps[:0], f)
 	if err != nil {
 		return dst, st, false, err
 	}
-	ots, err = s.complete.Append(slices.Grow(dst, s.complete.Size(len(path))), st.Digest, st.Nonce, path)
-	return ots, st, err == nil, treeDamage(&s.batch, st.Index, err)
+	ots, err = f.complete.Append(slices.Grow(dst, f.complete.Size(len(path))), st.Digest, st.Nonce, path)
+	return ots, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
 // Timestamp is Proof for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf is the
@@ -36,24 +36,24 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st LeafStatus, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st.Leaf = leaf
-	var s *standing
-	st.Position, s, err = b.find(ctx, leaf)
+	f, err := b.find(ctx, leaf)
 	switch {
 	case errors.Is(err, ErrUnknown):
 		return dst, st, false, fmt.Errorf("leaf %x: %w", leaf, err)
 	case err != nil:
 		return dst, st, false, err
 	}
-	if st.Where = b.whereNow(s); st.State != Final {
+	st.Position = f.Position
+	if st.Where = b.whereNow(f.standing); st.State != Final {
 		return dst, st, false, nil
 	}
 	var steps [maxSteps]proof.Step
-	path, err := b.path(ctx, steps[:0], s, st.Index)
+	path, err := b.path(ctx, steps[:0], f)
 	if err != nil {
 		return dst, st, false, err
 	}
-	ts, err = s.complete.AppendTimestamp(dst, leaf, path)
-	return ts, st, err == nil, treeDamage(&s.batch, st.Index, err)
+	ts, err = f.complete.AppendTimestamp(dst, leaf, path)
+	return ts, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
 // maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be configured. Longer ones take more memory.
@@ -71,18 +71,18 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 // the status says Final there is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
-	st, s, err := b.status(ctx, digest)
+	st, f, err := b.status(ctx, digest)
 	if err != nil || st.State != Final {
 		return a, st, false, err
 	}
-	path, err := b.path(ctx, nil, s, st.Index)
+	path, err := b.path(ctx, nil, f)
 	if err != nil {
 		return a, st, false, err
 	}
-	a = *s.anchored
+	a = *f.anchored
 	a.Path = path
-	if root := proof.Climb(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != s.batch.Root {
-		err = treeDamage(&s.batch, st.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, s.batch.Root))
+	if root := proof.Climb(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != f.batch.Root {
+		err = treeDamage(&f.batch, st.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, f.batch.Root))
 	}
 	return a, st, err == nil, err
 }
@@ -93,30 +93,37 @@ func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
 	return st, err
 }
 
-func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, s *standing, err error) {
+func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, f found, err error) {
 	st = Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
-	st.Position, s, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
+	f, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
+	st.Position = f.Position
 	switch {
 	case errors.Is(err, ErrUnknown):
-		return st, nil, fmt.Errorf("digest %x: %w", digest, err)
+		return st, f, fmt.Errorf("digest %x: %w", digest, err)
 	case err != nil:
-		return st, nil, err
+		return st, f, err
 	}
-	st.Where = b.whereNow(s)
-	return st, s, nil
+	st.Where = b.whereNow(f.standing)
+	return st, f, nil
+}
+
+// found is a leaf that is stored.
+type found struct {
+	store.Position
+	group     []store.Leaf // around it; nil: not read yet
+	*standing              // of its batch
 }
 
 // find returns where a leaf stands and how far its batch came. ErrUnknown when it is not stored.
-func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (at store.Position, s *standing, err error) {
-	found, err := b.store.Find(ctx, []store.Leaf{leaf})
-	if err != nil {
-		return at, nil, fmt.Errorf("look a digest up: %w", err)
+func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (f found, err error) {
+	if f.Position, f.group, err = b.store.Locate(ctx, leaf); err != nil {
+		return f, fmt.Errorf("look a digest up: %w", err)
 	}
-	if at = found[0]; at.Batch == 0 {
-		return at, nil, ErrUnknown
+	if f.Batch == 0 {
+		return f, ErrUnknown
 	}
-	s, err = b.stand(ctx, at.Batch)
-	return at, s, err
+	f.standing, err = b.stand(ctx, f.Batch)
+	return f, err
 }
 
 // where returns how far a batch came.

@@ -276,6 +276,20 @@ func (s *memStore) Find(ctx context.Context, leaves []store.Leaf) ([]store.Posit
 	return out, nil
 }
 
+func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, group []store.Leaf, err error) {
+	if err := s.begin(ctx); err != nil {
+		return at, nil, err
+	}
+	defer s.mu.Unlock()
+	if at = s.places[leaf]; at.Batch == 0 {
+		return at, nil, nil
+	}
+	if all, start := s.leaves[at.Batch-1], at.Index-at.Index%store.Fanout; start+store.Fanout <= uint64(len(all)) {
+		group = slices.Clone(all[start : start+store.Fanout])
+	}
+	return at, group, nil
+}
+
 func (s *memStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err

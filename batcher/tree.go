@@ -91,19 +91,21 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 }
 
 // path appends to steps the siblings from a leaf up to the root of its batch, which is final. Whether they lead there is for the caller to see.
-func (b *Batcher) path(ctx context.Context, steps []proof.Step, s *standing, index uint64) ([]proof.Step, error) {
-	if s.err != nil {
-		return nil, s.err
+func (b *Batcher) path(ctx context.Context, steps []proof.Step, f found) ([]proof.Step, error) {
+	if f.err != nil {
+		return nil, f.err
 	}
-	batch, at := &s.batch, index
+	batch, at, group := &f.batch, f.Index, f.group
 	for level, size := 0, batch.Count; size > 1; level++ {
 		start := at - at%store.Fanout
-		group, err := b.group(ctx, batch.ID, level, start, min(store.Fanout, size-start))
-		if err != nil {
-			return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
+		if level > 0 || group == nil {
+			var err error
+			if group, err = b.group(ctx, batch.ID, level, start, min(store.Fanout, size-start)); err != nil {
+				return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
+			}
 		}
 		if at-start >= uint64(len(group)) {
-			return nil, fmt.Errorf("batch %d is damaged: level %d of its tree has %d nodes from %d on", batch.ID, level, len(group), start)
+			return nil, fmt.Errorf("batch %d: %w: level %d of its tree has %d nodes from %d on: restore the data directory from a backup", batch.ID, store.ErrDamaged, level, len(group), start)
 		}
 		steps = proof.AppendPath(steps, group, int(at-start))
 		at /= store.Fanout

@@ -179,6 +179,10 @@ type Store interface {
 	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
 	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
 
+	// Locate returns what Find does, of one leaf, and the whole group of Fanout leaves that a path from it goes through, if that was
+	// read with it. Else group is nil, and Nodes has those leaves, fewer where the batch ends.
+	Locate(ctx context.Context, leaf Leaf) (at Position, group []Leaf, err error)
+
 	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends before, none past
 	// its end. Level 0 works for every batch, levels above it for those whose runs were applied; else ErrNotFound.
 	Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error)

@@ -85,6 +85,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				s.spans.forget()
 				s.publish()
 			}
 			if c.change == nil {

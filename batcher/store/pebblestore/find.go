@@ -28,6 +28,42 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 	return at, nil
 }
 
+// Locate implements [store.Store].
+func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, group []store.Leaf, err error) {
+	v, err := s.acquire(ctx)
+	if err != nil {
+		return at, nil, err
+	}
+	defer v.release()
+	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: []store.Leaf{leaf}, at: make([]store.Position, 1)}
+	err = f.find(ctx, v.catalog)
+	if err == nil {
+		at = f.at[0]
+		group = f.group(at)
+	}
+	if err := errors.Join(err, f.close()); err != nil {
+		return store.Position{}, nil, err
+	}
+	return at, group, nil
+}
+
+// group returns the group of leaves around a position, or nil unless all of them are in the run that was read last.
+func (f *finder) group(at store.Position) []store.Leaf {
+	start := at.Index - at.Index%store.Fanout
+	if at.Batch != f.place.Batch || start < f.place.Index {
+		return nil
+	}
+	from := (start - f.place.Index) * 32
+	if from+store.Fanout*32 > uint64(len(f.run)) {
+		return nil
+	}
+	group := make([]store.Leaf, store.Fanout)
+	for i := range group {
+		group[i] = store.Leaf(f.run[from+uint64(i)*32:])
+	}
+	return group
+}
+
 // finder finds out where leaves stand. It keeps the run that it read last: digests that came together are asked for together.
 type finder struct {
 	s      *Store
@@ -188,6 +224,9 @@ func (f *finder) seekChunk(batch, index uint64) (start uint64, value []byte, don
 
 // batch returns which batch has the leaf with an ordinal, and with which it begins.
 func (f *finder) batch(ordinal uint64) (begin, batch uint64, err error) {
+	if known, ok := f.s.spans.get(ordinal); ok {
+		return known.begin, known.batch, nil
+	}
 	if f.firsts == nil {
 		if f.firsts, err = f.r.NewIter(prefixed(prefixFirst)); err != nil {
 			return 0, 0, err
@@ -195,7 +234,21 @@ func (f *finder) batch(ordinal uint64) (begin, batch uint64, err error) {
 	}
 	key := firstKey(ordinal, math.MaxUint64) // of batches that begin with the same, the last has leaves
 	if f.firsts.SeekGE(key) {
-		return parseFirstKey(f.firsts.Key())
+		if begin, batch, err = parseFirstKey(f.firsts.Key()); err != nil {
+			return 0, 0, err
+		}
+		// The batch has all leaves up to where the next begins, and the last one all that are to be seen: it may only grow.
+		end := f.leaves
+		if f.firsts.Prev() {
+			if end, _, err = parseFirstKey(f.firsts.Key()); err != nil {
+				return 0, 0, err
+			}
+		}
+		if err := f.firsts.Error(); err != nil {
+			return 0, 0, readError(key, err)
+		}
+		f.s.spans.put(span{begin, end, batch})
+		return begin, batch, nil
 	}
 	if err := f.firsts.Error(); err != nil {
 		return 0, 0, readError(key, err)

@@ -130,6 +130,7 @@ type Store struct {
 	merging     chan struct{} // has a value when there is a segment more
 	filtered    chan struct{} // closed when the filters have been read, or cannot be
 	indexers    sync.WaitGroup
+	spans       spans
 
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"ancre/batcher/store"
@@ -39,6 +40,9 @@ func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uin
 		return nil, err
 	}
 	defer v.release()
+	if nodes, err := s.fewNodes(v.snap, batch, level, start, n); nodes != nil || err != nil {
+		return nodes, err
+	}
 	rec, err := s.batch(v.snap, batch)
 	if err != nil {
 		return nil, err
@@ -61,6 +65,34 @@ func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uin
 	if got := start + uint64(len(nodes)); got < end && (level == 0 || rec.State == store.Sealed) {
 		key := nodesKey(batch, level, got)
 		return nil, damaged(key, fmt.Errorf("missing: nodes end at %d, expected %d", got, end))
+	}
+	return nodes, nil
+}
+
+// fewNodes returns what a path needs of a level with a single get, if one value has all of it: then nothing has to be known about the batch.
+// Else it returns nil.
+func (s *Store) fewNodes(r pebble.Reader, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+	skip := start % store.RunSize
+	if level < 0 || level > math.MaxUint8 || n == 0 || n > store.RunSize-skip {
+		return nil, nil
+	}
+	key := nodesKey(batch, level, start-skip)
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, readError(key, err)
+	}
+	var nodes [][32]byte
+	if err = checkNodes(key, start-skip, value); err == nil && (skip+n)*32 <= uint64(len(value)) {
+		nodes = make([][32]byte, n)
+		for i := range nodes {
+			nodes[i] = [32]byte(value[(skip+uint64(i))*32:])
+		}
+	}
+	if err := errors.Join(err, closer.Close()); err != nil {
+		return nil, err
 	}
 	return nodes, nil
 }

@@ -261,6 +261,7 @@ func testContext(t *testing.T, open Open) {
 		},
 		"apply":     func() error { return f.Apply(ctx, &store.Update{Cursor: cursorAt(1, 1)}) },
 		"find":      func() error { _, err := f.Find(ctx, Leaves(1, 0, 1)); return err },
+		"locate":    func() error { _, _, err := f.Locate(ctx, Leaf(1, 0)); return err },
 		"nodes":     func() error { _, err := f.Nodes(ctx, 1, 0, 0, 1); return err },
 		"batch":     func() error { _, err := f.Batch(ctx, 1); return err },
 		"batches":   func() error { _, err := f.Batches(ctx, 0, 1); return err },
@@ -334,6 +335,9 @@ func testConcurrent(t *testing.T, open Open) {
 				if want := (store.Position{Batch: id, Index: count - 1}); at[0] != want {
 					t.Errorf("acknowledged leaf stands at %v, want %v", at[0], want)
 				}
+				if err := f.checkLocate(ctx, store.Position{Batch: id, Index: count - 1}); err != nil {
+					return err
+				}
 				nodes, err := f.Nodes(ctx, id, 0, 0, 1<<30)
 				if err != nil {
 					return err
@@ -382,6 +386,7 @@ func testClosed(t *testing.T, open Open) {
 		},
 		"apply":     func() error { return s.Apply(ctx, &store.Update{Cursor: cursorAt(1, 1)}) },
 		"find":      func() error { _, err := s.Find(ctx, Leaves(1, 0, 1)); return err },
+		"locate":    func() error { _, _, err := s.Locate(ctx, Leaf(1, 0)); return err },
 		"nodes":     func() error { _, err := s.Nodes(ctx, 1, 0, 0, 1); return err },
 		"batch":     func() error { _, err := s.Batch(ctx, 1); return err },
 		"waiting":   func() error { _, err := s.Waiting(ctx); return err },

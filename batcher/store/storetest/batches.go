@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -16,6 +18,9 @@ func testEmpty(t *testing.T, open Open) {
 		at, err := f.Find(ctx, Leaves(1, 0, 3))
 		if err != nil || !slices.Equal(at, make([]store.Position, 3)) {
 			t.Fatalf("find: %v, %v, want three zeros", at, err)
+		}
+		if at, group, err := f.Locate(ctx, Leaf(1, 0)); err != nil || at.Batch != 0 || group != nil {
+			t.Fatalf("locate: %v, %x, %v, want nothing", at, group, err)
 		}
 		if at, err := f.Find(ctx, nil); err != nil || len(at) != 0 {
 			t.Fatalf("find nothing: %v, %v", at, err)
@@ -39,6 +44,19 @@ func testEmpty(t *testing.T, open Open) {
 		}
 		f.wantLeaves(0)
 	})
+}
+
+// checkLocate says what is wrong with where a leaf is found that is stored, or with its group.
+func (f *fixture) checkLocate(ctx context.Context, want store.Position) error {
+	at, group, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
+	if err != nil || at != want {
+		return fmt.Errorf("leaf %d of batch %d is located at %v, %w", want.Index, want.Batch, at, err)
+	}
+	start := at.Index - at.Index%store.Fanout
+	if group != nil && !slices.Equal(group, Leaves(at.Batch, start, start+store.Fanout)) {
+		return fmt.Errorf("the group of leaf %d of batch %d is %x", at.Index, at.Batch, group)
+	}
+	return nil
 }
 
 func (f *fixture) wantLeaves(want uint64) {
@@ -205,6 +223,11 @@ func testModel(t *testing.T, open Open) {
 					start := rapid.Uint64Range(0, b.Count-1).Draw(rt, "start")
 					end := rapid.Uint64Range(start, b.Count).Draw(rt, "end")
 					f.wantNodes(b.ID, 0, start, end-start, Leaves(b.ID, start, end))
+				}
+				for i := uint64(0); i < b.Count; i += store.Fanout - 1 {
+					if err := f.checkLocate(ctx, store.Position{Batch: b.ID, Index: i}); err != nil {
+						rt.Fatal(err)
+					}
 				}
 				at, err := f.Find(ctx, Leaves(b.ID, 0, b.Count+1))
 				if err != nil {
