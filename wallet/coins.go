@@ -95,17 +95,23 @@ type Balance struct {
 	Spendable int64 // what can be spent now: Confirmed without leased coins, dust, and young coinbases
 }
 
-// Balance adds up the coins.
+// Balance adds up the coins. While a passphrase is checked, it gives what they were when that began.
 func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	v, err := w.current()
 	if err != nil {
 		return Balance{}, err
 	}
+	if held := v.held.Load(); held != nil {
+		return *held, nil
+	}
 	coins, err := guard(ctx, w, "read the balance", func() ([]coin, error) { return v.coins(&w.leases) })
 	if err != nil {
 		return Balance{}, err
 	}
-	var b Balance
+	return balanceOf(coins), nil
+}
+
+func balanceOf(coins []coin) (b Balance) {
 	for _, c := range coins {
 		if c.height < 0 {
 			b.Pending += c.out.Value
@@ -116,5 +122,5 @@ func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 			b.Spendable += c.out.Value
 		}
 	}
-	return b, nil
+	return b
 }

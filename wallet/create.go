@@ -105,7 +105,7 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 	if v, err = w.openVault(whole); err != nil {
 		return nil, "", err
 	}
-	if err := v.unlock(passphrase); err != nil {
+	if err := v.unlock(passphrase, &w.leases); err != nil {
 		return nil, "", err
 	}
 	if _, err := v.topUp(); err != nil {

@@ -61,6 +61,10 @@ type vault struct {
 	keys       sync.RWMutex
 	unlockedBy []byte // MAC of the passphrase that unlocked it, nil while locked; guarded by keys
 
+	// held is the balance while unlock stretches a passphrase, nil else. It takes a second and more, and holds what every look at
+	// a coin's address needs, and whoever asks how things stand is answered nevertheless.
+	held atomic.Pointer[Balance]
+
 	restoring atomic.Bool
 }
 
@@ -174,13 +178,20 @@ func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
 
 // unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a wrong passphrase, also one that
 // was unlocked; a typing error must not stop the anchors, so an unlocked one is not asked again.
-func (v *vault) unlock(passphrase []byte) error {
+func (v *vault) unlock(passphrase []byte, leases *leases) error {
 	mac := hmac.New(sha256.New, v.macKey[:])
 	mac.Write(passphrase)
 	sum := mac.Sum(nil)
 
 	// Nothing is written: as the one writer, it keeps btcwallet's own goroutines from deriving keys meanwhile.
 	return walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+		if v.locked() {
+			if coins, err := v.coins(leases); err == nil { // else whoever asks waits, and gets the error
+				b := balanceOf(coins)
+				v.held.Store(&b)
+				defer v.held.Store(nil)
+			}
+		}
 		v.keys.Lock()
 		defer v.keys.Unlock()
 		if v.unlockedBy != nil {

@@ -277,7 +277,7 @@ func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 	own := append([]byte(nil), passphrase...)
 	_, err = guard(ctx, w, "unlock the wallet", func() (struct{}, error) {
 		defer clear(own)
-		return struct{}{}, v.unlock(own)
+		return struct{}{}, v.unlock(own, &w.leases)
 	})
 	if err == nil {
 		w.log.Info("wallet unlocked")
