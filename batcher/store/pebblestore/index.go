@@ -319,6 +319,7 @@ func (s *Store) endSegments(ended []*segment) {
 // flushLoop makes segments of tables that are full. It ends with the store.
 func (s *Store) flushLoop() {
 	defer s.indexers.Done()
+	waits := false
 	for {
 		t, n := s.full()
 		if n == 0 {
@@ -329,15 +330,24 @@ func (s *Store) flushLoop() {
 				return
 			}
 		}
-		if err := s.flush(t); err != nil && !s.pause(err) {
+		if err := s.flush(t); err == nil {
+			waits = false
+		} else if !s.tryAgain(err, &waits, "store: a segment of the index cannot be written, and will be tried again; digests soon wait for it") {
 			return
 		}
 	}
 }
 
-// pause waits before something is tried again. It returns false when nothing is to be tried any more.
-func (s *Store) pause(err error) bool {
-	if s.guard.failure() != nil || errors.Is(err, errClosed) || errors.Is(err, store.ErrDamaged) {
+// tryAgain waits after a failure, and says why the first time. It returns false when nothing is to be tried any more.
+func (s *Store) tryAgain(err error, waits *bool, text string) bool {
+	if s.guard.failure() != nil || errors.Is(err, errClosed) { // nothing new
+		return false
+	}
+	if !*waits {
+		*waits = true
+		s.log.Warn(text, "err", err)
+	}
+	if errors.Is(err, store.ErrDamaged) {
 		return false
 	}
 	t := time.NewTimer(retryPause)

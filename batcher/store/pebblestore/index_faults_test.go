@@ -3,8 +3,10 @@ package pebblestore
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -173,4 +175,64 @@ func TestAMergeWithoutSpaceStopsNobody(t *testing.T) {
 	})
 	eventually(t, func() error { return appendGroup(t.Context(), s, leaves[fit:]) })
 	wantFound(t, s, leaves)
+}
+
+// openless is a file system on which segments cannot be opened to be read.
+type openless struct {
+	vfs.FS
+	closed atomic.Bool
+}
+
+func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if o.closed.Load() && filepath.Ext(name) == segmentExt {
+		return nil, fmt.Errorf("%s: %w", name, syscall.EMFILE)
+	}
+	return o.FS.Open(name, opts...)
+}
+
+// TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Digests wait for it meanwhile, and nobody would know why.
+func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
+	fs := &openless{FS: vfs.NewMem()}
+	fs.closed.Store(true)
+	var log lockedLog
+	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), tableLeaves: testTableLeaves})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := storetest.Leaves(1, 0, (maxFull+2)*testTableLeaves)
+	fit := (maxFull + 1) * testTableLeaves
+	appendAll(t, s, leaves[:fit], leavesPerGroup)
+	eventually(t, func() error {
+		if text := log.text(); !strings.Contains(text, "a segment of the index cannot be written") || !strings.Contains(text, "too many open files") {
+			return fmt.Errorf("the log: %s", text)
+		}
+		return nil
+	})
+	fs.closed.Store(false)
+	appendAll(t, s, leaves[fit:], leavesPerGroup)
+	wantFound(t, s, leaves)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.text(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings, want one:\n%s", n, log.text())
+	}
+}
+
+// lockedLog takes what is logged from anywhere.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

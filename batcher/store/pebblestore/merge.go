@@ -45,11 +45,7 @@ func (s *Store) mergeLoop() {
 		s.releaseCatalog(c)
 		switch {
 		case err != nil:
-			if !waits {
-				s.log.Warn("store: segments of the index are not merged for now; look-ups become slower the longer that lasts", "err", err)
-			}
-			waits = true
-			if !s.pause(err) {
+			if !s.tryAgain(err, &waits, "store: segments of the index are not merged for now; look-ups become slower the longer that lasts") {
 				return
 			}
 		case window != nil:
