@@ -10,7 +10,7 @@ import (
 )
 
 // checker sees all parts of a backup in their order, when it is written and when it is read, and holds them against each other. It
-// builds the trees of sealed batches, in memory of a 256th of their leaves.
+// builds the trees of sealed batches, in memory of a fifteenth of the leaves of one batch.
 type checker struct {
 	header Header
 

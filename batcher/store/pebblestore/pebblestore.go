@@ -23,7 +23,7 @@
 //	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
 //	'w' batch(8)                           empty; there while the batch has no anchor
 //
-// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [256·i, 256·(i+1)) of level k.
+// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [16·i, 16·(i+1)) of level k.
 // No value spans a multiple of 256. A run of 256 that is complete is one value; the run of level 0 that the batch
 // ended in, or is growing in, may be several: each group of leaves adds one, and the group that completes the run
 // replaces them by one. Readers concatenate what follows without a gap. Nodes sort below all the rest, where new ones come
