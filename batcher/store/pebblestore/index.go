@@ -251,9 +251,9 @@ func (s *Store) full() (*table, int) {
 	return s.catalog.tables[0], len(s.catalog.tables) - 1
 }
 
-// awaitFlush waits until another table may be full.
+// awaitFlush waits until another table may be full. It does not wait for what fails.
 func (s *Store) awaitFlush(ctx context.Context) error {
-	tick := time.NewTicker(100 * time.Millisecond) // to see that the disk is full
+	tick := time.NewTicker(100 * time.Millisecond) // to see what fails
 	defer tick.Stop()
 	for {
 		if _, n := s.full(); n < maxFull {
@@ -261,6 +261,12 @@ func (s *Store) awaitFlush(ctx context.Context) error {
 		}
 		if s.guard.full.Load() {
 			return fmt.Errorf("%w in %s", store.ErrFull, s.dir)
+		}
+		if err := s.guard.failure(); err != nil {
+			return err
+		}
+		if err := s.unflushed.Load(); err != nil && *err != nil {
+			return *err // it is tried again, and nobody knows how often
 		}
 		select {
 		case <-s.flushed:
@@ -330,9 +336,11 @@ func (s *Store) flushLoop() {
 				return
 			}
 		}
-		if err := s.flush(t); err == nil {
+		err := s.flush(t)
+		s.unflushed.Store(&err)
+		if err == nil {
 			waits = false
-		} else if !s.tryAgain(err, &waits, "store: a segment of the index cannot be written, and will be tried again; digests soon wait for it") {
+		} else if !s.tryAgain(err, &waits, "store: a segment of the index cannot be written, and will be tried again; no digest is taken when the next table is full, too") {
 			return
 		}
 	}

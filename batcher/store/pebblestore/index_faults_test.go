@@ -190,7 +190,8 @@ func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return o.FS.Open(name, opts...)
 }
 
-// TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Digests wait for it meanwhile, and nobody would know why.
+// TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Whoever waited for it would do so for ever, with no word to anybody, and
+// could not be stopped.
 func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
 	fs := &openless{FS: vfs.NewMem()}
 	fs.closed.Store(true)
@@ -208,8 +209,13 @@ func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
 		}
 		return nil
 	})
+	if err := appendGroup(t.Context(), s, leaves[fit:fit+1]); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("append while a segment cannot be written: %v, want the reason", err)
+	}
+	wantFound(t, s, leaves[:fit])
 	fs.closed.Store(false)
-	appendAll(t, s, leaves[fit:], leavesPerGroup)
+	eventually(t, func() error { return appendGroup(t.Context(), s, leaves[fit:fit+1]) })
+	appendAll(t, s, leaves[fit+1:], leavesPerGroup)
 	wantFound(t, s, leaves)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -132,6 +132,9 @@ type Store struct {
 	indexers    sync.WaitGroup
 	spans       spans
 
+	// Why the last table that was to become a segment could not; nil, or points to nil, when it did.
+	unflushed atomic.Pointer[error]
+
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
 	applyMu  sync.Mutex // held by Apply
