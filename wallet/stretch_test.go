@@ -131,6 +131,23 @@ func TestOlderWalletIsMadeQuickToOpenOnce(t *testing.T) {
 	}
 }
 
+// The change saves a second. A wallet that it fails for, on a full disk, pays for anchors nevertheless.
+func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
+	dir := t.TempDir()
+	olderWallet(t, dir)
+	was := publicStretch
+	publicStretch.N = 3 // which scrypt refuses
+	t.Cleanup(func() { publicStretch = was })
+	var log bytes.Buffer
+	w := open(t, dir, &chaincfg.RegressionNetParams, slog.New(slog.NewTextHandler(&log, nil)))
+	if err := w.Unlock(t.Context(), passphrase); err != nil {
+		t.Errorf("unlock: %v", err)
+	}
+	if !strings.Contains(log.String(), "as slowly the next time") {
+		t.Errorf("nothing says that the change failed:\n%s", &log)
+	}
+}
+
 // What the change writes to the disk in one step is lost when the step is not finished: the file is the older one then.
 func TestOlderWalletOpensAfterACrashInTheChange(t *testing.T) {
 	dir := t.TempDir()

@@ -155,11 +155,9 @@ func (w *Wallet) openVault(path string) (_ *vault, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open wallet %s: %w", path, err)
 	}
-	relaxed, err := v.relax()
-	if err != nil {
-		return nil, fmt.Errorf("open wallet %s: %w", path, err)
-	}
-	if relaxed {
+	if relaxed, err := v.relax(); err != nil { // a full disk, for one: no reason to pay for no anchor
+		w.log.Warn("the wallet file was written by an older ancre, and opens as slowly the next time", "file", path, "err", err)
+	} else if relaxed {
 		w.log.Info("the wallet file was written by an older ancre: from now on it opens without delay", "file", path)
 	}
 	return v, nil
