@@ -16,7 +16,7 @@ const (
 	// maxStandings is how many batches are remembered, of some 2 kB each: those of sixteen months, with the interval of six hours.
 	maxStandings = 2048
 
-	// maxRuns is how many runs of upper levels are remembered, of 8 KiB each: those of 120 million digests in batches of a million. Beyond,
+	// maxRuns is how many runs of upper levels are remembered, of 15 KiB each: those of 120 million digests in batches of a million. Beyond,
 	// a proof reads one run more.
 	maxRuns = 2048
 )

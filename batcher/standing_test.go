@@ -3,6 +3,7 @@ package batcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"ancre/batcher/store"
@@ -109,6 +110,27 @@ func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 			if r, err := proof.Verify(context.Background(), f, d[:], h.chain); err != nil || r.Outcome != proof.OutcomeValid {
 				t.Fatalf("digest %d: %+v, %v", at, r, err)
 			}
+		}
+	}
+}
+
+// TestRememberedRunsGiveThePathsOfTheirGroups would catch a row that is hashed or walked wrong in a run of some length.
+func TestRememberedRunsGiveThePathsOfTheirGroups(t *testing.T) {
+	var nodes [][32]byte
+	for n := range uint64(store.RunSize) {
+		nodes = append(nodes, number(n))
+	}
+	for size := 1; size <= len(nodes); size++ {
+		r := newTreeRun(nodes[:size])
+		for at := range size {
+			start := at - at%store.Fanout
+			want := proof.Path(nodes[start:min(start+store.Fanout, size)], at-start)
+			if got, err := r.appendPath(nil, uint64(at)); err != nil || !slices.Equal(got, want) {
+				t.Fatalf("node %d of %d: %x, %v, want %x", at, size, got, err, want)
+			}
+		}
+		if _, err := r.appendPath(nil, uint64(size)); !errors.Is(err, store.ErrDamaged) {
+			t.Fatalf("behind %d nodes: %v", size, err)
 		}
 	}
 }

@@ -97,10 +97,22 @@ func (b *Batcher) path(ctx context.Context, steps []proof.Step, f found) ([]proo
 	}
 	batch, at, group := &f.batch, f.Index, f.group
 	for level, size := 0, batch.Count; size > 1; level++ {
+		if level >= remembered {
+			r, err := b.run(ctx, batch.ID, level, at-at%store.RunSize)
+			if err != nil {
+				return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
+			}
+			if steps, err = r.appendPath(steps, at%store.RunSize); err != nil {
+				return nil, fmt.Errorf("batch %d, level %d of its tree: %w", batch.ID, level, err)
+			}
+			at /= store.Fanout
+			size = (size-1)/store.Fanout + 1
+			continue
+		}
 		start := at - at%store.Fanout
 		if level > 0 || group == nil {
 			var err error
-			if group, err = b.group(ctx, batch.ID, level, start, min(store.Fanout, size-start)); err != nil {
+			if group, err = b.store.Nodes(ctx, batch.ID, level, start, min(store.Fanout, size-start)); err != nil {
 				return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
 			}
 		}
@@ -114,6 +126,9 @@ func (b *Batcher) path(ctx context.Context, steps []proof.Step, f found) ([]proo
 	return steps, nil
 }
 
+// remembered is the lowest level whose runs are remembered: from it on there are few, and each is in the way of many.
+const remembered = 2
+
 // runPlace names a run of a level of a batch's tree.
 type runPlace struct {
 	batch uint64
@@ -121,23 +136,51 @@ type runPlace struct {
 	start uint64
 }
 
-// group returns n nodes from start on, which are in one run, of a sealed batch. Those of the upper levels are remembered: there are
-// few, and each is in the way of many.
-func (b *Batcher) group(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
-	if level < 2 {
-		return b.store.Nodes(ctx, batch, level, start, n)
-	}
-	first := start % store.RunSize
-	place := runPlace{batch, level, start - first}
-	run, ok := b.runs.get(place)
+// run returns a run of a sealed batch, of an upper level.
+func (b *Batcher) run(ctx context.Context, batch uint64, level int, start uint64) (*treeRun, error) {
+	place := runPlace{batch, level, start}
+	r, ok := b.runs.get(place)
 	if !ok {
 		as := b.runs.now()
-		var err error
-		if run, err = b.store.Nodes(ctx, batch, level, place.start, store.RunSize); err != nil {
+		nodes, err := b.store.Nodes(ctx, batch, level, start, store.RunSize)
+		if err != nil {
 			return nil, err
 		}
-		b.runs.put(place, run, as)
+		r = newTreeRun(nodes)
+		b.runs.put(place, r, as)
 	}
-	first = min(first, uint64(len(run)))
-	return run[first:min(first+n, uint64(len(run)))], nil
+	return r, nil
+}
+
+// treeRun is a run of nodes and what stands above them, up to the next level that is stored: as much again, and nothing of it has to be hashed
+// for a path.
+type treeRun [groupHeight][][32]byte
+
+// groupHeight is how many rows of a tree are above each other in a group: Fanout is two to that power.
+const groupHeight = 4
+
+func newTreeRun(nodes [][32]byte) *treeRun {
+	r := &treeRun{nodes}
+	for i := 1; i < groupHeight; i++ {
+		below := r[i-1]
+		r[i] = make([][32]byte, 0, (len(below)+1)/2)
+		for pair := range slices.Chunk(below, 2) { // or an odd last one, which is carried up
+			r[i] = append(r[i], proof.Root(pair))
+		}
+	}
+	return r
+}
+
+// appendPath appends to steps the siblings from a node up to the one of the next level.
+func (r *treeRun) appendPath(steps []proof.Step, at uint64) ([]proof.Step, error) {
+	if at >= uint64(len(r[0])) {
+		return nil, fmt.Errorf("%w: a run has %d nodes, and ends before the one at %d: restore the data directory from a backup", store.ErrDamaged, len(r[0]), at)
+	}
+	for _, row := range r {
+		if sibling := at ^ 1; sibling < uint64(len(row)) {
+			steps = append(steps, proof.Step{Left: sibling < at, Hash: row[sibling]})
+		}
+		at /= 2
+	}
+	return steps, nil
 }
