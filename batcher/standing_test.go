@@ -126,7 +126,7 @@ func TestRememberedRunsGiveThePathsOfTheirGroups(t *testing.T) {
 			start := at - at%store.Fanout
 			want := proof.Path(nodes[start:min(start+store.Fanout, size)], at-start)
 			if got, err := r.appendPath(nil, uint64(at)); err != nil || !slices.Equal(got, want) {
-				t.Fatalf("node %d of %d: %x, %v, want %x", at, size, got, err, want)
+				t.Fatalf("node %d of %d: %v, %v, want %v", at, size, got, err, want)
 			}
 		}
 		if _, err := r.appendPath(nil, uint64(size)); !errors.Is(err, store.ErrDamaged) {
