@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -92,9 +93,10 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview) (all []warning)
 	if text := calendarWarning(d.cfg.Calendar); text != "" {
 		all = append(all, warning{warnCalendar, text})
 	}
-	if state := d.wallet.State(); state == wallet.None || state == wallet.Locked {
+	// One question: the wallet may be created or unlocked at any time.
+	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrNoWallet) || errors.Is(err, wallet.ErrLocked) {
 		// Said before the first batch waits for it, and once.
-		why := d.wallet.Ready().Error()
+		why := err.Error()
 		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {
 			all = append(all, warning{warnWallet, "anchors cannot be paid: " + why})
 		}
