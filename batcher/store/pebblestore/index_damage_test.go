@@ -82,6 +82,31 @@ func damagedStore(t *testing.T) (dir string, leaves []store.Leaf) {
 	return dir, leaves
 }
 
+// TestAnIndexWithoutItsStoreIsRefused starts where everything was lost but the index, of which nothing can be made. Whoever took the directory for
+// a new one would give it another key, remove the last trace of what was there, and take each digest that comes again for a new one.
+func TestAnIndexWithoutItsStoreIsRefused(t *testing.T) {
+	dir, _ := damagedStore(t)
+	names, before := match(t, dir, "*"), segmentFiles(t, dir)
+	for _, name := range names {
+		if filepath.Base(name) == indexDir {
+			continue
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(dir, Options{})
+	if err == nil {
+		_ = s.Close()
+	}
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "restore a backup") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("got %v, want an error that says what to do", err)
+	}
+	if after := segmentFiles(t, dir); !slices.Equal(after, before) {
+		t.Errorf("%v is left of %v", after, before)
+	}
+}
+
 // TestADamagedIndexIsRefused starts with files of the index that are not what was written. What is lost there must not make a
 // digest unknown: it would be given a second place.
 func TestADamagedIndexIsRefused(t *testing.T) {

@@ -62,6 +62,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,7 +232,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// refuseHeadless refuses a directory with tables that Pebble would take for empty, and write a new database over.
+// refuseHeadless refuses a directory with tables, or segments of an index, that Pebble would take for empty, and write a new database over.
 func refuseHeadless(dir string, fs vfs.FS) error {
 	desc, err := pebble.Peek(dir, fs)
 	if err != nil {
@@ -243,13 +244,15 @@ func refuseHeadless(dir string, fs vfs.FS) error {
 	if desc.Exists {
 		return nil
 	}
-	names, err := fs.List(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if isTable(name) {
-			return fmt.Errorf("%w: %s is there, but no manifest that tells of it: restore a backup", store.ErrDamaged, name)
+	for _, of := range []string{"", indexDir} {
+		names, err := fs.List(fs.PathJoin(dir, of))
+		if err != nil && !(of == indexDir && errors.Is(err, os.ErrNotExist)) {
+			return err
+		}
+		for _, name := range names {
+			if isTable(name) {
+				return fmt.Errorf("%w: %s is there, but no manifest that tells of it: restore a backup", store.ErrDamaged, fs.PathJoin(of, name))
+			}
 		}
 	}
 	return nil
