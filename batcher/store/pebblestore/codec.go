@@ -29,7 +29,11 @@ func metaKey(name string) []byte { return append([]byte{prefixMeta}, name...) }
 
 // idKey is the key of a batch or an anchor, or of a mark that names one.
 func idKey(prefix byte, id uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{prefix}, id)
+	return appendIDKey(make([]byte, 0, 9), prefix, id)
+}
+
+func appendIDKey(b []byte, prefix byte, id uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, prefix), id)
 }
 
 func parseIDKey(prefix byte, key []byte) (uint64, error) {
@@ -43,7 +47,7 @@ func parseIDKey(prefix byte, key []byte) (uint64, error) {
 // highest on: a seek forwards, which is what Pebble is good at, finds the last batch that begins at or before an ordinal.
 // Batches without leaves begin with that of the next.
 func firstKey(ordinal, batch uint64) []byte {
-	return binary.BigEndian.AppendUint64(idKey(prefixFirst, ^ordinal), ^batch)
+	return binary.BigEndian.AppendUint64(appendIDKey(make([]byte, 0, 17), prefixFirst, ^ordinal), ^batch)
 }
 
 func parseFirstKey(key []byte) (ordinal, batch uint64, err error) {
@@ -54,7 +58,7 @@ func parseFirstKey(key []byte) (ordinal, batch uint64, err error) {
 }
 
 func nodesKey(batch uint64, level int, start uint64) []byte {
-	key := append(idKey(prefixNodes, batch), byte(level))
+	key := append(appendIDKey(make([]byte, 0, 18), prefixNodes, batch), byte(level))
 	return binary.BigEndian.AppendUint64(key, start)
 }
 

@@ -183,10 +183,11 @@ func (f *finder) readRun(ordinal uint64) error {
 		if start, value, done, err = f.seekChunk(batch, index); err != nil {
 			return err
 		}
+		key = nodesKey(batch, 0, start)
 	}
 	f.run, f.done = value, done
 	f.first, f.place = begin+start, store.Position{Batch: batch, Index: start}
-	if err := checkNodes(nodesKey(batch, 0, start), start, value); err != nil {
+	if err := checkNodes(key, start, value); err != nil {
 		return errors.Join(err, f.closeRun())
 	}
 	return nil
