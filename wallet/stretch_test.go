@@ -17,8 +17,8 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// strong is between what the tests' wallets are stretched by and what takes a second.
-var strong = waddrmgr.ScryptOptions{N: 1024, R: 8, P: 1}
+// strong is more than the public passphrase is stretched by, and far less than what takes a second.
+var strong = waddrmgr.ScryptOptions{N: 64, R: 8, P: 1}
 
 // stretched reads by how much the two passphrases of a wallet file are stretched.
 func stretched(t *testing.T, dir string) (public, private int) {
@@ -101,7 +101,7 @@ func olderWallet(t *testing.T, dir string) (address string) {
 func TestOlderWalletIsMadeQuickToOpenOnce(t *testing.T) {
 	dir := t.TempDir()
 	want := olderWallet(t, dir)
-	for opening := range 3 {
+	for opening := range 2 {
 		var log bytes.Buffer
 		w := open(t, dir, &chaincfg.RegressionNetParams, slog.New(slog.NewTextHandler(&log, nil)))
 		if told := strings.Contains(log.String(), "opens without delay"); told != (opening == 0) {
