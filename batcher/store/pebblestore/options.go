@@ -34,6 +34,10 @@ const (
 	firstTableSize = 4 << 20
 	lastTableSize  = 8 << 20
 
+	// indexBlockSize makes the index of a table one block, as a rule: 1,000 runs, each a block of its own, need 20 kB of it. With
+	// Pebble's 4 KiB it has two levels, and each look-up goes through one block more.
+	indexBlockSize = 64 << 10
+
 	// never is for Pebble's own limits of what may wait. A write that waits inside Pebble cannot be called back when
 	// the disk fails, and keeps the locks that closing needs; so the committer waits before it, see drain.
 	never = 1 << 20
@@ -72,6 +76,7 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 			CompactionEnd: func(pebble.CompactionInfo) { wake(s.drained) },
 		},
 	}
+	opts.Levels[0].IndexBlockSize = indexBlockSize // of all levels
 	// Hashes do not compress, and hardly any key is looked for that is not there: no filters.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return opts
