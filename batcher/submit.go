@@ -139,7 +139,7 @@ func (c *committer) accept(ctx context.Context, s *submission) error {
 type committer struct {
 	b     *Batcher
 	limit int
-	spare sync.Pool   // of *submission
+	spare *sync.Pool  // of *submission; apart, because the runtime holds on to a pool until the second collection after its last use
 	open  store.Batch // owned by run
 	group group       // owned by run
 
@@ -172,7 +172,7 @@ type closeAnswer struct {
 }
 
 func newCommitter(b *Batcher, open store.Batch, limit int) *committer {
-	c := &committer{b: b, limit: limit, open: open, wakeup: make(chan struct{}, 1)}
+	c := &committer{b: b, spare: new(sync.Pool), limit: limit, open: open, wakeup: make(chan struct{}, 1)}
 	c.noteOpened()
 	return c
 }
