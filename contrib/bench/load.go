@@ -34,6 +34,7 @@ type server struct {
 	stored seed     // of the digests that are asked for
 	count  uint64   // how many of them are there, from 0 on
 	key    [32]byte // of the store, which blinds them
+	files  string   // directory of the store, which is read before each turn; empty: nothing is
 }
 
 // kind is what a call does.

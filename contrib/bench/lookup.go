@@ -42,7 +42,7 @@ func (b *bench) lookUpIn(ctx context.Context, s *site) (err error) {
 	if err := s.close(); err != nil { // a store has one owner
 		return err
 	}
-	ours, err := pebblestore.Open(filepath.Join(s.daemon.NetDir(), "store"), pebblestore.Options{Log: slog.New(slog.DiscardHandler)})
+	ours, err := pebblestore.Open(s.store(), pebblestore.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,9 @@ func (b *bench) lookUpIn(ctx context.Context, s *site) (err error) {
 			for i := range leaves {
 				n := rand.Uint64N(s.book.Stored)
 				leaves[i], keys[i] = leaf(what.from, n), bareKey(n, s.book.Stored, what.there)
+			}
+			if err := errors.Join(warm(s.store()), warm(s.path("bare"))); err != nil {
+				return err
 			}
 			start := time.Now()
 			for i := range leaves {

@@ -21,6 +21,11 @@ func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]roun
 		}
 		for i := range servers {
 			at := (i + round + 1) % len(servers)
+			if servers[at].files != "" {
+				if err := warm(servers[at].files); err != nil {
+					return nil, err
+				}
+			}
 			f, err := servers[at].load(ctx, j, lasting(length))
 			if err != nil {
 				fmt.Println()

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/datadir"
 	"ancre/itest/harness"
 	"ancre/rpc"
 )
@@ -124,6 +126,9 @@ func (s *site) close() error {
 	return s.daemon.Stop()
 }
 
+// store is the directory of its store.
+func (s *site) store() string { return filepath.Join(s.daemon.NetDir(), datadir.Store) }
+
 // server is the running daemon, to be loaded.
 func (s *site) server() (*server, error) {
 	user, password, err := s.daemon.Credentials()
@@ -132,7 +137,7 @@ func (s *site) server() (*server, error) {
 	}
 	return &server{
 		name: "ancred with " + count(s.book.Stored) + " digests stored", addr: s.daemon.Addr(), calendar: s.daemon.CalendarAddr(), pid: s.daemon.PID(),
-		user: user, password: password, stored: s.seed(), count: s.book.Stored, key: s.key,
+		user: user, password: password, stored: s.seed(), count: s.book.Stored, key: s.key, files: s.store(),
 	}, nil
 }
 
@@ -158,6 +163,28 @@ func (s *site) verify(ctx context.Context, numbers []uint64) error {
 		}
 	}
 	return nil
+}
+
+// warm reads all files below a directory, so that the system has them in its page cache: an idle machine may take from it what was not read for a
+// while, and would then be what is measured.
+func warm(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			if errors.Is(err, fs.ErrNotExist) { // the store has just replaced it
+				return nil
+			}
+			return err
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, f)
+		return errors.Join(err, f.Close())
+	})
 }
 
 // bytesIn counts all files below a directory.
