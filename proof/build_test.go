@@ -45,16 +45,21 @@ func anchor(leaf, leaves, batch, batches, tx, txs int) anchorage {
 	return a
 }
 
+// anyAnchor draws an anchor of any shape: one leaf of up to 700, in one batch of up to 9, in one transaction of up to 40.
+func anyAnchor(t *rapid.T) anchorage {
+	place := func(what string, most int) (int, int) {
+		n := rapid.IntRange(1, most).Draw(t, what)
+		return rapid.IntRange(0, n-1).Draw(t, "place among "+what), n
+	}
+	leaf, leaves := place("leaves", 700)
+	batch, batches := place("batches", 9)
+	tx, txs := place("transactions", 40)
+	return anchor(leaf, leaves, batch, batches, tx, txs)
+}
+
 func TestACompleteProofOfAnyShapeVerifies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		place := func(what string, most int) (int, int) {
-			n := rapid.IntRange(1, most).Draw(t, what)
-			return rapid.IntRange(0, n-1).Draw(t, "place among "+what), n
-		}
-		leaf, leaves := place("leaves", 700)
-		batch, batches := place("batches", 9)
-		tx, txs := place("transactions", 40)
-		a := anchor(leaf, leaves, batch, batches, tx, txs)
+		a := anyAnchor(t)
 
 		f, err := Complete(a.digest, a.nonce, a.Anchored)
 		if err != nil {

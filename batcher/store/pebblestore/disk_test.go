@@ -12,14 +12,7 @@ import (
 
 // What an operator sees is what the next submit will meet.
 func TestDiskTellsWhenNothingWouldBeWritten(t *testing.T) {
-	mem := vfs.NewMem()
-	left := func(bytes uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: bytes, TotalBytes: 1 << 40}) }
-	left(DefaultReserve * 2)
-	s, err := Open(testDir, Options{FS: mem})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s, left := openOnDisk(t)
 	for _, free := range []uint64{DefaultReserve * 2, DefaultReserve / 2, DefaultReserve * 3} {
 		left(free)
 		if d, err := s.Disk(); err != nil || d != (Disk{FreeBytes: free, ReserveBytes: DefaultReserve, ReadOnly: free < DefaultReserve}) {

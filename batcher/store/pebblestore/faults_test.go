@@ -491,16 +491,23 @@ func TestAcknowledgementWaitsForSync(t *testing.T) {
 	}
 }
 
-// TestFullDiskIsSeenBefore refuses writes while little space is left, and takes them again.
-func TestFullDiskIsSeenBefore(t *testing.T) {
+// openOnDisk opens a new store on a disk of which twice the reserve is left, and returns what says how many bytes are left from then on.
+func openOnDisk(t *testing.T) (s *Store, left func(bytes uint64)) {
+	t.Helper()
 	mem := vfs.NewMem()
-	left := func(bytes uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: bytes, TotalBytes: 1 << 40}) }
+	left = func(bytes uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: bytes, TotalBytes: 1 << 40}) }
 	left(DefaultReserve * 2)
 	s, err := Open(testDir, Options{FS: mem})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
+	return s, left
+}
+
+// TestFullDiskIsSeenBefore refuses writes while little space is left, and takes them again.
+func TestFullDiskIsSeenBefore(t *testing.T) {
+	s, left := openOnDisk(t)
 	n := 0
 	for ; n < groupsPerBatch; n++ {
 		if err := step(s, n); err != nil {
