@@ -30,7 +30,7 @@ func (d *node) callSeconds(method string) rpc.Observer {
 	return d.told.Observer(metrics.CallSeconds, method)
 }
 
-func (d *node) calendarSeconds(route string) calendar.Observer {
+func (d *node) calendarSeconds(route string) rpc.Observer {
 	return d.told.Observer(metrics.CalendarSeconds, route)
 }
 

@@ -3,10 +3,9 @@ package calendar
 import (
 	"sync/atomic"
 	"time"
-)
 
-// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It is called from many goroutines.
-type Observer interface{ Observe(float64) }
+	"ancre/rpc"
+)
 
 // routeKind is what a path leads to, for counting: who asks cannot make names for an operator's graphs.
 type routeKind int
@@ -37,10 +36,10 @@ var statuses = [...]int{200, 204, 400, 404, 405, 429, 503, 500}
 type meters struct {
 	requests [numRoutes][len(statuses)]atomic.Uint64
 	crowded  atomic.Uint64 // digests that were turned away, for Config.Digests
-	latency  [numRoutes]Observer
+	latency  [numRoutes]rpc.Observer
 }
 
-func (m *meters) begin(latency func(string) Observer) {
+func (m *meters) begin(latency func(string) rpc.Observer) {
 	if latency == nil {
 		return
 	}

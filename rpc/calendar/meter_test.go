@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"ancre/rpc"
 )
 
 // tallied is a histogram that counts what it takes.
@@ -14,7 +16,7 @@ func (t *tallied) Observe(float64) { t.n++ }
 // Every answer is counted, also those that no route gave, under names of ours: else strangers could make an operator's database grow.
 func TestRequestsAreCountedByRouteAndStatus(t *testing.T) {
 	latencies := make(map[string]*tallied)
-	r := newRig(t, Config{RateLimit: 1, Digests: 2, Interval: time.Hour, Latency: func(route string) Observer {
+	r := newRig(t, Config{RateLimit: 1, Digests: 2, Interval: time.Hour, Latency: func(route string) rpc.Observer {
 		latencies[route] = new(tallied)
 		return latencies[route]
 	}})

@@ -65,7 +65,7 @@ type Config struct {
 	Proxies []netip.Prefix
 
 	// Latency gives what takes the seconds of each request to one of Routes. nil: they are not measured.
-	Latency func(route string) Observer
+	Latency func(route string) rpc.Observer
 }
 
 // Services are the parts that the server speaks for.
