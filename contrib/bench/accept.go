@@ -89,13 +89,9 @@ func (b *bench) measureSubmitBatch(ctx context.Context) error {
 	if b.large != nil {
 		sites = append(sites, b.large)
 	}
-	var servers []*server
-	for _, s := range sites {
-		to, err := s.server()
-		if err != nil {
-			return err
-		}
-		servers = append(servers, to)
+	servers, err := serversOf(sites)
+	if err != nil {
+		return err
 	}
 	j := job{kind: submit, name: "submitbatch of 1,000", connections: buildConnections, digests: 1000}
 	all, err := inRounds(ctx, b.options, j, append(servers, b.floorServer())...)

@@ -52,13 +52,9 @@ func (b *bench) measureProofs(ctx context.Context) error {
 }
 
 func (b *bench) measureAnswers(ctx context.Context, sites []*site, j job, contentType string) error {
-	var servers []*server
-	for _, s := range sites {
-		to, err := s.server()
-		if err != nil {
-			return err
-		}
-		servers = append(servers, to)
+	servers, err := serversOf(sites)
+	if err != nil {
+		return err
 	}
 	floor := b.floorServer()
 	floor.answers, floor.stored, floor.count = sameAnswer, servers[0].stored, servers[0].count

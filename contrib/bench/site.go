@@ -141,6 +141,18 @@ func (s *site) server() (*server, error) {
 	}, nil
 }
 
+// serversOf returns the running daemons of all sites.
+func serversOf(sites []*site) (all []*server, err error) {
+	for _, s := range sites {
+		to, err := s.server()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, to)
+	}
+	return all, nil
+}
+
 // verify asks for the proofs of some digests, and has the daemon verify them against its own block headers: what was measured were real proofs.
 func (s *site) verify(ctx context.Context, numbers []uint64) error {
 	fresh := s.seed()
