@@ -196,6 +196,7 @@ type faultyStore struct {
 	after  bool
 	full   bool // the disk is full: no write is done, and the store stays in order
 	flip   bool // the first bit of each first leaf is read wrong
+	bend   int  // so is that of the first node of this level; 0: of none
 	writes int
 }
 
@@ -217,18 +218,18 @@ func (f *faultyStore) write(do func() error) error {
 
 func (f *faultyStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
 	nodes, err := f.Store.Nodes(ctx, batch, level, start, n)
-	if f.flip && err == nil && level == 0 && start == 0 {
+	if err == nil && start == 0 && (f.flip && level == 0 || f.bend > 0 && level == f.bend) {
 		nodes[0][0] ^= 0x80
 	}
 	return nodes, err
 }
 
-func (f *faultyStore) Locate(ctx context.Context, leaf store.Leaf) (store.Position, []store.Leaf, error) {
-	at, group, err := f.Store.Locate(ctx, leaf)
-	if f.flip && group != nil && at.Index < store.Fanout {
-		group[0][0] ^= 0x80
+func (f *faultyStore) Locate(ctx context.Context, leaf store.Leaf) (store.Position, []proof.Step, int, error) {
+	at, path, level, err := f.Store.Locate(ctx, leaf)
+	if f.flip && level > 0 && at.Index < store.Fanout {
+		path[0].Hash[0] ^= 0x80
 	}
-	return at, group, err
+	return at, path, level, err
 }
 
 func (f *faultyStore) Append(ctx context.Context, a *store.Append) error {

@@ -22,11 +22,11 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
 	var steps [maxSteps]proof.Step
-	path, err := b.path(ctx, steps[:0], f)
+	path, way, err := b.path(ctx, steps[:0], &f)
 	if err != nil {
 		return dst, st, false, err
 	}
-	ots, err = f.complete.Append(slices.Grow(dst, f.complete.Size(len(path))), st.Digest, st.Nonce, path)
+	ots, err = f.complete.Append(slices.Grow(dst, f.complete.Size(len(path))), st.Digest, st.Nonce, path, way)
 	return ots, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
@@ -48,11 +48,11 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 		return dst, st, false, nil
 	}
 	var steps [maxSteps]proof.Step
-	path, err := b.path(ctx, steps[:0], f)
+	path, way, err := b.path(ctx, steps[:0], &f)
 	if err != nil {
 		return dst, st, false, err
 	}
-	ts, err = f.complete.AppendTimestamp(dst, leaf, path)
+	ts, err = f.complete.AppendTimestamp(dst, leaf, path, way)
 	return ts, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
@@ -75,7 +75,7 @@ func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchor
 	if err != nil || st.State != Final {
 		return a, st, false, err
 	}
-	path, err := b.path(ctx, nil, f)
+	path, _, err := b.path(ctx, nil, &f)
 	if err != nil {
 		return a, st, false, err
 	}
@@ -110,13 +110,14 @@ func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, f fou
 // found is a leaf that is stored.
 type found struct {
 	store.Position
-	group     []store.Leaf // around it; nil: not read yet
-	*standing              // of its batch
+	path      []proof.Step // the beginning of its path, up to a node of a level
+	level     int
+	*standing // of its batch
 }
 
 // find returns where a leaf stands and how far its batch came. ErrUnknown when it is not stored.
 func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (f found, err error) {
-	if f.Position, f.group, err = b.store.Locate(ctx, leaf); err != nil {
+	if f.Position, f.path, f.level, err = b.store.Locate(ctx, leaf); err != nil {
 		return f, fmt.Errorf("look a digest up: %w", err)
 	}
 	if f.Batch == 0 {

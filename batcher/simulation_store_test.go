@@ -14,6 +14,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/proof"
 )
 
 // memStore is a store whose disk is memory: what it holds is what is "synced". It keeps the whole contract, as the suite that all
@@ -276,18 +277,18 @@ func (s *memStore) Find(ctx context.Context, leaves []store.Leaf) ([]store.Posit
 	return out, nil
 }
 
-func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, group []store.Leaf, err error) {
+func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, path []proof.Step, level int, err error) {
 	if err := s.begin(ctx); err != nil {
-		return at, nil, err
+		return at, nil, 0, err
 	}
 	defer s.mu.Unlock()
 	if at = s.places[leaf]; at.Batch == 0 {
-		return at, nil, nil
+		return at, nil, 0, nil
 	}
 	if all, start := s.leaves[at.Batch-1], at.Index-at.Index%store.Fanout; start+store.Fanout <= uint64(len(all)) {
-		group = slices.Clone(all[start : start+store.Fanout])
+		path, level = proof.Path(all[start:start+store.Fanout], int(at.Index-start)), 1
 	}
-	return at, group, nil
+	return at, path, level, nil
 }
 
 func (s *memStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {

@@ -90,40 +90,51 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 	return tree.Root()
 }
 
-// path appends to steps the siblings from a leaf up to the root of its batch, which is final. Whether they lead there is for the caller to see.
-func (b *Batcher) path(ctx context.Context, steps []proof.Step, f found) ([]proof.Step, error) {
+// path appends to steps the siblings from a leaf up to the root of its batch, which is final. Of the part behind the waypoint, if there is one,
+// it has seen that it leads to the root; whether the path leads to the waypoint, or without one to the root, is for the caller to see.
+func (b *Batcher) path(ctx context.Context, steps []proof.Step, f *found) ([]proof.Step, proof.Waypoint, error) {
+	var way proof.Waypoint
 	if f.err != nil {
-		return nil, f.err
+		return nil, way, f.err
 	}
-	batch, at, group := &f.batch, f.Index, f.group
-	for level, size := 0, batch.Count; size > 1; level++ {
-		if level >= remembered {
-			r, err := b.run(ctx, batch.ID, level, at-at%store.RunSize)
-			if err != nil {
-				return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
-			}
-			if steps, err = r.appendPath(steps, at%store.RunSize); err != nil {
-				return nil, fmt.Errorf("batch %d, level %d of its tree: %w", batch.ID, level, err)
-			}
-			at /= store.Fanout
-			size = (size-1)/store.Fanout + 1
-			continue
-		}
-		start := at - at%store.Fanout
-		if level > 0 || group == nil {
-			var err error
-			if group, err = b.store.Nodes(ctx, batch.ID, level, start, min(store.Fanout, size-start)); err != nil {
-				return nil, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
-			}
-		}
-		if at-start >= uint64(len(group)) {
-			return nil, fmt.Errorf("batch %d: %w: level %d of its tree has %d nodes from %d on: restore the data directory from a backup", batch.ID, store.ErrDamaged, level, len(group), start)
-		}
-		steps = proof.AppendPath(steps, group, int(at-start))
+	batch, at := &f.batch, f.Index
+	steps = append(steps, f.path...)
+	for range f.level {
 		at /= store.Fanout
-		size = (size-1)/store.Fanout + 1
 	}
-	return steps, nil
+	for level := f.level; ; level++ {
+		size := store.LevelSize(batch.Count, level)
+		if size == 1 {
+			return steps, way, nil
+		}
+		if level >= remembered {
+			r, err := b.rows(ctx, batch, level, at-at%store.RunSize)
+			if err != nil {
+				return nil, way, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
+			}
+			if way == (proof.Waypoint{}) {
+				way = proof.Waypoint{Steps: len(steps), Node: r[0][at%store.RunSize]}
+			}
+			steps = r.AppendPath(steps, at%store.RunSize)
+		} else {
+			start := at - at%store.Fanout
+			group, err := b.nodes(ctx, batch, level, start, min(store.Fanout, size-start))
+			if err != nil {
+				return nil, way, fmt.Errorf("read the tree of batch %d: %w", batch.ID, err)
+			}
+			steps = proof.AppendPath(steps, group, int(at-start))
+		}
+		at /= store.Fanout
+	}
+}
+
+// nodes returns n nodes of a level of a sealed batch, which has as many from start on.
+func (b *Batcher) nodes(ctx context.Context, batch *store.Batch, level int, start, n uint64) ([][32]byte, error) {
+	nodes, err := b.store.Nodes(ctx, batch.ID, level, start, n)
+	if err == nil && uint64(len(nodes)) != n {
+		err = fmt.Errorf("%w: level %d has %d nodes from %d on, not %d: restore the data directory from a backup", store.ErrDamaged, level, len(nodes), start, n)
+	}
+	return nodes, err
 }
 
 // remembered is the lowest level whose runs are remembered: from it on there are few, and each is in the way of many.
@@ -136,51 +147,33 @@ type runPlace struct {
 	start uint64
 }
 
-// run returns a run of a sealed batch, of an upper level.
-func (b *Batcher) run(ctx context.Context, batch uint64, level int, start uint64) (*treeRun, error) {
-	place := runPlace{batch, level, start}
+// rows returns a run of a sealed batch, of an upper level that is not the root alone. It leads to the root of the batch: that was seen before
+// it was remembered.
+func (b *Batcher) rows(ctx context.Context, batch *store.Batch, level int, start uint64) (*store.Rows, error) {
+	place := runPlace{batch.ID, level, start}
 	r, ok := b.runs.get(place)
-	if !ok {
-		as := b.runs.now()
-		nodes, err := b.store.Nodes(ctx, batch, level, start, store.RunSize)
+	if ok {
+		return r, nil
+	}
+	as := b.runs.now()
+	size := store.LevelSize(batch.Count, level)
+	nodes, err := b.nodes(ctx, batch, level, start, min(store.RunSize, size-start))
+	if err != nil {
+		return nil, err
+	}
+	r = store.NewRows(nodes)
+	want := [][32]byte{batch.Root}
+	if size > store.Fanout {
+		next := start / store.Fanout
+		above, err := b.rows(ctx, batch, level+1, next-next%store.RunSize)
 		if err != nil {
 			return nil, err
 		}
-		r = newTreeRun(nodes)
-		b.runs.put(place, r, as)
+		want = above[0][next%store.RunSize:]
 	}
+	if got := r.Above(); !slices.Equal(got, want[:min(len(got), len(want))]) {
+		return nil, fmt.Errorf("%w: the nodes of level %d from %d on do not lead to the root of the batch, %x: restore the data directory from a backup", store.ErrDamaged, level, start, batch.Root)
+	}
+	b.runs.put(place, r, as)
 	return r, nil
-}
-
-// treeRun is a run of nodes and what stands above them, up to the next level that is stored: as much again, and nothing of it has to be hashed
-// for a path.
-type treeRun [groupHeight][][32]byte
-
-// groupHeight is how many rows of a tree are above each other in a group: Fanout is two to that power.
-const groupHeight = 4
-
-func newTreeRun(nodes [][32]byte) *treeRun {
-	r := &treeRun{nodes}
-	for i := 1; i < groupHeight; i++ {
-		below := r[i-1]
-		r[i] = make([][32]byte, 0, (len(below)+1)/2)
-		for pair := range slices.Chunk(below, 2) { // or an odd last one, which is carried up
-			r[i] = append(r[i], proof.Root(pair))
-		}
-	}
-	return r
-}
-
-// appendPath appends to steps the siblings from a node up to the one of the next level.
-func (r *treeRun) appendPath(steps []proof.Step, at uint64) ([]proof.Step, error) {
-	if at >= uint64(len(r[0])) {
-		return nil, fmt.Errorf("%w: a run has %d nodes, and ends before the one at %d: restore the data directory from a backup", store.ErrDamaged, len(r[0]), at)
-	}
-	for _, row := range r {
-		if sibling := at ^ 1; sibling < uint64(len(row)) {
-			steps = append(steps, proof.Step{Left: sibling < at, Hash: row[sibling]})
-		}
-		at /= 2
-	}
-	return steps, nil
 }

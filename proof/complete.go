@@ -29,10 +29,18 @@ func NewCompleteWriter(root [32]byte, a Anchored) (*CompleteWriter, error) {
 	return w, nil
 }
 
-// Append appends the proof of a digest to b. It refuses a path that does not lead from the digest's leaf to the root.
-func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step) ([]byte, error) {
+// Waypoint is a node that a path comes through, and from where on the rest of the path is known to lead to the root: so it need not be
+// climbed for each leaf below. The zero value says that nothing is known.
+type Waypoint struct {
+	Steps int // of the path, from the leaf to the node
+	Node  [32]byte
+}
+
+// Append appends the proof of a digest to b. It refuses a path that does not lead from the digest's leaf to the root, or to the waypoint
+// if there is one.
+func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step, way Waypoint) ([]byte, error) {
 	const ops = 2 // that lead to the leaf
-	if err := w.check(Leaf(digest[:], nonce), path, ops); err != nil {
+	if err := w.check(Leaf(digest[:], nonce), path, way, ops); err != nil {
 		return b, err
 	}
 	b = append(b, magic...)
@@ -45,16 +53,22 @@ func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step) (
 }
 
 // AppendTimestamp appends what leads from a leaf on, without a file's header: the bytes of [LeafTimestamp] and [Timestamp.Marshal].
-func (w *CompleteWriter) AppendTimestamp(b []byte, leaf [32]byte, path []Step) ([]byte, error) {
-	if err := w.check(leaf, path, 0); err != nil {
+func (w *CompleteWriter) AppendTimestamp(b []byte, leaf [32]byte, path []Step, way Waypoint) ([]byte, error) {
+	if err := w.check(leaf, path, way, 0); err != nil {
 		return b, err
 	}
 	return w.append(b, path), nil
 }
 
-func (w *CompleteWriter) check(leaf [32]byte, path []Step, ops int) error {
-	if root := Climb(leaf, path); root != w.root {
-		return fmt.Errorf("the path leads from leaf %x to the root %x, but that of the batch is %x", leaf, root, w.root)
+func (w *CompleteWriter) check(leaf [32]byte, path []Step, way Waypoint, ops int) error {
+	if way == (Waypoint{}) {
+		way = Waypoint{len(path), w.root}
+	}
+	if way.Steps < 0 || way.Steps > len(path) {
+		return fmt.Errorf("a waypoint after %d steps of a path of %d", way.Steps, len(path))
+	}
+	if node := Climb(leaf, path[:way.Steps]); node != way.Node {
+		return fmt.Errorf("the path leads from leaf %x in %d of %d steps to the node %x, but that of the batch is %x", leaf, way.Steps, len(path), node, way.Node)
 	}
 	if ops += 2*len(path) + w.ops; ops > MaxDepth {
 		return fmt.Errorf("%d operations one after the other, at most %d are allowed", ops, MaxDepth)

@@ -26,7 +26,7 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := w.Append([]byte("before"), a.digest, a.nonce, a.Path)
+		got, err := w.Append([]byte("before"), a.digest, a.nonce, a.Path, Waypoint{})
 		if err != nil || !bytes.Equal(got, append([]byte("before"), want...)) {
 			t.Fatalf("wrote %x, %v, want %x behind what was there", got, err, want)
 		}
@@ -41,7 +41,7 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 		if want, err = rest.Marshal(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err = w.AppendTimestamp(nil, node, a.Path); err != nil || !bytes.Equal(got, want) {
+		if got, err = w.AppendTimestamp(nil, node, a.Path, Waypoint{}); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("wrote the timestamp %x, %v, want %x", got, err, want)
 		}
 	})
@@ -58,14 +58,34 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 	}
 	wrong := slices.Clone(a.Path)
 	wrong[4].Hash[0] ^= 1
-	if got, err := w.Append(nil, a.digest, a.nonce, wrong); err == nil || len(got) > 0 {
+	if got, err := w.Append(nil, a.digest, a.nonce, wrong, Waypoint{}); err == nil || len(got) > 0 {
 		t.Errorf("took a path with a flipped bit: %x", got)
 	}
-	if got, err := w.Append(nil, a.digest, [32]byte{}, a.Path); err == nil || len(got) > 0 {
+	if got, err := w.Append(nil, a.digest, [32]byte{}, a.Path, Waypoint{}); err == nil || len(got) > 0 {
 		t.Errorf("took another nonce: %x", got)
 	}
-	if got, err := w.AppendTimestamp(nil, node, a.Path[1:]); err == nil || len(got) > 0 {
+	if got, err := w.AppendTimestamp(nil, node, a.Path[1:], Waypoint{}); err == nil || len(got) > 0 {
 		t.Errorf("took a path that lacks a step: %x", got)
+	}
+	for steps := 1; steps <= len(a.Path); steps++ {
+		way := Waypoint{steps, Climb(node, a.Path[:steps])}
+		want, _ := w.Append(nil, a.digest, a.nonce, a.Path, Waypoint{})
+		if got, err := w.Append(nil, a.digest, a.nonce, a.Path, way); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("with a waypoint after %d steps wrote %x, %v, want %x", steps, got, err, want)
+		}
+		astray := slices.Clone(a.Path)
+		astray[steps-1].Hash[31] ^= 1
+		if got, err := w.Append(nil, a.digest, a.nonce, astray, way); err == nil || len(got) > 0 {
+			t.Errorf("took a path that misses the waypoint after %d steps: %x", steps, got)
+		}
+		if got, err := w.AppendTimestamp(nil, node, astray, way); err == nil || len(got) > 0 {
+			t.Errorf("took a path of a timestamp that misses the waypoint after %d steps: %x", steps, got)
+		}
+	}
+	for _, steps := range []int{-1, len(a.Path) + 1} {
+		if got, err := w.Append(nil, a.digest, a.nonce, a.Path, Waypoint{steps, root}); err == nil || len(got) > 0 {
+			t.Errorf("took a waypoint after %d steps of %d: %x", steps, len(a.Path), got)
+		}
 	}
 	if _, err := NewCompleteWriter(node, a.Anchored); err == nil {
 		t.Error("took a root that the anchor does not commit to")
@@ -89,7 +109,7 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, got := w.Append(nil, a.digest, a.nonce, path)
+		_, got := w.Append(nil, a.digest, a.nonce, path, Waypoint{})
 		_, want := Complete(a.digest, a.nonce, whole)
 		if (got == nil) != (want == nil) || got != nil && !strings.Contains(got.Error(), "at most 255") {
 			t.Errorf("a path of %d steps: %v, of Complete: %v", steps, got, want)

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"time"
 
+	"ancre/proof"
+
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
@@ -179,9 +181,9 @@ type Store interface {
 	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
 	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
 
-	// Locate returns what Find does, of one leaf, and the whole group of Fanout leaves that a path from it goes through, if that was
-	// read with it. Else group is nil, and Nodes has those leaves, fewer where the batch ends.
-	Locate(ctx context.Context, leaf Leaf) (at Position, group []Leaf, err error)
+	// Locate returns what Find does, of one leaf, and the beginning of its path, as far as what was read with it has that: the steps up
+	// to the node of a level that the leaf is under. Level 0 says that there are none, and Nodes has what the path goes through.
+	Locate(ctx context.Context, leaf Leaf) (at Position, path []proof.Step, level int, err error)
 
 	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends before, none past
 	// its end. Level 0 works for every batch, levels above it for those whose runs were applied; else ErrNotFound.

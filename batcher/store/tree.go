@@ -1,6 +1,10 @@
 package store
 
-import "ancre/proof"
+import (
+	"slices"
+
+	"ancre/proof"
+)
 
 // How the Merkle tree of a batch is stored: as levels, of which 0 are the leaves, and each node of another is the root over
 // Fanout nodes of the one below. Levels are kept in runs of RunSize nodes. Both are powers of two, so this is the very tree of
@@ -8,7 +12,10 @@ import "ancre/proof"
 //
 // A path needs one group of each level: with 16 it costs 55 hashes in a batch of a million, and the levels cost 2.1 bytes a
 // leaf. With 256 it were 750 hashes, most of the time of a proof, and 0.13 bytes.
-const Fanout = 16
+const Fanout = 1 << groupHeight
+
+// groupHeight is how many rows of a tree are above each other in a group, the one above which is in the next level not counted.
+const groupHeight = 4
 
 // LevelSize returns the number of nodes in a level of the tree over so many leaves.
 func LevelSize(leaves uint64, level int) uint64 {
@@ -111,4 +118,40 @@ func (t *Tree) Root() (root [32]byte, err error) {
 			}
 		}
 	}
+}
+
+// Rows are consecutive nodes of a level, from the first of a group on, and the rows that stand above them, up to the next level: as much again,
+// and nothing of it has to be hashed for a path.
+type Rows [groupHeight][][32]byte
+
+// NewRows computes the rows above nodes, and keeps these.
+func NewRows(nodes [][32]byte) *Rows {
+	r := &Rows{nodes}
+	for i := 1; i < groupHeight; i++ {
+		r[i] = rowAbove(r[i-1])
+	}
+	return r
+}
+
+func rowAbove(below [][32]byte) [][32]byte {
+	row := make([][32]byte, 0, (len(below)+1)/2)
+	for pair := range slices.Chunk(below, 2) { // or an odd last one, which is carried up
+		row = append(row, proof.Root(pair))
+	}
+	return row
+}
+
+// Above computes the nodes of the next level, one for each group.
+func (r *Rows) Above() [][32]byte { return rowAbove(r[groupHeight-1]) }
+
+// AppendPath appends to steps the siblings from node at, one of the rows' nodes, up to the one of the next level.
+func (r *Rows) AppendPath(steps []proof.Step, at uint64) []proof.Step {
+	_ = r[0][at]
+	for _, row := range r {
+		if sibling := at ^ 1; sibling < uint64(len(row)) {
+			steps = append(steps, proof.Step{Left: sibling < at, Hash: row[sibling]})
+		}
+		at /= 2
+	}
+	return steps
 }

@@ -76,3 +76,26 @@ func TestTreeEndsAtTheFirstFailure(t *testing.T) {
 		}
 	}
 }
+
+// TestRowsGiveThePathsOfTheirGroups would catch a row that is hashed or walked wrong in a run of some length.
+func TestRowsGiveThePathsOfTheirGroups(t *testing.T) {
+	var nodes [][32]byte
+	for n := range uint64(RunSize) {
+		nodes = append(nodes, [32]byte{byte(n), byte(n >> 8)})
+	}
+	for size := 1; size <= len(nodes); size++ {
+		r := NewRows(nodes[:size])
+		for at := range size {
+			start := at - at%Fanout
+			want := proof.Path(nodes[start:min(start+Fanout, size)], at-start)
+			if got := r.AppendPath(nil, uint64(at)); !slices.Equal(got, want) {
+				t.Fatalf("node %d of %d: %v, want %v", at, size, got, want)
+			}
+		}
+		for i, got := range r.Above() {
+			if want := proof.Root(nodes[i*Fanout : min((i+1)*Fanout, size)]); got != want {
+				t.Fatalf("above group %d of %d nodes is %x, want %x", i, size, got, want)
+			}
+		}
+	}
+}

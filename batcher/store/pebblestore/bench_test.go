@@ -86,6 +86,9 @@ func settle(tb testing.TB, s *Store) {
 		c := s.acquireCatalog()
 		defer s.releaseCatalog(c)
 		m := s.db.Metrics()
+		if batch, ok := s.groups.next(); ok {
+			return fmt.Errorf("the groups of batch %d are to be written", batch)
+		}
 		if full > 0 || mergeable(c.segments) != nil || m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 {
 			return fmt.Errorf("%d full tables, %d segments, %d compactions, %d flushes", full, len(c.segments), m.Compact.NumInProgress, m.Flush.NumInProgress)
 		}

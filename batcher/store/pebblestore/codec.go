@@ -16,6 +16,7 @@ const (
 	prefixBatch     = 'b'
 	prefixCursor    = 'c'
 	prefixFirst     = 'f'
+	prefixGroups    = 'g'
 	prefixMeta      = 'm'
 	prefixSegment   = 's'
 	prefixUnsettled = 'u'

@@ -1,12 +1,14 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -124,9 +127,20 @@ func batchAfter(batch uint64, steps int) store.Batch {
 	return b
 }
 
-func upper(batch uint64) (nodes [][32]byte) {
-	for i := range store.LevelSize(groupsPerBatch*leavesPerGroup, 1) {
-		nodes = append(nodes, storetest.Node(batch, 1, i))
+// uppers remembers level 1 of batches: it is hashed once, and looked at after each of many crashes.
+var uppers sync.Map
+
+func upper(batch uint64) [][32]byte {
+	nodes, ok := uppers.Load(batch)
+	if !ok {
+		nodes, _ = uppers.LoadOrStore(batch, levelOne(storetest.Leaves(batch, 0, groupsPerBatch*leavesPerGroup)))
+	}
+	return nodes.([][32]byte)
+}
+
+func levelOne(leaves []store.Leaf) (nodes [][32]byte) {
+	for group := range slices.Chunk(leaves, store.Fanout) {
+		nodes = append(nodes, proof.Root(group))
 	}
 	return nodes
 }
@@ -167,6 +181,15 @@ func stepsIn(s *Store) (int, error) {
 			}
 			if p != want {
 				return 0, fmt.Errorf("leaf %d of batch %d, of %d, stands at %v", j, b.ID, b.Count, p)
+			}
+		}
+		for index := uint64(0); index < b.Count; index += 97 {
+			at, path, level, err := s.Locate(ctx, want[index])
+			if err == nil && at != (store.Position{Batch: b.ID, Index: index}) {
+				err = fmt.Errorf("leaf %d of batch %d is located at %v", index, b.ID, at)
+			}
+			if err := cmp.Or(err, storetest.CheckPath(at, path, level)); err != nil {
+				return 0, err
 			}
 		}
 		nodes, err = s.Nodes(ctx, b.ID, 1, 0, 256)
@@ -212,9 +235,9 @@ func equal(a, b [][32]byte) bool {
 
 const testDir = "store"
 
-// small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one.
+// small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one. Each sealed batch gets a file of groups.
 func small(fs vfs.FS) Options {
-	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves}
+	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves, groupedLeaves: 1}
 }
 
 // recovered opens what a crash left, and checks that it holds at least so many steps, those that were acknowledged before, and

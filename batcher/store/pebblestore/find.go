@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"ancre/batcher/store"
+	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -29,42 +30,41 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 }
 
 // Locate implements [store.Store].
-func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, group []store.Leaf, err error) {
+func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, path []proof.Step, level int, err error) {
 	v, err := s.acquire(ctx)
 	if err != nil {
-		return at, nil, err
+		return at, nil, 0, err
 	}
 	defer v.release()
 	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: []store.Leaf{leaf}, at: make([]store.Position, 1)}
 	err = f.find(ctx, v.catalog)
 	if err == nil {
 		at = f.at[0]
-		group = f.group(at)
+		path, level = f.path(at)
 	}
 	if err := errors.Join(err, f.close()); err != nil {
-		return store.Position{}, nil, err
+		return store.Position{}, nil, 0, err
 	}
-	return at, group, nil
+	return at, path, level, nil
 }
 
-// group returns the group of leaves around a position, or nil unless all of them are in the run that was read last.
-func (f *finder) group(at store.Position) []store.Leaf {
+// path returns the beginning of the path of a leaf that was found, as far as what was read last has it, and up to a node of which level.
+func (f *finder) path(at store.Position) ([]proof.Step, int) {
 	start := at.Index - at.Index%store.Fanout
-	if at.Batch != f.place.Batch || start < f.place.Index {
-		return nil
+	if f.run == nil || at.Batch != f.place.Batch || start < f.place.Index {
+		return nil, 0
+	}
+	if f.done == nil {
+		return f.ground.path(at.Index), groupedLevels
 	}
 	from := (start - f.place.Index) * 32
 	if from+store.Fanout*32 > uint64(len(f.run)) {
-		return nil
+		return nil, 0
 	}
-	group := make([]store.Leaf, store.Fanout)
-	for i := range group {
-		group[i] = store.Leaf(f.run[from+uint64(i)*32:])
-	}
-	return group
+	return proof.Path(nodesOf(f.run[from:], store.Fanout), int(at.Index-start)), 1
 }
 
-// finder finds out where leaves stand. It keeps the run that it read last: digests that came together are asked for together.
+// finder finds out where leaves stand. It keeps the run that it read last, or for a single leaf the group: digests that came together are asked for together.
 type finder struct {
 	s      *Store
 	r      pebble.Reader
@@ -76,14 +76,20 @@ type finder struct {
 	run    []byte           // leaves from an ordinal on; valid until done is closed
 	first  uint64           // that ordinal
 	place  store.Position   // where that leaf stands
-	done   io.Closer        // nil: there is no run
+	done   io.Closer        // nil: there is no run, or it is the group in ground
+	ground *ground          // nil until needed
 }
 
 func (f *finder) close() (err error) {
 	if f.firsts != nil {
 		err = closeIter(f.firsts, prefixFirst)
 	}
-	return errors.Join(err, f.closeRun())
+	err = errors.Join(err, f.closeRun())
+	if f.ground != nil {
+		grounds.Put(f.ground)
+		f.ground = nil
+	}
+	return err
 }
 
 func (f *finder) closeRun() (err error) {
@@ -167,6 +173,9 @@ func (f *finder) readRun(ordinal uint64) error {
 		return err
 	}
 	index := ordinal - begin
+	if len(f.want) == 1 && f.readGround(begin, batch, index) {
+		return nil
+	}
 	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek backwards costs.
 	start := index - index%store.RunSize
 	key := nodesKey(batch, 0, start)
@@ -191,6 +200,20 @@ func (f *finder) readRun(ordinal uint64) error {
 		return errors.Join(err, f.closeRun())
 	}
 	return nil
+}
+
+// readGround reads the group of leaves around an index of a batch, which is enough for one leaf, with what its path needs, and says whether it could.
+func (f *finder) readGround(begin, batch, index uint64) bool {
+	if f.ground == nil {
+		f.ground = grounds.Get().(*ground)
+	}
+	if !f.s.readGround(batch, index, f.ground) {
+		return false
+	}
+	f.run = f.ground.leaves
+	start := index - index%store.Fanout
+	f.first, f.place = begin+start, store.Position{Batch: batch, Index: start}
+	return true
 }
 
 // seekChunk returns leaves of a batch among which is the one at an index, and at which index they start.

@@ -243,10 +243,10 @@ func (f *guardedFile) Close() error {
 	return f.g.do(f.name, func() error { return err })
 }
 
-// isTable says whether a file holds what is read again while the store is open: a table, or a segment of the index.
+// isTable says whether a file holds what is read again while the store is open: a table, or a file of the index.
 func isTable(name string) bool {
 	switch filepath.Ext(name) {
-	case ".sst", ".blob", segmentExt:
+	case ".sst", ".blob", segmentExt, groupsExt:
 		return true
 	}
 	return false

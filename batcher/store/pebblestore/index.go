@@ -27,6 +27,7 @@ import (
 //   - The leaves that came last are in a table in memory (table.go).
 //   - A table that is full becomes a segment, a file that never changes (segment.go), in the background.
 //   - Neighbouring segments of one size become one, so that there are few (merge.go).
+//   - Of a large batch that is sealed, what its proofs read becomes a file, too (groups.go).
 //
 // Segments tile the ordinals from 0 on, and tables go on where the last one ends: this is what a start reads again.
 
@@ -118,6 +119,9 @@ func (s *Store) openIndex() (indexed uint64, err error) {
 		if err := s.syncDir(s.dir); err != nil {
 			return 0, err
 		}
+	}
+	if err := s.listGroups(names); err != nil {
+		return 0, err
 	}
 	for _, name := range names {
 		id, err := strconv.ParseUint(strings.TrimSuffix(name, segmentExt), 10, 64)

@@ -38,9 +38,7 @@ func (s *Store) mergeLoop() {
 		window := mergeable(c.segments)
 		var err error
 		if window != nil {
-			if err = s.mergeFits(window); err == nil {
-				err = s.merge(window)
-			}
+			err = s.merge(window)
 		}
 		s.releaseCatalog(c)
 		switch {
@@ -113,12 +111,8 @@ func mergeable(segments []*segment) (window []*segment) {
 	return window
 }
 
-// mergeFits returns an error that wraps ErrFull when the disk has no room for what a merge writes before it frees anything.
-func (s *Store) mergeFits(window []*segment) error {
-	size := uint64(0)
-	for _, g := range window {
-		size += g.size
-	}
+// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits for.
+func (s *Store) fits(size uint64) error {
 	usage, err := s.guard.GetDiskUsage(s.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
@@ -131,18 +125,24 @@ func (s *Store) mergeFits(window []*segment) error {
 	return nil
 }
 
+// spareSpace takes back what the guard makes of a file for which there was no space: that nothing is accepted until there is. Nobody waits for
+// such a file, which may need more than there will be for long; and a table that finds none says so again.
+func (s *Store) spareSpace() { s.guard.full.Store(false) }
+
 // merge makes one segment of neighbours, which come to an end when the last view of them does.
 func (s *Store) merge(window []*segment) error {
-	from, count := window[0].from, uint64(0)
+	from, count, size := window[0].from, uint64(0), uint64(0)
 	for _, g := range window {
 		count += g.count
+		size += g.size
+	}
+	if err := s.fits(size); err != nil { // nothing is freed before it is written
+		return err
 	}
 	g, err := s.writeSegment(s.lastSegment.Add(1), from, count, s.filterFits(count, window), s.merged(window))
 	if err != nil {
 		if vfs.IsNoSpaceError(err) {
-			// The guard took it for a table's. Nobody waits for a merge, which may need more space than there will be for long; and a
-			// table that finds none says so again.
-			s.guard.full.Store(false)
+			s.spareSpace()
 		}
 		return err
 	}

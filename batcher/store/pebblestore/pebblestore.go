@@ -17,6 +17,7 @@
 //	'b' batch(8)                           a batch
 //	'c'                                    how far the chain was followed
 //	'f' ^ordinal(8) ^batch(8)              empty; with which leaf of the store a batch begins, or will (complements)
+//	'g' batch(8)                           the file of a batch's groups; empty while that is to be written
 //	'm' "format"                           uvarint 2: the version of all that is said here
 //	'm' "key"                              the 32-byte key of the nonces
 //	's' segment(8)                         a segment of the index
@@ -46,6 +47,16 @@
 //	footer      "ancre-s1", ID (8), first ordinal (8), number of leaves (8), number of leading bits (1), number of bits
 //	            that a leaf sets (1), 0 (2), checksum of the directory (4), blocks of the filter (8), its checksum
 //	            (4), 0 (8), checksum of the footer up to here (4)
+//
+// Of a sealed batch of 65,536 leaves or more, the two lowest levels are there once more, for proofs. The record of their file is a version
+// byte (1), uvarint number of its stripes, and the checksum of its footer (4). The file index/BATCH.groups (BATCH in six decimal digits
+// or more):
+//
+//	stripes     one for each complete run of leaves: leaves 0 to 15, 16 to 31 and so on up to 127; the top, which is the 16 nodes of level 1
+//	            and the rows of 8, 4 and 2 above them; leaves 128 to 143 and so on. Each 16 leaves and the top are followed by
+//	            their checksum (4), which begins with (BATCH·0x9e3779b9 XOR (number of the stripe·17 + that of the 16 leaves in it,
+//	            or 16 for the top))
+//	footer      "ancre-g1", BATCH (8), number of stripes (8), root of the batch (32), 0 (4), checksum of the footer up to here (4)
 //
 // Records in Pebble carry no checksum of their own: each block of a table, each chunk of the log and each record of the manifest
 // has one by Pebble (CRC-32C), which is checked whenever it is read. Decoding is strict nonetheless, and says what
@@ -100,6 +111,8 @@ type Options struct {
 
 	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
 	tableLeaves  int    // likewise, to see many segments
+
+	groupedLeaves uint64 // likewise, to have files of groups of few leaves
 }
 
 // Store implements [store.Store].
@@ -132,6 +145,9 @@ type Store struct {
 	filtered    chan struct{} // closed when the filters have been read, or cannot be
 	indexers    sync.WaitGroup
 	spans       spans
+
+	groupedLeaves uint64
+	groups        *groupFiles
 
 	// Why the last table that was to become a segment could not; nil, or points to nil, when it did.
 	unflushed atomic.Pointer[error]
@@ -168,13 +184,16 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if opts.tableLeaves == 0 {
 		opts.tableLeaves = tableLeaves
 	}
+	if opts.groupedLeaves == 0 {
+		opts.groupedLeaves = groupedLeaves
+	}
 	s := &Store{
 		dir: dir, log: opts.Log, reserve: opts.Reserve, tableLeaves: opts.tableLeaves,
 		guard:   newGuard(opts.FS, opts.Log),
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
 		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
 		flushing: make(chan struct{}, 1), flushed: make(chan struct{}, 1), merging: make(chan struct{}, 1), filtered: make(chan struct{}),
-		catalog: &catalog{refs: 1},
+		catalog: &catalog{refs: 1}, groupedLeaves: opts.groupedLeaves, groups: newGroupFiles(),
 	}
 	started := false
 	defer func() {
@@ -223,9 +242,10 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s.synced = s.newSynced()
 	started = true
 	go s.commitLoop()
-	s.indexers.Add(2)
+	s.indexers.Add(3)
 	go s.flushLoop()
 	go s.mergeLoop()
+	go s.groupLoop()
 	if err := s.replay(indexed); err != nil {
 		return nil, err
 	}
@@ -386,6 +406,7 @@ func (s *Store) Close() error {
 		return s.guard.failure()
 	}
 	s.readers.Wait()
+	s.groups.end()
 	s.releaseSynced(s.synced)
 	s.releaseCatalog(s.catalog)
 

@@ -86,15 +86,21 @@ func (s *Store) fewNodes(r pebble.Reader, batch uint64, level int, start, n uint
 	}
 	var nodes [][32]byte
 	if err = checkNodes(key, start-skip, value); err == nil && (skip+n)*32 <= uint64(len(value)) {
-		nodes = make([][32]byte, n)
-		for i := range nodes {
-			nodes[i] = [32]byte(value[(skip+uint64(i))*32:])
-		}
+		nodes = nodesOf(value[skip*32:], int(n))
 	}
 	if err := errors.Join(err, closer.Close()); err != nil {
 		return nil, err
 	}
 	return nodes, nil
+}
+
+// nodesOf returns a copy of n nodes.
+func nodesOf(b []byte, n int) [][32]byte {
+	nodes := make([][32]byte, n)
+	for i := range nodes {
+		nodes[i] = [32]byte(b[i*32:])
+	}
+	return nodes
 }
 
 // nodes concatenates the values from start to end, or to where they end. It also returns where each of them starts.

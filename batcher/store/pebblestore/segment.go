@@ -71,9 +71,10 @@ func bucketBits(leaves uint64) (n int) {
 	return n
 }
 
-// bucketSum is the checksum of a bucket's records. It depends on where they should be: a bucket in the place of another is wrong.
-func bucketSum(segment uint64, bucket uint32, records []byte) uint32 {
-	return crc32.Update(uint32(segment)*0x9e3779b9^bucket, castagnoli, records)
+// placedSum is the checksum of a part of a file of the index: of a bucket in a segment, or a group. It depends on where the part should
+// be: one in the place of another is wrong.
+func placedSum(file uint64, part uint32, data []byte) uint32 {
+	return crc32.Update(uint32(file)*0x9e3779b9^part, castagnoli, data)
 }
 
 // damaged says what is wrong with the file, and what to do.
@@ -178,7 +179,7 @@ func (w *segmentWriter) add(r record) error {
 }
 
 func (w *segmentWriter) endBucket() error {
-	w.buf = binary.BigEndian.AppendUint32(w.buf, bucketSum(w.id, w.bucket, w.buf[w.begins:]))
+	w.buf = binary.BigEndian.AppendUint32(w.buf, placedSum(w.id, w.bucket, w.buf[w.begins:]))
 	w.ends[w.bucket] = w.n
 	w.bucket++
 	w.begins = len(w.buf)
@@ -318,7 +319,7 @@ func (g *segment) extent(bucket uint32) (at int64, size int) {
 // check compares the records of a bucket, with their checksum behind them, with it.
 func (g *segment) check(bucket uint32, raw []byte) ([]byte, error) {
 	records, sum := raw[:len(raw)-sumSize], raw[len(raw)-sumSize:]
-	if bucketSum(g.id, bucket, records) != binary.BigEndian.Uint32(sum) {
+	if placedSum(g.id, bucket, records) != binary.BigEndian.Uint32(sum) {
 		at, _ := g.extent(bucket)
 		return nil, g.damaged("the checksum of the %d bytes from byte %d on is wrong", len(records), at)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/proof"
 )
 
 // TestSpansFollowABatchThatGrows would catch a leaf that came later being looked for in the batch before, or told of the one behind it, because
@@ -21,7 +22,7 @@ func TestSpansFollowABatchThatGrows(t *testing.T) {
 	look := func() {
 		t.Helper()
 		for _, want := range all {
-			at, _, err := s.Locate(ctx, storetest.Leaf(want.Batch, want.Index))
+			at, _, _, err := s.Locate(ctx, storetest.Leaf(want.Batch, want.Index))
 			if err != nil || at != want {
 				t.Fatalf("leaf %d of batch %d stands at %v, %v", want.Index, want.Batch, at, err)
 			}
@@ -107,14 +108,14 @@ func TestLocateComparesWhatTheIndexSays(t *testing.T) {
 				<-s.flushed
 			}
 			for leaf, want := range map[store.Leaf]store.Position{a.Leaves[3]: {Batch: 1, Index: 3}, twin: {Batch: 1, Index: 40}, stranger: {}} {
-				at, group, err := s.Locate(ctx, leaf)
+				at, path, level, err := s.Locate(ctx, leaf)
 				if err != nil || at != want {
 					t.Errorf("leaf %x stands at %v, %v, want %v", leaf, at, err, want)
 				}
-				if start := want.Index - want.Index%store.Fanout; want.Batch != 0 && (len(group) != store.Fanout || group[want.Index-start] != leaf || group[0] != a.Leaves[start]) {
-					t.Errorf("the group of leaf %d is %x", want.Index, group)
-				} else if want.Batch == 0 && group != nil {
-					t.Errorf("a leaf that is not stored has the group %x", group)
+				if start := want.Index - want.Index%store.Fanout; want.Batch != 0 && (level != 1 || proof.Climb(leaf, path) != proof.Root(a.Leaves[start:start+store.Fanout])) {
+					t.Errorf("the path of leaf %d to level %d is %v", want.Index, level, path)
+				} else if want.Batch == 0 && (path != nil || level != 0) {
+					t.Errorf("a leaf that is not stored has a path to level %d: %v", level, path)
 				}
 			}
 		})

@@ -162,15 +162,20 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		return err
 	}
 	b := s.db.NewBatch()
-	if err := s.fill(b, u, v); err != nil || b.Empty() {
+	large, err := s.fill(b, u, v)
+	if err != nil || b.Empty() {
 		_ = b.Close()
 		return err
 	}
-	return s.commit(ctx, &commit{batch: b, reserve: s.reserve / 2})
+	if err := s.commit(ctx, &commit{batch: b, reserve: s.reserve / 2}); err != nil {
+		return err
+	}
+	s.wantGroups(large) // not before others can see that they are sealed
+	return nil
 }
 
-// fill writes an update to b, after comparing it with what v shows.
-func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
+// fill writes an update to b, after comparing it with what v shows. It returns the batches whose groups are to get a file from then on.
+func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64, err error) {
 	stored := make(map[uint64]codec.BatchRecord)
 	lookup := func(id uint64) (codec.BatchRecord, error) {
 		rec, ok := stored[id]
@@ -191,31 +196,35 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
 		rec := codec.BatchRecord{Batch: u.Batches[i]}
 		old, err := lookup(rec.ID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rec.Before = old.Before
 		if err := checkBatch(&old.Batch, &rec.Batch); err != nil {
-			return err
+			return nil, err
 		}
 		_ = b.Set(idKey(prefixBatch, rec.ID), codec.AppendBatch(nil, &rec), nil)
 		mark(b, prefixWaiting, rec.ID, rec.Anchor == 0)
+		if rec.State == store.Sealed && old.State != store.Sealed && rec.Count >= s.groupedLeaves {
+			_ = b.Set(idKey(prefixGroups, rec.ID), nil, nil)
+			large = append(large, rec.ID)
+		}
 		stored[rec.ID] = rec
 	}
 	for i := range u.Anchors {
 		a := &u.Anchors[i]
 		if err := checkAnchor(a); err != nil {
-			return err
+			return nil, err
 		}
 		value, err := codec.AppendAnchor(nil, a)
 		if err != nil {
-			return invalid("anchor %d: %w", a.ID, err)
+			return nil, invalid("anchor %d: %w", a.ID, err)
 		}
 		_ = b.Set(idKey(prefixAnchor, a.ID), value, nil)
 		mark(b, prefixUnsettled, a.ID, !a.Settled && a.State != store.Dead)
 	}
 	if u.Cursor != nil {
 		if err := checkCursor(u.Cursor); err != nil {
-			return err
+			return nil, err
 		}
 		_ = b.Set(cursorKey, codec.AppendCursor(nil, u.Cursor), nil)
 	}
@@ -223,14 +232,14 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) error {
 		r := &u.Nodes[i]
 		rec, err := lookup(r.Batch)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := checkRun(r, rec.Count); err != nil {
-			return err
+			return nil, err
 		}
 		setNodes(b, r.Batch, r.Level, r.Start, r.Nodes)
 	}
-	return nil
+	return large, nil
 }
 
 // mark sets or takes away what Waiting and Unsettled go by.

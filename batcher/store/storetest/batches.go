@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/proof"
 
 	"pgregory.net/rapid"
 )
@@ -19,8 +20,8 @@ func testEmpty(t *testing.T, open Open) {
 		if err != nil || !slices.Equal(at, make([]store.Position, 3)) {
 			t.Fatalf("find: %v, %v, want three zeros", at, err)
 		}
-		if at, group, err := f.Locate(ctx, Leaf(1, 0)); err != nil || at.Batch != 0 || group != nil {
-			t.Fatalf("locate: %v, %x, %v, want nothing", at, group, err)
+		if at, path, level, err := f.Locate(ctx, Leaf(1, 0)); err != nil || at.Batch != 0 || path != nil || level != 0 {
+			t.Fatalf("locate: %v, %v up to level %d, %v, want nothing", at, path, level, err)
 		}
 		if at, err := f.Find(ctx, nil); err != nil || len(at) != 0 {
 			t.Fatalf("find nothing: %v, %v", at, err)
@@ -46,15 +47,24 @@ func testEmpty(t *testing.T, open Open) {
 	})
 }
 
-// checkLocate says what is wrong with where a leaf is found that is stored, or with its group.
+// checkLocate says what is wrong with where a leaf is found that is stored, or with the beginning of its path.
 func (f *fixture) checkLocate(ctx context.Context, want store.Position) error {
-	at, group, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
+	at, path, level, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
 	if err != nil || at != want {
 		return fmt.Errorf("leaf %d of batch %d is located at %v, %w", want.Index, want.Batch, at, err)
 	}
-	start := at.Index - at.Index%store.Fanout
-	if group != nil && !slices.Equal(group, Leaves(at.Batch, start, start+store.Fanout)) {
-		return fmt.Errorf("the group of leaf %d of batch %d is %x", at.Index, at.Batch, group)
+	return CheckPath(at, path, level)
+}
+
+// CheckPath says what is wrong with the beginning of the path of a leaf of [Leaf], up to a node of a level that stands above as many leaves as it can.
+func CheckPath(at store.Position, path []proof.Step, level int) error {
+	width := uint64(1)
+	for range level {
+		width *= store.Fanout
+	}
+	start := at.Index - at.Index%width
+	if got, want := proof.Climb(Leaf(at.Batch, at.Index), path), proof.Root(Leaves(at.Batch, start, start+width)); got != want {
+		return fmt.Errorf("the path of leaf %d of batch %d leads to %x, the node of level %d is %x", at.Index, at.Batch, got, level, want)
 	}
 	return nil
 }

@@ -1,0 +1,492 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"ancre/batcher/store"
+	"ancre/batcher/store/storetest"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// largeLeaves is how many leaves a batch has here: three complete runs and a rest, which ends in the middle of a group.
+const largeLeaves = 3*store.RunSize + 37
+
+// openGrouped opens a store in which batches of two runs and more get a file of groups.
+func openGrouped(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
+	t.Helper()
+	opts := Options{FS: fs, tableLeaves: testTableLeaves, groupedLeaves: 2 * store.RunSize}
+	if log != nil {
+		opts.Log = slog.New(slog.NewTextHandler(log, nil))
+	}
+	s, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, errClosed) {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// sealBatch appends a batch of so many leaves, and seals it.
+func sealBatch(s *Store, id, count uint64) error {
+	ctx := context.Background()
+	b := store.Batch{ID: id, State: store.Closed, Count: count, Opened: storetest.Time(1), Closed: storetest.Time(2)}
+	leaves := storetest.Leaves(id, 0, count)
+	if err := s.Append(ctx, storetest.Group([]store.Batch{b}, id, 0, count)); err != nil {
+		return err
+	}
+	var nodes []store.BatchRun
+	tree := store.NewTree(func(r store.Run) error {
+		nodes = append(nodes, store.BatchRun{Batch: id, Run: r})
+		return nil
+	})
+	if err := tree.Add(leaves); err != nil {
+		return err
+	}
+	var err error
+	if b.Root, err = tree.Root(); err != nil {
+		return err
+	}
+	b.State = store.Sealed
+	return s.Apply(ctx, &store.Update{Batches: []store.Batch{b}, Nodes: nodes})
+}
+
+func mustSeal(t *testing.T, s *Store, id, count uint64) {
+	t.Helper()
+	if err := sealBatch(s, id, count); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// locate checks what is said of a leaf, and returns up to which level its path was read.
+func locate(s *Store, batch, index uint64) (level int, err error) {
+	at, path, level, err := s.Locate(context.Background(), storetest.Leaf(batch, index))
+	if err != nil {
+		return 0, fmt.Errorf("leaf %d of batch %d: %w", index, batch, err)
+	}
+	if want := (store.Position{Batch: batch, Index: index}); at != want {
+		return 0, fmt.Errorf("leaf %d of batch %d is at %v", index, batch, at)
+	}
+	return level, storetest.CheckPath(at, path, level)
+}
+
+// wantPaths checks the paths of all leaves of a batch, and that those of complete runs are read from its file, or that none is.
+func wantPaths(t *testing.T, s *Store, batch, count uint64, fromFile bool) {
+	t.Helper()
+	for index := range count {
+		want := 0
+		switch {
+		case fromFile && index < count-count%store.RunSize:
+			want = groupedLevels
+		case index < count-count%store.Fanout:
+			want = 1
+		}
+		if level, err := locate(s, batch, index); err != nil || level != want {
+			t.Fatalf("leaf %d of %d in batch %d: a path to level %d, %v, want one to level %d", index, count, batch, level, err, want)
+		}
+	}
+}
+
+func groupFilesOf(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*"+groupsExt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestPathsAreReadFromGroups would catch a group that is written or read at the wrong place, a row of the top that is hashed or walked
+// wrong, and a file that is made for nothing, or not found again.
+func TestPathsAreReadFromGroups(t *testing.T) {
+	dir := t.TempDir()
+	s := openGrouped(t, dir, nil, nil)
+	counts := map[uint64]uint64{1: largeLeaves, 2: 2*store.RunSize - 1, 3: 20 * store.RunSize, 4: 2 * store.RunSize, 5: 1}
+	for id := range uint64(len(counts)) {
+		mustSeal(t, s, id+1, counts[id+1])
+	}
+	settle(t, s)
+	for range 2 { // as written, and as found by a start
+		for id, count := range counts {
+			wantPaths(t, s, id, count, count >= 2*store.RunSize)
+		}
+		if names := groupFilesOf(t, dir); len(names) != 3 {
+			t.Errorf("files %v, want those of batches 1, 3 and 4", names)
+		}
+		closeStore(t, s)
+		s = openGrouped(t, dir, nil, nil)
+	}
+}
+
+// TestGroupsOutliveACrash takes the power away right after a file was listed, and all with it that was not synced. A file or a name that was not would
+// be missed by the next start.
+func TestGroupsOutliveACrash(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := openGrouped(t, testDir, mem, nil)
+	mustSeal(t, s, 1, largeLeaves)
+	settle(t, s)
+	var log lockedLog
+	s = openGrouped(t, testDir, mem.CrashClone(vfs.CrashCloneCfg{}), &log)
+	if batch, ok := s.groups.next(); ok {
+		t.Errorf("the file of batch %d is to be written again", batch)
+	}
+	wantPaths(t, s, 1, largeLeaves, true)
+	if text := log.text(); strings.Contains(text, "is damaged") {
+		t.Error(text)
+	}
+}
+
+// TestGroupsAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes long to write.
+func TestGroupsAreWrittenOnce(t *testing.T) {
+	mem := vfs.NewMem()
+	var created atomic.Int64
+	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
+		if op == "create" && filepath.Ext(name) == groupsExt {
+			created.Add(1)
+		}
+		return change()
+	}}
+	s := openGrouped(t, testDir, fs, nil)
+	mustSeal(t, s, 1, largeLeaves)
+	b, err := s.Batch(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		settle(t, s)
+		b.Anchor++
+		if err := s.Apply(t.Context(), &store.Update{Batches: []store.Batch{b}}); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, s)
+		wantPaths(t, s, 1, largeLeaves, true)
+		closeStore(t, s)
+		s = openGrouped(t, testDir, fs, nil)
+	}
+	settle(t, s)
+	if n := created.Load(); n != 1 {
+		t.Errorf("the file was written %d times", n)
+	}
+}
+
+// TestGroupsAreOfSealedBatchesOnly would catch a file of a batch that may still grow.
+func TestGroupsAreOfSealedBatchesOnly(t *testing.T) {
+	dir := t.TempDir()
+	s := openGrouped(t, dir, nil, nil)
+	appendAll(t, s, storetest.Leaves(1, 0, largeLeaves), 100)
+	settle(t, s)
+	wantPaths(t, s, 1, largeLeaves, false)
+	if names := groupFilesOf(t, dir); len(names) != 0 {
+		t.Errorf("files %v of an open batch", names)
+	}
+}
+
+// TestFewGroupFilesAreOpen asks many at once for more files than may be open. It would catch a file that is closed while it is read, and
+// descriptors that run out with history.
+func TestFewGroupFilesAreOpen(t *testing.T) {
+	dir := t.TempDir()
+	s := openGrouped(t, dir, nil, nil)
+	const batches, most = 6, 2
+	s.groups.most = most
+	for id := range uint64(batches) {
+		mustSeal(t, s, id+1, 2*store.RunSize)
+	}
+	settle(t, s)
+	var failed atomic.Pointer[error]
+	var fromFile atomic.Int64
+	var all sync.WaitGroup
+	for i := range 4 {
+		dice := rand.New(rand.NewPCG(1, uint64(i)))
+		all.Go(func() {
+			for range 500 {
+				level, err := locate(s, 1+dice.Uint64N(batches), dice.Uint64N(2*store.RunSize))
+				if err != nil {
+					failed.Store(&err)
+				}
+				if level == groupedLevels {
+					fromFile.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := failed.Load(); err != nil {
+		t.Error(*err)
+	}
+	if fromFile.Load() < 1000 {
+		t.Errorf("%d of 2,000 paths were read from files", fromFile.Load())
+	}
+	open := 0
+	for _, f := range s.groups.files {
+		if f.file != nil {
+			open++
+		}
+	}
+	if open > most || open != s.groups.open {
+		t.Errorf("%d files are open, %d counted, at most %d may be", open, s.groups.open, most)
+	}
+}
+
+// TestDamagedGroupsAreReadElsewhere changes the file in every way. Each would give wrong paths, or none, if it went unnoticed; here all come from
+// the runs, somebody is told, and the file is made anew.
+func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
+	flip := func(at int) func([]byte) []byte {
+		return func(b []byte) []byte {
+			b[(len(b)+at)%len(b)] ^= 1
+			return b
+		}
+	}
+	swap := func(a, b, size int) func([]byte) []byte {
+		return func(data []byte) []byte {
+			first := slices.Clone(data[a : a+size])
+			copy(data[a:a+size], data[b:b+size])
+			copy(data[b:b+size], first)
+			return data
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func([]byte) []byte // nil: the file is taken away
+		quiet  bool                // a start sees that it is not there, and says nothing
+	}{
+		{"a leaf", flip(5), false},
+		{"a leaf behind the top", flip(topAt + topSize + 40), false},
+		{"a node of the top", flip(topAt + 33), false},
+		{"a checksum", flip(groupSize - 1), false},
+		{"two groups changed places", swap(groupSize, 3*groupSize, groupSize), false},
+		{"two stripes changed places", swap(0, stripeSize, stripeSize), false},
+		{"the footer", flip(-20), false},
+		{"another file's footer", func(b []byte) []byte {
+			footer := b[len(b)-footerSize:]
+			footer[30] ^= 1
+			binary.BigEndian.PutUint32(footer[footerSize-sumSize:], crc32.Checksum(footer[:footerSize-sumSize], castagnoli))
+			return b
+		}, false},
+		{"the magic", flip(-footerSize), false},
+		{"the checksum of the footer", flip(-1), false},
+		{"cut short", func(b []byte) []byte { return b[:len(b)-1] }, false},
+		{"empty", func([]byte) []byte { return nil }, false},
+		{"longer", func(b []byte) []byte { return append(b, b...) }, false},
+		{"gone", nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openGrouped(t, dir, nil, nil)
+			mustSeal(t, s, 1, largeLeaves)
+			settle(t, s)
+			closeStore(t, s)
+			name := groupFilesOf(t, dir)[0]
+			whole, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damage := func() {
+				t.Helper()
+				if c.change == nil {
+					err = os.Remove(name)
+				} else {
+					err = os.WriteFile(name, c.change(slices.Clone(whole)), 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			damage()
+			var log lockedLog
+			s = openGrouped(t, dir, nil, &log)
+			for index := range uint64(largeLeaves) {
+				if _, err := locate(s, 1, index); err != nil {
+					t.Fatal(err)
+				}
+			}
+			settle(t, s)
+			wantPaths(t, s, 1, largeLeaves, true)
+			if got, err := os.ReadFile(name); err != nil || !slices.Equal(got, whole) {
+				t.Errorf("the file was not made anew as it was: %v", err)
+			}
+			if told := strings.Contains(log.text(), "is damaged"); told == c.quiet {
+				t.Errorf("told: %t, want %t:\n%s", told, !c.quiet, log.text())
+			}
+		})
+	}
+}
+
+// TestGroupsAreMadeAnewOnce damages a file again and again while the store is open: on a disk that keeps nothing, a batch would be written for ever.
+func TestGroupsAreMadeAnewOnce(t *testing.T) {
+	dir := t.TempDir()
+	var log lockedLog
+	s := openGrouped(t, dir, nil, &log)
+	mustSeal(t, s, 1, largeLeaves)
+	settle(t, s)
+	for range 3 {
+		for _, name := range groupFilesOf(t, dir) {
+			if err := os.Truncate(name, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for index := range uint64(largeLeaves) {
+			if _, err := locate(s, 1, index); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(t, s)
+	}
+	wantPaths(t, s, 1, largeLeaves, false)
+	if n := strings.Count(log.text(), "is damaged"); n != 2 {
+		t.Errorf("told %d times, want 2:\n%s", n, log.text())
+	}
+	closeStore(t, s)
+	s = openGrouped(t, dir, nil, nil)
+	if _, err := locate(s, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s)
+	wantPaths(t, s, 1, largeLeaves, true)
+}
+
+// TestGroupsThatAreMissingAreWrittenByAStart closes stores before their files are written, and leaves behind what a crash may. Whoever forgot
+// one would have slow proofs of that batch for ever.
+func TestGroupsThatAreMissingAreWrittenByAStart(t *testing.T) {
+	dir := t.TempDir()
+	for id := range uint64(5) {
+		s := openGrouped(t, dir, nil, nil)
+		mustSeal(t, s, id+1, largeLeaves)
+		closeStore(t, s)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, indexDir)); err != nil {
+		t.Fatal(err)
+	}
+	s := openGrouped(t, dir, nil, nil)
+	closeStore(t, s)
+	stray := filepath.Join(dir, indexDir, "000077"+groupsExt)
+	if err := os.WriteFile(stray, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openGrouped(t, dir, nil, nil)
+	settle(t, s)
+	for id := range uint64(5) {
+		wantPaths(t, s, id+1, largeLeaves, true)
+	}
+	if names := groupFilesOf(t, dir); len(names) != 5 {
+		t.Errorf("files %v, want five", names)
+	}
+}
+
+// TestGroupsWithoutSpaceStopNobody takes the space away while a file of groups is written, then fails it otherwise. Digests are taken meanwhile,
+// one line is logged, and the file comes when there is space.
+func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
+	mem := vfs.NewMem()
+	var met, ends atomic.Bool
+	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
+		if op == "write" && filepath.Ext(name) == groupsExt && !ends.Load() {
+			met.Store(true)
+			return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
+		}
+		return change()
+	}}
+	var log lockedLog
+	// No table of the index becomes full here: a segment that finds its space would make good what is looked for.
+	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * store.RunSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustSeal(t, s, 1, largeLeaves)
+	eventually(t, func() error {
+		if !met.Load() {
+			return errors.New("nothing was written")
+		}
+		return nil
+	})
+	eventually(t, func() error { return sealBatch(s, 2, 300) })
+	wantPaths(t, s, 1, largeLeaves, false)
+	eventually(t, func() error {
+		if n := strings.Count(log.text(), "files that proofs are read from cannot be written"); n != 1 {
+			return fmt.Errorf("told %d times, want once:\n%s", n, log.text())
+		}
+		return nil
+	})
+	ends.Store(true)
+	eventually(t, func() error {
+		if level, err := locate(s, 1, 0); err != nil || level != groupedLevels {
+			return fmt.Errorf("a path to level %d: %w", level, err)
+		}
+		return nil
+	})
+	wantPaths(t, s, 1, largeLeaves, true)
+}
+
+// TestGroupsWaitForSpace would catch a file that takes what is kept free for more important ones.
+func TestGroupsWaitForSpace(t *testing.T) {
+	mem := vfs.NewMem()
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: DefaultReserve + 10*stripeSize + footerSize - 1, TotalBytes: 1 << 40})
+	var log lockedLog
+	s := openGrouped(t, testDir, mem, &log)
+	mustSeal(t, s, 1, 10*store.RunSize)
+	eventually(t, func() error {
+		if !strings.Contains(log.text(), "cannot be written, and will be tried again") {
+			return fmt.Errorf("the log: %s", log.text())
+		}
+		return nil
+	})
+	if names, err := mem.List(mem.PathJoin(testDir, indexDir)); err != nil || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, groupsExt) }) {
+		t.Errorf("there is %v, %v", names, err)
+	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
+	settle(t, s)
+	wantPaths(t, s, 1, 10*store.RunSize, true)
+}
+
+// TestGroupsOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried again would do so for ever, and never come to the
+// batches behind it.
+func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
+	for name, key := range map[string][]byte{
+		"leaves":  nodesKey(1, 0, store.RunSize),
+		"level 1": nodesKey(1, 1, 0),
+		"batch":   idKey(prefixBatch, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openGrouped(t, dir, nil, nil)
+			mustSeal(t, s, 1, largeLeaves)
+			mustSeal(t, s, 2, largeLeaves)
+			settle(t, s)
+			closeStore(t, s)
+			write(func(b *pebble.Batch) { _ = b.Delete(key, nil) })(t, dir)
+			for _, file := range groupFilesOf(t, dir) {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var log lockedLog
+			s = openGrouped(t, dir, nil, &log)
+			settle(t, s)
+			wantPaths(t, s, 2, largeLeaves, true)
+			if !strings.Contains(log.text(), "batch=1") || !strings.Contains(log.text(), store.ErrDamaged.Error()) {
+				t.Errorf("the log: %s", log.text())
+			}
+			if names := groupFilesOf(t, dir); len(names) != 1 {
+				t.Errorf("files %v, want that of batch 2", names)
+			}
+		})
+	}
+}
