@@ -45,7 +45,7 @@ const (
 	// cacheSize is for memtables and cached blocks together: Pebble takes the former out of it. What is left has to hold the
 	// indexes of the tables, 12 MB for a hundred million leaves. Leaves themselves are read at random, and the system's cache,
 	// which gives way when memory is needed, is the better place for them: reading took as long with 64 MiB here, and with 20.
-	cacheSize = 32 << 20
+	cacheSize = 24 << 20
 )
 
 func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
