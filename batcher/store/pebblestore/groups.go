@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/codec"
@@ -51,6 +52,11 @@ const (
 
 	// maxGroupFiles is how many files are open at most.
 	maxGroupFiles = 256
+
+	// groupPause is how long the writing of a file rests after each ioSize while leaves are appended: so it takes 5 MiB of the disk's every second
+	// then, that is 150,000 leaves, and as much as there is when nothing comes. No proof of a batch needs its file before
+	// the anchor is final, an hour later.
+	groupPause = 50 * time.Millisecond
 
 	groupListingVersion = 1
 )
@@ -466,13 +472,13 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 		if len(buf) < ioSize {
 			continue
 		}
-		if s.isClosing() {
-			return errClosed
-		}
 		if _, err := file.Write(buf); err != nil {
 			return err
 		}
 		buf = buf[:0]
+		if err := s.giveWay(); err != nil {
+			return err
+		}
 	}
 	end := len(buf)
 	buf = append(buf, groupsMagic...)
@@ -486,6 +492,21 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 		return err
 	}
 	return file.Sync()
+}
+
+// giveWay waits if leaves were appended since the last call.
+func (s *Store) giveWay() error {
+	if !s.appended.Swap(false) && !s.isClosing() {
+		return nil
+	}
+	t := time.NewTimer(groupPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.closing:
+		return errClosed
+	}
 }
 
 // appendStripe appends a run of leaves and the group of nodes above it as they stand in the file.

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
@@ -454,6 +455,49 @@ func TestGroupsWaitForSpace(t *testing.T) {
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
 	settle(t, s)
 	wantPaths(t, s, 1, 10*store.RunSize, true)
+}
+
+// TestGroupsGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever wrote it at once would hold submits up, for
+// what nobody needs within the hour.
+func TestGroupsGiveWayToDigests(t *testing.T) {
+	const leaves = 64 * store.RunSize // 576 KiB in the file: three pieces
+	var s *Store
+	var mu sync.Mutex
+	var written []time.Time
+	fs := &hookFS{FS: vfs.NewMem(), hook: func(op, name string, change func() error) error {
+		if op == "write" && filepath.Ext(name) == groupsExt {
+			mu.Lock()
+			defer mu.Unlock()
+			written = append(written, time.Now())
+			s.appended.Store(true)
+		}
+		return change()
+	}}
+	s = openGrouped(t, testDir, fs, nil)
+	if s.appended.Load() {
+		t.Error("leaves were appended to a store that was opened only")
+	}
+	appendAll(t, s, storetest.Leaves(1, 0, 1), 1)
+	if !s.appended.Load() {
+		t.Error("nobody is told that leaves were appended")
+	}
+	b := store.Batch{ID: 1, State: store.Closed, Count: 1, Opened: storetest.Time(1), Closed: storetest.Time(2)}
+	if err := s.Append(t.Context(), &store.Append{Batches: []store.Batch{b}}); err != nil {
+		t.Fatal(err)
+	}
+	mustSeal(t, s, 2, leaves)
+	settle(t, s)
+	wantPaths(t, s, 2, leaves, true)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(written) < 3 {
+		t.Fatalf("written in %d pieces", len(written))
+	}
+	for i := range written[1:] {
+		if rest := written[i+1].Sub(written[i]); rest < groupPause {
+			t.Errorf("piece %d came %v after the one before, not %v", i+1, rest, groupPause)
+		}
+	}
 }
 
 // TestGroupsOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried again would do so for ever, and never come to the

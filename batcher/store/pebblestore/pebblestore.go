@@ -148,6 +148,7 @@ type Store struct {
 
 	groupedLeaves uint64
 	groups        *groupFiles
+	appended      atomic.Bool // leaves, since the writing of a file of groups last looked
 
 	// Why the last table that was to become a segment could not; nil, or points to nil, when it did.
 	unflushed atomic.Pointer[error]

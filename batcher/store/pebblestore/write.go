@@ -56,6 +56,7 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		return err
 	}
 	s.tail = next
+	s.appended.Store(true)
 	return nil
 }
 
