@@ -83,6 +83,13 @@ func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (e
 	if err := s.finish(ctx, node); err != nil {
 		return err
 	}
+	to, err := s.server()
+	if err != nil {
+		return err
+	}
+	if err := rest(ctx, to); err != nil {
+		return err
+	}
 	if err := s.daemon.Stop(); err != nil {
 		return err
 	}

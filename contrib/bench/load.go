@@ -68,6 +68,36 @@ const sampleEvery = 997
 // patience is how long a call may take before the run fails.
 const patience = time.Minute
 
+// restless is how long servers may take to come to rest, before the load goes on.
+const restless = 2 * time.Minute
+
+// rest waits until the servers do next to nothing any more: what one of them has put off is not to be measured with the turn of another.
+func rest(ctx context.Context, servers ...*server) error {
+	const look, little = 200 * time.Millisecond, 10 * time.Millisecond // of the processor, which is told in ticks of as much
+	used := func() (sum time.Duration) {
+		for _, s := range servers {
+			sum += cpuTime(s.pid)
+		}
+		return sum
+	}
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	end := time.Now().Add(restless)
+	for before := used(); time.Now().Before(end); {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		now := used()
+		if now-before <= little*time.Duration(len(servers)) {
+			return nil
+		}
+		before = now
+	}
+	return nil
+}
+
 // lasting is true for so long, from now on.
 func lasting(length time.Duration) func() bool {
 	end := time.Now().Add(length)

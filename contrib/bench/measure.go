@@ -26,6 +26,11 @@ func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]roun
 					return nil, err
 				}
 			}
+			if !o.short {
+				if err := rest(ctx, servers...); err != nil {
+					return nil, err
+				}
+			}
 			f, err := servers[at].load(ctx, j, lasting(length))
 			if err != nil {
 				fmt.Println()
