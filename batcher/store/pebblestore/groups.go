@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,28 +97,34 @@ var grounds = sync.Pool{New: func() any { return new(ground) }}
 
 // readGround reads the groups that the path from a leaf goes through, and says whether it could: if not, the runs have them.
 func (s *Store) readGround(batch, index uint64, to *ground) bool {
-	gs := s.groups
-	gs.mu.RLock()
-	defer gs.mu.RUnlock()
-	f := gs.files[batch]
-	if f == nil || index/store.RunSize >= f.runs {
-		return false
-	}
-	if f.file == nil {
-		gs.mu.RUnlock()
-		err := s.openGroups(f)
-		gs.mu.RLock()
-		if err != nil || f.file == nil { // or closed again by now
+	f, err := s.groups.read(batch, index, to)
+	if errors.Is(err, errShut) {
+		if !s.openGroups(f) {
 			return false
 		}
+		f, err = s.groups.read(batch, index, to)
 	}
-	if err := f.read(index, to); err != nil {
-		gs.mu.RUnlock()
+	if err != nil && !errors.Is(err, errShut) { // that it is shut again already is bad luck
 		s.loseGroups(f, err)
-		gs.mu.RLock()
-		return false
 	}
-	return true
+	return f != nil && err == nil
+}
+
+// errShut says that a file has to be opened before it can be read.
+var errShut = errors.New("the file is not open")
+
+// read reads from the file of a batch. f is nil when there is none that has the leaf.
+func (gs *groupFiles) read(batch, index uint64, to *ground) (f *groupFile, err error) {
+	gs.mu.RLock()
+	defer gs.mu.RUnlock()
+	f = gs.files[batch]
+	switch {
+	case f == nil || index/store.RunSize >= f.runs:
+		return nil, nil
+	case f.file == nil:
+		return f, errShut
+	}
+	return f, f.read(index, to)
 }
 
 // read reads from a file that is open.
@@ -167,18 +174,28 @@ func (g *ground) path(index uint64) []proof.Step {
 	return steps
 }
 
-// openGroups opens a file that is not open. One that is not as it was written is lost.
-func (s *Store) openGroups(f *groupFile) error {
-	file, err := s.openGroupFile(f)
+// openGroups opens a file that is not open, and says whether it could. One that is gone, or not as it was written, is lost; that
+// it cannot be opened for another reason, such as too many files that are open, may pass.
+func (s *Store) openGroups(f *groupFile) bool {
+	file, err := s.guard.Open(s.groupsName(f.batch), vfs.RandomReadsOption)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	if err == nil {
+		if err = f.verify(file); err != nil {
+			_ = file.Close()
+		}
+	}
 	if err != nil {
 		s.loseGroups(f, err)
-		return err
+		return false
 	}
 	gs := s.groups
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if f.file != nil || gs.files[f.batch] != f { // another was faster; or it is lost, or the store closed
-		return file.Close()
+	if f.file != nil || gs.files[f.batch] != f { // another was faster; or it is lost
+		_ = file.Close()
+		return f.file != nil
 	}
 	if gs.open == gs.most {
 		for _, other := range gs.files {
@@ -190,6 +207,26 @@ func (s *Store) openGroups(f *groupFile) error {
 	}
 	f.file = file
 	gs.open++
+	return true
+}
+
+// verify checks that a file is the one that is listed.
+func (f *groupFile) verify(file vfs.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if want := int64(f.runs*stripeSize + footerSize); info.Size() != want {
+		return fmt.Errorf("it has %d bytes, expected %d", info.Size(), want)
+	}
+	footer := make([]byte, footerSize)
+	if _, err := file.ReadAt(footer, info.Size()-footerSize); err != nil {
+		return err
+	}
+	sum := crc32.Checksum(footer[:footerSize-sumSize], castagnoli)
+	if sum != f.footer || sum != binary.BigEndian.Uint32(footer[footerSize-sumSize:]) || !bytes.HasPrefix(footer, []byte(groupsMagic)) {
+		return errors.New("it does not end as it was written")
+	}
 	return nil
 }
 
@@ -200,35 +237,6 @@ func (gs *groupFiles) close(f *groupFile) {
 		f.file = nil
 		gs.open--
 	}
-}
-
-// openGroupFile opens a file and checks that it is the one that is listed.
-func (s *Store) openGroupFile(f *groupFile) (_ vfs.File, err error) {
-	file, err := s.guard.Open(s.groupsName(f.batch), vfs.RandomReadsOption)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = file.Close()
-		}
-	}()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if want := int64(f.runs*stripeSize + footerSize); info.Size() != want {
-		return nil, fmt.Errorf("it has %d bytes, expected %d", info.Size(), want)
-	}
-	footer := make([]byte, footerSize)
-	if _, err := file.ReadAt(footer, info.Size()-footerSize); err != nil {
-		return nil, err
-	}
-	sum := crc32.Checksum(footer[:footerSize-sumSize], castagnoli)
-	if sum != f.footer || sum != binary.BigEndian.Uint32(footer[footerSize-sumSize:]) || !bytes.HasPrefix(footer, []byte(groupsMagic)) {
-		return nil, errors.New("it does not end as it was written")
-	}
-	return file, nil
 }
 
 // loseGroups gives a file up that cannot be read. It is written anew, once while the store is open.

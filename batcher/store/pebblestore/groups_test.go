@@ -331,6 +331,26 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 	}
 }
 
+// TestGroupsThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to write it again would take what there is too
+// little of.
+func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
+	fs := &openless{FS: vfs.NewMem(), ext: groupsExt}
+	var log lockedLog
+	s := openGrouped(t, testDir, fs, &log)
+	mustSeal(t, s, 1, largeLeaves)
+	settle(t, s)
+	fs.closed.Store(true)
+	wantPaths(t, s, 1, largeLeaves, false)
+	if batch, ok := s.groups.next(); ok {
+		t.Errorf("the file of batch %d is to be written again", batch)
+	}
+	fs.closed.Store(false)
+	wantPaths(t, s, 1, largeLeaves, true)
+	if text := log.text(); strings.Contains(text, "is damaged") {
+		t.Error(text)
+	}
+}
+
 // TestGroupsAreMadeAnewOnce damages a file again and again while the store is open: on a disk that keeps nothing, a batch would be written for ever.
 func TestGroupsAreMadeAnewOnce(t *testing.T) {
 	dir := t.TempDir()

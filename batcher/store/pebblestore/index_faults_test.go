@@ -177,14 +177,15 @@ func TestAMergeWithoutSpaceStopsNobody(t *testing.T) {
 	wantFound(t, s, leaves)
 }
 
-// openless is a file system on which segments cannot be opened to be read.
+// openless is a file system on which files with one extension cannot be opened to be read.
 type openless struct {
 	vfs.FS
+	ext    string
 	closed atomic.Bool
 }
 
 func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	if o.closed.Load() && filepath.Ext(name) == segmentExt {
+	if o.closed.Load() && filepath.Ext(name) == o.ext {
 		return nil, fmt.Errorf("%s: %w", name, syscall.EMFILE)
 	}
 	return o.FS.Open(name, opts...)
@@ -193,7 +194,7 @@ func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 // TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Whoever waited for it would do so for ever, with no word to anybody, and
 // could not be stopped.
 func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
-	fs := &openless{FS: vfs.NewMem()}
+	fs := &openless{FS: vfs.NewMem(), ext: segmentExt}
 	fs.closed.Store(true)
 	var log lockedLog
 	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), tableLeaves: testTableLeaves})
