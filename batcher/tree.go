@@ -98,6 +98,9 @@ func (b *Batcher) path(ctx context.Context, steps []proof.Step, f *found) ([]pro
 		return nil, way, f.err
 	}
 	batch, at := &f.batch, f.Index
+	if at >= batch.Count {
+		return nil, way, fmt.Errorf("batch %d: %w: it has %d digests, and one at index %d: restore the data directory from a backup", batch.ID, store.ErrDamaged, batch.Count, at)
+	}
 	steps = append(steps, f.path...)
 	for range f.level {
 		at /= store.Fanout

@@ -83,18 +83,21 @@ func rest(ctx context.Context, servers ...*server) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	end := time.Now().Add(restless)
-	for before := used(); time.Now().Before(end); {
+	for quiet, before := 0, used(); time.Now().Before(end); {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		now := used()
-		if now-before <= little*time.Duration(len(servers)) {
+		if now-before > little*time.Duration(len(servers)) {
+			quiet = 0
+		} else if quiet++; quiet == 3 {
 			return nil
 		}
 		before = now
 	}
+	fmt.Print("(the servers did not come to rest) ")
 	return nil
 }
 

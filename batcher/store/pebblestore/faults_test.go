@@ -122,7 +122,7 @@ func batchAfter(batch uint64, steps int) store.Batch {
 		b.State, b.Closed = store.Closed, storetest.Time(int64(batch)+1)
 	}
 	if steps == stepsPerBatch {
-		b.State, b.Root, b.Anchor = store.Sealed, storetest.Node(batch, 9, 0), batch
+		b.State, b.Root, b.Anchor = store.Sealed, proof.Root(upper(batch)), batch
 	}
 	return b
 }

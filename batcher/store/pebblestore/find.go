@@ -78,6 +78,8 @@ type finder struct {
 	place  store.Position   // where that leaf stands
 	done   io.Closer        // nil: there is no run, or it is the group in ground
 	ground *ground          // nil until needed
+
+	noGround bool // runs only
 }
 
 func (f *finder) close() (err error) {
@@ -143,6 +145,17 @@ func (f *finder) check(i int, ordinal uint64) error {
 		return err
 	}
 	want := &f.want[i]
+	if *leaf != *want && f.done == nil { // the file has another leaf there than the index says: ask the run, which is the truth
+		said := *leaf
+		f.noGround = true
+		f.run = nil
+		if leaf, at, err = f.read(ordinal); err != nil {
+			return err
+		}
+		if *leaf != said {
+			f.s.distrustGroups(at.Batch, fmt.Errorf("leaf %d is %x in it, and %x in the run", at.Index, said, *leaf))
+		}
+	}
 	switch {
 	case *leaf == *want:
 		f.at[i] = at
@@ -173,7 +186,7 @@ func (f *finder) readRun(ordinal uint64) error {
 		return err
 	}
 	index := ordinal - begin
-	if len(f.want) == 1 && f.readGround(begin, batch, index) {
+	if len(f.want) == 1 && !f.noGround && f.readGround(begin, batch, index) {
 		return nil
 	}
 	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek backwards costs.

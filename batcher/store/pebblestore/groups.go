@@ -59,6 +59,10 @@ const (
 	// the anchor is final, an hour later.
 	groupPause = 50 * time.Millisecond
 
+	// maxGroupsPause is how long the writer waits at most after a file could not be written: each time a little longer, as much may have been written
+	// in vain.
+	maxGroupsPause = time.Minute
+
 	groupListingVersion = 1
 )
 
@@ -78,6 +82,7 @@ type groupFiles struct {
 	most    int             // of them open
 	wanted  []uint64        // batches whose file is to be written, oldest first
 	again   map[uint64]bool // batches whose file was found damaged: it is written anew once
+	refused bool            // the last file that was to be opened could not be
 	arrived chan struct{}   // has a value when there is one more wanted
 }
 
@@ -179,6 +184,7 @@ func (g *ground) path(index uint64) []proof.Step {
 func (s *Store) openGroups(f *groupFile) bool {
 	file, err := s.guard.Open(s.groupsName(f.batch), vfs.RandomReadsOption)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.groups.refuse(s, err)
 		return false
 	}
 	if err == nil {
@@ -207,7 +213,18 @@ func (s *Store) openGroups(f *groupFile) bool {
 	}
 	f.file = file
 	gs.open++
+	gs.refused = false
 	return true
+}
+
+// refuse tells that a file could not be opened, unless that was told of the one before.
+func (gs *groupFiles) refuse(s *Store, err error) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if !gs.refused {
+		gs.refused = true
+		s.log.Warn("store: a file that proofs of a batch are read from cannot be opened; they are read from elsewhere meanwhile, which is slower", "err", err)
+	}
 }
 
 // verify checks that a file is the one that is listed.
@@ -257,6 +274,16 @@ func (s *Store) loseGroups(f *groupFile, cause error) {
 	}
 }
 
+// distrustGroups gives up a file that says other than the runs.
+func (s *Store) distrustGroups(batch uint64, cause error) {
+	s.groups.mu.RLock()
+	f := s.groups.files[batch]
+	s.groups.mu.RUnlock()
+	if f != nil {
+		s.loseGroups(f, cause)
+	}
+}
+
 // wantGroups has files written for batches.
 func (s *Store) wantGroups(batches []uint64) {
 	s.groups.mu.Lock()
@@ -270,6 +297,15 @@ func (s *Store) wantGroups(batches []uint64) {
 func (gs *groupFiles) want(batch uint64) {
 	gs.wanted = append(gs.wanted, batch)
 	wake(gs.arrived)
+}
+
+// putOff takes a batch to the end of those that are wanted.
+func (gs *groupFiles) putOff(batch uint64) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if i := slices.Index(gs.wanted, batch); i >= 0 {
+		gs.wanted = append(slices.Delete(gs.wanted, i, i+1), batch)
+	}
 }
 
 // next returns the batch whose file is to be written first.
@@ -376,7 +412,7 @@ func (s *Store) listGroups(names []string) error {
 // groupLoop writes the files that are wanted. It ends with the store.
 func (s *Store) groupLoop() {
 	defer s.indexers.Done()
-	waits := false
+	waits, pause := false, retryPause
 	for {
 		batch, ok := s.groups.next()
 		if !ok {
@@ -390,13 +426,15 @@ func (s *Store) groupLoop() {
 		f, err := s.writeGroups(batch)
 		switch {
 		case err == nil:
-			waits = false
+			waits, pause = false, retryPause
 		case errors.Is(err, store.ErrDamaged):
 			s.log.Error("store: the file that proofs of a batch are to be read from cannot be written", "batch", batch, "err", err)
 		default:
-			if !s.tryAgain(err, &waits, "store: files that proofs are read from cannot be written, and will be tried again; meanwhile proofs of new batches take longer") {
+			s.groups.putOff(batch) // others may go well
+			if !s.tryAgain(err, &waits, pause, "store: files that proofs are read from cannot be written, and will be tried again; meanwhile proofs of new batches take longer") {
 				return
 			}
+			pause = min(2*pause, maxGroupsPause)
 			continue
 		}
 		s.groups.settled(batch, f)
@@ -421,14 +459,11 @@ func (s *Store) writeGroups(batch uint64) (f *groupFile, err error) {
 	if f.runs == 0 || f.runs > maxGroupRuns || rec.State != store.Sealed {
 		return nil, damaged(idKey(prefixGroups, batch), fmt.Errorf("it is %s and has %d runs of leaves: no file can be made of it", rec.State, f.runs))
 	}
-	if err := s.fits(f.runs*stripeSize + footerSize); err != nil {
+	name := s.groupsName(batch)
+	if err := s.guard.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) { // one that is damaged takes the space of the new one
 		return nil, err
 	}
-	name := s.groupsName(batch)
 	if err := s.writeGroupFile(f, &rec, v.snap, name); err != nil {
-		if vfs.IsNoSpaceError(err) {
-			s.spareSpace()
-		}
 		_ = s.guard.Remove(name) // or the next start does it
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
@@ -443,7 +478,13 @@ func (s *Store) writeGroups(batch uint64) (f *groupFile, err error) {
 	return f, s.commit(context.Background(), &commit{batch: b})
 }
 
+// writeGroupFile writes and syncs the file. What is above the leaves is computed, and compared with the root that the batch was sealed with: so
+// what the file says is what proofs need, or there is none.
 func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Reader, name string) (err error) {
+	left := f.runs*stripeSize + footerSize
+	if err := s.fits(left); err != nil {
+		return err
+	}
 	file, err := s.guard.Create(name, diskWrites)
 	if err != nil {
 		return err
@@ -455,25 +496,28 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 			err = cerr
 		}
 	}()
-	leaves, err := s.newRuns(r, f.batch, 0)
+	leaves, err := s.newLeafRuns(r, f.batch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, leaves.close()) }()
-	above, err := s.newRuns(r, f.batch, 1)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, above.close()) }()
 
+	tree := store.NewTree(nil) // of the nodes above whole runs
 	buf := make([]byte, 0, ioSize+stripeSize)
 	for stripe := range f.runs {
-		run, err := leaves.take(store.RunSize)
+		run, err := leaves.next()
 		if err != nil {
 			return err
 		}
-		top, err := above.take(store.Fanout)
-		if err != nil {
+		if len(run) != store.RunSize {
+			return damaged(leaves.key, fmt.Errorf("%d leaves of run %d are together, expected %d", len(run), stripe, store.RunSize))
+		}
+		groups := make([][32]byte, 0, stripeGroups)
+		for group := range slices.Chunk(run, store.Fanout) {
+			groups = append(groups, proof.Root(group))
+		}
+		top := store.NewRows(groups)
+		if err := tree.Add(top.Above()); err != nil {
 			return err
 		}
 		buf = f.appendStripe(buf, stripe, run, top)
@@ -483,10 +527,29 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 		if _, err := file.Write(buf); err != nil {
 			return err
 		}
+		left -= uint64(len(buf))
 		buf = buf[:0]
-		if err := s.giveWay(); err != nil {
+		if err := errors.Join(s.giveWay(), s.fits(left)); err != nil { // others take space, too
 			return err
 		}
+	}
+	var rest []store.Leaf
+	for uint64(len(rest)) < rec.Count%store.RunSize {
+		some, err := leaves.next()
+		if err != nil {
+			return err
+		}
+		rest = append(rest, some...)
+	}
+	if len(rest) > 0 {
+		if err := tree.Add([][32]byte{proof.Root(rest)}); err != nil {
+			return err
+		}
+	}
+	if root, err := tree.Root(); err != nil {
+		return err
+	} else if root != rec.Root {
+		return damaged(leaves.key, fmt.Errorf("the leaves have the root %x, batch %d was sealed with %x: restore a backup", root, f.batch, rec.Root))
 	}
 	end := len(buf)
 	buf = append(buf, groupsMagic...)
@@ -517,70 +580,63 @@ func (s *Store) giveWay() error {
 	}
 }
 
-// appendStripe appends a run of leaves and the group of nodes above it as they stand in the file.
-func (f *groupFile) appendStripe(b []byte, stripe uint64, run, above []byte) []byte {
-	add := func(group uint32, at int) { b = binary.BigEndian.AppendUint32(b, f.sum(stripe, group, b[at:])) }
+// appendStripe appends a run of leaves and what is above its groups as they stand in the file.
+func (f *groupFile) appendStripe(b []byte, stripe uint64, run []store.Leaf, top *store.Rows) []byte {
+	add := func(group uint32, nodes ...[][32]byte) {
+		at := len(b)
+		for _, row := range nodes {
+			for i := range row {
+				b = append(b, row[i][:]...)
+			}
+		}
+		b = binary.BigEndian.AppendUint32(b, f.sum(stripe, group, b[at:]))
+	}
 	for group := range uint32(stripeGroups) {
 		if group == stripeGroups/2 {
-			at := len(b)
-			for _, row := range store.NewRows(nodesOf(above, store.Fanout)) {
-				for i := range row {
-					b = append(b, row[i][:]...)
-				}
-			}
-			add(stripeGroups, at)
+			add(stripeGroups, top[:]...)
 		}
-		at := len(b)
-		b = append(b, run[group*store.Fanout*32:][:store.Fanout*32]...)
-		add(group, at)
+		add(group, run[group*store.Fanout:][:store.Fanout])
 	}
 	return b
 }
 
-// runs reads a level of a sealed batch from its beginning.
-type runs struct {
-	it   *pebble.Iterator
-	step func() bool // moves it to the next value
-	key  []byte      // of the level
-	next uint64      // index of the node that comes next
-	rest []byte      // nodes from there on; valid until the iterator moves
+// leafRuns reads the leaves of a batch from its beginning.
+type leafRuns struct {
+	it    *pebble.Iterator
+	step  func() bool // moves it to the next value
+	key   []byte      // of the first
+	start uint64      // index of the leaf that comes next
 }
 
-func (s *Store) newRuns(r pebble.Reader, batch uint64, level int) (*runs, error) {
-	key := nodesKey(batch, level, 0)
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: key, UpperBound: nodesKey(batch, level+1, 0)})
+func (s *Store) newLeafRuns(r pebble.Reader, batch uint64) (*leafRuns, error) {
+	key := nodesKey(batch, 0, 0)
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: key, UpperBound: nodesKey(batch, 1, 0)})
 	if err != nil {
 		return nil, err
 	}
-	return &runs{it: it, step: it.First, key: key}, nil
+	return &leafRuns{it: it, step: it.First, key: key}, nil
 }
 
-// take returns the next n nodes, which must be in one value: those of a run are. They are valid until the next call.
-func (r *runs) take(n int) ([]byte, error) {
-	if len(r.rest) == 0 {
-		ok := r.step()
-		r.step = r.it.Next
-		if !ok {
-			if err := r.it.Error(); err != nil {
-				return nil, readError(r.key, err)
-			}
-			return nil, damaged(r.key, fmt.Errorf("missing: nodes end at %d", r.next))
+// next returns the leaves that are together in the next value: a complete run is.
+func (r *leafRuns) next() ([]store.Leaf, error) {
+	ok := r.step()
+	r.step = r.it.Next
+	if !ok {
+		if err := r.it.Error(); err != nil {
+			return nil, readError(r.key, err)
 		}
-		var err error
-		if r.rest, err = nodesAt(r.it, r.next); err != nil {
-			return nil, err
-		}
+		return nil, damaged(r.key, fmt.Errorf("missing: leaves end at %d", r.start))
 	}
-	if len(r.rest) < n*32 {
-		return nil, damaged(r.key, fmt.Errorf("%d nodes from %d on are together, expected %d", len(r.rest)/32, r.next, n))
+	value, err := nodesAt(r.it, r.start)
+	if err != nil {
+		return nil, err
 	}
-	nodes := r.rest[:n*32]
-	r.rest = r.rest[n*32:]
-	r.next += uint64(n)
-	return nodes, nil
+	leaves := nodesOf(value, len(value)/32)
+	r.start += uint64(len(leaves))
+	return leaves, nil
 }
 
-func (r *runs) close() error {
+func (r *leafRuns) close() error {
 	if err := r.it.Close(); err != nil {
 		return readError(r.key, err)
 	}

@@ -331,6 +331,100 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 	}
 }
 
+// TestGroupsAreNotTheTruth has a file say something else, with all checksums right, as a bit that tipped over in memory would. Whoever believed it
+// would not know a digest that is stored, and give its neighbours paths that lead nowhere, for ever.
+func TestGroupsAreNotTheTruth(t *testing.T) {
+	dir := t.TempDir()
+	s := openGrouped(t, dir, nil, nil)
+	mustSeal(t, s, 1, largeLeaves)
+	settle(t, s)
+	closeStore(t, s)
+	name := groupFilesOf(t, dir)[0]
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const leaf = 5
+	data[leaf*32+20] ^= 1
+	f := groupFile{batch: 1}
+	binary.BigEndian.PutUint32(data[groupSize-sumSize:], f.sum(0, 0, data[:groupSize-sumSize]))
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log lockedLog
+	s = openGrouped(t, dir, nil, &log)
+	if at, err := s.Find(t.Context(), storetest.Leaves(1, leaf, leaf+1)); err != nil || at[0] != (store.Position{Batch: 1, Index: leaf}) {
+		t.Errorf("found at %v, %v", at, err)
+	}
+	settle(t, s)
+	wantPaths(t, s, 1, largeLeaves, true)
+	if !strings.Contains(log.text(), "is damaged") {
+		t.Errorf("the log: %s", log.text())
+	}
+}
+
+// TestGroupsLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A file of them would give proofs that verify nowhere.
+func TestGroupsLeadToTheRoot(t *testing.T) {
+	for _, index := range []uint64{0, 2*store.RunSize + 3, largeLeaves - 1} {
+		dir := t.TempDir()
+		s := openGrouped(t, dir, nil, nil)
+		mustSeal(t, s, 1, largeLeaves)
+		settle(t, s)
+		start := index - index%store.RunSize
+		leaves := storetest.Leaves(1, start, min(start+store.RunSize, largeLeaves))
+		leaves[index-start][31] ^= 1
+		b := s.db.NewBatch()
+		setNodes(b, 1, 0, start, leaves)
+		if err := b.Commit(pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+		closeStore(t, s)
+		if err := os.Remove(groupFilesOf(t, dir)[0]); err != nil {
+			t.Fatal(err)
+		}
+		var log lockedLog
+		s = openGrouped(t, dir, nil, &log)
+		settle(t, s)
+		if text := log.text(); !strings.Contains(text, "was sealed with") || len(groupFilesOf(t, dir)) > 0 {
+			t.Errorf("leaf %d: files %v, the log: %s", index, groupFilesOf(t, dir), text)
+		}
+		closeStore(t, s)
+	}
+}
+
+// TestGroupsThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for good. Whoever took that for a failure of the disk would
+// take no digest any more; whoever tried nothing else would never come to the batches behind it.
+func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
+	for _, op := range []string{"create", "write", "sync", "close"} {
+		t.Run(op, func(t *testing.T) {
+			var met atomic.Bool
+			fs := &hookFS{FS: vfs.NewMem(), hook: func(o, name string, change func() error) error {
+				if o == op && strings.HasSuffix(name, "000001"+groupsExt) {
+					met.Store(true)
+					return fmt.Errorf("%s: %w", name, syscall.EIO)
+				}
+				return change()
+			}}
+			var log lockedLog
+			s := openGrouped(t, testDir, fs, &log)
+			mustSeal(t, s, 1, largeLeaves)
+			mustSeal(t, s, 2, largeLeaves)
+			eventually(t, func() error {
+				if level, err := locate(s, 2, 0); err != nil || level != groupedLevels || !met.Load() {
+					return fmt.Errorf("a path to level %d, met %t: %w", level, met.Load(), err)
+				}
+				return nil
+			})
+			mustSeal(t, s, 3, 300)
+			wantPaths(t, s, 1, largeLeaves, false)
+			wantPaths(t, s, 2, largeLeaves, true)
+			if n := strings.Count(log.text(), "cannot be written, and will be tried again"); n == 0 || n > 2 {
+				t.Errorf("told %d times:\n%s", n, log.text())
+			}
+		})
+	}
+}
+
 // TestGroupsThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to write it again would take what there is too
 // little of.
 func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
@@ -346,7 +440,7 @@ func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
 	}
 	fs.closed.Store(false)
 	wantPaths(t, s, 1, largeLeaves, true)
-	if text := log.text(); strings.Contains(text, "is damaged") {
+	if text := log.text(); strings.Contains(text, "is damaged") || strings.Count(text, "cannot be opened") != 1 {
 		t.Error(text)
 	}
 }
@@ -425,7 +519,7 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 		return change()
 	}}
 	var log lockedLog
-	// No table of the index becomes full here: a segment that finds its space would make good what is looked for.
+	// No table of the index becomes full here: a segment that finds its space would make good what is looked for, that digests are taken at once.
 	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * store.RunSize})
 	if err != nil {
 		t.Fatal(err)
@@ -438,7 +532,7 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, func() error { return sealBatch(s, 2, 300) })
+	mustSeal(t, s, 2, 300)
 	wantPaths(t, s, 1, largeLeaves, false)
 	eventually(t, func() error {
 		if n := strings.Count(log.text(), "files that proofs are read from cannot be written"); n != 1 {
@@ -524,9 +618,9 @@ func TestGroupsGiveWayToDigests(t *testing.T) {
 // batches behind it.
 func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
 	for name, key := range map[string][]byte{
-		"leaves":  nodesKey(1, 0, store.RunSize),
-		"level 1": nodesKey(1, 1, 0),
-		"batch":   idKey(prefixBatch, 1),
+		"leaves": nodesKey(1, 0, store.RunSize),
+		"a rest": nodesKey(1, 0, 3*store.RunSize),
+		"batch":  idKey(prefixBatch, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

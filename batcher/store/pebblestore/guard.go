@@ -26,6 +26,8 @@ import (
 //   - Pebble is told that the log, the manifest and the like were written, and goes on serving reads.
 //   - New tables would be read again, so they cannot be pretended: flushes and compactions wait until [guard.release].
 //
+// That a file which nobody waits for cannot be written is none of the guard's business: it is tried again.
+//
 // A table for which there is no space is no failure. Pebble throws it away and tries again; it is slowed
 // down, and the store takes no writes until a table was written.
 type guard struct {
@@ -81,6 +83,9 @@ func (g *guard) do(name string, change func() error) error {
 		if err = change(); err == nil {
 			return nil
 		}
+		if isSpare(name) {
+			return err
+		}
 		if table && g.patient.Load() && vfs.IsNoSpaceError(err) {
 			if !g.full.Swap(true) {
 				g.log.Error("no space for a table; nothing is accepted until there is", "file", name)
@@ -91,7 +96,7 @@ func (g *guard) do(name string, change func() error) error {
 		g.fail(fmt.Errorf("%s: %w", name, err))
 	}
 	switch {
-	case !g.armed.Load():
+	case !g.armed.Load() || isSpare(name):
 		return err
 	case table:
 		<-g.released
@@ -242,6 +247,9 @@ func (f *guardedFile) Close() error {
 	}
 	return f.g.do(f.name, func() error { return err })
 }
+
+// isSpare says whether a file is one that nobody waits for, and that is written anew if it fails: one of groups.
+func isSpare(name string) bool { return filepath.Ext(name) == groupsExt }
 
 // isTable says whether a file holds what is read again while the store is open: a table, or a file of the index.
 func isTable(name string) bool {

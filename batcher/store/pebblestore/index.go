@@ -344,14 +344,14 @@ func (s *Store) flushLoop() {
 		s.unflushed.Store(&err)
 		if err == nil {
 			waits = false
-		} else if !s.tryAgain(err, &waits, "store: a segment of the index cannot be written, and will be tried again; no digest is taken when the next table is full, too") {
+		} else if !s.tryAgain(err, &waits, retryPause, "store: a segment of the index cannot be written, and will be tried again; no digest is taken when the next table is full, too") {
 			return
 		}
 	}
 }
 
-// tryAgain waits after a failure, and says why the first time. It returns false when nothing is to be tried any more.
-func (s *Store) tryAgain(err error, waits *bool, text string) bool {
+// tryAgain pauses after a failure, and says why the first time. It returns false when nothing is to be tried any more.
+func (s *Store) tryAgain(err error, waits *bool, pause time.Duration, text string) bool {
 	if s.guard.failure() != nil || errors.Is(err, errClosed) { // nothing new
 		return false
 	}
@@ -362,7 +362,7 @@ func (s *Store) tryAgain(err error, waits *bool, text string) bool {
 	if errors.Is(err, store.ErrDamaged) {
 		return false
 	}
-	t := time.NewTimer(retryPause)
+	t := time.NewTimer(pause)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -43,7 +43,7 @@ func (s *Store) mergeLoop() {
 		s.releaseCatalog(c)
 		switch {
 		case err != nil:
-			if !s.tryAgain(err, &waits, "store: segments of the index are not merged for now; look-ups become slower the longer that lasts") {
+			if !s.tryAgain(err, &waits, retryPause, "store: segments of the index are not merged for now; look-ups become slower the longer that lasts") {
 				return
 			}
 		case window != nil:
@@ -125,10 +125,6 @@ func (s *Store) fits(size uint64) error {
 	return nil
 }
 
-// spareSpace takes back what the guard makes of a file for which there was no space: that nothing is accepted until there is. Nobody waits for
-// such a file, which may need more than there will be for long; and a table that finds none says so again.
-func (s *Store) spareSpace() { s.guard.full.Store(false) }
-
 // merge makes one segment of neighbours, which come to an end when the last view of them does.
 func (s *Store) merge(window []*segment) error {
 	from, count, size := window[0].from, uint64(0), uint64(0)
@@ -142,7 +138,9 @@ func (s *Store) merge(window []*segment) error {
 	g, err := s.writeSegment(s.lastSegment.Add(1), from, count, s.filterFits(count, window), s.merged(window))
 	if err != nil {
 		if vfs.IsNoSpaceError(err) {
-			s.spareSpace()
+			// The guard took it for a table's. Nobody waits for a merge, which may need more space than there will be for long; and a
+			// table that finds none says so again.
+			s.guard.full.Store(false)
 		}
 		return err
 	}

@@ -243,13 +243,14 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s.synced = s.newSynced()
 	started = true
 	go s.commitLoop()
-	s.indexers.Add(3)
+	s.indexers.Add(2)
 	go s.flushLoop()
 	go s.mergeLoop()
-	go s.groupLoop()
 	if err := s.replay(indexed); err != nil {
 		return nil, err
 	}
+	s.indexers.Add(1)
+	go s.groupLoop()
 	return s, nil
 }
 
