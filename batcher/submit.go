@@ -286,11 +286,13 @@ func (c *committer) finish(group []*submission, err error) {
 	n := 0
 	for _, s := range group {
 		n += len(s.leaves)
-		s.done <- err
 	}
 	c.mu.Lock()
-	c.waiting -= n
+	c.waiting -= n // first: who is answered finds the room that was taken free again
 	c.mu.Unlock()
+	for _, s := range group {
+		s.done <- err
+	}
 }
 
 // commit gives each new leaf of the group its place and writes them. No answer is given before the sync is over.
