@@ -109,11 +109,23 @@ func wantPaths(t *testing.T, s *Store, batch, count uint64, fromFile bool) {
 
 func groupFilesOf(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*"+groupsExt))
+	return indexFiles(t, dir, groupsExt)
+}
+
+// groupedStore makes a store of one batch that has a file of groups, and returns that file and what is in it.
+func groupedStore(t *testing.T) (dir, name string, data []byte) {
+	t.Helper()
+	dir = t.TempDir()
+	s := openGrouped(t, dir, nil, nil)
+	mustSeal(t, s, 1, largeLeaves)
+	settle(t, s)
+	closeStore(t, s)
+	name = groupFilesOf(t, dir)[0]
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names
+	return dir, name, data
 }
 
 // TestPathsAreReadFromGroups would catch a group that is written or read at the wrong place, a row of the top that is hashed or walked
@@ -290,30 +302,18 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 		{"gone", nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := openGrouped(t, dir, nil, nil)
-			mustSeal(t, s, 1, largeLeaves)
-			settle(t, s)
-			closeStore(t, s)
-			name := groupFilesOf(t, dir)[0]
-			whole, err := os.ReadFile(name)
+			dir, name, whole := groupedStore(t)
+			var err error
+			if c.change == nil {
+				err = os.Remove(name)
+			} else {
+				err = os.WriteFile(name, c.change(slices.Clone(whole)), 0o600)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			damage := func() {
-				t.Helper()
-				if c.change == nil {
-					err = os.Remove(name)
-				} else {
-					err = os.WriteFile(name, c.change(slices.Clone(whole)), 0o600)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			damage()
 			var log lockedLog
-			s = openGrouped(t, dir, nil, &log)
+			s := openGrouped(t, dir, nil, &log)
 			for index := range uint64(largeLeaves) {
 				if _, err := locate(s, 1, index); err != nil {
 					t.Fatal(err)
@@ -334,16 +334,7 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 // TestGroupsAreNotTheTruth has a file say something else, with all checksums right, as a bit that tipped over in memory would. Whoever believed it
 // would not know a digest that is stored, and give its neighbours paths that lead nowhere, for ever.
 func TestGroupsAreNotTheTruth(t *testing.T) {
-	dir := t.TempDir()
-	s := openGrouped(t, dir, nil, nil)
-	mustSeal(t, s, 1, largeLeaves)
-	settle(t, s)
-	closeStore(t, s)
-	name := groupFilesOf(t, dir)[0]
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, name, data := groupedStore(t)
 	const leaf = 5
 	data[leaf*32+20] ^= 1
 	f := groupFile{batch: 1}
@@ -352,7 +343,7 @@ func TestGroupsAreNotTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log lockedLog
-	s = openGrouped(t, dir, nil, &log)
+	s := openGrouped(t, dir, nil, &log)
 	if at, err := s.Find(t.Context(), storetest.Leaves(1, leaf, leaf+1)); err != nil || at[0] != (store.Position{Batch: 1, Index: leaf}) {
 		t.Errorf("found at %v, %v", at, err)
 	}

@@ -14,10 +14,16 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// segmentFiles returns the files of the index, by rising ID.
+// segmentFiles returns the segments of the index, by rising ID.
 func segmentFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*"+segmentExt))
+	return indexFiles(t, dir, segmentExt)
+}
+
+// indexFiles returns the files of the index with an extension, by rising ID; there may be none.
+func indexFiles(t *testing.T, dir, ext string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, indexDir, "*"+ext))
 	if err != nil {
 		t.Fatal(err)
 	}
