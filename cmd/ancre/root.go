@@ -59,18 +59,38 @@ type app struct {
 
 	rpcURL, rpcUser, rpcCookie string
 
-	parsed bool // flags and arguments were right: what goes wrong from here on is no wrong usage
+	told   error // what ended the command, once it was printed
+	parsed bool  // flags and arguments were right: what goes wrong from here on is no wrong usage
 	client *rpc.Client
 }
 
-// run does what args say and returns the exit status.
+// run does what args say and returns the exit status. It closes the terminal's output.
 func run(ctx context.Context, args []string, t *terminal) int {
-	a := &app{terminal: t}
+	out, errOut := &output{w: t.out}, &output{w: t.err}
+	own := *t
+	own.out, own.err = out, errOut
+	a := &app{terminal: &own}
+	status := a.run(ctx, args)
+
+	if err := out.finish(); err != nil && status != exitUsage {
+		if !isReaderGone(err) && !errors.Is(a.told, err) {
+			a.tellError(args, &exitError{exitFailed, fmt.Errorf("standard output could not be written, some results are missing: %w", err)})
+		}
+		status = exitFailed
+	}
+	if err := errOut.finish(); err != nil && status != exitUsage {
+		status = exitFailed // there is no place left to say why
+	}
+	return status
+}
+
+// run does what args say and returns the exit status, as far as the command itself knows it.
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.command()
 	root.SetArgs(args)
-	root.SetIn(t.in)
-	root.SetOut(t.out)
-	root.SetErr(t.err)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	if a.client != nil {
 		a.client.Close()
@@ -92,19 +112,25 @@ func run(ctx context.Context, args []string, t *terminal) int {
 	if ctx.Err() != nil && errors.Is(exit.err, context.Canceled) {
 		exit.err = errors.New("interrupted")
 	}
+	a.tellError(args, exit)
+	return exit.status
+}
+
+// tellError says what ended the command.
+func (a *app) tellError(args []string, exit *exitError) {
+	a.told = exit.err
 	if a.json || !a.parsed && wantsJSON(args) {
-		json.NewEncoder(t.err).Encode(struct {
+		json.NewEncoder(a.err).Encode(struct {
 			Error string `json:"error"`
 			Code  int    `json:"code,omitempty"` // of the daemon's refusal
 			Exit  int    `json:"exit"`
 		}{exit.err.Error(), codeOf(exit.err), exit.status})
-		return exit.status
+		return
 	}
-	fmt.Fprintf(t.err, "ancre: %v\n", exit.err)
+	fmt.Fprintf(a.err, "ancre: %v\n", exit.err)
 	if exit.status == exitUsage {
-		fmt.Fprintf(t.err, "Try \"ancre help\" or \"ancre VERB --help\".\n")
+		fmt.Fprintf(a.err, "Try \"ancre help\" or \"ancre VERB --help\".\n")
 	}
-	return exit.status
 }
 
 // wantsJSON serves errors in the flags themselves.
@@ -135,6 +161,7 @@ On the daemon's machine nothing need be said: ancre reads the daemon's configura
 another one, name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
 
 Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending).
+Where results cannot be written to standard output or standard error, it is 1 too.
 
 With --json, stamp, upgrade, verify and info print one JSON object a line for each file; the others
 print one JSON document. Errors that stop a command are a JSON object {"error", "exit"} on standard error.`
