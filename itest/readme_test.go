@@ -154,6 +154,15 @@ func TestTheTwoCommandsOfTheReadmeAreInTheMakefile(t *testing.T) {
 	}
 }
 
+// A Go that is older than go.mod allows refuses to build, and its message names no remedy.
+func TestReadmeAsksForTheGoOfTheModule(t *testing.T) {
+	module := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(readFile(t, "../go.mod"))
+	readme := regexp.MustCompile(`With Go (\d+\.\d+) or later`).FindStringSubmatch(readFile(t, "../README.md"))
+	if module == nil || readme == nil || module[1] != readme[1] {
+		t.Errorf("README asks for %q, and go.mod for %q", readme, module)
+	}
+}
+
 // What is published names no place of the machine on which it was made.
 func TestFrontDocumentsNameNoMachine(t *testing.T) {
 	for _, path := range []string{"../README.md", "../Makefile", "../.ci/run", "../contrib/ancred.service", "../sample.conf", "../docs/metrics.md",

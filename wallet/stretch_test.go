@@ -82,7 +82,7 @@ func olderWallet(t *testing.T, dir string) (address string) {
 	was := waddrmgr.SetSecretKeyGen(func(p *[]byte, o *waddrmgr.ScryptOptions) (*snacl.SecretKey, error) {
 		return snacl.NewSecretKey(p, strong.N, strong.R, strong.P)
 	})
-	defer waddrmgr.SetSecretKeyGen(was)
+	defer func() { waddrmgr.SetSecretKeyGen(was) }()
 	path := filepath.Join(dir, databaseName)
 	seed, err := deriveMaster(vectorWords, &chaincfg.RegressionNetParams)
 	if err != nil {
