@@ -136,9 +136,9 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 			res, _ := v.ancre(0, "--rpc-cookie", cookie, "verify", "--node", "http://"+addr, file)
 			v.wants(res, ": valid, existed before Bitcoin block ", "headers from the node at http://"+addr)
 			wrong := v.writeFile("wrong.cookie", user+":guess")
-			res, _ = v.ancre(1, "--rpc-cookie", wrong, "verify", "--node", "http://"+addr, file)
+			res, _ = v.ancre(4, "--rpc-cookie", wrong, "verify", "--node", "http://"+addr, file)
 			v.wants(res, "refuses the credentials", wrong)
-			res, _ = v.ancre(1, "--network", "signet", "--rpc-cookie", cookie, "verify", "--node", "http://"+addr, file)
+			res, _ = v.ancre(4, "--network", "signet", "--rpc-cookie", cookie, "verify", "--node", "http://"+addr, file)
 			v.wants(res, "is of regtest, and headers of signet are wanted")
 		})
 		t.Run("with nobody there", func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 				code  int
 				texts []string
 			}{
-				{v.home, 1, []string{"no peer is connected", "127.0.0.1:9", "no headers were kept"}},
+				{v.home, 4, []string{"no peer is connected", "127.0.0.1:9", "no headers were kept"}},
 				{kept, 0, []string{"the headers are not up to date: no peer is connected", "headers checked by our own light client, up to "}},
 			} {
 				all.Go(func() {

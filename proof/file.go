@@ -35,7 +35,10 @@ func Parse(b []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if version != majorVersion {
+	switch {
+	case version > majorVersion:
+		return nil, r.unsupported(at, "version %d of the format, only %d is known", version, majorVersion)
+	case version != majorVersion:
 		return nil, r.fail(at, "version %d of the format, only %d is known", version, majorVersion)
 	}
 	at = r.off
@@ -45,7 +48,11 @@ func Parse(b []byte) (*File, error) {
 	}
 	f := &File{HashOp: Tag(c)}
 	if f.HashOp.Size() == 0 {
-		return nil, r.fail(at, "unknown kind of hash 0x%02x, allowed are 02 (sha1), 03 (ripemd160), 08 (sha256) and 67 (keccak256)", c)
+		fail := r.unsupported
+		if f.HashOp.known() {
+			fail = r.fail // of an operation that is no hash
+		}
+		return nil, fail(at, "unknown kind of hash 0x%02x, allowed are 02 (sha1), 03 (ripemd160), 08 (sha256) and 67 (keccak256)", c)
 	}
 	if f.Digest, err = r.bytes(f.HashOp.Size(), "the digest"); err != nil {
 		return nil, err

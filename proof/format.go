@@ -13,6 +13,7 @@
 package proof
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -49,14 +50,32 @@ const (
 // uriAlphabet is what a URI may consist of: no query, no fragment, no login, nothing that needs escaping.
 const uriAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/:"
 
-// SyntaxError says where and why bytes are not a proof.
+// ErrUnsupported is wrapped by errors about something that this package does not know and a later
+// or another program may: a version of the format, a hash, an operation. Nothing says that it is
+// wrong.
+var ErrUnsupported = errors.New("not supported by this version of the program")
+
+// SyntaxError says where and why bytes are not a proof. It wraps [ErrUnsupported] if the bytes may be
+// a proof that only another program reads.
 type SyntaxError struct {
-	Offset int    // into the bytes that were to be parsed
-	Reason string // what was found, and what is allowed
+	Offset      int    // into the bytes that were to be parsed
+	Reason      string // what was found, and what is allowed
+	Unsupported bool   // the bytes may be a proof that another program reads
 }
 
 func (e *SyntaxError) Error() string {
+	if e.Unsupported {
+		return fmt.Sprintf("the proof cannot be read at byte %d: %s", e.Offset, e.Reason)
+	}
 	return fmt.Sprintf("malformed proof at byte %d: %s", e.Offset, e.Reason)
+}
+
+// Unwrap returns ErrUnsupported if that is what the error is.
+func (e *SyntaxError) Unwrap() error {
+	if e.Unsupported {
+		return ErrUnsupported
+	}
+	return nil
 }
 
 // errWork is how exceeding maxWork is told, in reading and in writing.
@@ -79,6 +98,11 @@ type reader struct {
 
 func (r *reader) fail(at int, format string, args ...any) error {
 	return &SyntaxError{Offset: at, Reason: fmt.Sprintf(format, args...)}
+}
+
+// unsupported is fail for bytes that another program may understand.
+func (r *reader) unsupported(at int, format string, args ...any) error {
+	return &SyntaxError{Offset: at, Reason: fmt.Sprintf(format, args...), Unsupported: true}
 }
 
 func (r *reader) byte(what string) (byte, error) {

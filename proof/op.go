@@ -169,7 +169,11 @@ func (o Op) append(b []byte) []byte {
 // readOp reads what follows after the tag at offset at.
 func readOp(r *reader, tag Tag, at int) (Op, error) {
 	if !tag.known() {
-		return Op{}, r.fail(at, "unknown operation 0x%02x", byte(tag))
+		fail := r.unsupported
+		if tag == moreItems {
+			fail = r.fail // no version can have an operation of this name
+		}
+		return Op{}, fail(at, "unknown operation 0x%02x", byte(tag))
 	}
 	o := Op{Tag: tag}
 	if tag.hasArg() {

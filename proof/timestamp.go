@@ -57,6 +57,9 @@ func parseTimestamp(r *reader, msg []byte) (*Timestamp, error) {
 	return union(t)
 }
 
+// moreItems stands before each item but the last.
+const moreItems = 0xff
+
 type parser struct {
 	*reader
 	left budget
@@ -74,7 +77,7 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 		if err != nil {
 			return nil, err
 		}
-		if more = tag == 0xff; more {
+		if more = tag == moreItems; more {
 			at = p.off
 			if tag, err = p.byte("an operation or attestation"); err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -21,13 +22,39 @@ type Header struct {
 // HeaderSource gives the headers of Bitcoin's chain. Verification trusts it: it should check proof of work, and answer of blocks
 // that are deep enough to stay.
 type HeaderSource interface {
-	// Header returns the header at height, an error that wraps [ErrNoHeader] when the chain is not that high, or another one
-	// when it cannot say.
+	// Header returns the header at height. The error wraps [ErrNoHeader] if the source knows no block
+	// that high, and [ErrTooHigh] if it knows that there is none yet. Any other error means that it
+	// cannot say.
 	Header(ctx context.Context, height uint64) (Header, error)
 }
 
-// ErrNoHeader says that the chain has no block at the height, as far as the source knows.
-var ErrNoHeader = errors.New("no block at this height")
+var (
+	// ErrNoHeader says that the source knows no block at the height. The chain may have one all the
+	// same, which the source has not seen yet.
+	ErrNoHeader = errors.New("no block at this height")
+
+	// ErrTooHigh says that no chain can have a block at the height yet: see [MayExist]. It wraps
+	// ErrNoHeader.
+	ErrTooHigh = fmt.Errorf("%w, and there can be none yet", ErrNoHeader)
+)
+
+// MayExist reports whether there may be a block at height by now, when a source's newest block is at
+// tip and has that time. A block takes ten minutes on average, so four minutes is far below what any
+// stretch of the chain took. It does not hold for the chains of developers, who make blocks at will.
+func MayExist(height, tip uint64, tipTime, now time.Time) bool {
+	const (
+		fastest = 4 * time.Minute
+		few     = 5 // blocks that came at once
+	)
+	if height > maxHeight {
+		return false
+	}
+	age := max(now.Sub(tipTime), 0)
+	return height <= tip+uint64(age/fastest)+few
+}
+
+// maxHeight is the highest that a block can be: Bitcoin Core counts heights in an int.
+const maxHeight = math.MaxInt32
 
 // maxHeights is how many blocks one proof may make [Verify] ask for; a proof upgraded at each of a dozen calendars names a
 // dozen.
@@ -39,9 +66,13 @@ type Outcome string
 const (
 	OutcomeValid   Outcome = "valid"   // the message existed before the block
 	OutcomePending Outcome = "pending" // a calendar promised to have it attested
-	OutcomeInvalid Outcome = "invalid" // it proves nothing: the reason says why
+	OutcomeInvalid Outcome = "invalid" // it contradicts the chain, the file or itself: the reason says how
 
-	// Of single attestations only. A proof with nothing better is OutcomeInvalid.
+	// OutcomeUnverifiable says that nothing is wrong with the proof as far as one can tell here, and
+	// that it takes more to verify it: see Result.Needed.
+	OutcomeUnverifiable Outcome = "unverifiable"
+
+	// Of single attestations only. A proof with nothing better is OutcomeUnverifiable.
 	OutcomeNoBlock   Outcome = "no block"  // its block is above the highest that the source knows
 	OutcomeUnchecked Outcome = "unchecked" // of a kind that is not verified here
 )
@@ -56,9 +87,11 @@ type Check struct {
 
 // Result is what a proof is worth.
 type Result struct {
-	Outcome Outcome // valid, pending or invalid
+	Outcome Outcome // valid, pending, invalid or unverifiable
 	Header  Header  // when valid: the lowest block that attests it
 	Reason  string  // otherwise: why, in words
+	Needed  string  // when unverifiable: what it takes to verify the proof
+	Missing uint64  // when unverifiable: the lowest block that the source lacks; 0 when none is missing
 	Checks  []Check // of all attestations, in the proof's order; none when the proof is not about the digest
 }
 
@@ -87,42 +120,73 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 		r.Checks = append(r.Checks, c)
 	}
 	if r.Outcome != OutcomeValid {
-		r.Outcome, r.Reason = conclude(r.Checks)
+		r.conclude()
 	}
 	return r, nil
 }
 
 // conclude says what attestations come to of which none is valid.
-func conclude(checks []Check) (Outcome, string) {
+func (r *Result) conclude() {
 	// What says most about the proof comes first.
 	for _, o := range []Outcome{OutcomeInvalid, OutcomeNoBlock, OutcomePending, OutcomeUnchecked} {
-		const shown = 3
-		var reasons []string
-		different := map[string]bool{} // a hostile proof has tens of thousands
-		for _, c := range checks {
-			if c.Outcome != o || different[c.Reason] {
-				continue
-			}
-			if different[c.Reason] = true; len(reasons) < shown {
-				reasons = append(reasons, c.Reason)
-			}
-		}
-		if len(reasons) == 0 {
+		reason := reasons(r.Checks, o)
+		if reason == "" {
 			continue
 		}
-		if n := len(different) - len(reasons); n > 0 {
-			reasons = append(reasons, fmt.Sprintf("and %d more", n))
-		}
-		reason := strings.Join(reasons, "; ")
-		switch o {
-		case OutcomePending:
-			return OutcomePending, reason
+		switch r.Outcome, r.Reason = o, reason; o {
+		case OutcomeNoBlock:
+			r.Outcome, r.Missing = OutcomeUnverifiable, lowestMissing(r.Checks)
+			r.Needed = fmt.Sprintf("block headers up to block %d", r.Missing)
 		case OutcomeUnchecked:
-			return OutcomeInvalid, "the proof has no attestation that can be verified here: " + reason
+			r.Outcome, r.Needed = OutcomeUnverifiable, needed(r.Checks)
+			r.Reason = "the proof has no attestation that can be verified here: " + reason
 		}
-		return OutcomeInvalid, reason
+		return
 	}
-	return OutcomeInvalid, "the proof has no attestation" // checked() refuses those
+	r.Outcome, r.Reason = OutcomeInvalid, "the proof has no attestation" // checked() refuses those
+}
+
+// reasons joins the reasons of the checks with that outcome, each once, and the first few only.
+func reasons(checks []Check, o Outcome) string {
+	const shown = 3
+	var list []string
+	different := map[string]bool{} // a hostile proof has tens of thousands
+	for _, c := range checks {
+		if c.Outcome != o || different[c.Reason] {
+			continue
+		}
+		if different[c.Reason] = true; len(list) < shown {
+			list = append(list, c.Reason)
+		}
+	}
+	if n := len(different) - len(list); n > 0 {
+		list = append(list, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(list, "; ")
+}
+
+// lowestMissing is the lowest block that the source lacks.
+func lowestMissing(checks []Check) uint64 {
+	lowest := uint64(math.MaxUint64)
+	for _, c := range checks {
+		if height, ok := c.Height(); ok && c.Outcome == OutcomeNoBlock {
+			lowest = min(lowest, height)
+		}
+	}
+	return lowest
+}
+
+// needed says what verifies a proof that has only attestations of other kinds than Bitcoin's.
+func needed(checks []Check) string {
+	for _, c := range checks {
+		switch c.Kind() {
+		case KindLitecoin:
+			return "a program that verifies attestations of Litecoin"
+		case KindEthereum:
+			return "a program that verifies attestations of Ethereum"
+		}
+	}
+	return "the program that made the proof, or a newer version of this one"
 }
 
 type lookup struct {
@@ -140,7 +204,11 @@ func (h *headerCache) at(ctx context.Context, height uint64) (lookup, error) {
 	if l, ok := h.found[height]; ok {
 		return l, nil
 	}
-	header, err := h.src.Header(ctx, height)
+	var header Header
+	err := ErrTooHigh
+	if height <= maxHeight {
+		header, err = h.src.Header(ctx, height)
+	}
 	if err != nil && !errors.Is(err, ErrNoHeader) {
 		return lookup{}, fmt.Errorf("the header of block %d cannot be had: %w", height, err)
 	}
@@ -181,6 +249,9 @@ func (h *headerCache) check(ctx context.Context, a Attested) (Check, error) {
 	}
 	c.Header = l.header
 	switch {
+	case errors.Is(l.err, ErrTooHigh):
+		c.Outcome, c.Header = OutcomeInvalid, Header{}
+		c.Reason = fmt.Sprintf("the proof names Bitcoin block %d, which is above the highest one that there can be by now", height)
 	case l.err != nil:
 		c.Outcome, c.Header = OutcomeNoBlock, Header{}
 		c.Reason = fmt.Sprintf("the proof names Bitcoin block %d, which is above the highest one known here", height)

@@ -110,12 +110,16 @@ func TestAProofIsWorthWhatItsBestAttestationIs(t *testing.T) {
 			"Bitcoin block 10 has the Merkle root " + strings.Repeat("00", 31) + "01, the proof leads to " + strings.Repeat("00", 32)},
 		"a block with another root is invalid beside a promise": {
 			tree(t, BitcoinAt(10), pending), zero, chainOf(bad(10)), OutcomeInvalid, 0, "Bitcoin block 10 has"},
-		"a block above the highest is invalid": {
-			tree(t, BitcoinAt(11)), zero, chainOf(good(10)), OutcomeInvalid, 0, "the proof names Bitcoin block 11, which is above the highest one known here"},
+		"a block above the highest is unverifiable": {
+			tree(t, BitcoinAt(11)), zero, chainOf(good(10)), OutcomeUnverifiable, 0, "the proof names Bitcoin block 11, which is above the highest one known here"},
 		"a block above any height is invalid": {
 			tree(t, BitcoinAt(1<<64-1)), zero, chainOf(good(10)), OutcomeInvalid, 0, "block 18446744073709551615, which is above"},
+		"a block that is missing beside one with another root is invalid": {
+			tree(t, BitcoinAt(11), BitcoinAt(10)), zero, chainOf(bad(10)), OutcomeInvalid, 0, "Bitcoin block 10 has"},
+		"a block that is missing beside a promise is unverifiable": {
+			tree(t, BitcoinAt(11), pending), zero, chainOf(), OutcomeUnverifiable, 0, "above the highest one known here"},
 		"Litecoin, Ethereum and the unknown prove nothing here": {
-			tree(t, litecoin, ethereum, unknown), zero, chainOf(good(5)), OutcomeInvalid, 0, "the proof has no attestation that can be verified here: "},
+			tree(t, litecoin, ethereum, unknown), zero, chainOf(good(5)), OutcomeUnverifiable, 0, "the proof has no attestation that can be verified here: "},
 		"another file's digest": {
 			tree(t, BitcoinAt(10)), bytes.Repeat([]byte{1}, 32), chainOf(good(10)), OutcomeInvalid, 0,
 			"the proof is about another file: one with sha256 " + strings.Repeat("00", 32) + ", this one has " + strings.Repeat("01", 32)},
@@ -289,6 +293,67 @@ func BenchmarkParseAndVerify(b *testing.B) {
 		}
 		if r, err := Verify(b.Context(), p, f.Digest, src); err != nil || r.Outcome != OutcomeValid {
 			b.Fatal(r, err)
+		}
+	}
+}
+
+// Three answers never share a word: what contradicts something, what a calendar still owes, and what
+// takes more than is here. The last one says what it takes.
+func TestWhatCannotBeVerifiedHereSaysWhatItTakes(t *testing.T) {
+	zero := make([]byte, 32)
+	litecoin := Attestation{Tag: tagOf(KindLitecoin), Payload: []byte{5}}
+	ethereum := Attestation{Tag: tagOf(KindEthereum), Payload: []byte{5}}
+	unknown := Attestation{Tag: [8]byte{1}, Payload: []byte("what is this")}
+	for name, c := range map[string]struct {
+		file    *File
+		needed  string
+		missing uint64
+	}{
+		"blocks above the tip": {tree(t, BitcoinAt(12), BitcoinAt(11)), "block headers up to block 11", 11},
+		"Litecoin alone":       {tree(t, litecoin, unknown), "Litecoin", 0},
+		"Ethereum alone":       {tree(t, ethereum), "Ethereum", 0},
+		"an unknown kind":      {tree(t, unknown), "the program that made the proof", 0},
+	} {
+		r, err := Verify(t.Context(), c.file, zero, chainOf(Header{Height: 10}))
+		if err != nil || r.Outcome != OutcomeUnverifiable || !strings.Contains(r.Needed, c.needed) || r.Missing != c.missing {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	r, err := Verify(t.Context(), tree(t, BitcoinAt(11)), zero, source(func(uint64) (Header, error) { return Header{}, ErrTooHigh }))
+	if err != nil || r.Outcome != OutcomeInvalid || r.Needed != "" || !strings.Contains(r.Reason, "above the highest one that there can be by now") {
+		t.Errorf("a block that nobody can have mined: %+v, %v", r, err)
+	}
+}
+
+func TestWhichBlocksMayExistByNow(t *testing.T) {
+	began := time.Date(2009, 1, 3, 18, 15, 5, 0, time.UTC)
+	for height, want := range map[uint64]bool{1: true, 5: true, 6: true, 20: true, 21: false, 1 << 31: false, 1 << 62: false} {
+		if got := MayExist(height, 0, began, began.Add(time.Hour)); got != want {
+			t.Errorf("block %d an hour after block 0: %t", height, got)
+		}
+	}
+	if !MayExist(5, 0, began, time.Time{}) {
+		t.Error("a clock that is behind")
+	}
+}
+
+// A later version of the format, a new hash and a new operation are no damage. A file that is cut
+// short or holds what no version can hold is.
+func TestWhatAnotherProgramMayReadIsUnsupported(t *testing.T) {
+	invalid := vectors(t, "invalid")
+	for name, want := range map[string]bool{
+		"version-2": true, "hash-that-is-unknown": true, "unknown-operation": true, "unknown-operation-below": true,
+		"version-0": false, "hash-that-is-an-operation": false, "ff-twice": false,
+	} {
+		_, err := Parse(invalid[name])
+		if err == nil || errors.Is(err, ErrUnsupported) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	good := vector(t, "hello-world")
+	for _, cut := range []int{0, 10, 31, 32, 40, len(good) - 1} {
+		if _, err := Parse(good[:cut]); err == nil || errors.Is(err, ErrUnsupported) {
+			t.Errorf("cut after %d bytes: %v", cut, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"time"
 
 	"ancre/proof"
 
@@ -14,17 +15,29 @@ import (
 )
 
 // chainHeaders lets proofs be verified against the node's own chain.
-type chainHeaders struct{ chain Chain }
+type chainHeaders struct {
+	chain Chain
+
+	// madeAtWill reports whether any number of blocks may be made at any time, as on regtest.
+	madeAtWill func(context.Context) bool
+}
 
 var _ proof.HeaderSource = chainHeaders{}
 
 // Header implements [proof.HeaderSource].
-func (h chainHeaders) Header(_ context.Context, height uint64) (proof.Header, error) {
+func (h chainHeaders) Header(ctx context.Context, height uint64) (proof.Header, error) {
 	best, _, err := h.chain.Best()
 	if err != nil {
 		return proof.Header{}, err
 	}
 	if height > uint64(best) {
+		tip, err := h.chain.HeaderAt(best)
+		if err != nil {
+			return proof.Header{}, err
+		}
+		if !proof.MayExist(height, uint64(best), tip.Timestamp, time.Now()) && !h.madeAtWill(ctx) {
+			return proof.Header{}, fmt.Errorf("%w: %d; the newest block is %d", proof.ErrTooHigh, height, best)
+		}
 		return proof.Header{}, fmt.Errorf("%w: %d; the newest block is %d", proof.ErrNoHeader, height, best)
 	}
 	header, err := h.chain.HeaderAt(int32(height))

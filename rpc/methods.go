@@ -156,7 +156,8 @@ func methods() []method {
 			{name: "digest", kind: kindHex, about: "The file's hash, of the kind that the proof names: 64 lower-case hexadecimal digits for SHA-256, 40 for SHA-1"},
 			{name: "proof", kind: kindBase64, about: "The bytes of the .ots file in base64"},
 		},
-		result:  "An object: result (valid, pending or invalid); when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason.",
+		result: "An object: result (valid, pending, invalid, or unverifiable: nothing is wrong with the proof as far as this node can tell, and needed says what verifies it); " +
+			"when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason.",
 		example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
 	}, {
 		name: "listbatches", group: groupBatches, roles: forRead, run: listBatches,

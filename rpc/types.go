@@ -228,11 +228,12 @@ type FeeStep struct {
 
 // Verification is the answer of verifyproof.
 type Verification struct {
-	Result    string     `json:"result"` // valid, pending, invalid
+	Result    string     `json:"result"` // valid, pending, invalid, unverifiable
 	Height    int32      `json:"height,omitempty"`
 	BlockHash string     `json:"blockhash,omitempty"`
 	BlockTime *time.Time `json:"blocktime,omitempty"`
 	Reason    string     `json:"reason,omitempty"` // for a person, when not valid
+	Needed    string     `json:"needed,omitempty"` // when unverifiable: what it takes to verify the proof
 }
 
 // HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it, without what only a full node knows.

@@ -196,7 +196,7 @@ func TestAValidProofThatIsPendingInItsFileIsNotComplete(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
 	c.has(leaves[0], r.anchored(leaves[0]))
-	const few, pendingStill = "few blocks are on top", "the file itself is pending still"
+	const few, pendingStill = "few blocks are on top", "the proof in the file is still pending"
 	verdict := func() fileResult {
 		t.Helper()
 		a := r.ancre("--json", "verify", "--calendar", c.URL, file).is(t, exitDone, few)
@@ -466,7 +466,7 @@ func TestALyingCalendarMakesNothingWorse(t *testing.T) {
 	// What upgrade took of the liar is for verify to say; the promise of the honest one is kept, and followed.
 	honest.Close()
 	r.ancre("upgrade", "--calendar", liar.URL, file).is(t, exitDone, "999,999", "\"ancre verify\" checks it")
-	r.ancre("verify", file).is(t, exitFailed, "invalid")
+	r.ancre("verify", file).is(t, exitUnverifiable, "cannot be checked here", "the proof names Bitcoin block 999999, which is above the highest one known here", "block headers up to block 999999")
 }
 
 func TestUpgradeOfStandardInputFollowsCalendars(t *testing.T) {

@@ -141,7 +141,7 @@ func readProof(path string) (*proof.File, []byte, error) {
 		case receipt.LooksLike(data):
 			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
 		case !isProofName(path):
-			err = notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}
+			err = noProofError{notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}}
 		}
 	}
 	return f, data, err
@@ -155,6 +155,9 @@ type notProofError struct {
 
 func (e notProofError) Error() string { return e.text }
 func (e notProofError) Unwrap() error { return e.cause }
+
+// noProofError says of a file, which is no proof itself, that there is none beside it.
+type noProofError struct{ notProofError }
 
 // parseProof reads a proof, and no more than a proof can be.
 func parseProof(r io.Reader) (*proof.File, []byte, error) {

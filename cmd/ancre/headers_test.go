@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/proof"
 
 	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -140,7 +141,7 @@ func TestVerifyOffline(t *testing.T) {
 	if err := os.WriteFile(short, r.read(exported)[:headers.Size], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.ancre("verify", "--headers", short, file).is(t, exitPending, "above the highest one known here", "end with block 0 of", "export newer ones")
+	r.ancre("verify", "--headers", short, file).is(t, exitUnverifiable, "cannot be checked here: ", "above the highest one known here", "end with block 0 of", "export newer ones")
 }
 
 // A block that other miners won over is in nobody's file: a proof that leads to it proves nothing.
@@ -184,17 +185,15 @@ func TestHeaderFilesThatAreNone(t *testing.T) {
 
 // Of public networks, a file that does not reach the block of a proof says nothing of it; a block that cannot be there yet says that the proof is false.
 func TestABlockAboveTheFile(t *testing.T) {
-	h := fileHeaders{params: &chaincfg.MainNetParams, File: openGenesis(t, &chaincfg.MainNetParams)}
-	for height, want := range map[uint64]bool{1: true, 5: true, 6: true, 20: true, 21: false, 1 << 62: false} {
-		if got := h.mayExist(height, h.Time().Add(time.Hour)); got != want {
-			t.Errorf("block %d an hour after block 0: %t", height, got)
+	h := &fileHeaders{params: &chaincfg.MainNetParams, File: openGenesis(t, &chaincfg.MainNetParams)}
+	atMost := uint64(time.Since(h.Time())/(4*time.Minute)) + 5
+	for height, want := range map[uint64]error{1: proof.ErrNoHeader, 800_000: proof.ErrNoHeader, atMost: proof.ErrNoHeader, atMost + 100: proof.ErrTooHigh, 1 << 30: proof.ErrTooHigh, 1 << 62: proof.ErrTooHigh} {
+		if _, err := h.source().Header(t.Context(), height); !errors.Is(err, want) || errors.Is(err, proof.ErrTooHigh) != (want == proof.ErrTooHigh) {
+			t.Errorf("block %d: %v", height, err)
 		}
 	}
-	if !h.mayExist(5, time.Time{}) {
-		t.Error("a clock that is behind")
-	}
 	h.params = &chaincfg.RegressionNetParams
-	if !h.mayExist(1<<62, h.Time()) {
+	if _, err := h.source().Header(t.Context(), 1<<62); errors.Is(err, proof.ErrTooHigh) {
 		t.Error("a developer may have made any number of blocks")
 	}
 }
@@ -217,5 +216,5 @@ func TestOneSourceARun(t *testing.T) {
 	r.ancre("verify", file, "--spv", "--rpc-cookie", exported).is(t, exitUsage, "asks nobody that wants credentials")
 	r.ancre("verify", file, "--headers", exported, "--rpc-user", "me").is(t, exitUsage, "asks nobody that wants credentials")
 	r.ancre("verify", file, "--headers", "").is(t, exitUsage, "--headers")
-	r.ancre("verify", file, "--spv").is(t, exitFailed, "no peer is connected: none are configured", "set spv.connect")
+	r.ancre("verify", file, "--spv").is(t, exitUnverifiable, "no peer is connected: none are configured", "set spv.connect")
 }

@@ -165,12 +165,12 @@ func TestReceiptsThatProveNothing(t *testing.T) {
 		want []string
 	}{
 		"another block":   {edit(`"sourceId": "1"`, `"sourceId": "0"`), exitFailed, []string{"invalid: Bitcoin block 0 has the Merkle root"}},
-		"above the tip":   {edit(`"sourceId": "1"`, `"sourceId": "7"`), exitFailed, []string{"invalid: the receipt names Bitcoin block 7, which is above the highest one known here"}},
+		"above the tip":   {edit(`"sourceId": "1"`, `"sourceId": "7"`), exitUnverifiable, []string{"cannot be checked here: the receipt names Bitcoin block 7, which is above the highest one known here"}},
 		"upper-case":      {edit(`"targetHash": "ed`, `"targetHash": "ED`), exitFailed, []string{"invalid: malformed receipt at targetHash", `upper-case 'E'`}},
 		"an extra member": {edit(`"type": "BTCOpReturn",`, `"type": "BTCOpReturn", "note": 1,`), exitFailed, []string{"invalid: malformed receipt at anchors[0].note", "no receipt has this member"}},
 		"cut short":       {good[:len(good)-20], exitFailed, []string{"invalid: malformed receipt: this is not JSON"}},
 		"other JSON":      {"{}", exitFailed, []string{"invalid: malformed receipt at @context: is missing"}},
-		"no anchor held":  {good[:strings.Index(good, `,`+"\n    {\n      \"type\": \"BTCBlockHeader\"")] + "]}", exitFailed, []string{"cannot be verified: the receipt names transaction", "does not hold it", "txindex=1", "--node"}},
+		"no anchor held":  {good[:strings.Index(good, `,`+"\n    {\n      \"type\": \"BTCBlockHeader\"")] + "]}", exitUnverifiable, []string{"cannot be checked here: the receipt names transaction", "does not hold it", "txindex=1", "--node"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := r.write("forged"+v2Suffix, c.text)
@@ -178,13 +178,13 @@ func TestReceiptsThatProveNothing(t *testing.T) {
 			r.daemon.synced = name != "above the tip"
 			defer func() { r.daemon.synced = true }()
 			if name == "above the tip" {
-				r.ancre("verify", "-f", file, path).is(t, exitPending, "pending: ", "the daemon is still syncing")
+				r.ancre("verify", "-f", file, path).is(t, exitUnverifiable, "cannot be checked here: ", "the daemon is still syncing")
 			}
 		})
 	}
 	r.ancre("verify", r.write("alone"+v2Suffix, good)).is(t, exitFailed, "there is no "+r.path("alone")+": say with -f which file the receipt is about")
 	r.ancre("verify", r.write("odd.txt", good)).is(t, exitFailed, "say with -f which file it is about")
-	r.ancre("verify", r.write("data.json", "{}")).is(t, exitFailed, "(and there is no "+r.path("data.json")+".ots)")
+	r.ancre("verify", r.write("data.json", "{}")).is(t, exitUnverifiable, "(and there is no "+r.path("data.json")+".ots)")
 	r.ancre("verify", "--digest", strings.Repeat("ab", 20), file+v2Suffix).is(t, exitFailed, "receipts are about SHA-256")
 }
 
@@ -251,15 +251,15 @@ func TestASourceIsAskedWhetherTheBlockOfAReceiptMayCome(t *testing.T) {
 	r.daemon.mine()
 	r.ancre("receipt", file).is(t, exitDone)
 	asked := uint64(0)
-	src := &source{HeaderSource: noHeaders{}, behind: func(_ context.Context, height uint64) string {
+	src := &source{HeaderSource: noHeaders{}, madeAtWill: true, lacks: func(_ context.Context, height uint64) (string, string) {
 		asked = height
-		return ""
+		return "", ""
 	}}
 	var result fileResult
 	a := &app{terminal: systemTerminal()}
 	sum := sha256.Sum256([]byte("content"))
 	is, err := a.verifyReceipt(t.Context(), src, target{path: file + v2Suffix}, verifyOptions{digest: hex.EncodeToString(sum[:])}, &result)
-	if !is || err != nil || result.Result != invalid || asked != 1 {
+	if !is || err != nil || result.Result != unverifiable || asked != 1 {
 		t.Errorf("receipt %t, error %v, %s; asked about block %d, want 1, which the receipt names", is, err, result.Result, asked)
 	}
 }

@@ -20,6 +20,9 @@ const (
 	valid    outcome = "valid"
 	invalid  outcome = "invalid"
 	failed   outcome = "failed" // nothing can be said: the reason tells why
+
+	// unverifiable says that it cannot be checked here: nothing is wrong with it as far as one can tell.
+	unverifiable outcome = "unverifiable"
 )
 
 // fileResult is what is told of one file: with --json as it is, on a line.
@@ -30,6 +33,7 @@ type fileResult struct {
 	Digest    string  `json:"digest,omitempty"`
 	Result    outcome `json:"result"`
 	Reason    string  `json:"reason,omitempty"`   // in words, when something is wrong or missing
+	Needed    string  `json:"needed,omitempty"`   // when unverifiable: what it takes to check it
 	Complete  bool    `json:"complete,omitempty"` // the proof names a block
 
 	// Where the digest is, as far as the daemon was asked.
@@ -64,6 +68,11 @@ func (r *fileResult) fail(err error) {
 	r.Result, r.Reason, r.Complete = failed, err.Error(), false
 }
 
+// unverifiable says that it cannot be checked here, why, and what it takes.
+func (r *fileResult) unverifiable(reason, needed string) {
+	r.Result, r.Reason, r.Needed, r.Complete = unverifiable, reason, needed, false
+}
+
 // about says which digest it is about.
 func (r *fileResult) about(op proof.Tag, digest []byte) {
 	r.Digest = hex.EncodeToString(digest)
@@ -89,7 +98,21 @@ func (r *fileResult) name() string {
 	return shown(r.File)
 }
 
-// worse returns the exit status that says more: failed before pending before done.
+// exit returns the exit status that a result calls for.
+func (r *fileResult) exit() int {
+	switch r.Result {
+	case failed, invalid:
+		return exitFailed
+	case unverifiable:
+		return exitUnverifiable
+	case pending:
+		return exitPending
+	}
+	return exitDone
+}
+
+// worse returns the exit status that says more: invalid or failed before unverifiable before pending
+// before done.
 func worse(a, b int) int {
 	if a == exitFailed || b == exitFailed {
 		return exitFailed

@@ -21,6 +21,8 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitPending = 3
+
+	exitUnverifiable = 4
 )
 
 // exitError is an error that ends the program with that status. Without an error inside, everything has been said.
@@ -160,8 +162,10 @@ beside each FILE becomes a proof, in the OpenTimestamps format, that it existed 
 On the daemon's machine nothing need be said: ancre reads the daemon's configuration and its cookie. From
 another one, name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
 
-Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending).
-Where results cannot be written to standard output or standard error, it is 1 too.
+Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending), 4 cannot be
+checked here (nothing is wrong with the proof as far as one can tell: the answer says what it takes). Of several
+files the worst counts: 1 before 4 before 3 before 0. Where results cannot be written to standard output or
+standard error, it is 1 too.
 
 With --json, stamp, upgrade, verify and info print one JSON object a line for each file; the others
 print one JSON document. Errors that stop a command are a JSON object {"error", "exit"} on standard error.`

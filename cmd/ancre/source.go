@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"ancre/config"
 	"ancre/proof"
+	"ancre/proof/receipt"
 	"ancre/rpc"
 	"ancre/spv"
 
@@ -33,8 +36,12 @@ type source struct {
 	// tip returns the height of the newest block.
 	tip func(context.Context) (int64, error)
 
-	// behind says in words why the source may lack the block of that height though there is one, or nothing. It may be nil.
-	behind func(ctx context.Context, height uint64) string
+	// lacks says why the source has no block of that height although there may be one, and what to do
+	// about it. Both may be empty, and lacks may be nil.
+	lacks func(ctx context.Context, height uint64) (why, needed string)
+
+	// madeAtWill is set on networks of developers, on which any number of blocks may be made at any time.
+	madeAtWill bool
 
 	// daemon is set when the source is the daemon, which also knows of pending digests.
 	daemon *rpc.Client
@@ -42,9 +49,99 @@ type source struct {
 	// close lets go of what the source holds. It may be nil.
 	close func() error
 
-	mu     sync.Mutex
-	newest int64 // what tip returned last; 0: it was not asked
+	mu      sync.Mutex // guards what follows
+	newest  int64      // what tip returned last; 0: it was not asked
+	tipTime time.Time  // of the newest block, when mayExist looked; zero: it did not
+	down    error      // why the source could not be asked: it is not asked again for each file
 }
+
+var _ proof.HeaderSource = (*source)(nil)
+
+// Header implements [proof.HeaderSource]. It tells a block that may exist from one that cannot be
+// there yet, and gives the same answer to all questions once the source has failed.
+func (s *source) Header(ctx context.Context, height uint64) (proof.Header, error) {
+	if err := s.failed(); err != nil {
+		return proof.Header{}, err
+	}
+	h, err := s.HeaderSource.Header(ctx, height)
+	if errors.Is(err, proof.ErrNoHeader) && !s.mayExist(ctx, height) {
+		return h, fmt.Errorf("%w: %d", proof.ErrTooHigh, height)
+	}
+	return h, s.note(ctx, err)
+}
+
+// mayExist reports whether there may be a block of that height by now, which the source has not.
+func (s *source) mayExist(ctx context.Context, height uint64) bool {
+	if s.madeAtWill {
+		return true
+	}
+	_, tip, err := s.onTop(ctx, 0)
+	if err != nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tipTime.IsZero() {
+		h, err := s.HeaderSource.Header(ctx, uint64(tip))
+		if err != nil {
+			return true
+		}
+		s.tipTime = h.Time
+	}
+	return proof.MayExist(height, uint64(tip), s.tipTime, time.Now())
+}
+
+// failed returns why the source cannot be asked, if it is known that it cannot.
+func (s *source) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+// note keeps an error that the next question would meet as well.
+func (s *source) note(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, proof.ErrNoHeader) || !isFatal(callError(err)) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+	return err
+}
+
+// forReceipts is the source for receipts: it finds transactions too, where the source can.
+func (s *source) forReceipts() proof.HeaderSource {
+	if txs, ok := s.HeaderSource.(receipt.TxSource); ok {
+		return txSource{s, txs}
+	}
+	return s
+}
+
+// txSource is a source that finds transactions.
+type txSource struct {
+	*source
+	txs receipt.TxSource
+}
+
+// Transaction implements [receipt.TxSource].
+func (s txSource) Transaction(ctx context.Context, txid [32]byte) (receipt.Tx, error) {
+	if err := s.failed(); err != nil {
+		return receipt.Tx{}, err
+	}
+	tx, err := s.txs.Transaction(ctx, txid)
+	if errors.Is(err, receipt.ErrNoTx) || errors.Is(err, receipt.ErrUnmined) {
+		return tx, err
+	}
+	if err != nil {
+		err = transactionError{s.note(ctx, err)}
+	}
+	return tx, err
+}
+
+// transactionError says that a source could not tell of a transaction.
+type transactionError struct{ error }
+
+func (e transactionError) Unwrap() error { return e.error }
 
 // trustTold is what --json tells of the source of a valid answer.
 type trustTold struct {
@@ -110,6 +207,14 @@ func (a *app) openSource(ctx context.Context, o sourceOptions) (*source, error) 
 		src.caution += " " + cfg.Network + " is a test network, and proves nothing outside of tests."
 	}
 	return src, nil
+}
+
+// otherSources are what a person may name when a source cannot answer.
+const otherSources = `name another source of block headers: --spv (Bitcoin's own peers), --headers FILE (a file, offline) or --node URL (a bitcoind)`
+
+// brokenSource is a source that could not be opened. It answers every question with the reason, so that what needs no header is told all the same.
+func brokenSource(kind string, err error) *source {
+	return &source{kind: kind, down: err}
 }
 
 func (a *app) namedSource(ctx context.Context, o sourceOptions) (*source, error) {
@@ -185,28 +290,23 @@ func (s *source) locate(ctx context.Context, digest [32]byte, r *fileResult) {
 	}
 }
 
-// doubt makes an invalid proof a pending one when nothing is wrong with it but that its block is not here yet.
-func (s *source) doubt(ctx context.Context, result proof.Result, r *fileResult) {
-	ahead, lowest := false, uint64(0) // the lowest of the blocks that are not here; 0: it is not known
-	for _, c := range result.Checks {
-		if c.Outcome == proof.OutcomeInvalid {
-			return
+// unanswered says of r that the source could not answer.
+func (s *source) unanswered(r *fileResult, err error) {
+	r.unverifiable(err.Error(), "block headers: "+otherSources)
+}
+
+// missing says of r that the block at height is not here. Nothing else is wrong with the proof.
+func (s *source) missing(ctx context.Context, height uint64, reason, needed string, r *fileResult) {
+	if s.lacks != nil {
+		why, do := s.lacks(ctx, height)
+		if why != "" {
+			reason += "; " + why
 		}
-		if c.Outcome == proof.OutcomeNoBlock {
-			height, _ := c.Height()
-			if !ahead || height < lowest {
-				lowest = height
-			}
-			ahead = true
+		if do != "" {
+			needed += ": " + do
 		}
 	}
-	if !ahead || s.behind == nil {
-		return
-	}
-	if why := s.behind(ctx, lowest); why != "" {
-		r.Result = pending
-		r.Reason += "; " + why
-	}
+	r.unverifiable(reason, needed)
 }
 
 // daemonSource is the daemon that the flags and the configuration name: the default. It is asked for nothing yet.
@@ -223,14 +323,24 @@ func (a *app) daemonSource(ctx context.Context) (*source, error) {
 		caution:      "Whoever runs that daemon is trusted to have the true chain.",
 		tip:          tipOf(client),
 		daemon:       client,
-		behind: func(ctx context.Context, _ uint64) string {
+		madeAtWill:   a.madeAtWill(),
+		lacks: func(ctx context.Context, _ uint64) (why, needed string) {
 			info, err := client.Info(ctx)
-			if err != nil || info.Chain.Synced {
-				return ""
+			switch {
+			case err != nil:
+				return "", otherSources
+			case !info.Chain.Synced:
+				return fmt.Sprintf("the daemon is still syncing (block %s of %s)", count(info.Chain.Height), count(info.Chain.TargetHeight)), "wait for the daemon, or " + otherSources
 			}
-			return fmt.Sprintf("the daemon is still syncing (block %s of %s)", count(info.Chain.Height), count(info.Chain.TargetHeight))
+			return fmt.Sprintf("the daemon's newest block is %s", count(info.Chain.Height)), otherSources
 		},
 	}, nil
+}
+
+// madeAtWill reports whether the network is one on which developers make blocks at will.
+func (a *app) madeAtWill() bool {
+	_, params, err := a.network()
+	return err == nil && params.GenerateSupported
 }
 
 // tipOf returns the height of a node's newest block.

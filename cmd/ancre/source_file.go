@@ -67,20 +67,10 @@ func (h *fileHeaders) Header(_ context.Context, height uint64) (proof.Header, er
 func (h *fileHeaders) source() *source {
 	return &source{
 		HeaderSource: h,
+		madeAtWill:   h.params.GenerateSupported,
 		tip:          func(context.Context) (int64, error) { return h.Height(), nil },
 		close:        h.file.Close,
 	}
-}
-
-// mayExist reports whether there may be a block of that height by now, above the newest here: a developer's chain grows at will, and the others by
-// one block in ten minutes on average, so not by much more than twice that.
-func (h *fileHeaders) mayExist(height uint64, now time.Time) bool {
-	const fastest = 4 * time.Minute
-	if h.params.GenerateSupported {
-		return true
-	}
-	age := max(now.Sub(h.Time()), 0)
-	return height <= uint64(h.Height())+uint64(age/fastest)+fewOnTop
 }
 
 // fileSource is a file of headers that "ancre headers export" wrote, or a plain one: no network is needed.
@@ -103,11 +93,8 @@ func (a *app) fileSource(ctx context.Context, path string) (*source, error) {
 	s.kind, s.from = "file", path
 	s.trusted = "headers of " + path + " checked here from the first block on"
 	s.caution = fmt.Sprintf("The headers in %s end with block %s of %s; what came after that it cannot tell.", path, count(h.Height()), clock(h.Time()))
-	s.behind = func(_ context.Context, height uint64) string {
-		if !h.mayExist(height, time.Now()) {
-			return ""
-		}
-		return fmt.Sprintf("the headers in %s end with block %s of %s: export newer ones", path, count(h.Height()), clock(h.Time()))
+	s.lacks = func(context.Context, uint64) (why, needed string) {
+		return fmt.Sprintf("the headers in %s end with block %s of %s", path, count(h.Height()), clock(h.Time())), `export newer ones with "ancre headers export"`
 	}
 	return s, nil
 }

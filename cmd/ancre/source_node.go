@@ -54,6 +54,8 @@ func (a *app) nodeSource(ctx context.Context, node string) (*source, error) {
 		trusted:      "headers from the node at " + client.URL(),
 		caution:      "Each header fits its hash; that it is in the true chain is the word of that node, and of whoever runs it.",
 		tip:          headers.tip,
+		lacks:        headers.lacks,
+		madeAtWill:   params.GenerateSupported,
 		close:        func() error { client.Close(); return nil },
 	}, nil
 }
@@ -157,6 +159,22 @@ func (n *nodeHeaders) tip(ctx context.Context) (height int64, err error) {
 		return err
 	})
 	return height, err
+}
+
+// lacks says how far the node is, which may be downloading the chain still.
+func (n *nodeHeaders) lacks(ctx context.Context, _ uint64) (why, needed string) {
+	var info rpc.BlockchainInfo
+	err := n.ask(ctx, func(ctx context.Context) (err error) {
+		info, err = n.client.BlockchainInfo(ctx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return "", "wait until the node has it, or name another source"
+	case info.InitialBlockDownload || info.Blocks < info.Headers:
+		return fmt.Sprintf("the node at %s is still syncing (block %s of %s)", n.client.URL(), count(info.Blocks), count(info.Headers)), "wait for the node, or name another source"
+	}
+	return fmt.Sprintf("the newest block of the node at %s is %s", n.client.URL(), count(info.Blocks)), "wait until the node has it, or name another source"
 }
 
 // ask bounds how long the node may take.

@@ -24,8 +24,13 @@ const inUsePatience = time.Minute
 // of the configuration. Without an answer of any peer the headers that were kept serve, and the answer says of when they are.
 func (a *app) spvSource(ctx context.Context) (*source, error) {
 	h, behind, release, err := a.ownHeaders(ctx)
-	if err != nil {
+	var wrongUsage *exitError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, errors.As(err, &wrongUsage):
 		return nil, err
+	default:
+		return brokenSource("spv", err), nil
 	}
 	s := h.source()
 	s.close = func() error { return errors.Join(h.file.Close(), release()) }
@@ -35,11 +40,8 @@ func (a *app) spvSource(ctx context.Context) (*source, error) {
 		until := clock(h.Time())
 		s.trusted += ", up to " + until + " only"
 		s.caution += " They are of " + until + ", since " + behind.Error() + "."
-		s.behind = func(_ context.Context, height uint64) string {
-			if !h.mayExist(height, time.Now()) {
-				return ""
-			}
-			return behind.Error()
+		s.lacks = func(context.Context, uint64) (why, needed string) {
+			return behind.Error(), "verify again when a peer answers"
 		}
 	}
 	return s, nil

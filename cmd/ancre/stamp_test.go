@@ -573,9 +573,9 @@ func TestABlockThatIsNotHereYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write("a.ots", string(data))
-	r.ancre("verify", file).is(t, exitFailed, "invalid", "500")
+	r.ancre("verify", file).is(t, exitUnverifiable, "cannot be checked here", "500")
 	r.daemon.synced = false
-	r.ancre("verify", file).is(t, exitPending, "the daemon is still syncing (block 0 of 1,000)")
+	r.ancre("verify", file).is(t, exitUnverifiable, "the daemon is still syncing (block 0 of 1,000)")
 }
 
 func TestVerifyAsJSON(t *testing.T) {

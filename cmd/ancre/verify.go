@@ -46,7 +46,13 @@ Whoever verifies must know Bitcoin's block headers. They come from one of four s
 The answer also says how many blocks of work are on top; below five it warns that a reorganisation could still undo the block.
 Without an answer from any peer, --spv verifies with the headers that it kept, and says of when they are.
 
-The exit status is 0 when all are valid, 1 when one is invalid or cannot be verified, and 3 when one is pending.`,
+The answer is one of four, and so is the exit status:
+  0  valid
+  1  invalid: the proof contradicts the chain, the file or itself. Also when a file cannot be read
+  3  pending: a calendar has promised to complete the proof, and has not yet
+  4  unverifiable: nothing is wrong with the proof as far as one can tell here. The answer says what it takes: a
+     source of block headers that answers or reaches further, the proof itself, or another program
+Of several files the worst counts: 1 before 4 before 3 before 0.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
   ancre verify --spv report.pdf.ots
@@ -116,7 +122,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		fileResult
 		err error
 	}
-	exit, anyValid := exitDone, false
+	exit, anyValid, lastReason := exitDone, false, ""
 	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
@@ -130,10 +136,12 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 			break // interrupted: that is said once, below
 		}
 		bar.addFile()
-		if isFatal(v.err) {
-			return v.err
-		}
 		anyValid = anyValid || v.Result == valid
+		if v.Result == unverifiable && src.failed() != nil && v.Reason == lastReason && !a.json {
+			v.Reason, v.Needed = "for the same reason", ""
+		} else {
+			lastReason = v.Reason
+		}
 		bar.above(func() { exit = worse(exit, a.tellVerified(&v.fileResult)) })
 	}
 	bar.finish()
@@ -187,21 +195,30 @@ func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t t
 	if err == nil {
 		result, err = others.better(ctx, src, f, digest, result, r)
 	}
-	if err != nil {
-		return callError(err)
+	if err == nil && result.Outcome == proof.OutcomeValid {
+		r.Reason = result.Reason
+		err = src.vouch(ctx, result.Header, r)
 	}
-	r.Reason = result.Reason
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		src.unanswered(r, err)
+		return nil
+	}
 	switch result.Outcome {
 	case proof.OutcomeValid:
-		return src.vouch(ctx, result.Header, r)
 	case proof.OutcomePending:
-		r.Result = pending
+		r.Result, r.Reason = pending, result.Reason
 		if f.HashOp == proof.SHA256 {
 			src.locate(ctx, [32]byte(digest), r)
 		}
+	case proof.OutcomeUnverifiable:
+		if r.unverifiable(result.Reason, result.Needed); result.Missing != 0 {
+			src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
+		}
 	default:
-		r.Result = invalid
-		src.doubt(ctx, result, r)
+		r.Result, r.Reason = invalid, result.Reason
 	}
 	return nil
 }
@@ -222,12 +239,26 @@ func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
 		f, _, err = readProof(r.ProofFile)
 	}
 	var malformed *proof.SyntaxError
-	if errors.As(err, &malformed) {
+	var none noProofError
+	switch {
+	case errors.Is(err, proof.ErrUnsupported):
+		r.unverifiable(err.Error(), newerProgram)
+	case errors.As(err, &none):
+		r.File = t.path
+		r.unverifiable(err.Error(), itsProof)
+	case errors.As(err, &malformed):
 		r.Result, r.Reason = invalid, err.Error()
-		return nil, nil
+	default:
+		return f, plainError(err)
 	}
-	return f, plainError(err)
+	return nil, nil
 }
+
+// itsProof is what it takes to check a file that has no proof beside it.
+const itsProof = "its proof: name the .ots or the receipt if it has another name, with -f FILE for this file"
+
+// newerProgram is what it takes to read a proof that this program does not know.
+const newerProgram = "a newer version of ancre, or the program that made the proof"
 
 // hashForProof hashes what the proof is said to be about.
 func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, r *fileResult) ([]byte, error) {
@@ -277,19 +308,18 @@ func (a *app) tellVerified(r *fileResult) int {
 		}
 	case r.Result == failed:
 		a.complain("%s: cannot be verified: %s", r.name(), r.Reason)
+	case r.Result == unverifiable:
+		fmt.Fprintf(a.out, "%s: cannot be checked here: %s\n", name, r.Reason)
+		if r.Needed != "" {
+			a.note("%s: to check it, it takes %s", name, r.Needed)
+		}
 	default:
 		fmt.Fprintf(a.out, "%s: %s: %s\n", name, r.Result, r.Reason)
 	}
 	if r.Path != nil && !a.json {
 		fmt.Fprint(a.out, indent(r.Path.Text(true)))
 	}
-	switch r.Result {
-	case valid:
-		return exitDone
-	case pending:
-		return exitPending
-	}
-	return exitFailed
+	return r.exit()
 }
 
 // indent sets lines off from the one that they explain.

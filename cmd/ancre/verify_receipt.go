@@ -55,6 +55,14 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		if r.Result, r.Reason = invalid, err.Error(); name != "-" && !isReceiptName(name) {
 			r.Reason += fmt.Sprintf(" (and there is no %s)", shown(name+proofSuffix))
 		}
+		switch {
+		case errors.Is(err, proof.ErrUnsupported):
+			r.unverifiable(r.Reason, newerProgram)
+		case name != "-" && !isReceiptName(name) && !receipt.SaysSo(data):
+			// A document that happens to be JSON, as any other without a proof.
+			r.File = name
+			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no proof of it here (and there is no %s)", shown(name+proofSuffix)), itsProof)
+		}
 		return true, nil
 	}
 	about := rec.Digest()
@@ -70,10 +78,15 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 			}
 		}
 	}
-	// The source as such, not what wraps it: it may know transactions as well.
-	result, err := receipt.Verify(ctx, rec, digest, src.HeaderSource)
+	result, err := receipt.Verify(ctx, rec, digest, src.forReceipts())
 	if err != nil {
-		return true, callError(err)
+		if ctx.Err() == nil {
+			if src.unanswered(r, err); errors.As(err, &transactionError{}) {
+				r.Needed = "a bitcoind that has all transactions (txindex=1), named with --node"
+			}
+			err = nil
+		}
+		return true, err
 	}
 	r.Reason = result.Reason
 	switch result.Outcome {
@@ -82,16 +95,25 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		if s := result.Seal; s != nil {
 			r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
 		}
-		return true, src.vouch(ctx, result.Header, r)
+		if err := src.vouch(ctx, result.Header, r); err != nil {
+			if ctx.Err() != nil {
+				return true, err
+			}
+			src.unanswered(r, err)
+		}
 	case proof.OutcomePending:
 		r.Result = pending
-		return true, nil
 	case proof.OutcomeUnchecked:
-		return true, errors.New(result.Reason)
+		r.unverifiable(result.Reason, result.Needed)
+	case proof.OutcomeNoBlock:
+		if result.Missing == 0 { // its transaction is in no block of a node that has them all
+			r.Result = invalid
+			break
+		}
+		src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
+	default:
+		r.Result = invalid
 	}
-	r.Result = invalid
-	missing := proof.Attested{Attestation: proof.BitcoinAt(result.Missing)}
-	src.doubt(ctx, proof.Result{Checks: []proof.Check{{Attested: missing, Outcome: result.Outcome}}}, r)
 	return true, nil
 }
 
@@ -196,7 +218,7 @@ func (n *nodeHeaders) transaction(ctx context.Context, id chainhash.Hash) (recei
 		BlockHash string `json:"blockhash"`
 	}
 	if err := n.client.Call(ctx, "getrawtransaction", &found, id.String(), true); err != nil {
-		return tx, n.noTransaction(err)
+		return tx, n.noTransaction(ctx, err)
 	}
 	if found.BlockHash == "" {
 		return tx, receipt.ErrUnmined
@@ -238,12 +260,15 @@ func (n *nodeHeaders) transaction(ctx context.Context, id chainhash.Hash) (recei
 
 // noTransaction says what it means that the node does not give a transaction, in bitcoind's words: those of getrawtransaction tell an
 // index that has it not from one that is not there, their codes do not.
-func (n *nodeHeaders) noTransaction(err error) error {
+func (n *nodeHeaders) noTransaction(ctx context.Context, err error) error {
 	const noMethod = -32601
 	switch {
 	case rpc.HasCode(err, noMethod):
 		return fmt.Errorf("the node at %s knows no transactions, only headers: name a bitcoind with --node", n.client.URL())
 	case rpc.HasCode(err, rpc.CodeNotFound) && strings.Contains(err.Error(), "No such mempool or blockchain transaction"):
+		if info, infoErr := n.client.BlockchainInfo(ctx); infoErr == nil && info.InitialBlockDownload {
+			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", n.client.URL(), count(info.Blocks), count(info.Headers))
+		}
 		return fmt.Errorf("%w: %w", receipt.ErrNoTx, err)
 	case rpc.HasCode(err, rpc.CodeNotFound):
 		return fmt.Errorf("the node at %s has no complete index of transactions: start it with -txindex=1, and let it finish (%w)", n.client.URL(), err)

@@ -203,14 +203,13 @@ func (s *stage) refuseForgeries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const beforeHash = 33 // bytes: magic, version, hash operation
-	at := beforeHash + 32 + (len(proof)-beforeHash-32)/2
-	proof[at] ^= 1
+	const nonce = 33 + 32 + 2 // bytes: magic, version, hash operation; digest; the operation and the length of the nonce
+	proof[nonce+16] ^= 1
 	forged := filepath.Join(s.files, "forged.ots")
 	if err := os.WriteFile(forged, proof, 0o600); err != nil {
 		return err
 	}
-	s.say("One bit changed in the middle of the proof, and it leads to no block.")
+	s.say("One bit changed in the proof, and it leads to no block.")
 	if err := s.ancre(ctx, 1, "invalid", "verify", "-f", theFile, "forged.ots"); err != nil {
 		return err
 	}

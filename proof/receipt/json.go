@@ -110,6 +110,11 @@ func (v value) fail(format string, args ...any) error {
 	return &SyntaxError{Member: v.path, Reason: fmt.Sprintf(format, args...)}
 }
 
+// unsupported is fail for what another program may understand.
+func (v value) unsupported(format string, args ...any) error {
+	return &SyntaxError{Member: v.path, Reason: fmt.Sprintf(format, args...), Unsupported: true}
+}
+
 func (v value) has(name string) bool {
 	return slices.ContainsFunc(v.members, func(m member) bool { return m.name == name })
 }
@@ -191,6 +196,14 @@ func (v value) is(want string) error {
 		err = v.fail("found %q, want %q", clip(s), want)
 	}
 	return err
+}
+
+// isType is is for the type of a receipt: another one of Chainpoint's is not supported.
+func (v value) isType(want string) error {
+	if s, ok := v.token.(string); ok && s != want && strings.HasPrefix(s, typeV4) {
+		return v.unsupported("found %q, want %q", clip(s), want)
+	}
+	return v.is(want)
 }
 
 // hash returns 32 bytes that are written as 64 lower-case digits.
@@ -278,7 +291,7 @@ func (v value) context() (string, error) {
 	case v.has("@context"):
 		return c.text(1, maxText)
 	case v.has("header") && v.has("target"):
-		return "", v.fail("this is a Chainpoint receipt of version 1, which is not read here: versions 2 and 4 are")
+		return "", v.unsupported("this is a Chainpoint receipt of version 1, which is not read here: versions 2 and 4 are")
 	}
 	return "", c.fail("is missing: a receipt says with it which version it is, %s or %s", contextV2, contextV4)
 }

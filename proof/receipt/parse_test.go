@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -188,4 +189,27 @@ func hash32(t testing.TB, text string) (h [32]byte) {
 		t.Fatal(err)
 	}
 	return reversed(h)
+}
+
+// Another version or kind of receipt is no damage: another program may read it. What no version has is.
+func TestReceiptsThatAnotherProgramMayReadAreUnsupported(t *testing.T) {
+	s := write(t, usual().v2(t))
+	for name, c := range map[string]struct {
+		text string
+		want bool
+	}{
+		"version 3":             {`{"@context":"https://w3id.org/chainpoint/v3","type":"Chainpoint"}`, true},
+		"a version to come":     {`{"@context":"https://w3id.org/chainpoint/v9","type":"Chainpoint"}`, true},
+		"another hash":          {edit(t, s, `"ChainpointSHA256v2"`, `"ChainpointSHA512v2"`), true},
+		"an unknown anchor":     {edit(t, s, `"BTCOpReturn"`, `"MoonOpReturn"`), true},
+		"another vocabulary":    {`{"@context":"https://schema.org","type":"Person"}`, false},
+		"a type that is none":   {edit(t, s, `"ChainpointSHA256v2"`, `"Person"`), false},
+		"JSON of something":     {`{"a":1}`, false},
+		"a receipt that is cut": {s[:len(s)/2], false},
+	} {
+		_, err := Parse([]byte(c.text))
+		if err == nil || errors.Is(err, proof.ErrUnsupported) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -15,12 +15,14 @@
 package receipt
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"ancre/proof"
@@ -51,17 +53,31 @@ type Receipt interface {
 	claims(ctx context.Context, src proof.HeaderSource) ([]claim, error)
 }
 
-// SyntaxError says where and why bytes are not a receipt.
+// SyntaxError says where and why bytes are not a receipt. It wraps [proof.ErrUnsupported] if the bytes
+// may be a receipt that only another program reads.
 type SyntaxError struct {
-	Member string // which one, as in "anchors[1].tx"; empty when the whole is meant
-	Reason string // what was found, and what is allowed
+	Member      string // which one, as in "anchors[1].tx"; empty when the whole is meant
+	Reason      string // what was found, and what is allowed
+	Unsupported bool   // the bytes may be a receipt that another program reads
 }
 
 func (e *SyntaxError) Error() string {
-	if e.Member == "" {
-		return "malformed receipt: " + e.Reason
+	what := "malformed receipt"
+	if e.Unsupported {
+		what = "the receipt cannot be read"
 	}
-	return fmt.Sprintf("malformed receipt at %s: %s", e.Member, e.Reason)
+	if e.Member == "" {
+		return what + ": " + e.Reason
+	}
+	return fmt.Sprintf("%s at %s: %s", what, e.Member, e.Reason)
+}
+
+// Unwrap returns proof.ErrUnsupported if that is what the error is.
+func (e *SyntaxError) Unwrap() error {
+	if e.Unsupported {
+		return proof.ErrUnsupported
+	}
+	return nil
 }
 
 // Parse reads a receipt of version 2 or 4. Errors are of type [*SyntaxError].
@@ -87,8 +103,15 @@ func Parse(b []byte) (Receipt, error) {
 	case contextV4:
 		return parseV4(top)
 	}
-	return nil, top.member("@context").fail("found %q, which is not read here: allowed are %s and %s", clip(context), contextV2, contextV4)
+	fail := top.member("@context").fail
+	if strings.HasPrefix(context, contextsOfChainpoint) {
+		fail = top.member("@context").unsupported
+	}
+	return nil, fail("found %q, which is not read here: allowed are %s and %s", clip(context), contextV2, contextV4)
 }
+
+// contextsOfChainpoint is how the contexts of all versions of Chainpoint begin.
+const contextsOfChainpoint = "https://w3id.org/chainpoint/"
 
 // LooksLike reports whether bytes begin as a receipt does, well-formed or not, rather than as an .ots file does: as a JSON object.
 func LooksLike(b []byte) bool {
@@ -100,6 +123,12 @@ func LooksLike(b []byte) bool {
 		}
 	}
 	return false
+}
+
+// SaysSo reports whether text that is no receipt names Chainpoint, as the receipts of all versions do:
+// it is a damaged receipt then, and otherwise a document that happens to be JSON.
+func SaysSo(b []byte) bool {
+	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
 }
 
 // claim is what one anchor says: this transaction is in the block at this height, if its Merkle root is this.
@@ -116,6 +145,7 @@ type Result struct {
 	// the transaction), or unchecked: nothing is wrong with it as far as one can tell from headers alone.
 	Outcome proof.Outcome
 	Reason  string // unless valid: why, in words
+	Needed  string // when "no block" or unchecked: what it takes to verify the receipt
 	Missing uint64 // when "no block": the height that the source has none of; 0 when only the transaction is missing
 
 	// When valid:
@@ -144,7 +174,7 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 	var unfit *unfitError
 	switch {
 	case errors.As(err, &unfit):
-		return Result{Outcome: unfit.outcome, Reason: unfit.reason}, nil
+		return Result{Outcome: unfit.outcome, Reason: unfit.reason, Needed: needed(r, unfit.outcome)}, nil
 	case err != nil:
 		return Result{}, err
 	}
@@ -152,8 +182,10 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 	for i, c := range claims {
 		h, err := src.Header(ctx, c.height)
 		switch {
+		case errors.Is(err, proof.ErrTooHigh):
+			return invalid("the receipt names Bitcoin block %d, which is above the highest one that there can be by now", c.height), nil
 		case errors.Is(err, proof.ErrNoHeader):
-			return Result{Outcome: proof.OutcomeNoBlock, Missing: c.height,
+			return Result{Outcome: proof.OutcomeNoBlock, Missing: c.height, Needed: fmt.Sprintf("block headers up to block %d", c.height),
 				Reason: fmt.Sprintf("the receipt names Bitcoin block %d, which is above the highest one known here", c.height)}, nil
 		case err != nil:
 			return Result{}, fmt.Errorf("the header of block %d cannot be had: %w", c.height, err)
@@ -166,6 +198,18 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 		}
 	}
 	return result, nil
+}
+
+// needed says what it takes to verify a receipt that is unchecked.
+func needed(r Receipt, o proof.Outcome) string {
+	v2, ok := r.(*V2)
+	switch {
+	case o != proof.OutcomeUnchecked:
+		return ""
+	case ok && v2.anchor(BTCOpReturn) != nil:
+		return "a full node with all transactions: bitcoind with txindex=1, named with --node"
+	}
+	return "a program that verifies anchors of these types"
 }
 
 // unfitError says that a receipt does not prove anything, and why.

@@ -170,7 +170,7 @@ func parseV2(v value) (*V2, error) {
 	if err := v.object([]string{"@context", "type", "targetHash", "merkleRoot", "proof", "anchors"}, []string{"signature"}); err != nil {
 		return nil, err
 	}
-	if err := v.member("type").is(typeV2); err != nil {
+	if err := v.member("type").isType(typeV2); err != nil {
 		return nil, err
 	}
 	r := &V2{}
@@ -239,7 +239,7 @@ func parseAnchorV2(v value) (a AnchorV2, err error) {
 		a.BlockProof, err = v.member("blockProof").steps(maxLevels)
 		return a, err
 	}
-	return a, v.member("type").fail("found %q, known are %s, %s and %s", clip(a.Type), BTCOpReturn, BTCBlockHeader, ETHData)
+	return a, v.member("type").unsupported("found %q, known are %s, %s and %s", clip(a.Type), BTCOpReturn, BTCBlockHeader, ETHData)
 }
 
 // anchor returns the one of a type, nil when there is none.

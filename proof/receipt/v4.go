@@ -198,7 +198,7 @@ func parseV4(v value) (*V4, error) {
 	if err := v.object([]string{"@context", "type", "hash", "proof_id", "hash_received", "branches"}, nil); err != nil {
 		return nil, err
 	}
-	if err := v.member("type").is(typeV4); err != nil {
+	if err := v.member("type").isType(typeV4); err != nil {
 		return nil, err
 	}
 	r := &V4{}
@@ -289,7 +289,7 @@ func (p *parserV4) op(v value) (op Op, err error) {
 			break
 		}
 		if _, ok := hashesV4[op.Hash]; !ok {
-			err = m.fail("found %q, known are sha-256, sha-256-x2, and others of the families sha- and sha3-", clip(op.Hash))
+			err = m.unsupported("found %q, known are sha-256, sha-256-x2, and others of the families sha- and sha3-", clip(op.Hash))
 		}
 	case "anchors":
 		op.Anchors, err = p.anchorsOf(m.value)
@@ -324,7 +324,7 @@ func (p *parserV4) anchorsOf(v value) ([]AnchorV4, error) {
 			return nil, err
 		}
 		if !slices.Contains(typesV4, a.Type) {
-			return nil, item.member("type").fail("found %q, known are %s", clip(a.Type), strings.Join(typesV4, ", "))
+			return nil, item.member("type").unsupported("found %q, known are %s", clip(a.Type), strings.Join(typesV4, ", "))
 		}
 		if a.ID, err = item.member("anchor_id").text(1, maxValue); err != nil {
 			return nil, err
