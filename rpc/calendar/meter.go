@@ -18,10 +18,12 @@ const (
 	toPage
 	toBlockHeight
 	toBlock
+	toBlocksTip
+	toMerkleRoot
 	numRoutes
 )
 
-var routeNames = [numRoutes]string{"other", RouteDigest, "timestamp", "tip", "page", "block-height", "block"}
+var routeNames = [numRoutes]string{"other", RouteDigest, "timestamp", "tip", "page", "block-height", "block", "blocks-tip", "merkle-root"}
 
 // RouteDigest is the name of the route by which digests come in.
 const RouteDigest = "digest"

@@ -3,7 +3,8 @@
 //
 // The server answers as otsd, the reference implementation, does: the same routes, statuses, texts and cache headers, so that every client
 // made for otsd works. It differs where otsd makes clients wait: a digest is answered as soon as it is on disk, not at the next tick. Beside
-// them it has the two routes of Esplora, the block explorer, by which clients in browsers look block headers up.
+// them it has the routes of Esplora, the block explorer, by which clients in browsers look block headers up, and the one of Chainpoint's
+// gateways that gives a block's Merkle root.
 //
 // Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded: connections, in all and of one address,
 // headers, bodies, time, requests of one address. No message of anybody reaches a log, and a commitment only where the store turns out to be
@@ -199,6 +200,8 @@ var (
 		{"/timestamp/", route{kind: toTimestamp, serve: (*request).timestamp}},
 		{"/block-height/", route{kind: toBlockHeight, serve: (*request).blockHeight}},
 		{"/block/", route{kind: toBlock, serve: (*request).block}},
+		{"/blocks/tip/", route{kind: toBlocksTip, serve: (*request).newestBlock}},
+		{"/calendar/", route{kind: toMerkleRoot, serve: (*request).merkleRoot}},
 	}
 )
 

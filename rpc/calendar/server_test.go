@@ -222,7 +222,19 @@ func TestTipIsTheNewestRootThatIsInNoBlock(t *testing.T) {
 
 func TestEsploraRoutesAnswerFromOurHeaders(t *testing.T) {
 	r := newRig(t, Config{})
+	for i := range r.chain.headers[1:] {
+		// Each has a Merkle root of its own, so that a wrong block shows.
+		r.chain.headers[i+1].MerkleRoot = chainhash.HashH([]byte{byte(i)})
+		r.chain.headers[i+1].PrevBlock = r.chain.headers[i].BlockHash()
+	}
 	hash := r.chain.headers[5].BlockHash()
+	raw := func(height int) string {
+		var b bytes.Buffer
+		if err := r.chain.headers[height].Serialize(&b); err != nil {
+			t.Fatal(err)
+		}
+		return hex.EncodeToString(b.Bytes())
+	}
 	for _, c := range []struct {
 		path   string
 		status int
@@ -232,14 +244,31 @@ func TestEsploraRoutesAnswerFromOurHeaders(t *testing.T) {
 		{"/block-height/5", 200, hash.String(), keepBlock},
 		{"/block-height/20", 200, r.chain.headers[20].BlockHash().String(), keepTip},
 		{"/block-height/21", 404, "Block not found", keepTip},
-		{"/block-height/18446744073709551616", 400, "Invalid number", keepForever},
-		{"/block-height/-1", 400, "Invalid number", keepForever},
-		{"/block-height/", 400, "Invalid number", keepForever},
-		{"/block-height/1/x", 400, "Invalid number", keepForever},
+		{"/block-height/18446744073709551616", 400, "Invalid number", keepBriefly},
+		{"/block-height/-1", 400, "Invalid number", keepBriefly},
+		{"/block-height/", 400, "Invalid number", keepBriefly},
+		{"/block-height/1/x", 404, "Not found", keepBriefly},
 		{"/block/" + strings.Repeat("00", 32), 404, "Block not found", keepTip},
-		{"/block/" + hash.String()[2:], 400, "Invalid hex string", keepForever},
-		{"/block/" + strings.Repeat("zz", 32), 400, "Invalid hex string", keepForever},
-		{"/block/" + hash.String() + "/txids", 400, "Invalid hex string", keepForever},
+		{"/block/" + hash.String()[2:], 400, "Invalid hex string", keepBriefly},
+		{"/block/" + strings.Repeat("zz", 32), 400, "Invalid hex string", keepBriefly},
+		{"/block/" + hash.String() + "/txids", 404, "Not found", keepBriefly},
+		{"/block/" + hash.String() + "/header", 200, raw(5), keepBlock},
+		{"/block/" + r.chain.headers[20].BlockHash().String() + "/header", 200, raw(20), keepTip},
+		{"/block/" + hash.String() + "/header/", 404, "Not found", keepBriefly},
+		{"/block/" + strings.Repeat("00", 32) + "/header", 404, "Block not found", keepTip},
+		{"/block/00/header", 400, "Invalid hex string", keepBriefly},
+		{"/blocks/tip/height", 200, "20", keepTip},
+		{"/blocks/tip/hash", 200, r.chain.headers[20].BlockHash().String(), keepTip},
+		{"/blocks/tip/", 404, "Not found", keepBriefly},
+		{"/blocks/tip/height/1", 404, "Not found", keepBriefly},
+		{"/calendar/5/data", 200, r.chain.headers[5].MerkleRoot.String(), keepBlock},
+		{"/calendar/20/data", 200, r.chain.headers[20].MerkleRoot.String(), keepTip},
+		{"/calendar/21/data", 404, "Block not found", keepTip},
+		{"/calendar/x/data", 400, "Invalid number", keepBriefly},
+		{"/calendar//data", 400, "Invalid number", keepBriefly},
+		{"/calendar/5/hash", 404, "Not found", keepBriefly},
+		{"/calendar/5", 404, "Not found", keepBriefly},
+		{"/calendar/5/data/data", 404, "Not found", keepBriefly},
 	} {
 		resp := r.ask("GET", c.path, "")
 		if got := text(t, resp); resp.StatusCode != c.status || got != c.want || resp.Header.Get("Cache-Control") != c.cache || resp.Header.Get("Content-Type") != "text/plain" {
@@ -273,7 +302,10 @@ func TestEsploraRoutesAnswerFromOurHeaders(t *testing.T) {
 func TestUnknownBlocksAreNotDeniedWhileSyncing(t *testing.T) {
 	r := newRig(t, Config{})
 	r.chain.behind = true
-	for _, path := range []string{"/block-height/21", "/block/" + strings.Repeat("00", 32)} {
+	for _, path := range []string{
+		"/block-height/21", "/block/" + strings.Repeat("00", 32), "/block/" + strings.Repeat("00", 32) + "/header",
+		"/blocks/tip/height", "/blocks/tip/hash", "/calendar/21/data",
+	} {
 		resp := r.ask("GET", path, "")
 		if got := text(t, resp); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(got, "still syncing") || !strings.Contains(got, "20") {
 			t.Errorf("%s: %d, %q", path, resp.StatusCode, got)
