@@ -136,7 +136,8 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	chain := chainService{d.chain, policy(d.cfg)}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders})
+	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
+		CalendarURI: cfg.Calendar.URI})
 	calendars.Provide(calendar.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
 	d.told.Provide(d.scrape)
 	d.onClose(stopMetrics) // before the rooms that they speak for are closed

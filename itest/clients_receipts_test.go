@@ -34,6 +34,7 @@ const (
 	woleet   = "woleet"
 	validate = "chainpoint-validate"
 	parse    = "chainpoint-parse"
+	client   = "chainpoint-js"
 )
 
 // flip changes the hexadecimal digit at a place of a member of an object; places below zero count from the end.
@@ -120,7 +121,16 @@ func tamperings2(elsewhere string) []tampering {
 
 // tamperings4 are of version 4.
 func tamperings4() []tampering {
-	by := func(reason string) map[string]string { return map[string]string{parse: reason} }
+	by := func(byParse string) map[string]string {
+		byClient := "not verified: "
+		switch byParse {
+		case "not by the schema":
+			byClient = "chainpoint-js: "
+		case "no anchors":
+			byClient = "chainpoint-js: No hashes were found."
+		}
+		return map[string]string{parse: byParse, client: byClient}
+	}
 	ops := func(r object) []any { return at(r["branches"], 0)["ops"].([]any) }
 	last := func(r object) object { return at(at(ops(r), -1)["anchors"], 0) }
 	// text returns the step of the transaction that is put to one side of the root.
@@ -149,7 +159,11 @@ func tamperings4() []tampering {
 		{"height", func(r object) {
 			h, _ := strconv.Atoi(last(r)["anchor_id"].(string))
 			last(r)["anchor_id"] = strconv.Itoa(h - 1)
-		}, by(noBlock), ""},
+		}, map[string]string{parse: noBlock}, "chainpoint-js goes by the address alone"},
+		{"the address", func(r object) {
+			h, _ := strconv.Atoi(last(r)["anchor_id"].(string))
+			last(r)["uris"] = []string{fmt.Sprintf("http://127.0.0.1/calendar/%d/data", h-1)}
+		}, map[string]string{client: "not verified: "}, mereClaim},
 		{"type of the anchor", func(r object) { last(r)["type"] = "btcash" }, by("not by the schema"), ""},
 		{"no anchor", func(r object) { drop(at(r["branches"], 0), "ops", len(ops(r))-1) }, by("no anchors"), ""},
 		{"@context", func(r object) { r["@context"] = "https://w3id.org/chainpoint/v7" }, by("not by the schema"), ""},
@@ -228,7 +242,7 @@ func (c clients) receipts2() {
 
 // receipts4 hands receipts to Tierion's parser of version 4.
 func (c clients) receipts4() {
-	c.wantReceiptJudged(c.proven.Digest, c.receipt(c.proven.Digest, rpc.FormatChainpoint4), []string{parse}, tamperings4())
+	c.wantReceiptJudged(c.proven.Digest, c.receipt(c.proven.Digest, rpc.FormatChainpoint4), []string{parse, client}, tamperings4())
 }
 
 // signatureHash is the digest that a seal is anchored by.
@@ -263,7 +277,7 @@ func (c clients) sealedReceipts() {
 // judged has other people's verifiers judge receipts of a file.
 func (c clients) judged(digest string, receipts []object) (verdicts []map[string]string) {
 	c.Helper()
-	question, err := json.Marshal(object{"digest": digest, "transactions": c.transactions, "roots": c.roots, "receipts": receipts})
+	question, err := json.Marshal(object{"digest": digest, "calendar": c.calendar(), "transactions": c.transactions, "roots": c.roots, "receipts": receipts})
 	c.must(err)
 	answer, err := c.npm(c.TempDir(), question, "clients/receipts.js")
 	c.must(err)

@@ -240,6 +240,9 @@ func (c clients) npmUpgrades() {
 		out, err := c.ots(home, "-l", c.calendar(), "upgrade", file+".ots")
 		c.wantSaid(out, err, "Success! Timestamp complete")
 		c.ancre(0, "verify", file+".ots")
+		// What npm blinded and put into a tree of its own, as a receipt.
+		c.ancre(0, "receipt", "--format", "v4", file)
+		c.wantReceiptJudged(c.sha256(file), c.readFile(file+".chp.json"), []string{parse, client}, nil)
 	}
 	out, err = c.ots(c.nodeHome(c.verifier), "verify", c.minutes[0]+".ots")
 	c.wantSaid(out, err, c.success())
@@ -249,6 +252,13 @@ func (c clients) npmUpgrades() {
 // success is what the client says of a proof that ends in the block of our batch.
 func (c clients) success() string {
 	return fmt.Sprintf("Success! Bitcoin block %d attests existence", c.proven.Height)
+}
+
+func (c clients) readFile(file string) []byte {
+	c.Helper()
+	raw, err := os.ReadFile(file)
+	c.must(err)
+	return raw
 }
 
 func (c clients) sha256(file string) string {
@@ -304,6 +314,8 @@ func (c clients) pythonUpgrades() {
 	out, err = c.pythonAtNode(c.verifier, c.stamped, c.bylaws)
 	c.wantSaid(out, err, c.pythonSuccess())
 	c.ancre(0, "verify", "--digest", c.bylaws, c.stamped)
+	receipt := c.ancre(0, "receipt", "--format", "v4", "-o", "-", c.stamped).Stdout
+	c.wantReceiptJudged(c.bylaws, []byte(receipt), []string{parse, client}, nil)
 }
 
 // npmVerifiesAtNode runs `ots-cli.js verify`, which finds a bitcoin.conf and asks the node in it, here our daemon.

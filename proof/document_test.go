@@ -247,7 +247,7 @@ func TestTheDocumentsReceiptsAreTheExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v4, err := receipt.NewV4(x.digest, x.nonce, x.anchored, x.header.Time)
+	v4, err := receipt.NewV4(x.digest, x.nonce, x.anchored, x.header.Time, examplePendingAt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func (c *call) receipt(format string) (any, error) {
 	}
 	var r receipt.Receipt
 	if format == FormatChainpoint4 {
-		r, err = receipt.NewV4(st.Digest, st.Nonce, anchored, st.BlockTime)
+		r, err = receipt.NewV4(st.Digest, st.Nonce, anchored, st.BlockTime, c.CalendarURI)
 	} else {
 		r, err = receipt.NewV2(st.Digest, st.Nonce, anchored)
 	}

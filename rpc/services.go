@@ -24,6 +24,10 @@ type Services struct {
 
 	// Headers writes the headers of the active chain from the first block on, 80 bytes each. nil: they cannot be had all at once.
 	Headers func(ctx context.Context, w io.Writer) error
+
+	// CalendarURI is the public address of the calendar, which receipts of version 4 name. Empty:
+	// they name none.
+	CalendarURI string
 }
 
 // Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],

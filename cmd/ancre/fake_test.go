@@ -272,6 +272,7 @@ func (f *fakeDaemon) Info(context.Context) (rpc.Info, error) {
 		Version: "0.1", Network: "regtest", Digests: uint64(len(f.digests)),
 		Spending: rpc.Spending{PaidSats: 12_345, BudgetSats: 60_000, Blocks: 4320},
 		Chain:    rpc.ChainInfo{Synced: f.synced, Height: int32(len(f.headers) - 1), TargetHeight: 1000, Progress: 0.5, RemainingSeconds: 120},
+		Calendar: rpc.CalendarInfo{URI: testCalendar},
 		Wallet:   rpc.WalletInfo{State: f.wallet.state, Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000}},
 	}, nil
 }
@@ -349,7 +350,7 @@ func newRig(t *testing.T) *rig {
 	server := rpc.NewServer(rpc.Config{Users: []rpc.User{cookie}})
 	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
 		Backup:  func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) },
-		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }})
+		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }, CalendarURI: testCalendar})
 	r.http = httptest.NewServer(server)
 	t.Cleanup(r.http.Close)
 	// Not testCalendar: whatever listens there on the machine of whoever runs the tests is not asked.

@@ -58,7 +58,7 @@ func (a *app) receiptCommand() *cobra.Command {
 "ancre verify" as well. It goes beside the file as FILE.timestamp-receipt.json, or with --format v4 as FILE.chp.json.
 
 It is made of FILE.ots where that is complete, and asked of the daemon otherwise. Version 2 of a complete FILE.ots needs no daemon
-at all. The exit status is 3 as long as the proof is pending: there are no pending receipts.
+at all, but only proofs that ancre stamped fit into it. Version 4 also holds those that other OpenTimestamps clients stamped. The exit status is 3 as long as the proof is pending: there are no pending receipts.
 
 "-" is standard input; its receipt goes to standard output, or to the file that -o names. A receipt that differs is never overwritten.`,
 		Example: `  ancre receipt report.pdf
@@ -169,7 +169,7 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 		if err != nil {
 			return plainError(err)
 		}
-		if !same {
+		if !same && !holdsOlder(r.ProofFile, made) {
 			return errors.New("there is a file of this name that says something else: move it away, or name another with -o")
 		}
 		r.Result = already
@@ -196,6 +196,21 @@ func holds(path string, data []byte) (bool, error) {
 	defer file.Close()
 	got, err := io.ReadAll(io.LimitReader(file, int64(len(data))+1))
 	return bytes.Equal(got, data), err
+}
+
+// holdsOlder reports whether a file is the same receipt as earlier versions of this program wrote it,
+// which named no addresses in receipts of version 4.
+func holdsOlder(path string, made receipt.Receipt) bool {
+	v4, ok := made.(*receipt.V4)
+	if !ok {
+		return false
+	}
+	data, err := v4.WithoutURIs().Marshal()
+	if err != nil {
+		return false
+	}
+	same, err := holds(path, data)
+	return err == nil && same
 }
 
 // receiptSubject finds out which digest is meant, and whether there is a complete proof of it.
@@ -269,28 +284,54 @@ func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResul
 	return a.receiptOfDaemon(ctx, kind, r)
 }
 
-// receiptOfProof makes it of the complete proof. The daemon is asked only for what a proof does not hold: the block's time.
+// receiptOfProof makes it of the complete proof. The daemon is asked only for what a proof does not
+// hold: the block's time, and where a calendar gives the block's Merkle root.
 func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
-	digest, nonce, anchored, err := receipt.Anchored(r.ots)
+	if kind.version == 2 {
+		digest, nonce, anchored, err := receipt.Anchored(r.ots)
+		if err != nil {
+			return nil, err
+		}
+		r.Height = int64(anchored.Height)
+		return receipt.NewV2(digest, nonce, anchored)
+	}
+	ways, err := receipt.Ways(r.ots)
 	if err != nil {
 		return nil, err
-	}
-	r.Height = int64(anchored.Height)
-	if kind.version == 2 {
-		return receipt.NewV2(digest, nonce, anchored)
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
 		return nil, err
 	}
-	h, err := client.Header(ctx, anchored.Height)
+	// A proof may name several blocks. One that the chain contradicts is passed over.
+	for _, w := range ways {
+		h, err := client.Header(ctx, w.Height)
+		if errors.Is(err, proof.ErrNoHeader) {
+			continue
+		}
+		if err != nil {
+			return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", count(w.Height), err))
+		}
+		if h.MerkleRoot != w.MerkleRoot {
+			continue
+		}
+		r.Height = int64(w.Height)
+		return w.V4(h.Time, a.calendarOf(ctx, client))
+	}
+	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(ways[0].Height))
+}
+
+// calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of version
+// 4 name. A daemon does not tell it to every user: then it is the configuration's.
+func (a *app) calendarOf(ctx context.Context, client *rpc.Client) string {
+	if info, err := client.Info(ctx); err == nil {
+		return info.Calendar.URI
+	}
+	cfg, err := a.configuration()
 	if err != nil {
-		return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", count(anchored.Height), err))
+		return "" // the receipt names none: verifying it needs none
 	}
-	if h.MerkleRoot != anchored.MerkleRoot {
-		return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(anchored.Height))
-	}
-	return receipt.NewV4(digest, nonce, anchored, h.Time)
+	return cfg.Calendar.URI
 }
 
 // receiptOfDaemon asks the daemon.

@@ -83,6 +83,71 @@ func TestAReceiptIsMadeOfACompleteProofWithoutADaemon(t *testing.T) {
 	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "a receipt of version 4 holds the time of block 1: ")
 }
 
+// The bugs that it catches: a proof that ots or npm stamped at the daemon's calendar is refused by a
+// rule of version 2; or a false attestation beside the true one keeps it from becoming a receipt.
+func TestAProofThatAnotherClientStampedBecomesAReceiptOfVersion4(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	f := &proof.File{HashOp: proof.SHA256, Digest: sha256Of("content"), Timestamp: &proof.Timestamp{Msg: sha256Of("content")}}
+	blinded, err := f.Timestamp.Then(proof.Op{Tag: proof.Append, Arg: []byte("sixteen bytes...")}, proof.Op{Tag: proof.SHA256})
+	r.must(err)
+	digest := hex.EncodeToString(blinded.Msg)
+	t.Chdir(r.dir)
+	r.ancre("stamp", "--digest", digest).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("upgrade", digest+".ots").is(t, exitDone)
+	*blinded = *r.proof(r.path(digest + ".ots")).Timestamp
+
+	write := func() {
+		raw, err := f.Marshal()
+		r.must(err)
+		r.write("report.pdf.ots", string(raw))
+	}
+	write()
+	r.ancre("receipt", file).is(t, exitFailed, "was not made by Ancre", "--format v4")
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, file+v4Suffix+": written, for Bitcoin block 1")
+	r.ancre("verify", file+v4Suffix).is(t, exitDone, "valid, existed before Bitcoin block 1")
+	if !bytes.Contains(r.read(file+v4Suffix), []byte(testCalendar+"/calendar/1/data")) {
+		t.Errorf("the receipt names no address:\n%s", r.read(file+v4Suffix))
+	}
+
+	// The same way, as if it led to other blocks: one that has another Merkle root, one that is not there.
+	end := blinded
+	for len(end.Branches) > 0 {
+		end = end.Branches[0].Next
+	}
+	end.Attest(proof.BitcoinAt(0))
+	end.Attest(proof.BitcoinAt(7))
+	write()
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, "was there already")
+	end.Attestations = []proof.Attestation{proof.BitcoinAt(0)}
+	write()
+	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "the proof beside the file is false: block 0 has another Merkle root")
+}
+
+func sha256Of(content string) []byte {
+	sum := sha256.Sum256([]byte(content))
+	return sum[:]
+}
+
+// The bug that it catches: after an update the receipts of yesterday "say something else".
+func TestAReceiptOfAnEarlierVersionIsTheSameReceipt(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, "written")
+	made, err := receipt.Parse(r.read(file + v4Suffix))
+	r.must(err)
+	older, err := made.(*receipt.V4).WithoutURIs().Marshal()
+	r.must(err)
+	r.write("report.pdf"+v4Suffix, string(older))
+	r.ancre("receipt", "--format", "v4", file).is(t, exitDone, "was there already")
+	if !bytes.Equal(r.read(file+v4Suffix), older) {
+		t.Error("it was written over")
+	}
+}
+
 func TestAReceiptThatDiffersIsNotOverwritten(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

@@ -1,7 +1,7 @@
 // Has Woleet's and Chainpoint's own verifiers judge receipts.
 //
-// Standard input: {"digest": HEX, "transactions": {TXID: {"confirmations", "timestamp", "opReturn"}}, "roots": {HEIGHT: MERKLEROOT}, "receipts": [RECEIPT, …]}.
-// Transactions and roots are what the test's node has in its blocks: they stand in for the web services that these verifiers would ask.
+// Standard input: {"digest": HEX, "calendar": URL, "transactions": {TXID: {"confirmations", "timestamp", "opReturn"}}, "roots": {HEIGHT: MERKLEROOT}, "receipts": [RECEIPT, …]}.
+// At the calendar, which is the real one, chainpoint-js asks for what the receipts' anchors name. Transactions and roots are what the test's node has in its blocks: they stand in for the web services that these verifiers would ask.
 // Standard output: for each receipt an object of the verifiers that read its version, with "ok" or the reason why it is refused.
 'use strict'
 
@@ -36,6 +36,8 @@ require.cache[servicesFile] = {
 }
 const Validator = require(validateFile)
 const chainpointParse = require('chainpoint-parse')
+console.log = console.error // chainpoint-js tells what it does; standard output is for the answer
+const chainpointClient = require('chainpoint-js')
 
 const copy = receipt => JSON.parse(JSON.stringify(receipt)) // a verifier may write into what it is given
 
@@ -83,9 +85,21 @@ function byParse (receipt) {
   return 'ok'
 }
 
+// chainpoint-js asks the calendar for the Merkle root that each anchor's address names.
+async function byClient (receipt) {
+  try {
+    const anchors = await chainpointClient.verifyProofs([copy(receipt)], input.calendar)
+    const refused = anchors.filter(a => !a.verified || a.hash !== input.digest)
+    if (anchors.length === 0) return 'no anchors'
+    return refused.length === 0 ? 'ok' : 'not verified: ' + refused.map(a => a.uri).join(', ')
+  } catch (err) {
+    return 'chainpoint-js: ' + (err.message || 'not by the schema')
+  }
+}
+
 async function judge (receipt) {
   if ('targetHash' in receipt) return { woleet: await byWoleet(receipt), 'chainpoint-validate': await byValidate(receipt) }
-  return { 'chainpoint-parse': byParse(receipt) }
+  return { 'chainpoint-parse': byParse(receipt), 'chainpoint-js': await byClient(receipt) }
 }
 
 (async () => {

@@ -13,20 +13,28 @@ import (
 // must be of the shape of Ancre's: a nonce of 32 bytes, steps of 32 bytes each, a transaction. Others cannot be written as receipts of
 // version 2, whose elements all have 32 bytes. Of several attestations the first that fits is taken.
 func Anchored(f *proof.File) (digest, nonce [32]byte, a proof.Anchored, err error) {
-	if f == nil || f.Timestamp == nil {
-		return digest, nonce, a, errors.New("there is no proof")
-	}
-	if f.HashOp != proof.SHA256 {
-		return digest, nonce, a, fmt.Errorf("the proof is about %v, receipts are about SHA-256", f.HashOp)
-	}
-	if !f.IsComplete() {
-		return digest, nonce, a, ErrPending
+	if err := convertible(f); err != nil {
+		return digest, nonce, a, err
 	}
 	digest = [32]byte(f.Digest)
 	if nonce, a, ok := find(digest, f.Timestamp, nil); ok {
 		return digest, nonce, a, nil
 	}
-	return digest, nonce, a, errors.New("the proof was not made by Ancre: its path has not the steps of 32 bytes that receipts are made of")
+	return digest, nonce, a, errors.New("the proof was not made by Ancre: its path has not the steps of 32 bytes that receipts of version 2 are made of; " +
+		"one of version 4 may hold it (--format v4)")
+}
+
+// convertible says why no receipt can be made of the proof, whatever its path is.
+func convertible(f *proof.File) error {
+	switch {
+	case f == nil || f.Timestamp == nil:
+		return errors.New("there is no proof")
+	case f.HashOp != proof.SHA256:
+		return fmt.Errorf("the proof is about %v, receipts are about SHA-256", f.HashOp)
+	case !f.IsComplete():
+		return ErrPending
+	}
+	return nil
 }
 
 // ErrPending says that a proof names no Bitcoin block yet.

@@ -52,7 +52,7 @@ func NewV2(digest, nonce [32]byte, a proof.Anchored) (*V2, error) {
 	r := &V2{TargetHash: digest, MerkleRoot: proof.Climb(digest, path), Proof: path}
 	header := AnchorV2{Type: BTCBlockHeader, Height: a.Height, Tx: slices.Clone(a.Tx), BlockProof: blockSteps(a.Branch, a.TxIndex)}
 	r.Anchors = []AnchorV2{{Type: BTCOpReturn, TxID: proof.TxID(a.Tx)}, header}
-	if err := proven(r, a); err != nil {
+	if err := proven(r, a.Height, a.MerkleRoot); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -68,7 +68,7 @@ func blockSteps(branch [][32]byte, index uint32) []proof.Step {
 }
 
 // proven reads back what was built, and verifies it against the header that it names.
-func proven(r Receipt, a proof.Anchored) error {
+func proven(r Receipt, height uint64, merkleRoot [32]byte) error {
 	b, err := r.Marshal()
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func proven(r Receipt, a proof.Anchored) error {
 	if err != nil {
 		return err
 	}
-	result, err := Verify(context.Background(), again, r.Digest(), oneHeader{Height: a.Height, MerkleRoot: a.MerkleRoot})
+	result, err := Verify(context.Background(), again, r.Digest(), oneHeader{Height: height, MerkleRoot: merkleRoot})
 	if err == nil && result.Outcome != proof.OutcomeValid {
 		err = fmt.Errorf("the receipt would not verify: %s", result.Reason)
 	}

@@ -1,26 +1,22 @@
 package receipt
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"ancre/proof"
 )
 
 const (
 	contextV4 = "https://w3id.org/chainpoint/v4"
 	typeV4    = "Chainpoint"
 
+	hashTwice = "sha-256-x2"        // SHA-256 of SHA-256, as Bitcoin hashes
 	btcBranch = "btc_anchor_branch" // the label of the branch that leads through a Bitcoin transaction
 	timeV4    = "2006-01-02T15:04:05Z"
 
@@ -60,72 +56,33 @@ type AnchorV4 struct {
 	URIs []string // where the value can be asked for: not done here
 }
 
-// NewV4 builds the receipt of a digest whose anchor is in a block that was mined at that time, as the block's header tells it. It refuses
-// to make one that would not verify.
-//
-// hash_received is the block's time: when the digest was received is not known to whoever makes a receipt years later, and would be a mere
-// claim; that it was there by then is what the receipt proves. proof_id is a UUID of version 1 made of that time and of the leaf, so
-// that the receipt of a digest is the same each time.
-func NewV4(digest, nonce [32]byte, a proof.Anchored, mined time.Time) (*V4, error) {
-	v2, err := NewV2(digest, nonce, a)
-	if err != nil {
-		return nil, err
-	}
-	mined = mined.UTC().Truncate(time.Second)
-	if y := mined.Year(); y < 2009 || y > 9999 {
-		return nil, fmt.Errorf("the block's time is %s, Bitcoin has blocks from 2009 on", mined.Format(time.RFC3339))
-	}
-	at, err := proof.FirstCommitment(a.Tx)
-	if err != nil {
-		return nil, err
-	}
-	prefix, suffix := hex.EncodeToString(a.Tx[:at]), hex.EncodeToString(a.Tx[at+32:])
-	if len(prefix) > maxValue || len(suffix) > maxValue {
-		// Cut in pieces, it would be read: as a transaction that commits to another value.
-		return nil, fmt.Errorf("transaction %s has %d and %d bytes around its commitment, version 4 has room for %d at most: take a receipt of version 2",
-			displayed(proof.TxID(a.Tx)), len(prefix)/2, len(suffix)/2, maxValue/2)
-	}
-	var ops []Op
-	for _, s := range v2.Proof {
-		ops = append(ops, beside(s), Op{Hash: "sha-256"})
-	}
-	ops = append(ops, Op{L: prefix}, Op{R: suffix}, Op{Hash: "sha-256-x2"})
-	for _, s := range blockSteps(a.Branch, a.TxIndex) {
-		ops = append(ops, beside(s), Op{Hash: "sha-256-x2"})
-	}
-	ops = append(ops, Op{Anchors: []AnchorV4{{Type: "btc", ID: strconv.FormatUint(a.Height, 10)}}})
-	r := &V4{
-		Hash:     digest,
-		ID:       proofID(mined, proof.Leaf(digest[:], nonce)),
-		Received: mined,
-		Branches: []Branch{{Label: btcBranch, Ops: ops}},
-	}
-	if err := proven(r, a); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-func beside(s proof.Step) Op {
-	if s.Left {
-		return Op{L: hex.EncodeToString(s.Hash[:])}
-	}
-	return Op{R: hex.EncodeToString(s.Hash[:])}
-}
-
-// proofID makes a UUID of version 1 (RFC 9562, 5.1): the time, and, in the places of clock sequence and node, 14 and 40 bits of the leaf.
-// The node's first byte is 01, which no network card has, as in the ones that Chainpoint makes.
-func proofID(t time.Time, leaf [32]byte) string {
-	const gregorian = 0x01B21DD213814000 // from 1582-10-15 to 1970-01-01, in units of 100 ns
-	ticks := uint64(t.Unix())*10_000_000 + gregorian
-	return fmt.Sprintf("%08x-%04x-1%03x-%02x%02x-01%x", uint32(ticks), uint16(ticks>>32), ticks>>48&0xfff, leaf[0]&0x3f|0x80, leaf[1], leaf[2:7])
-}
-
 // Version is 4.
 func (r *V4) Version() int { return 4 }
 
 // Digest is the SHA-256 of the file.
 func (r *V4) Digest() [32]byte { return r.Hash }
+
+// WithoutURIs returns the receipt without the addresses where values can be asked for. It says the same.
+func (r *V4) WithoutURIs() *V4 {
+	out := *r
+	out.Branches = withoutURIs(r.Branches)
+	return &out
+}
+
+func withoutURIs(branches []Branch) []Branch {
+	out := slices.Clone(branches)
+	for i, b := range out {
+		out[i].Ops, out[i].Branches = slices.Clone(b.Ops), withoutURIs(b.Branches)
+		for j, op := range out[i].Ops {
+			anchors := slices.Clone(op.Anchors)
+			for k := range anchors {
+				anchors[k].URIs = nil
+			}
+			out[i].Ops[j].Anchors = anchors
+		}
+	}
+	return out
+}
 
 // The JSON, its members in the order in which they are written.
 type (
@@ -180,7 +137,7 @@ var hashesV4 = map[string]func() hash.Hash{
 	"sha-224": sha256.New224, "sha-256": sha256.New, "sha-384": sha512.New384, "sha-512": sha512.New,
 	"sha3-224": func() hash.Hash { return sha3.New224() }, "sha3-256": func() hash.Hash { return sha3.New256() },
 	"sha3-384": func() hash.Hash { return sha3.New384() }, "sha3-512": func() hash.Hash { return sha3.New512() },
-	"sha-256-x2": nil, // see walk
+	hashTwice: nil, // see walk
 }
 
 var (
@@ -350,139 +307,4 @@ func (p *parserV4) anchorsOf(v value) ([]AnchorV4, error) {
 		out = append(out, a)
 	}
 	return out, nil
-}
-
-// state is how far the operations of a branch have led.
-type state struct {
-	msg           []byte
-	core          []byte // what the last hash gave, or the hash that all begins with; msg is this with bytes put around it
-	before, after int    // how many bytes stand left and right of core in msg
-	txid          [32]byte
-	levels        int   // -1 before the transaction, then how many levels of its block were climbed
-	wrong         error // why an anchor from here on does not hold
-}
-
-func (r *V4) claims(context.Context, proof.HeaderSource) ([]claim, error) {
-	var claims []claim
-	others := map[string]bool{}
-	if err := walk(r.Branches, state{msg: r.Hash[:], core: r.Hash[:], levels: -1}, &claims, others); err != nil {
-		return nil, err
-	}
-	if len(claims) == 0 {
-		if len(others) == 0 {
-			return nil, cannotTell("the receipt has no anchor")
-		}
-		var kinds []string
-		for k := range others {
-			kinds = append(kinds, k)
-		}
-		slices.Sort(kinds)
-		return nil, cannotTell("the receipt has no anchor in Bitcoin (btc), only of type %s, which is not verified here", strings.Join(kinds, ", "))
-	}
-	return claims, nil
-}
-
-// walk does the operations of branches that begin with st, and collects what btc anchors say.
-func walk(branches []Branch, st state, claims *[]claim, others map[string]bool) error {
-	for _, b := range branches {
-		st := st
-		for _, op := range b.Ops {
-			switch {
-			case op.L != "":
-				l := concatenatedBytes(op.L)
-				st.msg, st.before = slices.Concat(l, st.msg), st.before+len(l)
-			case op.R != "":
-				more := concatenatedBytes(op.R)
-				st.msg, st.after = slices.Concat(st.msg, more), st.after+len(more)
-			case op.Hash == "sha-256-x2":
-				st.double()
-			case op.Hash != "":
-				if st.levels >= 0 && st.wrong == nil {
-					st.wrong = refuse("between the transaction and the block there is %s, only sha-256-x2 belongs there", op.Hash)
-				}
-				h := hashesV4[op.Hash]()
-				h.Write(st.msg)
-				st.hashed(h.Sum(nil))
-			}
-			if len(st.msg) > proof.MaxMessage {
-				return refuse("its operations lead to a value of more than %d bytes", proof.MaxMessage)
-			}
-			for _, a := range op.Anchors {
-				if a.Type != "btc" {
-					others[a.Type] = true
-					continue
-				}
-				c, err := st.anchored(a)
-				if err != nil {
-					return err
-				}
-				*claims = append(*claims, c)
-			}
-		}
-		if err := walk(b.Branches, st, claims, others); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// concatenatedBytes is what l or r stands for: Chainpoint takes what looks like hexadecimal digits as such, and all else as text.
-func concatenatedBytes(s string) []byte {
-	if hexV4.MatchString(s) {
-		b, _ := hex.DecodeString(s)
-		return b
-	}
-	return []byte(s)
-}
-
-// hashed goes on with a hash.
-func (st *state) hashed(sum []byte) {
-	st.msg, st.core, st.before, st.after = sum, sum, 0, 0
-}
-
-// double hashes twice, as Bitcoin does: the first time a transaction, from then on two nodes of the block's Merkle tree.
-func (st *state) double() {
-	sum := proof.TxID(st.msg)
-	switch {
-	case st.levels < 0:
-		st.levels, st.txid = 0, sum
-		st.wrong = st.transaction()
-	case st.levels == maxLevels:
-		st.wrong = refuse("the path from the transaction to the block has more than %d steps", maxLevels)
-	default:
-		st.levels++
-		if st.wrong == nil && !(st.before == 32 && st.after == 0 || st.before == 0 && st.after == 32) {
-			st.wrong = refuse("step %d from the transaction to the block has %d bytes on the left and %d on the right, one of the two has 32", st.levels, st.before, st.after)
-		}
-	}
-	st.hashed(sum[:])
-}
-
-// transaction checks that the message is one, whose first OP_RETURN holds what was hashed last.
-func (st *state) transaction() error {
-	at, err := proof.FirstCommitment(st.msg)
-	if err != nil {
-		return refuse("transaction %s: %v", displayed(st.txid), err)
-	}
-	if at != st.before || len(st.core) != 32 {
-		return refuse("transaction %s commits to %x in its first OP_RETURN, the receipt leads to %x", displayed(st.txid), st.msg[at:at+32], st.core)
-	}
-	return nil
-}
-
-// anchored returns what a btc anchor says of the state.
-func (st *state) anchored(a AnchorV4) (claim, error) {
-	switch {
-	case st.levels < 0:
-		return claim{}, refuse("nothing leads through a Bitcoin transaction (sha-256-x2) to its anchor in block %s", a.ID)
-	case st.wrong != nil:
-		return claim{}, st.wrong
-	case st.before+st.after != 0:
-		return claim{}, refuse("its anchor in block %s is of %d bytes, a Merkle root has 32", a.ID, len(st.msg))
-	}
-	height, err := strconv.ParseUint(a.ID, 10, 64)
-	if err != nil {
-		return claim{}, refuse("%q is no block's height", clip(a.ID))
-	}
-	return claim{"btc", height, [32]byte(st.msg), st.txid}, nil
 }
