@@ -122,6 +122,7 @@ func (d *node) scrapeChain(emit metrics.Emit, s spv.Status) {
 	emit(metrics.Connections, float64(c.Connections))
 	emit(metrics.PeersLost, float64(c.Stallers), "stalled")
 	emit(metrics.PeersLost, float64(c.Bans), "banned")
+	emit(metrics.PeersLost, float64(c.Abusers), "abusive")
 }
 
 func (d *node) scrapeOverview(emit metrics.Emit, chain spv.Status, o batcher.Overview) {

@@ -138,7 +138,8 @@ var (
 	TipAge      = gauge("ancre_chain_tip_age_seconds", "How long ago the newest block here was made, by its own time. Ten minutes on average; 90 are rare.")
 	Peers       = gauge("ancre_peers", "Bitcoin nodes that are connected.")
 	Connections = counter("ancre_peer_connections_total", "Connections to Bitcoin nodes that were made.")
-	PeersLost   = counter("ancre_peers_dropped_total", "Bitcoin nodes that were hung up on: stalled (told of blocks and sent none), banned (a configured one; it is tried again).", "reason")
+	PeersLost   = counter("ancre_peers_dropped_total", "Bitcoin nodes that were hung up on: stalled (told of blocks and sent none), banned (a configured one; it is tried again), "+
+		"abusive (did not read what it was sent, or sent a large message that was not asked for).", "reason")
 )
 
 var _ = heading("The disk")

@@ -3,6 +3,7 @@ package spv
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 
 	// serveTimeout is how long peers that were slow to ask are still given the transaction.
 	serveTimeout = 30 * time.Second
+
+	// maxServes is how often a peer is given the transaction of one offer. An honest one asks once.
+	maxServes = 3
 
 	// maxBroadcasts bounds the transactions that are offered at once.
 	maxBroadcasts = 16
@@ -140,22 +144,23 @@ func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid cha
 	}
 	defer func() { tell(answer{}) }()
 
+	served := 0
 	var quiet <-chan time.Time // fires when a peer that took the transaction did not reject it
 	for {
 		select {
 		case m := <-messages:
 			switch m := m.(type) {
 			case *wire.MsgGetData:
-				for _, v := range m.InvList {
-					if v.Hash != txid {
-						continue
-					}
-					p.QueueMessageWithEncoding(tx, nil, wire.WitnessEncoding)
-					if quiet == nil {
-						t := time.NewTimer(rejectTimeout)
-						defer t.Stop()
-						quiet = t.C
-					}
+				asks := func(v *wire.InvVect) bool { return v.Hash == txid }
+				if served >= maxServes || !slices.ContainsFunc(m.InvList, asks) {
+					continue
+				}
+				served++
+				p.QueueMessageWithEncoding(tx, nil, wire.WitnessEncoding)
+				if quiet == nil {
+					t := time.NewTimer(rejectTimeout)
+					defer t.Stop()
+					quiet = t.C
 				}
 			case *wire.MsgReject:
 				if m.Hash != txid {

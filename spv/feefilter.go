@@ -3,8 +3,6 @@ package spv
 import (
 	"bytes"
 	"encoding/binary"
-	"net"
-	"sync/atomic"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
@@ -29,59 +27,6 @@ const (
 	noFeeFilter = -1
 )
 
-// heardConn is the connection to a peer. Who reads from it has the peer's fee filter noted.
-type heardConn struct {
-	net.Conn
-	addr   string     // of the peer, as neutrino knows it
-	dialer *dialer    // which knows the connection until it is closed
-	frames feeFilters // belongs to the one goroutine that reads
-
-	satPerKvB atomic.Int64 // the newest fee filter, or noFeeFilter
-}
-
-// hear notes a connection that was made to addr.
-func (d *dialer) hear(conn net.Conn, addr string) net.Conn {
-	h := &heardConn{Conn: conn, addr: addr, dialer: d, frames: feeFilters{magic: d.magic}}
-	h.satPerKvB.Store(noFeeFilter)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.headersOnly {
-		h.Conn = &filterless{Conn: conn}
-	}
-	if d.hungUp {
-		conn.Close()
-		return h
-	}
-	d.heard[h] = struct{}{}
-	return h
-}
-
-// hangUp ends all connections, also of those who have not shaken hands yet: neutrino leaves these open for half a minute when it stops.
-func (d *dialer) hangUp() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hungUp = true
-	for h := range d.heard {
-		h.Conn.Close()
-	}
-	clear(d.heard)
-}
-
-// Read reads from the connection, and notes the fee filters that come along.
-func (h *heardConn) Read(b []byte) (int, error) {
-	n, err := h.Conn.Read(b)
-	h.frames.read(b[:n], h.satPerKvB.Store)
-	return n, err
-}
-
-// Close closes the connection, and forgets what the peer said.
-func (h *heardConn) Close() error {
-	h.dialer.mu.Lock()
-	delete(h.dialer.heard, h)
-	h.dialer.mu.Unlock()
-	return h.Conn.Close()
-}
-
 // feeFilter returns what the peer that neutrino knows by addr told on its present connection, in sat/kvB. It is false when the
 // peer told none, or nothing that can be a price.
 func (d *dialer) feeFilter(addr string) (satPerKvB int64, told bool) {
@@ -99,7 +44,8 @@ func (d *dialer) feeFilter(addr string) (satPerKvB int64, told bool) {
 // beginning of one message. Once it meets what is no message of its network it looks no further: neutrino hangs up
 // on such a peer, and an encrypted connection (BIP324) would look like that too.
 type feeFilters struct {
-	magic wire.BitcoinNet
+	magic   wire.BitcoinNet
+	message func(command string, length uint32) // told of each message's header; nil: nobody is
 
 	begin [frameHeader + feeFilterSize]byte
 	have  int    // bytes of begin that were read
@@ -146,6 +92,9 @@ func (f *feeFilters) header() {
 		return
 	}
 	command := string(bytes.TrimRight(f.begin[4:16], "\x00"))
+	if f.message != nil {
+		f.message(command, length)
+	}
 	if command == wire.CmdFeeFilter && length == feeFilterSize {
 		return // its payload is read next
 	}

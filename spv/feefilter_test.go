@@ -196,8 +196,8 @@ func TestOnePeerCannotMoveTheFloorOfThree(t *testing.T) {
 func TestAFeeFilterThatCannotBeIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, v := range []int64{-1, math.MinInt64, math.MaxInt64, 21_000_000*1e8 + 1} {
-		d := &dialer{magic: chaincfg.RegressionNetParams.Net, heard: make(map[*heardConn]struct{})}
-		h := d.hear(nil, "peer").(*heardConn)
+		d := &dialer{ctx: t.Context(), magic: chaincfg.RegressionNetParams.Net, heard: make(map[*peerConn]struct{}), limits: defaultPeerLimits()}
+		h := d.hear(nil, "peer").(*peerConn)
 		h.frames.read(frameOf(wire.NewMsgFeeFilter(v)).bytes(), h.satPerKvB.Store)
 		if got, told := d.feeFilter("peer"); told {
 			t.Errorf("%d is taken for %d", v, got)

@@ -123,10 +123,13 @@ type dialer struct {
 	magic      wire.BitcoinNet
 	now        func() time.Time
 	lifted     atomic.Uint64 // bans
+	abusers    atomic.Uint64 // peers that were hung up on by peerConn
+	limits     peerLimits    // set by newDialer; tests change them before the first connection
 
-	mu     sync.Mutex              // guards the next ones
-	heard  map[*heardConn]struct{} // the connections that are open
-	hungUp bool                    // no more of them
+	mu      sync.Mutex             // guards the next ones
+	heard   map[*peerConn]struct{} // the connections that are open
+	hungUp  bool                   // no more of them
+	writing sync.WaitGroup         // the goroutines that write to them
 
 	headersOnly bool // no peer is asked for filters; set by Open, never changed
 }
@@ -211,7 +214,7 @@ func newDialer(ctx context.Context, db walletdb.DB, log *slog.Logger, magic wire
 	}
 	direct := &net.Dialer{Timeout: dialTimeout}
 	d := &dialer{ctx: ctx, log: log, proxy: proxyAddr, connect: direct.DialContext, bans: bans, magic: magic, now: time.Now,
-		byAddr: make(map[string]*configuredPeer), heard: make(map[*heardConn]struct{})}
+		byAddr: make(map[string]*configuredPeer), heard: make(map[*peerConn]struct{}), limits: defaultPeerLimits()}
 	if proxyAddr != "" {
 		socks, err := proxy.SOCKS5("tcp", proxyAddr, nil, direct)
 		if err != nil {

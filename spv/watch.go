@@ -136,11 +136,12 @@ type Counts struct {
 	Connections uint64 // that became peers
 	Stallers    uint64 // that were ended because the peer told of newer blocks and sent none
 	Bans        uint64 // of configured peers, which are lifted after a while
+	Abusers     uint64 // that were ended because the peer did not read, or sent too large a message unasked
 }
 
 // Counts returns the counters as they are now.
 func (c *Client) Counts() Counts {
-	return Counts{Connections: c.Peers(), Stallers: c.state.stallers.Load(), Bans: c.peers.lifted.Load()}
+	return Counts{Connections: c.Peers(), Stallers: c.state.stallers.Load(), Bans: c.peers.lifted.Load(), Abusers: c.peers.abusers.Load()}
 }
 
 // meet notes which peers are connected now.
