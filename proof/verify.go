@@ -93,6 +93,10 @@ type Result struct {
 	Needed  string  // when unverifiable: what it takes to verify the proof
 	Missing uint64  // when unverifiable: the lowest block that the source lacks; 0 when none is missing
 	Checks  []Check // of all attestations, in the proof's order; none when the proof is not about the digest
+
+	// Warnings are sentences about what a valid or pending proof does not show, or what was not
+	// checked. They never change the outcome.
+	Warnings []string
 }
 
 // Verify says whether the proof shows that the file with this digest existed before some Bitcoin block. One attestation that holds
@@ -122,6 +126,7 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 	if r.Outcome != OutcomeValid {
 		r.conclude()
 	}
+	r.Warnings = r.warnings(f.HashOp, t)
 	return r, nil
 }
 

@@ -128,7 +128,7 @@ func verifyProof(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := Verification{Result: string(r.Outcome), Reason: r.Reason, Needed: r.Needed}
+	v := Verification{Result: string(r.Outcome), Reason: r.Reason, Needed: r.Needed, Warnings: r.Warnings}
 	if r.Missing != 0 {
 		if info, err := c.Node.Info(c.ctx); err == nil && !info.Chain.Synced {
 			v.Needed += fmt.Sprintf(": this node is still syncing (block %d of %d)", info.Chain.Height, info.Chain.TargetHeight)

@@ -157,7 +157,8 @@ func methods() []method {
 			{name: "proof", kind: kindBase64, about: "The bytes of the .ots file in base64"},
 		},
 		result: "An object: result (valid, pending, invalid, or unverifiable: nothing is wrong with the proof as far as this node can tell, and needed says what verifies it); " +
-			"when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason.",
+			"when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason. warnings, when there are any, " +
+			"say what a valid or pending proof does not show: a SHA-1, of which two files may have the same; an attestation that is false or was not checked.",
 		example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
 	}, {
 		name: "listbatches", group: groupBatches, roles: forRead, run: listBatches,

@@ -234,6 +234,10 @@ type Verification struct {
 	BlockTime *time.Time `json:"blocktime,omitempty"`
 	Reason    string     `json:"reason,omitempty"` // for a person, when not valid
 	Needed    string     `json:"needed,omitempty"` // when unverifiable: what it takes to verify the proof
+
+	// Warnings are sentences about what a valid or pending proof does not show, or what was not
+	// checked.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it, without what only a full node knows.

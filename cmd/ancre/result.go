@@ -45,6 +45,9 @@ type fileResult struct {
 	BlockTime     *time.Time `json:"blocktime,omitempty"`
 	Confirmations int32      `json:"confirmations,omitempty"` // blocks, its own included
 
+	// Of a valid or pending proof: what it does not show, or what was not checked. In sentences.
+	Warnings []string `json:"warnings,omitempty"`
+
 	// Of a valid proof: whose word that is. Of any, when asked: the steps.
 	Headers *trustTold         `json:"headers,omitempty"`
 	Path    *proof.Explanation `json:"path,omitempty"`

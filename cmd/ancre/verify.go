@@ -52,7 +52,10 @@ The answer is one of four, and so is the exit status:
   3  pending: a calendar has promised to complete the proof, and has not yet
   4  unverifiable: nothing is wrong with the proof as far as one can tell here. The answer says what it takes: a
      source of block headers that answers or reaches further, the proof itself, or another program
-Of several files the worst counts: 1 before 4 before 3 before 0.`,
+Of several files the worst counts: 1 before 4 before 3 before 0.
+
+A warning does not change the answer. It says what a valid or pending proof does not show: that it is about the file's SHA-1, of which two
+files may have the same; that another attestation in it is false; which attestations or anchors, or what of a seal, were not checked.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
   ancre verify --spv report.pdf.ots
@@ -206,6 +209,7 @@ func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t t
 		src.unanswered(r, err)
 		return nil
 	}
+	r.Warnings = result.Warnings
 	switch result.Outcome {
 	case proof.OutcomeValid:
 	case proof.OutcomePending:
@@ -315,6 +319,11 @@ func (a *app) tellVerified(r *fileResult) int {
 		}
 	default:
 		fmt.Fprintf(a.out, "%s: %s: %s\n", name, r.Result, r.Reason)
+	}
+	if !a.json {
+		for _, w := range r.Warnings {
+			fmt.Fprintf(a.out, "%s: warning: %s\n", name, w)
+		}
 	}
 	if r.Path != nil && !a.json {
 		fmt.Fprint(a.out, indent(r.Path.Text(true)))

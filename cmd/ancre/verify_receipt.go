@@ -88,7 +88,7 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		}
 		return true, err
 	}
-	r.Reason = result.Reason
+	r.Reason, r.Warnings = result.Reason, result.Warnings
 	switch result.Outcome {
 	case proof.OutcomeValid:
 		r.TxID, r.Anchor = chainhash.Hash(result.TxID).String(), result.Anchor

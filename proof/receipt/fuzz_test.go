@@ -29,7 +29,7 @@ func FuzzParse(f *testing.F) {
 		if r, err := Parse(b); err == nil {
 			claims, err := r.claims(f.Context(), headers)
 			if err == nil && r.Version() == 2 {
-				headers[claims[0].height-1] = proof.Header{MerkleRoot: claims[0].merkleRoot, Time: blockTime}
+				headers[claims.bitcoin[0].height-1] = proof.Header{MerkleRoot: claims.bitcoin[0].merkleRoot, Time: blockTime}
 			}
 		}
 	}

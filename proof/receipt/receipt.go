@@ -16,9 +16,7 @@ package receipt
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -49,8 +47,11 @@ type Receipt interface {
 	// Marshal writes the receipt as indented JSON with a newline at its end.
 	Marshal() ([]byte, error)
 
+	// seal is who signed the digest, and what of the seal is anchored; nil when nobody did.
+	seal() (s *Seal, target [32]byte)
+
 	// claims returns what the receipt says of Bitcoin's blocks, each claim checked from the target up to the Merkle root.
-	claims(ctx context.Context, src proof.HeaderSource) ([]claim, error)
+	claims(ctx context.Context, src proof.HeaderSource) (claims, error)
 }
 
 // SyntaxError says where and why bytes are not a receipt. It wraps [proof.ErrUnsupported] if the bytes
@@ -129,133 +130,6 @@ func LooksLike(b []byte) bool {
 // it is a damaged receipt then, and otherwise a document that happens to be JSON.
 func SaysSo(b []byte) bool {
 	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
-}
-
-// claim is what one anchor says: this transaction is in the block at this height, if its Merkle root is this.
-type claim struct {
-	anchor     string // its type
-	height     uint64
-	merkleRoot [32]byte // internal byte order
-	txid       [32]byte // internal byte order
-}
-
-// Result is what a receipt is worth.
-type Result struct {
-	// Outcome is valid, invalid, pending (its transaction waits to be mined), "no block" (the source knows no block of that height, or none with
-	// the transaction), or unchecked: nothing is wrong with it as far as one can tell from headers alone.
-	Outcome proof.Outcome
-	Reason  string // unless valid: why, in words
-	Needed  string // when "no block" or unchecked: what it takes to verify the receipt
-	Missing uint64 // when "no block": the height that the source has none of; 0 when only the transaction is missing
-
-	// When valid:
-	Header proof.Header // the lowest block that attests it
-	Anchor string       // the type of the anchor that was proven: BTCBlockHeader, BTCOpReturn or btc
-	TxID   [32]byte     // of the transaction, internal byte order
-	Seal   *Seal        // who signed the digest; nil when nobody did
-}
-
-// Verify says whether the receipt shows that the file with this digest existed before some Bitcoin block. Everything that the receipt
-// says must hold: an anchor that fails makes all of it invalid, whatever the others prove. An error means that the source could not
-// answer, and says nothing of the receipt.
-func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSource) (Result, error) {
-	if about := r.Digest(); about != digest {
-		return invalid("the receipt is about another file: one with sha256 %x, this one has %x", about, digest), nil
-	}
-	result := Result{Outcome: proof.OutcomeValid}
-	if v2, ok := r.(*V2); ok && v2.Seal != nil {
-		if err := v2.Seal.check(v2.TargetHash); err != nil {
-			return invalid("the seal is not right: %v", err), nil
-		}
-		result.Seal = v2.Seal
-	}
-
-	claims, err := r.claims(ctx, src)
-	var unfit *unfitError
-	switch {
-	case errors.As(err, &unfit):
-		return Result{Outcome: unfit.outcome, Reason: unfit.reason, Needed: needed(r, unfit.outcome)}, nil
-	case err != nil:
-		return Result{}, err
-	}
-	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(a.height, b.height) })
-	for i, c := range claims {
-		h, err := src.Header(ctx, c.height)
-		switch {
-		case errors.Is(err, proof.ErrTooHigh):
-			return invalid("the receipt names Bitcoin block %d, which is above the highest one that there can be by now", c.height), nil
-		case errors.Is(err, proof.ErrNoHeader):
-			return Result{Outcome: proof.OutcomeNoBlock, Missing: c.height, Needed: fmt.Sprintf("block headers up to block %d", c.height),
-				Reason: fmt.Sprintf("the receipt names Bitcoin block %d, which is above the highest one known here", c.height)}, nil
-		case err != nil:
-			return Result{}, fmt.Errorf("the header of block %d cannot be had: %w", c.height, err)
-		case h.MerkleRoot != c.merkleRoot:
-			return invalid("Bitcoin block %d has the Merkle root %s, the receipt leads to %s", c.height, displayed(h.MerkleRoot), displayed(c.merkleRoot)), nil
-		}
-		if i == 0 {
-			h.Height = c.height
-			result.Header, result.Anchor, result.TxID = h, c.anchor, c.txid
-		}
-	}
-	return result, nil
-}
-
-// needed says what it takes to verify a receipt that is unchecked.
-func needed(r Receipt, o proof.Outcome) string {
-	v2, ok := r.(*V2)
-	switch {
-	case o != proof.OutcomeUnchecked:
-		return ""
-	case ok && v2.anchor(BTCOpReturn) != nil:
-		return "a full node with all transactions: bitcoind with txindex=1, named with --node"
-	}
-	return "a program that verifies anchors of these types"
-}
-
-// unfitError says that a receipt does not prove anything, and why.
-type unfitError struct {
-	outcome proof.Outcome
-	reason  string
-}
-
-func (e *unfitError) Error() string { return e.reason }
-
-// refuse makes the receipt invalid.
-func refuse(format string, args ...any) error {
-	return &unfitError{proof.OutcomeInvalid, fmt.Sprintf(format, args...)}
-}
-
-// cannotTell leaves open what the receipt is worth.
-func cannotTell(format string, args ...any) error {
-	return &unfitError{proof.OutcomeUnchecked, fmt.Sprintf(format, args...)}
-}
-
-func invalid(format string, args ...any) Result {
-	return Result{Outcome: proof.OutcomeInvalid, Reason: fmt.Sprintf(format, args...)}
-}
-
-// TxSource finds transactions in Bitcoin's chain, as a full node with an index of them does. A [proof.HeaderSource] that is one as well
-// can verify receipts that name their transaction and do not hold it, as Woleet's are. Nothing that it answers is believed.
-type TxSource interface {
-	// Transaction returns the transaction of that id (internal byte order) and its place in the chain, an error that wraps [ErrNoTx] or
-	// [ErrUnmined] when it is in no block, or another one when it cannot say.
-	Transaction(ctx context.Context, txid [32]byte) (Tx, error)
-}
-
-var (
-	// ErrNoTx says that the chain has no such transaction, as far as the source knows.
-	ErrNoTx = errors.New("no such transaction in a block")
-
-	// ErrUnmined says that there is such a transaction, and that it waits to be mined.
-	ErrUnmined = errors.New("the transaction waits to be mined")
-)
-
-// Tx is a transaction in a block.
-type Tx struct {
-	Raw    []byte     // serialized without witnesses
-	Height uint64     // of its block
-	Index  uint32     // its place in the block
-	Branch [][32]byte // its siblings in the block's Merkle tree, as [proof.BlockBranch] returns them
 }
 
 // commitment checks that the transaction's first OP_RETURN holds the root, whole, and returns the transaction's id.

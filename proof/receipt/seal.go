@@ -102,6 +102,15 @@ func (s *Seal) check(target [32]byte) error {
 	return nil
 }
 
+// unchecked says what of a seal whose signature is right nobody checked.
+func (s *Seal) unchecked() string {
+	const what = "who holds the key of Bitcoin address %s, and whether it was revoked or had expired: "
+	if s.IdentityURL == "" {
+		return fmt.Sprintf(what+"the seal names no server that could tell", s.PubKey)
+	}
+	return fmt.Sprintf(what+"the seal names %q for that, which is not asked", s.PubKey, clip(s.IdentityURL))
+}
+
 // messageHash is what the key signs: the text, as Bitcoin's wallets sign messages. The text is the hash in hexadecimal digits, or, when an
 // identity or an issuer's domain is given, the hash of all three texts joined, in hexadecimal digits as well.
 func (s *Seal) messageHash() []byte {

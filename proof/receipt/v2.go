@@ -252,29 +252,36 @@ func (r *V2) anchor(kind string) *AnchorV2 {
 	return nil
 }
 
-func (r *V2) claims(ctx context.Context, src proof.HeaderSource) ([]claim, error) {
+func (r *V2) seal() (*Seal, [32]byte) { return r.Seal, r.TargetHash }
+
+func (r *V2) claims(ctx context.Context, src proof.HeaderSource) (found claims, err error) {
 	if end := proof.Climb(r.TargetHash, r.Proof); end != r.MerkleRoot {
-		return nil, refuse("the path leads from %x to %x, the receipt says that it leads to %x", r.TargetHash, end, r.MerkleRoot)
+		return found, refuse("the path leads from %x to %x, the receipt says that it leads to %x", r.TargetHash, end, r.MerkleRoot)
 	}
 	named, held := r.anchor(BTCOpReturn), r.anchor(BTCBlockHeader)
 	if held == nil && named == nil {
-		return nil, cannotTell("the receipt has no anchor in Bitcoin, only one of type %s, which is not verified here", r.Anchors[0].Type)
+		return found, cannotTell("the receipt has no anchor in Bitcoin, only one of type %s, which is not verified here", r.Anchors[0].Type)
+	}
+	if eth := r.anchor(ETHData); eth != nil {
+		found.unchecked = []string{fmt.Sprintf("the anchor of type %s (Ethereum transaction %x): only anchors in Bitcoin are verified here", ETHData, eth.TxID)}
 	}
 	if held == nil {
-		return r.lookUp(ctx, named.TxID, src)
+		found.bitcoin, err = lookUp(ctx, named.TxID, r.MerkleRoot, src)
+		return found, err
 	}
 	txid, err := commitment(held.Tx, r.MerkleRoot)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	if named != nil && named.TxID != txid {
-		return nil, refuse("its two anchors contradict each other: one names transaction %s, the other holds transaction %s", displayed(named.TxID), displayed(txid))
+		return found, refuse("its two anchors contradict each other: one names transaction %s, the other holds transaction %s", displayed(named.TxID), displayed(txid))
 	}
-	return []claim{{held.Type, held.Height, climbBlock(txid, held.BlockProof), txid}}, nil
+	found.bitcoin = []claim{{held.Type, held.Height, climbBlock(txid, held.BlockProof), txid}}
+	return found, nil
 }
 
-// lookUp asks for a transaction that the receipt names but does not hold.
-func (r *V2) lookUp(ctx context.Context, txid [32]byte, src proof.HeaderSource) ([]claim, error) {
+// lookUp asks for a transaction that a receipt names but does not hold, and which must commit to the root.
+func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([]claim, error) {
 	txs, ok := src.(TxSource)
 	if !ok {
 		return nil, cannotTell("the receipt names transaction %s but does not hold it, so that block headers alone cannot tell: a full node with all transactions can (bitcoind with txindex=1, and --node)", displayed(txid))
@@ -291,7 +298,7 @@ func (r *V2) lookUp(ctx context.Context, txid [32]byte, src proof.HeaderSource) 
 	if got := proof.TxID(tx.Raw); got != txid {
 		return nil, fmt.Errorf("asked for transaction %s, got %s", displayed(txid), displayed(got))
 	}
-	if _, err := commitment(tx.Raw, r.MerkleRoot); err != nil {
+	if _, err := commitment(tx.Raw, root); err != nil {
 		return nil, err
 	}
 	return []claim{{BTCOpReturn, tx.Height, proof.ClimbBlock(txid, tx.Branch, tx.Index), txid}}, nil

@@ -3,6 +3,8 @@ package receipt
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,28 +22,31 @@ type state struct {
 	wrong         error // why an anchor from here on does not hold
 }
 
-func (r *V4) claims(context.Context, proof.HeaderSource) ([]claim, error) {
-	var claims []claim
-	others := map[string]bool{}
-	if err := walk(r.Branches, state{msg: r.Hash[:], core: r.Hash[:], levels: -1}, &claims, others); err != nil {
-		return nil, err
+func (r *V4) seal() (s *Seal, target [32]byte) { return nil, r.Hash }
+
+func (r *V4) claims(context.Context, proof.HeaderSource) (claims, error) {
+	w := walker{types: map[string]bool{}}
+	err := w.walk(r.Branches, state{msg: r.Hash[:], core: r.Hash[:], levels: -1})
+	switch {
+	case err != nil:
+		return claims{}, err
+	case len(w.bitcoin) > 0:
+		return w.claims, nil
+	case len(w.types) == 0:
+		return claims{}, cannotTell("the receipt has no anchor")
 	}
-	if len(claims) == 0 {
-		if len(others) == 0 {
-			return nil, cannotTell("the receipt has no anchor")
-		}
-		var kinds []string
-		for k := range others {
-			kinds = append(kinds, k)
-		}
-		slices.Sort(kinds)
-		return nil, cannotTell("the receipt has no anchor in Bitcoin (btc), only of type %s, which is not verified here", strings.Join(kinds, ", "))
-	}
-	return claims, nil
+	kinds := slices.Sorted(maps.Keys(w.types))
+	return claims{}, cannotTell("the receipt has no anchor in Bitcoin (btc), only of type %s, which is not verified here", strings.Join(kinds, ", "))
 }
 
-// walk does the operations of branches that begin with st, and collects what btc anchors say.
-func walk(branches []Branch, st state, claims *[]claim, others map[string]bool) error {
+// walker collects what the anchors of branches say.
+type walker struct {
+	claims
+	types map[string]bool // of the anchors that are not verified here
+}
+
+// walk does the operations of branches that begin with st.
+func (w *walker) walk(branches []Branch, st state) error {
 	for _, b := range branches {
 		st := st
 		for _, op := range b.Ops {
@@ -66,21 +71,30 @@ func walk(branches []Branch, st state, claims *[]claim, others map[string]bool) 
 				return refuse("its operations lead to a value of more than %d bytes", proof.MaxMessage)
 			}
 			for _, a := range op.Anchors {
-				if a.Type != "btc" {
-					others[a.Type] = true
-					continue
-				}
-				c, err := st.anchored(a)
-				if err != nil {
+				if err := w.anchor(a, &st); err != nil {
 					return err
 				}
-				*claims = append(*claims, c)
 			}
 		}
-		if err := walk(b.Branches, st, claims, others); err != nil {
+		if err := w.walk(b.Branches, st); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// anchor takes up what an anchor says of the state.
+func (w *walker) anchor(a AnchorV4, st *state) error {
+	if a.Type != "btc" {
+		w.types[a.Type] = true
+		w.unchecked = append(w.unchecked, fmt.Sprintf("the anchor of type %s (%q): only anchors in Bitcoin (btc) are verified here", a.Type, clip(a.ID)))
+		return nil
+	}
+	c, err := st.anchored(a)
+	if err != nil {
+		return err
+	}
+	w.bitcoin = append(w.bitcoin, c)
 	return nil
 }
 
