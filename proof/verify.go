@@ -46,15 +46,15 @@ func MayExist(height, tip uint64, tipTime, now time.Time) bool {
 		fastest = 4 * time.Minute
 		few     = 5 // blocks that came at once
 	)
-	if height > maxHeight {
+	if height > MaxHeight {
 		return false
 	}
 	age := max(now.Sub(tipTime), 0)
 	return height <= tip+uint64(age/fastest)+few
 }
 
-// maxHeight is the highest that a block can be: Bitcoin Core counts heights in an int.
-const maxHeight = math.MaxInt32
+// MaxHeight is the highest that a block can be: Bitcoin Core counts heights in an int.
+const MaxHeight = math.MaxInt32
 
 // maxHeights is how many blocks one proof may make [Verify] ask for; a proof upgraded at each of a dozen calendars names a
 // dozen.
@@ -112,22 +112,34 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 	}
 
 	var r Result
-	headers := headerCache{src: src, found: map[uint64]lookup{}}
-	for _, a := range t.All() {
-		c, err := headers.check(ctx, a)
-		if err != nil {
-			return Result{}, err
-		}
+	if r.Checks, err = CheckAll(ctx, t, src); err != nil {
+		return Result{}, err
+	}
+	for _, c := range r.Checks {
 		if c.Outcome == OutcomeValid && (r.Outcome != OutcomeValid || c.Header.Height < r.Header.Height) {
 			r.Outcome, r.Header = OutcomeValid, c.Header
 		}
-		r.Checks = append(r.Checks, c)
 	}
 	if r.Outcome != OutcomeValid {
 		r.conclude()
 	}
 	r.Warnings = r.warnings(f.HashOp, t)
 	return r, nil
+}
+
+// CheckAll says what became of each attestation of t, in the order of [Timestamp.All]. It believes the
+// messages of t, as those are that were parsed. An error means that the source could not answer.
+func CheckAll(ctx context.Context, t *Timestamp, src HeaderSource) ([]Check, error) {
+	var checks []Check
+	headers := headerCache{src: src, found: map[uint64]lookup{}}
+	for _, a := range t.All() {
+		c, err := headers.check(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, c)
+	}
+	return checks, nil
 }
 
 // conclude says what attestations come to of which none is valid.
@@ -211,7 +223,7 @@ func (h *headerCache) at(ctx context.Context, height uint64) (lookup, error) {
 	}
 	var header Header
 	err := ErrTooHigh
-	if height <= maxHeight {
+	if height <= MaxHeight {
 		header, err = h.src.Header(ctx, height)
 	}
 	if err != nil && !errors.Is(err, ErrNoHeader) {

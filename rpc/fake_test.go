@@ -88,6 +88,25 @@ func (b *memBatcher) Proof(ctx context.Context, dst []byte, d [32]byte) ([]byte,
 	return append(dst, ots...), st, false, err
 }
 
+// Timestamp knows the leaf of each digest, which here is its nonce. It is in no block.
+func (b *memBatcher) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) ([]byte, batcher.LeafStatus, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for d := range b.at {
+		if st := b.status(d); st.Nonce != leaf {
+			continue
+		} else if b.final == nil {
+			return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, false, nil
+		} else {
+			where := batcher.Where{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
+			t := &proof.Timestamp{Msg: leaf[:], Attestations: []proof.Attestation{proof.BitcoinAt(b.final.Height)}}
+			ts, err := t.Marshal()
+			return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: where}, true, err
+		}
+	}
+	return dst, batcher.LeafStatus{}, false, batcher.ErrUnknown
+}
+
 // Anchored says of digests that are in final where they are, of others that they wait.
 func (b *memBatcher) Anchored(ctx context.Context, d [32]byte) (proof.Anchored, batcher.Status, bool, error) {
 	st, err := b.Status(ctx, d)

@@ -65,6 +65,9 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 
 func getStatus(c *call) (any, error) {
 	st, err := c.Batcher.Status(c.ctx, c.get("digest").digests[0])
+	if errors.Is(err, batcher.ErrUnknown) {
+		_, st, _, err = c.byCommitment(err)
+	}
 	if err != nil {
 		return nil, c.unknownDigest(err)
 	}
@@ -78,11 +81,39 @@ func getProof(c *call) (any, error) {
 		return c.receipt(format)
 	}
 	ots, st, complete, err := c.Batcher.Proof(c.ctx, nil, c.get("digest").digests[0])
+	if errors.Is(err, batcher.ErrUnknown) {
+		ots, st, complete, err = c.byCommitment(err)
+	}
 	if err != nil {
 		return nil, c.unknownDigest(err)
 	}
 	write := func(dst []byte) ([]byte, error) { return appendProof(dst, &st, ots, complete), nil }
 	return resultWriter(write), nil
+}
+
+// byCommitment is Status and Proof for a digest that was never submitted: it may be the leaf of one,
+// which pending proofs call the commitment. The proof is about the leaf, and there is one only when it
+// is complete. Whoever has a pending proof of our calendar knows no more than this, since clients of
+// calendars blind what they hand in. unknown is the error of the digest.
+func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, complete bool, err error) {
+	leaf := c.get("digest").digests[0]
+	ts, at, complete, err := c.Batcher.Timestamp(c.ctx, nil, leaf)
+	switch {
+	case errors.Is(err, batcher.ErrUnknown):
+		return nil, st, false, unknown
+	case err != nil:
+		return nil, st, false, err
+	}
+	st = batcher.Status{Digest: leaf, Position: at.Position, Where: at.Where}
+	if !complete {
+		return nil, st, false, nil
+	}
+	t, err := proof.ParseTimestamp(ts, leaf[:])
+	if err != nil {
+		return nil, st, false, err
+	}
+	ots, err = (&proof.File{HashOp: proof.SHA256, Digest: leaf[:], Timestamp: t}).Marshal()
+	return ots, st, true, err
 }
 
 // receipt answers getproof with a receipt, or with none as long as the digest is not final: receipts have no pending form.

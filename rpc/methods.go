@@ -136,13 +136,14 @@ func methods() []method {
 		example: "[[" + exampleDigest + "]]",
 	}, {
 		name: methodGetStatus, group: groupDigests, roles: forSubmit | forRead, run: getStatus,
-		about:   "Tells where a submitted digest is.",
+		about:   "Tells where a submitted digest is. A commitment that a pending proof of this node's calendar ends with is taken as well.",
 		params:  []param{digest},
 		result:  resultEntry + ".",
 		example: "[" + exampleDigest + "]",
 	}, {
 		name: methodGetProof, group: groupDigests, roles: forSubmit | forRead, run: getProof,
-		about: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later.",
+		about: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later. " +
+			"A commitment that a pending proof of this node's calendar ends with is taken as well (format ots): the proof is about the commitment then, and absent as long as complete is false.",
 		params: []param{digest, {name: "format", kind: kindString, optional: true, def: FormatOTS, choices: []string{FormatOTS, FormatChainpoint, FormatChainpoint4},
 			about: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it; chainpoint: a Chainpoint receipt of version 2, as Woleet's tools read it; " +
 				"chainpoint4: one of version 4"}},

@@ -66,6 +66,9 @@ type calendars struct {
 
 	now func() time.Time // the clock
 
+	// headers are what the blocks of answers are compared with, as far as they answer; nil: nothing is.
+	headers *source
+
 	mu   sync.Mutex              // guards what follows
 	busy map[string]busyCalendar // by address
 }
@@ -131,9 +134,11 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // calendarTold is what became of one promise, for --json as it is.
 type calendarTold struct {
-	Calendar string  `json:"calendar"`         // the address that the proof names
-	Result   outcome `json:"result"`           // complete, pending, failed, or skipped: it was not asked
-	Reason   string  `json:"reason,omitempty"` // in words; of a calendar that is pending, its own
+	Calendar string  `json:"calendar"`          // the address that the proof names
+	Result   outcome `json:"result"`            // complete, pending, failed, or skipped: it was not asked
+	Reason   string  `json:"reason,omitempty"`  // in words; of a calendar that is pending, its own
+	Height   uint64  `json:"height,omitempty"`  // the lowest block that its answer names
+	Checked  bool    `json:"checked,omitempty"` // the daemon's headers have that block with that root
 
 	retryAfter time.Duration // it does not want to be asked before
 }
@@ -251,7 +256,7 @@ func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*pr
 		most--
 		wg.Go(func() {
 			answer, err := c.ask(ctx, p)
-			if told[i].take(answer, err) {
+			if told[i].take(answer, err) && told[i].check(ctx, answer, c.headers) {
 				answers[i] = answer
 			}
 		})
@@ -347,6 +352,10 @@ func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
 	case len(answer.All()) > maxAttestations:
 		t.Result, t.Reason = failed, fmt.Sprintf("its answer holds %d attestations, no more than %d are taken in", len(answer.All()), maxAttestations)
 	case namesBlock(answer):
+		if t.Height = lowestBlock(answer); t.Height > proof.MaxHeight {
+			t.Result, t.Reason = failed, fmt.Sprintf("it names Bitcoin block %d, and no block can be as high: its answer is refused", t.Height)
+			return false
+		}
 		t.Result = complete
 		return true
 	default:
@@ -357,20 +366,45 @@ func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
 	return false
 }
 
+// check compares the blocks that an answer names with headers, and reports whether the answer is worth
+// taking in. It is not when it contradicts the chain. Without an answer from the headers it stays
+// unchecked.
+func (t *calendarTold) check(ctx context.Context, answer *proof.Timestamp, src *source) bool {
+	if t.Result != complete || src == nil {
+		return true
+	}
+	checks, err := proof.CheckAll(ctx, answer, src)
+	if err != nil {
+		return true
+	}
+	for _, c := range checks {
+		switch c.Outcome {
+		case proof.OutcomeInvalid:
+			t.Result, t.Checked, t.Reason = failed, false, "it names a false block, and its answer is refused: "+c.Reason
+			return false
+		case proof.OutcomeValid:
+			if !t.Checked || c.Header.Height < t.Height {
+				t.Checked, t.Height = true, c.Header.Height
+			}
+		}
+	}
+	return true
+}
+
 // namesBlock reports whether a timestamp leads to a Bitcoin block, true or not.
 func namesBlock(t *proof.Timestamp) bool {
 	return slices.ContainsFunc(t.All(), func(a proof.Attested) bool { return a.Kind() == proof.KindBitcoin })
 }
 
-// lowestBlock is the lowest height that a proof names, 0 when it names none.
-func lowestBlock(f *proof.File) int64 {
-	lowest := uint64(0)
-	for _, a := range f.Attestations() {
-		if h, ok := a.Height(); ok && a.Kind() == proof.KindBitcoin && (lowest == 0 || h < lowest) {
-			lowest = h
+// lowestBlock is the lowest height that a timestamp names, 0 when it names none.
+func lowestBlock(t *proof.Timestamp) uint64 {
+	lowest, named := uint64(0), false
+	for _, a := range t.All() {
+		if h, ok := a.Height(); ok && a.Kind() == proof.KindBitcoin && (!named || h < lowest) {
+			lowest, named = h, true
 		}
 	}
-	return int64(lowest)
+	return lowest
 }
 
 // graft returns f with what answer says of the message that it is about, which is one of the messages in f. F is not changed.
@@ -408,7 +442,7 @@ func (c *calendars) better(ctx context.Context, src *source, f *proof.File, dige
 	blockless := !f.IsComplete() // before others add to it
 	seen := make(map[promise]bool)
 	var known daemonKnows
-	if src.daemon != nil && f.HashOp == proof.SHA256 {
+	if src.daemon != nil {
 		// One that does not know the digest, or is not there, is told of when a header is needed.
 		if k, err := fromDaemon(ctx, src.daemon, f, seen); err == nil {
 			known, f = k, k.file
@@ -434,10 +468,16 @@ func (c *calendars) better(ctx context.Context, src *source, f *proof.File, dige
 		return was, nil
 	}
 	now, err := proof.Verify(ctx, f, digest, src)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return was, err
-	}
-	if now.Outcome != proof.OutcomeValid {
+	case err != nil:
+		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %v; to check it, %s", answered, err, otherSources)
+		return was, nil
+	case now.Outcome == proof.OutcomeUnverifiable:
+		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %s", answered, now.Reason)
+		return was, nil
+	case now.Outcome != proof.OutcomeValid:
 		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", answered, now.Reason)
 		return was, nil
 	}

@@ -156,6 +156,25 @@ func (f *fakeDaemon) Proof(_ context.Context, dst []byte, d [32]byte) ([]byte, b
 	return append(dst, ots...), st, final, err
 }
 
+func (f *fakeDaemon) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) ([]byte, batcher.LeafStatus, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.Index(f.leaves(), leaf)
+	if i < 0 {
+		return dst, batcher.LeafStatus{}, false, batcher.ErrUnknown
+	}
+	st, err := f.status(f.digests[i])
+	if err != nil || f.state != batcher.Final {
+		return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, false, err
+	}
+	t, err := proof.LeafTimestamp(leaf, f.anchored(st))
+	if err != nil {
+		return dst, batcher.LeafStatus{}, false, err
+	}
+	ts, err := t.Marshal()
+	return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, true, err
+}
+
 // anchored is how a digest got into the block.
 func (f *fakeDaemon) anchored(st batcher.Status) proof.Anchored {
 	var tx bytes.Buffer

@@ -292,7 +292,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 		if err != nil {
 			return nil, err
 		}
-		r.Height = int64(anchored.Height)
+		r.Height = anchored.Height
 		return receipt.NewV2(digest, nonce, anchored)
 	}
 	ways, err := receipt.Ways(r.ots)
@@ -315,7 +315,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 		if h.MerkleRoot != w.MerkleRoot {
 			continue
 		}
-		r.Height = int64(w.Height)
+		r.Height = w.Height
 		return w.V4(h.Time, a.calendarOf(ctx, client))
 	}
 	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(ways[0].Height))

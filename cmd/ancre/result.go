@@ -40,7 +40,7 @@ type fileResult struct {
 	State         string     `json:"state,omitempty"`
 	Batch         uint64     `json:"batch,omitempty"`
 	TxID          string     `json:"txid,omitempty"`
-	Height        int64      `json:"height,omitempty"`
+	Height        uint64     `json:"height,omitempty"`
 	BlockHash     string     `json:"blockhash,omitempty"`
 	BlockTime     *time.Time `json:"blocktime,omitempty"`
 	Confirmations int32      `json:"confirmations,omitempty"` // blocks, its own included
@@ -87,7 +87,7 @@ func (r *fileResult) about(op proof.Tag, digest []byte) {
 // at says where the daemon has the digest.
 func (r *fileResult) at(e rpc.Entry) {
 	r.State, r.Batch, r.TxID = e.State, e.Batch, e.TxID
-	r.Height, r.BlockHash, r.BlockTime, r.Confirmations = int64(e.Height), e.BlockHash, e.BlockTime, e.Confirmations
+	r.Height, r.BlockHash, r.BlockTime, r.Confirmations = uint64(max(e.Height, 0)), e.BlockHash, e.BlockTime, e.Confirmations
 }
 
 // name is what a person calls it.

@@ -109,6 +109,14 @@ func (s *source) note(ctx context.Context, err error) error {
 	return err
 }
 
+// setDown says why the source cannot be asked, or with nil that it is worth another try.
+func (s *source) setDown(ctx context.Context, down error) {
+	s.mu.Lock()
+	s.down = nil
+	s.mu.Unlock()
+	_ = s.note(ctx, down)
+}
+
 // forReceipts is the source for receipts: it finds transactions too, where the source can.
 func (s *source) forReceipts() proof.HeaderSource {
 	if txs, ok := s.HeaderSource.(receipt.TxSource); ok {
@@ -258,7 +266,7 @@ func (s *source) vouch(ctx context.Context, h proof.Header, r *fileResult) error
 	}
 	slices.Reverse(h.Hash[:]) // as it is displayed
 	when := h.Time.UTC()
-	r.Result, r.Complete, r.Height, r.BlockHash, r.BlockTime = valid, !r.blockless, int64(h.Height), hex.EncodeToString(h.Hash[:]), &when
+	r.Result, r.Complete, r.Height, r.BlockHash, r.BlockTime = valid, !r.blockless, h.Height, hex.EncodeToString(h.Hash[:]), &when
 	r.Confirmations = int32(onTop + 1)
 	r.Headers = &trustTold{Source: s.kind, From: s.from, Tip: tip, Trusted: s.trusted}
 	if onTop < fewOnTop {
@@ -276,17 +284,29 @@ func (r *fileResult) block() string {
 		count(r.Height), clock(*r.BlockTime), plural(r.Confirmations-1, "block", "blocks"), r.Headers.Trusted)
 }
 
-// locate says where a pending digest stands, if the source is a daemon that knows it. It is pending all the same.
-func (s *source) locate(ctx context.Context, digest [32]byte, r *fileResult) {
+// locate says where the digest of a pending proof is, if the source is a daemon that knows it, or knows
+// what a calendar promised in it. The proof is pending all the same.
+func (s *source) locate(ctx context.Context, f *proof.File, r *fileResult) {
 	if s.daemon == nil {
 		return
 	}
-	if e, err := s.daemon.Status(ctx, digest); err == nil {
-		r.at(e)
-		r.Reason = whereabouts(e)
-		if e.State == stateFinal {
-			r.Reason += "; \"ancre upgrade\" completes the proof"
+	asked := commitments(f, nil)
+	if f.HashOp == proof.SHA256 {
+		asked = slices.Insert(asked, 0, [32]byte(f.Digest))
+	}
+	for _, by := range asked {
+		e, err := s.daemon.Status(ctx, by)
+		if rpc.HasCode(err, rpc.CodeNotFound) {
+			continue
 		}
+		if err == nil {
+			r.at(e)
+			r.Reason = whereabouts(e)
+			if e.State == stateFinal {
+				r.Reason += "; \"ancre upgrade\" completes the proof"
+			}
+		}
+		return
 	}
 }
 

@@ -517,7 +517,7 @@ func TestProofsOfUnknownDigestsSayWhoMayComplete(t *testing.T) {
 	}
 	file := r.write("a", "content")
 	r.write("a.ots", string(data))
-	r.ancre("upgrade", file).is(t, exitFailed, "never handed in", "https://calendar.example")
+	r.ancre("upgrade", file).is(t, exitPending, "never handed in", "https://calendar.example")
 	r.ancre("verify", file).is(t, exitPending, "waiting for the calendar at https://calendar.example")
 	r.ancre("status", file).is(t, exitFailed, "never handed in to this daemon")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Tell how the daemon stands, or where a digest is",
 		Long: `Tell how the daemon stands: how far it has synced, the open batch, anchors, the wallet, and what is wrong.
 
-With a SHA-256 in hex, a file or a proof: tell where that digest is on its way into Bitcoin.`,
+With a SHA-256 in hex, a file or a proof: tell where that digest is on its way into Bitcoin. A proof (FILE.ots) is found as well
+if another client stamped it at the daemon's calendar.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch && (a.json || !a.outTerm) {
@@ -32,11 +34,11 @@ With a SHA-256 in hex, a file or a proof: tell where that digest is on its way i
 			}
 			show := func(ctx context.Context) (string, error) { return a.overview(ctx) }
 			if len(args) == 1 {
-				digest, err := a.digestOf(cmd.Context(), args[0])
+				digests, err := a.digestsOf(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				show = func(ctx context.Context) (string, error) { return a.whereIs(ctx, args[0], digest) }
+				show = func(ctx context.Context) (string, error) { return a.whereIs(ctx, args[0], digests) }
 			}
 			return a.show(cmd.Context(), watch, show)
 		},
@@ -72,38 +74,52 @@ func (a *app) show(ctx context.Context, watch bool, text func(context.Context) (
 	}
 }
 
-// digestOf finds the digest that an argument means: itself, that of a proof, or that of a file's content.
-func (a *app) digestOf(ctx context.Context, arg string) ([32]byte, error) {
+// digestsOf finds the digests by which the daemon may know what an argument means: a digest itself, that
+// of a proof and what calendars promised in it, or that of a file's content.
+func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	if d, err := parseDigest(arg); err == nil && !exists(arg) {
-		return d, nil
+		return [][32]byte{d}, nil
 	}
 	if isProof(arg) {
 		f, _, err := readProof(arg)
 		if err != nil {
-			return [32]byte{}, fmt.Errorf("%s: %w", arg, plainError(err))
+			err = fmt.Errorf("%s: %w", shown(arg), plainError(err))
+			if errors.Is(err, proof.ErrUnsupported) {
+				err = &exitError{exitUnverifiable, err}
+			}
+			return nil, err
 		}
-		if f.HashOp != proof.SHA256 {
-			return [32]byte{}, fmt.Errorf("%s: is about %s, and the daemon has SHA-256 only", arg, f.HashOp)
+		digests := commitments(f, nil)
+		if f.HashOp == proof.SHA256 {
+			digests = slices.Insert(digests, 0, [32]byte(f.Digest))
 		}
-		return [32]byte(f.Digest), nil
+		if len(digests) == 0 {
+			return nil, fmt.Errorf("%s: is about %s, and the daemon has SHA-256 only", shown(arg), f.HashOp)
+		}
+		return digests, nil
 	}
 	sum, err := hashFile(ctx, arg, proof.SHA256.Hash(), func(int64) {})
 	if errors.Is(err, fs.ErrNotExist) {
-		return [32]byte{}, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
+		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
 	}
 	if err != nil {
-		return [32]byte{}, fmt.Errorf("%s: %w", arg, err)
+		return nil, fmt.Errorf("%s: %w", shown(arg), err)
 	}
-	return [32]byte(sum), nil
+	return [][32]byte{[32]byte(sum)}, nil
 }
 
-// whereIs tells of the digest that name, a file or the digest itself, means.
-func (a *app) whereIs(ctx context.Context, name string, digest [32]byte) (string, error) {
+// whereIs tells of what name means, a file or a digest: by the first of the digests that the daemon knows.
+func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (string, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {
 		return "", err
 	}
-	e, err := client.Status(ctx, digest)
+	var e rpc.Entry
+	for _, digest := range digests {
+		if e, err = client.Status(ctx, digest); !rpc.HasCode(err, rpc.CodeNotFound) {
+			break
+		}
+	}
 	if rpc.HasCode(err, rpc.CodeNotFound) {
 		return "", fmt.Errorf("%s was never handed in to this daemon", shown(name))
 	}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -36,10 +36,14 @@ the proof waits for. What else the proof holds is kept; the file as it was is ke
 
 A proof may come from a stranger and name any address: asked are only OpenTimestamps' well-known public calendars, the one of
 calendar.uri in the configuration, and those that --calendar allows. URL is https://HOST, with :PORT where it has one; http:// is
-for this machine only. All of it goes through spv.proxy, if that is set. What calendars answer is not verified here:
-"ancre verify" does.
+for this machine only. All of it goes through spv.proxy, if that is set.
 
-The exit status is 3 as long as a proof is pending. FILE means FILE.ots where there is one. "-" reads a proof from
+The daemon is asked by the hash and by what each calendar promised, so it completes proofs that other clients stamped at its calendar as well.
+If it runs and answers, it also checks the blocks that calendars name: a false one is refused. If it does not, the answer says "not checked",
+and "ancre verify" checks it.
+
+The exit status is that of "ancre verify": 3 as long as a proof is pending, also when nobody could say when it will be complete; 4 when nobody
+here can complete it; 1 when a file cannot be read or written. FILE means FILE.ots where there is one. "-" reads a proof from
 standard input and writes it, complete or not, to standard output.`,
 		Example: `  ancre upgrade report.pdf.ots
   ancre upgrade --calendar https://ots.example.org contract.pdf.ots
@@ -76,6 +80,9 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		return err
 	}
 	defer others.close()
+	if others.headers, err = a.daemonSource(ctx); err != nil {
+		return err
+	}
 	bar := a.startProgress("upgrading proofs", 0, false)
 	defer bar.finish()
 
@@ -89,7 +96,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		if err := ctx.Err(); err != nil {
 			return err // what failed may have failed by it
 		}
-		if o.wait && w.Result == pending {
+		if o.wait && w.Result == pending && !w.silent {
 			waiting = append(waiting, w)
 			continue
 		}
@@ -109,9 +116,10 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 type waiter struct {
 	fileResult
 	file   *proof.File
-	digest [32]byte
+	digest [32]byte // by which the daemon knows it: the digest, or what its calendar promised
 	where  string   // where the daemon has the digest, in words
 	errors []string // of calendars that failed, when others did not
+	silent bool     // nobody could say when it will be complete: it is not waited for
 }
 
 // upgrader completes proofs, with the daemon's help and that of calendars.
@@ -145,7 +153,18 @@ func (u *upgrader) missed() error {
 func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w := &waiter{}
 	w.ProofFile = t.path
-	if err := u.target(ctx, t, w); err != nil {
+	err := u.target(ctx, t, w)
+	var silence silenceError
+	var none noProofError
+	switch {
+	case err == nil:
+	case errors.As(err, &silence) && len(promises(w.file, make(map[promise]bool))) > 0:
+		w.Result, w.Reason, w.silent = pending, err.Error(), true
+	case errors.As(err, &silence), errors.Is(err, proof.ErrUnsupported):
+		w.unverifiable(err.Error(), newerProgram)
+	case errors.As(err, &none):
+		w.unverifiable(err.Error(), itsProof)
+	default:
 		w.fail(err)
 	}
 	return w
@@ -230,6 +249,7 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	// A block that the file names itself was verified by nobody: a calendar may have lied, and another one has the truth.
 	was := w.file.IsComplete()
 	f, seen, missing := u.askDaemon(ctx, w)
+	u.shareDown(ctx)
 	if was || !f.IsComplete() {
 		f, w.Calendars = u.calendars.follow(ctx, f, seen)
 	}
@@ -245,8 +265,10 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	switch {
 	case w.file.IsComplete():
 		w.Result, w.Complete = complete, true
-		if missing != nil {
-			w.Height = lowestBlock(w.file)
+		if w.State != stateFinal {
+			// The block is that of a calendar, or of the file: what the daemon has of another one is not told with it.
+			w.Height, _, _ = w.block()
+			w.TxID, w.BlockHash, w.BlockTime, w.Confirmations = "", "", nil, 0
 		}
 		for _, t := range w.Calendars {
 			if t.Result == failed {
@@ -298,10 +320,6 @@ func (u *upgrader) silence(w *waiter, missing error) error {
 // does not know of the digest; it concerns all proofs when it is fatal.
 func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, seen map[promise]bool, missing error) {
 	f, seen = w.file, make(map[promise]bool)
-	if f.HashOp != proof.SHA256 {
-		return f, seen, fmt.Errorf("is about %s: the daemon has SHA-256 only", f.HashOp)
-	}
-	w.digest = [32]byte(f.Digest)
 	u.mu.Lock()
 	down := u.down
 	u.mu.Unlock()
@@ -310,6 +328,9 @@ func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, see
 	}
 	got, err := fromDaemon(ctx, u.daemon, f, seen)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
+		if f.HashOp != proof.SHA256 {
+			return f, seen, fmt.Errorf("is about %s: the daemon has SHA-256 only", f.HashOp)
+		}
 		return f, seen, errors.New("this digest was never handed in to the daemon")
 	}
 	if isFatal(err) && ctx.Err() == nil {
@@ -321,6 +342,7 @@ func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, see
 		return f, seen, err
 	}
 	w.at(got.Entry)
+	w.digest = got.by
 	w.where = whereabouts(got.Entry)
 	return got.file, seen, nil
 }
@@ -328,50 +350,138 @@ func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, see
 // daemonKnows is what the daemon has of a proof.
 type daemonKnows struct {
 	rpc.Entry
+	by       [32]byte    // what the daemon was asked by: the digest, or what its calendar promised
 	file     *proof.File // with all that was in it before
 	complete bool        // the daemon's part of it names a block
 }
 
-// fromDaemon asks the daemon for the proof of the digest of f, which is a SHA-256, and merges both. It adds to seen the promises that the
-// daemon answered for.
-func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map[promise]bool) (daemonKnows, error) {
-	p, err := client.Proof(ctx, [32]byte(f.Digest), rpc.FormatOTS)
-	if err != nil {
-		return daemonKnows{}, callError(err)
-	}
-	got, err := decodeProof(p.Proof, f.Digest)
-	if err != nil {
-		return daemonKnows{}, err
-	}
-	merged, err := proof.Merge(f.Timestamp, got.Timestamp)
-	if err != nil {
-		return daemonKnows{}, err
-	}
-	k := daemonKnows{Entry: p.Entry, file: &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: merged}, complete: got.IsComplete()}
-	for _, a := range got.Attestations() {
-		for _, b := range k.file.Attestations() {
-			if uri, ok := b.URI(); ok && string(a.Msg) == string(b.Msg) {
-				seen[promise{uri, string(b.Msg)}] = true
-			}
+// fromDaemon asks the daemon for the proof of f, and merges both: by its digest, if that is a SHA-256,
+// and by what each calendar promised, since a client that stamped at the daemon's calendar blinded the
+// digest. It adds to seen the promises that the daemon answered for.
+func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map[promise]bool) (k daemonKnows, err error) {
+	k.file = f
+	found, unknown := false, error(&rpc.Error{Code: rpc.CodeNotFound, Message: "not known to the daemon"})
+	ask := func(by [32]byte) error {
+		p, err := client.Proof(ctx, by, rpc.FormatOTS)
+		if rpc.HasCode(err, rpc.CodeNotFound) {
+			return nil
 		}
+		if err != nil {
+			return callError(err)
+		}
+		if !found {
+			k.Entry, k.by, found = p.Entry, by, true
+		}
+		return k.take(by, p, seen)
+	}
+	if f.HashOp == proof.SHA256 {
+		if err := ask([32]byte(f.Digest)); err != nil {
+			return k, err
+		}
+	}
+	for _, by := range commitments(k.file, seen) {
+		if k.complete {
+			break
+		}
+		if err := ask(by); err != nil {
+			return k, err
+		}
+	}
+	if !found {
+		return k, unknown
 	}
 	return k, nil
 }
 
-// answered names the calendars that completed the proof.
-func (w *waiter) answered() string {
+// commitments are what the promises of a proof hang on that are not in seen, as far as a daemon of ours
+// may have made them: the first few.
+func commitments(f *proof.File, seen map[promise]bool) [][32]byte {
+	var list [][32]byte
+	looked := make(map[promise]bool) // seen stays as it is
+	maps.Copy(looked, seen)
+	for _, p := range promises(f, looked) {
+		if len(p.msg) == 32 && !slices.Contains(list, [32]byte([]byte(p.msg))) && len(list) < maxPromises {
+			list = append(list, [32]byte([]byte(p.msg)))
+		}
+	}
+	return list
+}
+
+// take merges what the daemon answered about by. A pending answer about a commitment holds no proof.
+func (k *daemonKnows) take(by [32]byte, p rpc.Proof, seen map[promise]bool) error {
+	answered := map[string]bool{string(by[:]): true}
+	if len(p.Proof) > 0 {
+		got, err := decodeProof(p.Proof, by[:])
+		if err != nil {
+			return err
+		}
+		if k.file, err = graft(k.file, got.Timestamp); err != nil {
+			return err
+		}
+		for _, a := range got.Attestations() {
+			answered[string(a.Msg)] = true
+		}
+		if got.IsComplete() {
+			k.Entry, k.by, k.complete = p.Entry, by, true
+		}
+	}
+	for _, a := range k.file.Attestations() {
+		if uri, ok := a.URI(); ok && answered[string(a.Msg)] {
+			seen[promise{uri, string(a.Msg)}] = true
+		}
+	}
+	return nil
+}
+
+// shareDown tells the check of calendars' blocks when the daemon cannot be asked.
+func (u *upgrader) shareDown(ctx context.Context) {
+	if u.calendars == nil || u.calendars.headers == nil {
+		return
+	}
+	u.mu.Lock()
+	down := u.down
+	u.mu.Unlock()
+	u.calendars.headers.setDown(ctx, down)
+}
+
+// block is the lowest block that calendars named, of those that were checked if one was, and who named
+// it. Without an answer of a calendar it is the lowest one that the file names.
+func (w *waiter) block() (height uint64, by string, checked bool) {
+	checked = slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Checked })
 	var uris []string
 	for _, t := range w.Calendars {
-		if t.Result == complete && !slices.Contains(uris, t.Calendar) {
+		if t.Result != complete || t.Checked != checked || len(uris) > 0 && t.Height > height {
+			continue
+		}
+		if t.Height < height {
+			uris = nil
+		}
+		if height = t.Height; !slices.Contains(uris, clip(t.Calendar)) {
 			uris = append(uris, clip(t.Calendar))
 		}
 	}
-	return few(uris)
+	if len(uris) == 0 {
+		return lowestBlock(w.file.Timestamp), "the file", false
+	}
+	return height, few(uris), checked
+}
+
+// words says that the proof is complete, and by whose word.
+func (w *waiter) words() string {
+	if w.State == stateFinal {
+		return "complete, in Bitcoin block " + count(w.Height)
+	}
+	height, by, checked := w.block()
+	trust := `not checked, "ancre verify" checks it`
+	if checked {
+		trust = "checked against the daemon's headers"
+	}
+	return fmt.Sprintf("complete, in Bitcoin block %s (says %s; %s)", count(height), by, trust)
 }
 
 // tell says what became of a proof and returns the exit status that it calls for.
 func (u *upgrader) tell(w *waiter) int {
-	toOut := w.ProofFile == "-" && w.Result != failed
+	toOut := w.ProofFile == "-" && w.Result != failed && w.file != nil
 	if toOut {
 		if data, err := w.file.Marshal(); err != nil {
 			w.fail(err)
@@ -386,6 +496,8 @@ func (u *upgrader) tell(w *waiter) int {
 		u.printJSON(&w.fileResult, true)
 	case w.Result == failed:
 		u.complain("%s: %s", w.name(), w.Reason)
+	case w.Result == unverifiable:
+		u.complain("%s: cannot be completed here: %s; it takes %s", w.name(), w.Reason, w.Needed)
 	case toOut && w.Result == pending:
 		u.note("%s: pending, %s", w.name(), w.Reason)
 	case toOut:
@@ -393,19 +505,11 @@ func (u *upgrader) tell(w *waiter) int {
 		fmt.Fprintf(u.out, "%s: pending, %s\n", w.name(), w.Reason)
 	case w.Reason != "":
 		fmt.Fprintf(u.out, "%s: %s\n", w.name(), w.Reason)
-	case w.State == stateFinal:
-		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s\n", w.name(), count(w.Height))
 	default:
-		fmt.Fprintf(u.out, "%s: complete, in Bitcoin block %s (says %s; \"ancre verify\" checks it)\n", w.name(), count(lowestBlock(w.file)), cmp.Or(w.answered(), "the file"))
+		fmt.Fprintf(u.out, "%s: %s\n", w.name(), w.words())
 	}
 	for _, e := range w.errors {
 		u.complain("%s: %s", w.name(), e)
 	}
-	switch w.Result {
-	case failed:
-		return exitFailed
-	case pending:
-		return exitPending
-	}
-	return exitDone
+	return w.exit()
 }

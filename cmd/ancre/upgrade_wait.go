@@ -107,6 +107,7 @@ func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	u.mu.Lock()
 	u.down = nil // it may be there again
 	u.mu.Unlock()
+	u.shareDown(ctx)
 	again := func(ctx context.Context, w *waiter) *waiter {
 		if len(w.Calendars) > 0 {
 			u.again(ctx, w)

@@ -214,9 +214,7 @@ func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t t
 	case proof.OutcomeValid:
 	case proof.OutcomePending:
 		r.Result, r.Reason = pending, result.Reason
-		if f.HashOp == proof.SHA256 {
-			src.locate(ctx, [32]byte(digest), r)
-		}
+		src.locate(ctx, f, r)
 	case proof.OutcomeUnverifiable:
 		if r.unverifiable(result.Reason, result.Needed); result.Missing != 0 {
 			src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
