@@ -65,6 +65,9 @@ type peerConn struct {
 
 // hear wraps a connection that was made to addr.
 func (d *dialer) hear(conn net.Conn, addr string) net.Conn {
+	if d.headersOnly {
+		conn = &anyServices{Conn: conn, magic: d.magic}
+	}
 	h := &peerConn{raw: conn, addr: addr, dialer: d, gate: newGate(d.limits.allowance), frames: feeFilters{magic: d.magic}}
 	h.ctx, h.cancel = context.WithCancel(d.ctx)
 	h.satPerKvB.Store(noFeeFilter)
