@@ -132,7 +132,10 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	const phase = "opening the data directory"
 	server.SetPhase(phase)
 	calendars.SetPhase(phase)
-	if err := d.open(); err != nil {
+	if err := d.open(ctx); err != nil {
+		if ctx.Err() != nil { // stopped meanwhile: nothing is wrong
+			return nil
+		}
 		return err
 	}
 	chain := chainService{d.chain, policy(d.cfg)}
@@ -195,12 +198,12 @@ func (d *node) serve(server interface {
 }
 
 // open opens the rooms, each after those that it needs. Nothing runs yet.
-func (d *node) open() error {
+func (d *node) open(ctx context.Context) error {
 	params, err := spv.Params(d.cfg.Network)
 	if err != nil {
 		return err
 	}
-	store, err := pebblestore.Open(filepath.Join(d.dir, datadir.Store), pebblestore.Options{Log: d.log})
+	store, err := pebblestore.OpenContext(ctx, filepath.Join(d.dir, datadir.Store), pebblestore.Options{Log: d.log})
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}

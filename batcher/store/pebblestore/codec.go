@@ -24,6 +24,8 @@ const (
 
 	metaFormat  = "format"
 	metaKeyName = "key"
+	metaID      = "id"
+	metaWrites  = "writes"
 )
 
 func metaKey(name string) []byte { return append([]byte{prefixMeta}, name...) }

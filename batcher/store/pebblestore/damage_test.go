@@ -141,7 +141,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no manifest", func(t *testing.T, dir string) {
 			remove(t, dir, "marker.*")
 			remove(t, dir, "MANIFEST-*")
-		}, "restore a backup"},
+		}, "restore the last backup"},
 		{"a table missing", func(t *testing.T, dir string) { remove(t, dir, "*.sst") }, "file does not exist"},
 		{"the beginning of the last batch lost", write(func(b *pebble.Batch) {
 			_ = b.Delete(firstKey(2*groupsPerBatch*leavesPerGroup, 3), nil)

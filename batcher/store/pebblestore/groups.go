@@ -475,7 +475,7 @@ func (s *Store) writeGroups(batch uint64) (f *groupFile, err error) {
 	}
 	b := s.db.NewBatch()
 	_ = b.Set(idKey(prefixGroups, batch), appendGroupListing(nil, f), nil)
-	return f, s.commit(context.Background(), &commit{batch: b})
+	return f, s.commit(context.Background(), &commit{batch: b, soon: true})
 }
 
 // writeGroupFile writes and syncs the file. What is above the leaves is computed, and compared with the root that the batch was sealed with: so

@@ -25,6 +25,9 @@ import (
 //     moment would have left, which is what Pebble can recover from.
 //   - Pebble is told that the log, the manifest and the like were written, and goes on serving reads.
 //   - New tables would be read again, so they cannot be pretended: flushes and compactions wait until [guard.release].
+//   - While Pebble is being opened they are pretended nonetheless. Pebble brings what its log holds into tables then, tries
+//     that for ever, and panics in a goroutine of its own when the directory cannot be synced. So it is told that
+//     all went well, until it is open and can be closed.
 //
 // That a file which nobody waits for cannot be written is none of the guard's business: it is tried again.
 //
@@ -34,7 +37,7 @@ type guard struct {
 	vfs.FS
 	log *slog.Logger
 
-	armed    atomic.Bool   // Pebble is open: pretend from now on; before, errors are returned and Open fails
+	armed    atomic.Bool   // Pebble is open; before, tables are pretended as well, and the store is closed when Pebble has opened
 	patient  atomic.Bool   // the store is open: wait for space for tables; before, its lack is a failure like any
 	failed   chan struct{} // closed after err was set
 	once     sync.Once
@@ -96,7 +99,9 @@ func (g *guard) do(name string, change func() error) error {
 		g.fail(fmt.Errorf("%s: %w", name, err))
 	}
 	switch {
-	case !g.armed.Load() || isSpare(name):
+	case !g.armed.Load():
+		return nil
+	case isSpare(name):
 		return err
 	case table:
 		<-g.released
@@ -242,7 +247,7 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 // Close closes the file whatever happened; only its error is subject to the rules.
 func (f *guardedFile) Close() error {
 	err := f.File.Close()
-	if f.g.failure() != nil && f.g.armed.Load() {
+	if f.g.failure() != nil {
 		return nil
 	}
 	return f.g.do(f.name, func() error { return err })

@@ -110,6 +110,7 @@ func (s *Store) openIndex() (indexed uint64, err error) {
 			if err := b.Commit(pebble.Sync); err != nil {
 				return 0, err
 			}
+			s.quiet.wrote(time.Now(), false)
 			listed = nil
 		}
 		// Only now: a directory that is there has what is listed.
@@ -181,7 +182,7 @@ func (s *Store) total() uint64 { return s.tail.before + s.tail.count }
 
 // replay puts the leaves from an ordinal on into tables: after a start, those that are in no segment yet, and when the
 // index is made anew, all.
-func (s *Store) replay(from uint64) (err error) {
+func (s *Store) replay(ctx context.Context, from uint64) (err error) {
 	n := from
 	defer func() {
 		if err != nil {
@@ -202,14 +203,14 @@ func (s *Store) replay(from uint64) (err error) {
 		// In pieces: a batch may be larger than a table.
 		for index < rec.Count {
 			end := min(rec.Count, index-index%store.RunSize+64*store.RunSize)
-			nodes, _, err := s.nodes(context.Background(), s.db, id, 0, index, end)
+			nodes, _, err := s.nodes(ctx, s.db, id, 0, index, end)
 			if err != nil {
 				return err
 			}
 			if uint64(len(nodes)) != end-index {
 				return damaged(nodesKey(id, 0, index+uint64(len(nodes))), fmt.Errorf("missing: %d leaves of batch %d follow from %d on, expected %d", len(nodes), id, index, end-index))
 			}
-			t, err := s.room(context.Background(), n, len(nodes))
+			t, err := s.room(ctx, n, len(nodes))
 			if err != nil {
 				return err
 			}
@@ -412,7 +413,7 @@ func (s *Store) list(g *segment, others []*segment, change func(*catalog)) (err 
 	for _, other := range others {
 		_ = b.Delete(idKey(prefixSegment, other.id), nil)
 	}
-	return s.commit(context.Background(), &commit{batch: b, synced: func() {
+	return s.commit(context.Background(), &commit{batch: b, soon: true, synced: func() {
 		s.changeCatalog(func(c *catalog) {
 			for _, other := range others {
 				other.gone = true

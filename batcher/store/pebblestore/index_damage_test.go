@@ -105,7 +105,7 @@ func TestAnIndexWithoutItsStoreIsRefused(t *testing.T) {
 	if err == nil {
 		_ = s.Close()
 	}
-	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "restore a backup") || !strings.Contains(err.Error(), dir) {
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "restore the last backup") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want an error that says what to do", err)
 	}
 	if after := segmentFiles(t, dir); !slices.Equal(after, before) {

@@ -19,7 +19,9 @@
 //	'f' ^ordinal(8) ^batch(8)              empty; with which leaf of the store a batch begins, or will (complements)
 //	'g' batch(8)                           the file of a batch's groups; empty while that is to be written
 //	'm' "format"                           uvarint 2: the version of all that is said here
+//	'm' "id"                               16 random bytes that tell this store from any other, and its witness
 //	'm' "key"                              the 32-byte key of the nonces
+//	'm' "writes"                           uvarint number of the last write; each change of a store sets it one higher
 //	's' segment(8)                         a segment of the index
 //	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
 //	'w' batch(8)                           empty; there while the batch has no anchor
@@ -62,24 +64,33 @@
 // has one by Pebble (CRC-32C), which is checked whenever it is read. Decoding is strict nonetheless, and says what
 // it found where.
 //
+// A wrong checksum of a table is always an error. One in the log or the manifest is not: Pebble takes a damaged record near
+// the end of either for one that was being written when the process ended, and drops it with everything behind
+// it. (Each chunk of the log says up to where the log was synced before. Pebble 2.1.7 counts only the last block of each flush
+// for that, so most damage seems to be behind it.) So what was acknowledged is known outside of both:
+//
+// The witness. The file WITNESS has two records of 512 bytes, at 0 and at 4096. The newer of them says what the store had
+// acknowledged: "ancre-w1", the ID of the store (16), the number of the last write (8), how many leaves there were (8), the
+// newest batch (8) and its leaves (8), the number of the last changes of anchors (1) and of each its write (8), the
+// anchor (8) and its versions (4), zeros, and the checksum of the record up to here (4). A store that holds fewer
+// writes is refused. The format is 2 with and without a witness: one that is missing is made.
+//
+// What is in the log goes to tables when the store is closed, after each seal, and when nothing is written for a while.
+//
 // A store is complete once its key is in a table. One that has tables but no key is refused, and never given a new
 // one: every nonce, so every proof, would be another.
 package pebblestore
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"ancre/batcher/store"
-	"ancre/batcher/store/codec"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -113,6 +124,8 @@ type Options struct {
 	tableLeaves  int    // likewise, to see many segments
 
 	groupedLeaves uint64 // likewise, to have files of groups of few leaves
+
+	quiet quiet // likewise, to see the log flushed
 }
 
 // Store implements [store.Store].
@@ -123,7 +136,9 @@ type Store struct {
 	key     [32]byte
 	guard   *guard
 	lock    *pebble.Lock
-	db      *pebble.DB
+
+	manifest, options string // names of files, when Open began; empty in a new store
+	db                *pebble.DB
 
 	// The committer is the only goroutine that writes, one change after the other: the snapshot that it takes after a
 	// sync then holds nothing that is not synced.
@@ -135,7 +150,9 @@ type Store struct {
 	wedged  atomic.Bool   // a write panicked inside Pebble and left a lock locked
 	bound   uint64        // of memtables in bytes
 
-	leaves uint64 // how many leaves are on disk; owned by the committer
+	leaves  uint64  // how many leaves are on disk; owned by the committer
+	witness witness // likewise
+	quiet   quiet   // likewise
 
 	tableLeaves int
 	lastSegment atomic.Uint64 // the highest ID that was used
@@ -168,34 +185,15 @@ var _ store.Store = (*Store)(nil)
 
 var errClosed = errors.New("the store is closed")
 
-// Open opens the store in dir, or makes one where there is nothing yet.
-func Open(dir string, opts Options) (_ *Store, err error) {
-	if opts.FS == nil {
-		opts.FS = vfs.Default
-	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.Reserve == 0 {
-		opts.Reserve = DefaultReserve
-	}
-	if opts.memTableSize == 0 {
-		opts.memTableSize = memTableSize
-	}
-	if opts.tableLeaves == 0 {
-		opts.tableLeaves = tableLeaves
-	}
-	if opts.groupedLeaves == 0 {
-		opts.groupedLeaves = groupedLeaves
-	}
-	s := &Store{
-		dir: dir, log: opts.Log, reserve: opts.Reserve, tableLeaves: opts.tableLeaves,
-		guard:   newGuard(opts.FS, opts.Log),
-		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
-		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
-		flushing: make(chan struct{}, 1), flushed: make(chan struct{}, 1), merging: make(chan struct{}, 1), filtered: make(chan struct{}),
-		catalog: &catalog{refs: 1}, groupedLeaves: opts.groupedLeaves, groups: newGroupFiles(),
-	}
+// Open is OpenContext without an end.
+func Open(dir string, opts Options) (*Store, error) {
+	return OpenContext(context.Background(), dir, opts)
+}
+
+// OpenContext opens the store in dir, or makes one where there is nothing yet. Where much has to be read for that, it ends with ctx.
+func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
+	opts.setDefaults()
+	s := newStore(dir, opts)
 	started := false
 	defer func() {
 		if err != nil {
@@ -204,27 +202,10 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 			} else {
 				s.abandon()
 			}
-			err = fmt.Errorf("store %s: %w", dir, err)
+			err = fmt.Errorf("store %s: %w", dir, s.explain(err))
 		}
 	}()
-
-	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if s.lock, err = pebble.LockDirectory(dir, opts.FS); err != nil {
-		return nil, fmt.Errorf("cannot lock it: is another ancred using it? (%w)", err)
-	}
-	if err := refuseHeadless(dir, opts.FS); err != nil {
-		return nil, err
-	}
-	if s.db, err = openPebble(dir, s.pebbleOptions(opts.memTableSize)); err != nil {
-		if strings.Contains(err.Error(), "unknown format major version") {
-			return nil, fmt.Errorf("written by a newer version of this program; use that one: %w", err)
-		}
-		return nil, err
-	}
-	s.guard.arm()
-	if err := s.readMeta(opts.Key); err != nil {
+	if err := s.openDB(ctx, opts); err != nil {
 		return nil, err
 	}
 	if s.tail, err = s.readTail(); err != nil {
@@ -232,6 +213,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	indexed, err := s.openIndex()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.openWitness(); err != nil {
 		return nil, err
 	}
 	if err := s.guard.failure(); err != nil {
@@ -246,7 +230,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s.indexers.Add(2)
 	go s.flushLoop()
 	go s.mergeLoop()
-	if err := s.replay(indexed); err != nil {
+	if err := s.replay(ctx, indexed); err != nil {
 		return nil, err
 	}
 	s.indexers.Add(1)
@@ -254,122 +238,28 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// refuseHeadless refuses a directory with tables, or segments of an index, that Pebble would take for empty, and write a new database over.
-func refuseHeadless(dir string, fs vfs.FS) error {
-	desc, err := pebble.Peek(dir, fs)
-	if err != nil {
-		if strings.Contains(err.Error(), "unknown format major version") {
-			return fmt.Errorf("written by a newer version of this program; use that one: %w", err)
-		}
-		return err
+func (o *Options) setDefaults() {
+	if o.FS == nil {
+		o.FS = privateFS{vfs.Default}
 	}
-	if desc.Exists {
-		return nil
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, of := range []string{"", indexDir} {
-		names, err := fs.List(fs.PathJoin(dir, of))
-		if err != nil && !(of == indexDir && errors.Is(err, os.ErrNotExist)) {
-			return err
-		}
-		for _, name := range names {
-			if isTable(name) {
-				return fmt.Errorf("%w: %s is there, but no manifest that tells of it: restore a backup", store.ErrDamaged, fs.PathJoin(of, name))
-			}
-		}
-	}
-	return nil
+	o.Reserve = cmp.Or(o.Reserve, DefaultReserve)
+	o.memTableSize = cmp.Or(o.memTableSize, memTableSize)
+	o.tableLeaves = cmp.Or(o.tableLeaves, tableLeaves)
+	o.groupedLeaves = cmp.Or(o.groupedLeaves, groupedLeaves)
+	o.quiet = cmp.Or(o.quiet, defaultQuiet)
 }
 
-// openPebble opens the database, which panics when some of its files cannot be synced, after cleaning up.
-func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("open: %v", p)
-			if cause, ok := p.(error); ok {
-				err = fmt.Errorf("open: %w", cause)
-			}
-		}
-	}()
-	return pebble.Open(dir, opts)
-}
-
-// readMeta checks the format and takes the key, which must be want if that is given; in a store that is new it makes them.
-func (s *Store) readMeta(want *[32]byte) error {
-	format, err := s.get(s.db, metaKey(metaFormat))
-	switch {
-	case err == nil:
-	case errors.Is(err, store.ErrNotFound):
-		return s.create(want)
-	default:
-		return err
-	}
-	d := codec.NewDecoder(format)
-	version := d.Uvarint("format version")
-	if err := d.End(); err != nil {
-		return damaged(metaKey(metaFormat), err)
-	}
-	switch {
-	case version > formatVersion:
-		return fmt.Errorf("it has format %d, this program knows %d: it was written by a newer version; use that one", version, formatVersion)
-	case version < formatVersion:
-		return fmt.Errorf("it has format %d, this program knows %d: with the version that wrote it make a backup (ancre backup), move %s away, and restore the backup with this one (ancre restore)", version, formatVersion, s.dir)
-	}
-	key, err := s.get(s.db, metaKey(metaKeyName))
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%w: its key is missing: restore a backup", store.ErrDamaged)
-	}
-	if err != nil {
-		return err
-	}
-	if len(key) != len(s.key) {
-		return damaged(metaKey(metaKeyName), fmt.Errorf("%d bytes, expected %d", len(key), len(s.key)))
-	}
-	copy(s.key[:], key)
-	if want != nil && *want != s.key {
-		return errors.New("it is there already, with another key than the one given: make it elsewhere")
-	}
-	return nil
-}
-
-// create makes format and key, unless there are signs that they were there once: since create brings them into a
-// table, only a creation that was interrupted leaves a database without any.
-func (s *Store) create(given *[32]byte) error {
-	it, err := s.db.NewIter(nil)
-	if err != nil {
-		return err
-	}
-	found := it.First()
-	if err := it.Close(); err != nil {
-		return err
-	}
-	tables := int64(0)
-	for _, level := range s.db.Metrics().Levels {
-		tables += level.TablesCount
-	}
-	if found || tables > 0 {
-		return fmt.Errorf("%w: it holds data, but its format and key are missing: restore a backup", store.ErrDamaged)
-	}
-	if given != nil {
-		s.key = *given
-	} else if _, err := rand.Read(s.key[:]); err != nil {
-		return fmt.Errorf("make its key: %w", err)
-	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	_ = b.Set(metaKey(metaFormat), binary.AppendUvarint(nil, formatVersion), nil)
-	_ = b.Set(metaKey(metaKeyName), s.key[:], nil)
-	if err := s.db.Apply(b, pebble.Sync); err != nil {
-		return err
-	}
-	flushed, err := s.db.AsyncFlush()
-	if err != nil {
-		return err
-	}
-	select {
-	case <-flushed:
-		return s.guard.failure()
-	case <-s.guard.failed: // then the flush never ends by itself
-		return s.guard.failure()
+func newStore(dir string, opts Options) *Store {
+	return &Store{
+		dir: dir, log: opts.Log, reserve: opts.Reserve, tableLeaves: opts.tableLeaves, quiet: opts.quiet,
+		guard:   newGuard(opts.FS, opts.Log),
+		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
+		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
+		flushing: make(chan struct{}, 1), flushed: make(chan struct{}, 1), merging: make(chan struct{}, 1), filtered: make(chan struct{}),
+		catalog: &catalog{refs: 1}, groupedLeaves: opts.groupedLeaves, groups: newGroupFiles(),
 	}
 }
 
@@ -377,6 +267,7 @@ func (s *Store) create(given *[32]byte) error {
 func (s *Store) abandon() {
 	s.guard.release()
 	s.endSegments(s.catalog.release())
+	_ = s.witness.close()
 	if s.db != nil {
 		_ = s.db.Close()
 	}
@@ -400,6 +291,7 @@ func (s *Store) Close() error {
 
 	close(s.closing)
 	<-s.ended
+	s.flushAll()
 	s.guard.release()
 	s.indexers.Wait()
 	if s.wedged.Load() {
@@ -412,7 +304,7 @@ func (s *Store) Close() error {
 	s.releaseSynced(s.synced)
 	s.releaseCatalog(s.catalog)
 
-	err := s.db.Close()
+	err := errors.Join(s.witness.sync(), s.witness.close(), s.db.Close())
 	if lerr := s.lock.Close(); err == nil {
 		err = lerr
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/codec"
@@ -27,8 +28,9 @@ func (s *Store) get(r pebble.Reader, key []byte) ([]byte, error) {
 }
 
 func readError(key []byte, err error) error {
-	if errors.Is(err, pebble.ErrCorruption) {
-		return damaged(key, err)
+	if pebble.IsCorruptionError(err) {
+		text := strings.ReplaceAll(err.Error(), "\n<corruption detail carrier>", "")
+		return damaged(key, fmt.Errorf("%s%s: %s", text, named(err), remedyBackup))
 	}
 	return fmt.Errorf("read key %x: %w", key, err)
 }

@@ -51,6 +51,7 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		batch: b, reserve: s.reserve,
 		written: func() { table.insert(a.Leaves) },
 		synced:  func() { s.leaves += uint64(len(a.Leaves)) },
+		note:    noteTail(next),
 	}
 	if err := s.commit(ctx, c); err != nil {
 		return err
@@ -168,11 +169,17 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		_ = b.Close()
 		return err
 	}
-	if err := s.commit(ctx, &commit{batch: b, reserve: s.reserve / 2}); err != nil {
+	c := &commit{batch: b, reserve: s.reserve / 2, note: noteAnchors(u.Anchors), soon: len(u.Anchors) > 0 || seals(u.Batches)}
+	if err := s.commit(ctx, c); err != nil {
 		return err
 	}
 	s.wantGroups(large) // not before others can see that they are sealed
 	return nil
+}
+
+// seals says whether one of the batches is sealed.
+func seals(batches []store.Batch) bool {
+	return slices.ContainsFunc(batches, func(b store.Batch) bool { return b.State == store.Sealed })
 }
 
 // fill writes an update to b, after comparing it with what v shows. It returns the batches whose groups are to get a file from then on.
@@ -320,6 +327,9 @@ type commit struct {
 	reserve uint64
 	written func() // called when only the sync is missing, unless nil: from here on the change has happened, or the store has failed
 	synced  func() // called by the committer when it is on disk and nobody can see it yet, unless nil
+	soon    bool   // it goes to a table soon: it seals a batch, stores an anchor, or lists a file
+
+	note func(write uint64, t *testimony) // what the witness says of it, unless nil
 
 	ctx  context.Context // ends the waiting before the write, not the write
 	done chan error      // has room for the one answer
@@ -342,10 +352,25 @@ func (s *Store) commit(ctx context.Context, c *commit) error {
 // commitLoop is the committer. It ends when the store is being closed.
 func (s *Store) commitLoop() {
 	defer close(s.ended)
+	timer := time.NewTimer(0) // of the next flush
+	defer timer.Stop()
 	for {
 		select {
 		case c := <-s.commits:
+			was := s.quiet.due()
 			c.done <- s.write(c)
+			if due := s.quiet.due(); was.IsZero() || due.Before(was) {
+				timer.Reset(time.Until(due))
+			}
+		case now := <-timer.C:
+			due := s.quiet.due()
+			if !due.IsZero() && !due.After(now) {
+				s.flushLog()
+				due = s.quiet.due()
+			}
+			if !due.IsZero() && s.guard.failure() == nil {
+				timer.Reset(time.Until(due))
+			}
 		case <-s.closing:
 			return
 		}
@@ -401,6 +426,8 @@ func (s *Store) write(c *commit) (err error) {
 			err = s.guard.failure()
 		}
 	}()
+	number := s.witness.writes + 1
+	setWrites(c.batch, number)
 	// What has to be done in memory is done while the disk syncs.
 	err = s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
 	if err == nil {
@@ -416,6 +443,13 @@ func (s *Store) write(c *commit) (err error) {
 	if err := s.guard.failure(); err != nil {
 		return err
 	}
+	if err := s.testify(number, c); err != nil {
+		s.guard.fail(fmt.Errorf("write: %w", err))
+	}
+	if err := s.guard.failure(); err != nil { // also when the guard pretends
+		return err
+	}
+	s.quiet.wrote(time.Now(), c.soon)
 	if c.synced != nil {
 		c.synced()
 	}
