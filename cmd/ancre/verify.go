@@ -33,7 +33,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Verify that files existed before a Bitcoin block",
 		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps
 calendars are verified as well. What a pending proof waits for is asked for, of the calendars that "ancre upgrade" asks, unless
---offline or --headers is given; the file stays as it is. Chainpoint receipts, of versions 2 and 4, are verified by the same
+--offline or --headers is given; the file stays as it is. Chainpoint receipts, of versions 1 to 5, are verified by the same
 rules; one that names its transaction and does not hold it, as Woleet's, needs --node, a bitcoind with txindex=1.
 
 Whoever verifies must know Bitcoin's block headers. They come from one of four sources, and the answer says which was trusted:

@@ -115,6 +115,27 @@ func (n *fakeNode) answer(method string, params []any) any {
 	return nil
 }
 
+// A receipt as Woleet made them until 2017: hashes are joined as text, the header stands for the context.
+func TestReceiptsOfVersion1AreVerifiedAtANode(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	sum, sibling := sha256.Sum256([]byte("content")), sha256.Sum256([]byte("sibling"))
+	root := sha256.Sum256([]byte(hex.EncodeToString(sum[:]) + hex.EncodeToString(sibling[:])))
+	n := newFakeNode(t, root)
+	rec := &receipt.V1{Chainpoint: "1.0", TargetHash: sum, MerkleRoot: root, TxID: n.tx.TxHash(), Timestamp: []byte("1479831225"),
+		Proof: []receipt.StepV1{{Left: sum, Right: sibling, Parent: root}}, Extra: []byte(`[{"anchorid":"c2f25d10-eae5-413c-82eb-1bdb6cf499b6"}]`)}
+	text, err := rec.Marshal()
+	r.must(err)
+	path := r.write("report.pdf-c2f25d10-eae5-413c-82eb-1bdb6cf499b6.anchor-receipt.json", string(text))
+	r.ancre("verify", "--node", n.URL, "--rpc-cookie", n.cookie, path).is(t, exitDone, file+": valid, existed before Bitcoin block 1")
+	r.ancre("verify", path).is(t, exitUnverifiable, "cannot be checked here: the receipt names transaction "+n.tx.TxHash().String(), "txindex=1")
+	rec.Proof[0].Right[0] ^= 1
+	text, err = rec.Marshal()
+	r.must(err)
+	r.write(filepath.Base(path), string(text))
+	r.ancre("verify", "--node", n.URL, "--rpc-cookie", n.cookie, path).is(t, exitFailed, "invalid: step 1 of target_proof leads to")
+}
+
 // A receipt as Woleet makes them, against a node that has all transactions. The words of the node are those of Bitcoin Core 29.
 func TestReceiptsThatNameTheirTransactionAreVerifiedAtANode(t *testing.T) {
 	r := newRig(t)

@@ -114,10 +114,12 @@ func Proof(r Receipt) (*proof.File, error) {
 	var w writer
 	f := &proof.File{HashOp: proof.SHA256}
 	switch r := r.(type) {
+	case *V1:
+		return nil, errNoTx
 	case *V2:
 		held := r.anchor(BTCBlockHeader)
 		if held == nil {
-			return nil, errors.New("the receipt does not hold its transaction")
+			return nil, errNoTx
 		}
 		at, err := proof.FirstCommitment(held.Tx)
 		if err != nil {

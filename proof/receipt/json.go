@@ -69,8 +69,8 @@ func readValue(dec *json.Decoder, path string, depth int, left *int) (value, err
 			if err != nil {
 				return v, v.fail("%v", err)
 			}
-			m := member{name: name.(string)}
-			m.path = join(path, clip(m.name))
+			m := member{name: plainName(name.(string))}
+			m.path = join(path, clip(name.(string)))
 			if v.has(m.name) {
 				return v, m.fail("stands there twice: which one counts, nobody can tell")
 			}
@@ -97,6 +97,15 @@ func readValue(dec *json.Decoder, path string, depth int, left *int) (value, err
 		return v, v.fail("%v", err)
 	}
 	return v, nil
+}
+
+// plainName is the name by which a member is known here. JSON-LD writes "@type" for what receipts call
+// "type", and chainpoint-validate reads either. Both in one object are the same member twice.
+func plainName(name string) string {
+	if name == "@type" {
+		return "type"
+	}
+	return name
 }
 
 func join(path, name string) string {
@@ -200,6 +209,7 @@ func (v value) is(want string) error {
 
 // isType is is for the type of a receipt: another one of Chainpoint's is not supported.
 func (v value) isType(want string) error {
+	v = v.single()
 	if s, ok := v.token.(string); ok && s != want && strings.HasPrefix(s, typeV4) {
 		return v.unsupported("found %q, want %q", clip(s), want)
 	}
@@ -284,16 +294,85 @@ func (v value) steps(limit int) ([]proof.Step, error) {
 	return path, nil
 }
 
-// context returns the member that says which kind of receipt it is, or what the receipt seems to be instead.
-func (v value) context() (string, error) {
-	c := v.member("@context")
-	switch {
-	case v.has("@context"):
-		return c.text(1, maxText)
-	case v.has("header") && v.has("target"):
-		return "", v.unsupported("this is a Chainpoint receipt of version 1, which is not read here: versions 2 and 4 are")
+// single returns the only element of an array, as JSON-LD may write a single value, and else v itself.
+func (v value) single() value {
+	if v.token == json.Delim('[') && len(v.items) == 1 {
+		return v.items[0]
 	}
-	return "", c.fail("is missing: a receipt says with it which version it is, %s or %s", contextV2, contextV4)
+	return v
+}
+
+// context returns the context that says which version of receipts it is. JSON-LD allows an array of
+// several contexts; the others say nothing that a receipt is read by.
+func (v value) context() (string, error) {
+	const most = 8
+	c := v.member("@context")
+	if !v.has("@context") {
+		return "", c.fail("is missing: a receipt says with it which version it is, as in %s", contextV2)
+	}
+	if c.token != json.Delim('[') {
+		return c.text(1, maxText)
+	}
+	items, err := c.array(1, most)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, item := range items {
+		s, err := item.text(1, maxText)
+		if err != nil {
+			return "", err
+		}
+		if len(items) == 1 || strings.HasPrefix(s, contextsOfChainpoint) {
+			found = append(found, s)
+		}
+	}
+	if len(found) != 1 {
+		return "", c.fail("has %d contexts of Chainpoint, a receipt has one, as in %s", len(found), contextV2)
+	}
+	return found[0], nil
+}
+
+// raw writes the value as JSON again.
+func (v value) raw() json.RawMessage {
+	var b bytes.Buffer
+	v.writeTo(&b)
+	return b.Bytes()
+}
+
+func (v value) writeTo(b *bytes.Buffer) {
+	scalar := func(x any) {
+		enc := json.NewEncoder(b)
+		enc.SetEscapeHTML(false)
+		if enc.Encode(x) == nil { // of a string, a number, a truth value or nil it never fails
+			b.Truncate(b.Len() - 1) // the newline
+		}
+	}
+	separate := func(i int) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+	}
+	switch v.token {
+	case json.Delim('{'):
+		b.WriteByte('{')
+		for i, m := range v.members {
+			separate(i)
+			scalar(m.name)
+			b.WriteByte(':')
+			m.writeTo(b)
+		}
+		b.WriteByte('}')
+	case json.Delim('['):
+		b.WriteByte('[')
+		for i, item := range v.items {
+			separate(i)
+			item.writeTo(b)
+		}
+		b.WriteByte(']')
+	default:
+		scalar(v.token)
+	}
 }
 
 // marshal writes JSON as all receipts are written: indented, one newline at the end, nothing escaped that need not be.

@@ -48,8 +48,8 @@ func TestWhatIsNoReceiptIsRefusedWithPlaceAndReason(t *testing.T) {
 		"nested deeply":           {`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", "deep, at most 24 are allowed"},
 		"far too many values":     {`{"a":[` + strings.Repeat("0,", 20_000) + "0]}", "more than 10000 values"},
 		"far too many members":    {`{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0}`, "more than 16 members"},
-		"version 1":               {`{"header": {}, "target": {}}`, "Chainpoint receipt of version 1"},
-		"version 3":               {edit2("chainpoint/v2", "chainpoint/v3"), "at @context: found \"https://w3id.org/chainpoint/v3\""},
+		"version 1":               {`{"header": {}, "target": {}}`, "at header.chainpoint_version: is missing"},
+		"version 3":               {edit2("chainpoint/v2", "chainpoint/v3"), "at type: found \"ChainpointSHA256v2\", want \"Chainpoint\""},
 		"a context of no version": {edit2(`"https://w3id.org/chainpoint/v2"`, "2"), "at @context: found the number 2"},
 		"two contexts":            {edit2(`"type": "ChainpointSHA256v2"`, `"@context": "https://w3id.org/chainpoint/v4"`), "at @context: stands there twice"},
 		"two contexts, escaped":   {edit2(`"type": "ChainpointSHA256v2"`, `"\u0040context": "https://w3id.org/chainpoint/v4"`), "at @context: stands there twice"},
@@ -198,7 +198,8 @@ func TestReceiptsThatAnotherProgramMayReadAreUnsupported(t *testing.T) {
 		text string
 		want bool
 	}{
-		"version 3":             {`{"@context":"https://w3id.org/chainpoint/v3","type":"Chainpoint"}`, true},
+		"version 3, cut short":  {`{"@context":"https://w3id.org/chainpoint/v3","type":"Chainpoint"}`, false},
+		"version 1.2":           {`{"header":{"chainpoint_version":"1.2","hash_type":"SHA-256","merkle_root":"","tx_id":""},"target":{}}`, true},
 		"a version to come":     {`{"@context":"https://w3id.org/chainpoint/v9","type":"Chainpoint"}`, true},
 		"another hash":          {edit(t, s, `"ChainpointSHA256v2"`, `"ChainpointSHA512v2"`), true},
 		"an unknown anchor":     {edit(t, s, `"BTCOpReturn"`, `"MoonOpReturn"`), true},

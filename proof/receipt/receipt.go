@@ -1,5 +1,5 @@
-// Package receipt builds, reads and verifies Chainpoint receipts, versions 2 and 4: the same proofs as .ots files, as JSON that
-// Woleet's and Chainpoint's tools read.
+// Package receipt builds Chainpoint receipts of versions 2 and 4, and reads and verifies those of versions 1 to 5: the same proofs as
+// .ots files, as JSON that Woleet's and Chainpoint's tools read.
 //
 // A receipt of version 2 is what Woleet's tools exchange: https://chainpoint.org as of 2016, with Woleet's signature extension
 // (https://doc.woleet.io/docs/signature-proofs). Version 4 is described by the schema chainpoint-proof-json-schema. What this package
@@ -36,9 +36,9 @@ const (
 	maxText    = 4096           // bytes of a text that is no hash
 )
 
-// Receipt is a [*V2] or a [*V4].
+// Receipt is a [*V1], a [*V2] or a [*V4]. The last stands for the versions 3 and 5 too.
 type Receipt interface {
-	// Version is 2 or 4.
+	// Version is 1 to 5.
 	Version() int
 
 	// Digest is the SHA-256 of the file that the receipt is about.
@@ -81,7 +81,7 @@ func (e *SyntaxError) Unwrap() error {
 	return nil
 }
 
-// Parse reads a receipt of version 2 or 4. Errors are of type [*SyntaxError].
+// Parse reads a receipt of version 1 to 5. Errors are of type [*SyntaxError].
 func Parse(b []byte) (Receipt, error) {
 	if len(b) > MaxSize {
 		return nil, &SyntaxError{Reason: fmt.Sprintf("%d bytes, a receipt has at most %d", len(b), MaxSize)}
@@ -94,6 +94,9 @@ func Parse(b []byte) (Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if top.has("header") && top.has("target") && !top.has("@context") {
+		return parseV1(top)
+	}
 	context, err := top.context()
 	if err != nil {
 		return nil, err
@@ -101,14 +104,14 @@ func Parse(b []byte) (Receipt, error) {
 	switch context {
 	case contextV2:
 		return parseV2(top)
-	case contextV4:
-		return parseV4(top)
+	case contextV3, contextV4, contextV5:
+		return parseV4(top, context)
 	}
 	fail := top.member("@context").fail
 	if strings.HasPrefix(context, contextsOfChainpoint) {
 		fail = top.member("@context").unsupported
 	}
-	return nil, fail("found %q, which is not read here: allowed are %s and %s", clip(context), contextV2, contextV4)
+	return nil, fail("found %q, which is not read here: allowed are %s, and v3, v4 and v5 instead of v2", clip(context), contextV2)
 }
 
 // contextsOfChainpoint is how the contexts of all versions of Chainpoint begin.

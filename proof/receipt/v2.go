@@ -167,10 +167,13 @@ func jsonSteps(path []proof.Step) []jsonStep {
 
 // parseV2 reads a receipt that says it is of version 2.
 func parseV2(v value) (*V2, error) {
-	if err := v.object([]string{"@context", "type", "targetHash", "merkleRoot", "proof", "anchors"}, []string{"signature"}); err != nil {
-		return nil, err
+	// The type decides which members there are: receipts of other hashes, and lists of operations, have others.
+	if v.has("type") {
+		if err := v.member("type").isType(typeV2); err != nil {
+			return nil, err
+		}
 	}
-	if err := v.member("type").isType(typeV2); err != nil {
+	if err := v.object([]string{"@context", "type", "targetHash", "merkleRoot", "proof", "anchors"}, []string{"signature"}); err != nil {
 		return nil, err
 	}
 	r := &V2{}
@@ -212,7 +215,7 @@ func parseAnchorV2(v value) (a AnchorV2, err error) {
 	if err := v.object([]string{"type", "sourceId"}, []string{"tx", "blockProof"}); err != nil {
 		return a, err
 	}
-	if a.Type, err = v.member("type").text(1, maxText); err != nil {
+	if a.Type, err = v.member("type").single().text(1, maxText); err != nil {
 		return a, err
 	}
 	source := v.member("sourceId")

@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
@@ -13,7 +14,9 @@ import (
 )
 
 const (
+	contextV3 = "https://w3id.org/chainpoint/v3"
 	contextV4 = "https://w3id.org/chainpoint/v4"
+	contextV5 = "https://w3id.org/chainpoint/v5"
 	typeV4    = "Chainpoint"
 
 	hashTwice = "sha-256-x2"        // SHA-256 of SHA-256, as Bitcoin hashes
@@ -27,12 +30,22 @@ const (
 	maxOps      = 1024
 )
 
-// V4 is a receipt of version 4. Each branch begins where the operations of the one that it lies in end; those on top with the hash.
+// V4 is a receipt of version 4, or of 3 or 5, which lead to a block in the same way. Each branch begins where the operations of the
+// one that it lies in end; those on top with the hash.
 type V4 struct {
 	Hash     [32]byte
 	ID       string    // proof_id: a UUID of version 1, or a ULID
 	Received time.Time // hash_received, whole seconds in UTC: what the receipt's maker says, proven by nothing
 	Branches []Branch
+
+	Kind int           // 3 or 5; 0 stands for 4
+	V3   [2]Submission // of version 3, instead of ID and Received: at a node, and at the core
+}
+
+// Submission is what a receipt of version 3 says of when its hash came, proven by nothing.
+type Submission struct {
+	ID string    // hash_id_node, hash_id_core: a UUID of version 1
+	At time.Time // hash_submitted_node_at, hash_submitted_core_at, whole seconds in UTC
 }
 
 // Branch is a run of operations, and branches that go on from its end.
@@ -56,8 +69,8 @@ type AnchorV4 struct {
 	URIs []string // where the value can be asked for: not done here
 }
 
-// Version is 4.
-func (r *V4) Version() int { return 4 }
+// Version is 3, 4 or 5.
+func (r *V4) Version() int { return cmp.Or(r.Kind, 4) }
 
 // Digest is the SHA-256 of the file.
 func (r *V4) Digest() [32]byte { return r.Hash }
@@ -90,8 +103,12 @@ type (
 		Context  string         `json:"@context"`
 		Type     string         `json:"type"`
 		Hash     string         `json:"hash"`
-		ID       string         `json:"proof_id"`
-		Received string         `json:"hash_received"`
+		ID       string         `json:"proof_id,omitempty"`
+		Received string         `json:"hash_received,omitempty"`
+		NodeID   string         `json:"hash_id_node,omitempty"`
+		NodeAt   string         `json:"hash_submitted_node_at,omitempty"`
+		CoreID   string         `json:"hash_id_core,omitempty"`
+		CoreAt   string         `json:"hash_submitted_core_at,omitempty"`
 		Branches []jsonBranchV4 `json:"branches"`
 	}
 	jsonBranchV4 struct {
@@ -114,7 +131,19 @@ type (
 
 // Marshal writes the receipt as indented JSON with a newline at its end.
 func (r *V4) Marshal() ([]byte, error) {
-	return marshal(jsonV4{contextV4, typeV4, hex.EncodeToString(r.Hash[:]), r.ID, r.Received.UTC().Format(timeV4), jsonBranches(r.Branches)})
+	when := func(t time.Time) string { return t.UTC().Format(timeV4) }
+	out := jsonV4{Context: contextV4, Type: typeV4, Hash: hex.EncodeToString(r.Hash[:]), Branches: jsonBranches(r.Branches)}
+	switch r.Version() {
+	case 3:
+		out.Context = contextV3
+		out.NodeID, out.NodeAt = r.V3[0].ID, when(r.V3[0].At)
+		out.CoreID, out.CoreAt = r.V3[1].ID, when(r.V3[1].At)
+		return marshal(out)
+	case 5:
+		out.Context = contextV5
+	}
+	out.ID, out.Received = r.ID, when(r.Received)
+	return marshal(out)
 }
 
 func jsonBranches(branches []Branch) []jsonBranchV4 {
@@ -141,6 +170,7 @@ var hashesV4 = map[string]func() hash.Hash{
 }
 
 var (
+	uuidV1  = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-1[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
 	idV4    = regexp.MustCompile(`^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-1[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|[0-9A-HJKMNP-TV-Z]{26})$`)
 	labelV4 = regexp.MustCompile(`^[a-zA-Z0-9-_.]*$`)
 	hexV4   = regexp.MustCompile(`^([0-9a-fA-F]{2})+$`)
@@ -150,37 +180,81 @@ var (
 // parserV4 counts what is bounded over the whole receipt.
 type parserV4 struct{ ops, anchors int }
 
-// parseV4 reads a receipt that says it is of version 4.
-func parseV4(v value) (*V4, error) {
-	if err := v.object([]string{"@context", "type", "hash", "proof_id", "hash_received", "branches"}, nil); err != nil {
-		return nil, err
-	}
-	if err := v.member("type").isType(typeV4); err != nil {
-		return nil, err
+// parseV4 reads a receipt whose context says that it is of version 3, 4 or 5.
+func parseV4(v value, context string) (*V4, error) {
+	if v.has("type") {
+		if err := v.member("type").isType(typeV4); err != nil {
+			return nil, err
+		}
 	}
 	r := &V4{}
+	about := []string{"proof_id", "hash_received"}
+	switch context {
+	case contextV3:
+		r.Kind, about = 3, []string{"hash_id_node", "hash_submitted_node_at", "hash_id_core", "hash_submitted_core_at"}
+	case contextV5:
+		r.Kind = 5
+	}
+	if err := v.object(slices.Concat([]string{"@context", "type", "hash"}, about, []string{"branches"}), nil); err != nil {
+		return nil, err
+	}
 	var err error
-	if r.Hash, err = v.member("hash").hash(); err != nil {
+	if r.Hash, err = v.member("hash").fileHash(); err != nil {
 		return nil, err
 	}
-	id := v.member("proof_id")
-	if r.ID, err = id.text(1, maxText); err != nil {
-		return nil, err
-	}
-	if !idV4.MatchString(r.ID) {
-		return nil, id.fail("%q is neither a UUID of version 1 nor a ULID", clip(r.ID))
-	}
-	received := v.member("hash_received")
-	text, err := received.text(1, maxText)
-	if err != nil {
-		return nil, err
-	}
-	if r.Received, err = time.Parse(timeV4, text); err != nil || r.Received.Format(timeV4) != text {
-		return nil, received.fail("%q is no time as it is written there: 2026-01-31T12:00:00Z", clip(text))
+	if r.Kind == 3 {
+		for i := range r.V3 {
+			if r.V3[i].ID, err = v.member(about[2*i]).id(uuidV1, "no UUID of version 1"); err != nil {
+				return nil, err
+			}
+			if r.V3[i].At, err = v.member(about[2*i+1]).seconds(); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		if r.ID, err = v.member("proof_id").id(idV4, "neither a UUID of version 1 nor a ULID"); err != nil {
+			return nil, err
+		}
+		if r.Received, err = v.member("hash_received").seconds(); err != nil {
+			return nil, err
+		}
 	}
 	p := &parserV4{}
 	r.Branches, err = p.branches(v.member("branches"), 1)
 	return r, err
+}
+
+// fileHash returns the hash of the file. These versions allow hashes of other kinds, which say no more
+// of their kind than how long they are.
+func (v value) fileHash() ([32]byte, error) {
+	const fewest, most, sha256 = 40, 128, 64
+	s, ok := v.token.(string)
+	if n := len(s); ok && n != sha256 && n >= fewest && n <= most && n%2 == 0 && hexV4.MatchString(s) {
+		return [32]byte{}, v.unsupported("%q has %d hexadecimal digits: the receipt is about another hash of the file than its SHA-256", clip(s), n)
+	}
+	return v.hash()
+}
+
+// id returns an identifier of a form.
+func (v value) id(form *regexp.Regexp, otherwise string) (string, error) {
+	s, err := v.text(1, maxText)
+	if err == nil && !form.MatchString(s) {
+		err = v.fail("%q is %s", clip(s), otherwise)
+	}
+	return s, err
+}
+
+// seconds returns a time without fractions.
+func (v value) seconds() (time.Time, error) {
+	text, err := v.text(1, maxText)
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := time.Parse(timeV4, text)
+	if err != nil || t.Format(timeV4) != text {
+		return t, v.fail("%q is no time as it is written there: 2026-01-31T12:00:00Z", clip(text))
+	}
+	return t, nil
 }
 
 func (p *parserV4) branches(v value, depth int) ([]Branch, error) {
@@ -277,7 +351,7 @@ func (p *parserV4) anchorsOf(v value) ([]AnchorV4, error) {
 			return nil, err
 		}
 		var a AnchorV4
-		if a.Type, err = item.member("type").text(1, maxText); err != nil {
+		if a.Type, err = item.member("type").single().text(1, maxText); err != nil {
 			return nil, err
 		}
 		if !slices.Contains(typesV4, a.Type) {

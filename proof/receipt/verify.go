@@ -115,11 +115,12 @@ func judgeClaims(ctx context.Context, list []claim, src proof.HeaderSource) (Res
 
 // needed says what it takes to verify a receipt that is unchecked.
 func needed(r Receipt, o proof.Outcome) string {
+	_, v1 := r.(*V1)
 	v2, ok := r.(*V2)
 	switch {
 	case o != proof.OutcomeUnchecked:
 		return ""
-	case ok && v2.anchor(BTCOpReturn) != nil:
+	case v1, ok && v2.anchor(BTCOpReturn) != nil:
 		return "a full node with all transactions: bitcoind with txindex=1, named with --node"
 	}
 	return "a program that verifies anchors of these types"
