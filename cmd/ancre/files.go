@@ -138,7 +138,7 @@ func readProof(path string) (*proof.File, []byte, error) {
 	f, data, err := parseProof(file)
 	if err != nil && !bytes.HasPrefix(data, []byte(proofMagic)) {
 		switch {
-		case receipt.LooksLike(data):
+		case receipt.LooksLike(data) && (isReceiptName(path) || receipt.SaysSo(data)):
 			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
 		case !isProofName(path):
 			err = noProofError{notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}}
@@ -263,7 +263,7 @@ func isOthers(name string) bool {
 
 // isProofName says whether proofs have such names, replaced ones included.
 func isProofName(path string) bool {
-	return strings.HasSuffix(path, proofSuffix) || strings.HasSuffix(path, proofSuffix+backupSuffix)
+	return hasProofSuffix(path) || hasProofSuffix(strings.TrimSuffix(path, backupSuffix))
 }
 
 // isProof says whether a file has the name and the first bytes of a proof.
@@ -286,8 +286,13 @@ const proofMagic = "\x00OpenTimestamps\x00\x00Proof\x00"
 
 // proofPath finds the proof that an argument means: itself, or FILE.ots when FILE is no proof and has one beside it.
 func proofPath(arg string) string {
-	if !strings.HasSuffix(arg, proofSuffix) && exists(arg+proofSuffix) {
-		return arg + proofSuffix
+	if hasProofSuffix(arg) {
+		return arg
+	}
+	for _, suffix := range []string{proofSuffix, strings.ToUpper(proofSuffix)} {
+		if exists(arg + suffix) {
+			return arg + suffix
+		}
 	}
 	return arg
 }

@@ -47,6 +47,7 @@ func printingCalls(r *rig) map[string]func(n string) []string {
 		"ancre batches":        args("batches"),
 		"ancre headers export": func(n string) []string { return []string{"headers", "export", r.path("headers" + n)} },
 		"ancre info":           args("info", r.path("file.ots")),
+		"ancre prune":          args("prune", r.path("file.ots")),
 		"ancre receipt":        args("receipt", r.path("file")),
 		"ancre restore": func(n string) []string {
 			return []string{"--datadir", r.path("restored" + n), "--network", "regtest", "restore", r.path("backup")}

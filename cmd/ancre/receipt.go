@@ -68,7 +68,7 @@ at all, but only proofs that ancre stamped fit into it. Version 4 also holds tho
 		RunE: func(cmd *cobra.Command, args []string) error { return a.receipt(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.digests, "digest", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
+	f.StringArrayVarP(&o.digests, "digest", "d", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write the only receipt to `FILE`; - is standard output")
 	f.StringVar(&o.format, "format", "v2", "the `VERSION` of the receipts: v2, which Woleet's tools read, or v4")
 	return cmd
@@ -175,7 +175,7 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 		r.Result = already
 		return nil
 	}
-	return plainError(err)
+	return tooLong(r.ProofFile, plainError(err), "name a shorter one with -o")
 }
 
 // holds says whether a file holds just that. It may be anybody's: no more is read of it than tells, and nothing of a pipe or a device, which
@@ -234,8 +234,11 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 	}
 
 	// FILE.ots stands for FILE.
-	r.File = strings.TrimSuffix(arg, proofSuffix)
-	ots := r.File + proofSuffix
+	r.File, _ = cutProofSuffix(arg)
+	ots := proofPath(r.File)
+	if ots == r.File {
+		ots += proofSuffix
+	}
 	var known []byte
 	if exists(ots) {
 		f, _, err := readProof(ots)

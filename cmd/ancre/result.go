@@ -16,6 +16,7 @@ const (
 	already  outcome = "already"  // there was a proof that says as much
 	skipped  outcome = "skipped"  // it is a proof itself
 	complete outcome = "complete" // the proof names its block
+	pruned   outcome = "pruned"   // the proof holds no more than it needs
 	pending  outcome = "pending"
 	valid    outcome = "valid"
 	invalid  outcome = "invalid"

@@ -167,7 +167,7 @@ checked here (nothing is wrong with the proof as far as one can tell: the answer
 files the worst counts: 1 before 4 before 3 before 0. Where results cannot be written to standard output or
 standard error, it is 1 too.
 
-With --json, stamp, upgrade, verify and info print one JSON object a line for each file; the others
+With --json, stamp, upgrade, verify, prune and info print one JSON object a line for each file; the others
 print one JSON document. Errors that stop a command are a JSON object {"error", "exit"} on standard error.`
 
 // command returns the tree of commands.
@@ -199,7 +199,7 @@ func (a *app) command() *cobra.Command {
 	f.SortFlags = false
 
 	root.AddGroup(&cobra.Group{ID: "files", Title: "Files and proofs:"}, &cobra.Group{ID: "daemon", Title: "The daemon:"})
-	for _, cmd := range []*cobra.Command{a.stampCommand(), a.upgradeCommand(), a.verifyCommand(), a.infoCommand(), a.receiptCommand(), a.headersCommand()} {
+	for _, cmd := range []*cobra.Command{a.stampCommand(), a.upgradeCommand(), a.verifyCommand(), a.infoCommand(), a.pruneCommand(), a.receiptCommand(), a.headersCommand()} {
 		cmd.GroupID = "files"
 		root.AddCommand(cmd)
 	}

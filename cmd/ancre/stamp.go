@@ -61,7 +61,7 @@ proof by then is hashed again, and keeps it.
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "stamp all files in directories, and in those below")
-	f.StringArrayVar(&o.digests, "digest", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
+	f.StringArrayVarP(&o.digests, "digest", "d", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write the proof of the only file to `FILE`; - is standard output")
 	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
 	return cmd
@@ -251,6 +251,9 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	j.before, _, err = readProof(j.ProofFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err != nil && !isThere(j.ProofFile) {
+		return fmt.Errorf("the proof %s cannot be written: %w", shown(clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o"))
 	}
 	if err != nil {
 		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))

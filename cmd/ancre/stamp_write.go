@@ -37,7 +37,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 		err = s.extend(j)
 	}
 	if err != nil {
-		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err)))
+		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o")))
 	}
 	return j
 }

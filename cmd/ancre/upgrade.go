@@ -89,8 +89,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	u := newUpgrader(a, client, others)
 	exit := exitDone
 	var waiting []*waiter
-	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) }
-	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), u.one)
+	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
 	for w := range results {
 		bar.addFile()
 		if err := ctx.Err(); err != nil {
@@ -216,15 +215,22 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 		w.wasComplete()
 		return nil
 	}
-	// Calendars may have taken minutes to answer. What somebody put there meanwhile may say more than what was read.
-	if _, now, err := readProof(w.ProofFile); err != nil || !bytes.Equal(now, before) {
-		return errors.New("the file was changed while its proof was being completed: upgrade it once more")
+	return replaceProof(w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it once more")
+}
+
+// replaceProof puts a proof into the place of the one that was read, and keeps that one as FILE.ots.bak
+// unless there is one. Calendars may have taken minutes to answer. What somebody put there meanwhile may
+// say more than what was read, so it stays: that is the error changed.
+func replaceProof(path string, before, after []byte, changed string) error {
+	if _, now, err := readProof(path); err != nil || !bytes.Equal(now, before) {
+		return errors.New(changed)
 	}
-	if err := backUp(w.ProofFile, before); err != nil {
-		return fmt.Errorf("the proof as it was cannot be kept as %s%s: %w", w.ProofFile, backupSuffix, plainError(err))
+	if err := backUp(path, before); err != nil {
+		return fmt.Errorf("the proof as it was cannot be kept as %s%s: %w", shown(clip(path)), backupSuffix,
+			tooLong(path+backupSuffix, plainError(err), "give the file and its proof shorter names"))
 	}
-	if err := replaceFile(w.ProofFile, after); err != nil {
-		return fmt.Errorf("the complete proof cannot be written: %w", plainError(err))
+	if err := replaceFile(path, after); err != nil {
+		return fmt.Errorf("the new proof cannot be written: %w", plainError(err))
 	}
 	return nil
 }

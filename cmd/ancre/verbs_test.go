@@ -60,7 +60,7 @@ func TestVerbs(t *testing.T) {
 			t.Errorf("%s is explained in %d letters", cmd.Name(), len(cmd.Short))
 		}
 	}
-	if want := "auth backup batches headers info receipt restore rpc stamp status upgrade verify wallet"; strings.Join(got, " ") != want {
+	if want := "auth backup batches headers info prune receipt restore rpc stamp status upgrade verify wallet"; strings.Join(got, " ") != want {
 		t.Errorf("verbs %q, want %q", got, want)
 	}
 }

@@ -76,7 +76,7 @@ files may have the same; that another attestation in it is false; which attestat
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "verify all FILE.ots in directories, and in those below")
 	f.StringVarP(&o.file, "file", "f", "", "the `FILE` that the only proof is about; - is standard input")
-	f.StringVar(&o.digest, "digest", "", "the hash, in `HEX`, of what the only proof is about")
+	f.StringVarP(&o.digest, "digest", "d", "", "the hash, in `HEX`, of what the only proof is about")
 	o.source.addTo(f)
 	o.calendars.addTo(f)
 	o.calendars.addOffline(f)
@@ -126,7 +126,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		err error
 	}
 	exit, anyValid, lastReason := exitDone, false, ""
-	isProofFile := func(name string) bool { return strings.HasSuffix(name, proofSuffix) || isReceiptName(name) }
+	isProofFile := func(name string) bool { return hasProofSuffix(name) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
 		if v.err = a.verifyOne(ctx, src, others, t, o, &v.fileResult); v.err != nil {
@@ -162,7 +162,7 @@ func (a *app) verifyProgress(args []string, o verifyOptions) *progress {
 	if len(args) == 1 && !o.recursive && o.digest == "" {
 		name := o.file
 		if name == "" {
-			name = strings.TrimSuffix(proofPath(args[0]), proofSuffix)
+			name, _ = cutProofSuffix(proofPath(args[0]))
 		}
 		const large = 100 << 20 // in less than a second nothing is shown
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() >= large {
@@ -227,18 +227,25 @@ func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t t
 
 // openProof reads the proof that t means. Nil without an error: r says what is wrong with it.
 func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
+	f, _, err := a.openProofBytes(t, r)
+	return f, err
+}
+
+// openProofBytes is openProof, and returns the content of the file too.
+func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, error) {
 	if r.ProofFile = t.path; t.path != "-" {
 		r.ProofFile = proofPath(t.path)
 	}
 	var f *proof.File
+	var data []byte
 	var err error
 	switch {
 	case t.path == "-":
-		f, _, err = parseProof(a.in)
+		f, data, err = parseProof(a.in)
 	case t.err != nil && r.ProofFile == t.path:
-		return nil, t.err
+		return nil, nil, t.err
 	default:
-		f, _, err = readProof(r.ProofFile)
+		f, data, err = readProof(r.ProofFile)
 	}
 	var malformed *proof.SyntaxError
 	var none noProofError
@@ -247,13 +254,16 @@ func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
 		r.unverifiable(err.Error(), newerProgram)
 	case errors.As(err, &none):
 		r.File = t.path
+		if several := receiptsBeside(t.path); len(several) > 0 {
+			err = severalError{t.path, several}
+		}
 		r.unverifiable(err.Error(), itsProof)
 	case errors.As(err, &malformed):
 		r.Result, r.Reason = invalid, err.Error()
 	default:
-		return f, plainError(err)
+		return f, data, plainError(err)
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // itsProof is what it takes to check a file that has no proof beside it.
@@ -270,7 +280,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	name := o.file
 	if name == "" {
 		var ok bool
-		if name, ok = strings.CutSuffix(r.ProofFile, proofSuffix); !ok {
+		if name, ok = cutProofSuffix(r.ProofFile); !ok {
 			return nil, errors.New("its name does not end in .ots: say with -f which file it is about")
 		}
 		if !exists(name) {

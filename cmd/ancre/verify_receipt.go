@@ -130,10 +130,10 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 		return data, t.path, err
 	}
 	name = proofPath(t.path)
-	if name == t.path && !strings.HasSuffix(name, proofSuffix) {
+	if name == t.path && !hasProofSuffix(name) {
 		name = receiptPath(t.path)
 	}
-	if strings.HasSuffix(name, proofSuffix) {
+	if hasProofSuffix(name) {
 		return nil, "", nil
 	}
 	file, err := os.Open(name)
@@ -154,10 +154,9 @@ func receiptPath(arg string) string {
 	if isReceiptName(arg) {
 		return arg
 	}
-	for _, version := range []string{"v2", "v4"} {
-		if path := arg + receiptKinds[version].suffix; exists(path) {
-			return path
-		}
+	beside := receiptsBeside(arg)
+	if len(beside) == 1 || len(beside) > 1 && slices.Contains(besideSuffixes[:2], strings.TrimPrefix(beside[0], arg)) {
+		return beside[0]
 	}
 	return arg
 }

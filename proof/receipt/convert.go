@@ -140,6 +140,8 @@ func Proof(r Receipt) (*proof.File, error) {
 		if err := writeBranches(f.Timestamp, r.Branches); err != nil {
 			return nil, err
 		}
+	default:
+		return nil, fmt.Errorf("receipts of version %d cannot be written as .ots", r.Version())
 	}
 	f.Digest = f.Timestamp.Msg
 	return f, nil

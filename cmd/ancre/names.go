@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"ancre/proof/receipt"
+)
+
+// cutProofSuffix returns the name without .ots, in whatever case that is written: archives come from
+// systems that write all names in capitals.
+func cutProofSuffix(name string) (file string, found bool) {
+	cut := len(name) - len(proofSuffix)
+	if cut < 0 || !strings.EqualFold(name[cut:], proofSuffix) {
+		return name, false
+	}
+	return name[:cut], true
+}
+
+// hasProofSuffix reports whether a name ends in .ots.
+func hasProofSuffix(name string) bool {
+	_, found := cutProofSuffix(name)
+	return found
+}
+
+// besideSuffixes are what the names of receipts end in that lie beside FILE, ours first. ".json" alone
+// is left out: anything may have it.
+var besideSuffixes = append([]string{receiptKinds["v2"].suffix, receiptKinds["v4"].suffix}, slices.Concat(receiptSuffixes, []string{".receipt.json", ".receipt", ".chp"})...)
+
+// receiptsBeside finds the receipts that lie beside FILE: by their names, of which Woleet's hold an
+// identifier, and as far as they look like receipts. Those of our own names come first.
+func receiptsBeside(file string) []string {
+	var list []string
+	for _, suffix := range besideSuffixes {
+		if path := file + suffix; !slices.Contains(list, path) && looksLikeReceipt(path) {
+			list = append(list, path)
+		}
+	}
+	if len(list) > 0 {
+		return list
+	}
+	dir, base := filepath.Split(file)
+	in := dir
+	if in == "" {
+		in = "."
+	}
+	entries, _ := os.ReadDir(in) // without them nothing is found
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), base)
+		if !ok || !e.Type().IsRegular() {
+			continue
+		}
+		for _, suffix := range receiptSuffixes {
+			if id, ok := strings.CutSuffix(rest, suffix); ok && anchorID.FindString(id) == id && id != "" && looksLikeReceipt(dir+e.Name()) {
+				list = append(list, dir+e.Name())
+			}
+		}
+	}
+	return list
+}
+
+// looksLikeReceipt says whether a regular file begins as a receipt does.
+func looksLikeReceipt(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	start := make([]byte, 64)
+	n, _ := file.Read(start)
+	return receipt.LooksLike(start[:n])
+}
+
+// severalError says that more than one receipt lies beside a file.
+type severalError struct {
+	file string
+	list []string
+}
+
+func (e severalError) Error() string {
+	names := make([]string, len(e.list))
+	for i, path := range e.list {
+		names[i] = shown(path)
+	}
+	return fmt.Sprintf("there is no %s, and %d receipts are beside it: %s", shown(e.file+proofSuffix), len(e.list), few(names))
+}
+
+// tooLong explains that a name is too long for the file system, and leaves other errors as they are.
+// remedy is what to do about it.
+func tooLong(path string, err error, remedy string) error {
+	if !errors.Is(err, syscall.ENAMETOOLONG) {
+		return err
+	}
+	return fmt.Errorf("the name %s has %d bytes, which is too long for the file system: %s", shown(clip(filepath.Base(path))), len(filepath.Base(path)), remedy)
+}
+
+// isThere says whether something has that name, even if it leads nowhere.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

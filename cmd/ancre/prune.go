@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ancre/proof"
+
+	"github.com/spf13/cobra"
+)
+
+type pruneOptions struct {
+	recursive bool
+	source    sourceOptions
+}
+
+func (a *app) pruneCommand() *cobra.Command {
+	var o pruneOptions
+	cmd := &cobra.Command{
+		Use:   "prune FILE.ots…",
+		Short: "Leave out of complete proofs what they do not need",
+		Long: `Verify each FILE.ots, and keep of what it says about Bitcoin only the lowest block that holds. What waits for calendars, and other
+blocks, are left out. Attestations of other kinds stay: other programs may verify them. The file itself is not needed.
+
+The proof as it was is kept as FILE.ots.bak, unless there is one. The block headers come from the same sources as those of "ancre verify".
+A proof that does not verify here is left as it is: the exit status is that of "ancre verify". FILE means FILE.ots where there is one. "-" reads
+a proof from standard input and writes it to standard output.`,
+		Example: `  ancre prune report.pdf.ots
+  ancre prune --spv -r /srv/documents`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return errors.New("prune what? Name proofs (FILE.ots)")
+			case countOf(args, "-") > 1:
+				return errors.New("standard input can be read once only")
+			}
+			return o.source.check(a)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.prune(cmd.Context(), args, o) },
+	}
+	cmd.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "prune all FILE.ots in directories, and in those below")
+	o.source.addTo(cmd.Flags())
+	return cmd
+}
+
+// prunedProof is what became of one proof.
+type prunedProof struct {
+	fileResult
+	err     error
+	file    *proof.File
+	leftOut int // attestations
+}
+
+func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err error) {
+	if slices.Contains(args, "-") && a.outTerm && !a.json {
+		return usagef("refusing to write a binary proof to the terminal: redirect standard output")
+	}
+	src, err := a.openSource(ctx, o.source)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.done()) }()
+	bar := a.startProgress("pruning proofs", 0, false)
+	defer bar.finish()
+	exit := exitDone
+	one := func(ctx context.Context, t target) *prunedProof {
+		p := &prunedProof{}
+		if p.err = a.pruneOne(ctx, src, t, p); p.err != nil {
+			p.fail(p.err)
+		}
+		return p
+	}
+	for p := range inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), one) {
+		if ctx.Err() != nil {
+			break // interrupted: that is said once, below
+		}
+		bar.addFile()
+		bar.above(func() { exit = worse(exit, a.tellPruned(p)) })
+	}
+	bar.finish()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return finish(exit)
+}
+
+// pruneOne prunes one proof. An error says that this cannot be done.
+func (a *app) pruneOne(ctx context.Context, src *source, t target, p *prunedProof) error {
+	f, before, err := a.openProofBytes(t, &p.fileResult)
+	if f == nil || err != nil {
+		return err
+	}
+	p.file = f
+	p.about(f.HashOp, f.Digest)
+	result, err := proof.Verify(ctx, f, f.Digest, src)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		src.unanswered(&p.fileResult, err)
+		return nil
+	}
+	switch result.Outcome {
+	case proof.OutcomeValid:
+	case proof.OutcomePending:
+		p.Result, p.Reason = pending, result.Reason+`: "ancre upgrade" completes the proof`
+		return nil
+	case proof.OutcomeUnverifiable:
+		if p.unverifiable(result.Reason, result.Needed); result.Missing != 0 {
+			src.missing(ctx, result.Missing, result.Reason, result.Needed, &p.fileResult)
+		}
+		return nil
+	default:
+		p.Result, p.Reason = invalid, result.Reason
+		return nil
+	}
+	less, err := proof.Prune(f, result)
+	if err != nil {
+		return err
+	}
+	after, err := less.Marshal()
+	if err != nil {
+		return err
+	}
+	p.file, p.leftOut = less, len(f.Attestations())-len(less.Attestations())
+	p.Complete, p.Height, p.Result = true, result.Header.Height, pruned
+	if p.leftOut == 0 {
+		p.Result = already
+	}
+	if p.ProofFile == "-" || bytes.Equal(before, after) || p.leftOut == 0 {
+		return nil
+	}
+	return replaceProof(p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it once more")
+}
+
+// tellPruned says what became of a proof and returns the exit status that it calls for.
+func (a *app) tellPruned(p *prunedProof) int {
+	toOut := p.ProofFile == "-" && p.Result != failed && p.file != nil
+	if toOut {
+		if data, err := p.file.Marshal(); err != nil {
+			p.fail(err)
+		} else if a.json {
+			p.Proof = data
+		} else if _, err := a.out.Write(data); err != nil {
+			p.fail(err)
+		}
+	}
+	name := p.name()
+	var said string
+	switch p.Result {
+	case pruned:
+		said = fmt.Sprintf("%s: pruned, %s left out; Bitcoin block %s holds it", name, plural(p.leftOut, "attestation", "attestations"), count(p.Height))
+	case already:
+		said = fmt.Sprintf("%s: holds nothing needless", name)
+	case unverifiable:
+		said = fmt.Sprintf("%s: left as it is: cannot be checked here: %s; to check it, it takes %s", name, p.Reason, p.Needed)
+	case failed:
+		said = fmt.Sprintf("%s: %s", name, p.Reason)
+	default: // invalid or pending
+		said = fmt.Sprintf("%s: left as it is: %s: %s", name, p.Result, p.Reason)
+	}
+	switch {
+	case a.json:
+		a.printJSON(&p.fileResult, true)
+	case p.Result == failed:
+		a.complain("%s", said)
+	case toOut:
+		a.note("%s", said)
+	default:
+		fmt.Fprintln(a.out, said)
+	}
+	return p.exit()
+}
