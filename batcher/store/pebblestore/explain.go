@@ -31,7 +31,7 @@ func (s *Store) explain(err error) error {
 		return err
 	case strings.Contains(err.Error(), "unknown format major version"):
 		return fmt.Errorf("written by a newer version of this program; use that one: %w", err)
-	case vfs.IsNoSpaceError(err), errors.Is(err, syscall.EDQUOT):
+	case isNoSpace(err):
 		return fmt.Errorf("%w: %w: %s", store.ErrFull, err, remedyRoom)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: %s", err, remedyRights)
@@ -46,7 +46,7 @@ func (s *Store) explain(err error) error {
 // damage says that an error of Pebble's, met where nothing was written yet, is one of what is on the disk.
 func (s *Store) damage(err error) error {
 	if err == nil || errors.Is(err, store.ErrDamaged) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EIO) ||
-		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || vfs.IsNoSpaceError(err) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || isNoSpace(err) ||
 		strings.Contains(err.Error(), "unknown format major version") {
 		return err
 	}

@@ -1,12 +1,14 @@
 package pebblestore
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"ancre/batcher/store"
@@ -89,7 +91,7 @@ func (g *guard) do(name string, change func() error) error {
 		if isSpare(name) {
 			return err
 		}
-		if table && g.patient.Load() && vfs.IsNoSpaceError(err) {
+		if table && g.patient.Load() && isNoSpace(err) {
 			if !g.full.Swap(true) {
 				g.log.Error("no space for a table; nothing is accepted until there is", "file", name)
 			}
@@ -264,3 +266,6 @@ func isTable(name string) bool {
 	}
 	return false
 }
+
+// isNoSpace says whether an error is one of a disk that is full, or of a user who has no more of it.
+func isNoSpace(err error) bool { return vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EDQUOT) }

@@ -270,7 +270,7 @@ func (s *Store) awaitFlush(ctx context.Context) error {
 		if err := s.guard.failure(); err != nil {
 			return err
 		}
-		if err := s.unflushed.Load(); err != nil && *err != nil && !vfs.IsNoSpaceError(*err) { // of that the guard knows more
+		if err := s.unflushed.Load(); err != nil && *err != nil && !isNoSpace(*err) { // of that the guard knows more
 			return *err // it is tried again, and nobody knows how often
 		}
 		select {

@@ -137,7 +137,7 @@ func (s *Store) merge(window []*segment) error {
 	}
 	g, err := s.writeSegment(s.lastSegment.Add(1), from, count, s.filterFits(count, window), s.merged(window))
 	if err != nil {
-		if vfs.IsNoSpaceError(err) {
+		if isNoSpace(err) {
 			// The guard took it for a table's. Nobody waits for a merge, which may need more space than there will be for long; and a
 			// table that finds none says so again.
 			s.guard.full.Store(false)
