@@ -5,14 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
+
+	"ancre/internal/boltfile"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -41,92 +41,58 @@ const (
 )
 
 // openDatabase opens or makes the database of the index and of the banned peers.
-func openDatabase(dir string) (_ walletdb.DB, err error) {
+func openDatabase(dir string, log *slog.Logger) (db walletdb.DB, err error) {
 	path := filepath.Join(dir, databaseFile)
-	damaged := func(err error) error {
-		return fmt.Errorf("%w: %s: %w; remove it, together with %s and %s beside it: all they hold will be downloaded again",
-			ErrDamaged, path, err, headersFile, filterHeadersFile)
+	if err := checkDatabase(path, log); err != nil {
+		return nil, err
 	}
-	if err := checkBolt(path); err != nil {
-		return nil, damaged(err)
-	}
-	// bbolt trusts its pages: a damaged one makes it panic, or read beyond the mapped file.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = damaged(fmt.Errorf("%v", r))
-		}
-	}()
 	// The list of free pages is kept in the file. Finding it at each opening instead reads all of the file, which then counts as
 	// memory of ours: 100 MB for mainnet.
 	const noFreelistSync, readOnly = false, false
-	db, err := walletdb.Create("bdb", path, noFreelistSync, lockTimeout, readOnly)
+	err = boltfile.Protect(func() error {
+		db, err = walletdb.Create("bdb", path, noFreelistSync, lockTimeout, readOnly)
+		return err
+	})
 	switch {
 	case err == nil:
 		return db, nil
 	case err.Error() == "timeout": // bbolt's ErrTimeout, which walletdb passes on as it is
 		return nil, fmt.Errorf("%s is %w: is another ancred running on this data directory?", path, ErrInUse)
 	case errors.Is(err, walletdb.ErrInvalid), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, damaged(err)
+		return nil, damagedDatabase(path, err)
 	}
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		return nil, fmt.Errorf("light client's database: %w", err)
 	}
-	return nil, damaged(err)
+	return nil, damagedDatabase(path, err)
 }
 
-// checkBolt finds a bbolt file that is shorter than it says, which bbolt itself finds only by crashing. A missing or empty file is
-// no fault: it will be made.
-func checkBolt(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// checkDatabase looks at the database before it is opened: see package boltfile. A missing or empty file is no fault: it will be made.
+func checkDatabase(path string, log *slog.Logger) error {
+	info, err := boltfile.Check(path, boltfile.Options{})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, boltfile.ErrEmpty), errors.Is(err, boltfile.ErrInUse):
 		return nil
-	}
-	if err != nil {
-		return nil // opening it properly says more
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return nil
-	}
-
-	// The first two pages hold a description each; the one with the later transaction is valid. Layout: a page header of 16
-	// bytes, then magic, version, page size and flags (4 bytes each), root (16), freelist (8), number of pages (8),
-	// transaction (8), FNV-1a of all before (8). bbolt writes in the machine's order; all we build for are little endian.
-	const (
-		magic      = 0xED0CDAED
-		pageHeader = 16
-		metaSize   = 64
-	)
-	read := func(at int64) (pageSize, pages, tx uint64, ok bool) {
-		b := make([]byte, pageHeader+metaSize)
-		if _, err := f.ReadAt(b, at); err != nil {
-			return 0, 0, 0, false
+	case errors.Is(err, boltfile.ErrDamaged):
+		return damagedDatabase(path, err)
+	case err != nil:
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) { // it names the file too
+			err = pathErr.Err
 		}
-		m := b[pageHeader:]
-		sum := fnv.New64a()
-		sum.Write(m[:metaSize-8])
-		if binary.LittleEndian.Uint32(m) != magic || binary.LittleEndian.Uint64(m[metaSize-8:]) != sum.Sum64() {
-			return 0, 0, 0, false
-		}
-		return uint64(binary.LittleEndian.Uint32(m[8:])), binary.LittleEndian.Uint64(m[40:]), binary.LittleEndian.Uint64(m[48:]), true
+		return fmt.Errorf("light client's database: %s cannot be read: %w; it must be a file that the user may read and write whom ancred runs as. "+
+			"What it holds can be downloaded again: if in doubt, move it away", path, err)
 	}
-	pageSize, pages, tx, ok := read(0)
-	if !ok {
-		pageSize = uint64(os.Getpagesize())
-	}
-	if pageSize2, pages2, tx2, ok2 := read(int64(pageSize)); ok2 && (!ok || tx2 > tx) {
-		pageSize, pages, ok = pageSize2, pages2, true
-	}
-	if !ok {
-		return errors.New("it is not a database, or its beginning is damaged")
-	}
-	if want := pages * pageSize; uint64(info.Size()) < want {
-		return fmt.Errorf("it has %d bytes and should have %d", info.Size(), want)
+	if info.FellBack {
+		log.Warn("one of the two descriptions at the beginning of the database is damaged, and the last change may be missing, as after a crash", "file", path)
 	}
 	return nil
+}
+
+func damagedDatabase(path string, err error) error {
+	return fmt.Errorf("%w: %s: %w; remove it, together with %s and %s beside it: all they hold will be downloaded again",
+		ErrDamaged, path, err, headersFile, filterHeadersFile)
 }
 
 // tip is the newest entry of an index.
@@ -241,7 +207,7 @@ func removeSuspects(dir string, log *slog.Logger) error {
 func removeHeaders(dir string) error {
 	for _, name := range []string{headersFile, filterHeadersFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a damaged header file: %w", err)
+			return fmt.Errorf("removing a damaged header file: %w; move it away, it will be downloaded again", err)
 		}
 	}
 	return nil

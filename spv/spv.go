@@ -181,9 +181,9 @@ func Open(cfg Config) (_ *Client, err error) {
 	}
 
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("light client's data directory: %w", err)
+		return nil, fmt.Errorf("light client's data directory: %w; it must be a directory that the user may read and write whom ancred runs as", err)
 	}
-	db, err := openDatabase(cfg.Dir)
+	db, err := openDatabase(cfg.Dir, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
