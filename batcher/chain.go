@@ -74,7 +74,11 @@ type Wallet interface {
 	// that the wallet cannot tell now, because it is not at the newest block.
 	Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error)
 
-	// Lease keeps coins from every other use until Release. It may be called again for the same coins, and is, at each start.
+	// LeaseOnly makes these the only coins that are leased, at each start: it gives back whatever else was leased before the process began.
+	// The leases of this process count from the call on, also when it fails, which only means that they are not stored.
+	LeaseOnly(ctx context.Context, coins []wire.OutPoint) error
+
+	// Lease keeps coins from every other use until Release. It may be called again for the same coins.
 	Lease(ctx context.Context, coins []wire.OutPoint) error
 
 	// Release gives coins back. One that is not leased is no error.

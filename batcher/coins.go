@@ -35,8 +35,9 @@ func coins(a store.Anchor) []wire.OutPoint {
 	return out
 }
 
-// leaseAll keeps the coins of all anchors in flight from other uses, which the wallet may have forgotten, and gives back those of anchors
-// that were done when the process ended, which it may have kept: a crash comes between any two writes.
+// leaseAll makes the wallet's leases what the stored anchors say, and nothing else. The wallet may have forgotten some. It may also have kept some:
+// those of anchors that were done when the process ended, as a crash comes between any two writes; and those of anchors that this store does not
+// know, when it was restored from an older backup beside a wallet that lived on.
 func (b *Batcher) leaseAll(ctx context.Context) error {
 	anchors, err := b.store.Unsettled(ctx)
 	if err != nil {
@@ -47,7 +48,7 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the newest anchors: %w", err)
 	}
-	var done []wire.OutPoint
+	var done, keep []wire.OutPoint
 	for _, a := range newest {
 		if a.Settled {
 			done = append(done, keptChange(a)...)
@@ -58,18 +59,31 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 	}
 	b.release(ctx, done)
 	for _, a := range anchors {
-		b.lease(ctx, a)
+		keep = append(keep, leased(a)...)
+		if a.State == store.Mined { // a reorganisation while the daemon was down may have sent it back
+			keep = append(keep, coins(a)...)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
+	defer cancel()
+	if err := b.wallet.LeaseOnly(ctx, keep); err != nil {
+		b.log.Debug("could not store now which coins are leased", "err", err) // the next start tries again
 	}
 	return nil
+}
+
+// leased returns the coins that an anchor keeps from other uses.
+func leased(a store.Anchor) []wire.OutPoint {
+	if a.State == store.Broadcast {
+		return coins(a)
+	}
+	return keptChange(a)
 }
 
 // lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet may be locked or not know the
 // coin yet. It is repeated with each offer.
 func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
-	keep := keptChange(a)
-	if a.State == store.Broadcast {
-		keep = coins(a)
-	}
+	keep := leased(a)
 	if len(keep) == 0 {
 		return
 	}

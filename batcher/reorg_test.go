@@ -247,6 +247,40 @@ func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
+// A store that was restored beside a living wallet does not know the anchors after the backup. Their coins are free again at the start, and so is
+// whatever else was leased; what the stored anchors need stays.
+func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	h.sealNow()
+	flying := coins(h.anchor(1))
+	h.crash()
+	unknown := []wire.OutPoint{{Hash: chainhash.Hash{1}}, {Hash: chainhash.Hash{2}, Index: 7}}
+	if err := h.wallet.Lease(context.Background(), unknown); err != nil {
+		t.Fatal(err)
+	}
+	h.stop()
+	h.start()
+	if len(h.wallet.leases) != len(flying) || !h.wallet.leases[flying[0]] {
+		t.Errorf("leased after the start: %v, want %v and nothing else", h.wallet.leases, flying)
+	}
+
+	// An anchor that is mined and not final keeps them: its block may have left the chain while the process was down.
+	h.mine(2)
+	h.crash()
+	h.stop()
+	h.start()
+	if len(h.wallet.leases) != len(flying) || !h.wallet.leases[flying[0]] {
+		t.Errorf("leased after the start with a mined anchor: %v, want %v and nothing else", h.wallet.leases, flying)
+	}
+	h.mine(5)
+	h.wants("a", Final)
+	if len(h.wallet.leases) != 0 {
+		t.Errorf("leased when all is done: %v", h.wallet.leases)
+	}
+}
+
 // A crash between the note that an anchor is done and the release of its coins leaves them leased: the next start gives them back, but for those
 // that an anchor in flight spends.
 func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {

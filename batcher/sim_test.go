@@ -409,6 +409,16 @@ func (w *simWallet) Lease(_ context.Context, coins []wire.OutPoint) error {
 	return nil
 }
 
+func (w *simWallet) LeaseOnly(_ context.Context, coins []wire.OutPoint) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.leases)
+	for _, c := range coins {
+		w.leases[c] = true
+	}
+	return nil
+}
+
 func (w *simWallet) Release(_ context.Context, coins []wire.OutPoint) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

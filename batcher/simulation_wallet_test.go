@@ -271,6 +271,15 @@ func (w *purse) Lease(_ context.Context, coins []wire.OutPoint) error {
 	})
 }
 
+func (w *purse) LeaseOnly(_ context.Context, coins []wire.OutPoint) error {
+	return w.l.outside("lease", func() {
+		clear(w.leases)
+		for _, c := range coins {
+			w.leases[c] = forEver
+		}
+	})
+}
+
 func (w *purse) Release(_ context.Context, coins []wire.OutPoint) error {
 	return w.l.outside("release", func() {
 		for _, c := range coins {

@@ -37,8 +37,18 @@ var segwitActivation = time.Date(2017, 8, 24, 0, 0, 0, 0, time.UTC)
 //
 // The wallet is on disk, whole and synced, or not at all, when Create returns; a crash in the middle leaves nothing. One
 // step remains that nothing can make atomic: the words have to reach a person. When they did not, the wallet has no
-// coins yet: its directory can be removed, and the wallet created anew.
+// coins yet: see [Wallet.Replace].
 func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, birthday time.Time) (newWords []string, address string, err error) {
+	return w.create(ctx, passphrase, words, birthday, false)
+}
+
+// Replace is Create where there may be a wallet that was never used: whose words nobody has, for one. A wallet that any transaction ever
+// touched gives an error that wraps [ErrUsed]. The file of the old one is kept beside the new one: with its passphrase, nothing that is sent to it later is lost.
+func (w *Wallet) Replace(ctx context.Context, passphrase []byte, words []string, birthday time.Time) (newWords []string, address string, err error) {
+	return w.create(ctx, passphrase, words, birthday, true)
+}
+
+func (w *Wallet) create(ctx context.Context, passphrase []byte, words []string, birthday time.Time, replace bool) (newWords []string, address string, err error) {
 	if !w.creating.TryLock() {
 		return nil, "", errors.New("a wallet is being created already, which takes some seconds: try again when that has ended")
 	}
@@ -48,8 +58,9 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 	}
 	defer w.calls.end()
 
-	if _, err := w.current(); err == nil {
-		return nil, "", ErrExists
+	old, err := w.mayCreate(ctx, replace)
+	if err != nil {
+		return nil, "", err
 	}
 	if n := utf8.RuneCount(passphrase); n < MinPassphrase {
 		return nil, "", fmt.Errorf("the passphrase has %d characters, at least %d are needed", n, MinPassphrase)
@@ -82,6 +93,17 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 	if err := ctx.Err(); err != nil { // nobody would see the words
 		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
+	if old != nil {
+		bringBack, err := w.retire(ctx, old)
+		if err != nil {
+			return nil, "", err
+		}
+		defer func() {
+			if newWords == nil && address == "" {
+				bringBack()
+			}
+		}()
+	}
 	if _, err := os.Lstat(whole); !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", ErrExists
 	}
@@ -103,9 +125,9 @@ func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, 
 		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
 	if v, err = w.openVault(whole); err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
-	if err := v.unlock(passphrase, &w.leases); err != nil {
+	if _, err := v.unlock(passphrase, &w.leases); err != nil {
 		return nil, "", err
 	}
 	if _, err := v.topUp(); err != nil {

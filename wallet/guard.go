@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"ancre/internal/boltfile"
 )
 
 // calls counts what is running inside btcwallet, so that its files are not closed under it.
@@ -80,8 +82,16 @@ func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, err
 	done := make(chan result, 1)
 	go func() {
 		defer w.calls.end()
-		value, err := fn()
-		done <- result{value, err}
+		var r result
+		err := boltfile.Protect(func() error {
+			r.value, r.err = fn()
+			return nil
+		})
+		if err != nil {
+			w.giveUp(err)
+			_, r.err = w.current()
+		}
+		done <- r
 	}()
 	select {
 	case r := <-done:

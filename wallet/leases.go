@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"ancre/internal/boltfile"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/walletdb"
@@ -34,23 +37,28 @@ func newLeases() leases { return leases{until: map[wire.OutPoint]time.Time{}} }
 // load adds what is stored.
 func (l *leases) load(b walletdb.ReadBucket) error {
 	if b == nil {
-		return fmt.Errorf("damaged: no leases")
+		return fmt.Errorf("%w: no leases", boltfile.ErrDamaged)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return b.ForEach(func(k, val []byte) error {
 		if len(k) != leaseKeySize || len(val) != 8 {
-			return fmt.Errorf("damaged: a lease of %d and %d bytes", len(k), len(val))
+			return fmt.Errorf("%w: a lease of %d and %d bytes", boltfile.ErrDamaged, len(k), len(val))
 		}
-		coin := wire.OutPoint{Index: binary.BigEndian.Uint32(k[32:])}
-		copy(coin.Hash[:], k)
-		l.until[coin] = time.Unix(int64(binary.BigEndian.Uint64(val)), 0)
+		l.until[leasedCoin(k)] = time.Unix(int64(binary.BigEndian.Uint64(val)), 0)
 		return nil
 	})
 }
 
 func leaseKey(coin wire.OutPoint) []byte {
 	return binary.BigEndian.AppendUint32(coin.Hash[:], coin.Index)
+}
+
+// leasedCoin reads a key of [leaseKeySize] bytes.
+func leasedCoin(k []byte) wire.OutPoint {
+	coin := wire.OutPoint{Index: binary.BigEndian.Uint32(k[32:])}
+	copy(coin.Hash[:], k)
+	return coin
 }
 
 // hold keeps coins until then, or as long as they are kept already.
@@ -72,6 +80,15 @@ func (l *leases) release(coins []wire.OutPoint) {
 	}
 }
 
+// keepOnly keeps these coins until then. Others that were to be kept for longer than soon are given back; what is left was just built, and is
+// not stored yet.
+func (l *leases) keepOnly(coins []wire.OutPoint, until, soon time.Time) {
+	l.mu.Lock()
+	maps.DeleteFunc(l.until, func(_ wire.OutPoint, until time.Time) bool { return until.After(soon) })
+	l.mu.Unlock()
+	l.hold(coins, until)
+}
+
 // snapshot returns the coins that are leased now.
 func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 	now := time.Now()
@@ -81,36 +98,73 @@ func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 	return maps.Clone(l.until)
 }
 
+// LeaseOnly makes these the only coins that are leased, but for those of versions that were built moments ago. All other leases, whoever asked for
+// them, are given back as by Release. The leases of this process count from the call on, also when they cannot be stored.
+func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
+	now := time.Now()
+	until := now.Add(leaseFor)
+	w.leases.keepOnly(coins, until, now.Add(holdFor))
+	return w.storeLeases(ctx, "lease coins", func(v *vault, tx walletdb.ReadWriteTx) error {
+		b := leaseBucket(tx)
+		var others []wire.OutPoint
+		err := b.ForEach(func(k, _ []byte) error {
+			if coin := leasedCoin(k); !slices.Contains(coins, coin) {
+				others = append(others, coin)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(others) > 0 {
+			w.log.Info("coins are free again that no anchor in flight spends", "coins", len(others))
+		}
+		if err := putLeases(b, coins, until); err != nil {
+			return err
+		}
+		return v.release(tx, others)
+	})
+}
+
 // Lease keeps coins from every other use until Release, over restarts too. Leasing a coin again, one that is not ours, or one that is
 // not known yet, is no error. Without a wallet the lease lasts until the process ends.
 func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
 	until := time.Now().Add(leaseFor)
 	w.leases.hold(coins, until)
 	return w.storeLeases(ctx, "lease coins", func(_ *vault, tx walletdb.ReadWriteTx) error {
-		b := leaseBucket(tx)
-		val := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
-		for _, coin := range coins {
-			if err := b.Put(leaseKey(coin), val); err != nil {
-				return err
-			}
-		}
-		return nil
+		return putLeases(leaseBucket(tx), coins, until)
 	})
+}
+
+func putLeases(b walletdb.ReadWriteBucket, coins []wire.OutPoint, until time.Time) error {
+	val := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+	for _, coin := range coins {
+		if err := b.Put(leaseKey(coin), val); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Release gives coins back. One that is not leased is no error. Anchors that spend one of them, and that a reorganisation took out of their blocks,
 // are taken for given up.
 func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
 	w.leases.release(coins)
-	return w.storeLeases(ctx, "release coins", func(v *vault, tx walletdb.ReadWriteTx) error {
-		b := leaseBucket(tx)
-		for _, coin := range coins {
-			if err := b.Delete(leaseKey(coin)); err != nil {
-				return err
-			}
+	return w.storeLeases(ctx, "release coins", func(v *vault, tx walletdb.ReadWriteTx) error { return v.release(tx, coins) })
+}
+
+// release removes stored leases.
+func (v *vault) release(tx walletdb.ReadWriteTx, coins []wire.OutPoint) error {
+	if len(coins) == 0 {
+		return nil
+	}
+	b := leaseBucket(tx)
+	for _, coin := range coins {
+		if err := b.Delete(leaseKey(coin)); err != nil {
+			return err
 		}
-		return v.forget(tx.ReadWriteBucket(txBucket), coins)
-	})
+	}
+	return v.forget(tx.ReadWriteBucket(txBucket), coins)
 }
 
 func leaseBucket(tx walletdb.ReadWriteTx) walletdb.ReadWriteBucket {

@@ -145,16 +145,53 @@ func (w *Wallet) Run(ctx context.Context) error {
 		return err
 	}
 	defer w.calls.end()
-	select {
-	case <-w.opened:
-	case <-ctx.Done():
-		return nil
+	for ctx.Err() == nil {
+		v := w.awaitVault(ctx)
+		if v == nil {
+			return nil
+		}
+		err := w.runVault(ctx, v)
+		v.followers.Done()
+		if err != nil {
+			return err
+		}
 	}
-	v, err := w.current()
-	if err != nil {
-		return err
+	return nil
+}
+
+// awaitVault waits until there is a wallet, and counts the caller among its followers. It returns nil when the context ends before.
+func (w *Wallet) awaitVault(ctx context.Context) *vault {
+	for {
+		w.mu.Lock()
+		v, opened := w.vault, w.opened
+		if v != nil {
+			v.followers.Add(1)
+		}
+		w.mu.Unlock()
+		if v != nil {
+			return v
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return nil
+		}
 	}
+}
+
+// runVault follows the chain with one wallet, until it is replaced or the context ends.
+func (w *Wallet) runVault(ctx context.Context, v *vault) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select {
+		case <-v.retired:
+			cancel()
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	g.Go(func() error { return w.keepFollowing(ctx, v) })
 	g.Go(func() error { w.keepOffering(ctx, v); return nil })
 	return g.Wait()

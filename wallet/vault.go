@@ -10,6 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
+
+	"ancre/internal/boltfile"
 
 	"github.com/btcsuite/btcwallet/waddrmgr"
 	btcwallet "github.com/btcsuite/btcwallet/wallet"
@@ -49,6 +52,7 @@ var publicPassphrase = []byte(btcwallet.InsecurePubPassphrase)
 
 // vault is an opened wallet file.
 type vault struct {
+	path   string
 	db     walletdb.DB
 	btc    *btcwallet.Wallet
 	scope  *waddrmgr.ScopedKeyManager
@@ -66,6 +70,9 @@ type vault struct {
 	held atomic.Pointer[Balance]
 
 	restoring atomic.Bool
+
+	followers sync.WaitGroup // Run, as long as it works with this file; counted up under Wallet.mu
+	retired   chan struct{}  // closed when Run has to let go of it
 }
 
 // view reads the file.
@@ -104,56 +111,26 @@ func makeVault(path string, network string, seed *masterKey, passphrase []byte, 
 	return errors.Join(err, db.Close()) // bbolt has synced the file
 }
 
-// openVault opens a wallet file, locked.
-func (w *Wallet) openVault(path string) (_ *vault, err error) {
-	db, err := walletdb.Open("bdb", path, true, lockTimeout, false)
+// openVault opens a wallet file, locked, after a look at it.
+func (w *Wallet) openVault(path string) (*vault, error) {
+	warning, err := checkFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("open wallet %s (does another ancred use it?): %w", path, err)
+		return nil, err
 	}
-	v := &vault{db: db}
-	defer func() {
-		if err != nil {
-			_ = v.close()
-		}
-	}()
+	if warning != "" {
+		w.log.Warn(warning, "file", path)
+	}
+	v := &vault{path: path, retired: make(chan struct{})}
 	if _, err := rand.Read(v.macKey[:]); err != nil {
 		return nil, err
 	}
-
-	err = walletdb.View(db, func(tx walletdb.ReadTx) error {
-		b := tx.ReadBucket(ourBucket)
-		if b == nil {
-			return errors.New("not a wallet of ancre")
-		}
-		version := b.Get(versionKey)
-		if len(version) != 4 {
-			return errors.New("damaged: no version")
-		}
-		if n := binary.BigEndian.Uint32(version); n > formatVersion {
-			return fmt.Errorf("written by a newer ancre (format %d, this one reads up to %d)", n, formatVersion)
-		}
-		if network := string(b.Get(networkKey)); network != w.cfg.Params.Name {
-			return fmt.Errorf("it belongs to the network %s, not to %s", network, w.cfg.Params.Name)
-		}
-		v.restoring.Store(b.Get(restoringKey) != nil)
-		return w.leases.load(b.NestedReadBucket(leasesKey))
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+	err = boltfile.Protect(func() error { return w.open(v) })
+	if err == nil {
+		err = boltfile.Protect(func() error { return v.readAll(&w.leases) })
 	}
-
-	if v.restoring.Load() {
-		v.window = w.cfg.RecoveryWindow
-	}
-	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
-	v.btc, err = btcwallet.OpenWithRetry(db, publicPassphrase,
-		&waddrmgr.OpenCallbacks{ObtainSeed: ask, ObtainPrivatePass: ask}, w.cfg.Params, v.window, syncRetry)
 	if err != nil {
-		return nil, fmt.Errorf("open wallet %s: %w", path, err)
-	}
-	v.scope, err = v.btc.Manager.FetchScopedKeyManager(keyScope(w.cfg.Params))
-	if err != nil {
-		return nil, fmt.Errorf("open wallet %s: %w", path, err)
+		_ = boltfile.Protect(v.close)
+		return nil, err
 	}
 	if relaxed, err := v.relax(); err != nil { // a full disk, for one: no reason to pay for no anchor
 		w.log.Warn("the wallet file was written by an older ancre, and opens as slowly the next time", "file", path, "err", err)
@@ -163,12 +140,70 @@ func (w *Wallet) openVault(path string) (_ *vault, err error) {
 	return v, nil
 }
 
+// open opens the vault's file.
+func (w *Wallet) open(v *vault) (err error) {
+	if v.db, err = walletdb.Open("bdb", v.path, true, lockTimeout, false); err != nil {
+		v.db = nil // it holds a nil pointer of the driver's
+		return err
+	}
+	err = walletdb.View(v.db, func(tx walletdb.ReadTx) error {
+		b := tx.ReadBucket(ourBucket)
+		if b == nil {
+			return fmt.Errorf("%w: another program wrote it", errOtherWallet)
+		}
+		version := b.Get(versionKey)
+		if len(version) != 4 {
+			return fmt.Errorf("%w: no version", boltfile.ErrDamaged)
+		}
+		if n := binary.BigEndian.Uint32(version); n > formatVersion {
+			return fmt.Errorf("%w: a newer ancre wrote it (format %d, this one reads up to %d)", errOtherWallet, n, formatVersion)
+		}
+		if network := string(b.Get(networkKey)); network != w.cfg.Params.Name {
+			return fmt.Errorf("%w: it belongs to the network %s, not to %s", errOtherWallet, network, w.cfg.Params.Name)
+		}
+		v.restoring.Store(b.Get(restoringKey) != nil)
+		return w.leases.load(b.NestedReadBucket(leasesKey))
+	})
+	if err != nil {
+		return err
+	}
+
+	if v.restoring.Load() {
+		v.window = w.cfg.RecoveryWindow
+	}
+	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
+	v.btc, err = btcwallet.OpenWithRetry(v.db, publicPassphrase,
+		&waddrmgr.OpenCallbacks{ObtainSeed: ask, ObtainPrivatePass: ask}, w.cfg.Params, v.window, syncRetry)
+	if err != nil {
+		return fmt.Errorf("%w: %w", boltfile.ErrDamaged, err)
+	}
+	v.scope, err = v.btc.Manager.FetchScopedKeyManager(keyScope(w.cfg.Params))
+	if err != nil {
+		return fmt.Errorf("%w: %w", boltfile.ErrDamaged, err)
+	}
+	return nil
+}
+
 // close closes the file. Nothing may use it any more.
 func (v *vault) close() error {
 	if v.btc != nil {
 		v.btc.Manager.Close() // wipes the keys
 	}
+	if v.db == nil {
+		return nil
+	}
 	return v.db.Close()
+}
+
+// closeVault closes the file for good, with a sum of its contents.
+func (w *Wallet) closeVault(v *vault) error {
+	if err := boltfile.Protect(v.close); err != nil {
+		return err
+	}
+	if err := writeSum(v.path); err != nil { // its next opening finds less
+		w.log.Debug("the wallet file was closed without a sum of its contents", "file", v.path, "err", err)
+	}
+	return nil
 }
 
 // locked reports whether keys can not be used. It never waits.
@@ -176,13 +211,15 @@ func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
 
 // unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a wrong passphrase, also one that
 // was unlocked; a typing error must not stop the anchors, so an unlocked one is not asked again.
-func (v *vault) unlock(passphrase []byte, leases *leases) error {
+//
+// repaired tells that the file was encrypted with a garbled form of the passphrase, and now is with the passphrase itself: see garbled.
+func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err error) {
 	mac := hmac.New(sha256.New, v.macKey[:])
 	mac.Write(passphrase)
 	sum := mac.Sum(nil)
 
-	// Nothing is written: as the one writer, it keeps btcwallet's own goroutines from deriving keys meanwhile.
-	return walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
+	// Mostly nothing is written: as the one writer, it keeps btcwallet's own goroutines from deriving keys meanwhile.
+	err = walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if v.locked() {
 			if coins, err := v.coins(leases); err == nil { // else whoever asks waits, and gets the error
 				b := balanceOf(coins)
@@ -198,7 +235,14 @@ func (v *vault) unlock(passphrase []byte, leases *leases) error {
 			}
 			return nil
 		}
-		err := v.btc.Manager.Unlock(tx.ReadBucket(addressBucket), passphrase)
+		ns := tx.ReadWriteBucket(addressBucket)
+		err := v.btc.Manager.Unlock(ns, passphrase)
+		if old := garbled(passphrase); old != nil && waddrmgr.IsError(err, waddrmgr.ErrWrongPassphrase) {
+			if err = v.btc.Manager.ChangePassphrase(ns, old, passphrase, true, &waddrmgr.DefaultScryptOptions); err == nil {
+				repaired = true
+				err = v.btc.Manager.Unlock(ns, passphrase)
+			}
+		}
 		switch {
 		case waddrmgr.IsError(err, waddrmgr.ErrWrongPassphrase):
 			return ErrWrongPassphrase
@@ -208,6 +252,17 @@ func (v *vault) unlock(passphrase []byte, leases *leases) error {
 		v.unlockedBy = sum
 		return nil
 	})
+	return repaired && err == nil, err
+}
+
+// garbled returns what an older ancre made of a passphrase that is not UTF-8, on its way through JSON: each byte that does not
+// belong became U+FFFD. Such a wallet was encrypted with that, so that other passphrases opened it too, and the file with the passphrase did not. It is encrypted with the passphrase
+// itself as soon as somebody comes who has that, and nothing else opens it from then on. It returns nil for what is UTF-8.
+func garbled(passphrase []byte) []byte {
+	if utf8.Valid(passphrase) {
+		return nil
+	}
+	return []byte(string([]rune(string(passphrase))))
 }
 
 // endRestoring makes the next opening an ordinary one.

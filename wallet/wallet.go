@@ -103,10 +103,11 @@ func (c *Config) setDefaults() {
 type State string
 
 const (
-	None    State = "none"    // not created yet
-	Locked  State = "locked"  // waits for the passphrase; it follows the chain nevertheless
-	Syncing State = "syncing" // has not seen the newest block yet
-	Ready   State = "ready"
+	None     State = "none"     // not created yet
+	Unusable State = "unusable" // its file cannot be opened, see ErrUnusable
+	Locked   State = "locked"   // waits for the passphrase; it follows the chain nevertheless
+	Syncing  State = "syncing"  // has not seen the newest block yet
+	Ready    State = "ready"
 )
 
 var (
@@ -152,14 +153,29 @@ type Wallet struct {
 
 	creating sync.Mutex // held by Create
 
-	mu     sync.Mutex
-	vault  *vault        // nil: no wallet yet
-	opened chan struct{} // closed when vault is set
-	follow following
+	mu       sync.Mutex
+	vault    *vault        // nil: no wallet yet
+	opened   chan struct{} // closed when vault is set
+	unusable error         // not nil: the file cannot be used, whether it was opened or not
+	follow   following
 }
 
-// Open opens the wallet in the directory, locked, or prepares to create one there. It starts nothing: see [Wallet.Run].
+// Open opens the wallet in the directory, locked, or prepares to create one there. It starts nothing: see [Wallet.Run]. It fails when there
+// is a wallet that cannot be opened.
 func Open(cfg Config) (*Wallet, error) {
+	w, err := OpenOrReport(cfg)
+	if err == nil {
+		err = w.unusable
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// OpenOrReport is [Open] for a caller who can do without: a wallet that cannot be opened is no error, but one in the state [Unusable], whose
+// methods say why. Once its file has been moved away, [Wallet.Create] makes another in its place.
+func OpenOrReport(cfg Config) (*Wallet, error) {
 	if cfg.Dir == "" || cfg.Params == nil || cfg.Chain == nil {
 		return nil, errors.New("wallet: Dir, Params and Chain are needed")
 	}
@@ -168,9 +184,6 @@ func Open(cfg Config) (*Wallet, error) {
 	library.log.Set(cfg.Logger)
 	library.once.Do(func() { btcwallet.UseLogger(library.log.Logger()) })
 
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make wallet directory: %w", err)
-	}
 	w := &Wallet{
 		cfg:    cfg,
 		log:    cfg.Logger,
@@ -180,36 +193,48 @@ func Open(cfg Config) (*Wallet, error) {
 		opened: make(chan struct{}),
 	}
 	w.calls.idle = make(chan struct{})
-	if err := w.removeHalfMade(); err != nil {
-		return nil, err
+	if v, err := w.openDir(); err != nil {
+		w.unusable = err
+	} else if v != nil {
+		w.adopt(v)
 	}
+	return w, nil
+}
 
-	path := filepath.Join(cfg.Dir, databaseName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return w, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("look for the wallet: %w", err)
+// openDir opens the wallet in the directory, if there is one.
+func (w *Wallet) openDir() (*vault, error) {
+	if err := os.MkdirAll(w.cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w; make it a directory of the user that ancred runs as, and start ancred again", ErrUnusable, err)
+	}
+	if err := w.removeHalfMade(); err != nil {
+		return nil, fmt.Errorf("%w: %w; make %s a directory that the user may read and write whom ancred runs as, and start ancred again", ErrUnusable, err, w.cfg.Dir)
+	}
+	path := filepath.Join(w.cfg.Dir, databaseName)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	v, err := w.openVault(path)
 	if err != nil {
-		return nil, err
+		return nil, unusable(path, err)
 	}
-	w.adopt(v)
-	return w, nil
+	return v, nil
 }
 
 // adopt makes an opened wallet the one that all calls use.
 func (w *Wallet) adopt(v *vault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.vault = v
+	w.vault, w.unusable = v, nil
 	close(w.opened)
 }
 
-// current returns the opened wallet, or [ErrNoWallet].
+// current returns the opened wallet, or [ErrNoWallet], or why it cannot be used.
 func (w *Wallet) current() (*vault, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.unusable != nil {
+		return nil, w.unusable
+	}
 	if w.vault == nil {
 		return nil, ErrNoWallet
 	}
@@ -232,13 +257,15 @@ func (w *Wallet) Close() error {
 	if v == nil {
 		return nil
 	}
-	return v.close()
+	return w.closeVault(v)
 }
 
 // State says how far the wallet is from being able to pay. It never waits.
 func (w *Wallet) State() State {
 	v, err := w.current()
 	switch {
+	case errors.Is(err, ErrUnusable):
+		return Unusable
 	case err != nil:
 		return None
 	case v.locked():
@@ -275,12 +302,15 @@ func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 	}
 	// The caller may wipe its slice when we return early, which must not garble what a slow call still reads.
 	own := append([]byte(nil), passphrase...)
-	_, err = guard(ctx, w, "unlock the wallet", func() (struct{}, error) {
+	repaired, err := guard(ctx, w, "unlock the wallet", func() (bool, error) {
 		defer clear(own)
-		return struct{}{}, v.unlock(own, &w.leases)
+		return v.unlock(own, &w.leases)
 	})
 	if err == nil {
 		w.log.Info("wallet unlocked")
+	}
+	if repaired {
+		w.log.Warn("an older ancre had encrypted the wallet with a garbled form of its passphrase, which is not UTF-8; from now on the passphrase itself is needed, byte for byte")
 	}
 	return err
 }
