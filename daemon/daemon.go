@@ -203,6 +203,9 @@ func (d *node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := usableDir(filepath.Join(d.dir, datadir.Store)); err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
 	store, err := pebblestore.OpenContext(ctx, filepath.Join(d.dir, datadir.Store), pebblestore.Options{Log: d.log})
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
@@ -223,7 +226,8 @@ func (d *node) open(ctx context.Context) error {
 		return fmt.Errorf("open the light client: %w", err)
 	}
 	d.onClose(d.chain.Close)
-	d.wallet, err = wallet.Open(wallet.Config{
+	// A wallet that cannot be opened keeps no digest from being taken: see warnings.
+	d.wallet, err = wallet.OpenOrReport(wallet.Config{
 		Dir:    filepath.Join(d.dir, datadir.Wallet),
 		Params: params,
 		Chain:  d.chain,
@@ -233,6 +237,9 @@ func (d *node) open(ctx context.Context) error {
 		return fmt.Errorf("open the wallet: %w", err)
 	}
 	d.onClose(d.wallet.Close)
+	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrUnusable) {
+		d.log.Error("anchors cannot be paid, digests are accepted and sealed nevertheless", "err", err)
+	}
 
 	d.batcher, err = batcher.New(batcher.Config{
 		Store:  store,
@@ -244,6 +251,21 @@ func (d *node) open(ctx context.Context) error {
 		Meters: batcher.Meters{GroupDigests: d.told.Observer(metrics.GroupDigests), CommitSeconds: d.told.Observer(metrics.CommitSeconds)},
 	})
 	return err
+}
+
+// usableDir refuses what stands in the place of a directory. One that is missing will be made.
+func usableDir(path string) error {
+	info, err := os.Stat(path)
+	if _, lerr := os.Lstat(path); errors.Is(lerr, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("it is a file")
+	}
+	return fmt.Errorf("%s: %w; it must be a directory that the user may read and write whom ancred runs as", path, err)
 }
 
 // policy is what the configuration says about batches and anchors; the rest is the batcher's default.
@@ -372,7 +394,7 @@ func (d *node) unlock(ctx context.Context) {
 			return
 		}
 	}
-	if path == "" || d.wallet.State() == wallet.None {
+	if s := d.wallet.State(); path == "" || s == wallet.None || s == wallet.Unusable {
 		return
 	}
 	passphrase, err := readPassphrase(path, d.log)

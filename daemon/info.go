@@ -62,7 +62,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	for _, w := range d.warnings(chain, over) {
 		info.Warnings = append(info.Warnings, w.text)
 	}
-	if d.wallet.State() == wallet.None {
+	if s := d.wallet.State(); s == wallet.None || s == wallet.Unusable {
 		return info, nil
 	}
 	balance, err := d.wallet.Balance(ctx)
@@ -94,7 +94,7 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview) (all []warning)
 		all = append(all, warning{warnCalendar, text})
 	}
 	// One question: the wallet may be created or unlocked at any time.
-	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrNoWallet) || errors.Is(err, wallet.ErrLocked) {
+	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrNoWallet) || errors.Is(err, wallet.ErrLocked) || errors.Is(err, wallet.ErrUnusable) {
 		// Said before the first batch waits for it, and once.
 		why := err.Error()
 		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {

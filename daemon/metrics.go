@@ -178,12 +178,12 @@ func warningName(kind string) string { return strings.ReplaceAll(kind, " ", "_")
 
 func (d *node) scrapeWallet(ctx context.Context, emit metrics.Emit) error {
 	now := d.wallet.State()
-	for _, state := range []wallet.State{wallet.None, wallet.Locked, wallet.Syncing, wallet.Ready} {
+	for _, state := range []wallet.State{wallet.None, wallet.Unusable, wallet.Locked, wallet.Syncing, wallet.Ready} {
 		emit(metrics.WalletState, metrics.Truth(now == state), string(state))
 	}
 	emit(metrics.Revivals, float64(d.wallet.Revivals()))
 	var balance wallet.Balance
-	if now != wallet.None {
+	if now != wallet.None && now != wallet.Unusable {
 		var err error
 		if balance, err = d.wallet.Balance(ctx); err != nil {
 			return err

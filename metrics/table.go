@@ -123,7 +123,7 @@ var _ = heading("The wallet")
 
 var (
 	Balance     = gauge("ancre_wallet_balance_sats", "Satoshi in the wallet: confirmed (mined), pending (not yet), spendable (confirmed, and not held by an anchor in flight).", "kind")
-	WalletState = gauge("ancre_wallet_state", "1 for the state that the wallet is in: none, locked, syncing, ready.", "state")
+	WalletState = gauge("ancre_wallet_state", "1 for the state that the wallet is in: none, unusable, locked, syncing, ready.", "state")
 	Revivals    = counter("ancre_wallet_revivals_total", "How often the watchdog restarted a synchronisation of the wallet that had died.")
 )
 

@@ -187,7 +187,7 @@ func WriteCookie(path string) (User, error) {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return User{}, fmt.Errorf("write the cookie file: %w", err)
+		return User{}, fmt.Errorf("write the cookie file: %w; whatever is at %s may be removed", err, path)
 	}
 	// Any salt will do: the password has 256 random bits, and the hash stays in memory.
 	return User{Name: CookieUser, Role: RoleAdmin, salt: nobody.salt, hash: saltedHash(nobody.salt, password)}, nil

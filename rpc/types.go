@@ -160,7 +160,7 @@ type Spending struct {
 
 // WalletInfo is how the fee wallet stands.
 type WalletInfo struct {
-	State string `json:"state"` // none, locked, syncing, ready
+	State string `json:"state"` // none, unusable (it cannot be opened: a warning says why), locked, syncing, ready
 	Balance
 	Revivals int `json:"rescan_revivals"` // how often the watchdog restarted a dead rescan since the start
 }

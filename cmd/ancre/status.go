@@ -202,6 +202,8 @@ func overviewText(i rpc.Info, now time.Time) string {
 	switch w.State {
 	case "none":
 		line("wallet", "none: \"ancre wallet create\" makes one")
+	case "unusable":
+		line("wallet", "cannot be opened: the warning below says why")
 	case "locked":
 		line("wallet", "locked: \"ancre wallet unlock\" opens it")
 	default:

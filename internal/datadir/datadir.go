@@ -38,16 +38,19 @@ type marker struct {
 	Network string `json:"network"`
 }
 
+// remedyDir is what helps when the directory itself cannot be used.
+const remedyDir = "it must be a directory that the user may read and write whom the program runs as"
+
 // Open makes the directory if there is none, takes its lock and checks that it is of the network. release gives the lock back.
 func Open(dir, network string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, fmt.Errorf("make the data directory: %w; %s", err, remedyDir)
 	}
 	path := filepath.Join(dir, Lock)
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("lock the data directory %s: %w; %s, and %s in it, which may be removed, a file", dir, err, remedyDir, Lock)
 	}
 	if !ok {
 		return nil, ErrInUse
@@ -67,7 +70,8 @@ func checkMarker(path, dir, network string) error {
 		return writeMarker(path, marker{Format: format, Network: network})
 	}
 	if err != nil {
-		return fmt.Errorf("read what the data directory is: %w", err)
+		return fmt.Errorf("read what the data directory is: %w; it must be a file that the user may read whom the program runs as, "+
+			"with the content {\"format\":%d,\"network\":%q}", err, format, network)
 	}
 	var m marker
 	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
@@ -77,7 +81,7 @@ func checkMarker(path, dir, network string) error {
 		return fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that made it", dir, m.Format, format)
 	}
 	if m.Network != network {
-		return fmt.Errorf("the data directory %s belongs to %s, and %s was asked for: give the other network its own directory", dir, m.Network, network)
+		return fmt.Errorf("the data directory %s belongs to %s, and %s was asked for: give the other network its own directory (%s says so)", dir, m.Network, network, path)
 	}
 	return nil
 }
