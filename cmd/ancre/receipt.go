@@ -291,12 +291,12 @@ func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResul
 // hold: the block's time, and where a calendar gives the block's Merkle root.
 func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
 	if kind.version == 2 {
-		digest, nonce, anchored, err := receipt.Anchored(r.ots)
+		found, err := a.anchoredIn(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		r.Height = anchored.Height
-		return receipt.NewV2(digest, nonce, anchored)
+		r.Height = found.Height
+		return receipt.NewV2(found.Digest, found.Nonce, found.Anchored)
 	}
 	ways, err := receipt.Ways(r.ots)
 	if err != nil {
@@ -322,6 +322,32 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 		return w.V4(h.Time, a.calendarOf(ctx, client))
 	}
 	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(ways[0].Height))
+}
+
+// anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no daemon.
+// If it names several, the daemon says which of them the chain has.
+func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, error) {
+	all, err := receipt.AllAnchored(r.ots)
+	if err != nil || len(all) == 1 {
+		return append(all, receipt.Found{})[0], err
+	}
+	client, err := a.daemon(ctx)
+	for _, found := range all {
+		if err != nil {
+			break
+		}
+		var h proof.Header
+		if h, err = client.Header(ctx, found.Height); errors.Is(err, proof.ErrNoHeader) {
+			err = nil
+		} else if err == nil && h.MerkleRoot == found.MerkleRoot {
+			return found, nil
+		}
+	}
+	if err != nil {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the proof names %d blocks, and the daemon could not be asked which of them is true (%v): verify the receipt", len(all), callError(err)))
+		return all[0], nil
+	}
+	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(all[0].Height))
 }
 
 // calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of version
@@ -384,6 +410,9 @@ func (a *app) tellReceipt(r *receiptResult) int {
 		fmt.Fprintf(a.out, "%s: was there already\n", shown(r.ProofFile))
 	default:
 		fmt.Fprintf(a.out, "%s: written, for Bitcoin block %s\n", shown(r.ProofFile), count(r.Height))
+	}
+	for _, w := range r.Warnings {
+		a.note("%s: warning: %s", r.subject(), w)
 	}
 	switch r.Result {
 	case failed:

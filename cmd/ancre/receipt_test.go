@@ -125,6 +125,44 @@ func TestAProofThatAnotherClientStampedBecomesAReceiptOfVersion4(t *testing.T) {
 	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "the proof beside the file is false: block 0 has another Merkle root")
 }
 
+// The bug that it catches: of a proof with a false attestation beside the true one, which is valid, a
+// false receipt is written with exit status 0.
+func TestAReceiptIsMadeOfTheAttestationThatIsTrue(t *testing.T) {
+	r := newRig(t)
+	file := r.write("report.pdf", "content")
+	r.ancre("stamp", file).is(t, exitDone)
+	r.daemon.mine()
+	r.ancre("upgrade", file).is(t, exitDone)
+	f := r.proof(file + ".ots")
+	end := f.Timestamp
+	for len(end.Branches) > 0 {
+		end = end.Branches[0].Next
+	}
+	end.Attest(proof.BitcoinAt(0)) // sorts before the true one, of block 1
+	end.Attest(proof.BitcoinAt(9))
+	raw, err := f.Marshal()
+	r.must(err)
+	r.write("report.pdf.ots", string(raw))
+	for _, format := range []string{"v2", "v4"} {
+		r.ancre("receipt", "--format", format, file).is(t, exitDone, "written, for Bitcoin block 1")
+	}
+	r.ancre("verify", file+v2Suffix).is(t, exitDone, "valid, existed before Bitcoin block 1")
+	r.ancre("verify", file+v4Suffix).is(t, exitDone, "valid, existed before Bitcoin block 1")
+
+	end.Attestations = []proof.Attestation{proof.BitcoinAt(0), proof.BitcoinAt(9)}
+	raw, err = f.Marshal()
+	r.must(err)
+	r.write("report.pdf.ots", string(raw))
+	r.daemon.digests = nil
+	for _, format := range []string{"v2", "v4"} {
+		r.ancre("receipt", "--format", format, "-o", "-", file).is(t, exitFailed, "the proof beside the file is false: block 0 has another Merkle root")
+	}
+
+	// Without the daemon nobody can tell. The receipt is made as ever, with a warning.
+	r.http.Close()
+	r.ancre("receipt", "-o", "-", file).is(t, exitDone, `"sourceId": "0"`, "warning: the proof names 2 blocks, and the daemon could not be asked which of them is true")
+}
+
 func sha256Of(content string) []byte {
 	sum := sha256.Sum256([]byte(content))
 	return sum[:]

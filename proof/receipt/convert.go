@@ -9,19 +9,36 @@ import (
 	"ancre/proof"
 )
 
+// Found is what receipts are made of: a digest, its nonce, and how its leaf got into a block.
+type Found struct {
+	Digest, Nonce [32]byte
+	proof.Anchored
+}
+
 // Anchored finds in a complete .ots what receipts are made of, so that one can be had without the daemon that made the proof. The proof
 // must be of the shape of Ancre's: a nonce of 32 bytes, steps of 32 bytes each, a transaction. Others cannot be written as receipts of
 // version 2, whose elements all have 32 bytes. Of several attestations the first that fits is taken.
 func Anchored(f *proof.File) (digest, nonce [32]byte, a proof.Anchored, err error) {
-	if err := convertible(f); err != nil {
+	all, err := AllAnchored(f)
+	if err != nil {
 		return digest, nonce, a, err
 	}
-	digest = [32]byte(f.Digest)
-	if nonce, a, ok := find(digest, f.Timestamp, nil); ok {
-		return digest, nonce, a, nil
+	return all[0].Digest, all[0].Nonce, all[0].Anchored, nil
+}
+
+// AllAnchored is [Anchored] for every attestation that fits, at most 16. They may contradict each
+// other: which of them is true only the blocks can tell.
+func AllAnchored(f *proof.File) ([]Found, error) {
+	if err := convertible(f); err != nil {
+		return nil, err
 	}
-	return digest, nonce, a, errors.New("the proof was not made by Ancre: its path has not the steps of 32 bytes that receipts of version 2 are made of; " +
-		"one of version 4 may hold it (--format v4)")
+	s := finder{digest: [32]byte(f.Digest)}
+	s.find(f.Timestamp, nil)
+	if len(s.found) == 0 {
+		return nil, errors.New("the proof was not made by Ancre: its path has not the steps of 32 bytes that receipts of version 2 are made of; " +
+			"one of version 4 may hold it (--format v4)")
+	}
+	return s.found, nil
 }
 
 // convertible says why no receipt can be made of the proof, whatever its path is.
@@ -40,24 +57,26 @@ func convertible(f *proof.File) error {
 // ErrPending says that a proof names no Bitcoin block yet.
 var ErrPending = errors.New("the proof is pending: complete it first (ancre upgrade)")
 
-// find looks for an attestation of Bitcoin that ops lead to in the right shape.
-func find(digest [32]byte, t *proof.Timestamp, ops []proof.Op) (nonce [32]byte, a proof.Anchored, ok bool) {
+// finder collects attestations of Bitcoin that operations in the right shape lead to.
+type finder struct {
+	digest [32]byte
+	found  []Found
+}
+
+func (s *finder) find(t *proof.Timestamp, ops []proof.Op) {
 	for _, at := range t.Attestations {
 		height, named := at.Height()
-		if at.Kind() != proof.KindBitcoin || !named || len(t.Msg) != 32 {
+		if at.Kind() != proof.KindBitcoin || !named || len(t.Msg) != 32 || len(s.found) == maxWays {
 			continue
 		}
-		if nonce, a, ok = unpack(digest, ops); ok {
+		if nonce, a, ok := unpack(s.digest, ops); ok {
 			a.Height, a.MerkleRoot = height, [32]byte(t.Msg)
-			return nonce, a, true
+			s.found = append(s.found, Found{s.digest, nonce, a})
 		}
 	}
 	for _, b := range t.Branches {
-		if nonce, a, ok = find(digest, b.Next, append(ops, b.Op)); ok {
-			return nonce, a, true
-		}
+		s.find(b.Next, append(slices.Clip(ops), b.Op))
 	}
-	return nonce, a, false
 }
 
 // unpack reads operations in the order in which [proof.Complete] writes them.
