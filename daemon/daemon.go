@@ -129,6 +129,9 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	d.onClose(stopCalendar)
 	d.doors = doors{server, calendars}
 
+	if err := datadir.Restrict(dir); err != nil {
+		log.Warn("others on this machine may read files of the data directory: chmod -R go= on it as their owner", "dir", dir, "err", err)
+	}
 	const phase = "opening the data directory"
 	server.SetPhase(phase)
 	calendars.SetPhase(phase)

@@ -68,6 +68,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	// A second signal ends the process at once: nothing is lost by that, only the stop is not clean.
 	context.AfterFunc(ctx, stop)
+	keepPrivate()
 	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
 		fmt.Fprintf(stderr, "ancred: %v\n", err)
 		return 1

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -182,5 +183,26 @@ func fillDisk(t *testing.T, filler string, left int64) {
 	}
 	if err := os.WriteFile(filler, make([]byte, int64(usage.AvailBytes)-left), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAStartEndsWithItsContext is SIGTERM while a store is being opened: nothing is wrong, and nothing is lost.
+func TestAStartEndsWithItsContext(t *testing.T) {
+	for _, end := range []string{stopped, killed} { // leaves are read again, logs are
+		w := makeWreck(t, shapes[1], end)
+		fs := w.clone()
+		opts := w.opts
+		opts.FS = fs
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if s, err := OpenContext(ctx, testDir, opts); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want the end of the context", end, err)
+			if err == nil {
+				closeStore(t, s)
+			}
+		}
+		if o := w.start(fs); o.err != nil || o.lost != "" {
+			t.Errorf("%s: afterwards: %v, lost %q", end, o.err, o.lost)
+		}
 	}
 }
