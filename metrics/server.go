@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -31,10 +32,14 @@ import (
 
 // limits are those of the listener's connections. One or two Prometheus ask here, and now and then a person.
 var limits = httpserve.Limits{
-	Connections: 16,
+	Connections: 64,
+	Reserve:     16, // for the person who logs in to find out why
+	PerAddress:  16,
+	Unlimited:   netip.Addr.IsLoopback,
 	HeaderBytes: 8 << 10,
 	ReadHeader:  10 * time.Second,
 	Read:        10 * time.Second,
+	Stall:       10 * time.Second,
 	Write:       30 * time.Second, // net/http/pprof adds the time of a profile
 	Idle:        3 * time.Minute,  // longer than the time between two scrapes
 	Grace:       time.Second,

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"net"
+	"net/netip"
 	"time"
 
 	"ancre/internal/httpserve"
@@ -11,10 +12,14 @@ import (
 // limits are those of JSON-RPC's connections.
 var limits = httpserve.Limits{
 	Connections: 1_024,
+	Reserve:     64,  // for "ancre status", whatever other machines do
+	PerAddress:  256, // one machine that submits from many threads has enough
+	Unlimited:   netip.Addr.IsLoopback,
 	HeaderBytes: 16 << 10, // credentials and what proxies add
 	ReadHeader:  10 * time.Second,
 	Read:        time.Minute,     // 4 MiB over a slow line
 	Write:       5 * time.Minute, // the longest a call may take
+	Stall:       backupStall,
 	Idle:        2 * time.Minute,
 	Grace:       10 * time.Second,
 }

@@ -38,6 +38,7 @@ type download struct {
 func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *download) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
+		w.Header().Set("Connection", "close")
 		http.Error(w, d.are+" fetched with GET", http.StatusMethodNotAllowed)
 		return
 	}

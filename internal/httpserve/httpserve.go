@@ -1,7 +1,7 @@
 // Package httpserve runs an HTTP server whose every resource is bounded, for each listener of the daemon: JSON-RPC's and the calendar's.
 //
-// The promise: whatever peers send, or do not send, a server holds no more connections, header bytes and time than its [Limits] say; and
-// when Serve returns, nothing of it runs any more.
+// The promise: whatever peers send, or do not send, a server holds no more connections, header bytes and time than its [Limits] say. Peers
+// that only hold connections keep nobody out: the one that has been idle longest makes room. When Serve returns, nothing of it runs any more.
 package httpserve
 
 import (
@@ -13,18 +13,18 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Limits bound what peers may take of a server. Only what says so may be zero.
 type Limits struct {
-	Connections int           // more wait to be accepted
+	Connections int           // more displace the idle ones, or wait
+	Reserve     int           // of them, for loopback and those that Unlimited names
 	HeaderBytes int           // of a request, its first line included; net/http adds 4 KiB
 	ReadHeader  time.Duration // for the headers of a request
 	Read        time.Duration // for headers and body together
 	Write       time.Duration // from the headers to the end of the answer: the longest a request may take
-	Idle        time.Duration // between the requests of a connection
+	Stall       time.Duration // while the peer takes nothing of an answer; 0: only Write counts
+	Idle        time.Duration // between the requests of a connection; less when all are taken
 	Grace       time.Duration // for the requests that run when the server is told to stop
 
 	// PerAddress is how many connections one address may have (of IPv6: one /64, see [AddressKey]); the next is closed at once. 0: as many as
@@ -47,6 +47,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Li
 			running.RLock()
 			defer running.RUnlock()
 			if !ended {
+				watchBody(r)
 				handler.ServeHTTP(w, r)
 			}
 		}),
@@ -64,12 +65,10 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Li
 		defer running.Unlock()
 		ended = true
 	}()
-	bounded := netutil.LimitListener(ln, limits.Connections)
-	if limits.PerAddress > 0 {
-		bounded = newFairListener(bounded, limits.PerAddress, limits.Unlimited)
-	}
+	admitting := newGate(ln, limits, log)
+	server.ConnState, server.ConnContext = admitting.changed, withConn
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(bounded) }()
+	go func() { failed <- server.Serve(admitting) }()
 
 	select {
 	case err := <-failed:

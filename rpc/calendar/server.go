@@ -37,10 +37,12 @@ import (
 // limits are those of the calendar's connections. All that clients send is small, so they get less time than those of JSON-RPC.
 var limits = httpserve.Limits{
 	Connections: 1_024,
+	Reserve:     64,               // of programs on this machine, and proxies
 	HeaderBytes: 8 << 10,          // what browsers and proxies add; net/http allows 4 KiB more
 	ReadHeader:  10 * time.Second, // a body of 64 bytes needs no time of its own; and the same time for both is set once
 	Read:        10 * time.Second,
 	Write:       30 * time.Second, // a digest waits for the disk
+	Stall:       10 * time.Second, // answers are small
 	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s), which must not find them closed
 	Grace:       10 * time.Second,
 }

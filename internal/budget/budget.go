@@ -1,0 +1,289 @@
+// Package budget shares a fixed amount of memory, or of places, among callers of a server.
+//
+// The promise: what is taken together never exceeds the size by more than callers add with Grow. A
+// caller who holds a part and keeps the server waiting (a body that does not arrive, an answer that
+// is not read) loses it when others need it. One user cannot push another out: a free part goes to
+// the user who holds least.
+package budget
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+)
+
+// ErrFull says that nothing became free within the patience of the budget, or that too many callers
+// of the same user wait already.
+var ErrFull = errors.New("the budget is used up")
+
+const (
+	// Grace is how long a holder may keep the server waiting before a waiting caller may displace it.
+	Grace = 2 * time.Second
+
+	// MinRate is how much longer each transferred byte buys: 64 KiB/s, about what a body of 4 MiB
+	// needs to arrive within the minute that a request has.
+	MinRate = 64 << 10 // bytes a second
+
+	// MaxWaiting is how many callers of one user may wait at once; more are refused at once. Each
+	// keeps a connection meanwhile.
+	MaxWaiting = 128
+
+	// look is how often a waiting caller looks for holders to displace.
+	look = 100 * time.Millisecond
+)
+
+// Budget is the amount. Its methods may be called from many goroutines.
+type Budget struct {
+	size     int64
+	patience time.Duration
+	now      func() time.Time // tests replace it
+
+	mu      sync.Mutex
+	free    int64 // below zero after Grow
+	holds   map[*Hold]struct{}
+	held    map[string]int64 // by user; only users who hold something
+	last    map[string]int64 // the number of each user's last grant; there are as many as are configured
+	grants  int64
+	waiting []*waiter // in the order in which they came
+}
+
+// waiter is a caller who waits for a part.
+type waiter struct {
+	hold    *Hold
+	granted chan struct{} // closed when hold has its part
+}
+
+// Hold is the part that one caller has. Its fields belong to the budget's lock.
+type Hold struct {
+	budget *Budget
+	user   string
+	n      int64
+	cut    func() // ends the transfer that the server waits for; must not call the budget
+
+	since  time.Time     // when the server began to wait for the caller; zero: it does not
+	waited time.Duration // how long it waited before that
+	moved  int64         // bytes that were transferred meanwhile
+	wasCut bool
+}
+
+// New returns a budget of size. A caller waits for his part no longer than patience.
+func New(size int64, patience time.Duration) *Budget {
+	return &Budget{
+		size:     size,
+		patience: patience,
+		now:      time.Now,
+		free:     size,
+		holds:    make(map[*Hold]struct{}),
+		held:     make(map[string]int64),
+		last:     make(map[string]int64),
+	}
+}
+
+// Acquire takes n for a user, and waits for it if need be. More than the size counts as the size.
+// The budget calls cut, once at most, when the holder keeps the server waiting and others need the
+// part; the holder still has to call Release. Errors: ErrFull, and the context's.
+func (b *Budget) Acquire(ctx context.Context, user string, n int64, cut func()) (*Hold, error) {
+	h := &Hold{budget: b, user: user, n: min(n, b.size), cut: cut}
+	b.mu.Lock()
+	if len(b.waiting) == 0 && h.n <= b.free {
+		b.grant(h)
+		b.mu.Unlock()
+		return h, nil
+	}
+	if b.crowded(user) {
+		b.mu.Unlock()
+		return nil, ErrFull
+	}
+	w := &waiter{hold: h, granted: make(chan struct{})}
+	b.waiting = append(b.waiting, w)
+	b.share()
+	b.mu.Unlock()
+
+	patience := time.NewTimer(b.patience)
+	defer patience.Stop()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-w.granted:
+			return h, nil
+		case <-ticker.C:
+			b.displace()
+		case <-patience.C:
+			return b.leave(w, ErrFull)
+		case <-ctx.Done():
+			return b.leave(w, ctx.Err())
+		}
+	}
+}
+
+// crowded reports whether as many callers of a user wait as may.
+func (b *Budget) crowded(user string) bool {
+	n := 0
+	for _, w := range b.waiting {
+		if w.hold.user == user {
+			n++
+		}
+	}
+	return n >= MaxWaiting
+}
+
+// leave ends a wait. The part may have been granted a moment ago: then it is given back.
+func (b *Budget) leave(w *waiter, err error) (*Hold, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.waiting {
+		if b.waiting[i] == w {
+			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
+			b.share()
+			return nil, err
+		}
+	}
+	b.drop(w.hold)
+	return nil, err
+}
+
+// Take takes n at once, although it may exceed the size: for what exists in memory already.
+func (b *Budget) Take(user string, n int64, cut func()) *Hold {
+	h := &Hold{budget: b, user: user, n: n, cut: cut}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.grant(h)
+	return h
+}
+
+// Grow adds to a part at once, although the sum may exceed the size.
+func (h *Hold) Grow(n int64) {
+	b := h.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.n += n
+	b.free -= n
+	b.held[h.user] += n
+}
+
+// Waits says that the server waits for the caller from now on, until Works or Release.
+func (h *Hold) Waits() {
+	b := h.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h.since.IsZero() {
+		h.since = b.now()
+	}
+}
+
+// Moved counts n bytes that the caller sent or took.
+func (h *Hold) Moved(n int) {
+	b := h.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.moved += int64(n)
+}
+
+// Works says that the server does not wait for the caller any more.
+func (h *Hold) Works() {
+	b := h.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.pause(b.now())
+}
+
+func (h *Hold) pause(now time.Time) {
+	if !h.since.IsZero() {
+		h.waited += now.Sub(h.since)
+		h.since = time.Time{}
+	}
+}
+
+// Cut reports whether the budget has ended the transfer.
+func (h *Hold) Cut() bool {
+	h.budget.mu.Lock()
+	defer h.budget.mu.Unlock()
+	return h.wasCut
+}
+
+// Release gives the part back. A second call does nothing, and neither does one of a nil Hold.
+func (h *Hold) Release() {
+	if h == nil {
+		return
+	}
+	h.budget.mu.Lock()
+	defer h.budget.mu.Unlock()
+	h.budget.drop(h)
+}
+
+func (b *Budget) grant(h *Hold) {
+	b.free -= h.n
+	b.held[h.user] += h.n
+	b.holds[h] = struct{}{}
+	b.grants++
+	b.last[h.user] = b.grants
+}
+
+func (b *Budget) drop(h *Hold) {
+	if _, ok := b.holds[h]; !ok {
+		return
+	}
+	delete(b.holds, h)
+	b.free += h.n
+	if b.held[h.user] -= h.n; b.held[h.user] == 0 {
+		delete(b.held, h.user)
+	}
+	b.share()
+}
+
+// share grants parts to waiting callers, first to the user who holds least, and of several to the one
+// whose turn was longest ago. Nobody smaller overtakes a caller whose part is not free yet: a large
+// part would never become free.
+func (b *Budget) share() {
+	for len(b.waiting) > 0 {
+		next, least, turn := 0, int64(math.MaxInt64), int64(0)
+		for i, w := range b.waiting {
+			held, last := b.held[w.hold.user], b.last[w.hold.user]
+			if held < least || held == least && last < turn {
+				next, least, turn = i, held, last
+			}
+		}
+		w := b.waiting[next]
+		if w.hold.n > b.free {
+			return
+		}
+		b.waiting = append(b.waiting[:next], b.waiting[next+1:]...)
+		b.grant(w.hold)
+		close(w.granted)
+	}
+}
+
+// displace ends the transfer of the holder who has kept the server waiting longest beyond what the
+// transferred bytes allow. It does nothing while all are within that.
+func (b *Budget) displace() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		return
+	}
+	now := b.now()
+	var worst *Hold
+	var most time.Duration
+	for h := range b.holds {
+		if late := h.late(now); late > most && !h.wasCut && h.cut != nil {
+			worst, most = h, late
+		}
+	}
+	if worst != nil {
+		worst.wasCut = true
+		worst.cut()
+	}
+}
+
+// late is how much longer than allowed the server has waited for the holder; below zero: not yet.
+// Only a holder for whom it waits now can be late.
+func (h *Hold) late(now time.Time) time.Duration {
+	if h.since.IsZero() {
+		return -1
+	}
+	allowed := Grace + time.Duration(h.moved)*time.Second/MinRate
+	return h.waited + now.Sub(h.since) - allowed
+}

@@ -1,0 +1,185 @@
+package httpserve
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// piece is how much of a large answer is written under one deadline.
+const piece = 64 << 10
+
+// conn is a connection of a gate. It knows since when it waits for its peer.
+type conn struct {
+	net.Conn
+	gate     *gate
+	key      netip.Prefix
+	home     bool          // from loopback, or a proxy of ours
+	shares   bool          // counts against PerAddress
+	admitted chan struct{} // closed when it has a place
+	gone     chan struct{} // closed when it is forgotten
+
+	// The gate's lock guards these.
+	state    http.ConnState
+	since    time.Time // of the state
+	idleFrom time.Time // what victim compares
+	removed  bool
+
+	// When it began to wait for its peer, in nanoseconds since 1970; 0: it does not.
+	reading atomic.Int64 // a part of a request's body
+	writing atomic.Int64 // until a part of an answer is taken
+
+	mu            sync.Mutex // guards the two below, and setting deadlines of Conn
+	readDeadline  time.Time  // as the server set it
+	writeDeadline time.Time
+}
+
+// idleSince returns since when the server waits for the peer: for a request, for the rest of one, or
+// for an answer to be taken. The gate's lock is held.
+func (c *conn) idleSince(now time.Time) (time.Time, bool) {
+	switch c.state {
+	case http.StateNew, http.StateIdle:
+		return c.since, now.Sub(c.since) >= freshFor
+	}
+	for _, waits := range []*atomic.Int64{&c.reading, &c.writing} {
+		if nanos := waits.Load(); nanos != 0 {
+			if since := time.Unix(0, nanos); now.Sub(since) >= stuckAfter {
+				return since, true
+			}
+		}
+	}
+	return time.Time{}, false
+}
+
+// Read waits until the connection is admitted.
+func (c *conn) Read(p []byte) (int, error) {
+	select {
+	case <-c.admitted:
+	default:
+		if err := c.await(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(p)
+}
+
+// await returns when the connection has a place, was closed, or its time is over.
+func (c *conn) await() error {
+	c.mu.Lock()
+	deadline := c.readDeadline
+	c.mu.Unlock()
+	var over <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		over = timer.C
+	}
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.admitted:
+			return nil
+		case <-c.gone:
+			return net.ErrClosed
+		case <-over:
+			return os.ErrDeadlineExceeded
+		case <-ticker.C:
+			c.gate.mu.Lock()
+			c.gate.promote()
+			c.gate.mu.Unlock()
+		}
+	}
+}
+
+// Write cuts a peer off that takes nothing for as long as Limits.Stall.
+func (c *conn) Write(p []byte) (n int, err error) {
+	defer c.writing.Store(0)
+	stall := c.gate.limits.Stall
+	if len(p) <= piece && stall == 0 {
+		c.writing.Store(time.Now().UnixNano())
+		return c.Conn.Write(p)
+	}
+	for {
+		part := p[n:min(n+piece, len(p))]
+		now := time.Now()
+		c.writing.Store(now.UnixNano())
+		if stall != 0 {
+			c.bound(now.Add(stall))
+		}
+		written, err := c.Conn.Write(part)
+		if n += written; err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// bound sets the deadline of the next write: stalled, or the server's if that is earlier.
+func (c *conn) bound(stalled time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.writeDeadline.IsZero() && c.writeDeadline.Before(stalled) {
+		stalled = c.writeDeadline
+	}
+	c.Conn.SetWriteDeadline(stalled) // fails only when the connection is closed, which Write tells
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readDeadline, c.writeDeadline = t, t
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readDeadline = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writeDeadline = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *conn) Close() error {
+	c.gate.leave(c)
+	return c.Conn.Close()
+}
+
+// connKey finds the connection in a request's context.
+type connKey struct{}
+
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, nc)
+}
+
+// watchBody makes the connection know when a handler waits for the request's body.
+func watchBody(r *http.Request) {
+	if r.Body == http.NoBody || r.ContentLength == 0 {
+		return
+	}
+	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+		r.Body = &watchedBody{r.Body, c}
+	}
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	conn *conn
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.conn.reading.Store(time.Now().UnixNano())
+	defer b.conn.reading.Store(0)
+	return b.ReadCloser.Read(p)
+}
