@@ -17,7 +17,20 @@ type method struct {
 	result  string
 	example string // parameters as a JSON array
 	run     func(*call) (any, error)
+	cost    func(args) int64 // what a call holds in memory, in bytes, until its answer is written; nil: little
 	meter   *meter
+}
+
+// What one item of an answer holds in memory while that is made: its JSON, and what it is made from.
+const (
+	costEntry     = 512      // of submitbatch: a proof has some 150 bytes, and its calendar's address
+	costListed    = 800      // of lists: the 20 of the default are small. An anchor of many versions counts for more once it is there
+	costGetAnchor = 64 << 10 // versions with their transactions
+)
+
+// costOf makes the cost of a list from that of an item and the parameter that says how many.
+func costOf(param string, item int64) func(args) int64 {
+	return func(a args) int64 { return item * a.peek(param).number }
 }
 
 // roles is a set of them, without admin, who is in every set.
@@ -130,6 +143,7 @@ func methods() []method {
 		example: "[" + exampleDigest + "]",
 	}, {
 		name: methodSubmitBatch, group: groupDigests, roles: forSubmit, run: submit,
+		cost:    func(a args) int64 { return costEntry * int64(len(a.peek("digests").digests)) },
 		about:   "Accepts many digests, all or none. Much quicker than one call each.",
 		params:  []param{{name: "digests", kind: kindDigests, about: fmt.Sprintf("The digests as an array, up to %d. %s each", MaxDigests, aboutDigest)}},
 		result:  "An array of objects as submit answers, in the order of the digests.",
@@ -162,7 +176,7 @@ func methods() []method {
 			"say what a valid or pending proof does not show: a SHA-1, of which two files may have the same; an attestation that is false or was not checked.",
 		example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
 	}, {
-		name: "listbatches", group: groupBatches, roles: forRead, run: listBatches,
+		name: "listbatches", group: groupBatches, roles: forRead, run: listBatches, cost: costOf("limit", costListed),
 		about:   "Lists batches, newest first.",
 		params:  []param{before, limit},
 		result:  "An array of objects: " + resultBatch + ".",
@@ -179,13 +193,13 @@ func methods() []method {
 		result:  "The sealed batch as getbatch answers, or null when nothing was submitted since the last one was sealed.",
 		example: "[]",
 	}, {
-		name: "listanchors", group: groupBatches, roles: forRead, run: listAnchors,
+		name: "listanchors", group: groupBatches, roles: forRead, run: listAnchors, cost: costOf("limit", costListed),
 		about:   "Lists anchors, newest first: the payments that put batches into Bitcoin.",
 		params:  []param{before, limit},
 		result:  "An array of objects: " + resultAnchor + ".",
 		example: "[0,5]",
 	}, {
-		name: "getanchor", group: groupBatches, roles: forRead, run: getAnchor,
+		name: "getanchor", group: groupBatches, roles: forRead, run: getAnchor, cost: func(args) int64 { return costGetAnchor },
 		about:   "Tells about one anchor, its transactions included.",
 		params:  []param{anchorID},
 		result:  "An object: " + resultAnchor + ", and hex, the signed transaction.",
@@ -217,7 +231,7 @@ func methods() []method {
 		result:  "An object: confirmed_sats, pending_sats (in transactions that are not mined yet), spendable_sats (confirmed and free to be spent now).",
 		example: "[]",
 	}, {
-		name: "listtransactions", group: groupWallet, roles: forRead, run: listTransactions,
+		name: "listtransactions", group: groupWallet, roles: forRead, run: listTransactions, cost: costOf("count", costListed),
 		about: "Lists the wallet's transactions, newest first.",
 		params: []param{
 			{name: "count", kind: kindInteger, optional: true, def: defaultTransaction, min: 1, max: maxListed, about: "How many at most"},

@@ -5,23 +5,22 @@
 // integers without fraction. Everybody needs credentials, and each user has a role.
 //
 // All that comes in is bounded: connections, headers, bodies, nesting, arrays, digests, time; what is over a bound is refused with an error
-// that names it. No parameter, answer or credential of anybody reaches a log.
+// that names it. So are the answers that are in memory, all together, until they are written. No parameter, answer or credential of anybody reaches a log.
 package rpc
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
+	"ancre/internal/budget"
+
 	"golang.org/x/time/rate"
 )
 
@@ -35,10 +34,6 @@ const (
 
 	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's answer is bounded by its parameters.
 	maxAnswerBytes = 32 << 20
-
-	// maxBodiesBytes is what all large bodies together may hold in memory. Small ones are bounded by the number of connections.
-	maxBodiesBytes = 32 << 20
-	smallBody      = 16 << 10
 
 	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of few bytes.
 	maxArrays = 16
@@ -78,11 +73,12 @@ type Server struct {
 	services atomic.Pointer[Services] // nil while the daemon starts
 	phase    atomic.Pointer[string]   // what it is doing meanwhile
 
-	bodies   *semaphore.Weighted // bytes of large bodies in memory
-	arrays   chan struct{}       // arrays being worked on
-	delayed  chan struct{}       // refused logins that wait for their answer
-	refusals rate.Sometimes      // logs one refused login a second, however many there are
-	buffers  sync.Pool           // of *buffers
+	bodies   *budget.Budget // bytes of large bodies in memory
+	answers  *budget.Budget // bytes of large answers in memory, until they are written
+	arrays   *budget.Budget // arrays being worked on, until their answers are written
+	delayed  chan struct{}  // refused logins that wait for their answer
+	refusals rate.Sometimes // logs one refused login a second, however many there are
+	buffers  sync.Pool      // of *buffers
 
 	strange *meter        // of calls of no method
 	logins  atomic.Uint64 // that were refused
@@ -94,6 +90,7 @@ type Server struct {
 type buffers struct {
 	body, answer []byte
 	digests      [][32]byte // of submit and submitbatch
+	out          output
 }
 
 // NewServer returns a server that says that it is starting until Provide is called.
@@ -107,8 +104,9 @@ func NewServer(c Config) *Server {
 		log:      c.Log,
 		stop:     c.Stop,
 		started:  c.Started,
-		bodies:   semaphore.NewWeighted(maxBodiesBytes),
-		arrays:   make(chan struct{}, maxArrays),
+		bodies:   budget.New(maxBodiesBytes, patience),
+		answers:  budget.New(maxAnswersBytes, patience),
+		arrays:   budget.New(maxArrays, patience),
 		delayed:  make(chan struct{}, maxDelayed),
 		refusals: rate.Sometimes{Interval: time.Second},
 
@@ -164,23 +162,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.buffers.Put(buf)
 		}
 	}()
-	held, refused := s.readBody(w, r, buf)
+	body, refused := s.readBody(w, r, user, buf)
+	defer body.Release()
+	out := &buf.out
+	out.begin(s, w, r, user, buf.answer[:0])
+	defer out.end()
 	if refused != nil {
-		s.write(w, refused.status, appendError(buf.answer[:0], &request{id: null}, &refused.Error))
+		out.buf = appendError(out.buf, &request{id: null}, &refused.Error)
+		out.finish(refused.status)
 		return
 	}
-	if held > 0 {
-		defer s.bodies.Release(held)
-	}
-
-	var status int
 	if req, ok := scan(buf.body, buf.digests); ok {
 		buf.digests = req.digests
-		buf.answer, status = s.single(r.Context(), user, &req, nil, buf.answer[:0])
+		out.finish(s.single(user, &req, nil, out))
 	} else {
-		buf.answer, status = s.general(r.Context(), user, buf.body, buf.answer[:0])
+		out.finish(s.general(user, buf.body, out))
 	}
-	s.write(w, status, buf.answer)
+	buf.answer = out.buf // to be used again
 }
 
 // authenticate finds out who calls, or refuses.
@@ -215,166 +213,103 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*User, bo
 	return nil, false
 }
 
-// refusal is an error with an HTTP status of its own.
-type refusal struct {
-	status int
-	Error
-}
-
-// tooLong refuses a body over the limit.
-func tooLong() *refusal {
-	return &refusal{http.StatusRequestEntityTooLarge, *errorf(CodeInvalidRequest, "the request is longer than %d bytes: send less at once", maxBody)}
-}
-
-// readBody reads the request's body into buf.body. What it holds of s.bodies for it is released when it is no longer needed.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *buffers) (held int64, _ *refusal) {
-	size := r.ContentLength
-	if size > maxBody {
-		w.Header().Set("Connection", "close") // rather than reading it to the end
-		return 0, tooLong()
-	}
-	if size < 0 {
-		size = maxBody // chunked: nobody knows
-	}
-	if size > smallBody {
-		if err := s.bodies.Acquire(r.Context(), size); err != nil {
-			return 0, &refusal{http.StatusServiceUnavailable, *errorf(CodeBusy, "the request was given up while it waited")}
-		}
-		held = size
-	}
-	var err error
-	if r.ContentLength >= 0 {
-		if int64(cap(buf.body)) < size {
-			buf.body = make([]byte, size)
-		}
-		buf.body = buf.body[:size]
-		_, err = io.ReadFull(r.Body, buf.body)
-	} else {
-		buf.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	}
-	if err == nil {
-		return held, nil
-	}
-	s.bodies.Release(held)
-	var long *http.MaxBytesError
-	if errors.As(err, &long) {
-		return 0, tooLong()
-	}
-	return 0, &refusal{http.StatusBadRequest, *errorf(CodeInvalidRequest, "the request broke off: %v", err)}
-}
-
-// write sends an answer.
-func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
-	if status == http.StatusNoContent {
-		w.WriteHeader(status)
-		return
-	}
-	body = append(body, '\n') // as bitcoind: kind to terminals
-	const small = 1 << 10     // net/http tells the length of such bodies by itself, at less cost
-	h := w.Header()
-	h["Content-Type"] = contentType
-	if len(body) > small {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	}
-	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1") // second: the time of many group commits
-	}
-	w.WriteHeader(status)
-	w.Write(body) // whoever went away does not get it
-}
-
-// contentType is shared by all answers, and never changed.
-var contentType = []string{"application/json"}
-
 // general answers whatever scan did not take.
-func (s *Server) general(ctx context.Context, user *User, body, dst []byte) (answer []byte, status int) {
+func (s *Server) general(user *User, body []byte, out *output) (status int) {
 	calls, array, refused := split(body)
 	if refused != nil {
-		status := http.StatusInternalServerError
+		out.buf = appendError(out.buf, &request{id: null}, refused)
 		if refused.Code == CodeInvalidRequest {
-			status = http.StatusBadRequest
+			return http.StatusBadRequest
 		}
-		return appendError(dst, &request{id: null}, refused), status
+		return http.StatusInternalServerError
 	}
-	if !array {
-		req, refused := decode(calls[0])
-		return s.single(ctx, user, &req, refused, dst)
+	if array {
+		return s.array(user, calls, out)
 	}
-	select {
-	case s.arrays <- struct{}{}:
-		defer func() { <-s.arrays }()
-	case <-ctx.Done():
-		return appendError(dst, &request{id: null}, errorf(CodeBusy, "the request was given up while it waited")), http.StatusServiceUnavailable
+	req, refused := decode(calls[0])
+	return s.single(user, &req, refused, out)
+}
+
+// array answers calls one after the other. Their answers leave as they come, so that few are in memory.
+func (s *Server) array(user *User, calls []json.RawMessage, out *output) (status int) {
+	if err := out.enterArrays(); err != nil {
+		out.buf = appendError(out.buf, &request{id: null}, asError(err))
+		return http.StatusServiceUnavailable
 	}
-	dst = append(dst, '[')
+	out.buf = append(out.buf, '[')
 	silent := len(calls) > 0 // all of them notifications, so far
 	for _, raw := range calls {
 		req, refused := decode(raw)
-		if refused == nil && len(dst) > maxAnswerBytes {
+		if refused == nil && out.size() > maxAnswerBytes {
 			refused = errorf(CodeInvalidRequest, "the answers to this array are longer than %d bytes together: this call was not run; ask for less at once", maxAnswerBytes)
 		}
-		mark := len(dst)
-		if mark > 1 {
-			dst = append(dst, ',')
+		mark, first := len(out.buf), out.size() == 1
+		if !first {
+			out.buf = append(out.buf, ',')
 		}
-		if dst, _ = s.answer(ctx, user, &req, refused, dst); req.notification() && refused == nil {
-			dst = dst[:mark]
+		if s.answer(user, &req, refused, out); req.notification() && refused == nil {
+			out.buf = out.buf[:mark]
 		} else {
 			silent = false
 		}
+		out.flush()
 	}
 	if silent {
-		return dst[:0], http.StatusNoContent
+		out.buf = out.buf[:0]
+		return http.StatusNoContent
 	}
-	return append(dst, ']'), http.StatusOK
+	out.buf = append(out.buf, ']')
+	return http.StatusOK
 }
 
 // single answers a request that is one call, with the HTTP status that bitcoind would give.
-func (s *Server) single(ctx context.Context, user *User, req *request, refused *Error, dst []byte) ([]byte, int) {
-	dst, code := s.answer(ctx, user, req, refused, dst)
+func (s *Server) single(user *User, req *request, refused *Error, out *output) int {
+	code := s.answer(user, req, refused, out)
 	switch {
 	case refused != nil:
-		return dst, http.StatusBadRequest
+		return http.StatusBadRequest
 	case req.notification():
-		return dst[:0], http.StatusNoContent
+		out.buf = out.buf[:0]
+		return http.StatusNoContent
 	case code == 0:
-		return dst, http.StatusOK
+		return http.StatusOK
 	case code == CodeBusy:
-		return dst, http.StatusServiceUnavailable
+		return http.StatusServiceUnavailable
 	case code == CodeForbidden:
-		return dst, http.StatusForbidden
+		return http.StatusForbidden
 	case req.v2:
-		return dst, http.StatusOK // 2.0 tells errors in the body alone
+		return http.StatusOK // 2.0 tells errors in the body alone
 	case code == CodeUnknownMethod:
-		return dst, http.StatusNotFound
+		return http.StatusNotFound
 	}
-	return dst, http.StatusInternalServerError
+	return http.StatusInternalServerError
 }
 
 // answer runs one call, unless it is refused already, and appends its answer. It returns the code of the error, or 0.
-func (s *Server) answer(ctx context.Context, user *User, req *request, refused *Error, dst []byte) (_ []byte, code int) {
-	began := time.Now()
+func (s *Server) answer(user *User, req *request, refused *Error, out *output) (code int) {
+	began, ctx := time.Now(), out.ctx
 	var err error
 	if refused != nil {
 		err = refused
 	} else {
-		dst, err = s.run(ctx, user, req, dst)
+		out.buf, err = s.run(ctx, user, req, out)
 	}
 	if err != nil {
 		e := asError(err)
 		code = e.Code
-		dst = appendError(dst, req, e)
+		out.buf = appendError(out.buf, req, e)
 	}
 	took := time.Since(began)
 	s.meterOf(req.method).done(code, took)
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		s.log.Debug("answered a call", "method", clip(req.method, 40), "user", user.Name, "code", code, "took", took)
 	}
-	return dst, code
+	return code
 }
 
 // run finds the method, checks the role, reads the parameters and appends the answer.
-func (s *Server) run(ctx context.Context, user *User, req *request, dst []byte) (out []byte, err error) {
+func (s *Server) run(ctx context.Context, user *User, req *request, to *output) (out []byte, err error) {
+	dst := to.buf
 	m := s.methods[req.method]
 	if m == nil {
 		return dst, errorf(CodeUnknownMethod, "Method not found: %q%s", clip(req.method, 40), s.suggest(req.method))
@@ -395,6 +330,12 @@ func (s *Server) run(ctx context.Context, user *User, req *request, dst []byte) 
 		}
 	}
 
+	if m.cost != nil {
+		// Before anything is done: what is refused had no effect.
+		if err := to.reserve(m.cost(c.args)); err != nil {
+			return dst, err
+		}
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			// The value may hold a parameter, so it is told only of methods that have no secret ones.

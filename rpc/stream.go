@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,6 +31,7 @@ type download struct {
 	are    string        // the same, as errors begin: "a backup is"
 	roles  roles         // who may fetch it
 	places chan struct{} // one for each that is sent at once
+	active active        // those that are sent
 	busy   string        // said when no place is left
 	absent string        // said when the daemon has none
 	of     func(*Services) func(context.Context, io.Writer) error
@@ -62,10 +65,41 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *downlo
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	default:
+		d.active.displace() // for the next try
 		s.refuse(w, http.StatusServiceUnavailable, errorf(CodeBusy, "%s", d.busy))
 		return
 	}
-	s.stream(w, r, *user, d.what, d.of(services))
+	s.stream(w, r, *user, d)
+}
+
+// active are the streams of one kind that are being sent.
+type active struct {
+	mu      sync.Mutex
+	writers map[*streamWriter]struct{}
+}
+
+func (a *active) add(w *streamWriter) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.writers == nil {
+		a.writers = make(map[*streamWriter]struct{})
+	}
+	a.writers[w] = struct{}{}
+}
+
+func (a *active) remove(w *streamWriter) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.writers, w)
+}
+
+// displace cuts those off whose clients have taken nothing for a while: another client needs their place.
+func (a *active) displace() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for w := range a.writers {
+		w.cutIfStuck()
+	}
 }
 
 // refuse answers with an error.
@@ -73,9 +107,9 @@ func (s *Server) refuse(w http.ResponseWriter, status int, err error) {
 	s.write(w, status, appendError(nil, &request{id: null}, asError(err)))
 }
 
-// stream sends what write writes, in its own time. what names it in the log.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, what string, write func(context.Context, io.Writer) error) {
-	began := time.Now()
+// stream sends a download in its own time.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, d *download) {
+	began, what := time.Now(), d.what
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Trailer", errorTrailer)
@@ -86,7 +120,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, what 
 		return
 	}
 	out := &streamWriter{w: w, control: control, stall: s.backupStall}
-	err := write(r.Context(), out)
+	d.active.add(out)
+	defer d.active.remove(out)
+	err := d.of(s.services.Load())(r.Context(), out)
 	log := s.log.With("user", user.Name, "remote", r.RemoteAddr, "bytes", out.n, "took", time.Since(began))
 	switch {
 	case err == nil:
@@ -105,6 +141,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, what 
 	}
 }
 
+// stuckAfter is how long a client may take nothing before another one may have its place.
+const stuckAfter = 5 * time.Second
+
 // streamWriter gives each write its own time.
 type streamWriter struct {
 	w       io.Writer
@@ -112,16 +151,43 @@ type streamWriter struct {
 	stall   time.Duration
 	n       int64
 	failed  bool // the client takes no more
+
+	mu    sync.Mutex // guards the two below, and setting deadlines
+	since time.Time  // when the write began that is under way; zero: none is
+	cut   bool
 }
 
 func (s *streamWriter) Write(p []byte) (int, error) {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
+	if err := s.beginWrite(); err != nil {
+		s.failed = true
 		return 0, err
 	}
 	n, err := s.w.Write(p)
+	s.mu.Lock()
+	s.since = time.Time{}
+	s.mu.Unlock()
 	s.n += int64(n)
 	s.failed = err != nil
 	return n, err
+}
+
+func (s *streamWriter) beginWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut {
+		return os.ErrDeadlineExceeded
+	}
+	s.since = time.Now()
+	return s.control.SetWriteDeadline(s.since.Add(s.stall))
+}
+
+func (s *streamWriter) cutIfStuck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.since.IsZero() && time.Since(s.since) >= stuckAfter {
+		s.cut = true
+		s.control.SetWriteDeadline(time.Unix(1, 0)) // the write that is under way fails
+	}
 }
 
 // fetch asks the server for a stream. what names it in errors.

@@ -1,6 +1,6 @@
 // Package budget shares a fixed amount of memory, or of places, among callers of a server.
 //
-// The promise: what is taken together never exceeds the size by more than callers add with Grow. A
+// The promise: what is taken together never exceeds the size by more than callers add with GrowTo and Take. A
 // caller who holds a part and keeps the server waiting (a body that does not arrive, an answer that
 // is not read) loses it when others need it. One user cannot push another out: a free part goes to
 // the user who holds least.
@@ -22,9 +22,9 @@ const (
 	// Grace is how long a holder may keep the server waiting before a waiting caller may displace it.
 	Grace = 2 * time.Second
 
-	// MinRate is how much longer each transferred byte buys: 64 KiB/s, about what a body of 4 MiB
-	// needs to arrive within the minute that a request has.
-	MinRate = 64 << 10 // bytes a second
+	// MinRate is how fast a transfer has to be while others wait, beyond the grace. A slower one goes
+	// on as long as nobody needs its part.
+	MinRate = 512 << 10 // bytes a second
 
 	// MaxWaiting is how many callers of one user may wait at once; more are refused at once. Each
 	// keeps a connection meanwhile.
@@ -41,7 +41,7 @@ type Budget struct {
 	now      func() time.Time // tests replace it
 
 	mu      sync.Mutex
-	free    int64 // below zero after Grow
+	free    int64 // below zero after GrowTo and Take
 	holds   map[*Hold]struct{}
 	held    map[string]int64 // by user; only users who hold something
 	last    map[string]int64 // the number of each user's last grant; there are as many as are configured
@@ -154,11 +154,14 @@ func (b *Budget) Take(user string, n int64, cut func()) *Hold {
 	return h
 }
 
-// Grow adds to a part at once, although the sum may exceed the size.
-func (h *Hold) Grow(n int64) {
+// GrowTo makes a part n at once, unless it is larger, although the sum may exceed the size.
+func (h *Hold) GrowTo(n int64) {
 	b := h.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if n -= h.n; n <= 0 {
+		return
+	}
 	h.n += n
 	b.free -= n
 	b.held[h.user] += n

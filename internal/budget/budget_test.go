@@ -73,7 +73,7 @@ func TestAPartIsFreeAgainOnceItIsReleased(t *testing.T) {
 		t.Errorf("in the end %d of 10 are free; held: %v", b.free, b.held)
 	}
 	all := mustAcquire(t, b, "a", 11, nil) // counts as all there is
-	all.Grow(5)
+	all.GrowTo(15)
 	if b.free != -5 {
 		t.Errorf("%d are free, want -5", b.free)
 	}
