@@ -48,6 +48,7 @@ type Status struct {
 	Nonce  [32]byte
 	store.Position
 	Where
+	New bool // told by SubmitEach: the digest was not known before
 }
 
 // LeafStatus is where one leaf is: what can be told without the message.

@@ -42,7 +42,7 @@ func (b *Batcher) SubmitEach(ctx context.Context, digests [][32]byte, answer fun
 	var sealed map[uint64]Where // of digests that were there before
 	for i := range digests {
 		st := &s.status
-		*st = Status{Digest: digests[i], Nonce: s.nonces[i], Position: s.at[i], Where: Where{State: Open}}
+		*st = Status{Digest: digests[i], Nonce: s.nonces[i], Position: s.at[i], Where: Where{State: Open}, New: s.isNew(s.at[i])}
 		if st.Batch < s.open {
 			w, ok := sealed[st.Batch]
 			if !ok {
@@ -95,12 +95,18 @@ type submission struct {
 	nonces [][32]byte       // of each, where the caller wants to know
 	at     []store.Position // set before done
 	open   uint64           // the batch that was open after the commit, set before done
+	from   store.Position   // where the commit put its first new digest, set before done
 	done   chan error       // one value, buffered
 	status Status           // the caller's memory for its answers
 }
 
 // keepLeaves is the largest submission whose memory is kept for the next: that of a submitbatch of 1,000, of 64 KiB.
 const keepLeaves = 1024
+
+// isNew reports whether a digest at a position came with this commit: positions only grow.
+func (s *submission) isNew(at store.Position) bool {
+	return at.Batch > s.from.Batch || at.Batch == s.from.Batch && at.Index >= s.from.Index
+}
 
 // submission returns an empty one.
 func (c *committer) submission() *submission {
@@ -314,6 +320,7 @@ func (c *committer) commit(group []*submission) error {
 
 	a := &g.add
 	open := c.open
+	from := store.Position{Batch: open.ID, Index: open.Count}
 	now := c.b.now().UTC()
 	g.twins.begin(len(g.leaves))
 	for i := range g.leaves {
@@ -354,7 +361,7 @@ func (c *committer) commit(group []*submission) error {
 	c.b.tally.committed(len(g.leaves), len(a.Leaves), time.Since(began))
 	for _, s := range group {
 		s.at, found = found[:len(s.leaves):len(s.leaves)], found[len(s.leaves):]
-		s.open = c.open.ID
+		s.open, s.from = c.open.ID, from
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,6 +102,7 @@ func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 			if st.Digest != call[i] || st.Position != want[i] || st.State != state {
 				t.Errorf("digest %d of the call: %x is %s at %v, want %x %s at %v", i, st.Digest, st.State, st.Position, call[i], state, want[i])
 			}
+			st.New = false // Status does not know; see TestADigestIsNewOnce
 			if again, err := h.b.Status(context.Background(), call[i]); err != nil || again != st {
 				t.Errorf("digest %d of the call: answered with %+v, Status says %+v (%v)", i, st, again, err)
 			}
@@ -154,4 +156,35 @@ func TestTwinsAreFound(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A digest is new once: not when it is handed in again, in whatever batch it is by then.
+func TestADigestIsNewOnce(t *testing.T) {
+	h := newHouse(t)
+	isNew := func(names ...string) (out []bool) {
+		t.Helper()
+		var all [][32]byte
+		for _, name := range names {
+			all = append(all, digests(name)...)
+		}
+		states, err := h.b.Submit(t.Context(), all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, st := range states {
+			out = append(out, st.New)
+		}
+		return out
+	}
+	want := func(got []bool, want ...bool) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("new are %v, want %v", got, want)
+		}
+	}
+	want(isNew("a", "b"), true, true)
+	want(isNew("b", "c", "a"), false, true, false)
+	h.sealNow()
+	want(isNew("a", "d", "c"), false, true, false)
+	want(isNew("d"), false)
 }

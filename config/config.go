@@ -67,6 +67,10 @@ type Anchor struct {
 type RPC struct {
 	Listen string   `toml:"listen"` // HOST:PORT
 	Auth   []string `toml:"auth"`   // NAME:ROLE:SALT$HASH; only the shape is checked here, rpc reads them
+	Hosts  []string `toml:"hosts"`  // names and addresses by which callers reach JSON-RPC and the metrics, beside loopback
+
+	MaxDigests     int `toml:"max_digests"`      // new ones of all submit users in one batch.interval; 0: no limit
+	MaxUserDigests int `toml:"max_user_digests"` // of each of them; 0: no limit
 }
 
 // Calendar is for the public interface.
@@ -107,7 +111,7 @@ func Default() Config {
 		Batch:   Batch{Interval: 6 * time.Hour, MaxDigests: 1 << 20},
 		Anchor:  Anchor{Confirmations: 6, Target: 6 * time.Hour, MaxFeeRate: 100, MaxFeeSats: 50_000},
 		// No budget: what the wallet holds is one already, and a default that stops anchoring would surprise.
-		RPC: RPC{Listen: "127.0.0.1:14780"},
+		RPC: RPC{Listen: "127.0.0.1:14780", MaxDigests: 1 << 22, MaxUserDigests: 1 << 20},
 		// otsd's customary port.
 		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10, MaxDigests: 1 << 20},
 		Log:      Log{Level: "info", Format: "text"},

@@ -109,6 +109,9 @@ monthly_budget = 5678
 [rpc]
 listen = ":1478"
 auth = ["alice:submit:00ff$aa11"]
+hosts = ["ancre.example", "2001:db8::7"]
+max_digests = 6000
+max_user_digests = 0
 [calendar]
 listen = "[::1]:1588"
 uri = "https://ancre.example:8443"
@@ -138,7 +141,7 @@ pprof = true
 		Wallet:   Wallet{PassphraseFile: "/run/pass"},
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
 		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
-		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}},
+		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}, Hosts: []string{"ancre.example", "2001:db8::7"}, MaxDigests: 6000},
 		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, MaxDigests: 5000, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Metrics:  Metrics{Listen: "localhost:1790", Pprof: true},
@@ -169,6 +172,8 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"unknown key in a section", "\n[batch]\n\nintervall = \"6h\"\n", `f.conf:4: unknown key "batch.intervall": section [batch] holds interval, max_digests`},
 		{"keys are matched with their case", "[batch]\nInterval = \"6h\"\n", `f.conf:2: unknown key "batch.Interval"`},
 		{"unknown key at the top", "netwrok = \"signet\"\n", `f.conf:1: unknown key "netwrok": the file holds datadir, network, [spv], [wallet]`},
+		{"a host with a port", "[rpc]\nhosts = [\"ancre.example:443\"]\n", `f.conf:2: rpc.hosts = ["ancre.example:443"]: entry 1: "ancre.example:443" must be a name or an IP address, without a port`},
+		{"a quota below zero", "[rpc]\nmax_digests = -1\n", "f.conf:2: rpc.max_digests = -1: must be 0 for none, or a whole number from 1 to 1000000000"},
 		{"unknown section", "\n\n[metric]\nlisten = \"x\"\n", `f.conf:3: unknown key "metric": the file holds datadir, network,`},
 		{"unknown section that is only implied", "\n[a.b.c]\nd = 1\n", `f.conf:2: unknown key "a"`},
 		{"unknown dotted key", "\nbatch.x.y = 1\n", `f.conf:2: unknown key "batch.x"`},

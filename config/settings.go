@@ -75,6 +75,9 @@ func (c *Config) settings(dir string) []setting {
 
 		{key: "rpc.listen", set: text(&c.RPC.Listen, listenAddress)},
 		{key: "rpc.auth", set: list(&c.RPC.Auth, authLine), secret: true},
+		{key: "rpc.hosts", set: list(&c.RPC.Hosts, hostName)},
+		{key: "rpc.max_digests", set: zeroOr(&c.RPC.MaxDigests, 1, 1_000_000_000)},
+		{key: "rpc.max_user_digests", set: zeroOr(&c.RPC.MaxUserDigests, 1, 1_000_000_000)},
 
 		{key: "calendar.listen", set: text(&c.Calendar.Listen, orOff(listenAddress))},
 		{key: "calendar.uri", set: text(&c.Calendar.URI, calendarURI)},
@@ -349,6 +352,14 @@ func listenAddress(s string) (string, error) {
 		return s, checkPort(port)
 	}
 	return hostPort(s)
+}
+
+// hostName accepts a name or an address without a port: callers may use any.
+func hostName(s string) (string, error) {
+	if strings.Contains(s, ":") && net.ParseIP(s) == nil {
+		return "", fmt.Errorf("%q must be a name or an IP address, without a port", s)
+	}
+	return s, checkHost(s)
 }
 
 func checkPort(port string) error {

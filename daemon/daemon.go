@@ -25,6 +25,7 @@ import (
 	"ancre/batcher/store/pebblestore"
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/quota"
 	"ancre/metrics"
 	"ancre/rpc"
 	"ancre/rpc/calendar"
@@ -48,6 +49,7 @@ type node struct {
 	started time.Time
 	disk    func() (pebblestore.Disk, error) // how the store stands with it
 	doors   doors
+	quota   *quota.Quota // of what users with the role submit hand in
 	told    *metrics.Server
 	missing rate.Sometimes // of the metrics, in the log
 	public  string         // HOST:PORT of the calendar; empty: it is off
@@ -102,8 +104,8 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	}
 	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", cmp.Or(d.public, "off"),
 		"metrics", cmp.Or(d.watched, "off"), "rpc", listener.Addr().String())
-	if warning := metricsWarning(cfg.Metrics); warning != "" {
-		log.Warn(warning)
+	for _, w := range exposureWarnings(cfg) {
+		log.Warn(w.text)
 	}
 	if warning := calendarWarning(cfg.Calendar); warning != "" {
 		log.Warn(warning)
@@ -117,14 +119,17 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
-	d.told = metrics.NewServer(metrics.Config{Version: version, Network: cfg.Network, Profile: cfg.Metrics.Pprof, Log: log})
+	d.told = metrics.NewServer(metrics.Config{Version: version, Network: cfg.Network, Profile: cfg.Metrics.Pprof,
+		Hosts: hosts(cfg, cfg.Metrics.Listen), Log: log})
 	stopMetrics := d.serve(d.told, watch, stop)
 	d.onClose(stopMetrics)
-	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Latency: d.callSeconds})
+	d.quota = callerQuota(cfg)
+	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Hosts: hosts(cfg, cfg.RPC.Listen),
+		Quota: d.quota, Latency: d.callSeconds})
 	stopServer := d.serve(server, listener, stop)
 	d.onClose(stopServer)
 	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
-		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Latency: d.calendarSeconds})
+		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Strangers: refusesStrangers(cfg), Latency: d.calendarSeconds})
 	stopCalendar := d.serve(calendars, public, stop)
 	d.onClose(stopCalendar)
 	d.doors = doors{server, calendars}

@@ -61,6 +61,9 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	for _, w := range d.warnings(chain, over) {
 		info.Warnings = append(info.Warnings, w.text)
+		if w.isCaution() {
+			info.Cautions++
+		}
 	}
 	if s := d.wallet.State(); s == wallet.None || s == wallet.Unusable {
 		return info, nil
@@ -92,6 +95,12 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview) (all []warning)
 	}
 	if text := calendarWarning(d.cfg.Calendar); text != "" {
 		all = append(all, warning{warnCalendar, text})
+	}
+	all = append(all, exposureWarnings(d.cfg)...)
+	for _, text := range []string{d.quota.Warning(), d.doors.calendar.Warning()} {
+		if text != "" {
+			all = append(all, warning{warnQuota, text})
+		}
 	}
 	// One question: the wallet may be created or unlocked at any time.
 	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrNoWallet) || errors.Is(err, wallet.ErrLocked) || errors.Is(err, wallet.ErrUnusable) {

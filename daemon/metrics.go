@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"ancre/batcher"
-	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/metrics"
 	"ancre/rpc"
@@ -84,6 +82,7 @@ func (d *node) scrapeDoors(emit metrics.Emit, count batcher.Counts) {
 	emit(metrics.DigestsAccepted, float64(accepted), "calendar")
 	emit(metrics.SubmitsRefused, float64(limited), "rate_limit")
 	emit(metrics.SubmitsRefused, float64(requests.Crowded), "intake")
+	emit(metrics.SubmitsRefused, float64(d.quota.Refused()), "quota")
 	emit(metrics.SubmitsRefused, float64(count.Busy), "busy")
 	emit(metrics.SubmitsRefused, float64(count.ReadOnly), "read_only")
 }
@@ -170,7 +169,7 @@ func warningNames() (names []string) {
 	for _, kind := range append(spv.Alarms(), batcher.Worries()...) {
 		names = append(names, warningName(kind))
 	}
-	return append(names, warnCalendar, warnWallet)
+	return append(names, warnCalendar, warnWallet, warnRPC, warnMetrics, warnStrangers, warnQuota)
 }
 
 // warningName makes a label of a room's words.
@@ -226,14 +225,4 @@ func size(dir string) (bytes int64, err error) {
 		return err
 	})
 	return bytes, err
-}
-
-// metricsWarning says when the metrics are there for other machines.
-func metricsWarning(c config.Metrics) string {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil || rpc.IsLoopback(host) {
-		return ""
-	}
-	return "metrics.listen = " + strconv.Quote(c.Listen) + " is there for other machines, and no password is asked for: everybody who reaches it " +
-		"learns the wallet's balance and what ancred does; let a firewall admit the machine of Prometheus alone, or listen on 127.0.0.1"
 }

@@ -66,7 +66,8 @@ type Source func(ctx context.Context, emit Emit)
 type Config struct {
 	Version string // of ancred
 	Network string
-	Profile bool // serve /debug/pprof/
+	Profile bool     // serve /debug/pprof/
+	Hosts   []string // names of this server beside loopback: a request that names another host is refused
 	Log     *slog.Logger
 }
 
@@ -139,9 +140,10 @@ func (s *Server) Observer(m *Metric, labels ...string) prometheus.Observer {
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Serve answers on ln until ctx is done, and returns nil then. It closes ln. Another error means that the listener failed.
+// Serve answers on ln, but no request of a web page, until ctx is done, and returns nil then. It closes ln. Another error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return httpserve.Serve(ctx, ln, s, limits, s.cfg.Log)
+	guard := httpserve.Guard{Names: s.cfg.Hosts, Refuse: func(w http.ResponseWriter, status int, why string) { http.Error(w, why, status) }}
+	return httpserve.Serve(ctx, ln, guard.Wrap(s), limits, s.cfg.Log)
 }
 
 // collector reads the source at each scrape.

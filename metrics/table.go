@@ -79,7 +79,7 @@ var (
 	DigestsNew      = counter("ancre_digests_new_total", "Digests that were new, and were written.")
 	DigestsKnown    = counter("ancre_digests_known_total", "Digests that were handed in again, and kept their place.")
 	SubmitsRefused  = counter("ancre_submits_refused_total", "Submissions that were refused: busy (too much waits to be written), read_only (the store takes no writes), "+
-		"rate_limit (an address asks the calendar too often), intake (calendar.max_digests is used up).", "reason")
+		"rate_limit (an address asks the calendar too often), intake (calendar.max_digests is used up), quota (rpc.max_digests or rpc.max_user_digests is).", "reason")
 	GroupDigests  = histogram(groupDigests, "ancre_group_commit_digests", "Digests that were written to the disk together.")
 	CommitSeconds = histogram(commitSeconds, "ancre_group_commit_seconds", "What writing such a group took, look-up and sync included.")
 	QueueDigests  = gauge("ancre_queue_digests", "Digests that wait to be written at the moment.")

@@ -99,7 +99,7 @@ func TestOnlyTheRightNameWithTheRightPasswordMayCall(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			body, _ := io.ReadAll(resp.Body)
-			if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != `Basic realm="jsonrpc"` || !strings.Contains(string(body), "credentials") {
+			if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != "" || !strings.Contains(string(body), "credentials") {
 				t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
 			}
 		})

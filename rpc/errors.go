@@ -31,6 +31,7 @@ const (
 	CodeInvalidParams  = -32602
 	CodeInternal       = -32603
 	CodeBusy           = -32000 // too much waits already: try again after a second. HTTP status 503, with Retry-After
+	CodeQuota          = -32001 // rpc.max_digests or rpc.max_user_digests is used up: try again when the message says. HTTP status 503, with Retry-After
 )
 
 // Error is what a server answers when a call failed. A [Client] returns it; use [errors.As] to get at the code.

@@ -54,6 +54,7 @@ func (b *memBatcher) SubmitEach(ctx context.Context, digests [][32]byte, answer 
 	if b.err != nil {
 		return b.err
 	}
+	from := uint64(len(b.at))
 	for _, d := range digests {
 		if _, ok := b.at[d]; !ok {
 			b.at[d] = uint64(len(b.at))
@@ -61,6 +62,7 @@ func (b *memBatcher) SubmitEach(ctx context.Context, digests [][32]byte, answer 
 	}
 	for _, d := range digests {
 		st := b.status(d)
+		st.New = b.at[d] >= from
 		answer(&st)
 	}
 	return nil

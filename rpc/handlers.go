@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"ancre/batcher"
+	"ancre/internal/quota"
 	"ancre/proof"
 	"ancre/proof/receipt"
 
@@ -20,6 +22,9 @@ import (
 type call struct {
 	ctx    context.Context
 	server *Server
+	user   string       // the caller's name
+	quota  *quota.Quota // of new digests; nil: none
+	output *output
 	*Services
 	method *method
 	args
@@ -40,10 +45,17 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 	if many {
 		dst = append(dst, '[')
 	}
-	n := 0
-	err := c.Batcher.SubmitEach(c.ctx, digests, func(st *batcher.Status) {
+	taken, err := c.takeQuota(digests)
+	if err != nil {
+		return nil, err
+	}
+	n, fresh := 0, 0
+	err = c.Batcher.SubmitEach(c.ctx, digests, func(st *batcher.Status) {
 		if n++; n > 1 {
 			dst = append(dst, ',')
+		}
+		if st.New {
+			fresh++
 		}
 		dst = appendState(dst, st)
 		dst = append(dst, `,"proof":"`...)
@@ -51,8 +63,13 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 		dst = append(dst, `"}`...)
 	})
 	if err != nil {
+		// Digests that may still be written count: whoever hangs up in time would hand in any number.
+		if errors.Is(err, batcher.ErrBusy) || errors.Is(err, batcher.ErrReadOnly) {
+			c.quota.Return(c.user, taken)
+		}
 		return nil, err
 	}
+	c.quota.Return(c.user, max(taken-fresh, 0))
 	if n != len(digests) {
 		return nil, fmt.Errorf("the batcher answers %d digests with %d states", len(digests), n)
 	}
@@ -61,6 +78,45 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 		dst = append(dst, ']')
 	}
 	return dst, nil
+}
+
+// takeQuota counts digests against the caller's quota, and returns how many it counted. When what is
+// left is not enough for all, only those that are not known yet count: handing in again costs nothing.
+func (c *call) takeQuota(digests [][32]byte) (taken int, err error) {
+	n := len(digests)
+	if left := c.quota.Left(c.user); left < n {
+		if n, err = c.countUnknown(digests, left+1); err != nil {
+			return 0, err
+		}
+		if n > left {
+			n = len(digests) // for the time to come back: the rest was not looked up
+		}
+	}
+	refused := c.quota.Take(c.user, n)
+	if refused == nil {
+		return n, nil
+	}
+	if refused.After > 0 {
+		c.output.w.Header().Set("Retry-After", strconv.Itoa(int(refused.After.Seconds())))
+	}
+	return 0, errorf(CodeQuota, "%s", refused.Error())
+}
+
+// countUnknown returns how many digests are not known yet, up to enough.
+func (c *call) countUnknown(digests [][32]byte, enough int) (n int, err error) {
+	for i := range digests {
+		_, err := c.Batcher.Status(c.ctx, digests[i])
+		if errors.Is(err, batcher.ErrUnknown) {
+			if n++; n >= enough {
+				break
+			}
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
 }
 
 func getStatus(c *call) (any, error) {

@@ -15,7 +15,7 @@ const UnknownMethod = "unknown"
 var codes = [...]int{
 	0, // none
 	CodeMisc, CodeForbidden, CodeType, CodeWallet, CodeNotFound, CodeInsufficientFunds, CodeInvalidParameter, CodeUnlockNeeded, CodeWrongPassphrase,
-	CodeAlreadyUnlocked, CodeNoWallet, CodeDatabase, CodeStarting, CodeParse, CodeInvalidRequest, CodeUnknownMethod, CodeInvalidParams, CodeInternal, CodeBusy,
+	CodeAlreadyUnlocked, CodeNoWallet, CodeDatabase, CodeStarting, CodeParse, CodeInvalidRequest, CodeUnknownMethod, CodeInvalidParams, CodeInternal, CodeBusy, CodeQuota,
 }
 
 // meter counts the calls of one method.

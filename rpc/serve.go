@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -24,8 +25,11 @@ var limits = httpserve.Limits{
 	Grace:       10 * time.Second,
 }
 
-// Serve answers on ln until ctx is done, then takes no more connections, lets the calls that run come to their end, and returns nil. It closes
+// Serve answers on ln, but no request of a web page, until ctx is done, then takes no more connections, lets the calls that run come to their end, and returns nil. It closes
 // ln. Another error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return httpserve.Serve(ctx, ln, s, limits, s.log)
+	guard := httpserve.Guard{Names: s.hosts, Refuse: func(w http.ResponseWriter, status int, why string) {
+		s.refuse(w, status, errorf(CodeForbidden, "%s", why))
+	}}
+	return httpserve.Serve(ctx, ln, guard.Wrap(s), limits, s.log)
 }

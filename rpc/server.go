@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"ancre/internal/budget"
+	"ancre/internal/quota"
 
 	"golang.org/x/time/rate"
 )
@@ -54,6 +55,10 @@ type Config struct {
 	Log     *slog.Logger // nil: nothing is logged
 	Stop    func()       // what the method stop calls; it must not wait for the server to end
 	Started time.Time    // what uptime counts from; zero: now
+	Hosts   []string     // names of this server beside loopback: a request that names another host is refused
+
+	// Quota bounds the new digests of users with the role submit. nil: it does not.
+	Quota *quota.Quota
 
 	// Latency gives what takes the seconds of each call of a method, or of what is none (UnknownMethod). nil: they are not measured.
 	Latency func(method string) Observer
@@ -66,6 +71,8 @@ type Server struct {
 	streams  map[string]*download // by path
 	users    users
 	familiar *familiar
+	hosts    []string
+	quota    *quota.Quota
 	log      *slog.Logger
 	stop     func()
 	started  time.Time
@@ -101,6 +108,8 @@ func NewServer(c Config) *Server {
 		streams:  map[string]*download{backupPath: backupDownload(), headersPath: headersDownload()},
 		users:    c.Users,
 		familiar: newFamiliar(),
+		hosts:    c.Hosts,
+		quota:    c.Quota,
 		log:      c.Log,
 		stop:     c.Stop,
 		started:  c.Started,
@@ -206,7 +215,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*User, bo
 		<-s.delayed
 	default:
 	}
-	w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
+	// Without a challenge (WWW-Authenticate): a browser would ask for the password, keep it, and send it with requests of other pages.
 	w.Header().Set("Connection", "close") // the body was not read, and a guesser has to connect again
 	s.write(w, http.StatusUnauthorized, appendError(nil, &request{id: null}, errorf(CodeForbidden,
 		"wrong or missing credentials: use those of the .cookie file in the data directory, or of a user in [rpc] auth")))
@@ -273,7 +282,7 @@ func (s *Server) single(user *User, req *request, refused *Error, out *output) i
 		return http.StatusNoContent
 	case code == 0:
 		return http.StatusOK
-	case code == CodeBusy:
+	case code == CodeBusy, code == CodeQuota:
 		return http.StatusServiceUnavailable
 	case code == CodeForbidden:
 		return http.StatusForbidden
@@ -317,7 +326,10 @@ func (s *Server) run(ctx context.Context, user *User, req *request, to *output) 
 	if !m.roles.allow(user.Role) {
 		return dst, errorf(CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.name, m.roles, user.Name, user.Role)
 	}
-	c := call{ctx: ctx, server: s, Services: s.services.Load(), method: m}
+	c := call{ctx: ctx, server: s, user: user.Name, output: to, Services: s.services.Load(), method: m}
+	if user.Role != RoleAdmin {
+		c.quota = s.quota // an administrator has none: the money is his to spend
+	}
 	if c.Services == nil && !m.early {
 		return dst, errorf(CodeStarting, "ancred is starting: %s", *s.phase.Load())
 	}

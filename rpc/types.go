@@ -107,6 +107,7 @@ type Info struct {
 	Calendar      CalendarInfo `json:"calendar"`
 	Metrics       MetricsInfo  `json:"metrics"`
 	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
+	Cautions      int          `json:"-"`        // how many of them keep no anchor from being paid
 }
 
 // ChainInfo is how the light client stands.

@@ -7,13 +7,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"ancre/batcher"
 	"ancre/batcher/store"
+	"ancre/internal/httpserve"
 )
 
 // digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our promise.
 func (q *request) digest(string) {
+	if why := q.server.strange; why != nil && q.isStranger() {
+		q.w.Header().Set("Connection", "close") // the body was not read
+		q.text(http.StatusForbidden, keepNever, why.Error())
+		return
+	}
 	n, err := q.readMessage(q.message[:])
 	switch {
 	case n > batcher.MaxMessage:
@@ -25,7 +32,7 @@ func (q *request) digest(string) {
 		q.text(http.StatusBadRequest, "", err.Error())
 		return
 	}
-	if s := q.server; s.intake != nil && !s.intake.Allow() {
+	if s := q.server; s.intake.Take("", 1) != nil {
 		s.meters.crowded.Add(1)
 		s.crowded.Do(func() {
 			s.log.Warn("the calendar turns digests away: others have handed in as many as calendar.max_digests allows in one batch.interval")
@@ -39,6 +46,18 @@ func (q *request) digest(string) {
 		return
 	}
 	q.answer(http.StatusOK, octets, "", answer)
+}
+
+// isStranger reports whether a request comes from another machine, or from a web page of elsewhere that a
+// browser on this one shows.
+func (q *request) isStranger() bool {
+	proxies := q.server.proxies
+	peer, client := parseIP(q.RemoteAddr), proxies.client(q.Request)
+	if !client.IsLoopback() || proxies.isProxy(peer) && q.Header.Get("X-Forwarded-For") == "" {
+		return true // of whom a proxy does not say, nobody knows
+	}
+	origin, isPage := q.Header["Origin"]
+	return isPage && !httpserve.LocalOrigin(strings.Join(origin, ","))
 }
 
 // readMessage reads the body into buf, which has room for one byte more than is allowed, and returns how long it is: more than allowed

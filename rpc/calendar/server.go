@@ -27,6 +27,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/internal/httpserve"
+	"ancre/internal/quota"
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -63,6 +64,10 @@ type Config struct {
 	// that is full has a payment made before its time.
 	Digests  int
 	Interval time.Duration
+
+	// Strangers is what is done with digests that do not come from this machine, or come from a web page of elsewhere. nil: they are taken.
+	// Else each is refused with this reason.
+	Strangers error
 
 	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
 	Proxies []netip.Prefix
@@ -113,7 +118,9 @@ type Server struct {
 	uri     string
 	log     *slog.Logger
 	limiter *limiter
-	intake  *rate.Limiter // of digests; nil: no limit
+	proxies *limiter     // knows our proxies, also where nothing limits requests
+	intake  *quota.Quota // of digests; nil: no limit
+	strange error        // why those of strangers are not taken; nil: they are
 	page    page
 
 	services atomic.Pointer[Services] // nil while the daemon starts
@@ -127,9 +134,8 @@ type Server struct {
 func NewServer(c Config) *Server {
 	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}, crowded: rate.Sometimes{Interval: time.Minute}}
 	s.meters.begin(c.Latency)
-	if c.Digests != 0 {
-		s.intake = rate.NewLimiter(rate.Limit(float64(c.Digests)/c.Interval.Seconds()), c.Digests)
-	}
+	s.intake = quota.New(quota.Limits{All: c.Digests, AllKey: "calendar.max_digests", Interval: c.Interval})
+	s.strange, s.proxies = c.Strangers, &limiter{proxies: c.Proxies}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -152,6 +158,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	return httpserve.Serve(ctx, ln, s, l, s.log)
 }
+
+// Warning tells the operator that digests were turned away in the last minutes; empty: none were.
+func (s *Server) Warning() string { return s.intake.Warning() }
 
 // How long answers may be kept, by whoever asked and by caches between. The figures are otsd's.
 const (

@@ -1,0 +1,201 @@
+// Package quota bounds how many digests come in during an interval: of each user, and of all
+// together. JSON-RPC and the calendar both use it. A batch that is full is paid for before its time,
+// so whoever hands digests in without end spends the operator's money.
+package quota
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits say how many digests an interval takes. 0: no such limit.
+type Limits struct {
+	All      int
+	EachUser int
+	Interval time.Duration
+
+	// The configuration keys that set the two, for messages.
+	AllKey, EachUserKey string
+}
+
+// usedUpFor is how long a warning stays after the last refusal.
+const usedUpFor = 10 * time.Minute
+
+// Quota counts. Its methods may be called from many goroutines, and those of a nil Quota allow
+// everything.
+type Quota struct {
+	limits Limits
+	now    func() time.Time // tests replace it
+
+	mu      sync.Mutex
+	all     bucket
+	users   map[string]*bucket // there are as many as are configured
+	refused map[string]time.Time
+	count   uint64
+}
+
+// bucket holds what may still come in. It fills up evenly, within one interval.
+type bucket struct {
+	size  float64 // 0: no limit
+	left  float64
+	since time.Time
+}
+
+// Refusal says that a limit is reached.
+type Refusal struct {
+	Key   string        // of the limit in the configuration
+	Limit int           // what it is
+	After time.Duration // when enough is free again; 0: never, more came at once than the limit
+	User  string        // whose limit it is; empty: that of all
+
+	every time.Duration
+}
+
+// Error tells a caller what to do.
+func (r *Refusal) Error() string {
+	whose := "all users together have"
+	if r.User != "" {
+		whose = "the user " + r.User + " has"
+	}
+	text := fmt.Sprintf("%s handed in as many new digests as %s = %d allows in %s", whose, r.Key, r.Limit, r.every)
+	if r.After == 0 {
+		return fmt.Sprintf("more new digests at once than %s = %d allows in %s: hand in fewer", r.Key, r.Limit, r.every)
+	}
+	return fmt.Sprintf("%s: try again in %s", text, r.After)
+}
+
+// New returns a quota; nil when there is no limit.
+func New(limits Limits) *Quota {
+	if limits.All == 0 && limits.EachUser == 0 {
+		return nil
+	}
+	q := &Quota{limits: limits, now: time.Now, users: make(map[string]*bucket), refused: make(map[string]time.Time)}
+	q.all = q.bucket(limits.All)
+	return q
+}
+
+func (q *Quota) bucket(size int) bucket {
+	return bucket{size: float64(size), left: float64(size), since: q.now()}
+}
+
+// Take counts n new digests of a user, all or none.
+func (q *Quota) Take(user string, n int) *Refusal {
+	if q == nil || n == 0 {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	one := q.user(user)
+	for _, limit := range []struct {
+		*bucket
+		key, user string
+	}{{one, q.limits.EachUserKey, user}, {&q.all, q.limits.AllKey, ""}} {
+		limit.fill(now, q.limits.Interval)
+		if limit.size == 0 || limit.left >= float64(n) {
+			continue
+		}
+		q.refused[limit.user] = now
+		q.count++
+		r := &Refusal{Key: limit.key, Limit: int(limit.size), User: limit.user, every: q.limits.Interval}
+		if float64(n) <= limit.size {
+			seconds := (float64(n) - limit.left) / limit.size * q.limits.Interval.Seconds()
+			r.After = time.Duration(max(1, math.Ceil(seconds))) * time.Second
+		}
+		return r
+	}
+	one.left -= float64(n)
+	q.all.left -= float64(n)
+	return nil
+}
+
+// Return gives back what was taken for digests that turned out not to be new, or were not accepted.
+func (q *Quota) Return(user string, n int) {
+	if q == nil || n == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, b := range []*bucket{q.user(user), &q.all} {
+		b.left = min(b.left+float64(n), b.size)
+	}
+}
+
+// Left returns how many new digests of a user would be taken now.
+func (q *Quota) Left(user string) int {
+	if q == nil {
+		return math.MaxInt
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	left, now := math.MaxInt, q.now()
+	for _, b := range []*bucket{q.user(user), &q.all} {
+		if b.fill(now, q.limits.Interval); b.size > 0 {
+			left = min(left, int(b.left))
+		}
+	}
+	return left
+}
+
+// Refused returns how often Take refused.
+func (q *Quota) Refused() uint64 {
+	if q == nil {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count
+}
+
+// Warning tells an operator that a limit was reached in the last minutes; empty: none was.
+func (q *Quota) Warning() string {
+	if q == nil {
+		return ""
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var users []string
+	all := false
+	for user, at := range q.refused {
+		switch {
+		case q.now().Sub(at) >= usedUpFor:
+			delete(q.refused, user)
+		case user == "":
+			all = true
+		default:
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	switch {
+	case all:
+		return fmt.Sprintf("digests are refused: as many new ones came in as %s = %d allows in one batch.interval; find out who sends them, or raise it",
+			q.limits.AllKey, q.limits.All)
+	case len(users) > 0:
+		return fmt.Sprintf("digests of %s are refused: as many new ones came in as %s = %d allows each user in one batch.interval; find out why, or raise it",
+			strings.Join(users, ", "), q.limits.EachUserKey, q.limits.EachUser)
+	}
+	return ""
+}
+
+func (q *Quota) user(name string) *bucket {
+	b := q.users[name]
+	if b == nil {
+		made := q.bucket(q.limits.EachUser)
+		b = &made
+		q.users[name] = b
+	}
+	return b
+}
+
+// fill adds what the time since the last call is worth.
+func (b *bucket) fill(now time.Time, interval time.Duration) {
+	if passed := now.Sub(b.since); passed > 0 {
+		b.left = min(b.left+b.size*passed.Seconds()/interval.Seconds(), b.size)
+		b.since = now
+	}
+}
