@@ -70,7 +70,7 @@ func contents(s backup.Summary) string {
 func (a *app) backup(ctx context.Context, path string, force bool) error {
 	if path == "-" {
 		if a.outTerm {
-			return usagef("a backup is no text for a terminal: name a FILE, or send standard output somewhere")
+			return usagef("refusing to write a binary backup to the terminal: name a FILE, or redirect standard output")
 		}
 		s, err := a.fetchBackup(ctx, a.out)
 		if err != nil {

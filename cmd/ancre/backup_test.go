@@ -156,7 +156,7 @@ func TestBackupToStandardOutputAndBack(t *testing.T) {
 	}
 	data := t.TempDir()
 	call(session{in: a.out}, "--datadir", data, "--network", "regtest", "restore", "-").is(t, exitDone, "Restored 302 digests")
-	r.with(session{terminal: true}, "backup", "-").is(t, exitUsage, "no text for a terminal")
+	r.with(session{terminal: true}, "backup", "-").is(t, exitUsage, "refusing to write a binary backup")
 }
 
 // The file comes whole or not at all, whatever goes wrong on the way.

@@ -70,7 +70,7 @@ type exportResult struct {
 func (a *app) exportHeaders(ctx context.Context, path string, o exportOptions) error {
 	if path == "-" {
 		if a.outTerm {
-			return usagef("headers are no text for a terminal: name a file, or redirect standard output")
+			return usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
 		}
 		_, err := a.copyHeaders(ctx, a.out, o)
 		return err

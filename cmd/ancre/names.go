@@ -103,6 +103,18 @@ func tooLong(path string, err error, remedy string) error {
 	return fmt.Errorf("the name %s has %d bytes, which is too long for the file system: %s", shown(clip(filepath.Base(path))), len(filepath.Base(path)), remedy)
 }
 
+// notToStamp leaves the remedy of "ancre stamp" out of an error of hashing a file that another verb
+// hashes. pipe is how its content is read from standard input instead.
+func notToStamp(err error, pipe string) error {
+	switch {
+	case errors.Is(err, errDirectory):
+		return errors.New("is a directory: name a file")
+	case errors.Is(err, errNotRegular):
+		return fmt.Errorf("is not a regular file: pipe its content, and %s", pipe)
+	}
+	return err
+}
+
 // isThere says whether something has that name, even if it leads nowhere.
 func isThere(path string) bool {
 	_, err := os.Lstat(path)

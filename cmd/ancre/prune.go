@@ -65,7 +65,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	defer func() { err = errors.Join(err, src.done()) }()
 	bar := a.startProgress("pruning proofs", 0, false)
 	defer bar.finish()
-	exit := exitDone
+	exit, told := exitDone, 0
 	one := func(ctx context.Context, t target) *prunedProof {
 		p := &prunedProof{}
 		if p.err = a.pruneOne(ctx, src, t, p); p.err != nil {
@@ -77,12 +77,16 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 		if ctx.Err() != nil {
 			break // interrupted: that is said once, below
 		}
+		told++
 		bar.addFile()
 		bar.above(func() { exit = worse(exit, a.tellPruned(p)) })
 	}
 	bar.finish()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if told == 0 {
+		a.note("Nothing was pruned: there is no proof (FILE.ots) there.")
 	}
 	return finish(exit)
 }
@@ -156,7 +160,7 @@ func (a *app) tellPruned(p *prunedProof) int {
 	case already:
 		said = fmt.Sprintf("%s: holds nothing needless", name)
 	case unverifiable:
-		said = fmt.Sprintf("%s: left as it is: cannot be checked here: %s; to check it, it takes %s", name, p.Reason, p.Needed)
+		said = fmt.Sprintf("%s: left as it is: cannot be checked here: %s; needed: %s", name, p.Reason, p.Needed)
 	case failed:
 		said = fmt.Sprintf("%s: %s", name, p.Reason)
 	default: // invalid or pending

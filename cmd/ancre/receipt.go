@@ -116,7 +116,7 @@ func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) erro
 			return err
 		}
 		if err != nil {
-			r.fail(err)
+			r.settle(err)
 		}
 		exit = worse(exit, a.tellReceipt(r))
 		return nil
@@ -260,7 +260,7 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 	}
 	sum, err := hashFile(ctx, r.File, sha256.New(), func(int64) {})
 	if err != nil {
-		return err
+		return notToStamp(err, "name - for it")
 	}
 	if known != nil && string(known) != string(sum) {
 		return fmt.Errorf("the file has changed since it was stamped: %s is about another content", shown(ots))
@@ -307,21 +307,28 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 		return nil, err
 	}
 	// A proof may name several blocks. One that the chain contradicts is passed over.
+	missing, contradicted := uint64(0), []uint64(nil)
 	for _, w := range ways {
 		h, err := client.Header(ctx, w.Height)
 		if errors.Is(err, proof.ErrNoHeader) {
+			missing = w.Height
 			continue
 		}
 		if err != nil {
 			return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", count(w.Height), err))
 		}
 		if h.MerkleRoot != w.MerkleRoot {
+			contradicted = append(contradicted, w.Height)
 			continue
 		}
 		r.Height = w.Height
 		return w.V4(h.Time, a.calendarOf(ctx, client))
 	}
-	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(ways[0].Height))
+	if len(contradicted) == 0 {
+		return nil, unverifiableError{fmt.Sprintf("a receipt of version 4 holds the time of block %s, which the daemon does not have", count(missing)),
+			"a daemon that has the block. Version 2 needs none"}
+	}
+	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
 }
 
 // anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no daemon.
@@ -332,22 +339,28 @@ func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, 
 		return append(all, receipt.Found{})[0], err
 	}
 	client, err := a.daemon(ctx)
+	missing, contradicted := uint64(0), []uint64(nil)
 	for _, found := range all {
 		if err != nil {
 			break
 		}
 		var h proof.Header
 		if h, err = client.Header(ctx, found.Height); errors.Is(err, proof.ErrNoHeader) {
-			err = nil
+			missing, err = found.Height, nil
 		} else if err == nil && h.MerkleRoot == found.MerkleRoot {
 			return found, nil
+		} else if err == nil {
+			contradicted = append(contradicted, found.Height)
 		}
 	}
 	if err != nil {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("the proof names %d blocks, and the daemon could not be asked which of them is true (%v): verify the receipt", len(all), callError(err)))
 		return all[0], nil
 	}
-	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root, or does not exist", count(all[0].Height))
+	if len(contradicted) == 0 {
+		return receipt.Found{}, unverifiableError{fmt.Sprintf("the proof names %d blocks, and the daemon does not have block %s", len(all), count(missing)), "a daemon that has the block"}
+	}
+	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
 }
 
 // calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of version
@@ -403,6 +416,8 @@ func (a *app) tellReceipt(r *receiptResult) int {
 		a.printJSON(r, true)
 	case r.Result == failed:
 		a.complain("%s: %s", r.subject(), r.Reason)
+	case r.Result == unverifiable:
+		a.complain("%s: no receipt can be made here: %s; needed: %s", r.subject(), r.Reason, r.Needed)
 	case r.Result == pending:
 		a.note("%s: pending, %s", r.subject(), r.Reason)
 	case r.Receipt != nil:
@@ -414,13 +429,7 @@ func (a *app) tellReceipt(r *receiptResult) int {
 	for _, w := range r.Warnings {
 		a.note("%s: warning: %s", r.subject(), w)
 	}
-	switch r.Result {
-	case failed:
-		return exitFailed
-	case pending:
-		return exitPending
-	}
-	return exitDone
+	return r.exit()
 }
 
 // subject is what a person calls what the receipt is about.

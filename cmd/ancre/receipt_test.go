@@ -287,7 +287,7 @@ func TestReceiptsThatProveNothing(t *testing.T) {
 	}
 	r.ancre("verify", r.write("alone"+v2Suffix, good)).is(t, exitFailed, "there is no "+r.path("alone")+": say with -f which file the receipt is about")
 	r.ancre("verify", r.write("odd.txt", good)).is(t, exitFailed, "say with -f which file it is about")
-	r.ancre("verify", r.write("data.json", "{}")).is(t, exitUnverifiable, "(and there is no "+r.path("data.json")+".ots)")
+	r.ancre("verify", r.write("data.json", "{}")).is(t, exitUnverifiable, "and there is no "+r.path("data.json")+".ots")
 	r.ancre("verify", "--digest", strings.Repeat("ab", 20), file+v2Suffix).is(t, exitFailed, "receipts are about SHA-256")
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"ancre/proof"
@@ -65,11 +66,35 @@ type fileResult struct {
 	// The file itself names no block: what makes it valid was fetched for this once, and not written. Scripts keep what is complete, and would
 	// keep a proof that needs its calendar still.
 	blockless bool
+
+	// The source of block headers did not answer: that is the reason.
+	unanswered bool
 }
 
 // fail makes it a failure.
 func (r *fileResult) fail(err error) {
 	r.Result, r.Reason, r.Complete = failed, err.Error(), false
+}
+
+// unverifiableError says that something cannot be checked or made here, and what it takes.
+type unverifiableError struct{ reason, needed string }
+
+func (e unverifiableError) Error() string { return e.reason }
+
+// settle makes it what an error means: unverifiable where nothing is wrong with it, else failed.
+func (r *fileResult) settle(err error) {
+	var cannot unverifiableError
+	var none noProofError
+	switch {
+	case errors.As(err, &cannot):
+		r.unverifiable(cannot.reason, cannot.needed)
+	case errors.Is(err, proof.ErrUnsupported):
+		r.unverifiable(err.Error(), newerProgram)
+	case errors.As(err, &none):
+		r.unverifiable(err.Error(), itsProof)
+	default:
+		r.fail(err)
+	}
 }
 
 // unverifiable says that it cannot be checked here, why, and what it takes.

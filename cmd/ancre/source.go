@@ -218,7 +218,7 @@ func (a *app) openSource(ctx context.Context, o sourceOptions) (*source, error) 
 }
 
 // otherSources are what a person may name when a source cannot answer.
-const otherSources = `name another source of block headers: --spv (Bitcoin's own peers), --headers FILE (a file, offline) or --node URL (a bitcoind)`
+const otherSources = `use --spv (Bitcoin's own peers), --headers FILE (a file, offline) or --node URL (a bitcoind)`
 
 // brokenSource is a source that could not be opened. It answers every question with the reason, so that what needs no header is told all the same.
 func brokenSource(kind string, err error) *source {
@@ -312,7 +312,8 @@ func (s *source) locate(ctx context.Context, f *proof.File, r *fileResult) {
 
 // unanswered says of r that the source could not answer.
 func (s *source) unanswered(r *fileResult, err error) {
-	r.unverifiable(err.Error(), "block headers: "+otherSources)
+	r.unverifiable(err.Error(), "block headers from a source that answers: "+otherSources)
+	r.unanswered = true
 }
 
 // missing says of r that the block at height is not here. Nothing else is wrong with the proof.

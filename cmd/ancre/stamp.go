@@ -107,7 +107,7 @@ type stampJob struct {
 func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
 	if toTerminal && a.outTerm && !a.json {
-		return usagef("a proof is no text for a terminal: name a file with -o, or redirect standard output")
+		return usagef("refusing to write a binary proof to the terminal: name a file with -o, or redirect standard output")
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {

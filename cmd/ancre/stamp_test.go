@@ -243,7 +243,7 @@ func TestStandardInput(t *testing.T) {
 	out := r.path("in.ots")
 	r.with(session{in: "content"}, "stamp", "-", "-o", out).is(t, exitDone, "in.ots: stamped")
 	r.proof(out)
-	r.with(session{in: "content", terminal: true}, "stamp", "-").is(t, exitUsage, "no text for a terminal")
+	r.with(session{in: "content", terminal: true}, "stamp", "-").is(t, exitUsage, "refusing to write a binary proof")
 	r.ancre("stamp", "-", "-").is(t, exitUsage, "once only")
 
 	r.daemon.mine()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,9 +104,13 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown(arg), err)
+		return nil, fmt.Errorf("%s: %w", shown(arg), notToStamp(err, "give its SHA-256 instead"))
 	}
-	return [][32]byte{[32]byte(sum)}, nil
+	digests := [][32]byte{[32]byte(sum)}
+	if f, _, err := readProof(proofPath(arg)); err == nil && bytes.Equal(f.Digest, sum) {
+		digests = append(digests, commitments(f, nil)...) // another client may have stamped it
+	}
+	return digests, nil
 }
 
 // whereIs tells of what name means, a file or a digest: by the first of the digests that the daemon knows.
@@ -121,7 +126,7 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 		}
 	}
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return "", fmt.Errorf("%s was never handed in to this daemon", shown(name))
+		return "", fmt.Errorf("%s was never handed in to this daemon%s", shown(name), changedSince(name, digests[0]))
 	}
 	if err != nil {
 		return "", err
@@ -134,6 +139,18 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}
 	return s, nil
+}
+
+// changedSince says that a file has changed since its proof was made, if that is so.
+func changedSince(name string, digest [32]byte) string {
+	ots := proofPath(name)
+	if ots == name {
+		return ""
+	}
+	if f, _, err := readProof(ots); err != nil || f.HashOp != proof.SHA256 || bytes.Equal(f.Digest, digest[:]) {
+		return ""
+	}
+	return ", and " + shown(ots) + " is about another content: the file has changed since it was stamped"
 }
 
 func (a *app) overview(ctx context.Context) (string, error) {

@@ -69,7 +69,7 @@ standard input and writes it, complete or not, to standard output.`,
 
 func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) error {
 	if slices.Contains(args, "-") && a.outTerm && !a.json {
-		return usagef("a proof is no text for a terminal: redirect standard output")
+		return usagef("refusing to write a binary proof to the terminal: redirect standard output")
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -87,10 +87,11 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	defer bar.finish()
 
 	u := newUpgrader(a, client, others)
-	exit := exitDone
+	exit, told := exitDone, 0
 	var waiting []*waiter
 	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
 	for w := range results {
+		told++
 		bar.addFile()
 		if err := ctx.Err(); err != nil {
 			return err // what failed may have failed by it
@@ -104,6 +105,9 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	bar.finish()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if told == 0 {
+		a.note("Nothing was upgraded: there is no proof (FILE.ots) there.")
 	}
 	if err := u.missed(); err != nil && !a.json {
 		a.complain("%v", err)
@@ -154,17 +158,14 @@ func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w.ProofFile = t.path
 	err := u.target(ctx, t, w)
 	var silence silenceError
-	var none noProofError
 	switch {
 	case err == nil:
 	case errors.As(err, &silence) && len(promises(w.file, make(map[promise]bool))) > 0:
 		w.Result, w.Reason, w.silent = pending, err.Error(), true
-	case errors.As(err, &silence), errors.Is(err, proof.ErrUnsupported):
+	case errors.As(err, &silence):
 		w.unverifiable(err.Error(), newerProgram)
-	case errors.As(err, &none):
-		w.unverifiable(err.Error(), itsProof)
 	default:
-		w.fail(err)
+		w.settle(err)
 	}
 	return w
 }
@@ -503,7 +504,7 @@ func (u *upgrader) tell(w *waiter) int {
 	case w.Result == failed:
 		u.complain("%s: %s", w.name(), w.Reason)
 	case w.Result == unverifiable:
-		u.complain("%s: cannot be completed here: %s; it takes %s", w.name(), w.Reason, w.Needed)
+		u.complain("%s: cannot be completed here: %s; needed: %s", w.name(), w.Reason, w.Needed)
 	case toOut && w.Result == pending:
 		u.note("%s: pending, %s", w.name(), w.Reason)
 	case toOut:

@@ -74,7 +74,7 @@ func TestWhatCannotBeCheckedHereIsNotInvalid(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	a := r.ancre("verify", r.path("d.ots")).is(t, exitUnverifiable, "d.ots: cannot be checked here: ", "version 2 of the format", "to check it, it takes a newer version")
+	a := r.ancre("verify", r.path("d.ots")).is(t, exitUnverifiable, "d.ots: cannot be checked here: ", "version 2 of the format", "needed: a newer version")
 	if strings.Contains(a.out+a.err, "invalid") || strings.Contains(a.out+a.err, "malformed") {
 		t.Errorf("it is said to be wrong: %s%s", a.out, a.err)
 	}

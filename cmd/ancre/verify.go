@@ -125,7 +125,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		fileResult
 		err error
 	}
-	exit, anyValid, lastReason := exitDone, false, ""
+	exit, anyValid, told, saidWhy := exitDone, false, 0, false
 	isProofFile := func(name string) bool { return hasProofSuffix(name) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
@@ -140,16 +140,20 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		}
 		bar.addFile()
 		anyValid = anyValid || v.Result == valid
-		if v.Result == unverifiable && src.failed() != nil && v.Reason == lastReason && !a.json {
-			v.Reason, v.Needed = "for the same reason", ""
-		} else {
-			lastReason = v.Reason
+		if told++; v.unanswered && src.failed() != nil && !a.json {
+			if saidWhy {
+				v.Reason, v.Needed = "for the same reason", ""
+			}
+			saidWhy = true
 		}
 		bar.above(func() { exit = worse(exit, a.tellVerified(&v.fileResult)) })
 	}
 	bar.finish()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if told == 0 {
+		a.note("Nothing was verified: there is no proof (FILE.ots) and no receipt there.")
 	}
 	if anyValid {
 		a.note("%s A block's time may be off by some hours; its place in the chain is not.", src.caution)
@@ -267,7 +271,7 @@ func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, erro
 }
 
 // itsProof is what it takes to check a file that has no proof beside it.
-const itsProof = "its proof: name the .ots or the receipt if it has another name, with -f FILE for this file"
+const itsProof = "its proof. If that has another name, name the .ots or the receipt, and this file with -f"
 
 // newerProgram is what it takes to read a proof that this program does not know.
 const newerProgram = "a newer version of ancre, or the program that made the proof"
@@ -293,7 +297,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	}
 	sum, err := hashFile(ctx, name, f.HashOp.Hash(), o.hashed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shown(name), err)
+		return nil, fmt.Errorf("%s: %w", shown(name), notToStamp(err, "name -f - for it"))
 	}
 	if !bytes.Equal(sum, f.Digest) {
 		r.Digest = hex.EncodeToString(sum)
@@ -323,7 +327,7 @@ func (a *app) tellVerified(r *fileResult) int {
 	case r.Result == unverifiable:
 		fmt.Fprintf(a.out, "%s: cannot be checked here: %s\n", name, r.Reason)
 		if r.Needed != "" {
-			a.note("%s: to check it, it takes %s", name, r.Needed)
+			a.note("%s: needed: %s", name, r.Needed)
 		}
 	default:
 		fmt.Fprintf(a.out, "%s: %s: %s\n", name, r.Result, r.Reason)

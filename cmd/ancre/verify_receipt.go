@@ -61,7 +61,7 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		case name != "-" && !isReceiptName(name) && !receipt.SaysSo(data):
 			// A document that happens to be JSON, as any other without a proof.
 			r.File = name
-			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no proof of it here (and there is no %s)", shown(name+proofSuffix)), itsProof)
+			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no %s", shown(name+proofSuffix)), itsProof)
 		}
 		return true, nil
 	}
@@ -185,7 +185,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if name == "-" {
 		sum, err = hashReader(ctx, a.in, sha256.New(), o.hashed)
 	} else if sum, err = hashFile(ctx, name, sha256.New(), o.hashed); err != nil {
-		err = fmt.Errorf("%s: %w", shown(name), err)
+		err = fmt.Errorf("%s: %w", shown(name), notToStamp(err, "name -f - for it"))
 	}
 	if err != nil {
 		return digest, err
