@@ -52,7 +52,7 @@ func (s *Store) openDB(ctx context.Context, opts Options) (err error) {
 		return failure
 	}
 	if err != nil && found.why != nil {
-		return fmt.Errorf("%w: %s (%w): move that file away, and start again: all that was acknowledged is elsewhere", store.ErrDamaged, found.broken, err)
+		return fmt.Errorf("%w: %w (%w): move %s away, and start again: all that was acknowledged is elsewhere", store.ErrDamaged, found.why, err, found.broken)
 	}
 	if err != nil {
 		return err

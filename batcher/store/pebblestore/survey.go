@@ -157,7 +157,7 @@ func (v *survey) surveyLog(log wal.LogicalLog) (err error) {
 		}
 	}()
 	for {
-		rec, _, err := r.NextRecord()
+		rec, at, err := r.NextRecord()
 		var repr []byte
 		if err == nil {
 			repr, err = io.ReadAll(rec)
@@ -166,7 +166,9 @@ func (v *survey) surveyLog(log wal.LogicalLog) (err error) {
 			return nil
 		}
 		if err != nil {
-			if !logrecord.IsInvalidRecord(err) && !pebble.IsCorruptionError(err) { // the disk does not give it
+			if torn(err) {
+				err = fmt.Errorf("%s cannot be read from byte %d on: %w", name, at.Physical, err)
+			} else { // the disk does not give it
 				err = fmt.Errorf("%s cannot be read: %w", name, err)
 			}
 			if v.why == nil {
@@ -222,10 +224,20 @@ func (v *survey) gap(name string, number uint64) error {
 		if unread(v.why) {
 			return v.why
 		}
-		cause = fmt.Errorf("%s: %w", v.broken, v.why)
+		cause = v.why
 	}
 	return fmt.Errorf("%w: %d writes are missing before the first that %s adds (%w); nothing was changed; %s",
 		store.ErrDamaged, number-v.writes-1, name, cause, remedyBackup)
+}
+
+// torn says whether a record is not as it was written: it is damaged, or its writing was interrupted.
+func torn(err error) bool {
+	for _, known := range []error{logrecord.ErrInvalidChunk, logrecord.ErrZeroedChunk, logrecord.ErrUnexpectedEOF, pebble.ErrCorruption} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return pebble.IsCorruptionError(err)
 }
 
 // unread says whether a log is not damaged, as far as is known, but cannot be read.
@@ -304,15 +316,15 @@ func (v *survey) missing(t *testimony, path string) error {
 	}
 	for _, c := range t.anchors {
 		if c.write > v.writes {
-			lost = append(lost, fmt.Sprintf("anchor %d as it was stored last, with %d version(s), is missing", c.anchor, c.versions))
+			lost = append(lost, fmt.Sprintf("anchor %d as it was stored last (versions: %d) is missing", c.anchor, c.versions))
 		}
 	}
 	if len(lost) == 0 {
-		lost = append(lost, fmt.Sprintf("its last %d change(s) are missing", t.writes-v.writes))
+		lost = append(lost, fmt.Sprintf("the last of its changes are missing, %d in number", t.writes-v.writes))
 	}
 	cause := fmt.Sprintf("a log is missing or empty, or %s is damaged", v.manifest)
 	if v.why != nil {
-		cause = fmt.Sprintf("%s: %v", v.broken, v.why)
+		cause = v.why.Error()
 	}
 	return fmt.Errorf("%w: it holds less than it acknowledged: %s (%s); nothing was changed; %s; without a backup, move %s away and start again: "+
 		"what is missing is then lost for good, and a batch may be paid a second time",

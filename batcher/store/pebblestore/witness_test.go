@@ -62,7 +62,7 @@ func TestLossIsRefusedAndNamed(t *testing.T) {
 		}
 		for _, says := range []string{
 			"it holds less than it acknowledged", "digests are missing, from number", "of batch 2 on",
-			"anchor 1 as it was stored last, with 2 version(s), is missing",
+			"anchor 1 as it was stored last (versions: 2) is missing",
 			filepath.Base(log), "nothing was changed", "ancre restore FILE", "submit again the digests that came after", "move store/WITNESS away",
 		} {
 			if !strings.Contains(o.err.Error(), says) {
