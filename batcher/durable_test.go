@@ -24,6 +24,7 @@ import (
 	"ancre/rpc"
 	"ancre/rpc/calendar"
 
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 )
@@ -192,7 +193,7 @@ func openSite(t *testing.T, d *disk) *site {
 	policy := batcher.DefaultPolicy()
 	policy.MaxDigests = 100
 	s.batcher, err = batcher.New(batcher.Config{
-		Store: s.store, Chain: noChain{}, Policy: policy, URI: "http://127.0.0.1:14788", Logger: slog.New(slog.DiscardHandler),
+		Store: s.store, Chain: noChain{}, Wallet: noWallet{}, Policy: policy, URI: "http://127.0.0.1:14788", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +215,11 @@ type noChain struct{ batcher.Chain }
 func (noChain) Synced() bool                       { return false }
 func (noChain) Peers() uint64                      { return 0 }
 func (noChain) Changes() (<-chan struct{}, func()) { return nil, func() {} }
+
+// noWallet has nothing to lease.
+type noWallet struct{ batcher.Wallet }
+
+func (noWallet) LeaseOnly(context.Context, []wire.OutPoint) error { return nil }
 
 // way is how digests come in. It returns when they are acknowledged.
 type way struct {
