@@ -1,0 +1,17 @@
+//go:build darwin || freebsd || netbsd
+
+package atomicfile
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// changeTime returns when a file's content or description last changed, in nanoseconds. Unlike the
+// time of the last change of the content, no program can set it.
+func changeTime(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ctimespec.Nano()
+	}
+	return 0
+}
