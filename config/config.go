@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ancre/internal/atomicfile"
 )
 
 // Config is everything that can be configured, each with the key that sets it.
@@ -170,7 +172,7 @@ func (f Flags) defaultFile() string {
 
 // Load returns the defaults changed by the file at path.
 func Load(path string) (Config, error) {
-	file, err := os.Open(path)
+	file, _, err := atomicfile.OpenInput(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}

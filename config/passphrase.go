@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+
+	"ancre/internal/atomicfile"
 )
 
 // ReadPassphrase returns the one line that a passphrase file holds, without its end. The client makes the wallet with it and the
 // daemon opens the wallet with it, so both must read it in the same way.
 func ReadPassphrase(path string) ([]byte, error) {
 	const maxPassphrase = 4096
-	f, err := os.Open(path)
+	f, _, err := atomicfile.OpenInput(path)
 	if err != nil {
 		return nil, fmt.Errorf("passphrase file: %w", err)
 	}

@@ -12,10 +12,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"ancre/internal/atomicfile"
 )
 
 // Role says what a user may do.
@@ -173,20 +174,7 @@ func WriteCookie(path string) (User, error) {
 	rand.Read(b[:])
 	password := hex.EncodeToString(b[:])
 
-	// CreateTemp makes the file 0600. The directory is the daemon's own.
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return User{}, fmt.Errorf("write the cookie file: %w", err)
-	}
-	_, err = f.WriteString(CookieUser + ":" + password)
-	if err2 := f.Close(); err == nil {
-		err = err2
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := atomicfile.Put(path, []byte(CookieUser+":"+password), 0o600); err != nil {
 		return User{}, fmt.Errorf("write the cookie file: %w; whatever is at %s may be removed", err, path)
 	}
 	// Any salt will do: the password has 256 random bits, and the hash stays in memory.
@@ -210,7 +198,8 @@ func RemoveCookie(path string, cookie User) error {
 
 // ReadCookie returns the credentials that a cookie file holds, ancred's or bitcoind's.
 func ReadCookie(path string) (user, password string, err error) {
-	b, err := os.ReadFile(path)
+	const enough = 64 << 10 // of a file that holds a name and a password
+	b, err := atomicfile.ReadInput(path, enough)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", "", fmt.Errorf("there is no cookie file, so the daemon does not seem to run: %w; start `ancred`, or name "+
 			"its data directory or network with --datadir or --network", err)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"ancre/internal/atomicfile"
+
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/lightninglabs/neutrino/chainimport"
 	"github.com/lightninglabs/neutrino/headerfs"
@@ -34,15 +36,11 @@ type headerFile struct {
 
 func readHeaderFile(path string) (headerFile, error) {
 	var h headerFile
-	f, err := os.Open(path)
+	f, info, err := atomicfile.Open(path)
 	if err != nil {
 		return h, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return h, err
-	}
 	var begin [chainimport.ImportMetadataSize]byte
 	if _, err := io.ReadFull(f, begin[:]); err != nil {
 		return h, fmt.Errorf("%s: too short to be a file of headers", path)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"ancre/internal/atomicfile"
+
 	"github.com/gofrs/flock"
 )
 
@@ -32,6 +34,9 @@ var ErrInUse = errors.New("the data directory is in use")
 // format is the version of the data directory's layout. A directory of a newer one is refused.
 const format = 1
 
+// maxMarker is far more than a marker has.
+const maxMarker = 64 << 10
+
 // marker says what a data directory is, so that it is never opened as something else.
 type marker struct {
 	Format  int    `json:"format"`
@@ -47,6 +52,9 @@ func Open(dir, network string) (release func() error, err error) {
 		return nil, fmt.Errorf("make the data directory: %w; %s", err, remedyDir)
 	}
 	path := filepath.Join(dir, Lock)
+	if err := checkLock(path); err != nil {
+		return nil, err
+	}
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil {
@@ -61,8 +69,20 @@ func Open(dir, network string) (release func() error, err error) {
 	return lock.Unlock, nil
 }
 
+// checkLock refuses a lock file that is a symbolic link, or a named pipe, which opening it would wait for.
+func checkLock(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
+		return nil
+	}
+	if err == nil {
+		err = &atomicfile.KindError{Mode: info.Mode()}
+	}
+	return fmt.Errorf("the lock file %s %w: remove it", path, err)
+}
+
 func checkMarker(path, dir, network string) error {
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.ReadInput(path, maxMarker)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, Store)); err == nil {
 			return fmt.Errorf("%s is missing in a data directory that has been used: put it back from a backup, or write {\"format\":%d,\"network\":%q} into it if you are sure of the network", path, format, network)
@@ -92,19 +112,7 @@ func writeMarker(path string, m marker) error {
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write what the data directory is: %w", err)
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
+	if err := atomicfile.Put(path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write what the data directory is: %w", err)
 	}
 	return nil
