@@ -54,6 +54,7 @@ type fakeDaemon struct {
 	submitErr  error
 	onSubmit   func(request context.Context) // runs before SubmitEach
 	onStatus   func()                        // runs before Status
+	onHeaders  func()                        // runs before headers are written
 	backup     func(context.Context, io.Writer) error
 	wallet     fakeWallet
 	calls      []int // sizes of submits

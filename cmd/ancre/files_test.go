@@ -15,12 +15,15 @@ import (
 	"time"
 )
 
+// named is what reaches files by paths that the user named.
+var named *tree
+
 func TestCreateFileNeverReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250)+".ots") // nearly as long as names can be
-	if err := createFile(path, []byte("first")); err != nil {
+	if err := named.create(path, []byte("first"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := createFile(path, []byte("second")); !errors.Is(err, fs.ErrExist) {
+	if err := named.create(path, []byte("second"), nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("the second time: %v", err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "first" {
@@ -38,7 +41,7 @@ func TestReplaceFileKeepsLinksAndMode(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Skip(err)
 	}
-	if err := replaceFile(link, []byte("new")); err != nil {
+	if err := named.replace(link, []byte("old"), []byte("new"), false); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "new" {
@@ -64,7 +67,11 @@ func TestABackupIsAsPrivateAsTheProof(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, name := range []string{path, link} {
-		if err := backUp(name, []byte("old")); err != nil {
+		h, err := named.hold(name, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(named.backUp(name, h), h.dir.Close()); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Lstat(name + backupSuffix)
@@ -83,10 +90,10 @@ func TestAFailedWriteLeavesNothing(t *testing.T) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceFile(path, []byte("x")); err == nil {
+	if err := named.replace(path, nil, []byte("x"), false); err == nil {
 		t.Error("a directory was replaced")
 	}
-	if err := createFile(path, []byte("x")); !errors.Is(err, fs.ErrExist) {
+	if err := named.create(path, []byte("x"), nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a directory in the way: %v", err)
 	}
 	onlyFile(t, path)

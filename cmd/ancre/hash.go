@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"sync"
+	"time"
+
+	"ancre/internal/atomicfile"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -20,23 +25,102 @@ var hashBuffers = sync.Pool{New: func() any { return new([hashBuffer]byte) }}
 
 var errNotRegular = errors.New("is not a regular file: pipe its content to \"ancre stamp -\"")
 
-// hashFile hashes a file's content and tells read of its progress.
-func hashFile(ctx context.Context, path string, h hash.Hash, read func(int64)) ([]byte, error) {
-	// Opening a named pipe would wait for somebody to write into it.
-	if info, err := os.Stat(path); err != nil {
-		return nil, plainError(err)
-	} else if info.IsDir() {
-		return nil, errDirectory
-	} else if !info.Mode().IsRegular() {
-		return nil, errNotRegular
+// errChanging says that a hash would be of a content that the file never had.
+var errChanging = errors.New("is being changed while it is read: wait until nothing writes to it; of a log, stamp a copy")
+
+// clockTick is how far apart two writes may be and leave the same time of the last change: the coarsest tick of Linux, with CONFIG_HZ=100.
+const clockTick = 10 * time.Millisecond
+
+// hashFile hashes a named file's content and tells read of its progress.
+func hashFile(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, error) {
+	return (*tree)(nil).hashFile(ctx, path, newHash, read)
+}
+
+// hashFile hashes a file's content and tells read of its progress. A file that changes meanwhile is hashed once more, and refused when
+// it changes again.
+func (t *tree) hashFile(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, error) {
+	var last []byte // the hash of a pass that shows no change, but might hide one
+	for changes := 0; ; {
+		sum, state, err := t.hashOnce(ctx, path, newHash(), read)
+		switch {
+		case err != nil:
+			return nil, err
+		case state == quiet, state == fresh && bytes.Equal(sum, last):
+			return sum, nil
+		case state == fresh && last == nil:
+			last = sum
+			continue
+		}
+		if changes++; changes > 1 {
+			return nil, errChanging
+		}
+		last = nil
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, plainError(err)
+}
+
+// changeState is what a file's times tell of the time in which it was hashed.
+type changeState int
+
+const (
+	quiet   changeState = iota // nothing changed
+	fresh                      // it was written to just before: one more write might have left the same time
+	changed                    // something changed
+)
+
+// hashOnce hashes a file's content once.
+func (t *tree) hashOnce(ctx context.Context, path string, h hash.Hash, read func(int64)) ([]byte, changeState, error) {
+	file, err := t.open(path)
+	var kind *atomicfile.KindError
+	switch {
+	case errors.As(err, &kind) && kind.Mode.IsDir():
+		return nil, 0, errDirectory
+	case errors.As(err, &kind):
+		return nil, 0, errNotRegular
+	case err != nil:
+		return nil, 0, plainError(err)
 	}
 	defer file.Close()
-	sum, err := hashReader(ctx, file, h, read)
-	return sum, plainError(err)
+	if !file.info.Mode().IsRegular() {
+		return nil, 0, errNotRegular // a pipe of this process can be read once, and this may be the second time
+	}
+	isFresh := time.Since(file.info.ModTime()) < clockTick
+	size := file.info.Size()
+	sum, n, err := hashUpTo(ctx, file, h, size, read)
+	if err != nil {
+		return nil, 0, plainError(err)
+	}
+	whileHashing()
+	after, err := file.Stat()
+	if err != nil {
+		return nil, 0, plainError(err)
+	}
+	named, err := file.again()
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, 0, plainError(err)
+	// Files of /proc have content and no size.
+	case err != nil, n > size && size > 0, !atomicfile.Unchanged(file.info, after), !os.SameFile(after, named):
+		return sum, changed, nil
+	case isFresh:
+		return sum, fresh, nil
+	}
+	return sum, quiet, nil
+}
+
+// whileHashing is called after a file was read and before it is looked at again. Only tests set it.
+var whileHashing = func() {}
+
+// hashUpTo hashes a file that had a size, and stops when it turns out to be longer: one that grows faster than it is read has no end.
+func hashUpTo(ctx context.Context, file io.Reader, h hash.Hash, size int64, read func(int64)) ([]byte, int64, error) {
+	var n int64
+	if size > 0 {
+		file = io.LimitReader(file, size+1)
+	}
+	sum, err := hashReader(ctx, file, h, func(more int64) {
+		n += more
+		read(more)
+	})
+	return sum, n, err
 }
 
 // hashReader hashes all that comes.

@@ -38,6 +38,9 @@ func (f *fakeDaemon) work(onTop int) {
 }
 
 func (f *fakeDaemon) writeHeaders(_ context.Context, w io.Writer) error {
+	if f.onHeaders != nil {
+		f.onHeaders()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.headersErr != nil {

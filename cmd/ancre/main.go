@@ -7,18 +7,8 @@
 // never overwritten by one that says less, and no file is ever seen half written.
 package main
 
-import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-)
+import "os"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-ctx.Done()
-		stop() // a second signal ends the program at once
-	}()
-	os.Exit(run(ctx, os.Args[1:], systemTerminal()))
+	os.Exit(run(untilSignal(), os.Args[1:], systemTerminal()))
 }

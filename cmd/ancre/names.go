@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ancre/internal/atomicfile"
 	"ancre/proof/receipt"
 )
 
@@ -66,11 +67,7 @@ func receiptsBeside(file string) []string {
 
 // looksLikeReceipt says whether a regular file begins as a receipt does.
 func looksLikeReceipt(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	file, err := os.Open(path)
+	file, _, err := atomicfile.Open(path)
 	if err != nil {
 		return false
 	}

@@ -12,7 +12,8 @@ import (
 //
 // It is safe for concurrent use, as progress is drawn beside results.
 type output struct {
-	w io.Writer
+	w    io.Writer
+	gone func() // called when nobody reads any more, if it is not nil
 
 	mu  sync.Mutex
 	err error // of the first write that failed; later writes are tried nevertheless
@@ -24,6 +25,9 @@ func (o *output) Write(p []byte) (int, error) {
 	n, err := o.w.Write(p)
 	if err != nil && o.err == nil {
 		o.err = err
+		if isReaderGone(err) && o.gone != nil {
+			o.gone()
+		}
 	}
 	return n, err
 }

@@ -2,9 +2,5 @@
 
 package main
 
-// owner is for systems on which root makes files for others.
-type owner struct{}
-
-func ownerOf(string) *owner { return nil }
-
-func (*owner) give(...string) error { return nil }
+// asOwnerOf is for systems on which root works in the directories of others.
+func asOwnerOf(_ string, do func() error) error { return do() }

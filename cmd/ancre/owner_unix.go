@@ -3,62 +3,75 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
-// owner is who shall have what is made in a directory, when root makes it in somebody else's: a daemon that runs under a user of its own
-// could not open it otherwise.
-type owner struct {
-	uid, gid int
-	made     []string // directories that have yet to be made
+// asOwnerOf does something in a data directory. When root does it in a directory that belongs to another user, such as that of the
+// daemon, it is done as that user: the daemon could not open what is root's, and whoever has the directory cannot have root
+// write anywhere else, whatever links are in it. A directory that is not there yet belongs to the owner of the nearest one above it.
+//
+// The user of the whole process changes meanwhile, so nothing else may be going on.
+func asOwnerOf(dir string, do func() error) (err error) {
+	uid, gid, ok := ownerOf(dir)
+	if !ok {
+		return do()
+	}
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return err
+	}
+	back := func() error {
+		return errors.Join(syscall.Seteuid(0), syscall.Setegid(os.Getgid()), syscall.Setgroups(groups))
+	}
+	defer func() { err = errors.Join(err, back()) }()
+	if err := errors.Join(syscall.Setgroups(groupsOf(uid, gid)), syscall.Setegid(gid), syscall.Seteuid(uid)); err != nil {
+		return fmt.Errorf("cannot act as the owner of %s, user %d: %w", dir, uid, err)
+	}
+	if err = do(); errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w (this is done as the owner of the data directory, user %d)", err, uid)
+	}
+	return err
 }
 
-// ownerOf returns who owns a directory, or the nearest one above it that is there. nil: whoever runs this keeps what is made.
-func ownerOf(dir string) *owner {
+// ownerOf returns who owns a directory, or the nearest one above it that is there, if this is root and the owner is not.
+func ownerOf(dir string) (uid, gid int, ok bool) {
 	if os.Geteuid() != 0 {
-		return nil
+		return 0, 0, false
 	}
-	o := new(owner)
 	for {
 		if info, err := os.Stat(dir); err == nil {
 			st, ok := info.Sys().(*syscall.Stat_t)
-			if !ok || st.Uid == 0 {
-				return nil
-			}
-			o.uid, o.gid = int(st.Uid), int(st.Gid)
-			return o
+			return int(st.Uid), int(st.Gid), ok && st.Uid != 0
 		}
-		o.made = append(o.made, dir)
 		if dir == filepath.Dir(dir) {
-			return nil
+			return 0, 0, false
 		}
 		dir = filepath.Dir(dir)
 	}
 }
 
-// give gives paths, and all that is below them, to the owner.
-func (o *owner) give(paths ...string) error {
-	if o == nil {
-		return nil
+// groupsOf returns the groups of a user, as far as the system knows them.
+func groupsOf(uid, gid int) []int {
+	groups := []int{gid}
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return groups
 	}
-	for _, dir := range o.made {
-		if err := os.Lchown(dir, o.uid, o.gid); err != nil {
-			return err
+	ids, err := u.GroupIds()
+	if err != nil {
+		return groups
+	}
+	for _, id := range ids {
+		if n, err := strconv.Atoi(id); err == nil && n != gid {
+			groups = append(groups, n)
 		}
 	}
-	for _, path := range paths {
-		err := filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return os.Lchown(path, o.uid, o.gid)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return groups
 }

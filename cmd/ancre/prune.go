@@ -137,7 +137,7 @@ func (a *app) pruneOne(ctx context.Context, src *source, t target, p *prunedProo
 	if p.ProofFile == "-" || bytes.Equal(before, after) || p.leftOut == 0 {
 		return nil
 	}
-	return replaceProof(p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it once more")
+	return replaceProof(p.tree, p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it once more")
 }
 
 // tellPruned says what became of a proof and returns the exit status that it calls for.

@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
+	"ancre/internal/atomicfile"
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/rpc"
@@ -163,7 +163,7 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 		r.Receipt = data
 		return nil
 	}
-	err = createFile(r.ProofFile, data)
+	err = (*tree)(nil).create(r.ProofFile, data, nil)
 	if errors.Is(err, fs.ErrExist) {
 		same, err := holds(r.ProofFile, data)
 		if err != nil {
@@ -181,15 +181,11 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 // holds says whether a file holds just that. It may be anybody's: no more is read of it than tells, and nothing of a pipe or a device, which
 // may never end.
 func holds(path string, data []byte) (bool, error) {
-	// Before it is opened: that alone waits for a pipe's other end.
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() {
+	file, _, err := atomicfile.Open(path)
+	var kind *atomicfile.KindError
+	if errors.As(err, &kind) {
 		return false, errors.New("there is something of this name that is no regular file: name another with -o")
 	}
-	file, err := os.Open(path)
 	if err != nil {
 		return false, err
 	}
@@ -258,7 +254,7 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 		r.about(proof.SHA256, known)
 		return nil
 	}
-	sum, err := hashFile(ctx, r.File, sha256.New(), func(int64) {})
+	sum, err := hashFile(ctx, r.File, sha256.New, func(int64) {})
 	if err != nil {
 		return notToStamp(err, "name - for it")
 	}
@@ -449,18 +445,9 @@ func isReceiptName(name string) bool {
 }
 
 // isReceipt says whether a file has the name and the first byte of a receipt.
-func isReceipt(path string) bool {
-	if !isReceiptName(path) {
-		return false
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	start := make([]byte, 64)
-	n, _ := file.Read(start)
-	return receipt.LooksLike(start[:n])
+func (t *tree) isReceipt(path string) bool {
+	const start = 64 // blanks before the first brace are rare
+	return isReceiptName(path) && receipt.LooksLike(t.head(path, start))
 }
 
 // cutReceiptSuffix returns the name of the file that a receipt of this name is about.

@@ -13,6 +13,7 @@ import (
 	"ancre/batcher/store"
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
 
 	"github.com/spf13/cobra"
@@ -57,14 +58,15 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 	var in io.Reader = a.in
 	name := "standard input"
 	if path != "-" {
-		file, err := os.Open(path)
+		file, _, err := atomicfile.OpenInput(path)
+		var kind *atomicfile.KindError
+		if errors.As(err, &kind) {
+			return usagef("%s %v: name a file that \"ancre backup\" wrote", shown(path), kind)
+		}
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		if info, err := file.Stat(); err == nil && info.IsDir() {
-			return usagef("%s is a directory: name a file that \"ancre backup\" wrote", path)
-		}
 		in, name = file, path
 	}
 	r, err := backup.Open(in)
@@ -78,28 +80,13 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 		return fmt.Errorf("%s is a backup of %s, and the configured network is %s: say --network %s", name, have, cfg.Network, have)
 	}
 
-	owner := ownerOf(dir)
-	release, err := datadir.Open(dir, cfg.Network)
-	if errors.Is(err, datadir.ErrInUse) {
-		return fmt.Errorf("an ancred runs in %s: stop it first, with \"ancre rpc stop\" or as the service that it is", dir)
-	}
+	var s backup.Summary
+	err = asOwnerOf(dir, func() error {
+		s, err = a.restoreIn(ctx, r, dir, cfg.Network, name)
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	defer func() { _ = release() }()
-	target := filepath.Join(dir, datadir.Store)
-	if err := mayReplace(ctx, target); err != nil {
-		return err
-	}
-	s, err := a.restoreTo(ctx, r, target)
-	if err != nil {
-		if ctx.Err() == nil {
-			err = fmt.Errorf("%s was not restored, and nothing is left of it: %w", name, err)
-		}
-		return err
-	}
-	if err := owner.give(filepath.Join(dir, datadir.Marker), filepath.Join(dir, datadir.Lock), target); err != nil {
-		return fmt.Errorf("restored, but its files could not be given to the owner of the data directory: %w; use chown -R", err)
 	}
 
 	if a.json {
@@ -111,6 +98,26 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 	a.note("\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
 		"The daemon that was backed up must not run any more: both would spend the same coins.", a.startCommand(), a.restoreWalletCommand())
 	return nil
+}
+
+// restoreIn restores a backup, which the name is of, in a data directory.
+func (a *app) restoreIn(ctx context.Context, r *backup.Reader, dir, network, name string) (s backup.Summary, err error) {
+	release, err := datadir.Open(dir, network)
+	if errors.Is(err, datadir.ErrInUse) {
+		return s, fmt.Errorf("an ancred runs in %s: stop it first, with \"ancre rpc stop\" or as the service that it is", dir)
+	}
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = release() }()
+	target := filepath.Join(dir, datadir.Store)
+	if err := mayReplace(ctx, target); err != nil {
+		return s, err
+	}
+	if s, err = a.restoreTo(ctx, r, target); err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%s was not restored, and nothing is left of it: %w", name, err)
+	}
+	return s, err
 }
 
 // checkBackup verifies a backup of whatever network.

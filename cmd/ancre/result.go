@@ -69,6 +69,7 @@ type fileResult struct {
 
 	// The source of block headers did not answer: that is the reason.
 	unanswered bool
+	tree       *tree // in which both files are; nil when they were named
 }
 
 // fail makes it a failure.

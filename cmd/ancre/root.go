@@ -68,9 +68,11 @@ type app struct {
 
 // run does what args say and returns the exit status. It closes the terminal's output.
 func run(ctx context.Context, args []string, t *terminal) int {
-	out, errOut := &output{w: t.out}, &output{w: t.err}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	out, errOut := &output{w: t.out, gone: func() { stop(errReaderGone) }}, &output{w: t.err}
 	own := *t
-	own.out, own.err = out, errOut
+	own.in, own.out, own.err = &interruptReader{ctx: ctx, r: t.in}, out, errOut
 	a := &app{terminal: &own}
 	status := a.run(ctx, args)
 
@@ -108,7 +110,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 			exit.status = exitUsage
 		}
 	}
-	if exit.err == nil {
+	if exit.err == nil || context.Cause(ctx) == errReaderGone {
 		return exit.status
 	}
 	if ctx.Err() != nil && errors.Is(exit.err, context.Canceled) {

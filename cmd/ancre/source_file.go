@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/atomicfile"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -24,8 +25,14 @@ var _ proof.HeaderSource = (*fileHeaders)(nil)
 
 // openHeaders checks a file of headers whole. The error does not name the file.
 func (a *app) openHeaders(ctx context.Context, path string, params *chaincfg.Params) (_ *fileHeaders, err error) {
-	file, err := os.Open(path)
-	if err != nil {
+	file, info, err := atomicfile.Open(path)
+	var kind *atomicfile.KindError
+	switch {
+	case errors.As(err, &kind) && kind.Mode.IsDir():
+		return nil, errors.New("is a directory")
+	case errors.As(err, &kind):
+		return nil, errors.New("is no regular file, and must be read more than once: copy it to one first")
+	case err != nil:
 		return nil, plainError(err)
 	}
 	defer func() {
@@ -33,15 +40,6 @@ func (a *app) openHeaders(ctx context.Context, path string, params *chaincfg.Par
 			file.Close()
 		}
 	}()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, plainError(err)
-	case info.IsDir():
-		return nil, errors.New("is a directory")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("is no regular file, and must be read more than once: copy it to one first")
-	}
 	progress := a.startProgress("Checking block headers", info.Size()/headers.Size, false)
 	defer progress.finish()
 	checked, err := headers.Open(ctx, file, info.Size(), params, time.Now(), progress.setDone)

@@ -59,20 +59,17 @@ func (a *app) ownHeaders(ctx context.Context) (_ *fileHeaders, behind error, rel
 		return nil, nil, nil, &exitError{exitUsage, err}
 	}
 	dir := filepath.Join(network, datadir.Verifier)
-	owner := ownerOf(network)
-	if release, err = a.lockVerifier(ctx, dir); err != nil {
-		return nil, nil, nil, err
-	}
-	h, behind, err := a.syncedHeaders(ctx, cfg, params, dir)
-	if err == nil {
-		if err = owner.give(dir); err != nil {
-			h.file.Close()
+	var h *fileHeaders
+	err = asOwnerOf(network, func() (err error) {
+		if release, err = a.lockVerifier(ctx, dir); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, release())
-	}
-	return h, behind, release, nil
+		if h, behind, err = a.syncedHeaders(ctx, cfg, params, dir); err != nil {
+			err = errors.Join(err, release())
+		}
+		return err
+	})
+	return h, behind, release, err
 }
 
 func (a *app) syncedHeaders(ctx context.Context, cfg config.Config, params *chaincfg.Params, dir string) (_ *fileHeaders, behind, err error) {

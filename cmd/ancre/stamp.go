@@ -100,7 +100,9 @@ type stampJob struct {
 	fileResult          // Result is empty as long as there is something to do
 	digest     [32]byte // of the file
 	before     *proof.File
-	after      []byte // the proof to write
+	was        []byte      // the content of the file with that proof
+	parent     fs.FileInfo // the directory of the proof, when the user named it
+	after      []byte      // the proof to write
 }
 
 // stamp goes through the files in groups: hash, hand in, write, tell. While a group is handed in and written, the next files are hashed.
@@ -192,7 +194,7 @@ func (s *stamper) targets(args []string) iter.Seq[*stampJob] {
 		}
 		for t := range walk(args, s.options.recursive, isOthers) {
 			j := &stampJob{}
-			j.File = t.path
+			j.File, j.tree = t.path, t.tree
 			if t.err != nil {
 				j.fail(t.err)
 			}
@@ -228,7 +230,7 @@ func (s *stamper) prepare(ctx context.Context, j *stampJob) *stampJob {
 func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	var err error
 	if j.Digest == "" {
-		if isProof(j.File) || isReceipt(j.File) {
+		if j.tree.isProof(j.File) || j.tree.isReceipt(j.File) {
 			j.Result, j.Reason = skipped, "is a proof itself"
 			return nil
 		}
@@ -237,7 +239,7 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 		if j.File == "-" {
 			sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.addBytes)
 		} else {
-			sum, err = hashFile(ctx, j.File, proof.SHA256.Hash(), s.bar.addBytes)
+			sum, err = j.tree.hashFile(ctx, j.File, proof.SHA256.Hash, s.bar.addBytes)
 		}
 		if err != nil {
 			return err
@@ -248,7 +250,12 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	if j.ProofFile == "-" {
 		return nil
 	}
-	j.before, _, err = readProof(j.ProofFile)
+	if j.tree == nil {
+		if j.parent, err = j.tree.parent(j.ProofFile); err != nil {
+			return fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err))
+		}
+	}
+	j.before, j.was, err = j.tree.readProof(j.ProofFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -270,7 +277,7 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 			return fmt.Errorf("%s is there already, for %s %x: name another file with -o", shown(j.ProofFile), op, j.before.Digest)
 		}
 		var err error
-		if sum, err = hashFile(ctx, j.File, op.Hash(), func(int64) {}); err != nil {
+		if sum, err = j.tree.hashFile(ctx, j.File, op.Hash, func(int64) {}); err != nil {
 			return err
 		}
 		j.about(op, sum)

@@ -190,14 +190,14 @@ func TestDirectoriesAreStampedWithR(t *testing.T) {
 	for _, name := range []string{"a", "sub/b", "sub/deep/c", "sub/.hidden"} {
 		r.write(name, "content of "+name)
 	}
-	r.write("left/"+tempPrefix+"X"+tempSuffix, "left behind by a killed ancre")
+	r.write("left/.ancre-X.tmp", "left behind by a killed ancre")
 	r.write("fake.ots", "no proof, whatever its name is")
 	if err := os.Symlink(r.dir, r.path("sub/loop")); err != nil {
 		t.Skip(err)
 	}
 	r.ancre("stamp", r.dir).is(t, exitFailed, "is a directory: use -r")
 	r.ancre("stamp", "-r", r.dir).is(t, exitDone, "5 files stamped")
-	want := []string{"a", "a.ots", "fake.ots", "fake.ots.ots", "left/" + tempPrefix + "X" + tempSuffix,
+	want := []string{"a", "a.ots", "fake.ots", "fake.ots.ots", "left/.ancre-X.tmp",
 		"sub/.hidden", "sub/.hidden.ots", "sub/b", "sub/b.ots", "sub/deep/c", "sub/deep/c.ots", "sub/loop"}
 	if got := r.names(); !slices.Equal(got, want) {
 		t.Errorf("files\n got %v\nwant %v", got, want)

@@ -26,10 +26,10 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 			_, err = s.out.Write(j.after)
 		}
 	case j.before == nil:
-		err = createFile(j.ProofFile, j.after)
+		err = j.tree.create(j.ProofFile, j.after, j.parent)
 		if errors.Is(err, fs.ErrExist) {
 			// It came meanwhile: the same file was named twice, or somebody else stamps it too.
-			if j.before, _, err = readProof(j.ProofFile); err == nil {
+			if j.before, j.was, err = j.tree.readProof(j.ProofFile); err == nil {
 				err = s.extend(j)
 			}
 		}
@@ -65,7 +65,7 @@ func (s *stamper) extend(j *stampJob) error {
 		j.Result = already
 		return nil
 	}
-	return replaceFile(j.ProofFile, j.after)
+	return j.tree.replace(j.ProofFile, j.was, j.after, false)
 }
 
 // tell says what became of a file.

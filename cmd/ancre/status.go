@@ -81,7 +81,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	if d, err := parseDigest(arg); err == nil && !exists(arg) {
 		return [][32]byte{d}, nil
 	}
-	if isProof(arg) {
+	if (*tree)(nil).isProof(arg) {
 		f, _, err := readProof(arg)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", shown(arg), plainError(err))
@@ -99,7 +99,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 		}
 		return digests, nil
 	}
-	sum, err := hashFile(ctx, arg, proof.SHA256.Hash(), func(int64) {})
+	sum, err := hashFile(ctx, arg, proof.SHA256.Hash, func(int64) {})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
 	}

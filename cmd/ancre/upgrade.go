@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"ancre/internal/atomicfile"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -178,7 +180,7 @@ func (u *upgrader) target(ctx context.Context, t target, w *waiter) error {
 		}
 		return u.advance(ctx, w)
 	}
-	w.ProofFile = proofPath(t.path)
+	w.ProofFile, w.tree = proofPath(t.path), t.tree
 	if t.err != nil && w.ProofFile == t.path {
 		return t.err
 	}
@@ -187,7 +189,7 @@ func (u *upgrader) target(ctx context.Context, t target, w *waiter) error {
 
 // upgradeFile puts the complete proof, if there is one, into the place of w.ProofFile.
 func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
-	f, before, err := readProof(w.ProofFile)
+	f, before, err := w.tree.readProof(w.ProofFile)
 	if err != nil {
 		return plainError(err)
 	}
@@ -216,21 +218,21 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 		w.wasComplete()
 		return nil
 	}
-	return replaceProof(w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it once more")
+	return replaceProof(w.tree, w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it once more")
 }
 
 // replaceProof puts a proof into the place of the one that was read, and keeps that one as FILE.ots.bak
 // unless there is one. Calendars may have taken minutes to answer. What somebody put there meanwhile may
 // say more than what was read, so it stays: that is the error changed.
-func replaceProof(path string, before, after []byte, changed string) error {
-	if _, now, err := readProof(path); err != nil || !bytes.Equal(now, before) {
+func replaceProof(t *tree, path string, before, after []byte, changed string) error {
+	err := t.replace(path, before, after, true)
+	var notKept *backupError
+	switch {
+	case errors.Is(err, atomicfile.ErrChanged), errors.Is(err, fs.ErrNotExist):
 		return errors.New(changed)
-	}
-	if err := backUp(path, before); err != nil {
-		return fmt.Errorf("the proof as it was cannot be kept as %s%s: %w", shown(clip(path)), backupSuffix,
-			tooLong(path+backupSuffix, plainError(err), "give the file and its proof shorter names"))
-	}
-	if err := replaceFile(path, after); err != nil {
+	case errors.As(err, &notKept):
+		return notKept
+	case err != nil:
 		return fmt.Errorf("the new proof cannot be written: %w", plainError(err))
 	}
 	return nil

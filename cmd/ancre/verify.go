@@ -237,6 +237,7 @@ func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
 
 // openProofBytes is openProof, and returns the content of the file too.
 func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, error) {
+	r.tree = t.tree
 	if r.ProofFile = t.path; t.path != "-" {
 		r.ProofFile = proofPath(t.path)
 	}
@@ -249,7 +250,7 @@ func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, erro
 	case t.err != nil && r.ProofFile == t.path:
 		return nil, nil, t.err
 	default:
-		f, data, err = readProof(r.ProofFile)
+		f, data, err = r.tree.readProof(r.ProofFile)
 	}
 	var malformed *proof.SyntaxError
 	var none noProofError
@@ -295,7 +296,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	if name == "-" {
 		return hashReader(ctx, a.in, f.HashOp.Hash(), o.hashed)
 	}
-	sum, err := hashFile(ctx, name, f.HashOp.Hash(), o.hashed)
+	sum, err := r.tree.hashFile(ctx, name, f.HashOp.Hash, o.hashed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(name), notToStamp(err, "name -f - for it"))
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -49,7 +48,7 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 	if data == nil || err != nil {
 		return err != nil, err
 	}
-	r.ProofFile = name
+	r.ProofFile, r.tree = name, t.tree
 	rec, err := receipt.Parse(data)
 	if err != nil {
 		if r.Result, r.Reason = invalid, err.Error(); name != "-" && !isReceiptName(name) {
@@ -136,7 +135,7 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	if hasProofSuffix(name) {
 		return nil, "", nil
 	}
-	file, err := os.Open(name)
+	file, err := t.tree.openProof(name)
 	if err != nil {
 		return nil, "", nil // who reads it as a proof tells why
 	}
@@ -184,7 +183,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	var sum []byte
 	if name == "-" {
 		sum, err = hashReader(ctx, a.in, sha256.New(), o.hashed)
-	} else if sum, err = hashFile(ctx, name, sha256.New(), o.hashed); err != nil {
+	} else if sum, err = r.tree.hashFile(ctx, name, sha256.New, o.hashed); err != nil {
 		err = fmt.Errorf("%s: %w", shown(name), notToStamp(err, "name -f - for it"))
 	}
 	if err != nil {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"ancre/internal/atomicfile"
 )
 
 // Large files, of which half a one would be worse than none, come to be in one step, and survive a loss of power from then on.
@@ -28,34 +28,43 @@ func mayWrite(path string, force bool) error {
 	return nil
 }
 
-// writeWhole has write fill a file under another name in the same directory, syncs it and gives it its name when it is whole. The name must not be
-// taken, unless force is set.
+// writeWhole has write fill a file that has no name yet, syncs it and gives it its name when it is whole. The name must not be
+// taken, unless force is set. A file that is replaced leaves its owner, group and mode to the new one, unless the new one is private. A
+// symbolic link stays, and what it points to is replaced, if it belongs to the user or to root.
 func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer) error) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // what is behind a symbolic link is replaced, not the link
+	parent, name, err := atomicfile.OpenParent(path)
+	if err != nil {
+		return fmt.Errorf("no file can be made in the directory of %s: %w", path, plainError(err))
 	}
-	temp := filepath.Join(filepath.Dir(path), tempPrefix+rand.Text()+tempSuffix)
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	defer parent.Close()
+	dir, name, err := parent.Follow(name)
+	if err != nil {
+		return fmt.Errorf("%s %w", path, plainError(err))
+	}
+	defer dir.Close()
+	file, err := dir.New(mode)
 	if err != nil {
 		return fmt.Errorf("no file can be made in the directory of %s: %w", path, plainError(err))
 	}
 	defer func() {
+		file.Discard()
 		if err != nil {
-			file.Close()
-			os.Remove(temp)
 			err = fmt.Errorf("nothing was written to %s: %w", path, err)
 		}
 	}()
 	if err = write(file); err != nil {
 		return err
 	}
-	if err = errors.Join(file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if force {
-		err = os.Rename(temp, path)
+	if !force {
+		err = file.Create(name)
 	} else {
-		err = place(temp, path)
+		const others = 0o077
+		if old, statErr := dir.Lstat(name); statErr == nil && mode&others != 0 {
+			err = file.Inherit(old)
+		}
+		if err == nil {
+			err = file.Put(name)
+		}
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return errors.New("another file of that name has appeared meanwhile: name another one, or replace it with --force")
@@ -63,18 +72,15 @@ func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer)
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return dir.Sync()
 }
 
 // syncDir has a directory's names survive a loss of power, where directories can be synced.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(path string) error {
+	dir, err := atomicfile.OpenDir(path)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !isWindows {
-		return fmt.Errorf("sync the directory: %w", err)
-	}
-	return nil
+	defer dir.Close()
+	return dir.Sync()
 }
