@@ -266,7 +266,7 @@ func TestOneAnswerIsEnough(t *testing.T) {
 	file, leaves := r.promised("a", bad.URL, good.URL, "https://unlisted.example")
 	good.has(leaves[1], r.anchored(leaves[1]))
 	a := r.ancre("upgrade", "--calendar", good.URL, "--calendar", bad.URL, file).is(t, exitDone, "complete", bad.URL+`: it answers with HTTP status 500: "on ?[31mfire"`)
-	if strings.Contains(a.out, "500") || strings.Contains(a.out+a.err, "\x1b") {
+	if strings.Contains(a.out, "status 500") || strings.Contains(a.out+a.err, "\x1b") {
 		t.Errorf("out: %s\nerr: %s", a.out, a.err)
 	}
 	if got := r.kinds(file); got != "pending bitcoin pending" && got != "bitcoin pending pending" && got != "pending pending bitcoin" {
