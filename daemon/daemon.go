@@ -64,6 +64,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
+	defer outliveHangups(log)()
 	users, err := parseUsers(cfg.RPC.Auth)
 	if err != nil {
 		return err
@@ -420,7 +421,11 @@ func readPassphrase(path string, log *slog.Logger) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others on this machine may read the wallet's passphrase: chmod 600 it", "file", path)
 	}
-	return config.ReadPassphrase(path)
+	passphrase, err := config.ReadPassphrase(path)
+	if note := config.PassphraseNote(passphrase); note != "" {
+		log.Warn(note, "file", path)
+	}
+	return passphrase, err
 }
 
 // statusLine says in a few words how the daemon stands.

@@ -29,7 +29,8 @@ Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
   --version        print the version and exit
 
 Every setting stands in sample.conf with its default and its reason. The log goes to
-standard error. Stop it with Ctrl-C, SIGTERM or "ancre rpc stop".
+standard error. Stop it with Ctrl-C, SIGTERM or "ancre rpc stop". It goes on when the
+terminal is closed that it was started from (SIGHUP), or whoever reads its log is gone.
 Use "ancre status" to see how it stands, and "ancre wallet create" to begin paying.
 `
 
@@ -37,6 +38,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run returns the exit status: 0 after a stop that was asked for, 1 after a failure, 2 for wrong usage.
 func run(args []string, stdout, stderr io.Writer) int {
+	keepRunning()
 	var flags config.Flags
 	set := flag.NewFlagSet("ancred", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -46,8 +48,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	showVersion := set.Bool("version", false, "")
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
-		return 0
+		_, err := fmt.Fprint(stdout, usage)
+		return printed(stderr, err)
 	case err != nil:
 		fmt.Fprintf(stderr, "ancred: %v\n\n%s", err, usage)
 		return 2
@@ -56,8 +58,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if *showVersion {
-		fmt.Fprintln(stdout, "ancred", versionText())
-		return 0
+		_, err := fmt.Fprintln(stdout, "ancred", versionText())
+		return printed(stderr, err)
 	}
 	cfg, err := flags.Load()
 	if err != nil {
@@ -71,6 +73,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	keepPrivate()
 	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
 		fmt.Fprintf(stderr, "ancred: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// keepRunning has the process outlive what it was started from: a terminal that is closed sends SIGHUP, and a log that nobody reads any more
+// is SIGPIPE. Neither is a reason to stop anchoring. (daemon.Run writes a line about each SIGHUP.)
+func keepRunning() { signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) }
+
+// printed returns the exit status of a call that only prints.
+func printed(stderr io.Writer, err error) int {
+	if err != nil {
+		fmt.Fprintf(stderr, "ancred: standard output could not be written: %v\n", err)
 		return 1
 	}
 	return 0
