@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"ancre/internal/atomicfile"
 )
 
-// ReadPassphrase returns the one line that a passphrase file holds, without its end. The client makes the wallet with it and the
-// daemon opens the wallet with it, so both must read it in the same way.
+// maxPassphrase bounds a passphrase, in bytes.
+const maxPassphrase = 4096
+
+// ReadPassphrase returns the one line that a passphrase file holds, without its end, byte for byte. The client makes the wallet with
+// it and the daemon opens the wallet with it, so both must read it in the same way.
 func ReadPassphrase(path string) ([]byte, error) {
-	const maxPassphrase = 4096
 	f, _, err := atomicfile.OpenInput(path)
 	if err != nil {
 		return nil, fmt.Errorf("passphrase file: %w", err)
@@ -28,10 +31,64 @@ func ReadPassphrase(path string) ([]byte, error) {
 		err = fmt.Errorf("is longer than %d bytes", maxPassphrase)
 	case len(line) == 0:
 		err = errors.New("is empty")
+	case bytes.ContainsAny(line, "\r\n") && isUTF16(line):
+		err = errors.New("is text in UTF-16, which is no single line of bytes (save it as UTF-8, without byte order mark)")
 	case bytes.ContainsAny(line, "\r\n"):
 		err = errors.New("holds more than one line")
 	default:
 		return line, nil
 	}
 	return nil, fmt.Errorf("passphrase file %s %w: it must hold the passphrase on one line, and nothing else", path, err)
+}
+
+// CheckNewPassphrase refuses what an editor put into a passphrase without being asked, and what cannot be typed. A wallet that was made with
+// such a passphrase still opens with it.
+func CheckNewPassphrase(p []byte) error {
+	switch {
+	case len(p) > maxPassphrase:
+		return fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
+	case isUTF16(p):
+		return errors.New("the passphrase is text in UTF-16, as some editors write it: save the file as UTF-8, without byte order mark")
+	case bytes.HasPrefix(p, utf8BOM):
+		return errors.New("the passphrase begins with a byte order mark, which nobody can type: save the file as UTF-8 without one")
+	case bytes.IndexByte(p, 0) >= 0:
+		return errors.New("the passphrase holds a NUL byte, which nobody can type: save the file as text in UTF-8")
+	}
+	return nil
+}
+
+// PassphraseNote returns what a person should know about an unusual passphrase, or nothing. It never holds any of it.
+func PassphraseNote(p []byte) string {
+	const exactly = "; it is taken byte for byte"
+	switch {
+	case isUTF16(p):
+		return "the passphrase is text in UTF-16" + exactly
+	case bytes.HasPrefix(p, utf8BOM):
+		return "the passphrase begins with a byte order mark (EF BB BF), which an editor may have put there" + exactly
+	case bytes.IndexByte(p, 0) >= 0:
+		return "the passphrase holds a NUL byte" + exactly
+	case !utf8.Valid(p):
+		return "the passphrase is not UTF-8, it may be Latin-1" + exactly + ", and typing it needs a terminal with the same encoding"
+	}
+	return ""
+}
+
+// utf8BOM is the byte order mark in UTF-8, with which some editors begin a file.
+var utf8BOM = []byte{0xEF, 0xBB, 0xBF}
+
+// isUTF16 reports whether it is text in UTF-16: by its byte order mark, or because every second byte is zero, as in any text of Latin letters.
+func isUTF16(p []byte) bool {
+	if bytes.HasPrefix(p, []byte{0xFF, 0xFE}) || bytes.HasPrefix(p, []byte{0xFE, 0xFF}) {
+		return true
+	}
+	if len(p) < 4 {
+		return false
+	}
+	var zeros [2]int
+	for i, b := range p {
+		if b == 0 {
+			zeros[i%2]++
+		}
+	}
+	return max(zeros[0], zeros[1]) >= len(p)/2
 }

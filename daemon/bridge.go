@@ -63,6 +63,7 @@ type walletService struct{ d *node }
 var walletCodes = []coded{
 	{wallet.ErrNoWallet, rpc.ErrNoWallet},
 	{wallet.ErrExists, rpc.ErrWalletExists},
+	{wallet.ErrUsed, rpc.ErrWalletExists},
 	{wallet.ErrLocked, rpc.ErrWalletLocked},
 	{wallet.ErrWrongPassphrase, rpc.ErrWrongPassphrase},
 	{wallet.ErrSyncing, rpc.ErrStarting},
@@ -89,10 +90,30 @@ func (s walletService) Create(ctx context.Context, passphrase string, words []st
 		words = nil // the wallet makes new ones
 	}
 	made, address, err := s.d.wallet.Create(ctx, []byte(passphrase), words, birthday)
+	return createdWallet(made, address, words, err)
+}
+
+// Replace also refuses while anchors are in flight: the wallet that paid for them has their change.
+func (s walletService) Replace(ctx context.Context, passphrase string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {
+	over, err := s.d.batcher.Overview(ctx)
+	if err != nil {
+		return rpc.CreatedWallet{}, err
+	}
+	if n := over.Broadcast + over.Mined; n > 0 {
+		return rpc.CreatedWallet{}, walletError(fmt.Errorf("%w: %d anchors are in flight", wallet.ErrUsed, n))
+	}
+	if len(words) == 0 {
+		words = nil // the wallet makes new ones
+	}
+	made, address, err := s.d.wallet.Replace(ctx, []byte(passphrase), words, birthday)
+	return createdWallet(made, address, words, err)
+}
+
+func createdWallet(made []string, address string, given []string, err error) (rpc.CreatedWallet, error) {
 	if err != nil {
 		return rpc.CreatedWallet{}, walletError(err)
 	}
-	return rpc.CreatedWallet{Words: made, Restored: len(words) > 0, Address: address}, nil
+	return rpc.CreatedWallet{Words: made, Restored: len(given) > 0, Address: address}, nil
 }
 
 func (s walletService) Unlock(ctx context.Context, passphrase string) error {

@@ -90,7 +90,19 @@ func (c *Client) EstimateFee(ctx context.Context) (FeeEstimate, error) {
 // CreateWallet makes the fee wallet. No words makes new ones; words restore a wallet, whose coins are looked for from birthday on
 // (the zero time: from the first block that could hold one).
 func (c *Client) CreateWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
-	p := Named{"passphrase": passphrase}
+	return c.createWallet(ctx, passphrase, words, birthday, false)
+}
+
+// ReplaceWallet is CreateWallet where there may be a wallet already that was never used. Its file is kept.
+func (c *Client) ReplaceWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
+	return c.createWallet(ctx, passphrase, words, birthday, true)
+}
+
+func (c *Client) createWallet(ctx context.Context, passphrase, words string, birthday time.Time, replace bool) (CreatedWallet, error) {
+	p := passphraseParams(passphrase)
+	if replace {
+		p["replace"] = true
+	}
 	if words != "" {
 		p["words"] = words
 	}
@@ -103,7 +115,7 @@ func (c *Client) CreateWallet(ctx context.Context, passphrase, words string, bir
 
 // UnlockWallet opens the wallet until the server stops.
 func (c *Client) UnlockWallet(ctx context.Context, passphrase string) error {
-	return c.Call(ctx, "unlockwallet", nil, passphrase)
+	return c.Call(ctx, "unlockwallet", nil, passphraseParams(passphrase))
 }
 
 // NewAddress returns a fresh address to fund the wallet.

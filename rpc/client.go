@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -109,6 +110,26 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Named are parameters by name. Given as the only parameter of a call, they are sent as an object.
 type Named map[string]any
 
+// checkText refuses strings that JSON cannot carry: encoding/json would put U+FFFD in the place of what is not UTF-8, without a word.
+func checkText(params any) error {
+	const what = "is not UTF-8, and JSON carries nothing else"
+	switch p := params.(type) {
+	case []any:
+		for i, v := range p {
+			if s, ok := v.(string); ok && !utf8.ValidString(s) {
+				return fmt.Errorf("parameter %d %s", i+1, what)
+			}
+		}
+	case Named:
+		for name, v := range p {
+			if s, ok := v.(string); ok && !utf8.ValidString(s) {
+				return fmt.Errorf("the parameter %s %s", name, what)
+			}
+		}
+	}
+	return nil
+}
+
 // Call calls a method and decodes its result into result, which may be nil. A refusal by the server is returned as an [*Error].
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
 	var send any = params
@@ -116,6 +137,9 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		send = []any{}
 	} else if named, ok := params[0].(Named); ok && len(params) == 1 {
 		send = named
+	}
+	if err := checkText(send); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
 	}
 	id := c.nextID.Add(1)
 	body, err := json.Marshal(struct {

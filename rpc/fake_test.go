@@ -229,6 +229,11 @@ func (w *memWallet) Create(_ context.Context, pass string, words []string, birth
 	w.asked = fmt.Sprint("create ", pass, " ", words, " ", birthday.Format(time.DateOnly))
 	return CreatedWallet{Words: []string{"abandon", "zoo"}, Address: "bcrt1qq"}, w.err
 }
+func (w *memWallet) Replace(_ context.Context, pass string, words []string, birthday time.Time) (CreatedWallet, error) {
+	w.asked = fmt.Sprintf("replace %q %v %v", pass, words, birthday)
+	return CreatedWallet{Address: "bcrt1qnew"}, w.err
+}
+
 func (w *memWallet) Unlock(_ context.Context, pass string) error {
 	w.asked = "unlock " + pass
 	return w.err

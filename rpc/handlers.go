@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ancre/batcher"
 	"ancre/internal/quota"
@@ -292,9 +293,13 @@ func getAnchor(c *call) (any, error) {
 }
 
 func createWallet(c *call) (any, error) {
-	passphrase := c.get("passphrase").text
+	replace := c.get("replace").flag
+	passphrase, perr := passphraseOf(c)
 	words := strings.Fields(c.get("words").text)
 	birthday := c.get("birthday").time
+	if perr != nil {
+		return nil, perr
+	}
 	if passphrase == "" {
 		return nil, errorf(CodeInvalidParameter, "passphrase: is empty; the keys on disk are encrypted with it")
 	}
@@ -304,11 +309,45 @@ func createWallet(c *call) (any, error) {
 	if len(words) == 0 && !birthday.IsZero() {
 		return nil, errorf(CodeInvalidParameter, "birthday: is for restoring from words; a new wallet begins now")
 	}
+	if replace {
+		return c.Wallet.Replace(c.ctx, passphrase, words, birthday)
+	}
 	return c.Wallet.Create(c.ctx, passphrase, words, birthday)
 }
 
+// The values of passphrase_encoding. JSON is UTF-8, and a passphrase is bytes.
+const (
+	encodingText = "text"
+	encodingHex  = "hex"
+)
+
+// passphraseOf returns the bytes of the passphrase.
+func passphraseOf(c *call) (string, *Error) {
+	text, encoding := c.get("passphrase").text, c.get("passphrase_encoding").text
+	if encoding != encodingHex {
+		return text, nil
+	}
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		return "", errorf(CodeInvalidParameter, "passphrase: is not written in hex, as passphrase_encoding says: want two hexadecimal digits for each byte")
+	}
+	return string(b), nil
+}
+
+// passphraseParams puts a passphrase into parameters, so that its bytes arrive as they are.
+func passphraseParams(passphrase string) Named {
+	if utf8.ValidString(passphrase) {
+		return Named{"passphrase": passphrase} // what every server knows
+	}
+	return Named{"passphrase": hex.EncodeToString([]byte(passphrase)), "passphrase_encoding": encodingHex}
+}
+
 func unlockWallet(c *call) (any, error) {
-	return nil, c.Wallet.Unlock(c.ctx, c.get("passphrase").text)
+	passphrase, err := passphraseOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.Wallet.Unlock(c.ctx, passphrase)
 }
 
 func getNewAddress(c *call) (any, error) { return c.Wallet.NewAddress(c.ctx) }

@@ -131,6 +131,8 @@ func methods() []method {
 	batchID, anchorID := id, id
 	batchID.about, anchorID.about = "The batch's number", "The anchor's number"
 	passphrase := param{name: "passphrase", kind: kindString, secret: true}
+	encoding := param{name: "passphrase_encoding", kind: kindString, optional: true, def: encodingText, choices: []string{encodingText, encodingHex},
+		about: "How the passphrase is written: text, or hex, two digits for each byte of one that is not UTF-8"}
 	newPassphrase, oldPassphrase := passphrase, passphrase
 	newPassphrase.about = "What the keys on disk are encrypted with; it is needed at each start"
 	oldPassphrase.about = "The one that the wallet was made with"
@@ -211,13 +213,16 @@ func methods() []method {
 			{name: "words", kind: kindString, optional: true, secret: true, about: "The 24 words of the wallet to restore, with spaces between; new ones are made without"},
 			{name: "birthday", kind: kindTime, optional: true, about: "When the wallet to restore was first used, 2026-01-31 or 2026-01-31T12:00:00Z: coins are looked for from then on; " +
 				"from the first block that could hold one without"},
+			encoding,
+			{name: "replace", kind: kindBoolean, optional: true, def: "false", about: "true: take the place of a wallet that was never used, whose words nobody has. One that any " +
+				"transaction touched is not replaced. The old file is kept beside the new one"},
 		},
 		result:  "An object: words (only of a new wallet, and only this once: write them down), restored, address (the first one, to be funded).",
 		example: `["a long passphrase"]`,
 	}, {
 		name: "unlockwallet", group: groupWallet, roles: adminOnly, run: unlockWallet,
 		about:   "Opens the wallet until the daemon stops.",
-		params:  []param{oldPassphrase},
+		params:  []param{oldPassphrase, encoding},
 		result:  "null.",
 		example: `["a long passphrase"]`,
 	}, {

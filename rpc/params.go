@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
@@ -165,6 +166,9 @@ func (p *param) parse(value json.RawMessage, a *arg) *Error {
 	if err := json.Unmarshal(value, &a.text); err != nil {
 		return errorf(CodeType, "%s: %v", p.name, err)
 	}
+	if p.secret && losesBytes(value, a.text) {
+		return errorf(CodeInvalidParameter, "%s: holds half of a surrogate pair (\\ud800 to \\udfff), which is no character", p.name)
+	}
 	switch p.kind {
 	case kindDigest:
 		a.digests = make([][32]byte, 1)
@@ -208,6 +212,12 @@ func (p *param) parse(value json.RawMessage, a *arg) *Error {
 		}
 	}
 	return nil
+}
+
+// losesBytes reports whether decoding put U+FFFD where the JSON has something else: another secret would become the same.
+func losesBytes(raw []byte, text string) bool {
+	const replacement = string(utf8.RuneError)
+	return strings.Count(text, replacement) > bytes.Count(raw, []byte(replacement))+bytes.Count(bytes.ToLower(raw), []byte(`\ufffd`))
 }
 
 func (p *param) parseInteger(value json.RawMessage, a *arg) *Error {

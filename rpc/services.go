@@ -87,10 +87,15 @@ type Chain interface {
 
 // Wallet is what the methods need of the fee wallet. Its errors wrap the sentinels of this package ([ErrNoWallet], [ErrWalletLocked] …),
 // and never hold the passphrase or the words.
+//
+// A passphrase is any bytes.
 type Wallet interface {
 	// Create makes a wallet. No words makes new ones; else they restore one, whose coins are looked for from birthday on (the
 	// zero time: from the first block that could hold one).
 	Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (CreatedWallet, error)
+
+	// Replace is Create where there may be a wallet that was never used.
+	Replace(ctx context.Context, passphrase string, words []string, birthday time.Time) (CreatedWallet, error)
 
 	// Unlock opens the wallet until the daemon stops.
 	Unlock(ctx context.Context, passphrase string) error

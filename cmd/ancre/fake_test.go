@@ -321,6 +321,12 @@ func (w *fakeWallet) Create(_ context.Context, pass string, words []string, birt
 	return made, nil
 }
 
+func (w *fakeWallet) Replace(ctx context.Context, pass string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {
+	made, err := w.Create(ctx, pass, words, birthday)
+	w.say("re%s", w.asked)
+	return made, err
+}
+
 func (w *fakeWallet) Unlock(_ context.Context, pass string) error {
 	w.say("unlock %q", pass)
 	if pass != "right" {
@@ -444,8 +450,9 @@ type session struct {
 	ctx      context.Context
 	in       string
 	person   bool
-	terminal bool     // out and err are one
-	secrets  []string // what is typed unseen
+	terminal bool                     // out and err are one
+	secrets  []string                 // what is typed unseen
+	answer   func(said string) string // what is typed seen, after what was said on standard error; in place of in
 }
 
 func (r *rig) ancre(args ...string) answer {
@@ -458,13 +465,33 @@ func (r *rig) with(s session, args ...string) answer {
 	return call(s, append([]string{"--datadir", r.data}, args...)...)
 }
 
+// replies is a person who reads what is said before answering.
+type replies struct {
+	said   *bytes.Buffer
+	answer func(said string) string
+	left   string
+}
+
+func (r *replies) Read(p []byte) (int, error) {
+	if r.left == "" {
+		r.left = r.answer(r.said.String()) + "\n"
+	}
+	n := copy(p, r.left)
+	r.left = r.left[n:]
+	return n, nil
+}
+
 func call(s session, args ...string) answer {
 	var out, errs bytes.Buffer
 	if s.ctx == nil {
 		s.ctx = context.Background()
 	}
+	var in io.Reader = strings.NewReader(s.in)
+	if s.answer != nil {
+		in = &replies{said: &errs, answer: s.answer}
+	}
 	exit := run(s.ctx, args, &terminal{
-		in: strings.NewReader(s.in), out: &out, err: &errs,
+		in: in, out: &out, err: &errs,
 		person: s.person, outTerm: s.terminal, errTerm: s.terminal,
 		width: func() int { return 80 },
 		secret: func(context.Context) (string, error) {

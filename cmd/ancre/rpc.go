@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"ancre/rpc"
 
@@ -24,6 +25,11 @@ machine: for passphrases there is "ancre wallet".`,
   ancre rpc submitbatch '["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for i, arg := range args {
+				if !utf8.ValidString(arg) {
+					return usagef("argument %d is not UTF-8, and JSON carries nothing else; for passphrases there is \"ancre wallet\"", i+1)
+				}
+			}
 			client, err := a.daemon(cmd.Context())
 			if err != nil {
 				return err

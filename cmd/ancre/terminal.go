@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ type terminal struct {
 	out, err         io.Writer
 	person           bool // somebody types in
 	outTerm, errTerm bool // somebody reads out, err
+	outNull          bool // nobody can ever read out
 	width            func() int
 	secret           func(context.Context) (string, error) // reads a line from the person without showing it
 }
@@ -34,6 +34,7 @@ func systemTerminal() *terminal {
 		person:  term.IsTerminal(stdin),
 		outTerm: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerm: term.IsTerminal(int(os.Stderr.Fd())),
+		outNull: isNull(os.Stdout),
 		width: func() int {
 			if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
 				return w
@@ -86,7 +87,7 @@ func interruptible(ctx context.Context, read func() (string, error)) (string, er
 // ask reads a line that the person types after a question.
 func (t *terminal) ask(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(t.err, question)
-	line, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(t.in).ReadString('\n') })
+	line, err := interruptible(ctx, func() (string, error) { return readLine(t.in) })
 	if errors.Is(err, io.EOF) && line == "" {
 		fmt.Fprintln(t.err)
 		return "", errors.New("no answer came")
@@ -95,6 +96,33 @@ func (t *terminal) ask(ctx context.Context, question string) (string, error) {
 		return "", err
 	}
 	return strings.TrimSpace(line), nil
+}
+
+// readLine reads a line, and nothing behind it: the next question reads that.
+func readLine(r io.Reader) (string, error) {
+	var line strings.Builder
+	for b := make([]byte, 1); ; {
+		n, err := r.Read(b)
+		if n == 1 {
+			line.WriteByte(b[0])
+			if b[0] == '\n' {
+				return line.String(), nil
+			}
+		}
+		if err != nil {
+			return line.String(), err
+		}
+	}
+}
+
+// isNull reports whether a stream leads nowhere. Go opens the null device for a stream that was closed before the program began.
+func isNull(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(info, null)
 }
 
 // askSecret is ask for what must not be seen.

@@ -249,7 +249,7 @@ func TestRawCalls(t *testing.T) {
 
 func TestWalletIsMadeWithAPersonsPassphrase(t *testing.T) {
 	r := newRig(t)
-	a := r.with(session{person: true, terminal: true, secrets: []string{"correct horse", "correct horse"}}, "wallet", "create").
+	a := r.with(session{person: true, terminal: true, secrets: []string{"correct horse", "correct horse"}, answer: knowsWords}, "wallet", "create").
 		is(t, exitDone, "   1 worda        7 wordg       13 wordm       19 words\n", "  24 wordx", testAddress, "█▀")
 	if r.daemon.wallet.asked != `create "correct horse" 0 words 0001-01-01` {
 		t.Errorf("the daemon was asked to %s", r.daemon.wallet.asked)

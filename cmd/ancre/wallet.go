@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -32,7 +33,25 @@ Amounts are in satoshi.`,
 
 // passphrase finds the wallet's passphrase: in the file that was named, in the one that the daemon will open the wallet with, or by asking,
 // twice for a new one.
+//
+// It is bytes, whatever the file or the terminal writes text in.
 func (a *app) passphrase(ctx context.Context, file string, isNew bool) (string, error) {
+	p, err := a.findPassphrase(ctx, file, isNew)
+	if err != nil {
+		return "", err
+	}
+	if isNew {
+		if err := config.CheckNewPassphrase([]byte(p)); err != nil {
+			return "", err
+		}
+	}
+	if note := config.PassphraseNote([]byte(p)); note != "" {
+		a.note("Note: %s.", note)
+	}
+	return p, nil
+}
+
+func (a *app) findPassphrase(ctx context.Context, file string, isNew bool) (string, error) {
 	if file != "" {
 		p, err := config.ReadPassphrase(file)
 		return string(p), err
@@ -81,6 +100,7 @@ const passphraseFileHelp = "read the passphrase from `FILE`, and ask nothing (de
 type walletCreateOptions struct {
 	passphraseFile string
 	restore        bool
+	replace, yes   bool
 	birthday       string
 }
 
@@ -90,13 +110,19 @@ func (a *app) walletCreateCommand() *cobra.Command {
 		Use:   "create",
 		Short: "Make the wallet, and show its 24 words this once",
 		Long: `Make the wallet, and show the 24 words from which it can be restored, here or in any BIP39/BIP84 wallet. They are never shown
-again and stored nowhere in readable form. The passphrase encrypts the keys on the daemon's disk; it has 8 characters or more, and is asked for twice.`,
+again and stored nowhere in readable form. At a terminal, two of them are asked for: so nobody goes on without having written them down. The
+passphrase encrypts the keys on the daemon's disk; it has 8 characters or more, and is asked for twice.
+
+When the words were lost on the way (the terminal closed, say), make another wallet with --replace, as long as nobody has sent
+anything to the first one. The daemon refuses when it was used, and keeps the old file.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.walletCreate(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", passphraseFileHelp)
 	f.BoolVar(&o.restore, "restore", false, "restore a wallet from its words, which are read from standard input")
+	f.BoolVar(&o.replace, "replace", false, "take the place of a wallet that was never used, whose words are lost")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for two of the words")
 	f.StringVar(&o.birthday, "birthday", "", "with --restore: when the wallet was first used, `YYYY-MM-DD`; earlier blocks are not searched")
 	return cmd
 }
@@ -112,6 +138,9 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 			return usagef("--birthday %q: must be a date, YYYY-MM-DD", clip(o.birthday))
 		}
 	}
+	if a.outNull && !o.restore {
+		return usagef("standard output leads nowhere: the wallet's words, which are shown only once, would be lost")
+	}
 	client, err := a.daemon(ctx)
 	if err != nil {
 		return err
@@ -121,8 +150,10 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	if info.Wallet.State != "none" {
-		return fmt.Errorf("the daemon has a wallet already (%s): \"ancre wallet address\" shows where to send coins", info.Wallet.State)
+	// Of one that cannot be opened, the daemon says whether it was moved away meanwhile.
+	if s := info.Wallet.State; s != "none" && s != "unusable" && !o.replace {
+		return fmt.Errorf("the daemon has a wallet already (%s): \"ancre wallet address\" shows where to send coins. If nobody has its words, and nothing was sent to it, "+
+			"\"ancre wallet create --replace\" makes another", s)
 	}
 	words := ""
 	if o.restore {
@@ -137,24 +168,46 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	if a.person {
 		a.note("The daemon makes the wallet: this takes some seconds.")
 	}
-	made, err := client.CreateWallet(ctx, passphrase, words, birthday)
+	create := client.CreateWallet
+	if o.replace {
+		create = client.ReplaceWallet
+	}
+	made, err := create(ctx, passphrase, words, birthday)
 	if err != nil {
 		if isFatal(callError(err)) && !o.restore {
-			a.note("If the daemon has a wallet now (ancre wallet balance), nobody saw its words: send it nothing, stop the daemon, remove\n" +
-				"the directory wallet in its data directory, and create another.")
+			a.note("If the daemon has a wallet now (ancre wallet balance), nobody saw its words: send it nothing, and make another in its\n" +
+				"place with \"ancre wallet create --replace\".")
 		}
 		return err
 	}
+	return a.showWallet(ctx, made, o)
+}
+
+// lostWords is what helps when nobody has the words of a new wallet.
+const lostWords = "send nothing to this wallet, and make another in its place with \"ancre wallet create --replace\""
+
+// showWallet shows the words of a wallet that was made, and lets a person confirm them, before anybody learns its address.
+func (a *app) showWallet(ctx context.Context, made rpc.CreatedWallet, o walletCreateOptions) error {
 	if a.json {
-		return a.printJSON(made, false)
+		err := a.printJSON(made, false)
+		if err != nil && !made.Restored {
+			return fmt.Errorf("the words could not be shown, %s: %w", lostWords, err)
+		}
+		return err
 	}
 	if made.Restored {
 		a.note("The wallet is restored. The daemon now looks for its coins: \"ancre wallet balance\" shows what it found so far.")
 	} else {
 		a.note("These words are the wallet. Write them on paper now, in this order, and keep the paper where you keep\n" +
 			"money: whoever has them has the coins, without them the coins are lost with this disk, and they are\nnever shown again.\n")
-		a.printWords(made.Words)
-		fmt.Fprintln(a.out)
+		if err := a.printWords(made.Words); err != nil {
+			return fmt.Errorf("the words could not be shown, %s: %w", lostWords, err)
+		}
+		if a.person && a.outTerm && !o.yes {
+			if err := a.confirmWords(ctx, made.Words); err != nil {
+				return err
+			}
+		}
 	}
 	if made.Restored {
 		a.note("Its first address:")
@@ -193,7 +246,7 @@ func (a *app) readWords(ctx context.Context) (string, error) {
 }
 
 // printWords prints them numbered, in columns that are read downwards.
-func (a *app) printWords(words []string) {
+func (a *app) printWords(words []string) error {
 	const columns = 4
 	rows := (len(words) + columns - 1) / columns
 	for row := range rows {
@@ -201,8 +254,35 @@ func (a *app) printWords(words []string) {
 		for i := row; i < len(words); i += rows {
 			fmt.Fprintf(&line, "%4d %-10s", i+1, words[i])
 		}
-		fmt.Fprintln(a.out, strings.TrimRight(line.String(), " "))
+		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line.String(), " ")); err != nil {
+			return err
+		}
 	}
+	_, err := fmt.Fprintln(a.out)
+	return err
+}
+
+// confirmWords asks for two of the words, which shows that they were written down. Whoever cannot answer has them on the screen still.
+func (a *app) confirmWords(ctx context.Context, words []string) error {
+	const tries = 3
+	first := rand.IntN(len(words) - 1)
+	second := first + 1 + rand.IntN(len(words)-1-first)
+	for _, i := range []int{first, second} {
+		for try := 1; ; try++ {
+			answer, err := a.ask(ctx, fmt.Sprintf("To confirm, type word %d as you wrote it down: ", i+1))
+			if err != nil {
+				return fmt.Errorf("the words were not confirmed: if you have not written them down, %s: %w", lostWords, err)
+			}
+			if strings.EqualFold(answer, words[i]) {
+				break
+			}
+			if try == tries {
+				return fmt.Errorf("the words were not confirmed: write them down now as they stand above; or %s", lostWords)
+			}
+			a.note("That is not word %d. Compare what you wrote down with the words above.", i+1)
+		}
+	}
+	return nil
 }
 
 func (a *app) walletUnlockCommand() *cobra.Command {
