@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -81,10 +82,11 @@ type Batcher struct {
 	taken     map[wire.OutPoint]bool // coins that the wallet refused to spend
 	takenAt   store.Point            // the newest block when it did
 	damaged   map[uint64]bool        // batches that are not paid for, see check
-	held      string                 // why something is not paid in this step
+	held      warning.Warning        // why something is not paid in this step
 
-	worries [numWorries]atomic.Pointer[string] // for a person; nil when there is none
-	busy    [numLoops]atomic.Int64             // unix nanoseconds since which a loop is at work; 0: it waits
+	board   warning.Board // what a person should be told
+	started time.Time
+	busy    [numLoops]atomic.Int64 // unix nanoseconds since which a loop is at work; 0: it waits
 	tally   tally
 }
 
@@ -119,7 +121,8 @@ func New(cfg Config) (*Batcher, error) {
 	if b.now == nil {
 		b.now = time.Now
 	}
-	b.tally.begin(cfg.Meters, b.now())
+	b.started = b.now()
+	b.tally.begin(cfg.Meters, b.started)
 	if b.tick == 0 {
 		b.tick = DefaultTick
 	}
@@ -206,11 +209,15 @@ func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan str
 			return ctx.Err()
 		case errors.Is(err, store.ErrFailed):
 			return fmt.Errorf("%s: %w", loopNames[which], err)
-		case err == nil:
+		case err == nil && failed != "":
 			failed = ""
-		case err.Error() != failed:
+			b.board.Clear(warning.Step)
+		case err != nil && err.Error() != failed:
 			failed = err.Error()
 			b.log.Error("a step failed and will be tried again", "doing", loopNames[which], "err", err)
+		}
+		if known := (reason{}); err != nil && !errors.As(err, &known) {
+			b.board.Set(warning.Step, fmt.Sprintf("%s failed and is tried again: %v", loopNames[which], err))
 		}
 		select {
 		case <-ctx.Done():
@@ -264,28 +271,6 @@ func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
 func (b *Batcher) setTip(c store.Cursor) {
 	if n := len(c.Points); n > 0 {
 		b.tip.Store(c.Points[n-1].Height)
-	}
-}
-
-// What a person should be told, by the index of what is kept about each.
-const (
-	worryPay    = iota // why what is sealed has no anchor
-	worryStore         // why nothing is accepted
-	worrySeal          // why a batch cannot be sealed
-	worryDamage        // that a batch cannot be paid for, ever
-	worryReorg         // that a final anchor was undone
-	worryChain         // why the chain cannot be followed
-	numWorries
-)
-
-// worry sets or, with an empty text, clears what a person should be told; a new text is also logged, once.
-func (b *Batcher) worry(which int, text string) {
-	if text == "" {
-		b.worries[which].Store(nil)
-		return
-	}
-	if old := b.worries[which].Swap(&text); old == nil || *old != text {
-		b.log.Warn(text)
 	}
 }
 

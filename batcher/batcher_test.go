@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -63,7 +64,7 @@ func TestFullDiskRefusesDigestsAndGoesOnReading(t *testing.T) {
 		t.Fatalf("submit on a full disk: %v", err)
 	}
 	h.wants("a", Open)
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "no space left") {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "no space left") || o.Warnings[0].Kind != warning.Store {
 		t.Errorf("warnings of a full disk: %q", o.Warnings)
 	}
 	h.faults.full = false
@@ -125,7 +126,7 @@ func TestDamagedLeafIsNotPaidFor(t *testing.T) {
 	h.faults.flip = true
 	h.fund()
 	h.mustStep()
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "batch 1: the store is damaged") {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "batch 1: the store is damaged") || o.Warnings[0].Kind != warning.Damage {
 		t.Errorf("warnings of a damaged batch: %q", o.Warnings)
 	}
 	if h.chain.offered != 0 {

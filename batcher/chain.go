@@ -3,6 +3,8 @@ package batcher
 import (
 	"context"
 
+	"ancre/internal/warning"
+
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
@@ -34,6 +36,12 @@ type Chain interface {
 	// Peers counts the connections to peers that were made since the process began: it grows when a peer came that
 	// has not been offered anything yet, and [Chain.Changes] has a value then too.
 	Peers() uint64
+
+	// OfferWarning says what a person should know about how the connected peers took a transaction: that
+	// they refuse it, that none asks for it, that it pays less than each asks for. txids are that of
+	// the version that is offered, and of those before it, newest first. isNew says that it was made since the
+	// process began: about an older one silence means nothing, as peers that have it say nothing.
+	OfferWarning(txids []chainhash.Hash, satPerVByte int64, isNew bool) (w warning.Warning, ok bool)
 
 	// Synced reports whether Best is near enough to the network's newest block to act on it.
 	Synced() bool

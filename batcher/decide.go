@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
@@ -181,7 +182,7 @@ type (
 		Offer  bool
 	}
 	// Hold says to a person why something is not paid, or not paid better.
-	Hold struct{ Why string }
+	Hold struct{ warning.Warning }
 )
 
 // Payment is what a version is to be.

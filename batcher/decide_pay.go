@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/wire/v2"
 )
@@ -74,7 +75,8 @@ func (d *decision) begin(ready []store.Batch) {
 	pay.SatPerVByte = min(d.p.Rate(d.ageOf(ready), d.f.Market), d.p.MaxFeeRate)
 	d.exclude(&pay.Payment)
 	if pay.MaxFeeSats < leastSize {
-		d.hold("%s: %s", waiting(len(ready)), d.limit(pay.MaxFeeSats))
+		kind, why := d.limit(pay.MaxFeeSats)
+		d.hold(kind, "%s: %s", waiting(len(ready)), why)
 		return
 	}
 	d.do(pay)
@@ -90,7 +92,7 @@ func (d *decision) exclusion(b store.Batch) (coins []wire.OutPoint, prevouts []*
 		}
 		coin, out, ok := d.heir(a)
 		if !ok {
-			d.hold("batch %d waits until anchor %d is %d blocks deep: that left it out, and there is no change of it to pay the next one from", b.ID, a.ID, d.p.buryDepth())
+			d.hold(warning.LeftOut, "batch %d waits until anchor %d is %d blocks deep: that left it out, and there is no change of it to pay the next one from", b.ID, a.ID, d.p.buryDepth())
 			return nil, nil, false
 		}
 		if !slices.Contains(coins, coin) {
@@ -141,7 +143,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	_, _, change := changeOf(newest) // a payment without any is not relayed by all nodes, and a deposit may have come
 	rate, raise := d.p.Raised(newest.SatPerVByte, age, d.f.Market, len(ready) > 0 || !change)
 	if wanted > d.p.MaxFeeRate && newest.SatPerVByte >= d.p.MaxFeeRate {
-		d.hold("anchor %d is not mined yet: it pays %d sat/vB, the network asks for about %d, and anchor.max_feerate allows no more than %d: raise it, or wait for lower fees",
+		d.hold(warning.FeeCap, "anchor %d is not mined yet: it pays %d sat/vB, the network asks for about %d, and anchor.max_feerate allows no more than %d: raise it, or wait for lower fees",
 			a.ID, newest.SatPerVByte, wanted, d.p.MaxFeeRate)
 	}
 	if !raise {
@@ -151,7 +153,8 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	r.Batches, r.SatPerVByte = slices.Clone(ready), rate
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
 	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*vsize(newest.Tx) {
-		d.hold("anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, d.limit(r.MaxFeeSats))
+		kind, why := d.limit(r.MaxFeeSats)
+		d.hold(kind, "anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, why)
 		return false
 	}
 	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
@@ -276,11 +279,11 @@ func (d *decision) taken(besides uint64) int64 {
 }
 
 // limit says which cap leaves no more than this.
-func (d *decision) limit(sats int64) string {
+func (d *decision) limit(sats int64) (kind *warning.Kind, why string) {
 	if sats == d.p.MaxFeeSats && sats != d.p.BudgetSats {
-		return fmt.Sprintf("anchor.max_fee allows %d: raise it, or wait for lower fees", sats)
+		return warning.FeeCap, fmt.Sprintf("anchor.max_fee allows %d: raise it, or wait for lower fees", sats)
 	}
-	return fmt.Sprintf("anchor.monthly_budget allows %d sats in 30 days, of which %d are paid or promised: raise it, or wait",
+	return warning.Budget, fmt.Sprintf("anchor.monthly_budget allows %d sats in 30 days, of which %d are paid or promised: raise it, or wait",
 		d.p.BudgetSats, d.taken(0))
 }
 
@@ -291,8 +294,8 @@ func dearest(a store.Anchor) (sats int64) {
 	return sats
 }
 
-func (d *decision) hold(format string, args ...any) {
-	d.do(Hold{Why: fmt.Sprintf(format, args...)})
+func (d *decision) hold(kind *warning.Kind, format string, args ...any) {
+	d.do(Hold{warning.New(kind, format, args...)})
 }
 
 // waiting begins the sentence that says why batches have no anchor.

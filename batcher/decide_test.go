@@ -106,7 +106,7 @@ func names(actions []Action) []string {
 			out = append(out, fmt.Sprintf("replace %d with %v at %d from %s, over %d up to %d sats", a.Anchor.ID, ids(a.Batches), a.SatPerVByte,
 				short(a.Coins), a.MinFeeSats, a.MaxFeeSats))
 		case Hold:
-			out = append(out, "hold: "+a.Why)
+			out = append(out, "hold: "+a.Text)
 		}
 	}
 	return out

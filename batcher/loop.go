@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 )
 
 const (
@@ -54,10 +55,10 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 	facts := Facts{Now: b.now(), Offered: b.offered, Damaged: b.damaged, Peers: b.chain.Peers()}
 	facts.Chain, err = b.look(ctx, s)
 	if err != nil {
-		b.worry(worryChain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
-		return false, err
+		b.warn(warning.Chain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
+		return false, reason{err, warning.Chain}
 	}
-	b.worry(worryChain, "")
+	b.board.Clear(warning.Chain)
 	if facts.Chain == nil {
 		return false, nil
 	}
@@ -71,20 +72,20 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	b.held = ""
+	b.held = warning.Warning{}
 	if err := b.perform(ctx, Decide(s, facts, b.policy)); err != nil {
 		return false, err
 	}
 	if !more {
-		b.worry(worryPay, b.held)
+		b.warnOfHeld()
 	}
 	return more, nil
 }
 
 // hold notes why something is not paid in this step; the first reason is told.
-func (b *Batcher) hold(format string, args ...any) {
-	if b.held == "" {
-		b.held = fmt.Sprintf(format, args...)
+func (b *Batcher) hold(why warning.Warning) {
+	if b.held.Kind == nil {
+		b.held = why
 	}
 }
 
@@ -199,7 +200,7 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 		case Replace:
 			then = append(then, func() error { return b.replace(ctx, action) })
 		case Hold:
-			b.hold("%s", action.Why)
+			b.hold(action.Warning)
 		default:
 			return fmt.Errorf("action %T is not known", action)
 		}
@@ -236,7 +237,7 @@ func (b *Batcher) spent(action MarkSpent) {
 }
 
 func (b *Batcher) final(ctx context.Context, a store.Anchor) {
-	b.worry(worryReorg, "")
+	b.board.Clear(warning.Reorganisation)
 	b.tally.paid(Paid(a).FeeSats)
 	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Paid(a).Batches)
 	b.release(ctx, coins(a))
@@ -250,7 +251,7 @@ func (b *Batcher) buried(ctx context.Context, a store.Anchor) {
 func (b *Batcher) unmined(ctx context.Context, action Unmine) {
 	a := action.Anchor
 	if action.Was == store.Final {
-		b.worry(worryReorg, fmt.Sprintf("a reorganisation of Bitcoin removed block %d, in which anchor %d was final: proofs of its batches %v must be fetched again once it is final again",
+		b.warn(warning.Reorganisation, fmt.Sprintf("a reorganisation of Bitcoin removed block %d, in which anchor %d was final: proofs of its batches %v must be fetched again once it is final again",
 			action.Block.Height, a.ID, committed(a)))
 	}
 	b.log.Warn("a reorganisation removed an anchor's block: it is offered again", "anchor", a.ID, "height", action.Block.Height, "block", action.Block.Hash)

@@ -123,19 +123,6 @@ type BatchCounts struct {
 	Open, Sealed, Broadcast, Mined, Final uint64
 }
 
-// worryNames are the names of worries, which stay the same: alarms are made of them.
-var worryNames = [numWorries]string{
-	worryPay:    "payment",
-	worryStore:  "store",
-	worrySeal:   "sealing",
-	worryDamage: "damage",
-	worryReorg:  "reorganisation",
-	worryChain:  "chain",
-}
-
-// Worries returns the names that Overview can have among its Worries.
-func Worries() []string { return worryNames[:] }
-
 // count adds to an overview how many batches and versions are where, and since when, from what is stored about work that is not over.
 func (b *Batcher) count(ctx context.Context, o *Overview, s Stored) error {
 	newest, err := b.store.Batches(ctx, 0, 1)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -27,7 +28,7 @@ const (
 func (b *Batcher) pay(ctx context.Context, p Pay) error {
 	version, err := b.version(ctx, p.Payment, nil)
 	if err != nil {
-		b.hold("%s: %v", waiting(len(p.Batches)), err)
+		b.hold(warning.New(kindOf(err), "%s: %v", waiting(len(p.Batches)), err))
 		return failure(err)
 	}
 	newest, err := b.store.Anchors(ctx, 0, 1)
@@ -47,7 +48,7 @@ func (b *Batcher) pay(ctx context.Context, p Pay) error {
 func (b *Batcher) replace(ctx context.Context, r Replace) error {
 	version, err := b.version(ctx, r.Payment, &r.Anchor.Versions[r.Before])
 	if err != nil {
-		b.hold("anchor %d is not mined yet and should pay more: %v", r.Anchor.ID, err)
+		b.hold(warning.New(kindOf(err), "anchor %d is not mined yet and should pay more: %v", r.Anchor.ID, err))
 		if r.Offer {
 			b.offer(ctx, r.Anchor, r.Before)
 		}
@@ -82,11 +83,38 @@ func failure(err error) error {
 	return nil
 }
 
+// reason is an error that a person is told of under a kind of warning.
+type reason struct {
+	error
+	kind *warning.Kind
+}
+
+func (r reason) Unwrap() error { return r.error }
+
+func capped(format string, args ...any) error {
+	return reason{fmt.Errorf(format, args...), warning.FeeCap}
+}
+
+// kindOf returns the kind of warning under which a person is told why a version could not be made.
+func kindOf(err error) *warning.Kind {
+	var known reason
+	var short Shortage
+	switch {
+	case errors.As(err, &known):
+		return known.kind
+	case errors.As(err, &short):
+		return warning.WalletShort
+	case errors.Is(err, store.ErrDamaged):
+		return warning.Damage
+	}
+	return warning.Payment
+}
+
 // version has the wallet make and sign a version within the caps, that replaces another unless that is nil. The coins of what it
 // returns are leased for some minutes.
 func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version) (v store.Version, err error) {
 	if err := b.wallet.Ready(); err != nil {
-		return v, err
+		return v, reason{err, warning.Wallet}
 	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
@@ -123,7 +151,7 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 			b.discard(ctx, v.Tx, p.Coins)
 			if errors.Is(err, store.ErrDamaged) {
 				b.damaged[batch.ID] = true // the others go on without it
-				b.worry(worryDamage, err.Error())
+				b.warn(warning.Damage, err.Error())
 				wake(b.paying)
 			}
 			return v, err
@@ -173,7 +201,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		b.discard(ctx, v.Tx, p.Coins)
 		switch {
 		case owed > allowed:
-			return fmt.Errorf("its fee has to be %d sats, and the caps allow %d (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", owed, allowed)
+			return capped("its fee has to be %d sats, and the caps allow %d (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", owed, allowed)
 		case v.FeeSats < owed:
 			rate = max(rate+1, (owed+size-1)/size)
 		default:
@@ -188,11 +216,11 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 			return missing // no rate that the wallet can pay is of use
 		}
 		if rate < least || rate > most {
-			return fmt.Errorf("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
+			return capped("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
 				v.FeeSats, v.SatPerVByte, p.MaxFeeSats, b.policy.MaxFeeRate)
 		}
 	}
-	return fmt.Errorf("no fee was found between what it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
+	return capped("no fee was found between what it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
 }
 
 // sign has the wallet build a version at its rate, and checks what came back before anything is stored or sent.

@@ -14,6 +14,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -324,7 +325,7 @@ func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	h.submit("b")
 	h.sealNow()
 	o, err := h.b.Overview(context.Background())
-	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "lacks 1306 sats") {
+	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "lacks 1306 sats") || o.Warnings[0].Kind != warning.WalletShort {
 		t.Fatalf("warnings of an empty wallet: %q, %v", o.Warnings, err)
 	}
 
@@ -528,7 +529,7 @@ func TestP4CompleteProofVerifies(t *testing.T) {
 	h.chain.reorganise(6)
 	h.mustStep()
 	h.wants("1/0", Broadcast)
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "was final") {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "was final") || o.Warnings[0].Kind != warning.Reorganisation {
 		t.Errorf("warnings after a final anchor was undone: %q", o.Warnings)
 	}
 	h.mine(7)
@@ -565,7 +566,7 @@ func TestP5CapsAreKept(t *testing.T) {
 	h.submit("b")
 	h.sealNow()
 	h.wants("b", Sealed)
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.max_fee allows 100") {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.max_fee allows 100") || o.Warnings[0].Kind != warning.FeeCap {
 		t.Errorf("warnings of a cap: %q", o.Warnings)
 	}
 }
@@ -596,7 +597,7 @@ func TestP5BudgetIsKept(t *testing.T) {
 	h.skip(1)
 	h.wants("b", Sealed)
 	o, err := h.b.Overview(context.Background())
-	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.monthly_budget allows 1000 sats in 30 days") {
+	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.monthly_budget allows 1000 sats in 30 days") || o.Warnings[0].Kind != warning.Budget {
 		t.Fatalf("warnings of a budget: %q, %v", o.Warnings, err)
 	}
 	h.chain.rate, h.chain.floor = 1, 1
@@ -646,7 +647,7 @@ func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
 	if n := len(a.Versions); n < 5 || a.Versions[n-1].FeeSats < 3800 {
 		t.Errorf("%d versions, the last at %d sats: it stopped below the cap", n, a.Versions[n-1].FeeSats)
 	}
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0], "anchor.max_fee") {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.max_fee") {
 		t.Errorf("warnings of a cap: %q", o.Warnings)
 	}
 }

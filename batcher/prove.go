@@ -304,10 +304,9 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 			o.PaidSats += Paid(a).FeeSats
 		}
 	}
-	for i := range b.worries {
-		if text := b.worries[i].Load(); text != nil {
-			o.Warnings, o.Worries = append(o.Warnings, *text), append(o.Worries, worryNames[i])
-		}
+	if err := b.count(ctx, &o, s); err != nil {
+		return o, err
 	}
-	return o, b.count(ctx, &o, s)
+	o.Warnings = b.warnings(s, &o)
+	return o, nil
 }

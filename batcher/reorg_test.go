@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -134,7 +135,7 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alarm := slices.ContainsFunc(o.Warnings, func(w string) bool { return strings.Contains(w, "was final") })
+	alarm := slices.ContainsFunc(o.Warnings, func(w warning.Warning) bool { return strings.Contains(w.Text, "was final") })
 	if stays := len(txs) > 0 && depth+1 >= 6; alarm != (wasFinal && undone && !stays) {
 		t.Errorf("warnings after a reorganisation that undid a final anchor (%v), which is final again (%v): %q", wasFinal && undone, stays, o.Warnings)
 	}

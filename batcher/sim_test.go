@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -32,7 +33,8 @@ type simChain struct {
 	peers   uint64        // connections
 	offers  []*wire.MsgTx // all that was ever offered, replaced versions too
 	subs    []chan struct{}
-	touched func() // called after Touches, when set: what happens between two questions
+	judge   func(txids []chainhash.Hash, satPerVByte int64, isNew bool) (warning.Warning, bool) // for OfferWarning; nil: all is well
+	touched func()                                                                              // called after Touches, when set: what happens between two questions
 }
 
 func newSimChain() *simChain {
@@ -293,6 +295,13 @@ func (c *simChain) FeeRates(context.Context) (estimate, floor int64, err error) 
 }
 
 func (c *simChain) Peers() uint64 { return c.peers }
+
+func (c *simChain) OfferWarning(txids []chainhash.Hash, satPerVByte int64, isNew bool) (w warning.Warning, ok bool) {
+	if c.judge == nil {
+		return w, false
+	}
+	return c.judge(txids, satPerVByte, isNew)
+}
 
 func (c *simChain) Synced() bool { return !c.unsyncd }
 

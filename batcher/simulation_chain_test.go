@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -497,6 +498,10 @@ func (c *client) FeeRates(context.Context) (estimate, floor int64, err error) {
 }
 
 func (c *client) Peers() uint64 { return c.peers }
+
+func (c *client) OfferWarning([]chainhash.Hash, int64, bool) (w warning.Warning, ok bool) {
+	return w, false
+}
 
 func (c *client) Synced() bool { return !c.unsynced }
 

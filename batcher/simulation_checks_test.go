@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -503,7 +504,7 @@ func (j *judge) loud() {
 			break
 		}
 	}
-	if was != 0 && was == j.waited && j.l.b.worries[worryPay].Load() == nil {
+	if was != 0 && was == j.waited && !warning.Has(j.l.b.board.List(), paying...) {
 		j.l.fail("P5: batch %d waits, nothing is in flight, and nobody is told why", was)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
@@ -84,8 +85,7 @@ type Overview struct {
 	PaidSats   int64 // by anchors that were mined in the last BudgetBlocks blocks
 	BudgetSats int64 // what they may pay, those in flight included; 0: no such bound
 
-	Warnings []string // for a person: what holds an anchor up, and what to do
-	Worries  []string // what each of Warnings is about, in one word that stays: see Worries
+	Warnings []warning.Warning // what makes batches late, or could
 
 	Batches       BatchCounts
 	Versions      int       // of the anchors that are offered to the network: how often they were made to pay more, and once more

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 )
 
@@ -353,7 +354,7 @@ func (c *committer) commit(group []*submission) error {
 			return c.failed(fmt.Errorf("write digests: %w", err))
 		}
 		c.setOpen(open)
-		c.b.worry(worryStore, "")
+		c.b.board.Clear(warning.Store)
 		if full {
 			wake(c.b.sealing)
 		}
@@ -438,7 +439,7 @@ func (c *committer) closeOpen(only uint64) (uint64, error) {
 // failed says loudly that nothing was accepted.
 func (c *committer) failed(err error) error {
 	err = fmt.Errorf("%w: %w", ErrReadOnly, err)
-	c.b.worry(worryStore, err.Error())
+	c.b.warn(warning.Store, err.Error())
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 	"ancre/proof"
 )
 
@@ -38,14 +39,14 @@ func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	})
 	if err != nil {
 		err = fmt.Errorf("seal batch %d: %w", batch.ID, err)
-		b.worry(worrySeal, err.Error())
-		return err
+		b.warn(warning.Sealing, err.Error())
+		return reason{err, warning.Sealing}
 	}
 	batch.State, batch.Root = store.Sealed, root
 	if err := b.apply(ctx, &store.Update{Batches: []store.Batch{batch}, Nodes: runs}); err != nil {
 		return fmt.Errorf("seal batch %d: %w", batch.ID, err)
 	}
-	b.worry(worrySeal, "")
+	b.board.Clear(warning.Sealing)
 	b.log.Info("batch sealed", "batch", batch.ID, "digests", batch.Count, "root", fmt.Sprintf("%x", root))
 	b.sealed.happen()
 	wake(b.paying)

@@ -54,6 +54,7 @@ type node struct {
 	missing rate.Sometimes // of the metrics, in the log
 	public  string         // HOST:PORT of the calendar; empty: it is off
 	watched string         // HOST:PORT of the metrics; empty: they are off
+	levels  levels         // of what is warned of
 	closers []func() error // see onClose
 }
 
@@ -105,12 +106,6 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	}
 	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", cmp.Or(d.public, "off"),
 		"metrics", cmp.Or(d.watched, "off"), "rpc", listener.Addr().String())
-	for _, w := range exposureWarnings(cfg) {
-		log.Warn(w.text)
-	}
-	if warning := calendarWarning(cfg.Calendar); warning != "" {
-		log.Warn(warning)
-	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -318,6 +313,7 @@ func (d *node) run(ctx context.Context) error {
 	upper, ctx := errgroup.WithContext(ctx)
 	upper.Go(func() error { return d.batcher.Run(ctx) })
 	upper.Go(func() error { d.notify(ctx, d.alive); return nil })
+	upper.Go(func() error { d.logWarnings(ctx); return nil })
 	err := upper.Wait()
 	stopBelow()
 	if lowerErr := lower.Wait(); err == nil {

@@ -9,40 +9,24 @@ import (
 
 	"ancre/config"
 	"ancre/internal/quota"
+	"ancre/internal/warning"
 	"ancre/rpc"
 )
 
 // What other machines and web pages reach of this daemon, and what the operator is told of that.
 
-// The names of the warnings.
-const (
-	warnRPC       = "rpc_listen"
-	warnMetrics   = "metrics_listen"
-	warnStrangers = "calendar_budget"
-	warnQuota     = "max_digests"
-)
-
 // exposureWarnings are about listeners that are there for other machines.
-func exposureWarnings(cfg config.Config) (all []warning) {
-	for _, w := range []warning{
-		{warnRPC, rpcWarning(cfg.RPC)},
-		{warnMetrics, metricsWarning(cfg.Metrics)},
-		{warnStrangers, strangersWarning(cfg)},
+func exposureWarnings(cfg config.Config) (all []warning.Warning) {
+	for _, w := range []warning.Warning{
+		{Kind: warning.RPCListen, Text: rpcWarning(cfg.RPC)},
+		{Kind: warning.MetricsListen, Text: metricsWarning(cfg.Metrics)},
+		{Kind: warning.CalendarBudget, Text: strangersWarning(cfg)},
 	} {
-		if w.text != "" {
+		if w.Text != "" {
 			all = append(all, w)
 		}
 	}
 	return all
-}
-
-// isCaution reports whether a warning is about what others reach, and holds no anchor up.
-func (w warning) isCaution() bool {
-	switch w.name {
-	case warnRPC, warnMetrics, warnStrangers, warnQuota:
-		return true
-	}
-	return false
 }
 
 // forOthers reports whether a listener at HOST:PORT is there for other machines.

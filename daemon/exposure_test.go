@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ancre/config"
+	"ancre/internal/warning"
 	"ancre/rpc"
 )
 
@@ -132,7 +133,8 @@ func TestListenersForOtherMachinesAreWarnedOf(t *testing.T) {
 			t.Errorf("a calendar at %s: %q", listen, got)
 		}
 		all := config.Config{RPC: config.RPC{Listen: listen}, Calendar: config.Calendar{Listen: listen}, Metrics: config.Metrics{Listen: listen}}
-		if got := exposureWarnings(all); warned != (len(got) == 3) || !warned && len(got) != 0 {
+		if got := exposureWarnings(all); warned != warning.Has(got, warning.RPCListen) || warned != warning.Has(got, warning.MetricsListen) ||
+			warned != warning.Has(got, warning.CalendarBudget) || warned != (len(got) == 3) || !warned && len(got) != 0 {
 			t.Errorf("%s: %v", listen, got)
 		}
 	}

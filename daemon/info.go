@@ -2,18 +2,13 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
-	"strings"
 
 	"ancre/batcher"
 	"ancre/config"
 	"ancre/rpc"
-	"ancre/spv"
-	"ancre/wallet"
 )
 
 // Info implements rpc.Node: what a person asks first. It waits for nothing and reads little.
@@ -59,58 +54,15 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		open := rpc.BatchOf(over.Open)
 		info.Batch = &open
 	}
-	for _, w := range d.warnings(chain, over) {
-		info.Warnings = append(info.Warnings, w.text)
-		if w.isCaution() {
+	balance, balanceErr := d.balance(ctx)
+	for _, w := range d.warnings(chain, over, balance, balanceErr) {
+		info.Warnings = append(info.Warnings, w.Text)
+		if w.Kind.IsCaution() {
 			info.Cautions++
 		}
 	}
-	if s := d.wallet.State(); s == wallet.None || s == wallet.Unusable {
-		return info, nil
-	}
-	balance, err := d.wallet.Balance(ctx)
-	if err != nil {
-		info.Warnings = append(info.Warnings, fmt.Sprintf("the balance cannot be read: %v", err))
-	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil
-}
-
-// warning is something that a person should know, with the name that metrics have for it.
-type warning struct{ name, text string }
-
-// The names of warnings that are the daemon's own.
-const (
-	warnCalendar = "calendar_uri"
-	warnWallet   = "wallet"
-)
-
-// warnings are those of the rooms, and the daemon's own.
-func (d *node) warnings(chain spv.Status, over batcher.Overview) (all []warning) {
-	for i, text := range chain.Warnings {
-		all = append(all, warning{warningName(chain.Alarms[i]), text})
-	}
-	for i, text := range over.Warnings {
-		all = append(all, warning{warningName(over.Worries[i]), text})
-	}
-	if text := calendarWarning(d.cfg.Calendar); text != "" {
-		all = append(all, warning{warnCalendar, text})
-	}
-	all = append(all, exposureWarnings(d.cfg)...)
-	for _, text := range []string{d.quota.Warning(), d.doors.calendar.Warning()} {
-		if text != "" {
-			all = append(all, warning{warnQuota, text})
-		}
-	}
-	// One question: the wallet may be created or unlocked at any time.
-	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrNoWallet) || errors.Is(err, wallet.ErrLocked) || errors.Is(err, wallet.ErrUnusable) {
-		// Said before the first batch waits for it, and once.
-		why := err.Error()
-		if !slices.ContainsFunc(over.Warnings, func(w string) bool { return strings.Contains(w, why) }) {
-			all = append(all, warning{warnWallet, "anchors cannot be paid: " + why})
-		}
-	}
-	return all
 }
 
 // calendarWarning says when the calendar is there for other machines, and the proofs that it hands out can be completed on this one

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"ancre/batcher"
 	"ancre/internal/datadir"
+	"ancre/internal/warning"
 	"ancre/metrics"
 	"ancre/rpc"
 	"ancre/rpc/calendar"
@@ -43,7 +43,7 @@ func (d *node) scrape(ctx context.Context, emit metrics.Emit) {
 	over, err := d.batcher.Overview(ctx)
 	emit(metrics.ScrapeOK, d.read("batcher", err), "batcher")
 	if err == nil {
-		d.scrapeOverview(emit, chain, over)
+		d.scrapeOverview(ctx, emit, chain, over)
 	}
 	emit(metrics.ScrapeOK, d.read("wallet", d.scrapeWallet(ctx, emit)), "wallet")
 	emit(metrics.ScrapeOK, d.read("disk", d.scrapeDisk(emit)), "disk")
@@ -100,9 +100,7 @@ func (d *node) scrapeBatcher(emit metrics.Emit, c batcher.Counts) {
 	emit(metrics.Broadcasts, float64(c.Unoffered), "failed")
 	emit(metrics.FeesFinal, float64(c.FeesSats))
 
-	estimate, floor := d.chain.LastFees()
-	rate := min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/rpc.AnchorVSize)
-	emit(metrics.AnchorFee, float64(rate*rpc.AnchorVSize))
+	emit(metrics.AnchorFee, float64(d.anchorFee()))
 	emit(metrics.Target, d.cfg.Anchor.Target.Seconds())
 	emit(metrics.FeesBudget, float64(d.cfg.Anchor.MonthlyBudget))
 }
@@ -124,7 +122,7 @@ func (d *node) scrapeChain(emit metrics.Emit, s spv.Status) {
 	emit(metrics.PeersLost, float64(c.Abusers), "abusive")
 }
 
-func (d *node) scrapeOverview(emit metrics.Emit, chain spv.Status, o batcher.Overview) {
+func (d *node) scrapeOverview(ctx context.Context, emit metrics.Emit, chain spv.Status, o batcher.Overview) {
 	open := 0.0
 	if o.Open != nil {
 		open = float64(o.Open.Count)
@@ -147,12 +145,13 @@ func (d *node) scrapeOverview(emit metrics.Emit, chain spv.Status, o batcher.Ove
 	emit(metrics.FeesMonth, float64(o.PaidSats))
 	emit(metrics.Stored, float64(o.Digests))
 
-	raised := make(map[string]int)
-	for _, w := range d.warnings(chain, o) {
-		raised[w.name]++
+	raised := make(map[*warning.Kind]int)
+	balance, balanceErr := d.balance(ctx)
+	for _, w := range d.warnings(chain, o, balance, balanceErr) {
+		raised[w.Kind]++
 	}
-	for _, name := range warningNames() {
-		emit(metrics.Warnings, float64(raised[name]), name)
+	for _, kind := range warning.Table() {
+		emit(metrics.Warnings, float64(raised[kind]), kind.Name())
 	}
 }
 
@@ -164,29 +163,15 @@ func age(t time.Time) float64 {
 	return max(time.Since(t).Seconds(), 0)
 }
 
-// warningNames returns the names of all warnings that there can be.
-func warningNames() (names []string) {
-	for _, kind := range append(spv.Alarms(), batcher.Worries()...) {
-		names = append(names, warningName(kind))
-	}
-	return append(names, warnCalendar, warnWallet, warnRPC, warnMetrics, warnStrangers, warnQuota)
-}
-
-// warningName makes a label of a room's words.
-func warningName(kind string) string { return strings.ReplaceAll(kind, " ", "_") }
-
 func (d *node) scrapeWallet(ctx context.Context, emit metrics.Emit) error {
 	now := d.wallet.State()
 	for _, state := range []wallet.State{wallet.None, wallet.Unusable, wallet.Locked, wallet.Syncing, wallet.Ready} {
 		emit(metrics.WalletState, metrics.Truth(now == state), string(state))
 	}
 	emit(metrics.Revivals, float64(d.wallet.Revivals()))
-	var balance wallet.Balance
-	if now != wallet.None && now != wallet.Unusable {
-		var err error
-		if balance, err = d.wallet.Balance(ctx); err != nil {
-			return err
-		}
+	balance, err := d.balance(ctx)
+	if err != nil {
+		return err
 	}
 	emit(metrics.Balance, float64(balance.Confirmed), "confirmed")
 	emit(metrics.Balance, float64(balance.Pending), "pending")

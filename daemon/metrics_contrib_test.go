@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/internal/warning"
 	"ancre/metrics"
 
 	"go.yaml.in/yaml/v3"
@@ -159,6 +160,45 @@ func TestAlertsNameOnlyWhatAScrapeHas(t *testing.T) {
 	// What the alerts count on to be told elsewhere.
 	if job := "job_name: ancre "; !strings.Contains(string(readFile(t, scrapeFile)), job) {
 		t.Errorf("%s has no %q, by which alerts know that ancred is down", scrapeFile, job)
+	}
+}
+
+// No warning goes by unnoticed: each has an alert, and what is critical a critical one. Some have an alert on the figure that they are about.
+func TestEveryWarningHasAnAlert(t *testing.T) {
+	figures := map[*warning.Kind]string{
+		warning.Overdue: "AncreAnchorOverdue", warning.Store: "AncreStoreReadOnly", warning.DiskLow: "AncreDiskLow",
+		warning.BalanceLow: "AncreBalanceLow", warning.BudgetLow: "AncreBudgetUsed", warning.StaleTip: "AncreStaleTip",
+	}
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Labels      map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(readFile(t, alertsFile), &file); err != nil {
+		t.Fatal(err)
+	}
+	by := make(map[string][]string) // the severities of the alerts that a name raises
+	for _, rule := range file.Groups[0].Rules {
+		for _, m := range regexp.MustCompile(`ancre_warnings\{name(=~|!~)"([^"]*)"\}`).FindAllStringSubmatch(rule.Expr, -1) {
+			for _, k := range warning.Table() {
+				if slices.Contains(strings.Split(m[2], "|"), k.Name()) == (m[1] == "=~") {
+					by[k.Name()] = append(by[k.Name()], rule.Labels["severity"])
+				}
+			}
+		}
+		for k, alert := range figures {
+			if alert == rule.Alert {
+				by[k.Name()] = append(by[k.Name()], rule.Labels["severity"])
+			}
+		}
+	}
+	for _, k := range warning.Table() {
+		if got := by[k.Name()]; len(got) != 1 || got[0] != string(k.Severity()) {
+			t.Errorf("%s is %s, and its alerts are %q: want one, as severe", k.Name(), k.Severity(), got)
+		}
 	}
 }
 

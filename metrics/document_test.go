@@ -6,13 +6,25 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"ancre/internal/warning"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/metrics.md")
 
 // What is documented is what there is: the tables of the document are made of ours.
 func TestDocumentExplainsEveryMetric(t *testing.T) {
-	const path, begin, end = "../docs/metrics.md", "-update writes them. -->\n", "<!-- end -->\n"
+	documents(t, "-update writes them. -->\n", "<!-- end -->\n", tables())
+}
+
+func TestDocumentExplainsEveryWarning(t *testing.T) {
+	documents(t, "-update writes it. -->\n", "<!-- end of warnings -->\n", warnings())
+}
+
+// documents wants a text between two marks of the document.
+func documents(t *testing.T, begin, end, text string) {
+	t.Helper()
+	const path = "../docs/metrics.md"
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +34,7 @@ func TestDocumentExplainsEveryMetric(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s has no place for the tables", path)
 	}
-	want := before + begin + tables() + end + after
+	want := before + begin + text + end + after
 	if string(raw) == want {
 		return
 	}
@@ -44,6 +56,16 @@ func tables() string {
 			fmt.Fprintf(&b, "\n### %s\n\n| metric | kind | labels | what it tells |\n|---|---|---|---|\n", group)
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, ", "), m.Help)
+	}
+	return b.String() + "\n"
+}
+
+// warnings writes the table of the warnings.
+func warnings() string {
+	var b strings.Builder
+	b.WriteString("\n| name | severity | what is wrong | what to do |\n|---|---|---|---|\n")
+	for _, k := range warning.Table() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name(), k.Severity(), k.Says(), k.Remedy())
 	}
 	return b.String() + "\n"
 }

@@ -69,7 +69,7 @@ var (
 	Started   = gauge("ancre_started", "1 once the data directory is open; 0 while the daemon starts, when most of the others are missing.")
 	Ready     = gauge("ancre_ready", "1 when the chain is synced and the wallet can pay.")
 	ScrapeOK  = gauge("ancre_scrape_ok", "0 when this part could not be read for this scrape, and what it tells is missing; the log says why.", "part")
-	Warnings  = gauge("ancre_warnings", "How many warnings of this name getinfo and `ancre status` show at the moment, with what to do; all 0 is good.", "name")
+	Warnings  = gauge("ancre_warnings", "How many warnings of this name getinfo and `ancre status` show at the moment, with what to do; all 0 is good. The names are below.", "name")
 )
 
 var _ = heading("Digests that come in")

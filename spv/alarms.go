@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"ancre/internal/warning"
+
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/lightninglabs/neutrino"
 )
@@ -48,38 +50,15 @@ func (c *Client) enoughPeers() int {
 	return enoughPeers
 }
 
-// Kinds of alarms. alarmFilters has a consequence (see suspectHeaders).
-const (
-	alarmPeer         = "peer" // what concerns one peer
-	alarmNoneNamed    = "peers not configured"
-	alarmNoPeers      = "no peers"
-	alarmFewPeers     = "few peers"
-	alarmFetches      = "fetches fail"
-	alarmTip          = "stale tip"
-	alarmClock        = "clock behind"
-	alarmFiltersBlock = "filters wait for a block"
-	alarmFilters      = "filters stuck"
-	alarmHeaders      = "headers unreadable"
-)
-
-// Alarms returns the kinds that Status can have among its Alarms.
-func Alarms() []string {
-	return []string{alarmPeer, alarmNoneNamed, alarmNoPeers, alarmFewPeers, alarmFetches, alarmTip, alarmClock, alarmFiltersBlock, alarmFilters, alarmHeaders}
-}
-
-// alarm is what a person should know, and what to do about it.
-type alarm struct {
-	kind string // stable, for the log; empty for what concerns one peer, and is logged where it happens
-	text string
-}
-
 // alarms tells what is wrong at position p.
-func (c *Client) alarms(p position) []alarm {
+func (c *Client) alarms(p position) []warning.Warning {
 	if c.running.Load() == nil {
 		return nil
 	}
-	var w []alarm
-	raise := func(kind, format string, args ...any) { w = append(w, alarm{kind, fmt.Sprintf(format, args...)}) }
+	var w []warning.Warning
+	raise := func(kind *warning.Kind, format string, args ...any) {
+		w = append(w, warning.New(kind, format, args...))
+	}
 	now := c.now()
 	configured := c.peers.configured
 	connected := make(map[string]bool)
@@ -87,7 +66,7 @@ func (c *Client) alarms(p position) []alarm {
 		connected[sp.Addr()] = true
 		if cp := c.peers.byAddr[sp.Addr()]; cp != nil && sp.Services()&wire.SFNodeNetwork == 0 {
 			// neutrino keeps such a peer, and syncs from others only.
-			raise("", "peer %s is pruned, so headers and old blocks are not taken from it: run it without prune, or name another node", cp.addr)
+			raise(warning.Peer, "peer %s is pruned, so headers and old blocks are not taken from it: run it without prune, or name another node", cp.addr)
 		}
 	}
 	peers := len(connected)
@@ -102,40 +81,47 @@ func (c *Client) alarms(p position) []alarm {
 
 	switch few := now.Sub(lastEnough); {
 	case len(configured) == 0 && !c.public:
-		raise(alarmNoneNamed, "no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name)
+		raise(warning.NoneNamed, "no peers are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", c.params.Name)
 	case peers == 0 && lonely >= aloneWarning:
-		raise(alarmNoPeers, "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes()))
+		raise(warning.NoPeers, "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(lonely.Minutes()))
 	case c.public && peers > 0 && peers < c.enoughPeers() && few >= fewWarning:
-		raise(alarmFewPeers, "fewer than %d peers have been connected for %d minutes, now %d: one that lies is hard to tell; see that connections to port %s get out, or name more nodes in spv.add_peers",
+		raise(warning.FewPeers, "fewer than %d peers have been connected for %d minutes, now %d: one that lies is hard to tell; see that connections to port %s get out, or name more nodes in spv.add_peers",
 			c.enoughPeers(), int(few.Minutes()), peers, c.params.DefaultPort)
 	}
 	for _, cp := range configured {
 		if t := cp.warning(now, connected[cp.known], c.params.Name); t != "" {
-			raise("", "%s", t)
+			raise(warning.Peer, "%s", t)
 		}
 	}
 
 	if peers > 0 && failed.last.Sub(failed.first) >= failing && now.Sub(failed.last) < lastFailure {
-		raise(alarmFetches, "no connected peer gives what is asked for (%s): if this stays, name other nodes in spv.add_peers", failed.what)
+		raise(warning.FetchesFail, "no connected peer gives what is asked for (%s): if this stays, name other nodes in spv.add_peers", failed.what)
 	}
 
 	age := now.Sub(p.headerTime)
 	reached := p.target <= p.headers
 	switch {
 	case c.public && peers > 0 && age > staleTip && (reached || now.Sub(headersMoved) >= stuck):
-		raise(alarmTip, "the newest block is %d minutes old: the peers may be cut off from the network, or the clock of this machine is wrong; if this stays, name other nodes in spv.add_peers", int(age.Minutes()))
+		raise(warning.StaleTip, "the newest block is %d minutes old: the peers may be cut off from the network, or the clock of this machine is wrong; if this stays, name other nodes in spv.add_peers", int(age.Minutes()))
 	case age < -maxAhead:
-		raise(alarmClock, "the newest block's time is %d minutes ahead of the clock of this machine, which must be wrong: set it", int(-age.Minutes()))
+		raise(warning.ClockBehind, "the newest block's time is %d minutes ahead of the clock of this machine, which must be wrong: set it", int(-age.Minutes()))
+	}
+	if peers > 0 && !reached && now.Sub(headersMoved) >= stuck && !warning.Has(w, warning.StaleTip) {
+		raise(warning.HeadersStuck, "the headers stand still at height %d, and the peers tell of block %d: they send nothing that fits; if this stays, name other nodes in spv.add_peers", p.headers, p.target)
+	}
+	if off, ok := c.clockOff(); ok {
+		raise(warning.ClockOff, "the clock of this machine is %d minutes %s those of the peers: set it (timedatectl), or batches are sealed and paid at the wrong time",
+			int(off.Abs().Minutes()), map[bool]string{true: "ahead of", false: "behind"}[off > 0])
 	}
 	switch {
 	case p.filters >= p.headers:
 	case !c.public && peers > 0 && age > 24*time.Hour:
 		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
-		raise(alarmFiltersBlock, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
+		raise(warning.FiltersBlock, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
 	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
 		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter headers that were false when it took them, from a
 		// peer that was its only one: it bans all who tell the truth.
-		raise(alarmFilters, "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
+		raise(warning.FiltersStuck, "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
 			"if it stays, the newest stored are false: restart the daemon, and all headers are downloaded again", p.filters, p.headers)
 	}
 	return w
@@ -176,8 +162,8 @@ func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.
 }
 
 // suspect notes for the next start whether the filter headers are suspected to be false, when that has changed. It returns what is noted.
-func (c *Client) suspect(noted bool, now map[string]string) bool {
-	if _, stuck := now[alarmFilters]; stuck != noted {
+func (c *Client) suspect(noted bool, now []warning.Warning) bool {
+	if stuck := warning.Has(now, warning.FiltersStuck); stuck != noted {
 		if err := suspectHeaders(c.cfg.Dir, stuck); err != nil {
 			c.log.Error("noting that the filter headers are suspect", "error", err)
 			return noted
@@ -185,24 +171,4 @@ func (c *Client) suspect(noted bool, now map[string]string) bool {
 		return stuck
 	}
 	return noted
-}
-
-// tell logs alarms that began since the last look, and those that ended.
-func (c *Client) tell(before map[string]string, now []alarm) (after map[string]string) {
-	after = make(map[string]string)
-	for _, a := range now {
-		if a.kind == "" {
-			continue
-		}
-		after[a.kind] = a.text
-		if _, told := before[a.kind]; !told {
-			c.log.Warn("alarm of the light client", "alarm", a.kind, "what", a.text)
-		}
-	}
-	for kind := range before {
-		if _, still := after[kind]; !still {
-			c.log.Info("alarm of the light client is over", "alarm", kind)
-		}
-	}
-	return after
 }

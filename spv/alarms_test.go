@@ -1,13 +1,13 @@
 package spv
 
 import (
-	"bytes"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"ancre/internal/warning"
 )
 
 // strangers makes a client that is not started yet take regtest for a public network.
@@ -27,9 +27,9 @@ func wantWarnings(t *testing.T, c *Client, want ...string) {
 	}()
 	waitFor(t, "the warnings "+strings.Join(want, ", "), func() bool {
 		status := c.Status()
-		got = status.Warnings
-		if len(status.Alarms) != len(got) || slices.ContainsFunc(status.Alarms, func(kind string) bool { return !slices.Contains(Alarms(), kind) }) {
-			t.Errorf("the kinds of %q are %q, want one of Alarms for each", got, status.Alarms)
+		got = warning.Texts(status.Warnings)
+		if slices.ContainsFunc(status.Warnings, func(w warning.Warning) bool { return w.Kind == nil }) {
+			t.Errorf("not each of %q has a kind", got)
 		}
 		return len(got) == len(want) && !slices.ContainsFunc(want, func(w string) bool {
 			return !slices.ContainsFunc(got, func(g string) bool { return strings.Contains(g, w) })
@@ -78,7 +78,7 @@ func TestAStaleTipIsToldOfAlsoWhenAPeerClaimsMore(t *testing.T) {
 	}
 	p.target = p.headers + 1000
 	has := func() bool {
-		return slices.ContainsFunc(c.alarms(p), func(a alarm) bool { return a.kind == "stale tip" })
+		return warning.Has(c.alarms(p), warning.StaleTip)
 	}
 	waitFor(t, "the alarm", has)
 	c.state.mu.Lock()
@@ -201,31 +201,69 @@ func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	wantWarnings(t, c)
 }
 
-func TestAnAlarmIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
+// Each thing that may be wrong is told under its kind: alerts go by them.
+func TestEachWarningHasItsKind(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	c := &Client{log: slog.New(slog.NewTextHandler(&log, nil))}
-	var told map[string]string
-	for _, now := range [][]alarm{
-		nil,
-		{{"stale tip", "91 minutes"}, {"", "of one peer"}},
-		{{"stale tip", "92 minutes"}},
-		{{"stale tip", "93 minutes"}, {"few peers", "one"}},
-		{{"few peers", "one"}},
+	n := newNode(t, "btcd")
+	n.mine(20)
+	c := openClient(t, t.TempDir(), n.p2p)
+	startClient(t, c)
+	waitAt(t, c, n)
+	waitFor(t, "the peer", func() bool { return len(c.connected()) == 1 })
+	good, err := c.position()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &c.state
+	for _, tt := range []struct {
+		kind   *warning.Kind
+		public bool
+		change func(p *position)
+	}{
+		{warning.HeadersStuck, false, func(p *position) { p.target += 1000; m.headersMoved = c.now().Add(-stuck) }},
+		{warning.StaleTip, true, func(p *position) { p.headerTime = c.now().Add(-2 * staleTip) }},
+		{warning.ClockBehind, false, func(p *position) { p.headerTime = c.now().Add(2 * maxAhead) }},
+		{warning.FiltersBlock, false, func(p *position) { p.filters--; p.headerTime = c.now().Add(-48 * time.Hour) }},
+		{warning.FiltersStuck, false, func(p *position) { p.filters--; m.filtersMoved = c.now().Add(-stuck) }},
+		{warning.ClockOff, false, func(*position) { m.clocks.set = func() time.Duration { return -2 * clockWrong } }},
+		{warning.FetchesFail, false, func(*position) { m.failing = failures{c.now().Add(-failing), c.now(), "block 7"} }},
+		{warning.FewPeers, true, func(*position) { m.lastEnough = c.now().Add(-fewWarning) }},
+		{warning.NoPeers, false, func(*position) { m.peers, m.lastPeer = nil, c.now().Add(-aloneWarning) }},
 	} {
-		told = c.tell(told, now)
+		// The watching goroutine looks once a second, and may put right what is changed here.
+		waitFor(t, "a warning "+tt.kind.Name(), func() bool {
+			p := good
+			m.mu.Lock()
+			set := m.clocks.set
+			tt.change(&p)
+			m.mu.Unlock()
+			c.public = tt.public
+			if tt.kind == warning.FewPeers {
+				c.cfg.Connect = nil
+			}
+			all := c.alarms(p)
+			c.public, c.cfg.Connect = false, []string{n.p2p}
+			m.mu.Lock()
+			m.clocks.set, m.clocks.wrong, m.failing = set, false, failures{}
+			m.mu.Unlock()
+			return warning.Has(all, tt.kind)
+		})
 	}
-	var lines []string
-	for line := range strings.Lines(log.String()) {
-		_, line, _ = strings.Cut(line, "level=")
-		lines = append(lines, strings.TrimSpace(line))
+	cp := c.peers.configured[0]
+	for range dropsWarning {
+		cp.dropped(c.now(), "lied")
 	}
-	want := []string{
-		`WARN msg="alarm of the light client" alarm="stale tip" what="91 minutes"`,
-		`WARN msg="alarm of the light client" alarm="few peers" what=one`,
-		`INFO msg="alarm of the light client is over" alarm="stale tip"`,
+	if all := c.Status().Warnings; !warning.Has(all, warning.Peer) {
+		t.Errorf("%q", all)
 	}
-	if !slices.Equal(lines, want) {
-		t.Errorf("logged %q\nwant %q", lines, want)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
 	}
+	if all := c.Status().Warnings; len(all) != 1 || all[0].Kind != warning.HeadersUnreadable {
+		t.Errorf("headers that cannot be read: %q", all)
+	}
+
+	c = openClient(t, t.TempDir())
+	startClient(t, c)
+	waitFor(t, "a warning that no peers are named", func() bool { return warning.Has(c.Status().Warnings, warning.NoneNamed) })
 }

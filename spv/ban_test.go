@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/internal/warning"
+
 	"github.com/lightninglabs/neutrino/banman"
 )
 
@@ -18,7 +20,7 @@ func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the peer dropped, and why", func() bool {
-		w := c.Status().Warnings
+		w := warning.Texts(c.Status().Warnings)
 		return len(w) == 1 && strings.Contains(w[0], n.p2p) && strings.Contains(w[0], "invalid filter header")
 	})
 	n.mine(1)
@@ -32,7 +34,7 @@ func TestAPeerWithoutFiltersIsNamed(t *testing.T) {
 	c := openClient(t, t.TempDir(), n.p2p)
 	startClient(t, c)
 	waitFor(t, "a warning that says what to do", func() bool {
-		w := c.Status().Warnings
+		w := warning.Texts(c.Status().Warnings)
 		return len(w) == 1 && strings.Contains(w[0], n.p2p) && strings.Contains(w[0], "peerblockfilters=1")
 	})
 }

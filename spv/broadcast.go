@@ -60,12 +60,13 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	}
 
 	// The offers outlive the call, up to serveTimeout, so that late askers are served too.
+	c.offers.offered(txid, c.tip(), peers, c.now())
 	serving, stop := context.WithTimeout(c.ctx, serveTimeout)
 	answers := make(chan answer, len(peers))
 	var offers sync.WaitGroup
 	for _, p := range peers {
 		offers.Add(1)
-		if !c.run(func() { defer offers.Done(); offer(serving, p, tx, txid, answers) }) {
+		if !c.run(func() { defer offers.Done(); c.offer(serving, p, tx, txid, answers) }) {
 			offers.Done()
 		}
 	}
@@ -92,6 +93,7 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 				gone++
 			}
 			if taken > 0 {
+				c.offers.ended(txid, false)
 				c.logOffer("transaction taken by a peer", txid, len(peers))
 				return nil
 			}
@@ -103,6 +105,7 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 			return ErrClosed
 		}
 	}
+	c.offers.ended(txid, gone == len(peers))
 	if rejected > 0 {
 		return fmt.Errorf("transaction %s: %w", txid, reason)
 	}
@@ -111,6 +114,15 @@ func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	}
 	c.logOffer("transaction offered, no peer asked for it", txid, len(peers))
 	return nil
+}
+
+// tip returns the hash of the newest block, or zeros where that cannot be read.
+func (c *Client) tip() chainhash.Hash {
+	_, hash, err := c.Best()
+	if err != nil {
+		return chainhash.Hash{}
+	}
+	return hash
 }
 
 // logOffer logs what became of an offer, with what the peers ask for: those that ask for more than the transaction pays take it and
@@ -127,7 +139,7 @@ type answer struct {
 }
 
 // offer announces the transaction to a peer and serves it, until ctx ends or the peer hangs up. It sends one answer at most.
-func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid chainhash.Hash, answers chan<- answer) {
+func (c *Client) offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid chainhash.Hash, answers chan<- answer) {
 	messages, unsubscribe := p.SubscribeRecvMsg()
 	defer unsubscribe()
 
@@ -144,7 +156,7 @@ func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid cha
 	}
 	defer func() { tell(answer{}) }()
 
-	served := 0
+	served, tip := 0, c.tip()
 	var quiet <-chan time.Time // fires when a peer that took the transaction did not reject it
 	for {
 		select {
@@ -156,6 +168,7 @@ func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid cha
 					continue
 				}
 				served++
+				c.offers.asked(txid, c.tip(), p)
 				p.QueueMessageWithEncoding(tx, nil, wire.WitnessEncoding)
 				if quiet == nil {
 					t := time.NewTimer(rejectTimeout)
@@ -168,8 +181,10 @@ func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid cha
 				}
 				err := pushtx.ParseBroadcastError(m, p.Addr())
 				if pushtx.IsBroadcastError(err, pushtx.Mempool, pushtx.Confirmed) {
+					c.offers.note(txid, p, func(t *taking) { t.has = true })
 					tell(answer{taken: true}) // has it already
 				} else {
+					c.offers.note(txid, p, func(t *taking) { t.reason, t.has = m.Reason, false })
 					tell(answer{rejected: err})
 				}
 				return
@@ -180,6 +195,9 @@ func offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid cha
 		case <-p.OnDisconnect():
 			return
 		case <-ctx.Done():
+			if served == 0 {
+				c.offers.silent(txid, tip, p)
+			}
 			return
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"ancre/internal/warning"
+
 	"github.com/btcsuite/btcd/btcutil/v2/gcs"
 	"github.com/btcsuite/btcd/btcutil/v2/gcs/builder"
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -35,7 +37,7 @@ func (k *clock) forward(d time.Duration) { k.ahead.Add(int64(d)) }
 
 // warned reports whether there is a warning with all the words.
 func warned(c *Client, words ...string) bool {
-	return slices.ContainsFunc(c.Status().Warnings, func(w string) bool {
+	return slices.ContainsFunc(warning.Texts(c.Status().Warnings), func(w string) bool {
 		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) })
 	})
 }

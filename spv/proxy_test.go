@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ancre/internal/warning"
 )
 
 // socks is a SOCKS5 server that says what it was asked, and connects to where the test wants.
@@ -193,7 +195,7 @@ func TestAProxyThatLooksUpNoNamesIsNotGoneAround(t *testing.T) {
 	}
 	startClient(t, c)
 	waitFor(t, "a warning that names the peer", func() bool {
-		w := c.Status().Warnings
+		w := warning.Texts(c.Status().Warnings)
 		return len(w) == 1 && strings.Contains(w[0], "localhost:18444")
 	})
 }

@@ -141,6 +141,7 @@ type Client struct {
 	fetches  chan struct{}      // a place for each fetch that runs
 
 	broadcasts chan struct{} // a place for each transaction that is being offered
+	offers     offers        // how peers took them
 	fees       feeCache
 	state      monitor
 	limits     headersLimits
@@ -230,6 +231,7 @@ func Open(cfg Config) (_ *Client, err error) {
 	}
 	peers.now = func() time.Time { return c.now() }
 	c.state.opened = c.now()
+	c.state.clocks = newClocks()
 	c.state.disbelieved = make(map[string]time.Time)
 	return c, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/internal/warning"
+
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"go.uber.org/goleak"
 )
@@ -95,7 +97,7 @@ func TestNoPeersOnADevelopersNetworkIsAWarning(t *testing.T) {
 	c := openClient(t, t.TempDir())
 	startClient(t, c)
 	waitFor(t, "a warning that no peers are configured", func() bool {
-		w := c.Status().Warnings
+		w := warning.Texts(c.Status().Warnings)
 		return len(w) == 1 && strings.Contains(w[0], "spv.connect")
 	})
 	if err := c.Start(t.Context()); err == nil {

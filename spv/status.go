@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/warning"
+
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/lightninglabs/neutrino"
 )
@@ -42,8 +44,7 @@ type Status struct {
 	Remaining       time.Duration // estimate; 0 when synced, -1 when unknown
 
 	Peers    []Peer
-	Warnings []string // sentences for a person: what is wrong, and what to do
-	Alarms   []string // what each of Warnings is about, in some words that stay: one of Alarms
+	Warnings []warning.Warning
 }
 
 // Peer is one connected Bitcoin node.
@@ -67,7 +68,7 @@ func (c *Client) Synced() bool {
 func (c *Client) Status() Status {
 	p, err := c.position()
 	if err != nil {
-		return Status{Remaining: -1, Warnings: []string{fmt.Sprintf("the light client cannot read its headers: %v", err)}, Alarms: []string{alarmHeaders}}
+		return Status{Remaining: -1, Warnings: []warning.Warning{warning.New(warning.HeadersUnreadable, "the light client cannot read its headers: %v", err)}}
 	}
 	s := Status{
 		Height: p.height, Hash: p.hash, BlockTime: p.blockTime.UTC(),
@@ -79,9 +80,7 @@ func (c *Client) Status() Status {
 		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock()})
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
-	for _, a := range c.alarms(p) {
-		s.Warnings, s.Alarms = append(s.Warnings, a.text), append(s.Alarms, cmp.Or(a.kind, alarmPeer))
-	}
+	s.Warnings = c.alarms(p)
 	return s
 }
 

@@ -47,6 +47,7 @@ type monitor struct {
 	disbelieved map[string]time.Time
 
 	failing failures // of fetches
+	clocks  clocks
 }
 
 // failures is a run of fetches none of which succeeded.
@@ -158,6 +159,7 @@ func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
 		}
 	}
 	m.peers = peers
+	m.clocks.meet(peers)
 	if len(peers) > 0 {
 		m.lastPeer = now
 	}
@@ -196,7 +198,6 @@ func (c *Client) watch() {
 	start := c.now()
 	var lastLog time.Time
 	var toldSynced bool
-	var toldAlarms map[string]string
 	suspected := false // Open has seen to it
 	for {
 		now := c.now()
@@ -219,8 +220,7 @@ func (c *Client) watch() {
 				c.logProgress(p)
 			}
 			toldSynced = p.synced
-			toldAlarms = c.tell(toldAlarms, c.alarms(p))
-			suspected = c.suspect(suspected, toldAlarms)
+			suspected = c.suspect(suspected, c.alarms(p))
 		}
 
 		select {

@@ -1,0 +1,144 @@
+package batcher
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ancre/batcher/store"
+	"ancre/internal/warning"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+)
+
+// This file says what a person is told. Whatever makes a batch wait has a kind of warning, and a
+// batch that is late without any known cause has one too.
+
+// paying are the kinds that say why something is not paid in a step: one at a time, the first.
+var paying = []*warning.Kind{
+	warning.Wallet, warning.WalletShort, warning.FeeCap, warning.Budget, warning.LeftOut, warning.Payment,
+}
+
+// warn raises a warning until it is cleared.
+func (b *Batcher) warn(kind *warning.Kind, text string) { b.board.Set(kind, text) }
+
+// warnOfHeld tells why something was not paid in the step that ends.
+func (b *Batcher) warnOfHeld() {
+	held := b.held
+	if slices.Contains(paying, held.Kind) {
+		b.warn(held.Kind, held.Text)
+	}
+	for _, kind := range paying {
+		if kind != held.Kind {
+			b.board.Clear(kind)
+		}
+	}
+}
+
+// warnings returns what makes batches late, or could: causes first.
+func (b *Batcher) warnings(s Stored, o *Overview) []warning.Warning {
+	all := b.board.List()
+	for _, a := range s.Anchors {
+		switch a.State {
+		case store.Spent:
+			all = append(all, b.spentWarning(a))
+		case store.Broadcast:
+			if w, ok := b.offerWarning(a); ok {
+				all = append(all, w)
+			}
+		}
+	}
+	if w, ok := b.overdue(s, o, len(all) > 0); ok {
+		all = append(all, w)
+	}
+	return all
+}
+
+// warnOfMissing tells of the coins that a reorganisation took away from anchors in flight.
+func (b *Batcher) warnOfMissing() {
+	if len(b.missing) == 0 {
+		b.board.Clear(warning.CoinMissing)
+		return
+	}
+	var anchors []uint64
+	for id := range b.missing {
+		anchors = append(anchors, id)
+	}
+	slices.Sort(anchors)
+	b.warn(warning.CoinMissing, fmt.Sprintf("a reorganisation of Bitcoin took away a coin that an anchor spends (anchor %v). It waits until the payment to the wallet is mined again; "+
+		"if that was yours, send it again. After %d blocks its batches get another anchor", anchors, WatchDepth))
+}
+
+func (b *Batcher) spentWarning(a store.Anchor) warning.Warning {
+	left := a.Block.Height + b.policy.buryDepth() - 1 - b.tip.Load()
+	return warning.New(warning.CoinSpent, "anchor %d cannot be mined: another transaction spent its coin in block %d. Its batches %v get another anchor in about %d blocks. "+
+		"If no reorganisation of Bitcoin was the cause, the wallet's words are in use elsewhere: use them here alone", a.ID, a.Block.Height, committed(a), max(left, 1))
+}
+
+// offerWarning asks the chain how peers took an anchor: its newest version, or where that is not
+// known yet, the ones before.
+func (b *Batcher) offerWarning(a store.Anchor) (warning.Warning, bool) {
+	var txids []chainhash.Hash
+	for _, v := range slices.Backward(a.Versions) {
+		txids = append(txids, v.Tx.TxHash())
+	}
+	newest := a.Versions[len(a.Versions)-1]
+	w, ok := b.chain.OfferWarning(txids, newest.SatPerVByte, !newest.Created.Before(b.started))
+	w.Text = fmt.Sprintf("anchor %d: %s", a.ID, w.Text)
+	return w, ok
+}
+
+// overdue says which batch should be in a block by now, and, where no other warning does, the
+// likely causes.
+func (b *Batcher) overdue(s Stored, o *Overview, known bool) (w warning.Warning, ok bool) {
+	if o.OldestUnmined.IsZero() {
+		return w, false
+	}
+	age := b.now().Sub(o.OldestUnmined)
+	if age <= b.policy.Target {
+		return w, false
+	}
+	late := fmt.Sprintf("a batch that was sealed %s ago is in no block, and anchor.target is %s: ", span(age), span(b.policy.Target))
+	if known {
+		return warning.New(warning.Overdue, "%sthe other warnings name the cause", late), true
+	}
+	return warning.New(warning.Overdue, "%s%s", late, b.likelyCause(s)), true
+}
+
+// likelyCause says what may keep a late batch from a block when nothing else is known to.
+func (b *Batcher) likelyCause(s Stored) string {
+	if !b.chain.Synced() {
+		return "the light client is not at the newest block yet, and nothing is paid before: see how far it is, and check peers and network if it stands still"
+	}
+	i := slices.IndexFunc(s.Anchors, func(a store.Anchor) bool { return a.State == store.Broadcast })
+	if i < 0 {
+		return "no anchor was paid for it yet, and the reason is not known: look into the log, and restart ancred if this stays"
+	}
+	a := s.Anchors[i]
+	newest := a.Versions[len(a.Versions)-1]
+	blocks := b.tip.Load() - int32(a.Versions[0].Tx.LockTime)
+	if blocks <= 0 {
+		return fmt.Sprintf("no block was found since anchor %d was made. If a block explorer shows newer ones, the peers are cut off: name other nodes in spv.add_peers", a.ID)
+	}
+	causes := []string{
+		fmt.Sprintf("blocks cost more than the %d sat/vB that it pays (see \"ancre wallet fees\"; raise anchor.max_feerate or set a longer anchor.target)", newest.SatPerVByte),
+		"the peers do not pass it on, as nodes with datacarrier=0 or blocksonly=1 do (name other nodes in spv.add_peers)",
+	}
+	return fmt.Sprintf("anchor %d is offered, and %d %s since its first version. Likely causes: %s",
+		a.ID, blocks, plural(int(blocks), "block was found", "blocks were found"), strings.Join(causes, "; "))
+}
+
+// span writes a duration for a person: two units at most.
+func span(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%d minutes", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d seconds", int(cmp.Or(d.Round(time.Second), time.Second).Seconds()))
+}

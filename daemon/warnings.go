@@ -1,0 +1,213 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"ancre/batcher"
+	"ancre/internal/warning"
+	"ancre/rpc"
+	"ancre/spv"
+	"ancre/wallet"
+)
+
+const (
+	// fewAnchors is how many more anchors the wallet should be able to pay for: with four a day, that is
+	// five days. A person is told below it, until it pays for enoughAnchors, as prices vary.
+	fewAnchors    = 20
+	enoughAnchors = 25
+
+	// lowDisk and enoughDisk are the same for what is free on the disk, in the store's reserve.
+	lowDisk    = 8
+	enoughDisk = 10
+
+	// lowBudget and enoughBudget are the same for what is left of anchor.monthly_budget.
+	lowBudget    = 0.1
+	enoughBudget = 0.15
+
+	// walletWait is how long the wallet may be behind the chain before a person is told. It takes some
+	// seconds at each start. A restore takes hours, and nothing is paid meanwhile.
+	walletWait = 10 * time.Minute
+
+	// warnEvery is how often the log is told of warnings that begin and end.
+	warnEvery = 5 * time.Second
+)
+
+// levels is what the daemon remembers from one look at its warnings to the next.
+type levels struct {
+	balance, disk, budget warning.Level
+
+	mu     sync.Mutex
+	behind time.Time // since when the wallet is behind the chain; zero: it is not
+}
+
+// walletBehind returns how long the wallet has been behind the chain.
+func (l *levels) walletBehind(now time.Time, behind bool) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !behind:
+		l.behind = time.Time{}
+		return 0
+	case l.behind.IsZero():
+		l.behind = now
+	}
+	return now.Sub(l.behind)
+}
+
+// looks is what the warnings are made of.
+type looks struct {
+	now        time.Time
+	chain      spv.Status
+	over       batcher.Overview
+	ready      error // of the wallet
+	balance    wallet.Balance
+	balanceErr error
+	fee        int64 // of an anchor
+	disk       diskLook
+	stalled    error
+	calendar   string
+	exposed    []warning.Warning // what other machines reach and use up
+}
+
+type diskLook struct {
+	free, reserve uint64
+	readOnly      bool
+	err           error
+}
+
+// warnings are those of the rooms, and the daemon's own.
+func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.Balance, balanceErr error) []warning.Warning {
+	l := looks{now: time.Now(), chain: chain, over: over, ready: d.wallet.Ready(), balance: balance, balanceErr: balanceErr,
+		fee: d.anchorFee(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar), exposed: exposureWarnings(d.cfg)}
+	for _, text := range []string{d.quota.Warning(), d.doors.calendar.Warning()} {
+		if text != "" {
+			l.exposed = append(l.exposed, warning.Warning{Kind: warning.MaxDigests, Text: text})
+		}
+	}
+	disk, err := d.disk()
+	l.disk = diskLook{disk.FreeBytes, disk.ReserveBytes, disk.ReadOnly, err}
+	return d.levels.warnings(l)
+}
+
+// warnings decides what an operator is told.
+func (s *levels) warnings(l looks) []warning.Warning {
+	all := slices.Concat(l.chain.Warnings, l.over.Warnings)
+	add := func(kind *warning.Kind, format string, args ...any) {
+		all = append(all, warning.New(kind, format, args...))
+	}
+	all = s.walletWarnings(l, all)
+
+	switch {
+	case l.disk.err != nil:
+		add(warning.DiskUnreadable, "how much of the disk is free cannot be read: %v", l.disk.err)
+	case warning.Has(all, warning.Store):
+	case l.disk.readOnly:
+		add(warning.Store, "the next digest will be refused: the disk under the store is full, or a write failed. Free disk space; if the log names a failed write, check the disk and restart ancred")
+	case l.disk.free > 0 && s.disk.Low(float64(l.disk.free), lowDisk*float64(l.disk.reserve), enoughDisk*float64(l.disk.reserve)):
+		add(warning.DiskLow, "the disk under the store has %d MB left, and digests are refused with less than %d MB: free disk space", l.disk.free>>20, l.disk.reserve>>20)
+	}
+
+	o := l.over
+	low := o.BudgetSats > 0 && s.budget.Low(float64(o.BudgetSats-o.PaidSats), lowBudget*float64(o.BudgetSats), enoughBudget*float64(o.BudgetSats))
+	if low && !warning.Has(all, warning.Budget) {
+		add(warning.BudgetLow, "%d of the %d sats of anchor.monthly_budget are used: raise it, or batches will wait until older payments are 30 days past", o.PaidSats, o.BudgetSats)
+	}
+	if l.stalled != nil {
+		add(warning.Stalled, "%v: restart ancred", l.stalled)
+	}
+	if l.calendar != "" {
+		add(warning.CalendarURI, "%s", l.calendar)
+	}
+	return append(all, l.exposed...)
+}
+
+// walletWarnings adds what is to be told of the wallet, before the first batch waits for it.
+func (s *levels) walletWarnings(l looks, all []warning.Warning) []warning.Warning {
+	add := func(kind *warning.Kind, format string, args ...any) {
+		all = append(all, warning.New(kind, format, args...))
+	}
+	syncing := errors.Is(l.ready, wallet.ErrSyncing)
+	behind := s.walletBehind(l.now, syncing && l.chain.Synced)
+	if syncing && behind < walletWait && !warning.Has(all, warning.Overdue) {
+		// It follows the newest block within seconds. A batch that waits for that is not late.
+		all = slices.DeleteFunc(all, func(w warning.Warning) bool { return w.Kind == warning.Wallet })
+	}
+	switch {
+	case syncing && behind >= walletWait:
+		add(warning.WalletSyncing, "the wallet has been behind the chain for %d minutes, and anchors are paid only once it is not: after a restore that takes up to some hours; else see that peers and disk are well, and restart ancred",
+			int(behind.Minutes()))
+	case l.ready != nil && !syncing && !warning.Has(all, warning.Wallet):
+		add(warning.Wallet, "anchors cannot be paid: %v", l.ready)
+	}
+	if l.balanceErr != nil {
+		add(warning.BalanceUnreadable, "the balance cannot be read: %v", l.balanceErr)
+	}
+	if l.ready != nil || l.balanceErr != nil || warning.Has(all, warning.WalletShort) {
+		return all
+	}
+	fee, confirmed := float64(l.fee), l.balance.Confirmed
+	if s.balance.Low(float64(confirmed), fewAnchors*fee, enoughAnchors*fee) {
+		pending := ""
+		if l.balance.Pending > 0 {
+			pending = " (more is on its way)"
+		}
+		add(warning.BalanceLow, "the wallet has %d sats%s, which pay for %d more anchors at today's price of %d: send bitcoin to an address of \"ancre wallet address\"",
+			confirmed, pending, confirmed/max(l.fee, 1), l.fee)
+	}
+	return all
+}
+
+// balance returns the wallet's, or nothing when there is no wallet that can be opened.
+func (d *node) balance(ctx context.Context) (wallet.Balance, error) {
+	if s := d.wallet.State(); s == wallet.None || s == wallet.Unusable {
+		return wallet.Balance{}, nil
+	}
+	return d.wallet.Balance(ctx)
+}
+
+// anchorFee returns what an anchor would pay at the last known estimate, within the caps.
+func (d *node) anchorFee() int64 {
+	estimate, floor := d.chain.LastFees()
+	return min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/rpc.AnchorVSize) * rpc.AnchorVSize
+}
+
+// logWarnings writes each warning into the log when it begins, and when it is over, until ctx ends.
+func (d *node) logWarnings(ctx context.Context) {
+	ticker := time.NewTicker(warnEvery)
+	defer ticker.Stop()
+	var raised []warning.Warning
+	for {
+		if over, err := d.batcher.Overview(ctx); err == nil {
+			balance, balanceErr := d.balance(ctx)
+			now := d.warnings(d.chain.Status(), over, balance, balanceErr)
+			d.logChanges(raised, now)
+			raised = now
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// logChanges logs which kinds of warnings began, and which are over. A text may change while its
+// kind stays: it counts minutes.
+func (d *node) logChanges(before, now []warning.Warning) {
+	for _, w := range now {
+		if !warning.Has(before, w.Kind) {
+			d.log.Warn(w.Text, "warning", w.Kind.Name())
+		}
+	}
+	var ended []*warning.Kind
+	for _, w := range before {
+		if !warning.Has(now, w.Kind) && !slices.Contains(ended, w.Kind) {
+			ended = append(ended, w.Kind)
+			d.log.Info("a warning is over", "warning", w.Kind.Name())
+		}
+	}
+}
