@@ -77,43 +77,42 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 			}
 		}
 	}
+	return true, judgeReceipt(ctx, src, rec, digest, r)
+}
+
+// judgeReceipt fills in what a receipt of that digest is worth, as judge does for proofs.
+func judgeReceipt(ctx context.Context, src *source, rec receipt.Receipt, digest [32]byte, r *fileResult) error {
 	result, err := receipt.Verify(ctx, rec, digest, src.forReceipts())
-	if err != nil {
-		if ctx.Err() == nil {
-			if src.unanswered(r, err); errors.As(err, &transactionError{}) {
-				r.Needed = "a bitcoind that has all transactions (txindex=1), named with --node"
-			}
-			err = nil
-		}
-		return true, err
+	if err == nil && result.Outcome == proof.OutcomeValid {
+		r.Reason = result.Reason
+		err = src.vouch(ctx, result.Header, r)
 	}
-	r.Reason, r.Warnings = result.Reason, result.Warnings
-	switch result.Outcome {
-	case proof.OutcomeValid:
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		if src.unanswered(r, err); errors.As(err, &transactionError{}) {
+			r.Needed = "a bitcoind that has all transactions (txindex=1), named with --node"
+		}
+		return nil
+	}
+	r.Warnings = result.Warnings
+	switch {
+	case result.Outcome == proof.OutcomeValid:
 		r.TxID, r.Anchor = chainhash.Hash(result.TxID).String(), result.Anchor
 		if s := result.Seal; s != nil {
 			r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
 		}
-		if err := src.vouch(ctx, result.Header, r); err != nil {
-			if ctx.Err() != nil {
-				return true, err
-			}
-			src.unanswered(r, err)
-		}
-	case proof.OutcomePending:
-		r.Result = pending
-	case proof.OutcomeUnchecked:
+	case result.Outcome == proof.OutcomePending:
+		r.Result, r.Reason = pending, result.Reason
+	case result.Outcome == proof.OutcomeUnchecked:
 		r.unverifiable(result.Reason, result.Needed)
-	case proof.OutcomeNoBlock:
-		if result.Missing == 0 { // its transaction is in no block of a node that has them all
-			r.Result = invalid
-			break
-		}
+	case result.Outcome == proof.OutcomeNoBlock && result.Missing != 0:
 		src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
-	default:
-		r.Result = invalid
+	default: // or its transaction is in no block of a node that has them all
+		r.Result, r.Reason = invalid, result.Reason
 	}
-	return true, nil
+	return nil
 }
 
 // readReceipt reads what t means if it looks like a receipt. Nil: it does not, or cannot be read, and is left as it was.
@@ -132,9 +131,6 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	if name == t.path && !hasProofSuffix(name) {
 		name = receiptPath(t.path)
 	}
-	if hasProofSuffix(name) {
-		return nil, "", nil
-	}
 	file, err := t.tree.openProof(name)
 	if err != nil {
 		return nil, "", nil // who reads it as a proof tells why
@@ -145,6 +141,9 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 		return nil, "", nil
 	}
 	data, err = io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
+	if hasProofSuffix(name) && !receipt.SaysSo(data) {
+		return nil, "", nil // a proof that is none
+	}
 	return data, name, plainError(err)
 }
 
@@ -173,6 +172,9 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if name == "" {
 		var ok bool
 		if name, ok = cutReceiptSuffix(r.ProofFile); !ok {
+			name, ok = cutProofSuffix(r.ProofFile) // somebody called it so
+		}
+		if !ok {
 			return digest, fmt.Errorf("its name does not end in %s: say with -f which file it is about", receiptKinds["v2"].suffix)
 		}
 		if !exists(name) {

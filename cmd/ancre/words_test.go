@@ -68,3 +68,15 @@ func TestAReceiptOfABlockThatIsNotHere(t *testing.T) {
 		r.ancre(verb, arg).is(t, exitUnverifiable, "version 2 of the format")
 	}
 }
+
+// The bug that it catches: "ancre verify" says of a receipt that "ancre verify" reads it.
+func TestAReceiptCalledOTS(t *testing.T) {
+	r, file, _ := proved(t, 6)
+	r.ancre("receipt", file).is(t, exitDone)
+	r.must(os.Rename(file+v2Suffix, file+proofSuffix))
+	r.ancre("verify", file).is(t, exitDone, file+": valid")
+	r.ancre("info", file).is(t, exitDone, "Chainpoint receipt of version 2")
+	r.ancre("upgrade", file).is(t, exitFailed, `this is a receipt, not a .ots: "ancre verify" reads it`)
+	r.write("other.ots", "{}")
+	r.ancre("verify", "-f", file, r.path("other.ots")).is(t, exitFailed, "invalid: malformed proof")
+}
