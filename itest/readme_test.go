@@ -81,7 +81,7 @@ func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
 		}
 		text := help(t, of...)
 		for _, f := range option.FindAllStringSubmatch(m[1], -1) {
-			if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,]|$)`).MatchString(text) {
+			if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,\[]|$)`).MatchString(text) {
 				t.Errorf("README shows %q, and `ancre %s --help` knows no %s", m[1], strings.Join(of, " "), f[1])
 			}
 		}
