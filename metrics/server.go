@@ -10,6 +10,7 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -52,6 +53,9 @@ const (
 	// maxScrapes is how many may run at once; more are answered with status 503.
 	maxScrapes = 4
 
+	// maxProfiles is how many profiles may be taken at once.
+	maxProfiles = 4
+
 	// maxProfile is how many seconds a profile may take. They slow the daemon down, and keep one of the few connections.
 	maxProfile = 60
 )
@@ -93,11 +97,11 @@ func NewServer(cfg Config) *Server {
 		}
 	}
 	s.registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
+	s.mux.Handle("GET /metrics", buffered(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(cfg.Log.Handler(), slog.LevelError),
 		ErrorHandling:       promhttp.ContinueOnError, // what can be told is told
 		MaxRequestsInFlight: maxScrapes,
-	}))
+	})))
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ancred's metrics are at /metrics, for Prometheus; docs/metrics.md explains them.")
 	})
@@ -107,12 +111,51 @@ func NewServer(cfg Config) *Server {
 		})
 		return s
 	}
-	s.mux.HandleFunc("GET /debug/pprof/", brief(pprof.Index)) // and all profiles that the runtime has, by name
+	few := atMost(maxProfiles)
+	s.mux.HandleFunc("GET /debug/pprof/", few(brief(pprof.Index))) // and all profiles that the runtime has, by name
 	s.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	s.mux.HandleFunc("GET /debug/pprof/profile", brief(pprof.Profile))
+	s.mux.HandleFunc("GET /debug/pprof/profile", few(brief(pprof.Profile)))
 	s.mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	s.mux.HandleFunc("GET /debug/pprof/trace", brief(pprof.Trace))
+	s.mux.HandleFunc("GET /debug/pprof/trace", few(brief(pprof.Trace)))
 	return s
+}
+
+// buffered writes an answer once it is whole: a caller who does not read it keeps no place among the scrapes that run.
+func buffered(next http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		whole := wholeAnswer{header: w.Header(), status: http.StatusOK}
+		next.ServeHTTP(&whole, r)
+		w.WriteHeader(whole.status)
+		w.Write(whole.body.Bytes()) // whoever went away does not get it
+	}
+}
+
+// wholeAnswer collects an answer.
+type wholeAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *wholeAnswer) Header() http.Header         { return a.header }
+func (a *wholeAnswer) WriteHeader(status int)      { a.status = status }
+func (a *wholeAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// atMost lets so many requests run at once, and answers more with status 503.
+func atMost(n int) func(http.HandlerFunc) http.HandlerFunc {
+	places := make(chan struct{}, n)
+	return func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+				next(w, r)
+			default:
+				w.Header().Set("Retry-After", "10")
+				http.Error(w, fmt.Sprintf("%d profiles are being taken: try again when they are done", n), http.StatusServiceUnavailable)
+			}
+		}
+	}
 }
 
 // brief refuses profiles that would take too long.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -63,6 +64,64 @@ func TestAReaderHasABoundedTime(t *testing.T) {
 	s.Provide(func(ctx context.Context, _ Emit) { _, bounded = ctx.Deadline() })
 	if scrape(t, s, "/metrics"); !bounded {
 		t.Error("a wallet that hangs would keep the connections of all scrapes")
+	}
+}
+
+// stuckWriter is a caller who takes nothing until he is let go.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	entered, leave chan struct{}
+}
+
+func (s *stuckWriter) Write(p []byte) (int, error) {
+	s.entered <- struct{}{}
+	<-s.leave
+	return s.ResponseRecorder.Write(p)
+}
+
+// Callers who do not read their answers keep no place of others.
+func TestScrapesThatAreNotReadHoldNobodyUp(t *testing.T) {
+	s := NewServer(Config{Version: "1.2"})
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var stuck sync.WaitGroup
+	for range maxScrapes {
+		stuck.Go(func() {
+			s.ServeHTTP(&stuckWriter{httptest.NewRecorder(), entered, leave}, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		})
+		<-entered
+	}
+	if status, text := scrape(t, s, "/metrics"); status != http.StatusOK || !strings.Contains(text, `version="1.2"`) {
+		t.Errorf("one more is answered with %d %.200s", status, text)
+	}
+	close(leave)
+	stuck.Wait()
+}
+
+func TestFewProfilesAreTakenAtOnce(t *testing.T) {
+	s := NewServer(Config{Profile: true})
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var stuck sync.WaitGroup
+	for range maxProfiles {
+		stuck.Go(func() {
+			s.ServeHTTP(&stuckWriter{httptest.NewRecorder(), entered, leave}, httptest.NewRequest(http.MethodGet, "/debug/pprof/goroutine?debug=1", nil))
+		})
+		<-entered
+	}
+	if status, text := scrape(t, s, "/debug/pprof/heap"); status != http.StatusServiceUnavailable || !strings.Contains(text, "try again") {
+		t.Errorf("one too many is answered with %d %.200s", status, text)
+	}
+	if status, _ := scrape(t, s, "/metrics"); status != http.StatusOK {
+		t.Errorf("metrics meanwhile: %d", status)
+	}
+	go func() { // each write of theirs
+		for range entered {
+		}
+	}()
+	close(leave)
+	stuck.Wait()
+	close(entered)
+	if status, _ := scrape(t, s, "/debug/pprof/heap"); status != http.StatusOK {
+		t.Errorf("afterwards: %d", status)
 	}
 }
 
