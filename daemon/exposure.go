@@ -53,9 +53,12 @@ func metricsWarning(c config.Metrics) string {
 		"learns the wallet's balance and what ancred does; let a firewall admit the machine of Prometheus alone, or listen on 127.0.0.1"
 }
 
-// isPublic reports whether the calendar is there for other machines, by itself or through a proxy.
+// isPublic reports whether the calendar is there for other machines, by itself or through a proxy, or
+// tells its callers so.
 func isPublic(c config.Calendar) bool {
-	return c.Listen != "" && (forOthers(c.Listen) || len(c.TrustedProxies) > 0)
+	uri, err := url.Parse(c.URI)
+	named := err == nil && uri.Hostname() != "" && !rpc.IsLoopback(uri.Hostname())
+	return c.Listen != "" && (forOthers(c.Listen) || len(c.TrustedProxies) > 0 || named)
 }
 
 // isBounded reports whether strangers can spend a known amount at most.
@@ -68,8 +71,8 @@ func strangersWarning(cfg config.Config) string {
 	if !isPublic(cfg.Calendar) || isBounded(cfg) {
 		return ""
 	}
-	return "the calendar is there for other machines and refuses their digests, because nothing bounds what those cost: set anchor.monthly_budget, " +
-		"and calendar.max_digests unless it is set, and restart ancred"
+	return "the calendar is there for other machines, and nothing bounds what their digests cost. It refuses them until you set anchor.monthly_budget " +
+		"(and calendar.max_digests, if that is 0) and restart ancred. Behind a proxy set calendar.trusted_proxies too: without it their digests look like those of this machine"
 }
 
 // Reasons why the calendar refuses digests.
@@ -82,12 +85,11 @@ var (
 // them. Whoever hands digests in spends the operator's money, and any web page can do that through
 // the browser of a person who reaches the calendar.
 func refusesStrangers(cfg config.Config) error {
-	uri, err := url.Parse(cfg.Calendar.URI)
 	switch {
-	case isPublic(cfg.Calendar) && !isBounded(cfg):
-		return errUnbounded
-	case !isPublic(cfg.Calendar) && (err != nil || rpc.IsLoopback(uri.Hostname())):
+	case !isPublic(cfg.Calendar):
 		return errPages
+	case !isBounded(cfg):
+		return errUnbounded
 	}
 	return nil
 }

@@ -140,6 +140,25 @@ func TestListenersForOtherMachinesAreWarnedOf(t *testing.T) {
 	}
 }
 
+// A calendar whose address is public is public, however it is reached.
+func TestACalendarWithAPublicAddressIsWarnedOf(t *testing.T) {
+	for uri, warned := range map[string]bool{"http://127.0.0.1:14788": false, "http://localhost": false, "https://ancre.example": true, "http://192.168.1.5:14788": true} {
+		c := config.Default()
+		c.Calendar.URI = uri
+		if got := strangersWarning(c); (got != "") != warned {
+			t.Errorf("%s: %q", uri, got)
+		}
+		c.Calendar.Listen = "" // off
+		if got := strangersWarning(c); got != "" {
+			t.Errorf("%s, and nothing listens: %q", uri, got)
+		}
+		c.Calendar.Listen, c.Anchor.MonthlyBudget = "127.0.0.1:1", 100_000
+		if got := strangersWarning(c); got != "" {
+			t.Errorf("%s, with a budget: %q", uri, got)
+		}
+	}
+}
+
 // The quota that is configured holds, and one that is used up is a warning.
 func TestAQuotaThatIsUsedUpIsWarnedOf(t *testing.T) {
 	c := testConfig(t)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"ancre/internal/budget"
+	"ancre/internal/httpserve"
 	"ancre/internal/quota"
 
 	"golang.org/x/time/rate"
@@ -164,6 +165,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	httpserve.Trust(r)
 
 	buf := s.buffers.Get().(*buffers)
 	defer func() {

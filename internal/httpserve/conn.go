@@ -35,6 +35,8 @@ type conn struct {
 	reading atomic.Int64 // a part of a request's body
 	writing atomic.Int64 // until a part of an answer is taken
 
+	trusted atomic.Bool // see Trust
+
 	mu            sync.Mutex // guards the two below, and setting deadlines of Conn
 	readDeadline  time.Time  // as the server set it
 	writeDeadline time.Time
@@ -161,6 +163,25 @@ type connKey struct{}
 
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
+}
+
+// Trust says that whoever sent a request has shown that he may: his connection makes room only after
+// those of which that is not known.
+func Trust(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*conn); ok && !c.trusted.Load() {
+		c.trusted.Store(true)
+	}
+}
+
+// claim ranks connections: those with a lower claim make room first.
+func (c *conn) claim() (rank int) {
+	if c.home {
+		rank += 2
+	}
+	if c.trusted.Load() {
+		rank++
+	}
+	return rank
 }
 
 // watchBody makes the connection know when a handler waits for the request's body.

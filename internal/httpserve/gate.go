@@ -168,14 +168,14 @@ func (g *gate) room(c *conn) bool {
 	return c.home || g.strangers < g.limits.Connections-g.limits.Reserve
 }
 
-// victim returns the connection that has been idle longest: a stranger's if there is one. No stranger displaces one that is not.
+// victim returns the connection that has been idle longest, of those that have the least claim. No stranger displaces one from loopback.
 func (g *gate) victim(c *conn) (oldest *conn) {
 	now := time.Now()
 	for other := range g.admitted {
 		since, idle := other.idleSince(now)
 		switch {
 		case !idle, other.home && !c.home:
-		case oldest == nil, oldest.home && !other.home, oldest.home == other.home && since.Before(oldest.idleFrom):
+		case oldest == nil, other.claim() < oldest.claim(), other.claim() == oldest.claim() && since.Before(oldest.idleFrom):
 			oldest, other.idleFrom = other, since
 		}
 	}

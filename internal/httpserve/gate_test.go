@@ -242,6 +242,30 @@ func TestStrangersAreDisplacedFirst(t *testing.T) {
 	answered(t, local)
 }
 
+// Whoever has shown that he may ask keeps his connection while there are others.
+func TestUnknownCallersAreDisplacedFirst(t *testing.T) {
+	limits := generous()
+	limits.Connections = 2
+	f := servesFar(t, limits, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/known" {
+			Trust(r)
+		}
+		hello(w, r)
+	})
+	known := f.dial("")
+	fmt.Fprint(known, "GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(known), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	unknown := f.dial("")
+	answered(t, unknown)
+	answered(t, f.dial("")) // waits until both count as idle
+	wantCut(t, unknown)
+	answered(t, known)
+}
+
 func TestAPeerThatTakesNothingIsCut(t *testing.T) {
 	limits := generous()
 	limits.Stall = 100 * time.Millisecond
