@@ -5,13 +5,14 @@ import (
 	"slices"
 )
 
-// maxWarnings is how many attestations of one kind are named. A hostile proof has tens of thousands.
+// maxWarnings is how many attestations of one kind are named. A hostile proof has tens of
+// thousands.
 const maxWarnings = 8
 
-// warnings says what a reader of the verdict should know besides, in sentences: attestations that are
-// false, hashes that let one proof fit two contents, attestations that were not checked. They do not
-// change the verdict. A false attestation beside a true one is no reason to doubt the true one: as in
-// the reference implementation, one that holds is enough, and the other is named.
+// warnings says what a reader of the verdict should know besides, in sentences: attestations that
+// are false, hashes that let one proof fit two contents, attestations that were not checked. They
+// do not change the verdict. A false attestation beside a true one is no reason to doubt the true
+// one: as in the reference implementation, one that holds is enough, and the other is named.
 func (r *Result) warnings(hashOp Tag, t *Timestamp) []string {
 	if r.Outcome != OutcomeValid && r.Outcome != OutcomePending {
 		return nil // the reason says what is wrong
@@ -49,8 +50,9 @@ func (r *Result) named(o Outcome, before string) []string {
 	return list
 }
 
-// weakPath warns when every path to the block that counts goes through a hash for which two messages
-// with the same result can be made. weak has the hash of each attestation's path, 0 for none.
+// weakPath warns when every path to the block that counts goes through a hash for which two
+// messages with the same result can be made. weak has the hash of each attestation's path, 0 for
+// none.
 func (r *Result) weakPath(weak []Tag) string {
 	if r.Outcome != OutcomeValid {
 		return ""
@@ -76,8 +78,8 @@ func (r *Result) weakPath(weak []Tag) string {
 	return text
 }
 
-// weakSteps returns, for each attestation in the order of [Timestamp.All], the first hash on its path
-// for which two messages with the same result can be made; 0 when there is none.
+// weakSteps returns, for each attestation in the order of [Timestamp.All], the first hash on its
+// path for which two messages with the same result can be made; 0 when there is none.
 func weakSteps(t *Timestamp) []Tag {
 	var list []Tag
 	var walk func(t *Timestamp, weak Tag)
@@ -97,11 +99,13 @@ func weakSteps(t *Timestamp) []Tag {
 	return list
 }
 
-// weakness says why two contents may have the same hash of that kind; empty: nobody can make such two.
+// weakness says why two contents may have the same hash of that kind; empty: nobody can make such
+// two.
 //
-// SHA-1: the first two files with the same one were published in 2017 (https://shattered.io), and the
-// cost fell below 50,000 dollars by 2020 (https://sha-mbles.github.io). RIPEMD-160 is not broken, but
-// any hash of 160 bits gives way to a search of 2^80 steps: Bitcoin's miners do as many in an hour.
+// SHA-1: the first two files with the same one were published in 2017 (https://shattered.io), and
+// the cost fell below 50,000 dollars by 2020 (https://sha-mbles.github.io). RIPEMD-160 is not
+// broken, but any hash of 160 bits gives way to a search of 2^80 steps: Bitcoin's miners do as many
+// in an hour.
 func weakness(op Tag) string {
 	switch op {
 	case SHA1:

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// through builds a proof of a file of 9 bytes whose digest is of that kind; ops lead to a Bitcoin block
-// at 10, and from there more attestations hang on the same message. Its chain has the block.
+// through builds a proof of a file of 9 bytes whose digest is of that kind; ops lead to a Bitcoin
+// block at 10, and from there more attestations hang on the same message. Its chain has the block.
 func through(t testing.TB, hash Tag, ops []Op, more ...Attestation) (*File, chain) {
 	t.Helper()
 	h := hash.Hash()
@@ -23,8 +23,8 @@ func through(t testing.TB, hash Tag, ops []Op, more ...Attestation) (*File, chai
 	return f, chainOf(Header{Height: 10, MerkleRoot: [32]byte(end.Msg)}, Header{Height: 9, MerkleRoot: [32]byte{9}})
 }
 
-// Each proof is valid by block 10. The bug that each would find: verify says "valid" without a word of
-// what is false, what was not checked, or what forgers can do.
+// Each proof is valid by block 10. The bug that each would find: verify says "valid" without a word
+// of what is false, what was not checked, or what forgers can do.
 func TestAValidProofSaysWhatItDoesNotShow(t *testing.T) {
 	litecoin := Attestation{Tag: tagOf(KindLitecoin), Payload: []byte{5}}
 	ethereum := Attestation{Tag: tagOf(KindEthereum), Payload: []byte{6}}

@@ -44,9 +44,9 @@ type Batcher interface {
 	// Proof appends to dst a digest's proof, serialized, pending or complete.
 	Proof(ctx context.Context, dst []byte, digest [32]byte) (ots []byte, st batcher.Status, complete bool, err error)
 
-	// Timestamp is Proof for the leaf of a digest, which a pending proof calls its commitment. It appends
-	// to dst the timestamp that leads from the leaf to the block; until that is final there is none, and
-	// ok is false.
+	// Timestamp is Proof for the leaf of a digest, which a pending proof calls its commitment. It
+	// appends to dst the timestamp that leads from the leaf to the block; until that is final there
+	// is none, and ok is false.
 	Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
 	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its anchor is not final.

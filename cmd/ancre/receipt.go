@@ -194,8 +194,8 @@ func holds(path string, data []byte) (bool, error) {
 	return bytes.Equal(got, data), err
 }
 
-// holdsOlder reports whether a file is the same receipt as earlier versions of this program wrote it,
-// which named no addresses in receipts of version 4.
+// holdsOlder reports whether a file is the same receipt as earlier versions of this program wrote
+// it, which named no addresses in receipts of version 4.
 func holdsOlder(path string, made receipt.Receipt) bool {
 	v4, ok := made.(*receipt.V4)
 	if !ok {
@@ -327,8 +327,8 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
 }
 
-// anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no daemon.
-// If it names several, the daemon says which of them the chain has.
+// anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no
+// daemon. If it names several, the daemon says which of them the chain has.
 func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, error) {
 	all, err := receipt.AllAnchored(r.ots)
 	if err != nil || len(all) == 1 {
@@ -359,8 +359,8 @@ func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, 
 	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
 }
 
-// calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of version
-// 4 name. A daemon does not tell it to every user: then it is the configuration's.
+// calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of
+// version 4 name. A daemon does not tell it to every user: then it is the configuration's.
 func (a *app) calendarOf(ctx context.Context, client *rpc.Client) string {
 	if info, err := client.Info(ctx); err == nil {
 		return info.Calendar.URI

@@ -83,8 +83,8 @@ func TestAReceiptIsMadeOfACompleteProofWithoutADaemon(t *testing.T) {
 	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "a receipt of version 4 holds the time of block 1: ")
 }
 
-// The bugs that it catches: a proof that ots or npm stamped at the daemon's calendar is refused by a
-// rule of version 2; or a false attestation beside the true one keeps it from becoming a receipt.
+// The bugs that it catches: a proof that ots or npm stamped at the daemon's calendar is refused by
+// a rule of version 2; or a false attestation beside the true one keeps it from becoming a receipt.
 func TestAProofThatAnotherClientStampedBecomesAReceiptOfVersion4(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")
@@ -111,7 +111,8 @@ func TestAProofThatAnotherClientStampedBecomesAReceiptOfVersion4(t *testing.T) {
 		t.Errorf("the receipt names no address:\n%s", r.read(file+v4Suffix))
 	}
 
-	// The same way, as if it led to other blocks: one that has another Merkle root, one that is not there.
+	// The same way, as if it led to other blocks: one that has another Merkle root, one that is not
+	// there.
 	end := blinded
 	for len(end.Branches) > 0 {
 		end = end.Branches[0].Next
@@ -125,8 +126,8 @@ func TestAProofThatAnotherClientStampedBecomesAReceiptOfVersion4(t *testing.T) {
 	r.ancre("receipt", "--format", "v4", "-o", "-", file).is(t, exitFailed, "the proof beside the file is false: block 0 has another Merkle root")
 }
 
-// The bug that it catches: of a proof with a false attestation beside the true one, which is valid, a
-// false receipt is written with exit status 0.
+// The bug that it catches: of a proof with a false attestation beside the true one, which is valid,
+// a false receipt is written with exit status 0.
 func TestAReceiptIsMadeOfTheAttestationThatIsTrue(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

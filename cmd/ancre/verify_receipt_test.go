@@ -115,7 +115,8 @@ func (n *fakeNode) answer(method string, params []any) any {
 	return nil
 }
 
-// A receipt as Woleet made them until 2017: hashes are joined as text, the header stands for the context.
+// A receipt as Woleet made them until 2017: hashes are joined as text, the header stands for the
+// context.
 func TestReceiptsOfVersion1AreVerifiedAtANode(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

@@ -12,8 +12,8 @@ import (
 	"ancre/proof"
 )
 
-// grafted writes FILE.ots, about the file's hash of that kind. ops lead from the hash to a digest that
-// the daemon anchors in its block 1.
+// grafted writes FILE.ots, about the file's hash of that kind. ops lead from the hash to a digest
+// that the daemon anchors in its block 1.
 func (r *rig) grafted(file string, hash proof.Tag, digest []byte, ops ...proof.Op) (f *proof.File, end *proof.Timestamp) {
 	r.t.Helper()
 	f = &proof.File{HashOp: hash, Digest: digest, Timestamp: &proof.Timestamp{Msg: digest}}
@@ -39,8 +39,8 @@ func (r *rig) rewrite(file string, f *proof.File) {
 	r.write(file+".ots", string(raw))
 }
 
-// The bug that it catches: "valid" is all that a clerk reads, of a proof that holds for two files, or
-// with a false attestation in it. Scripts get the same sentences.
+// The bug that it catches: "valid" is all that a clerk reads, of a proof that holds for two files,
+// or with a false attestation in it. Scripts get the same sentences.
 func TestVerifyWarnsOfWhatAValidProofDoesNotShow(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

@@ -99,8 +99,8 @@ func readValue(dec *json.Decoder, path string, depth int, left *int) (value, err
 	return v, nil
 }
 
-// plainName is the name by which a member is known here. JSON-LD writes "@type" for what receipts call
-// "type", and chainpoint-validate reads either. Both in one object are the same member twice.
+// plainName is the name by which a member is known here. JSON-LD writes "@type" for what receipts
+// call "type", and chainpoint-validate reads either. Both in one object are the same member twice.
 func plainName(name string) string {
 	if name == "@type" {
 		return "type"
@@ -294,7 +294,8 @@ func (v value) steps(limit int) ([]proof.Step, error) {
 	return path, nil
 }
 
-// single returns the only element of an array, as JSON-LD may write a single value, and else v itself.
+// single returns the only element of an array, as JSON-LD may write a single value, and else v
+// itself.
 func (v value) single() value {
 	if v.token == json.Delim('[') && len(v.items) == 1 {
 		return v.items[0]

@@ -1,5 +1,6 @@
-// Package receipt builds Chainpoint receipts of versions 2 and 4, and reads and verifies those of versions 1 to 5: the same proofs as
-// .ots files, as JSON that Woleet's and Chainpoint's tools read.
+// Package receipt builds Chainpoint receipts of versions 2 and 4, and reads and verifies those of
+// versions 1 to 5: the same proofs as .ots files, as JSON that Woleet's and Chainpoint's tools
+// read.
 //
 // A receipt of version 2 is what Woleet's tools exchange: https://chainpoint.org as of 2016, with Woleet's signature extension
 // (https://doc.woleet.io/docs/signature-proofs). Version 4 is described by the schema chainpoint-proof-json-schema. What this package
@@ -54,8 +55,8 @@ type Receipt interface {
 	claims(ctx context.Context, src proof.HeaderSource) (claims, error)
 }
 
-// SyntaxError says where and why bytes are not a receipt. It wraps [proof.ErrUnsupported] if the bytes
-// may be a receipt that only another program reads.
+// SyntaxError says where and why bytes are not a receipt. It wraps [proof.ErrUnsupported] if the
+// bytes may be a receipt that only another program reads.
 type SyntaxError struct {
 	Member      string // which one, as in "anchors[1].tx"; empty when the whole is meant
 	Reason      string // what was found, and what is allowed
@@ -129,8 +130,8 @@ func LooksLike(b []byte) bool {
 	return false
 }
 
-// SaysSo reports whether text that is no receipt names Chainpoint, as the receipts of all versions do:
-// it is a damaged receipt then, and otherwise a document that happens to be JSON.
+// SaysSo reports whether text that is no receipt names Chainpoint, as the receipts of all versions
+// do: it is a damaged receipt then, and otherwise a document that happens to be JSON.
 func SaysSo(b []byte) bool {
 	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
 }

@@ -20,7 +20,8 @@ var (
 
 // V1 is a receipt of version 1, as Woleet's are of 2016 and 2017, and Tierion's of 2015. It names a
 // transaction and does not hold it. The path leads from the target to the root; each step is the
-// SHA-256 of the two hashes written one after the other as 128 hexadecimal digits, not of their bytes.
+// SHA-256 of the two hashes written one after the other as 128 hexadecimal digits, not of their
+// bytes.
 type V1 struct {
 	Chainpoint string          // 1.0 or 1.1: both say the same
 	TargetHash [32]byte        // what is anchored: the file's SHA-256, or, of a sealed one, that of the seal's signature

@@ -167,7 +167,8 @@ func jsonSteps(path []proof.Step) []jsonStep {
 
 // parseV2 reads a receipt that says it is of version 2.
 func parseV2(v value) (*V2, error) {
-	// The type decides which members there are: receipts of other hashes, and lists of operations, have others.
+	// The type decides which members there are: receipts of other hashes, and lists of operations,
+	// have others.
 	if v.has("type") {
 		if err := v.member("type").isType(typeV2); err != nil {
 			return nil, err
@@ -283,7 +284,8 @@ func (r *V2) claims(ctx context.Context, src proof.HeaderSource) (found claims, 
 	return found, nil
 }
 
-// lookUp asks for a transaction that a receipt names but does not hold, and which must commit to the root.
+// lookUp asks for a transaction that a receipt names but does not hold, and which must commit to
+// the root.
 func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([]claim, error) {
 	txs, ok := src.(TxSource)
 	if !ok {

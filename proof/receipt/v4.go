@@ -30,8 +30,8 @@ const (
 	maxOps      = 1024
 )
 
-// V4 is a receipt of version 4, or of 3 or 5, which lead to a block in the same way. Each branch begins where the operations of the
-// one that it lies in end; those on top with the hash.
+// V4 is a receipt of version 4, or of 3 or 5, which lead to a block in the same way. Each branch
+// begins where the operations of the one that it lies in end; those on top with the hash.
 type V4 struct {
 	Hash     [32]byte
 	ID       string    // proof_id: a UUID of version 1, or a ULID
@@ -75,7 +75,8 @@ func (r *V4) Version() int { return cmp.Or(r.Kind, 4) }
 // Digest is the SHA-256 of the file.
 func (r *V4) Digest() [32]byte { return r.Hash }
 
-// WithoutURIs returns the receipt without the addresses where values can be asked for. It says the same.
+// WithoutURIs returns the receipt without the addresses where values can be asked for. It says the
+// same.
 func (r *V4) WithoutURIs() *V4 {
 	out := *r
 	out.Branches = withoutURIs(r.Branches)
@@ -224,8 +225,8 @@ func parseV4(v value, context string) (*V4, error) {
 	return r, err
 }
 
-// fileHash returns the hash of the file. These versions allow hashes of other kinds, which say no more
-// of their kind than how long they are.
+// fileHash returns the hash of the file. These versions allow hashes of other kinds, which say no
+// more of their kind than how long they are.
 func (v value) fileHash() ([32]byte, error) {
 	const fewest, most, sha256 = 40, 128, 64
 	s, ok := v.token.(string)

@@ -12,12 +12,13 @@ import (
 	"ancre/proof"
 )
 
-// NewV4 builds the receipt of a digest whose anchor is in a block that was mined at that time, as the block's header tells it. It refuses
-// to make one that would not verify.
+// NewV4 builds the receipt of a digest whose anchor is in a block that was mined at that time, as
+// the block's header tells it. It refuses to make one that would not verify.
 //
-// hash_received is the block's time: when the digest was received is not known to whoever makes a receipt years later, and would be a mere
-// claim; that it was there by then is what the receipt proves. proof_id is a UUID of version 1 made of that time and of the leaf, so
-// that the receipt of a digest is the same each time.
+// hash_received is the block's time: when the digest was received is not known to whoever makes a
+// receipt years later, and would be a mere claim; that it was there by then is what the receipt
+// proves. proof_id is a UUID of version 1 made of that time and of the leaf, so that the receipt of
+// a digest is the same each time.
 //
 // Each of calendars is the address of a calendar of Ancre, without a slash at its end. The receipt
 // names where each gives the block's Merkle root. Our verifier does not ask there; chainpoint-js
@@ -98,8 +99,9 @@ func beside(s proof.Step) Op {
 	return Op{R: hex.EncodeToString(s.Hash[:])}
 }
 
-// proofID makes a UUID of version 1 (RFC 9562, 5.1): the time, and, in the places of clock sequence and node, 14 and 40 bits of the leaf.
-// The node's first byte is 01, which no network card has, as in the ones that Chainpoint makes.
+// proofID makes a UUID of version 1 (RFC 9562, 5.1): the time, and, in the places of clock sequence
+// and node, 14 and 40 bits of the leaf. The node's first byte is 01, which no network card has, as
+// in the ones that Chainpoint makes.
 func proofID(t time.Time, leaf [32]byte) string {
 	const gregorian = 0x01B21DD213814000 // from 1582-10-15 to 1970-01-01, in units of 100 ns
 	ticks := uint64(t.Unix())*10_000_000 + gregorian

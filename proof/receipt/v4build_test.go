@@ -52,8 +52,8 @@ func TestAReceiptOfVersion4NamesWhereTheMerkleRootIs(t *testing.T) {
 	}
 }
 
-// foreign is a complete proof of a file that another client stamped: ops lead to the digest that the
-// calendar got, and from there the calendar's own way goes on.
+// foreign is a complete proof of a file that another client stamped: ops lead to the digest that
+// the calendar got, and from there the calendar's own way goes on.
 func foreign(t testing.TB, s sample, ops ...proof.Op) *proof.File {
 	t.Helper()
 	f := &proof.File{HashOp: proof.SHA256, Timestamp: &proof.Timestamp{Msg: s.digest[:]}}
@@ -76,7 +76,8 @@ func foreign(t testing.TB, s sample, ops ...proof.Op) *proof.File {
 	return f
 }
 
-// blocksOf is a chain in which each block that the proof names has the Merkle root that it leads to.
+// blocksOf is a chain in which each block that the proof names has the Merkle root that it leads
+// to.
 func blocksOf(f *proof.File) chain {
 	c := chain{}
 	for _, a := range f.Attestations() {
@@ -92,8 +93,9 @@ func prepended(b ...byte) proof.Op { return proof.Op{Tag: proof.Prepend, Arg: b}
 
 var hashed = proof.Op{Tag: proof.SHA256}
 
-// The bug that it catches: a rule of version 2, whose steps have 32 bytes, keeps proofs out of version
-// 4, which holds any step. The clients blind a file's hash with 16 bytes, and put many files in a tree.
+// The bug that it catches: a rule of version 2, whose steps have 32 bytes, keeps proofs out of
+// version 4, which holds any step. The clients blind a file's hash with 16 bytes, and put many
+// files in a tree.
 func TestProofsThatOtherClientsStampedBecomeReceiptsOfVersion4(t *testing.T) {
 	nonce := bytes.Repeat([]byte{0x16}, 16)
 	other := bytes.Repeat([]byte{0x99}, 32)
@@ -144,9 +146,7 @@ func TestAProofOfAncreBecomesTheDaemonsReceiptOfVersion4(t *testing.T) {
 	}
 	low := s
 	low.Height = 7
-	for _, a := range foreign(t, low, appended(1, 2, 3), hashed).Timestamp.Branches {
-		f.Timestamp.Branches = append(f.Timestamp.Branches, a)
-	}
+	f.Timestamp.Branches = append(f.Timestamp.Branches, foreign(t, low, appended(1, 2, 3), hashed).Timestamp.Branches...)
 	ways, err := Ways(f)
 	if err != nil || len(ways) != 2 || ways[0].Height != s.Height || ways[1].Height != 7 {
 		t.Fatalf("%+v, %v", ways, err)

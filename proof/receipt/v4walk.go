@@ -98,7 +98,8 @@ func (w *walker) anchor(a AnchorV4, st *state) error {
 	return nil
 }
 
-// concatenatedBytes is what l or r stands for: Chainpoint takes what looks like hexadecimal digits as such, and all else as text.
+// concatenatedBytes is what l or r stands for: Chainpoint takes what looks like hexadecimal digits
+// as such, and all else as text.
 func concatenatedBytes(s string) []byte {
 	if hexV4.MatchString(s) {
 		b, _ := hex.DecodeString(s)
@@ -112,7 +113,8 @@ func (st *state) hashed(sum []byte) {
 	st.msg, st.core, st.before, st.after = sum, sum, 0, 0
 }
 
-// double hashes twice, as Bitcoin does: the first time a transaction, from then on two nodes of the block's Merkle tree.
+// double hashes twice, as Bitcoin does: the first time a transaction, from then on two nodes of the
+// block's Merkle tree.
 func (st *state) double() {
 	sum := proof.TxID(st.msg)
 	switch {

@@ -10,7 +10,8 @@ import (
 	"ancre/proof"
 )
 
-// claim is what one anchor says: this transaction is in the block at this height, if its Merkle root is this.
+// claim is what one anchor says: this transaction is in the block at this height, if its Merkle
+// root is this.
 type claim struct {
 	anchor     string // its type
 	height     uint64
@@ -26,8 +27,9 @@ type claims struct {
 
 // Result is what a receipt is worth.
 type Result struct {
-	// Outcome is valid, invalid, pending (its transaction waits to be mined), "no block" (the source knows no block of that height, or none with
-	// the transaction), or unchecked: nothing is wrong with it as far as one can tell from headers alone.
+	// Outcome is valid, invalid, pending (its transaction waits to be mined), "no block" (the
+	// source knows no block of that height, or none with the transaction), or unchecked: nothing is
+	// wrong with it as far as one can tell from headers alone.
 	Outcome proof.Outcome
 	Reason  string // unless valid: why, in words
 	Needed  string // when "no block" or unchecked: what it takes to verify the receipt
@@ -148,11 +150,13 @@ func invalid(format string, args ...any) Result {
 	return Result{Outcome: proof.OutcomeInvalid, Reason: fmt.Sprintf(format, args...)}
 }
 
-// TxSource finds transactions in Bitcoin's chain, as a full node with an index of them does. A [proof.HeaderSource] that is one as well
-// can verify receipts that name their transaction and do not hold it, as Woleet's are. Nothing that it answers is believed.
+// TxSource finds transactions in Bitcoin's chain, as a full node with an index of them does. A
+// [proof.HeaderSource] that is one as well can verify receipts that name their transaction and do
+// not hold it, as Woleet's are. Nothing that it answers is believed.
 type TxSource interface {
-	// Transaction returns the transaction of that id (internal byte order) and its place in the chain, an error that wraps [ErrNoTx] or
-	// [ErrUnmined] when it is in no block, or another one when it cannot say.
+	// Transaction returns the transaction of that id (internal byte order) and its place in the
+	// chain, an error that wraps [ErrNoTx] or [ErrUnmined] when it is in no block, or another one
+	// when it cannot say.
 	Transaction(ctx context.Context, txid [32]byte) (Tx, error)
 }
 

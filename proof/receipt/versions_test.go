@@ -23,8 +23,9 @@ func sampleText(t testing.TB, name string) string {
 	return string(b)
 }
 
-// mined is a chain whose node knows a transaction that commits to the root, and is not the one that a
-// published receipt names: those transactions are not here. Put in the receipt, its id makes it valid.
+// mined is a chain whose node knows a transaction that commits to the root, and is not the one that
+// a published receipt names: those transactions are not here. Put in the receipt, its id makes it
+// valid.
 func mined(root [32]byte) (sample, string) {
 	s := usual()
 	s.mine(transaction(1, opReturn(root[:]), change), 5, 9)
@@ -178,7 +179,8 @@ func TestForgedReceiptsOfVersion1AreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-// Chainpoint's own samples. What their btc anchors expect of the blocks is what chainpoint-parse 3 and 5 compute.
+// Chainpoint's own samples. What their btc anchors expect of the blocks is what chainpoint-parse 3
+// and 5 compute.
 func TestReceiptsOfVersions3And5AreVerified(t *testing.T) {
 	for version, c := range map[int]struct {
 		file, root, tx string
@@ -267,8 +269,8 @@ func plain32(t testing.TB, text string) [32]byte {
 	return reversed(hash32(t, text))
 }
 
-// The bug that it catches: a byte of a receipt of version 1 that nobody looks at, or that is read over.
-// What its maker says of time, place and more proves nothing, and may be anything.
+// The bug that it catches: a byte of a receipt of version 1 that nobody looks at, or that is read
+// over. What its maker says of time, place and more proves nothing, and may be anything.
 func TestNoSingleByteOfVersion1CanBeChangedUnnoticed(t *testing.T) {
 	digest := plain32(t, "0bf8e69866ff5db9efc108ea87953081ba627fb524a2c457dfb6c1b7df9430f9")
 	s, txid := mined(plain32(t, "bf53f456227b377527349f337b8d11687e461a6ff01790deadb862bf1fa57fe9"))

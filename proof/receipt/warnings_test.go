@@ -20,7 +20,8 @@ func wantWarnings(t *testing.T, got Result, want ...string) {
 	}
 }
 
-// The bug that it catches: an anchor that nobody checked, and that may be false, passes without a word.
+// The bug that it catches: an anchor that nobody checked, and that may be false, passes without a
+// word.
 func TestAnchorsThatAreNotCheckedAreNamed(t *testing.T) {
 	s := usual()
 	wantWarnings(t, judge(t, write(t, s.v2(t)), s.digest, s.chain()))

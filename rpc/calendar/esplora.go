@@ -23,7 +23,8 @@ import (
 //
 // The route of Chainpoint's gateways is here too: from a height to the block's Merkle root.
 
-// How long these answers may be kept: a block under 10 others is not expected to leave the chain (Esplora's figures).
+// How long these answers may be kept: a block under 10 others is not expected to leave the chain
+// (Esplora's figures).
 const (
 	keepBlock    = "public, max-age=157784630" // five years
 	keepTip      = "public, max-age=10"
@@ -119,7 +120,8 @@ func keepOf(height, best int32) string {
 	return keepTip
 }
 
-// esploraBlock is a block as Esplora tells of it, without what only those know who have all of it: tx_count, size and weight.
+// esploraBlock is a block as Esplora tells of it, without what only those know who have all of it:
+// tx_count, size and weight.
 type esploraBlock struct {
 	ID           string  `json:"id"`
 	Height       int32   `json:"height"`
@@ -159,7 +161,8 @@ func (q *request) block(rest string) {
 		q.fail("looking a block up", err)
 		return
 	}
-	// Not for ever, as Esplora has it: this node forgets blocks that left the chain, and says so from then on.
+	// Not for ever, as Esplora has it: this node forgets blocks that left the chain, and says so
+	// from then on.
 	keep := keepTip
 	if best, _, err := q.Chain.Best(); err == nil {
 		keep = keepOf(height, best)

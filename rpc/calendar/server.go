@@ -1,10 +1,11 @@
 // Package calendar speaks the OpenTimestamps calendar interface over HTTP, both sides of it: the server that other people's clients stamp and
 // upgrade with, and a client for other people's calendars.
 //
-// The server answers as otsd, the reference implementation, does: the same routes, statuses, texts and cache headers, so that every client
-// made for otsd works. It differs where otsd makes clients wait: a digest is answered as soon as it is on disk, not at the next tick. Beside
-// them it has the routes of Esplora, the block explorer, by which clients in browsers look block headers up, and the one of Chainpoint's
-// gateways that gives a block's Merkle root.
+// The server answers as otsd, the reference implementation, does: the same routes, statuses, texts
+// and cache headers, so that every client made for otsd works. It differs where otsd makes clients
+// wait: a digest is answered as soon as it is on disk, not at the next tick. Beside them it has the
+// routes of Esplora, the block explorer, by which clients in browsers look block headers up, and
+// the one of Chainpoint's gateways that gives a block's Merkle root.
 //
 // Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded: connections, in all and of one address,
 // headers, bodies, time, requests of one address. No message of anybody reaches a log, and a commitment only where the store turns out to be
