@@ -198,6 +198,9 @@ func Open(cfg Config) (_ *Client, err error) {
 	if err := removeSuspects(cfg.Dir, cfg.Logger); err != nil {
 		return nil, err
 	}
+	if err := checkSums(cfg.Dir, cfg.Logger); err != nil {
+		return nil, err
+	}
 	if err := repairHeaders(cfg.Dir, db, &params, cfg.Logger); err != nil {
 		return nil, err
 	}
@@ -298,7 +301,7 @@ func (c *Client) close() error {
 	c.watching.Wait()
 	if c.running.Load() == nil {
 		c.wg.Wait()
-		return c.db.Close()
+		return c.closeFiles()
 	}
 	stopped := make(chan error, 1)
 	go func() { // ends before this call, or else with the process
@@ -311,7 +314,10 @@ func (c *Client) close() error {
 	defer timeout.Stop()
 	select {
 	case err := <-stopped:
-		return errors.Join(err, c.db.Close())
+		if err != nil { // neutrino may still write
+			return errors.Join(err, c.db.Close())
+		}
+		return c.closeFiles()
 	case <-timeout.C:
 		// The database stays open: closing it under neutrino's feet would turn a hanging disk into a panic.
 		return fmt.Errorf("the light client did not stop within %v", stopTimeout)
