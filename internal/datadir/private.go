@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 )
 
-// Restrict closes to others what an older version left readable to them: the files of the daemon's rooms become their owner's alone.
-// It follows no symbolic link. The error names the files for which it could not be done; the rest was.
+// Restrict closes to others what an older version left readable to them: the files of the daemon's
+// rooms become their owner's alone. It follows no symbolic link. The error names the files for
+// which it could not be done; the rest was.
 func Restrict(dir string) error {
 	var errs []error
 	for _, room := range []string{Store, SPV, Wallet} {

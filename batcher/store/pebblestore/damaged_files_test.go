@@ -84,8 +84,9 @@ var damages = []struct {
 	}},
 }
 
-// TestEveryFileInEveryStateOfDamage starts on each: the store opens with all that it acknowledged, or names the file, or what is
-// missing, and says what to do. It never panics, never hangs, and is never silent about a loss.
+// TestEveryFileInEveryStateOfDamage starts on each: the store opens with all that it acknowledged,
+// or names the file, or what is missing, and says what to do. It never panics, never hangs, and is
+// never silent about a loss.
 func TestEveryFileInEveryStateOfDamage(t *testing.T) {
 	refused, opened := 0, 0
 	for _, end := range []string{stopped, killed, stuck} {
@@ -128,7 +129,8 @@ func TestEveryFileInEveryStateOfDamage(t *testing.T) {
 	t.Logf("%d starts were refused, %d went well", refused, opened)
 }
 
-// namesTheFile says whether an error names a file, or as much of it as can be known when the file is missing.
+// namesTheFile says whether an error names a file, or as much of it as can be known when the file
+// is missing.
 func namesTheFile(text, name string) bool {
 	if i := strings.Index(name, ".0"); strings.HasPrefix(name, "marker.") && i > 0 {
 		name = name[:i]

@@ -57,8 +57,9 @@ func (f callFault) String() string {
 	return fmt.Sprintf("%s, %q at its time %d, always: %t, took effect: %t", f.op, f.errno.Error(), f.at, f.always, f.took)
 }
 
-// TestErrnosLoseNothing lets each kind of call fail in each way, at any time: while the store is opened, works, and is closed. Nothing
-// that was acknowledged is lost, no anchor is stored twice or forgotten, and nothing hangs.
+// TestErrnosLoseNothing lets each kind of call fail in each way, at any time: while the store is
+// opened, works, and is closed. Nothing that was acknowledged is lost, no anchor is stored twice or
+// forgotten, and nothing hangs.
 func TestErrnosLoseNothing(t *testing.T) {
 	const steps = 2*stepsPerBatch + 5
 	ops := []string{"sync", "write", "open", "create", "rename", "read"}
@@ -161,7 +162,8 @@ func (r *errnoRun) run(f callFault, steps int, counts map[string]int64) string {
 	case errors.Is(err, store.ErrInvalid):
 		return fmt.Sprintf("a wrong answer: %v", err)
 	}
-	// Killed, a power cut, and as it is. Reads of a store that failed are as after the last step that was acknowledged, or one more.
+	// Killed, a power cut, and as it is. Reads of a store that failed are as after the last step
+	// that was acknowledged, or one more.
 	for _, disk := range []*vfs.MemFS{mem.CrashClone(allKept()), mem.CrashClone(vfs.CrashCloneCfg{}), mem} {
 		if lost := recovered(disk, &r.key, acked, acked); lost != nil {
 			return fmt.Sprintf("%d steps were acknowledged, then %v; started again: %v", acked, err, lost)

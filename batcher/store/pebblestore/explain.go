@@ -24,7 +24,8 @@ const (
 	remedyDisk   = "look at the disk and the system's log, and start again"
 )
 
-// explain adds to an error of a start what it means and what to do, unless the error says so already.
+// explain adds to an error of a start what it means and what to do, unless the error says so
+// already.
 func (s *Store) explain(err error) error {
 	switch {
 	case strings.Contains(err.Error(), "start again"), strings.Contains(err.Error(), remedyBackup):
@@ -43,7 +44,8 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// damage says that an error of Pebble's, met where nothing was written yet, is one of what is on the disk.
+// damage says that an error of Pebble's, met where nothing was written yet, is one of what is on
+// the disk.
 func (s *Store) damage(err error) error {
 	if err == nil || errors.Is(err, store.ErrDamaged) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EIO) ||
 		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || isNoSpace(err) ||
@@ -70,8 +72,8 @@ func named(err error) (names string) {
 	return names
 }
 
-// checkOptions reads the file in which Pebble writes down its options. Pebble compares it with those it is opened with, and
-// names neither the file nor what to do when it cannot.
+// checkOptions reads the file in which Pebble writes down its options. Pebble compares it with
+// those it is opened with, and names neither the file nor what to do when it cannot.
 func (s *Store) checkOptions(fs vfs.FS, path string, opts *pebble.Options) error {
 	if path == "" {
 		return nil
@@ -95,10 +97,12 @@ func (s *Store) checkOptions(fs vfs.FS, path string, opts *pebble.Options) error
 	return nil
 }
 
-// openSlack is what opening a store takes of the disk besides the tables for what its logs hold: a manifest, options, marks.
+// openSlack is what opening a store takes of the disk besides the tables for what its logs hold: a
+// manifest, options, marks.
 const openSlack = 256 << 10
 
-// checkReplay sees a full disk before Pebble does, which would try for ever to bring into tables what the logs hold.
+// checkReplay sees a full disk before Pebble does, which would try for ever to bring into tables
+// what the logs hold.
 func (s *Store) checkReplay(v *survey) error {
 	if v.replay == 0 {
 		return nil

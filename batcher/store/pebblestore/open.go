@@ -15,7 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// openDB opens the database. What is wrong with it is seen, as far as possible, before anything is changed.
+// openDB opens the database. What is wrong with it is seen, as far as possible, before anything is
+// changed.
 func (s *Store) openDB(ctx context.Context, opts Options) (err error) {
 	fs := opts.FS
 	if err := fs.MkdirAll(s.dir, 0o700); err != nil {
@@ -67,8 +68,8 @@ func (s *Store) openDB(ctx context.Context, opts Options) (err error) {
 	return nil
 }
 
-// peek says whether there is a database. It refuses a directory with tables, a witness or segments of an index that Pebble would
-// take for empty, and write a new database over.
+// peek says whether there is a database. It refuses a directory with tables, a witness or segments
+// of an index that Pebble would take for empty, and write a new database over.
 func (s *Store) peek(fs vfs.FS) (exists bool, err error) {
 	desc, err := pebble.Peek(s.dir, fs)
 	if err != nil {
@@ -92,7 +93,8 @@ func (s *Store) peek(fs vfs.FS) (exists bool, err error) {
 	return false, nil
 }
 
-// openPebble opens the database, which panics when some of its files cannot be synced, after cleaning up.
+// openPebble opens the database, which panics when some of its files cannot be synced, after
+// cleaning up.
 func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -105,7 +107,8 @@ func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, opts)
 }
 
-// readMeta checks the format and takes the key, which must be want if that is given; in a store that is new it makes them.
+// readMeta checks the format and takes the key, which must be want if that is given; in a store
+// that is new it makes them.
 func (s *Store) readMeta(want *[32]byte) error {
 	format, err := s.get(s.db, metaKey(metaFormat))
 	switch {
@@ -143,7 +146,8 @@ func (s *Store) readMeta(want *[32]byte) error {
 	return s.readID()
 }
 
-// readID reads which store this is and how many writes it holds. One of a version that had no witness gets an ID.
+// readID reads which store this is and how many writes it holds. One of a version that had no
+// witness gets an ID.
 func (s *Store) readID() error {
 	id, err := s.get(s.db, metaKey(metaID))
 	if errors.Is(err, store.ErrNotFound) {
@@ -194,8 +198,8 @@ func (s *Store) applyAndFlush(b *pebble.Batch) error {
 	}
 }
 
-// create makes format and key, unless there are signs that they were there once: since create brings them into a
-// table, only a creation that was interrupted leaves a database without any.
+// create makes format and key, unless there are signs that they were there once: since create
+// brings them into a table, only a creation that was interrupted leaves a database without any.
 func (s *Store) create(given *[32]byte) error {
 	it, err := s.db.NewIter(nil)
 	if err != nil {

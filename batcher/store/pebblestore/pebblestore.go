@@ -190,7 +190,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	return OpenContext(context.Background(), dir, opts)
 }
 
-// OpenContext opens the store in dir, or makes one where there is nothing yet. Where much has to be read for that, it ends with ctx.
+// OpenContext opens the store in dir, or makes one where there is nothing yet. Where much has to be
+// read for that, it ends with ctx.
 func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err error) {
 	opts.setDefaults()
 	s := newStore(dir, opts)

@@ -8,14 +8,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// privateFS is the operating system's file system, in which each file that is made is its owner's alone: Pebble would give it the
-// mode 0666, less what the umask takes away. The directory is 0700 as well, but files are copied, and directories
-// opened to others.
+// privateFS is the operating system's file system, in which each file that is made is its owner's
+// alone: Pebble would give it the mode 0666, less what the umask takes away. The directory is 0700
+// as well, but files are copied, and directories opened to others.
 type privateFS struct{ vfs.FS }
 
 const privateMode = 0o600
 
-// private closes a file to others that was just made. A file system that knows no modes is no failure: see restrict.
+// private closes a file to others that was just made. A file system that knows no modes is no
+// failure: see restrict.
 func private(name string) { _ = os.Chmod(name, privateMode) }
 
 func (p privateFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {

@@ -11,7 +11,8 @@ import (
 	"ancre/batcher/store/storetest"
 )
 
-// TestFilesOfTheStoreAreTheirOwnersAlone holds those that Pebble makes as well, and those that an older version made.
+// TestFilesOfTheStoreAreTheirOwnersAlone holds those that Pebble makes as well, and those that an
+// older version made.
 func TestFilesOfTheStoreAreTheirOwnersAlone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no modes on Windows")

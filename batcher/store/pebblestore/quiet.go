@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// quiet decides when what is in Pebble's log goes to a table. A damaged table is always seen, a damaged log only by the witness,
-// and what a log has lost is lost: so nothing stays in the log alone for long. Each flush costs five syncs, and eight of
-// them a compaction, which writes the tables again that hold the keys that change all the time: up to 20 MB after
-// a year. So flushes are rare, however the writes come:
+// quiet decides when what is in Pebble's log goes to a table. A damaged table is always seen, a
+// damaged log only by the witness, and what a log has lost is lost: so nothing stays in the log
+// alone for long. Each flush costs five syncs, and eight of them a compaction, which writes the
+// tables again that hold the keys that change all the time: up to 20 MB after a year. So flushes
+// are rare, however the writes come:
 //
-//   - After a batch was sealed, an anchor stored or a file of the index listed: when no more of these came for sealedPause.
+//   - After a batch was sealed, an anchor stored or a file of the index listed: when no more of
+//     these came for sealedPause.
 //   - When nothing was written for idlePause.
 //   - When the log is as old as oldLog.
 type quiet struct {
@@ -24,8 +26,9 @@ type quiet struct {
 	flushed time.Time // when that was last tried
 }
 
-// defaultQuiet: an anchor follows the seal of its batch within a second. One that is idle writes how far it followed the chain
-// with each block: six flushes an hour, and with a digest a minute 30.
+// defaultQuiet: an anchor follows the seal of its batch within a second. One that is idle writes
+// how far it followed the chain with each block: six flushes an hour, and with a digest a minute
+// 30.
 var defaultQuiet = quiet{
 	sealedPause: time.Second, sealedEvery: 10 * time.Second,
 	idlePause: 10 * time.Second, idleEvery: 2 * time.Minute,
@@ -70,12 +73,12 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// flushSpace is how much of the disk has to be free for a flush that nobody asked for: on a disk that is fuller, the writes stay
-// in the log, where they are safe from everything but damage.
+// flushSpace is how much of the disk has to be free for a flush that nobody asked for: on a disk
+// that is fuller, the writes stay in the log, where they are safe from everything but damage.
 const flushSpace = DefaultReserve / 8
 
-// flushLog brings what is in the log into a table, in the background. Only the committer calls it, and Close after it has ended. flushed
-// is nil when there is nothing to wait for.
+// flushLog brings what is in the log into a table, in the background. Only the committer calls it,
+// and Close after it has ended. flushed is nil when there is nothing to wait for.
 func (s *Store) flushLog() (flushed <-chan struct{}) {
 	if s.quiet.since.IsZero() || s.wedged.Load() || s.guard.failure() != nil {
 		return nil
@@ -103,7 +106,8 @@ func (s *Store) flushLog() (flushed <-chan struct{}) {
 	return flushed
 }
 
-// flushAll waits until nothing is in the log that no table has, or cannot be. Close calls it when nothing is written any more.
+// flushAll waits until nothing is in the log that no table has, or cannot be. Close calls it when
+// nothing is written any more.
 func (s *Store) flushAll() {
 	flushed := s.flushLog()
 	if flushed == nil {

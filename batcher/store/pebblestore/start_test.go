@@ -16,9 +16,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A start with a log to replay, on a disk that does not take what it writes: Pebble alone would try for ever.
+// A start with a log to replay, on a disk that does not take what it writes: Pebble alone would try
+// for ever.
 
-// TestAStartOnAFullDiskEnds leaves the disk some space, and lets each write fail for which there is none.
+// TestAStartOnAFullDiskEnds leaves the disk some space, and lets each write fail for which there is
+// none.
 func TestAStartOnAFullDiskEnds(t *testing.T) {
 	w := makeWreck(t, shapes[2], killed)
 	for _, left := range []int64{0, 16 << 10, 100 << 10, 600 << 10, 1 << 20, 3 << 20, 64 << 20} {
@@ -89,7 +91,8 @@ func (f *countedFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-// TestAFaultEndsTheStart makes each change of the disk fail once while a store is opened that was not closed, and each from then on.
+// TestAFaultEndsTheStart makes each change of the disk fail once while a store is opened that was
+// not closed, and each from then on.
 func TestAFaultEndsTheStart(t *testing.T) {
 	w := makeWreck(t, shapes[3], stuck)
 	for _, always := range []bool{false, true} {
@@ -186,7 +189,8 @@ func fillDisk(t *testing.T, filler string, left int64) {
 	}
 }
 
-// TestAStartEndsWithItsContext is SIGTERM while a store is being opened: nothing is wrong, and nothing is lost.
+// TestAStartEndsWithItsContext is SIGTERM while a store is being opened: nothing is wrong, and
+// nothing is lost.
 func TestAStartEndsWithItsContext(t *testing.T) {
 	for _, end := range []string{stopped, killed} { // leaves are read again, logs are
 		w := makeWreck(t, shapes[1], end)

@@ -21,11 +21,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/wal"
 )
 
-// survey is what a store holds before it is opened. It is made without changing anything on the disk, so that what is damaged
-// stays as it is: Pebble drops what it cannot read of a log, and deletes the log.
+// survey is what a store holds before it is opened. It is made without changing anything on the
+// disk, so that what is damaged stays as it is: Pebble drops what it cannot read of a log, and
+// deletes the log.
 //
-// It reads the tables, then the logs behind them. Each write has a number ([metaWrites]), so a write that is missing
-// shows wherever it was, and however its log was damaged: cut, emptied, gone, or flipped.
+// It reads the tables, then the logs behind them. Each write has a number ([metaWrites]), so a
+// write that is missing shows wherever it was, and however its log was damaged: cut, emptied, gone,
+// or flipped.
 type survey struct {
 	contents
 	id      storeID
@@ -230,7 +232,8 @@ func (v *survey) gap(name string, number uint64) error {
 		store.ErrDamaged, number-v.writes-1, name, cause, remedyBackup)
 }
 
-// torn says whether a record is not as it was written: it is damaged, or its writing was interrupted.
+// torn says whether a record is not as it was written: it is damaged, or its writing was
+// interrupted.
 func torn(err error) bool {
 	for _, known := range []error{logrecord.ErrInvalidChunk, logrecord.ErrZeroedChunk, logrecord.ErrUnexpectedEOF, pebble.ErrCorruption} {
 		if errors.Is(err, known) {
@@ -279,8 +282,8 @@ func setWrites(b *pebble.Batch, number uint64) {
 	_ = b.Set(metaKey(metaWrites), binary.AppendUvarint(nil, number), nil)
 }
 
-// compare holds what is there against what was acknowledged. A witness that says nothing is no reason not to start: then warn is
-// what the operator should know.
+// compare holds what is there against what was acknowledged. A witness that says nothing is no
+// reason not to start: then warn is what the operator should know.
 func (v *survey) compare(fs vfs.FS, dir string) (warn string, err error) {
 	t, err := readWitness(fs, dir)
 	path := witnessPath(fs, dir)

@@ -14,31 +14,38 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The witness is a small file that says what the store acknowledged. Pebble's log alone cannot say it: Pebble takes a damaged
-// record near the end of its log for one that was never synced, and drops everything behind it without a word. So each
-// write counts itself in the database ([metaWrites]), and the witness holds the number of the last one that was synced. A
-// store that opens with a lower number has lost something, and is refused (survey.go).
+// The witness is a small file that says what the store acknowledged. Pebble's log alone cannot say
+// it: Pebble takes a damaged record near the end of its log for one that was never synced, and
+// drops everything behind it without a word. So each write counts itself in the database
+// ([metaWrites]), and the witness holds the number of the last one that was synced. A store that
+// opens with a lower number has lost something, and is refused (survey.go).
 //
-//   - The committer writes the witness after the log was synced. So it is never ahead of what the disk holds.
-//   - It is not synced for each write. A killed process loses nothing of it; after a power cut it may be older than the log,
-//     which is no damage. It is synced when the log is flushed and when the store is closed.
-//   - It has two slots which are written in turn, so that one that is torn or damaged leaves the other.
+//   - The committer writes the witness after the log was synced. So it is never ahead of what the
+//     disk holds.
+//   - It is not synced for each write. A killed process loses nothing of it; after a power cut it
+//     may be older than the log, which is no damage. It is synced when the log is flushed and when
+//     the store is closed.
+//   - It has two slots which are written in turn, so that one that is torn or damaged leaves the
+//     other.
 //
 // The file is preallocated: a write to it needs no space on the disk.
 const (
 	witnessName  = "WITNESS"
 	witnessMagic = "ancre-w1"
 
-	// The slots are in two pages of 4 KiB, of which each has one sector of 512 bytes: that is what disks write whole.
+	// The slots are in two pages of 4 KiB, of which each has one sector of 512 bytes: that is what
+	// disks write whole.
 	witnessSlot  = 512
 	witnessPitch = 4096
 	witnessSize  = 2 * witnessPitch
 
-	// witnessAnchors is how many of the last changes of anchors it names. They are for the words of an error.
+	// witnessAnchors is how many of the last changes of anchors it names. They are for the words of
+	// an error.
 	witnessAnchors = 16
 )
 
-// storeID tells one store from any other, also from one that has the same key because it was restored from its backup.
+// storeID tells one store from any other, also from one that has the same key because it was
+// restored from its backup.
 type storeID [16]byte
 
 // testimony is what the witness says.
@@ -115,8 +122,8 @@ var (
 	errSlotDamaged    = errors.New("one of its two records is damaged")
 )
 
-// readWitness returns what the witness says. The error is errSlotDamaged when one slot is damaged: the other may be one write
-// older than it.
+// readWitness returns what the witness says. The error is errSlotDamaged when one slot is damaged:
+// the other may be one write older than it.
 func readWitness(fs vfs.FS, dir string) (t testimony, err error) {
 	f, err := fs.Open(witnessPath(fs, dir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -159,7 +166,8 @@ type witness struct {
 	dirty bool // it was written since it was last synced
 }
 
-// makeWitness writes a new file in the place of any other, and opens it. It is synced when it has its name.
+// makeWitness writes a new file in the place of any other, and opens it. It is synced when it has
+// its name.
 func (s *Store) makeWitness(t testimony) (err error) {
 	path := witnessPath(s.guard, s.dir)
 	temp := path + ".new"

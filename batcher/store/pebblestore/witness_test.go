@@ -86,8 +86,8 @@ func TestLossIsRefusedAndNamed(t *testing.T) {
 	}
 }
 
-// TestLossBeforeTheNewestLogIsRefused loses an older log, of which Pebble says nothing when it is empty, cut between two records, or
-// not there: what the newer logs hold would stand on a gap.
+// TestLossBeforeTheNewestLogIsRefused loses an older log, of which Pebble says nothing when it is
+// empty, cut between two records, or not there: what the newer logs hold would stand on a gap.
 func TestLossBeforeTheNewestLogIsRefused(t *testing.T) {
 	w := makeWreck(t, shapes[3], stuck)
 	var logs []string
@@ -128,7 +128,8 @@ func TestLossBeforeTheNewestLogIsRefused(t *testing.T) {
 	}
 }
 
-// TestADamagedWitnessIsMadeAgain damages it alone: nothing is lost, so the store opens, and says so.
+// TestADamagedWitnessIsMadeAgain damages it alone: nothing is lost, so the store opens, and says
+// so.
 func TestADamagedWitnessIsMadeAgain(t *testing.T) {
 	w := makeWreck(t, shapes[0], killed)
 	other := makeWreck(t, shapes[0], killed)
@@ -350,7 +351,8 @@ func TestTheWitnessCostsNoSync(t *testing.T) {
 	}
 }
 
-// TestARestoredStoreHasItsOwnWitness: a restored store has the key of the one before, and a witness of its own.
+// TestARestoredStoreHasItsOwnWitness: a restored store has the key of the one before, and a witness
+// of its own.
 func TestARestoredStoreHasItsOwnWitness(t *testing.T) {
 	key := [32]byte{7}
 	var ids []storeID

@@ -26,7 +26,8 @@ var (
 	seedFlag  = flag.Uint64("flipseed", 1, "which bits")
 )
 
-// wreck is a store as a stop or a kill leaves it on a disk, to be damaged: what it acknowledged must be there, or missed.
+// wreck is a store as a stop or a kill leaves it on a disk, to be damaged: what it acknowledged
+// must be there, or missed.
 type wreck struct {
 	name  string
 	opts  Options      // of its stores, but for FS
@@ -73,8 +74,8 @@ var shapes = []shape{
 	{"many files", 40, 90, true},
 }
 
-// fill makes the calls of a shape: half of them go to batch 1, which is then sealed and paid; the rest stay in the open batch 2. An
-// anchor gets its second version at the end.
+// fill makes the calls of a shape: half of them go to batch 1, which is then sealed and paid; the
+// rest stay in the open batch 2. An anchor gets its second version at the end.
 func (h shape) fill(s *Store) (leaves []store.Leaf, err error) {
 	ctx := context.Background()
 	add := func(batch uint64, calls int) {
@@ -284,8 +285,8 @@ func kind(fs vfs.FS, path string) string {
 	return strings.TrimRight(strings.SplitN(name, ".0", 2)[0], "-0123456789")
 }
 
-// TestFlippedBitsAreNeverSilent flips one bit after the other. Each is seen, or nothing is lost by it. The files take turns by kind,
-// the logs have more of them.
+// TestFlippedBitsAreNeverSilent flips one bit after the other. Each is seen, or nothing is lost by
+// it. The files take turns by kind, the logs have more of them.
 func TestFlippedBitsAreNeverSilent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seedFlag, 7))
 	t.Logf("seed %d", *seedFlag)
