@@ -15,8 +15,8 @@ func offerWarning(text string) bool { return strings.HasPrefix(text, "anchor 1: 
 
 // The only peer does not pass the anchor on, so it would never be mined. Bitcoin Core says nothing
 // about that: it asks, drops what it got, and asks again after a block. btcd says why. Either way
-// somebody is told long before the target is over, by getinfo, the command, the metrics and the log,
-// and no longer once the node has other rules.
+// somebody is told long before the target is over, by getinfo, the command, the metrics and the
+// log, and no longer once the node has other rules.
 func TestAPeerThatDoesNotPassAnchorsOnIsToldOf(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		rules := map[string]string{"bitcoind": "-datacarrier=0", "btcd": minRelay("btcd", 6)}[kind]

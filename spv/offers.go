@@ -132,7 +132,8 @@ func (o *offers) asked(txid, tip chainhash.Hash, p *neutrino.ServerPeer) {
 	})
 }
 
-// silent notes that a peer did not ask in time for what it was offered while tip was the newest block.
+// silent notes that a peer did not ask in time for what it was offered while tip was the newest
+// block.
 func (o *offers) silent(txid, tip chainhash.Hash, p *neutrino.ServerPeer) {
 	o.note(txid, p, func(t *taking) { t.silentAt = tip })
 }
@@ -200,9 +201,9 @@ func (r *reception) judge(connected []*neutrino.ServerPeer, isNew bool, now time
 	return unknown, none
 }
 
-// OfferWarning says what a person should know about how the connected peers take a transaction that
-// is offered again and again. txids are its own and those that it replaced, newest first: as long as
-// nothing is known of the newest, what is known of the one before counts. isNew says that it was
+// OfferWarning says what a person should know about how the connected peers take a transaction
+// that is offered again and again. txids are its own and those that it replaced, newest first: as
+// long as // nothing is known of the newest, what is known of the one before counts. isNew says that it was
 // made since the client was opened: about an older one, silence means nothing.
 func (c *Client) OfferWarning(txids []chainhash.Hash, satPerVByte int64, isNew bool) (w warning.Warning, ok bool) {
 	peers, now := c.connected(), c.now()

@@ -46,10 +46,10 @@ func defaultPeerLimits() peerLimits {
 	return peerLimits{writeTimeout: writeTimeout, maxUnsent: maxUnsent, allowance: defaultAllowance}
 }
 
-// peerConn is the connection to a peer. It bounds what the peer can have the process keep, and notes
-// the peer's fee filter.
+// peerConn is the connection to a peer. It bounds what the peer can have the process keep, and
+// notes the peer's fee filter.
 type peerConn struct {
-	net.Conn            // where writes go: the outbox, or a filterless one before it
+	net.Conn            // where writes go: an outbox, maybe behind a filterless
 	raw      net.Conn   // the connection itself
 	addr     string     // of the peer, as neutrino knows it
 	dialer   *dialer    // which knows the connection until it is closed
