@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"ancre/config"
+	"ancre/internal/printable"
 )
 
 // newLogger makes the logger that the configuration asks for. Under systemd's journal, which has a time of its own, the
@@ -19,7 +20,7 @@ func newLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: level}
 	switch c.Format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return slog.New(slog.NewJSONHandler(printable.NewWriter(w, printable.JSON), opts)), nil
 	case "text":
 		if os.Getenv("JOURNAL_STREAM") != "" {
 			opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
@@ -29,7 +30,7 @@ func newLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
 				return a
 			}
 		}
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return slog.New(slog.NewTextHandler(printable.NewWriter(w, printable.Text), opts)), nil
 	}
 	return nil, fmt.Errorf("log.format %q: must be text or json", c.Format)
 }

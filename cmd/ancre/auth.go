@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"ancre/rpc"
@@ -32,7 +31,7 @@ ROLE is submit (hand digests in, ask for their states and proofs), read (ask for
 			if a.json {
 				return a.printJSON(map[string]string{"line": line, "password": password}, false)
 			}
-			fmt.Fprintf(a.out, "Into ancre.conf, under [rpc]:\n\n  auth = [%s]\n\nThe password of %s, shown this once:\n\n  %s\n\n", strconv.Quote(line), args[0], password)
+			a.say("Into ancre.conf, under [rpc]:\n\n  auth = [%s]\n\nThe password of %s, shown this once:\n\n  %s\n\n", strconv.Quote(line), args[0], password)
 			a.note("Elsewhere: %s=… ancre --rpc http://HOST:PORT --rpc-user %s …", passwordVariable, args[0])
 			return nil
 		},

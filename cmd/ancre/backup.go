@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ancre/batcher/store/backup"
+	"ancre/internal/printable"
 
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,8 @@ batch was sealed, and keep it on another machine. FILE is checked while it is wr
 // backupResult is what is told of a backup with --json, when it is taken and when it is restored.
 type backupResult struct {
 	File      string    `json:"file"`
-	DataDir   string    `json:"datadir,omitempty"` // where it was restored to
+	FileBytes string    `json:"file_bytes,omitempty"` // the exact name in base64, when it is no UTF-8
+	DataDir   string    `json:"datadir,omitempty"`    // where it was restored to
 	Network   string    `json:"network"`
 	Taken     time.Time `json:"taken"`
 	Digests   uint64    `json:"digests"`
@@ -47,6 +49,8 @@ type backupResult struct {
 	BlockHash string    `json:"blockhash,omitempty"`
 	Bytes     int64     `json:"bytes"`
 }
+
+func (r *backupResult) fillNames() { fillName(&r.File, &r.FileBytes) }
 
 func newBackupResult(file string, s backup.Summary) backupResult {
 	r := backupResult{
@@ -72,7 +76,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		if a.outTerm {
 			return usagef("refusing to write a binary backup to the terminal: name a FILE, or redirect standard output")
 		}
-		s, err := a.fetchBackup(ctx, a.out)
+		s, err := a.fetchBackup(ctx, printable.Raw(a.out))
 		if err != nil {
 			return fmt.Errorf("what came to standard output is no whole backup: %w", err)
 		}
@@ -87,9 +91,10 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		return err
 	}
 	if a.json {
-		return a.printJSON(newBackupResult(path, s), false)
+		result := newBackupResult(path, s)
+		return a.printJSON(&result, false)
 	}
-	fmt.Fprintf(a.out, "Backed up %s to %s (%s).\n", contents(s), path, byteCount(s.Bytes))
+	a.say("Backed up %s to %s (%s).\n", contents(s), path, byteCount(s.Bytes))
 	return nil
 }
 

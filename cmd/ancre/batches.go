@@ -58,7 +58,7 @@ func (a *app) listBatches(ctx context.Context, limit int) error {
 		if b.TxID != "" {
 			txid = b.TxID
 		}
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, clock(b.Opened), block, confirmations, txid)
+		row(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, clock(b.Opened), block, confirmations, txid)
 	}
 	return w.Flush()
 }
@@ -88,25 +88,25 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 		return a.printJSON(both, false)
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "batch\t%d, %s, %s\n", b.ID, b.State, plural(b.Digests, "digest", "digests"))
-	fmt.Fprintf(w, "opened\t%s\n", clock(b.Opened))
+	row(w, "batch\t%d, %s, %s\n", b.ID, b.State, plural(b.Digests, "digest", "digests"))
+	row(w, "opened\t%s\n", clock(b.Opened))
 	if b.Closes != nil {
-		fmt.Fprintf(w, "sealed at\t%s at the latest\n", clock(*b.Closes))
+		row(w, "sealed at\t%s at the latest\n", clock(*b.Closes))
 	}
 	if b.Closed != nil {
-		fmt.Fprintf(w, "closed\t%s\n", clock(*b.Closed))
+		row(w, "closed\t%s\n", clock(*b.Closed))
 	}
 	if b.Root != "" {
-		fmt.Fprintf(w, "root\t%s\n", b.Root)
+		row(w, "root\t%s\n", b.Root)
 	}
 	if p := both.Payment; p != nil {
-		fmt.Fprintf(w, "anchor\t%d, %s\n", p.ID, p.State)
+		row(w, "anchor\t%d, %s\n", p.ID, p.State)
 		for i, v := range p.Versions {
-			fmt.Fprintf(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, count(v.FeeSats), v.SatPerVByte,
+			row(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, count(v.FeeSats), v.SatPerVByte,
 				plural(len(v.Batches), "batch", "batches"), clock(v.Created))
 		}
 		if p.Height > 0 {
-			fmt.Fprintf(w, "mined\tin block %s, %s, %s\n", count(p.Height), p.BlockHash, plural(p.Confirmations, "confirmation", "confirmations"))
+			row(w, "mined\tin block %s, %s, %s\n", count(p.Height), p.BlockHash, plural(p.Confirmations, "confirmation", "confirmations"))
 		}
 	}
 	return w.Flush()

@@ -44,12 +44,12 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 	if f.AsOf != nil && now.After(*f.AsOf) {
 		from += ", the newest " + roughly(now.Sub(*f.AsOf)) + " old"
 	}
-	fmt.Fprintf(w, "estimate\t%s sat/vB\t%s\n", count(f.SatPerVByte), from)
+	row(w, "estimate\t%s sat/vB\t%s\n", count(f.SatPerVByte), from)
 	said := "no peer names one"
 	if f.FloorPeers > 0 {
 		said = "the median of what " + plural(f.FloorPeers, "peer says", "peers say")
 	}
-	fmt.Fprintf(w, "floor\t%s sat/vB\t%s\n", count(f.FloorSatPerVByte), said)
+	row(w, "floor\t%s sat/vB\t%s\n", count(f.FloorSatPerVByte), said)
 	for i, s := range f.NextAnchor {
 		label, when := "anchor", "at once"
 		if i > 0 {
@@ -58,13 +58,13 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 			}
 			label, when = "", "after "+config.Brief(time.Duration(s.AfterSeconds)*time.Second)
 		}
-		fmt.Fprintf(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
+		row(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	if f.Problem != "" {
-		fmt.Fprintf(a.out, "\nWARNING: %s\n", f.Problem)
+		a.say("\nWARNING: %s\n", f.Problem)
 	}
 	if len(f.Blocks) == 0 {
 		return nil
@@ -77,7 +77,7 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 		if b.BlockTime != nil {
 			at = clock(*b.BlockTime)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), count(b.CountsSatPerVByte))
+		row(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), count(b.CountsSatPerVByte))
 	}
 	return w.Flush()
 }

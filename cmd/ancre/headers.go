@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/printable"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/spf13/cobra"
@@ -60,6 +61,7 @@ type exportOptions struct{ spv, force bool }
 // exportResult is what is told of an export with --json.
 type exportResult struct {
 	File      string    `json:"file"`
+	FileBytes string    `json:"file_bytes,omitempty"` // the exact name in base64, when it is no UTF-8
 	Network   string    `json:"network"`
 	Height    int64     `json:"height"` // of the newest header
 	BlockHash string    `json:"blockhash"`
@@ -67,12 +69,14 @@ type exportResult struct {
 	Bytes     int64     `json:"bytes"`
 }
 
+func (r *exportResult) fillNames() { fillName(&r.File, &r.FileBytes) }
+
 func (a *app) exportHeaders(ctx context.Context, path string, o exportOptions) error {
 	if path == "-" {
 		if a.outTerm {
 			return usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
 		}
-		_, err := a.copyHeaders(ctx, a.out, o)
+		_, err := a.copyHeaders(ctx, printable.Raw(a.out), o)
 		return err
 	}
 	if err := mayWrite(path, o.force); err != nil { // before anybody is asked for megabytes
@@ -97,9 +101,9 @@ func (a *app) exportHeaders(ctx context.Context, path string, o exportOptions) e
 		Bytes: headers.FileSize(chain.Height()),
 	}
 	if a.json {
-		return a.printJSON(r, false)
+		return a.printJSON(&r, false)
 	}
-	fmt.Fprintf(a.out, "Exported the headers of %s up to block %s of %s to %s (%s).\n", r.Network, count(r.Height), clock(r.BlockTime), path, byteCount(r.Bytes))
+	a.say("Exported the headers of %s up to block %s of %s to %s (%s).\n", r.Network, count(r.Height), clock(r.BlockTime), path, byteCount(r.Bytes))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/proof/receipt"
 
@@ -34,10 +35,16 @@ to a Bitcoin block or to a calendar's promise. No daemon is needed. FILE means F
 // explained is what is told of one proof or receipt, and with --json what is printed.
 type explained struct {
 	ProofFile string `json:"proof_file"`
-	Receipt   int    `json:"receipt,omitempty"` // the version of a Chainpoint receipt
+	NameBytes string `json:"proof_file_bytes,omitempty"` // the exact name in base64, when it is no UTF-8
+	Receipt   int    `json:"receipt,omitempty"`          // the version of a Chainpoint receipt
 	*proof.Explanation
 	Note  string `json:"note,omitempty"` // what the steps of a receipt do not show
 	Error string `json:"error,omitempty"`
+}
+
+func (e *explained) fillNames() {
+	fillName(&e.ProofFile, &e.NameBytes)
+	e.Error = printable.Name(e.Error)
 }
 
 func (a *app) info(args []string, verbose bool) error {
@@ -53,7 +60,7 @@ func (a *app) info(args []string, verbose bool) error {
 		}
 		switch {
 		case a.json:
-			a.printJSON(e, true)
+			a.printJSON(&e, true)
 		case e.Error != "":
 			a.complain("%s: %s", shown(e.ProofFile), e.Error)
 		default:
@@ -61,7 +68,7 @@ func (a *app) info(args []string, verbose bool) error {
 				if i > 0 {
 					fmt.Fprintln(a.out)
 				}
-				fmt.Fprintf(a.out, "%s:\n", shown(e.ProofFile))
+				a.say("%s:\n", shown(e.ProofFile))
 			}
 			fmt.Fprint(a.out, e.text(verbose))
 		}

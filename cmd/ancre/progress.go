@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ancre/internal/printable"
 )
 
 const (
@@ -38,7 +40,7 @@ func (a *app) startProgress(label string, total int64, ofBytes bool) *progress {
 	if !a.errTerm || a.json {
 		return nil
 	}
-	p := &progress{out: a.err, width: a.width, label: label, total: total, bytes: ofBytes, begun: time.Now(), stop: make(chan struct{})}
+	p := &progress{out: printable.Raw(a.err), width: a.width, label: label, total: total, bytes: ofBytes, begun: time.Now(), stop: make(chan struct{})}
 	if p.unit = byteCount; !ofBytes {
 		p.unit = count[int64] // the label says that these are files
 	}

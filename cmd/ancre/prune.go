@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 
 	"github.com/spf13/cobra"
@@ -148,7 +149,7 @@ func (a *app) tellPruned(p *prunedProof) int {
 			p.fail(err)
 		} else if a.json {
 			p.Proof = data
-		} else if _, err := a.out.Write(data); err != nil {
+		} else if _, err := printable.Raw(a.out).Write(data); err != nil {
 			p.fail(err)
 		}
 	}
@@ -174,7 +175,7 @@ func (a *app) tellPruned(p *prunedProof) int {
 	case toOut:
 		a.note("%s", said)
 	default:
-		fmt.Fprintln(a.out, said)
+		a.say("%s\n", said)
 	}
 	return p.exit()
 }

@@ -403,7 +403,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 // tellReceipt says what became of a receipt and returns the exit status that it calls for.
 func (a *app) tellReceipt(r *receiptResult) int {
 	if r.Receipt != nil && !a.json {
-		if _, err := a.out.Write(r.Receipt); err != nil {
+		if _, err := a.jsonOut().Write(r.Receipt); err != nil {
 			r.fail(err)
 		}
 	}
@@ -418,9 +418,9 @@ func (a *app) tellReceipt(r *receiptResult) int {
 		a.note("%s: pending, %s", r.subject(), r.Reason)
 	case r.Receipt != nil:
 	case r.Result == already:
-		fmt.Fprintf(a.out, "%s: was there already\n", shown(r.ProofFile))
+		a.say("%s: was there already\n", shown(r.ProofFile))
 	default:
-		fmt.Fprintf(a.out, "%s: written, for Bitcoin block %s\n", shown(r.ProofFile), count(r.Height))
+		a.say("%s: written, for Bitcoin block %s\n", shown(r.ProofFile), count(r.Height))
 	}
 	for _, w := range r.Warnings {
 		a.note("%s: warning: %s", r.subject(), w)

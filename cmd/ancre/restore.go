@@ -92,9 +92,9 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 	if a.json {
 		result := newBackupResult(path, s)
 		result.DataDir = dir
-		return a.printJSON(result, false)
+		return a.printJSON(&result, false)
 	}
-	fmt.Fprintf(a.out, "Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, clock(s.Taken))
+	a.say("Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, clock(s.Taken))
 	a.note("\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
 		"The daemon that was backed up must not run any more: both would spend the same coins.", a.startCommand(), a.restoreWalletCommand())
 	return nil
@@ -130,9 +130,10 @@ func (a *app) checkBackup(ctx context.Context, r *backup.Reader, path, name stri
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if a.json {
-		return a.printJSON(newBackupResult(path, s), false)
+		result := newBackupResult(path, s)
+		return a.printJSON(&result, false)
 	}
-	fmt.Fprintf(a.out, "%s is a whole backup of %s, taken %s: %s.\n", name, s.Network, clock(s.Taken), strings.TrimSuffix(contents(s), ","))
+	a.say("%s is a whole backup of %s, taken %s: %s.\n", name, s.Network, clock(s.Taken), strings.TrimSuffix(contents(s), ","))
 	return nil
 }
 

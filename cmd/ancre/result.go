@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
 )
@@ -29,14 +30,19 @@ const (
 
 // fileResult is what is told of one file: with --json as it is, on a line.
 type fileResult struct {
-	File      string  `json:"file,omitempty"`       // as it was named; "-" is standard input
-	ProofFile string  `json:"proof_file,omitempty"` // "-" is standard input or output
-	Hash      string  `json:"hash,omitempty"`       // of the digest, when it is not sha256
-	Digest    string  `json:"digest,omitempty"`
-	Result    outcome `json:"result"`
-	Reason    string  `json:"reason,omitempty"`   // in words, when something is wrong or missing
-	Needed    string  `json:"needed,omitempty"`   // when unverifiable: what it takes to check it
-	Complete  bool    `json:"complete,omitempty"` // the proof names a block
+	File      string `json:"file,omitempty"`       // as it was named; "-" is standard input
+	ProofFile string `json:"proof_file,omitempty"` // "-" is standard input or output
+
+	// The exact names in base64, when they are no UTF-8.
+	FileBytes      string `json:"file_bytes,omitempty"`
+	ProofFileBytes string `json:"proof_file_bytes,omitempty"`
+
+	Hash     string  `json:"hash,omitempty"` // of the digest, when it is not sha256
+	Digest   string  `json:"digest,omitempty"`
+	Result   outcome `json:"result"`
+	Reason   string  `json:"reason,omitempty"`   // in words, when something is wrong or missing
+	Needed   string  `json:"needed,omitempty"`   // when unverifiable: what it takes to check it
+	Complete bool    `json:"complete,omitempty"` // the proof names a block
 
 	// Where the digest is, as far as the daemon was asked.
 	State         string     `json:"state,omitempty"`
@@ -70,6 +76,13 @@ type fileResult struct {
 	// The source of block headers did not answer: that is the reason.
 	unanswered bool
 	tree       *tree // in which both files are; nil when they were named
+}
+
+// fillNames makes the names and the reason text, for JSON.
+func (r *fileResult) fillNames() {
+	fillName(&r.File, &r.FileBytes)
+	fillName(&r.ProofFile, &r.ProofFileBytes)
+	r.Reason = printable.Name(r.Reason)
 }
 
 // fail makes it a failure.

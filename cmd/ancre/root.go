@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ancre/config"
+	"ancre/internal/printable"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,8 @@ func run(ctx context.Context, args []string, t *terminal) int {
 	defer stop(nil)
 	out, errOut := &output{w: t.out, gone: func() { stop(errReaderGone) }}, &output{w: t.err}
 	own := *t
-	own.in, own.out, own.err = &interruptReader{ctx: ctx, r: t.in}, out, errOut
+	own.in = &interruptReader{ctx: ctx, r: t.in}
+	own.out, own.err = printable.NewWriter(out, printable.Text), printable.NewWriter(errOut, printable.Text)
 	a := &app{terminal: &own}
 	status := a.run(ctx, args)
 
@@ -124,14 +126,14 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) tellError(args []string, exit *exitError) {
 	a.told = exit.err
 	if a.json || !a.parsed && wantsJSON(args) {
-		json.NewEncoder(a.err).Encode(struct {
+		json.NewEncoder(printable.NewWriter(printable.Raw(a.err), printable.JSON)).Encode(struct {
 			Error string `json:"error"`
 			Code  int    `json:"code,omitempty"` // of the daemon's refusal
 			Exit  int    `json:"exit"`
-		}{exit.err.Error(), codeOf(exit.err), exit.status})
+		}{printable.Name(exit.err.Error()), codeOf(exit.err), exit.status})
 		return
 	}
-	fmt.Fprintf(a.err, "ancre: %v\n", exit.err)
+	fmt.Fprintf(a.err, "ancre: %v\n", printable.Args([]any{exit.err})...)
 	if exit.status == exitUsage {
 		fmt.Fprintf(a.err, "Try \"ancre help\" or \"ancre VERB --help\".\n")
 	}
@@ -242,7 +244,10 @@ func versionText() string {
 
 // printJSON prints one document: on one line for what comes one after the other, else laid out for reading.
 func (a *app) printJSON(v any, line bool) error {
-	enc := json.NewEncoder(a.out)
+	if names, ok := v.(interface{ fillNames() }); ok {
+		names.fillNames()
+	}
+	enc := json.NewEncoder(a.jsonOut())
 	enc.SetEscapeHTML(false)
 	if !line {
 		enc.SetIndent("", "  ")
@@ -253,14 +258,14 @@ func (a *app) printJSON(v any, line bool) error {
 // note tells a person something that is no result.
 func (a *app) note(format string, args ...any) {
 	if !a.json {
-		fmt.Fprintf(a.err, format+"\n", args...)
+		fmt.Fprintf(a.err, format+"\n", printable.Args(args)...)
 	}
 }
 
 // complain tells a person of an error after which the command goes on.
 func (a *app) complain(format string, args ...any) {
 	if !a.json {
-		fmt.Fprintf(a.err, "ancre: "+format+"\n", args...)
+		fmt.Fprintf(a.err, "ancre: "+format+"\n", printable.Args(args)...)
 	}
 }
 

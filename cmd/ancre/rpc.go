@@ -62,6 +62,6 @@ func (a *app) printRaw(result json.RawMessage) error {
 		return err
 	}
 	b.WriteByte('\n')
-	_, err := a.out.Write(b.Bytes())
+	_, err := a.jsonOut().Write(b.Bytes())
 	return err
 }

@@ -43,6 +43,9 @@ The proof is pending at first: "ancre upgrade FILE.ots" completes it once Bitcoi
 A FILE.ots that exists is left alone, or gets to hold what is new as well; one that is about another content is
 never overwritten: the file is reported, and the others go on. Files that are proofs are skipped.
 
+A file that changes while it is hashed is hashed once more, and refused when it changes again: of a log, stamp a copy. A symbolic link
+in place of FILE.ots is followed if it belongs to you or to root.
+
 With -r, directories stand for all files in them and below, hidden ones included; symbolic links in there are not followed. The
 files are hashed on all processors, and told of in the order of their names. What is interrupted can be started again: what has a
 proof by then is hashed again, and keeps it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 )
 
@@ -23,7 +24,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 			break // it comes when it is complete
 		}
 		if j.Proof = j.after; !s.json {
-			_, err = s.out.Write(j.after)
+			_, err = printable.Raw(s.out).Write(j.after)
 		}
 	case j.before == nil:
 		err = j.tree.create(j.ProofFile, j.after, j.parent)
@@ -107,10 +108,10 @@ func (s *stamper) tell(j *stampJob) {
 		case failed:
 			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
 		case already:
-			fmt.Fprintf(s.out, "%s: stamped already (%s)\n", j.name(), state)
+			s.say("%s: stamped already (%s)\n", j.name(), state)
 		case stamped:
 			if j.ProofFile != "-" {
-				fmt.Fprintf(s.out, "%s: stamped (%s)\n", j.name(), state)
+				s.say("%s: stamped (%s)\n", j.name(), state)
 			}
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -59,7 +60,7 @@ func (a *app) show(ctx context.Context, watch bool, text func(context.Context) (
 			if err != nil {
 				s = "ancre: " + err.Error() + "\n"
 			}
-			fmt.Fprint(a.out, "\x1b[H\x1b[2J") // top left, and clear
+			fmt.Fprint(printable.Raw(a.out), "\x1b[H\x1b[2J") // top left, and clear
 		} else if err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 	if a.json {
 		return "", a.printJSON(e, false)
 	}
-	s := fmt.Sprintf("%s: %s\n", shown(name), whereabouts(e))
+	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(whereabouts(e)))
 	if e.State == stateFinal {
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}
@@ -172,7 +173,7 @@ func (a *app) overview(ctx context.Context) (string, error) {
 func overviewText(i rpc.Info, now time.Time) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, args...)...)
+		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, printable.Args(args)...)...)
 	}
 	line("ancred", "%s on %s, up for %s, data in %s", i.Version, i.Network, roughly(time.Duration(i.UptimeSeconds)*time.Second), i.DataDir)
 
@@ -228,7 +229,7 @@ func overviewText(i rpc.Info, now time.Time) string {
 	}
 	line("calendar", "%s", calendarText(i.Calendar))
 	for _, warning := range i.Warnings {
-		fmt.Fprintf(&b, "\nWARNING: %s\n", warning)
+		fmt.Fprintf(&b, "\nWARNING: %s\n", printable.Line(warning))
 	}
 	return b.String()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -496,7 +497,7 @@ func (u *upgrader) tell(w *waiter) int {
 			w.fail(err)
 		} else if u.json {
 			w.Proof = data
-		} else if _, err := u.out.Write(data); err != nil {
+		} else if _, err := printable.Raw(u.out).Write(data); err != nil {
 			w.fail(err)
 		}
 	}
@@ -511,11 +512,11 @@ func (u *upgrader) tell(w *waiter) int {
 		u.note("%s: pending, %s", w.name(), w.Reason)
 	case toOut:
 	case w.Result == pending:
-		fmt.Fprintf(u.out, "%s: pending, %s\n", w.name(), w.Reason)
+		u.say("%s: pending, %s\n", w.name(), w.Reason)
 	case w.Reason != "":
-		fmt.Fprintf(u.out, "%s: %s\n", w.name(), w.Reason)
+		u.say("%s: %s\n", w.name(), w.Reason)
 	default:
-		fmt.Fprintf(u.out, "%s: %s\n", w.name(), w.words())
+		u.say("%s: %s\n", w.name(), w.words())
 	}
 	for _, e := range w.errors {
 		u.complain("%s: %s", w.name(), e)

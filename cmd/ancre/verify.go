@@ -322,9 +322,9 @@ func (a *app) tellVerified(r *fileResult) int {
 	case a.json:
 		a.printJSON(r, true)
 	case r.Result == valid:
-		fmt.Fprintf(a.out, "%s: valid, existed before %s\n", name, r.block())
+		a.say("%s: valid, existed before %s\n", name, r.block())
 		if r.Seal != nil {
-			fmt.Fprintf(a.out, "%s: %s\n", name, r.Seal)
+			a.say("%s: %s\n", name, r.Seal)
 		}
 		if r.Reason != "" {
 			a.complain("%s: %s", name, r.Reason)
@@ -332,16 +332,16 @@ func (a *app) tellVerified(r *fileResult) int {
 	case r.Result == failed:
 		a.complain("%s: cannot be verified: %s", r.name(), r.Reason)
 	case r.Result == unverifiable:
-		fmt.Fprintf(a.out, "%s: cannot be checked here: %s\n", name, r.Reason)
+		a.say("%s: cannot be checked here: %s\n", name, r.Reason)
 		if r.Needed != "" {
 			a.note("%s: needed: %s", name, r.Needed)
 		}
 	default:
-		fmt.Fprintf(a.out, "%s: %s: %s\n", name, r.Result, r.Reason)
+		a.say("%s: %s: %s\n", name, r.Result, r.Reason)
 	}
 	if !a.json {
 		for _, w := range r.Warnings {
-			fmt.Fprintf(a.out, "%s: warning: %s\n", name, w)
+			a.say("%s: warning: %s\n", name, w)
 		}
 	}
 	if r.Path != nil && !a.json {

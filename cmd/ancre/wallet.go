@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/printable"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -254,7 +255,7 @@ func (a *app) printWords(words []string) error {
 		for i := row; i < len(words); i += rows {
 			fmt.Fprintf(&line, "%4d %-10s", i+1, words[i])
 		}
-		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line.String(), " ")); err != nil {
+		if _, err := fmt.Fprintln(a.out, printable.Line(strings.TrimRight(line.String(), " "))); err != nil {
 			return err
 		}
 	}
@@ -344,7 +345,7 @@ func (a *app) walletAddressCommand() *cobra.Command {
 
 // printAddress prints an address, and for a person with a camera the same as a QR code.
 func (a *app) printAddress(address string, withQR bool) error {
-	fmt.Fprintln(a.out, address)
+	a.say("%s\n", address)
 	if !withQR || !a.outTerm {
 		return nil
 	}
@@ -352,7 +353,7 @@ func (a *app) printAddress(address string, withQR bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(a.out, code)
+	fmt.Fprint(printable.Raw(a.out), code)
 	return nil
 }
 
@@ -374,7 +375,7 @@ func (a *app) walletBalanceCommand() *cobra.Command {
 				return a.printJSON(b, false)
 			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintf(w, "confirmed\t%s\tsat\t\nunconfirmed\t%s\tsat\t\nto spend now\t%s\tsat\t\n",
+			row(w, "confirmed\t%s\tsat\t\nunconfirmed\t%s\tsat\t\nto spend now\t%s\tsat\t\n",
 				count(b.ConfirmedSats), count(b.PendingSats), count(b.SpendableSats))
 			if err := w.Flush(); err != nil {
 				return err
@@ -416,7 +417,7 @@ func (a *app) walletHistoryCommand() *cobra.Command {
 				if t.FeeSats != nil {
 					fee = count(*t.FeeSats)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(t.Time), t.Kind, count(t.AmountSats), fee, t.Confirmations, t.TxID)
+				row(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(t.Time), t.Kind, count(t.AmountSats), fee, t.Confirmations, t.TxID)
 			}
 			return w.Flush()
 		},
@@ -479,6 +480,6 @@ func (a *app) walletSend(ctx context.Context, address, amount string, o walletSe
 	if a.json {
 		return a.printJSON(map[string]string{"txid": txid}, false)
 	}
-	fmt.Fprintln(a.out, txid)
+	a.say("%s\n", txid)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"ancre/config"
 	"ancre/daemon"
+	"ancre/internal/printable"
 )
 
 // version is set at link time (-ldflags "-X main.version=…"); the module's own version is the fallback.
@@ -51,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, err := fmt.Fprint(stdout, usage)
 		return printed(stderr, err)
 	case err != nil:
-		fmt.Fprintf(stderr, "ancred: %v\n\n%s", err, usage)
+		fmt.Fprintf(stderr, "ancred: %s\n\n%s", printable.Text(err.Error()), usage)
 		return 2
 	case set.NArg() > 0:
 		fmt.Fprintf(stderr, "ancred: unexpected argument %q\n\n%s", set.Arg(0), usage)
@@ -63,7 +64,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	cfg, err := flags.Load()
 	if err != nil {
-		fmt.Fprintf(stderr, "ancred: %v\n", err)
+		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 	keepPrivate()
 	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
-		fmt.Fprintf(stderr, "ancred: %v\n", err)
+		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
 		return 1
 	}
 	return 0
