@@ -203,8 +203,8 @@ func (r *reception) judge(connected []*neutrino.ServerPeer, isNew bool, now time
 
 // OfferWarning says what a person should know about how the connected peers take a transaction
 // that is offered again and again. txids are its own and those that it replaced, newest first: as
-// long as // nothing is known of the newest, what is known of the one before counts. isNew says that it was
-// made since the client was opened: about an older one, silence means nothing.
+// long as nothing is known of the newest, what is known of the one before counts. isNew says that
+// it was made since the client was opened: about an older one, silence means nothing.
 func (c *Client) OfferWarning(txids []chainhash.Hash, satPerVByte int64, isNew bool) (w warning.Warning, ok bool) {
 	peers, now := c.connected(), c.now()
 	floor, all := c.lowestFloor(peers)
