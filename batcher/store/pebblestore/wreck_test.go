@@ -17,6 +17,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -93,7 +94,7 @@ func (h shape) fill(s *Store) (leaves []store.Leaf, err error) {
 	add(1, half)
 	count := uint64(half * h.each)
 	nodes := levelOne(leaves)
-	sealed := store.Batch{ID: 1, State: store.Sealed, Count: count, Opened: storetest.Time(1), Closed: storetest.Time(2), Root: [32]byte{1}, Anchor: 1}
+	sealed := store.Batch{ID: 1, State: store.Sealed, Count: count, Opened: storetest.Time(1), Closed: storetest.Time(2), Root: proof.Root(nodes), Anchor: 1}
 	u := &store.Update{Batches: []store.Batch{sealed}, Anchors: []store.Anchor{storetest.Anchor(1, 1)}}
 	for at := 0; at < len(nodes); at += store.RunSize {
 		run := store.Run{Level: 1, Start: uint64(at), Nodes: nodes[at:min(at+store.RunSize, len(nodes))]}
