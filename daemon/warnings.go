@@ -32,6 +32,9 @@ const (
 	// seconds at each start. A restore takes hours, and nothing is paid meanwhile.
 	walletWait = 10 * time.Minute
 
+	// walletBrief is how long a batch may wait for a wallet that follows a new block without a warning.
+	walletBrief = time.Minute
+
 	// warnEvery is how often the log is told of warnings that begin and end.
 	warnEvery = 5 * time.Second
 )
@@ -132,7 +135,7 @@ func (s *levels) walletWarnings(l looks, all []warning.Warning) []warning.Warnin
 	}
 	syncing := errors.Is(l.ready, wallet.ErrSyncing)
 	behind := s.walletBehind(l.now, syncing && l.chain.Synced)
-	if syncing && behind < walletWait && !warning.Has(all, warning.Overdue) {
+	if (l.ready == nil || syncing && behind < walletBrief) && !warning.Has(all, warning.Overdue) {
 		// It follows the newest block within seconds. A batch that waits for that is not late.
 		all = slices.DeleteFunc(all, func(w warning.Warning) bool { return w.Kind == warning.Wallet })
 	}
