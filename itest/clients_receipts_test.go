@@ -328,8 +328,9 @@ func (c clients) wantReceiptJudged(digest string, receipt json.RawMessage, other
 	}
 }
 
-// wantOurVerdict wants an exit status of `ancre verify`, and that it took the file for a receipt. 1 stands for 4 as well: a type
-// that this program does not know may be one of another program's, and a block may be above the newest.
+// wantOurVerdict wants an exit status of `ancre verify`, and that it took the file for a receipt. 1
+// stands for 4 as well: a type that this program does not know may be one of another program's, and
+// a block may be above the newest.
 func (c clients) wantOurVerdict(want int, name, digest string, receipt object) {
 	c.Helper()
 	raw, err := json.Marshal(receipt)

@@ -124,7 +124,8 @@ func (w *world) wantChangedProofRefused(file string) {
 			w.ancre(1, "verify", "-f", file, name)
 			continue
 		}
-		// What is there depends on the proof. An operation that nobody knows may be one of a later version.
+		// What is there depends on the proof. An operation that nobody knows may be one of a later
+		// version.
 		res, err := w.daemon.Ancre(w.ctx, "verify", "-f", file, name)
 		w.must(err)
 		if res.Code != 1 && res.Code != 4 {

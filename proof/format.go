@@ -55,8 +55,8 @@ const uriAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 // wrong.
 var ErrUnsupported = errors.New("not supported by this version of the program")
 
-// SyntaxError says where and why bytes are not a proof. It wraps [ErrUnsupported] if the bytes may be
-// a proof that only another program reads.
+// SyntaxError says where and why bytes are not a proof. It wraps [ErrUnsupported] if the bytes may
+// be a proof that only another program reads.
 type SyntaxError struct {
 	Offset      int    // into the bytes that were to be parsed
 	Reason      string // what was found, and what is allowed

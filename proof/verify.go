@@ -22,9 +22,9 @@ type Header struct {
 // HeaderSource gives the headers of Bitcoin's chain. Verification trusts it: it should check proof of work, and answer of blocks
 // that are deep enough to stay.
 type HeaderSource interface {
-	// Header returns the header at height. The error wraps [ErrNoHeader] if the source knows no block
-	// that high, and [ErrTooHigh] if it knows that there is none yet. Any other error means that it
-	// cannot say.
+	// Header returns the header at height. The error wraps [ErrNoHeader] if the source knows no
+	// block that high, and [ErrTooHigh] if it knows that there is none yet. Any other error means
+	// that it cannot say.
 	Header(ctx context.Context, height uint64) (Header, error)
 }
 
@@ -38,9 +38,10 @@ var (
 	ErrTooHigh = fmt.Errorf("%w, and there can be none yet", ErrNoHeader)
 )
 
-// MayExist reports whether there may be a block at height by now, when a source's newest block is at
-// tip and has that time. A block takes ten minutes on average, so four minutes is far below what any
-// stretch of the chain took. It does not hold for the chains of developers, who make blocks at will.
+// MayExist reports whether there may be a block at height by now, when a source's newest block is
+// at tip and has that time. A block takes ten minutes on average, so four minutes is far below what
+// any stretch of the chain took. It does not hold for the chains of developers, who make blocks at
+// will.
 func MayExist(height, tip uint64, tipTime, now time.Time) bool {
 	const (
 		fastest = 4 * time.Minute
@@ -68,8 +69,8 @@ const (
 	OutcomePending Outcome = "pending" // a calendar promised to have it attested
 	OutcomeInvalid Outcome = "invalid" // it contradicts the chain, the file or itself: the reason says how
 
-	// OutcomeUnverifiable says that nothing is wrong with the proof as far as one can tell here, and
-	// that it takes more to verify it: see Result.Needed.
+	// OutcomeUnverifiable says that nothing is wrong with the proof as far as one can tell here,
+	// and that it takes more to verify it: see Result.Needed.
 	OutcomeUnverifiable Outcome = "unverifiable"
 
 	// Of single attestations only. A proof with nothing better is OutcomeUnverifiable.
@@ -127,8 +128,9 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 	return r, nil
 }
 
-// CheckAll says what became of each attestation of t, in the order of [Timestamp.All]. It believes the
-// messages of t, as those are that were parsed. An error means that the source could not answer.
+// CheckAll says what became of each attestation of t, in the order of [Timestamp.All]. It believes
+// the messages of t, as those are that were parsed. An error means that the source could not
+// answer.
 func CheckAll(ctx context.Context, t *Timestamp, src HeaderSource) ([]Check, error) {
 	var checks []Check
 	headers := headerCache{src: src, found: map[uint64]lookup{}}

@@ -297,8 +297,8 @@ func BenchmarkParseAndVerify(b *testing.B) {
 	}
 }
 
-// Three answers never share a word: what contradicts something, what a calendar still owes, and what
-// takes more than is here. The last one says what it takes.
+// Three answers never share a word: what contradicts something, what a calendar still owes, and
+// what takes more than is here. The last one says what it takes.
 func TestWhatCannotBeVerifiedHereSaysWhatItTakes(t *testing.T) {
 	zero := make([]byte, 32)
 	litecoin := Attestation{Tag: tagOf(KindLitecoin), Payload: []byte{5}}

@@ -148,10 +148,10 @@ func getProof(c *call) (any, error) {
 	return resultWriter(write), nil
 }
 
-// byCommitment is Status and Proof for a digest that was never submitted: it may be the leaf of one,
-// which pending proofs call the commitment. The proof is about the leaf, and there is one only when it
-// is complete. Whoever has a pending proof of our calendar knows no more than this, since clients of
-// calendars blind what they hand in. unknown is the error of the digest.
+// byCommitment is Status and Proof for a digest that was never submitted: it may be the leaf of
+// one, which pending proofs call the commitment. The proof is about the leaf, and there is one only
+// when it is complete. Whoever has a pending proof of our calendar knows no more than this, since
+// clients of calendars blind what they hand in. unknown is the error of the digest.
 func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, complete bool, err error) {
 	leaf := c.get("digest").digests[0]
 	ts, at, complete, err := c.Batcher.Timestamp(c.ctx, nil, leaf)

@@ -10,8 +10,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// maxVersionMessage is far above what a version message has: 86 bytes, and a user agent of up to 256
-// (Bitcoin Core: MAX_SUBVERSION_LENGTH).
+// maxVersionMessage is far above what a version message has: 86 bytes, and a user agent of up to
+// 256 (Bitcoin Core: MAX_SUBVERSION_LENGTH).
 const maxVersionMessage = 2048
 
 // anyServices is a connection to a peer that may serve no compact filters. neutrino bans such a peer

@@ -19,7 +19,8 @@ type stream struct {
 
 func (s stream) Read(b []byte) (int, error) { return s.Reader.Read(b) }
 
-// However the bytes are cut into pieces, the services of the version message change, and nothing else.
+// However the bytes are cut into pieces, the services of the version message change, and nothing
+// else.
 func TestAnyPeerIsTakenForHeaders(t *testing.T) {
 	t.Parallel()
 	version := wire.NewMsgVersion(&wire.NetAddress{}, &wire.NetAddress{}, 7, 100)
@@ -57,7 +58,8 @@ func TestAnyPeerIsTakenForHeaders(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a node that serves no filters, as bitcoind does unless told otherwise, is no source of headers.
+// The bug that it catches: a node that serves no filters, as bitcoind does unless told otherwise,
+// is no source of headers.
 func TestHeadersOfAPeerWithoutFilters(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -66,7 +66,8 @@ type calendars struct {
 
 	now func() time.Time // the clock
 
-	// headers are what the blocks of answers are compared with, as far as they answer; nil: nothing is.
+	// headers are what the blocks of answers are compared with, as far as they answer; nil: nothing
+	// is.
 	headers *source
 
 	mu   sync.Mutex              // guards what follows
@@ -366,9 +367,9 @@ func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
 	return false
 }
 
-// check compares the blocks that an answer names with headers, and reports whether the answer is worth
-// taking in. It is not when it contradicts the chain. Without an answer from the headers it stays
-// unchecked.
+// check compares the blocks that an answer names with headers, and reports whether the answer is
+// worth taking in. It is not when it contradicts the chain. Without an answer from the headers it
+// stays unchecked.
 func (t *calendarTold) check(ctx context.Context, answer *proof.Timestamp, src *source) bool {
 	if t.Result != complete || src == nil {
 		return true

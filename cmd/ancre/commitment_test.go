@@ -12,8 +12,8 @@ import (
 	"ancre/proof"
 )
 
-// handedIn makes a file that another client stamped at the daemon's calendar: it blinded the hash, so
-// the daemon knows the file by what its calendar promised alone.
+// handedIn makes a file that another client stamped at the daemon's calendar: it blinded the hash,
+// so the daemon knows the file by what its calendar promised alone.
 func (r *rig) handedIn(name string, op proof.Tag, sum []byte) (file string) {
 	r.t.Helper()
 	file = r.write(name, "content")
@@ -34,8 +34,8 @@ func (r *rig) handedIn(name string, op proof.Tag, sum []byte) (file string) {
 	return file
 }
 
-// The bug that it catches: a proof that the daemon has complete stays pending where the calendar's public
-// name does not resolve.
+// The bug that it catches: a proof that the daemon has complete stays pending where the calendar's
+// public name does not resolve.
 func TestTheDaemonIsAskedForWhatItsCalendarPromised(t *testing.T) {
 	r := newRig(t)
 	sum, other := sha256.Sum256([]byte("content")), sha1.Sum([]byte("content"))
@@ -86,7 +86,8 @@ func TestWaitingAsksForWhatTheCalendarPromised(t *testing.T) {
 	r.ancre("upgrade", "--wait", file).is(t, exitDone, "complete, in Bitcoin block 1\n")
 }
 
-// A calendar that names a false block is told by name, and its answer is not taken in where the daemon can check it.
+// A calendar that names a false block is told by name, and its answer is not taken in where the
+// daemon can check it.
 func TestTheDaemonChecksTheBlocksOfCalendars(t *testing.T) {
 	r, liar, honest := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
 	file, c := r.promised("a", liar.URL, honest.URL)
@@ -121,8 +122,8 @@ func TestTheDaemonChecksTheBlocksOfCalendars(t *testing.T) {
 	}
 }
 
-// Where two calendars name two blocks, each is told with the one that it named; a block above the newest is
-// not checked; one that cannot be is refused without a daemon as well.
+// Where two calendars name two blocks, each is told with the one that it named. A block above the
+// newest is not checked. One that cannot be is refused without a daemon as well.
 func TestBlocksOfCalendarsWithoutACheck(t *testing.T) {
 	r, one, two := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
 	file, c := r.promised("a", one.URL, two.URL)

@@ -18,8 +18,8 @@ func (a *app) infoCommand() *cobra.Command {
 		Use:   "info FILE.ots…",
 		Short: "Explain what a proof or a receipt says, step by step",
 		Long: `Explain what a proof or a Chainpoint receipt says, without verifying it: which digest it is about, and each step from there
-to a Bitcoin block or to a calendar's promise. No daemon is needed. FILE means FILE.ots where there is one, else the receipt beside it;
-"-" is standard input.`,
+to a Bitcoin block or to a calendar's promise. No daemon is needed. FILE means FILE.ots where there is one, else the receipt
+beside it. "-" is standard input.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("explain what? Name proofs (FILE.ots)")

@@ -13,8 +13,8 @@ import (
 	"ancre/proof/receipt"
 )
 
-// cutProofSuffix returns the name without .ots, in whatever case that is written: archives come from
-// systems that write all names in capitals.
+// cutProofSuffix returns the name without .ots, in whatever case that is written: archives come
+// from systems that write all names in capitals.
 func cutProofSuffix(name string) (file string, found bool) {
 	cut := len(name) - len(proofSuffix)
 	if cut < 0 || !strings.EqualFold(name[cut:], proofSuffix) {
@@ -29,8 +29,8 @@ func hasProofSuffix(name string) bool {
 	return found
 }
 
-// besideSuffixes are what the names of receipts end in that lie beside FILE, ours first. ".json" alone
-// is left out: anything may have it.
+// besideSuffixes are what the names of receipts end in that lie beside FILE, ours first. ".json"
+// alone is left out: anything may have it.
 var besideSuffixes = append([]string{receiptKinds["v2"].suffix, receiptKinds["v4"].suffix}, slices.Concat(receiptSuffixes, []string{".receipt.json", ".receipt", ".chp"})...)
 
 // receiptsBeside finds the receipts that lie beside FILE: by their names, of which Woleet's hold an
@@ -91,8 +91,8 @@ func (e severalError) Error() string {
 	return fmt.Sprintf("there is no %s, and %d receipts are beside it: %s", shown(e.file+proofSuffix), len(e.list), few(names))
 }
 
-// tooLong explains that a name is too long for the file system, and leaves other errors as they are.
-// remedy is what to do about it.
+// tooLong explains that a name is too long for the file system, and leaves other errors as they
+// are. remedy is what to do about it.
 func tooLong(path string, err error, remedy string) error {
 	if !errors.Is(err, syscall.ENAMETOOLONG) {
 		return err

@@ -23,12 +23,12 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune FILE.ots…",
 		Short: "Leave out of complete proofs what they do not need",
-		Long: `Verify each FILE.ots, and keep of what it says about Bitcoin only the lowest block that holds. What waits for calendars, and other
-blocks, are left out. Attestations of other kinds stay: other programs may verify them. The file itself is not needed.
+		Long: `Verify each FILE.ots, and keep only the lowest Bitcoin block that holds. Other blocks and the promises of calendars are left out.
+Attestations of other kinds stay, since other programs may verify them. The file itself is not needed.
 
-The proof as it was is kept as FILE.ots.bak, unless there is one. The block headers come from the same sources as those of "ancre verify".
-A proof that does not verify here is left as it is: the exit status is that of "ancre verify". FILE means FILE.ots where there is one. "-" reads
-a proof from standard input and writes it to standard output.`,
+The proof as it was is kept as FILE.ots.bak, unless there is one. The block headers come from the sources that "ancre verify" has.
+A proof that does not verify here stays as it is, and the exit status is that of "ancre verify". FILE means FILE.ots where there
+is one. "-" reads a proof from standard input and writes it to standard output.`,
 		Example: `  ancre prune report.pdf.ots
   ancre prune --spv -r /srv/documents`,
 		Args: func(cmd *cobra.Command, args []string) error {

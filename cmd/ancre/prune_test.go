@@ -9,8 +9,8 @@ import (
 	"ancre/proof"
 )
 
-// crowded makes a file whose proof holds a true block, a higher true one, a false one, a promise, and
-// something that is not verified here.
+// crowded makes a file whose proof holds a true block, a higher true one, a false one, a promise,
+// and something that is not verified here.
 func (r *rig) crowded(name string) (file string) {
 	r.t.Helper()
 	file, c := r.promised(name, "https://a.example", "https://b.example", "https://c.example", "https://d.example")

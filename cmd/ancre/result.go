@@ -24,7 +24,8 @@ const (
 	invalid  outcome = "invalid"
 	failed   outcome = "failed" // nothing can be said: the reason tells why
 
-	// unverifiable says that it cannot be checked here: nothing is wrong with it as far as one can tell.
+	// unverifiable says that it cannot be checked here: nothing is wrong with it as far as one can
+	// tell.
 	unverifiable outcome = "unverifiable"
 )
 
@@ -154,8 +155,8 @@ func (r *fileResult) exit() int {
 	return exitDone
 }
 
-// worse returns the exit status that says more: invalid or failed before unverifiable before pending
-// before done.
+// worse returns the exit status that says more: invalid or failed before unverifiable before
+// pending before done.
 func worse(a, b int) int {
 	if a == exitFailed || b == exitFailed {
 		return exitFailed

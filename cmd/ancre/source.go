@@ -36,11 +36,12 @@ type source struct {
 	// tip returns the height of the newest block.
 	tip func(context.Context) (int64, error)
 
-	// lacks says why the source has no block of that height although there may be one, and what to do
-	// about it. Both may be empty, and lacks may be nil.
+	// lacks says why the source has no block of that height although there may be one, and what to
+	// do about it. Both may be empty, and lacks may be nil.
 	lacks func(ctx context.Context, height uint64) (why, needed string)
 
-	// madeAtWill is set on networks of developers, on which any number of blocks may be made at any time.
+	// madeAtWill is set on networks of developers, on which any number of blocks may be made at any
+	// time.
 	madeAtWill bool
 
 	// daemon is set when the source is the daemon, which also knows of pending digests.
@@ -220,7 +221,8 @@ func (a *app) openSource(ctx context.Context, o sourceOptions) (*source, error) 
 // otherSources are what a person may name when a source cannot answer.
 const otherSources = `use --spv (Bitcoin's own peers), --headers FILE (a file, offline) or --node URL (a bitcoind)`
 
-// brokenSource is a source that could not be opened. It answers every question with the reason, so that what needs no header is told all the same.
+// brokenSource is a source that could not be opened. It answers every question with the reason, so
+// that what needs no header is told all the same.
 func brokenSource(kind string, err error) *source {
 	return &source{kind: kind, down: err}
 }
@@ -284,8 +286,8 @@ func (r *fileResult) block() string {
 		count(r.Height), clock(*r.BlockTime), plural(r.Confirmations-1, "block", "blocks"), r.Headers.Trusted)
 }
 
-// locate says where the digest of a pending proof is, if the source is a daemon that knows it, or knows
-// what a calendar promised in it. The proof is pending all the same.
+// locate says where the digest of a pending proof is, if the source is a daemon that knows it, or
+// knows what a calendar promised in it. The proof is pending all the same.
 func (s *source) locate(ctx context.Context, f *proof.File, r *fileResult) {
 	if s.daemon == nil {
 		return

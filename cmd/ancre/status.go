@@ -76,8 +76,8 @@ func (a *app) show(ctx context.Context, watch bool, text func(context.Context) (
 	}
 }
 
-// digestsOf finds the digests by which the daemon may know what an argument means: a digest itself, that
-// of a proof and what calendars promised in it, or that of a file's content.
+// digestsOf finds the digests by which the daemon may know what an argument means: a digest itself,
+// that of a proof and what calendars promised in it, or that of a file's content.
 func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	if d, err := parseDigest(arg); err == nil && !exists(arg) {
 		return [][32]byte{d}, nil
@@ -114,7 +114,8 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	return digests, nil
 }
 
-// whereIs tells of what name means, a file or a digest: by the first of the digests that the daemon knows.
+// whereIs tells of what name means, a file or a digest: by the first of the digests that the daemon
+// knows.
 func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (string, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {

@@ -41,12 +41,12 @@ A proof may come from a stranger and name any address: asked are only OpenTimest
 calendar.uri in the configuration, and those that --calendar allows. URL is https://HOST, with :PORT where it has one; http:// is
 for this machine only. All of it goes through spv.proxy, if that is set.
 
-The daemon is asked by the hash and by what each calendar promised, so it completes proofs that other clients stamped at its calendar as well.
-If it runs and answers, it also checks the blocks that calendars name: a false one is refused. If it does not, the answer says "not checked",
-and "ancre verify" checks it.
+The daemon is asked by the hash, and by what each calendar promised: so it completes proofs that other clients stamped at its
+calendar as well. It also checks the blocks that calendars name, if it runs: a false one is refused. Without a daemon the answer
+says "not checked", and "ancre verify" checks it.
 
-The exit status is that of "ancre verify": 3 as long as a proof is pending, also when nobody could say when it will be complete; 4 when nobody
-here can complete it; 1 when a file cannot be read or written. FILE means FILE.ots where there is one. "-" reads a proof from
+The exit status is 3 as long as a proof is pending, also when no answer says when it will be complete. It is 4 when a proof cannot
+be completed here, and 1 when a file cannot be read or written. FILE means FILE.ots where there is one. "-" reads a proof from
 standard input and writes it, complete or not, to standard output.`,
 		Example: `  ancre upgrade report.pdf.ots
   ancre upgrade --calendar https://ots.example.org contract.pdf.ots
@@ -222,9 +222,9 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	return replaceProof(w.tree, w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it once more")
 }
 
-// replaceProof puts a proof into the place of the one that was read, and keeps that one as FILE.ots.bak
-// unless there is one. Calendars may have taken minutes to answer. What somebody put there meanwhile may
-// say more than what was read, so it stays: that is the error changed.
+// replaceProof puts a proof into the place of the one that was read, and keeps that one as
+// FILE.ots.bak unless there is one. Calendars may have taken minutes to answer. What somebody put
+// there meanwhile may say more than what was read, so it stays: that is the error changed.
 func replaceProof(t *tree, path string, before, after []byte, changed string) error {
 	err := t.replace(path, before, after, true)
 	var notKept *backupError
@@ -276,7 +276,8 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	case w.file.IsComplete():
 		w.Result, w.Complete = complete, true
 		if w.State != stateFinal {
-			// The block is that of a calendar, or of the file: what the daemon has of another one is not told with it.
+			// The block is that of a calendar, or of the file: what the daemon has of another one
+			// is not told with it.
 			w.Height, _, _ = w.block()
 			w.TxID, w.BlockHash, w.BlockTime, w.Confirmations = "", "", nil, 0
 		}
@@ -365,9 +366,9 @@ type daemonKnows struct {
 	complete bool        // the daemon's part of it names a block
 }
 
-// fromDaemon asks the daemon for the proof of f, and merges both: by its digest, if that is a SHA-256,
-// and by what each calendar promised, since a client that stamped at the daemon's calendar blinded the
-// digest. It adds to seen the promises that the daemon answered for.
+// fromDaemon asks the daemon for the proof of f, and merges both: by its digest, if that is a
+// SHA-256, and by what each calendar promised, since a client that stamped at the daemon's calendar
+// blinded the digest. It adds to seen the promises that the daemon answered for.
 func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map[promise]bool) (k daemonKnows, err error) {
 	k.file = f
 	found, unknown := false, error(&rpc.Error{Code: rpc.CodeNotFound, Message: "not known to the daemon"})
@@ -403,8 +404,8 @@ func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map
 	return k, nil
 }
 
-// commitments are what the promises of a proof hang on that are not in seen, as far as a daemon of ours
-// may have made them: the first few.
+// commitments are what the promises of a proof hang on that are not in seen, as far as a daemon of
+// ours may have made them: the first few.
 func commitments(f *proof.File, seen map[promise]bool) [][32]byte {
 	var list [][32]byte
 	looked := make(map[promise]bool) // seen stays as it is
@@ -417,7 +418,8 @@ func commitments(f *proof.File, seen map[promise]bool) [][32]byte {
 	return list
 }
 
-// take merges what the daemon answered about by. A pending answer about a commitment holds no proof.
+// take merges what the daemon answered about by. A pending answer about a commitment holds no
+// proof.
 func (k *daemonKnows) take(by [32]byte, p rpc.Proof, seen map[promise]bool) error {
 	answered := map[string]bool{string(by[:]): true}
 	if len(p.Proof) > 0 {
@@ -454,8 +456,8 @@ func (u *upgrader) shareDown(ctx context.Context) {
 	u.calendars.headers.setDown(ctx, down)
 }
 
-// block is the lowest block that calendars named, of those that were checked if one was, and who named
-// it. Without an answer of a calendar it is the lowest one that the file names.
+// block is the lowest block that calendars named, of those that were checked if one was, and who
+// named it. Without an answer of a calendar it is the lowest one that the file names.
 func (w *waiter) block() (height uint64, by string, checked bool) {
 	checked = slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Checked })
 	var uris []string

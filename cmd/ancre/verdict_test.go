@@ -98,7 +98,8 @@ func TestTheWorstOfSeveralFilesCounts(t *testing.T) {
 	}
 }
 
-// Without an answer from its source of headers, ancre says which sources there are, once, and still tells what needs no header.
+// Without an answer from its source of headers, ancre says which sources there are, once, and still
+// tells what needs no header.
 func TestASourceThatDoesNotAnswerMakesNothingInvalid(t *testing.T) {
 	r, good, _ := proved(t, 6)
 	second := r.attested("second", proof.BitcoinAt(1))

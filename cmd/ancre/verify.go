@@ -201,8 +201,8 @@ func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t t
 	return judge(ctx, src, others, f, digest, r)
 }
 
-// judge fills in what a proof of that digest is worth: a proof in, a verdict out. It touches no file.
-// An error says that ctx has ended.
+// judge fills in what a proof of that digest is worth: a proof in, a verdict out. It touches no
+// file. An error says that ctx has ended.
 func judge(ctx context.Context, src *source, others *calendars, f *proof.File, digest []byte, r *fileResult) error {
 	result, err := proof.Verify(ctx, f, digest, src)
 	if err == nil {

@@ -31,7 +31,8 @@ func TestNothingFoundIsSaid(t *testing.T) {
 	r.ancre("prune", "-r", r.dir).is(t, exitDone, "Nothing was pruned")
 }
 
-// The bug that it catches: a file that was changed after it was stamped is said never to have been handed in.
+// The bug that it catches: a file that was changed after it was stamped is said never to have been
+// handed in.
 func TestStatusOfAChangedFile(t *testing.T) {
 	r := newRig(t)
 	file := r.write("a", "content")
@@ -40,7 +41,8 @@ func TestStatusOfAChangedFile(t *testing.T) {
 	r.ancre("status", file).is(t, exitFailed, "was never handed in to this daemon, and "+file+".ots is about another content: the file has changed since it was stamped")
 }
 
-// A receipt of version 4 needs the block's time. A daemon that does not have the block yet does not make the proof false.
+// A receipt of version 4 needs the block's time. A daemon that does not have the block yet does not
+// make the proof false.
 func TestAReceiptOfABlockThatIsNotHere(t *testing.T) {
 	r, file, _ := proved(t, 6)
 	r.daemon.mu.Lock()

@@ -191,7 +191,8 @@ func hash32(t testing.TB, text string) (h [32]byte) {
 	return reversed(h)
 }
 
-// Another version or kind of receipt is no damage: another program may read it. What no version has is.
+// Another version or kind of receipt is no damage: another program may read it. What no version has
+// is.
 func TestReceiptsThatAnotherProgramMayReadAreUnsupported(t *testing.T) {
 	s := write(t, usual().v2(t))
 	for name, c := range map[string]struct {
