@@ -332,8 +332,8 @@ func TestWhichBlocksMayExistByNow(t *testing.T) {
 			t.Errorf("block %d an hour after block 0: %t", height, got)
 		}
 	}
-	if !MayExist(5, 0, began, time.Time{}) {
-		t.Error("a clock that is behind")
+	if !MayExist(800_000, 100, began, time.Time{}) {
+		t.Error("a clock that is behind makes a proof false")
 	}
 }
 

@@ -482,7 +482,11 @@ func (c *calendars) better(ctx context.Context, src *source, f *proof.File, dige
 		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", answered, now.Reason)
 		return was, nil
 	}
-	now.Reason, r.blockless = "the proof in the file is still pending: \"ancre upgrade\" completes it", blockless
+	if was.Outcome == proof.OutcomeInvalid {
+		now.Reason, r.blockless = "what the file itself says of Bitcoin does not hold: \"ancre upgrade\" adds what does", true
+	} else {
+		now.Reason, r.blockless = "the proof in the file is still pending: \"ancre upgrade\" completes it", blockless
+	}
 	if r.Path != nil {
 		if r.Path, err = proof.Explain(f); err != nil {
 			return was, err

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"ancre/proof"
 )
 
 // The bug that they catch: a remedy is told that this verb does not have.
@@ -81,4 +83,19 @@ func TestAReceiptCalledOTS(t *testing.T) {
 	r.ancre("upgrade", file).is(t, exitFailed, `this is a receipt, not a .ots: "ancre verify" reads it`)
 	r.write("other.ots", "{}")
 	r.ancre("verify", "-f", file, r.path("other.ots")).is(t, exitFailed, "invalid: malformed proof")
+}
+
+// The bug that it catches: a proof whose own block is false is said to be pending in its file, or complete.
+func TestAFalseBlockBesideATrueAnswerIsTold(t *testing.T) {
+	r, c := newRig(t), newFakeCalendar(t)
+	file, leaves := r.promised("a", c.URL)
+	f := r.proof(file + proofSuffix)
+	f.Timestamp.Attest(proof.BitcoinAt(0))
+	r.save(file, f)
+	r.ancre("verify", "--offline", file).is(t, exitFailed, "invalid")
+	c.has(leaves[0], r.anchored(leaves[0]))
+	a := r.ancre("--json", "verify", "--calendar", c.URL, file).is(t, exitDone, `"result":"valid"`, "what the file itself says of Bitcoin does not hold")
+	if strings.Contains(a.out, `"complete":true`) || strings.Contains(a.out, "still pending") {
+		t.Errorf("%s", a.out)
+	}
 }
