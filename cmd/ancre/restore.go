@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"ancre/batcher/store"
@@ -18,8 +17,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-const isWindows = runtime.GOOS == "windows"
 
 // restoringSuffix is of the directory in which a new store grows. It gets its name when it is whole; what an interrupted restore left is
 // removed by the next one, and never looked at by the daemon.
