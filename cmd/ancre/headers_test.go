@@ -38,8 +38,11 @@ func (f *fakeDaemon) work(onTop int) {
 }
 
 func (f *fakeDaemon) writeHeaders(_ context.Context, w io.Writer) error {
-	if f.onHeaders != nil {
-		f.onHeaders()
+	f.mu.Lock()
+	before := f.onHeaders
+	f.mu.Unlock()
+	if before != nil {
+		before()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -215,10 +215,12 @@ func TestSignalsEndTheProgram(t *testing.T) {
 		}
 		cmd := r.program("headers", "export", r.path("headers"))
 		waits, release := make(chan struct{}), make(chan struct{})
+		r.daemon.mu.Lock()
 		r.daemon.onHeaders = func() {
 			close(waits)
 			<-release
 		}
+		r.daemon.mu.Unlock()
 		var errs bytes.Buffer
 		cmd.Stderr = &errs
 		r.must(cmd.Start())

@@ -133,7 +133,10 @@ func (s *Store) writeSegment(id, from, count uint64, filtered bool, records iter
 		if g.file, err = s.guard.Open(name, vfs.RandomReadsOption); err == nil {
 			return g, nil
 		}
-		err = fmt.Errorf("open %s again: %v", name, err) // %v: that a file cannot be read is no lack of space, which Append waits out
+		if isNoSpace(err) { // a file that cannot be read is no lack of space, which Append waits out
+			err = errors.New(err.Error())
+		}
+		err = fmt.Errorf("open %s again: %w", name, err)
 	}
 	w.fill.free()
 	_ = s.guard.Remove(name) // or the next start does it
