@@ -3,6 +3,7 @@ package itest
 import (
 	"bytes"
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"ancre/rpc"
@@ -21,16 +22,18 @@ func TestP2EverySealedBatchBecomesFinalOnceTheWalletIsFunded(t *testing.T) {
 			w.call(nil, "closebatch")
 			w.awaitState(digests[len(digests)-1], "sealed")
 		}
-		wantWarned := func(when string) {
+		wantWarned := func(when, says string, ready bool) {
 			w.Helper()
-			_, err := w.daemon.AwaitInfo(w.ctx, "a warning "+when, func(i rpc.Info) bool { return len(i.Warnings) > 0 && !i.Ready })
+			_, err := w.daemon.AwaitInfo(w.ctx, "a warning "+when, func(i rpc.Info) bool {
+				return i.Ready == ready && strings.Contains(strings.Join(i.Warnings, "\n"), says)
+			})
 			w.must(err)
 		}
 		seal()
-		wantWarned("that there is no wallet")
+		wantWarned("that there is no wallet", "there is no wallet yet", false)
 		w.createWallet()
 		seal()
-		wantWarned("that the wallet is empty")
+		wantWarned("that the wallet is empty", "the wallet lacks", true)
 		seal()
 
 		w.fund()

@@ -1,12 +1,14 @@
 package rpc
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -176,6 +178,37 @@ func TestAChunkedBodyOverTheLimitIsRefusedToo(t *testing.T) {
 	defer resp.Body.Close()
 	if answer, _ = io.ReadAll(resp.Body); string(answer) != `{"result":19,"error":null,"id":1}`+"\n" {
 		t.Errorf("a short one: %d %s", resp.StatusCode, answer)
+	}
+}
+
+// Many clients, Python's among them, send a whole body before they read the answer.
+func TestWhoSendsAllBeforeReadingSeesTheRefusal(t *testing.T) {
+	r := newRig(t)
+	for name, length := range map[string]int64{"of a known length": 3 * maxBody, "in pieces": -1} {
+		req, err := http.NewRequest(http.MethodPost, r.http.URL, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = length
+		req.SetBasicAuth(string(RoleSubmit), r.pass[RoleSubmit])
+		conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := req.Write(conn); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: status %d, want 413", name, resp.StatusCode)
+		}
 	}
 }
 
