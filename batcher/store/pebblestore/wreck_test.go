@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	flipsFlag = flag.Int("flips", defaultFlips, "how many bits TestFlippedBitsAreNeverSilent flips")
+	flipsFlag = flag.Int("flips", 200, "how many bits TestFlippedBitsAreNeverSilent flips")
 	seedFlag  = flag.Uint64("flipseed", 1, "which bits")
 )
 
