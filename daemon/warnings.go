@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/store/pebblestore"
 	"ancre/internal/warning"
 	"ancre/rpc"
 	"ancre/spv"
@@ -34,6 +35,9 @@ const (
 
 	// walletBrief is how long a batch may wait for a wallet that follows a new block without a warning.
 	walletBrief = time.Minute
+
+	// slowDisk is how long the disk may take for one write before a person is told.
+	slowDisk = 10 * time.Second
 
 	// warnEvery is how often the log is told of warnings that begin and end.
 	warnEvery = 5 * time.Second
@@ -77,9 +81,8 @@ type looks struct {
 }
 
 type diskLook struct {
-	free, reserve uint64
-	readOnly      bool
-	err           error
+	pebblestore.Disk
+	err error
 }
 
 // warnings are those of the rooms, and the daemon's own.
@@ -92,7 +95,7 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.
 		}
 	}
 	disk, err := d.disk()
-	l.disk = diskLook{disk.FreeBytes, disk.ReserveBytes, disk.ReadOnly, err}
+	l.disk = diskLook{disk, err}
 	return d.levels.warnings(l)
 }
 
@@ -108,10 +111,13 @@ func (s *levels) warnings(l looks) []warning.Warning {
 	case l.disk.err != nil:
 		add(warning.DiskUnreadable, "how much of the disk is free cannot be read: %v", l.disk.err)
 	case warning.Has(all, warning.Store):
-	case l.disk.readOnly:
+	case l.disk.ReadOnly:
 		add(warning.Store, "the next digest will be refused: the disk under the store is full, or a write failed. Free disk space; if the log names a failed write, check the disk and restart ancred")
-	case l.disk.free > 0 && s.disk.Low(float64(l.disk.free), lowDisk*float64(l.disk.reserve), enoughDisk*float64(l.disk.reserve)):
-		add(warning.DiskLow, "the disk under the store has %d MB left, and digests are refused with less than %d MB: free disk space", l.disk.free>>20, l.disk.reserve>>20)
+	case l.disk.FreeBytes > 0 && s.disk.Low(float64(l.disk.FreeBytes), lowDisk*float64(l.disk.ReserveBytes), enoughDisk*float64(l.disk.ReserveBytes)):
+		add(warning.DiskLow, "the disk under the store has %d MB left, and digests are refused with less than %d MB: free disk space", l.disk.FreeBytes>>20, l.disk.ReserveBytes>>20)
+	}
+	if d := l.disk; d.Waits >= slowDisk {
+		add(warning.DiskSlow, "the disk has not answered a write to %s for %d seconds, and digests wait for it: look at the disk (dmesg, SMART), or ask whoever provides it", d.File, int(d.Waits.Seconds()))
 	}
 
 	o := l.over

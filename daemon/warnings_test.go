@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/store/pebblestore"
 	"ancre/config"
 	"ancre/internal/warning"
 	"ancre/spv"
@@ -23,7 +24,7 @@ func well() looks {
 		over:    batcher.Overview{BudgetSats: 1000, PaidSats: 500},
 		balance: wallet.Balance{Confirmed: 100_000},
 		fee:     153,
-		disk:    diskLook{free: 1 << 30, reserve: 64 << 20},
+		disk:    diskLook{Disk: pebblestore.Disk{FreeBytes: 1 << 30, ReserveBytes: 64 << 20}},
 	}
 }
 
@@ -80,13 +81,17 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 			l.balance, l.over.Warnings = wallet.Balance{}, of(warning.WalletShort)
 		}, []*warning.Kind{warning.WalletShort}, "said"},
 		{"a balance that cannot be read", func(l *looks) { l.balanceErr = riddle }, []*warning.Kind{warning.BalanceUnreadable}, "a riddle"},
-		{"a disk that is nearly full", func(l *looks) { l.disk.free = 500 << 20 }, []*warning.Kind{warning.DiskLow}, "500 MB left"},
-		{"a full disk", func(l *looks) { l.disk.free, l.disk.readOnly = 1, true }, []*warning.Kind{warning.Store}, "the next digest will be refused"},
+		{"a disk that is nearly full", func(l *looks) { l.disk.FreeBytes = 500 << 20 }, []*warning.Kind{warning.DiskLow}, "500 MB left"},
+		{"a full disk", func(l *looks) { l.disk.FreeBytes, l.disk.ReadOnly = 1, true }, []*warning.Kind{warning.Store}, "the next digest will be refused"},
 		{"a full disk that refused a digest", func(l *looks) {
-			l.disk.free, l.disk.readOnly, l.over.Warnings = 1, true, of(warning.Store)
+			l.disk.FreeBytes, l.disk.ReadOnly, l.over.Warnings = 1, true, of(warning.Store)
 		}, []*warning.Kind{warning.Store}, "said"},
-		{"a system that does not tell what is free", func(l *looks) { l.disk.free = 0 }, nil, ""},
+		{"a system that does not tell what is free", func(l *looks) { l.disk.FreeBytes = 0 }, nil, ""},
 		{"a disk that cannot be read", func(l *looks) { l.disk.err = riddle }, []*warning.Kind{warning.DiskUnreadable}, "a riddle"},
+		{"a disk that is busy", func(l *looks) { l.disk.Waits, l.disk.File = 9*time.Second, "000007.log" }, nil, ""},
+		{"a disk that does not answer", func(l *looks) {
+			l.disk.Waits, l.disk.File = 12*time.Second, "000007.log"
+		}, []*warning.Kind{warning.DiskSlow}, "not answered a write to 000007.log for 12 seconds"},
 		{"nine tenths of the budget", func(l *looks) { l.over.PaidSats = 901 }, []*warning.Kind{warning.BudgetLow}, "901 of the 1000 sats"},
 		{"a budget that holds an anchor", func(l *looks) { l.over.PaidSats, l.over.Warnings = 1000, of(warning.Budget) }, []*warning.Kind{warning.Budget}, "said"},
 		{"no budget", func(l *looks) { l.over.BudgetSats = 0 }, nil, ""},
@@ -146,7 +151,7 @@ func TestWarningsOfFiguresDoNotComeAndGo(t *testing.T) {
 		{21, 9, 890, false},
 	} {
 		l := well()
-		l.balance.Confirmed, l.over.PaidSats, l.disk.free = tt.anchors*l.fee, tt.paid, tt.free*l.disk.reserve
+		l.balance.Confirmed, l.over.PaidSats, l.disk.FreeBytes = tt.anchors*l.fee, tt.paid, tt.free*l.disk.ReserveBytes
 		want := []*warning.Kind(nil)
 		if tt.low {
 			want = []*warning.Kind{warning.BalanceLow, warning.DiskLow, warning.BudgetLow}

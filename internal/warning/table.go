@@ -55,6 +55,8 @@ var (
 		"Free disk space, or move the data directory to a larger disk."))
 	DiskUnreadable = kind(Soon, "disk_unreadable", "How much of the disk is free cannot be read.",
 		"Check the disk and the rights of the data directory.")
+	DiskSlow = kind(Soon, "disk_slow", "The disk has not answered a write of the store for ten seconds, and digests wait.",
+		"It goes on by itself when the disk does. Look at the disk (dmesg, SMART), or ask whoever provides it.")
 	Sealing = kind(Critical, "sealing", "A closed batch cannot be sealed.",
 		"Check the disk; the text has the error. It is tried again.")
 	Step = kind(Soon, "step", "A step of sealing, paying or following fails again and again.",

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -12,11 +13,17 @@ type Disk struct {
 	FreeBytes    uint64 // that this process may still use; 0 where the system does not tell
 	ReserveBytes uint64 // that are kept free: with less, no digests are taken
 	ReadOnly     bool   // nothing would be written now: the disk is full, or a write failed
+
+	Waits time.Duration // how long a change of a file has gone without the disk's answer; 0: none is under way
+	File  string        // which file
 }
 
 // Disk tells how the store stands with its disk. It waits for no write.
 func (s *Store) Disk() (Disk, error) {
 	d := Disk{ReserveBytes: s.reserve, ReadOnly: s.guard.failure() != nil || s.guard.full.Load()}
+	if c, ok := s.guard.oldest(); ok {
+		d.Waits, d.File = max(time.Since(c.since), 1), c.name
+	}
 	usage, err := s.guard.GetDiskUsage(s.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,6 +48,15 @@ type guard struct {
 	full     atomic.Bool
 	released chan struct{} // closed when the store is being closed
 	relOnce  sync.Once
+
+	mu      sync.Mutex
+	running []*pending // what the disk has not answered yet, the oldest first
+}
+
+// pending is a change that the disk was asked for.
+type pending struct {
+	name  string
+	since time.Time
 }
 
 // fullPause is how long a table that does not fit delays the next try.
@@ -80,12 +90,38 @@ func (g *guard) failure() error {
 	}
 }
 
+// begin notes a change that the disk is asked for; the caller calls end when it has answered.
+func (g *guard) begin(name string) (end func()) {
+	c := &pending{name, time.Now()}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = append(g.running, c)
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		at := slices.Index(g.running, c)
+		g.running = slices.Delete(g.running, at, at+1)
+	}
+}
+
+// oldest returns the change that the disk has owed an answer for longest.
+func (g *guard) oldest() (p pending, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.running) == 0 {
+		return p, false
+	}
+	return *g.running[0], true
+}
+
 // do performs a change of the disk, or what takes its place after a failure.
 func (g *guard) do(name string, change func() error) error {
 	table := isTable(name)
 	err := g.failure()
 	if err == nil {
-		if err = change(); err == nil {
+		end := g.begin(name)
+		err = change()
+		if end(); err == nil {
 			return nil
 		}
 		if isSpare(name) {
@@ -173,6 +209,7 @@ func (g *guard) Remove(name string) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
+	defer g.begin(name)()
 	return g.FS.Remove(name)
 }
 
@@ -180,6 +217,7 @@ func (g *guard) RemoveAll(name string) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
+	defer g.begin(name)()
 	return g.FS.RemoveAll(name)
 }
 
@@ -219,6 +257,7 @@ func (f *guardedFile) Preallocate(off, length int64) error {
 	if err := f.g.failure(); err != nil {
 		return err
 	}
+	defer f.g.begin(f.name)()
 	return f.File.Preallocate(off, length)
 }
 
@@ -248,7 +287,9 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 
 // Close closes the file whatever happened; only its error is subject to the rules.
 func (f *guardedFile) Close() error {
+	end := f.g.begin(f.name)
 	err := f.File.Close()
+	end()
 	if f.g.failure() != nil {
 		return nil
 	}

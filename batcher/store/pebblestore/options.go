@@ -68,9 +68,6 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				s.log.Error("store: damaged data on disk", "file", info.Path, "err", info.Details)
 			},
-			DiskSlow: func(info pebble.DiskSlowInfo) {
-				s.log.Warn("store: the disk is slow", "file", info.Path, "op", info.OpType.String(), "duration", info.Duration)
-			},
 			WALCreated:    func(pebble.WALCreateInfo) { s.rotated.Store(true) },
 			FlushEnd:      func(pebble.FlushInfo) { wake(s.drained) },
 			CompactionEnd: func(pebble.CompactionInfo) { wake(s.drained) },
