@@ -68,7 +68,7 @@ func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (e
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w\nthe end of ancred's log:\n%s", errors.Join(err, s.daemon.Kill9()), s.daemon.Log(20))
+			err = errors.Join(err, s.daemon.Abort())
 		}
 	}()
 	if err := s.fund(ctx, node); err != nil {

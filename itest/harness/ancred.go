@@ -197,6 +197,9 @@ func (d *Daemon) Stop() error { return d.process().stop() }
 // Kill9 ends the daemon at once, as a power cut would.
 func (d *Daemon) Kill9() error { return d.process().kill() }
 
+// Abort ends the daemon when it is stuck. The error has the end of its log, and says where the log is.
+func (d *Daemon) Abort() error { return d.process().abort() }
+
 // AwaitEnd waits until the daemon has ended by itself; a status other than 0 is an error.
 func (d *Daemon) AwaitEnd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)

@@ -81,13 +81,30 @@ func (p *process) stop() error {
 	select {
 	case <-p.done:
 	case <-late.C:
-		_ = p.kill()
-		return fmt.Errorf("%s did not stop within %s and was killed\n%s", p.name, stopWithin, tail(p.log, 30))
+		return errors.Join(fmt.Errorf("%s did not stop within %s", p.name, stopWithin), p.abort())
 	}
 	if p.err != nil && interruptible {
 		return fmt.Errorf("%s ended badly when asked to stop: %w\n%s", p.name, p.err, tail(p.log, 30))
 	}
 	return nil
+}
+
+// abort ends a program that is stuck. The error says where to read what it did.
+func (p *process) abort() error {
+	if !p.running() {
+		return nil
+	}
+	_ = abort(p.cmd.Process) // kill tells what is wrong, if need be
+	late := time.NewTimer(10 * time.Second)
+	defer late.Stop()
+	select {
+	case <-p.done:
+	case <-late.C:
+		if err := p.kill(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s was aborted; %s has what each goroutine did, and ends with\n%s", p.name, p.log, tail(p.log, 150))
 }
 
 // kill ends the program at once, as a power cut would, and waits until it is gone.

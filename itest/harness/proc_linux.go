@@ -18,3 +18,6 @@ func detach(cmd *exec.Cmd, outlive bool) {
 }
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
+
+// abort has a Go program write down what each of its goroutines does, and end.
+func abort(p *os.Process) error { return p.Signal(syscall.SIGQUIT) }

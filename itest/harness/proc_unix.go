@@ -15,3 +15,6 @@ const interruptible = true
 func detach(cmd *exec.Cmd, _ bool) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
+
+// abort has a Go program write down what each of its goroutines does, and end.
+func abort(p *os.Process) error { return p.Signal(syscall.SIGQUIT) }

@@ -14,3 +14,5 @@ func detach(cmd *exec.Cmd, _ bool) {
 }
 
 func interrupt(p *os.Process) error { return p.Kill() }
+
+func abort(p *os.Process) error { return p.Kill() }
