@@ -59,6 +59,18 @@ func starts(t *testing.T, c config.Config) (log *output, stop func() error) {
 	return log, stop
 }
 
+// awaitLog waits until the log says something: what is answered may be logged a moment later.
+func awaitLog(t *testing.T, log *output, what string) {
+	t.Helper()
+	for deadline := time.After(time.Minute); !strings.Contains(log.String(), what); {
+		select {
+		case <-deadline:
+			t.Fatalf("the log does not say %q after a minute:\n%s", what, log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // address waits until the log names the address of the JSON-RPC.
 func address(t *testing.T, log *output) string {
 	t.Helper()

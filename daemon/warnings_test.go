@@ -199,11 +199,5 @@ func TestAWarningIsInTheMetricsAndTheLog(t *testing.T) {
 	if _, scrape := get(t, i.Metrics.Listen, "/metrics"); !strings.Contains(scrape, `ancre_warnings{name="wallet"} 1`) {
 		t.Error("the metrics do not tell of the wallet")
 	}
-	for !strings.Contains(log.String(), "warning=wallet") {
-		select {
-		case <-t.Context().Done():
-			t.Fatal("the log does not tell of the wallet")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	awaitLog(t, log, "warning=wallet")
 }
