@@ -21,10 +21,6 @@ const (
 
 	// bodyPiece is how much of a large body is read between two looks at how it comes on.
 	bodyPiece = 64 << 10
-
-	// maxDrained is how much more of a body over the limit is read and dropped before the refusal. Many clients
-	// send all before they read the answer: a connection that is cut before gives them no answer at all.
-	maxDrained = 4 * maxBody
 )
 
 // refusal is an error with an HTTP status of its own.
@@ -42,7 +38,7 @@ func tooLong() *refusal {
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *User, buf *buffers) (*budget.Hold, *refusal) {
 	size := r.ContentLength
 	if size > maxBody {
-		drain(w, r)
+		w.Header().Set("Connection", "close") // the body was not read
 		return nil, tooLong()
 	}
 	known := size >= 0
@@ -57,7 +53,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *User, bu
 	buf.body = slices.Grow(buf.body[:0], int(min(size, smallBody)))
 	err := buf.fill(from, int(min(size, smallBody)), nil)
 	if err != nil || known && size <= smallBody {
-		return nil, bodyRefusal(w, r, err, known, nil)
+		return nil, bodyRefusal(w, err, known, nil)
 	}
 	control := http.NewResponseController(w)
 	held, err := s.bodies.Acquire(r.Context(), user.Name, size, func() {
@@ -73,16 +69,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *User, bu
 	}
 	err = buf.fill(from, end, held)
 	held.Works()
-	return held, bodyRefusal(w, r, err, known, held)
-}
-
-// drain reads and drops the rest of a body that is over the limit, up to maxDrained and within the time for a
-// body, so that the caller sees the refusal. Who waits for leave to send (Expect) gets none.
-func drain(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Connection", "close") // there may be more than that
-	if r.Header.Get("Expect") == "" {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrained) // an error ends the body too
-	}
+	return held, bodyRefusal(w, err, known, held)
 }
 
 // fill reads until buf.body has size bytes, or the source ends.
@@ -105,16 +92,15 @@ func (b *buffers) fill(from io.Reader, size int, held *budget.Hold) error {
 }
 
 // bodyRefusal says what is wrong with a body that could not be read; nil: nothing is.
-func bodyRefusal(w http.ResponseWriter, r *http.Request, err error, known bool, held *budget.Hold) *refusal {
-	var long *http.MaxBytesError
-	switch {
-	case err == nil, !known && errors.Is(err, io.EOF):
+func bodyRefusal(w http.ResponseWriter, err error, known bool, held *budget.Hold) *refusal {
+	if err == nil || !known && errors.Is(err, io.EOF) {
 		return nil
-	case errors.As(err, &long):
-		drain(w, r)
+	}
+	w.Header().Set("Connection", "close") // the rest was not read
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
 		return tooLong()
 	}
-	w.Header().Set("Connection", "close")
 	if held != nil && held.Cut() {
 		return &refusal{http.StatusServiceUnavailable, *errorf(CodeBusy, "the request came slower than %d bytes a second while others waited: try again", budget.MinRate)}
 	}

@@ -184,31 +184,54 @@ func TestAChunkedBodyOverTheLimitIsRefusedToo(t *testing.T) {
 // Many clients, Python's among them, send a whole body before they read the answer.
 func TestWhoSendsAllBeforeReadingSeesTheRefusal(t *testing.T) {
 	r := newRig(t)
-	for name, length := range map[string]int64{"of a known length": 3 * maxBody, "in pieces": -1} {
-		req, err := http.NewRequest(http.MethodPost, r.http.URL, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(ctx, ln) }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tt := range []struct {
+		name, path, password string
+		length               int64
+		want                 int
+	}{
+		{"too long", "/", r.pass[RoleSubmit], 3 * maxBody, http.StatusRequestEntityTooLarge},
+		{"too long, in pieces", "/", r.pass[RoleSubmit], -1, http.StatusRequestEntityTooLarge},
+		{"without the password", "/", "", 3 * maxBody, http.StatusUnauthorized},
+		{"without the password, in pieces", "/", "", -1, http.StatusUnauthorized},
+		{"to another path", "/rpc", r.pass[RoleSubmit], 3 * maxBody, http.StatusNotFound},
+	} {
+		req, err := http.NewRequest(http.MethodPost, "http://"+ln.Addr().String()+tt.path, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.ContentLength = length
-		req.SetBasicAuth(string(RoleSubmit), r.pass[RoleSubmit])
-		conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
+		req.ContentLength = tt.length
+		req.SetBasicAuth(string(RoleSubmit), tt.password)
+		conn, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		if err := req.Write(conn); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
 		resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("%s: status %d, want 413", name, resp.StatusCode)
+		if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != tt.want || len(text) == 0 {
+			t.Errorf("%s: status %d, %q, %v, want %d", tt.name, resp.StatusCode, text, err, tt.want)
 		}
+		resp.Body.Close()
 	}
 }
 

@@ -184,23 +184,60 @@ func (c *conn) claim() (rank int) {
 	return rank
 }
 
-// watchBody makes the connection know when a handler waits for the request's body.
-func watchBody(r *http.Request) {
+const (
+	// lingerBytes and lingerTime are how much more of a body is read and dropped, and for how long, when
+	// the answer did not wait for it: a refusal, as a rule. Many clients send all before they read. If
+	// the connection were closed before, they would see that it broke, and not why.
+	lingerBytes = 16 << 20
+	lingerTime  = 5 * time.Second
+
+	// shortRest is what net/http itself reads and drops.
+	shortRest = 256 << 10
+)
+
+// watchBody makes the connection know when a handler waits for the request's body; nil: there is none.
+func watchBody(r *http.Request) *watchedBody {
 	if r.Body == http.NoBody || r.ContentLength == 0 {
-		return
+		return nil
 	}
-	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-		r.Body = &watchedBody{r.Body, c}
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok {
+		return nil
 	}
+	b := &watchedBody{ReadCloser: r.Body, conn: c, left: r.ContentLength}
+	r.Body = b
+	return b
 }
 
 type watchedBody struct {
 	io.ReadCloser
-	conn *conn
+	conn  *conn
+	left  int64 // what was announced and is not read yet; below zero: unknown
+	ended bool  // or broken
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	b.conn.reading.Store(time.Now().UnixNano())
 	defer b.conn.reading.Store(0)
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if b.left >= 0 {
+		b.left -= int64(n)
+	}
+	b.ended = b.ended || err != nil
+	return n, err
+}
+
+// linger sends the answer, and then reads and drops what the handler left of the body.
+func (b *watchedBody) linger(w http.ResponseWriter, r *http.Request) {
+	if b == nil || b.ended || b.left >= 0 && b.left <= shortRest {
+		return
+	}
+	if r.Header.Get("Expect") != "" { // who waits for leave to send has got the answer instead
+		return
+	}
+	control := http.NewResponseController(w)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return // the connection is broken
+	}
+	_, _ = io.CopyN(io.Discard, b, lingerBytes) // an error ends the body too
 }

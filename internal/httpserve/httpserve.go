@@ -47,8 +47,9 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Li
 			running.RLock()
 			defer running.RUnlock()
 			if !ended {
-				watchBody(r)
+				body := watchBody(r)
 				handler.ServeHTTP(w, r)
+				body.linger(w, r)
 			}
 		}),
 		MaxHeaderBytes:    limits.HeaderBytes,

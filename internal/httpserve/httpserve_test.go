@@ -99,6 +99,47 @@ func TestBodyThatNeverEndsIsCut(t *testing.T) {
 	wantCut(t, conn)
 }
 
+// What a refused caller still sends is read for a while, not for ever, and not without end.
+func TestTheRestOfARefusedBodyIsBounded(t *testing.T) {
+	refuses := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "no", http.StatusForbidden)
+	}
+	for _, tt := range []struct {
+		name, head string
+		sends      int64
+		most       time.Duration
+	}{
+		{"that does not come", "Content-Length: 9000000", 0, 2 * lingerTime},
+		{"that does not come, in pieces", "Transfer-Encoding: chunked", 0, 2 * lingerTime},
+		{"that waits for leave", "Content-Length: 9000000\r\nExpect: 100-continue", 0, lingerTime - time.Second},
+		{"without end", "Content-Length: 9000000000", 1 << 40, patience},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			conn := dial(t, serves(t, generous(), refuses))
+			began := time.Now()
+			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", tt.head)
+			reader := bufio.NewReader(conn)
+			answer, err := http.ReadResponse(reader, nil)
+			if err != nil || answer.StatusCode != http.StatusForbidden {
+				t.Fatalf("%v, %v", answer, err)
+			}
+			if sent, err := io.CopyN(conn, zeros{}, tt.sends); tt.sends > 0 && (err == nil || sent < lingerBytes) {
+				t.Errorf("%d bytes were taken, %v", sent, err)
+			}
+			io.Copy(io.Discard, reader) // until the server closes, one way or the other
+			if took := time.Since(began); took > tt.most {
+				t.Errorf("the connection was there for %s, want %s at most", took, tt.most)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 func TestIdleConnectionIsCut(t *testing.T) {
 	limits := generous()
 	limits.Idle = 50 * time.Millisecond
