@@ -34,6 +34,7 @@ type conn struct {
 	// When it began to wait for its peer, in nanoseconds since 1970; 0: it does not.
 	reading atomic.Int64 // a part of a request's body
 	writing atomic.Int64 // until a part of an answer is taken
+	lingers atomic.Int64 // after the answer, for the end of a body that nobody wants
 
 	trusted atomic.Bool // see Trust
 
@@ -48,6 +49,10 @@ func (c *conn) idleSince(now time.Time) (time.Time, bool) {
 	switch c.state {
 	case http.StateNew, http.StateIdle:
 		return c.since, now.Sub(c.since) >= freshFor
+	}
+	if nanos := c.lingers.Load(); nanos != 0 { // whatever it still sends: it has its answer
+		since := time.Unix(0, nanos)
+		return since, now.Sub(since) >= freshFor
 	}
 	for _, waits := range []*atomic.Int64{&c.reading, &c.writing} {
 		if nanos := waits.Load(); nanos != 0 {
@@ -239,5 +244,7 @@ func (b *watchedBody) linger(w http.ResponseWriter, r *http.Request) {
 	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return // the connection is broken
 	}
+	b.conn.lingers.Store(time.Now().UnixNano())
+	defer b.conn.lingers.Store(0)
 	_, _ = io.CopyN(io.Discard, b, lingerBytes) // an error ends the body too
 }

@@ -136,6 +136,36 @@ func TestTheRestOfARefusedBodyIsBounded(t *testing.T) {
 	}
 }
 
+// Who has got his refusal makes room when all connections are taken, even while he goes on sending.
+func TestARefusedCallerWhoGoesOnSendingLocksNobodyOut(t *testing.T) {
+	limits := generous()
+	limits.Connections = 1
+	addr := serves(t, limits, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusForbidden)
+		}
+	})
+	refused := dial(t, addr)
+	fmt.Fprint(refused, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+	if answer, err := http.ReadResponse(bufio.NewReader(refused), nil); err != nil || answer.StatusCode != http.StatusForbidden {
+		t.Fatalf("%v, %v", answer, err)
+	}
+	began := time.Now()
+	go func() {
+		for { // until it is cut
+			if _, err := refused.Write([]byte("x")); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	answered(t, dial(t, addr))
+	if took := time.Since(began); took > lingerTime-time.Second {
+		t.Errorf("another caller was served after %s", took)
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
