@@ -90,18 +90,19 @@ func (g *guard) failure() error {
 	}
 }
 
-// begin notes a change that the disk is asked for; the caller calls end when it has answered.
-func (g *guard) begin(name string) (end func()) {
-	c := &pending{name, time.Now()}
+// watched performs a change, and keeps it among those that run until the disk has answered.
+func (g *guard) watched(name string, change func() error) error {
+	p := &pending{name, time.Now()}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.running = append(g.running, c)
-	return func() {
+	g.running = append(g.running, p)
+	g.mu.Unlock()
+	defer func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		at := slices.Index(g.running, c)
+		at := slices.Index(g.running, p)
 		g.running = slices.Delete(g.running, at, at+1)
-	}
+	}()
+	return change()
 }
 
 // oldest returns the change that the disk has owed an answer for longest.
@@ -119,9 +120,7 @@ func (g *guard) do(name string, change func() error) error {
 	table := isTable(name)
 	err := g.failure()
 	if err == nil {
-		end := g.begin(name)
-		err = change()
-		if end(); err == nil {
+		if err = g.watched(name, change); err == nil {
 			return nil
 		}
 		if isSpare(name) {
@@ -209,16 +208,14 @@ func (g *guard) Remove(name string) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
-	defer g.begin(name)()
-	return g.FS.Remove(name)
+	return g.watched(name, func() error { return g.FS.Remove(name) })
 }
 
 func (g *guard) RemoveAll(name string) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
-	defer g.begin(name)()
-	return g.FS.RemoveAll(name)
+	return g.watched(name, func() error { return g.FS.RemoveAll(name) })
 }
 
 func (g *guard) Unwrap() vfs.FS { return g.FS }
@@ -257,8 +254,7 @@ func (f *guardedFile) Preallocate(off, length int64) error {
 	if err := f.g.failure(); err != nil {
 		return err
 	}
-	defer f.g.begin(f.name)()
-	return f.File.Preallocate(off, length)
+	return f.g.watched(f.name, func() error { return f.File.Preallocate(off, length) })
 }
 
 func (f *guardedFile) Sync() error {
@@ -287,9 +283,7 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 
 // Close closes the file whatever happened; only its error is subject to the rules.
 func (f *guardedFile) Close() error {
-	end := f.g.begin(f.name)
-	err := f.File.Close()
-	end()
+	err := f.g.watched(f.name, f.File.Close)
 	if f.g.failure() != nil {
 		return nil
 	}
