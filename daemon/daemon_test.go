@@ -74,17 +74,10 @@ func awaitLog(t *testing.T, log *output, what string) {
 // address waits until the log names the address of the JSON-RPC.
 func address(t *testing.T, log *output) string {
 	t.Helper()
-	for deadline := time.After(time.Minute); ; {
-		if _, after, ok := strings.Cut(log.String(), " rpc="); ok {
-			addr, _, _ := strings.Cut(after, "\n")
-			return addr
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("no address in the log after a minute:\n%s", log)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	awaitLog(t, log, " rpc=")
+	_, after, _ := strings.Cut(log.String(), " rpc=")
+	addr, _, _ := strings.Cut(after, "\n")
+	return addr
 }
 
 // info waits for the first answer of getinfo.

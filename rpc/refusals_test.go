@@ -184,19 +184,7 @@ func TestAChunkedBodyOverTheLimitIsRefusedToo(t *testing.T) {
 // Many clients, Python's among them, send a whole body before they read the answer.
 func TestWhoSendsAllBeforeReadingSeesTheRefusal(t *testing.T) {
 	r := newRig(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- r.server.Serve(ctx, ln) }()
-	defer func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
+	addr := r.listen(t)
 	for _, tt := range []struct {
 		name, path, password string
 		length               int64
@@ -208,13 +196,13 @@ func TestWhoSendsAllBeforeReadingSeesTheRefusal(t *testing.T) {
 		{"without the password, in pieces", "/", "", -1, http.StatusUnauthorized},
 		{"to another path", "/rpc", r.pass[RoleSubmit], 3 * maxBody, http.StatusNotFound},
 	} {
-		req, err := http.NewRequest(http.MethodPost, "http://"+ln.Addr().String()+tt.path, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
+		req, err := http.NewRequest(http.MethodPost, "http://"+addr+tt.path, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.ContentLength = tt.length
 		req.SetBasicAuth(string(RoleSubmit), tt.password)
-		conn, err := net.Dial("tcp", ln.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
