@@ -32,7 +32,7 @@ demo: build ## files of this repository, stamped and verified on a private Bitco
 
 test: unit itest ## everything: unit tests with the race detector, then end to end on real nodes
 
-# Its tests of crashes, faults and flipped bits are the longest, and the race detector makes them many times longer: it has the short ones.
+# The store's tests of crashes, faults and flipped bits take minutes, and with the race detector many: with it, only the short ones run.
 STORE_TESTS := ancre/batcher/store/pebblestore
 unit:
 	@test -n "$(RACE)" || echo "No C compiler: the unit tests run without the race detector."

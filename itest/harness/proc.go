@@ -89,10 +89,10 @@ func (p *process) stop() error {
 	return nil
 }
 
-// abort ends a program that is stuck. The error says where to read what it did.
+// abort ends a program that is stuck. The error has the end of its log, also when it had ended already.
 func (p *process) abort() error {
 	if !p.running() {
-		return nil
+		return p.ended()
 	}
 	_ = abort(p.cmd.Process) // kill tells what is wrong, if need be
 	late := time.NewTimer(10 * time.Second)
@@ -104,7 +104,7 @@ func (p *process) abort() error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s was aborted; %s has what each goroutine did, and ends with\n%s", p.name, p.log, tail(p.log, 150))
+	return fmt.Errorf("%s was aborted, and %s ends with\n%s", p.name, p.log, tail(p.log, 150))
 }
 
 // kill ends the program at once, as a power cut would, and waits until it is gone.

@@ -27,4 +27,7 @@ func TestAbortEndsAProgramThatIsStuck(t *testing.T) {
 	if p.running() {
 		t.Error("it still runs")
 	}
+	if err := p.abort(); err == nil || !strings.Contains(err.Error(), "traces") {
+		t.Errorf("of a program that has ended: %q, want the end of its log", err)
+	}
 }
