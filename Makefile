@@ -27,7 +27,7 @@ build: ## the daemon and the command, into bin/ (what plain `make` does)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
 
 demo: build ## files of this repository, stamped and verified on a private Bitcoin network; KEEP=1 leaves it running
-	@$(GO) build -o bin/ ./contrib/demo github.com/btcsuite/btcd
+	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd
 	@KEEP="$(KEEP)" bin/demo
 
 test: unit itest ## everything: unit tests with the race detector, then end to end on real nodes
@@ -69,10 +69,10 @@ differential: ## 200,000 mutated proofs (MUTATIONS=), read here and by python3-o
 	$(GO) test -count=1 -timeout 24h ./proof -run '^TestTheReferenceImplementationAgrees$$' -mutations=$(MUTATIONS) -v
 
 bench: ## every figure beside its floor, into docs/performance.md; STORE=DIR: also with a large store; SHORT=1: only to see that it works
-	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./contrib/bench
+	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./tools/bench
 
 fees: ## the cost study: plays fee markets, rewrites docs/fees.md and its plots
-	$(GO) run ./contrib/fees
+	$(GO) run ./tools/fees
 
 lint: ## formatting, go vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "the files above are not formatted: run gofmt -w ." >&2; exit 1; }

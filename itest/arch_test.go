@@ -55,7 +55,7 @@ const (
 
 // The rooms and the arrows between them: who may import what, directly, outside of tests.
 func TestForbiddenImports(t *testing.T) {
-	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "contrib", "headers", "itest", "metrics"}
+	rooms := []string{"batcher", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "tools", "headers", "itest", "metrics"}
 	all := listPackages(t, "ancre/...")
 	if len(all) < len(rooms) {
 		t.Fatalf("go list knows %d packages, want at least the %d rooms", len(all), len(rooms))
@@ -111,17 +111,17 @@ func forbidden(from, path string) string {
 		}
 	}
 	switch {
-	case isUnder(path, neutrino) && !isUnder(from, "ancre/spv", "ancre/contrib/bench"):
+	case isUnder(path, neutrino) && !isUnder(from, "ancre/spv", "ancre/tools/bench"):
 		return "neutrino is hidden in spv"
-	case isUnder(path, btcwallet) && !isUnder(from, "ancre/wallet", "ancre/spv", "ancre/contrib/bench"):
+	case isUnder(path, btcwallet) && !isUnder(from, "ancre/wallet", "ancre/spv", "ancre/tools/bench"):
 		return "btcwallet is hidden in wallet"
-	case isUnder(path, pebble) && !isUnder(from, "ancre/batcher/store/pebblestore", "ancre/contrib/bench"):
+	case isUnder(path, pebble) && !isUnder(from, "ancre/batcher/store/pebblestore", "ancre/tools/bench"):
 		return "Pebble is hidden in its store"
 	case isUnder(path, monitor) && !isUnder(from, "ancre/metrics"):
 		return "Prometheus is known to metrics alone: a room counts in plain numbers, and observes through an interface of its own"
 	case isUnder(path, "ancre/daemon") && !isUnder(from, "ancre/cmd/ancred", "ancre/daemon"):
 		return "only the daemon's main wires the rooms together"
-	case isUnder(path, "ancre/itest") && !isUnder(from, "ancre/itest", "ancre/contrib"):
+	case isUnder(path, "ancre/itest") && !isUnder(from, "ancre/itest", "ancre/tools"):
 		return "what tests stand on is no part of the programs"
 	}
 	return ""

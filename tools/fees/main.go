@@ -1,7 +1,7 @@
 // Command fees is the study of what anchors cost: it plays fee markets, has the daemon's own policy (package batcher) and others
 // pay for the same batches on the same blocks, and writes the figures and the plots into docs/fees.md.
 //
-//	go run ./contrib/fees [-docs DIR] [-seeds N]
+//	go run ./tools/fees [-docs DIR] [-seeds N]
 //
 // Nothing in it is left to the clock or to chance: the seeds are fixed, and the same program writes the same files again.
 package main

@@ -145,7 +145,7 @@ func (b *bench) openAll(ctx context.Context) (err error) {
 		return err
 	}
 	if !b.large.book.Final {
-		return fmt.Errorf("%s holds no store that is ready: go run ./contrib/bench -build 100000000 -store %[1]s builds one, and goes on with one that was interrupted", b.store)
+		return fmt.Errorf("%s holds no store that is ready: go run ./tools/bench -build 100000000 -store %[1]s builds one, and goes on with one that was interrupted", b.store)
 	}
 	return b.large.open(ctx, b.bins)
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"ancre/contrib/internal/svg"
+	"ancre/tools/internal/svg"
 )
 
 // ends are the speeds of the first and the last tenth of a build.

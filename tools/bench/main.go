@@ -2,8 +2,8 @@
 // and load are processes of their own on this machine, measured in turns, and what counts are ratios: times tell about the machine, ratios
 // about the program. It prints the table, and writes it with plots into docs/performance.md.
 //
-//	go run ./contrib/bench [-store DIR] [-short] [-docs DIR] [-dir DIR] [-rounds N] [-time T] [-only NAMES]
-//	go run ./contrib/bench -build N -store DIR
+//	go run ./tools/bench [-store DIR] [-short] [-docs DIR] [-dir DIR] [-rounds N] [-time T] [-only NAMES]
+//	go run ./tools/bench -build N -store DIR
 //
 // The second form builds a store of N digests, through the daemon's own interface, goes on where it was when it was interrupted, and measures
 // nothing; -store of the first form names such a store, to be measured besides the small ones, which are built each time.

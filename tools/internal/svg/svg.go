@@ -1,4 +1,4 @@
-// Package svg draws plots small enough to be written by hand: SVG is text. What the commands of contrib put into docs/ is drawn with it, and
+// Package svg draws plots small enough to be written by hand: SVG is text. What the commands of tools put into docs/ is drawn with it, and
 // the same figures give the same bytes.
 package svg
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"ancre/contrib/internal/svg"
+	"ancre/tools/internal/svg"
 )
 
 var colors = map[int]string{byUs: "#1b6ca8", byOtsd: "#e08214", byEstimate: "#999999", byHindsight: "#4dac5b"}
