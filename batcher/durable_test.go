@@ -20,9 +20,9 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
+	"ancre/calendar"
 	"ancre/proof"
 	"ancre/rpc"
-	"ancre/rpc/calendar"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"

@@ -23,12 +23,12 @@ import (
 	"ancre/batcher/store"
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
+	"ancre/calendar"
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/internal/quota"
 	"ancre/metrics"
 	"ancre/rpc"
-	"ancre/rpc/calendar"
 	"ancre/spv"
 	"ancre/wallet"
 

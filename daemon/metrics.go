@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/calendar"
 	"ancre/internal/datadir"
 	"ancre/internal/warning"
 	"ancre/metrics"
 	"ancre/rpc"
-	"ancre/rpc/calendar"
 	"ancre/spv"
 	"ancre/wallet"
 )

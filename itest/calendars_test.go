@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/calendar"
 	"ancre/itest/harness"
 	"ancre/proof"
-	"ancre/rpc/calendar"
 )
 
 // handIn stamps a file at the daemon's calendar as OpenTimestamps clients do, with a nonce of their own before, and writes the proof beside it.

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"ancre/calendar"
 	"ancre/proof"
-	"ancre/rpc/calendar"
 
 	"github.com/spf13/pflag"
 )

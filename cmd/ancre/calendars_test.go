@@ -22,9 +22,9 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/calendar"
 	"ancre/config"
 	"ancre/proof"
-	"ancre/rpc/calendar"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
