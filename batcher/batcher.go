@@ -1,17 +1,22 @@
-// Package batcher is the heart of Ancre: digests in, batches sealed, anchors paid and followed to finality.
+// Package batcher is the heart of Ancre: digests in, batches sealed, anchors paid and followed to
+// finality.
 //
-// It owns the state machine. What to do next is decided by one pure function, [Decide], from what is stored, what
-// the chain shows and what the policy allows; the loops here only gather those facts, store the outcome and then
-// perform it. Nothing in memory is truth: a start after a crash runs the same code as every other step.
+// It owns the state machine. What to do next is decided by one pure function, [Decide], from what
+// is stored, what the chain shows and what the policy allows; the loops here only gather those
+// facts, store the outcome and then perform it. Nothing in memory is truth: a start after a crash
+// runs the same code as every other step.
 //
 // The promises, each with a test named after it:
 //
 //   - P1: an acknowledged digest is in exactly one batch, forever, over any crash.
 //   - P2: given blocks and funds, every sealed batch becomes final.
-//   - P3: all versions of an anchor spend a common coin: at most one is ever mined, nothing is paid twice.
+//   - P3: all versions of an anchor spend a common coin: at most one is ever mined, nothing is paid
+//     twice.
 //   - P4: a complete proof verifies unless Bitcoin reorganises deeper than Policy.Confirmations.
-//   - P5: no configured cap is ever exceeded; what a cap or an empty wallet holds up is said, and sealing goes on.
-//   - P6: killed anywhere and started again, it goes on where it was, blocks mined meanwhile included.
+//   - P5: no configured cap is ever exceeded; what a cap or an empty wallet holds up is said, and
+//     sealing goes on.
+//   - P6: killed anywhere and started again, it goes on where it was, blocks mined meanwhile
+//     included.
 package batcher
 
 import (
@@ -31,8 +36,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// DefaultQueue is how many digests may wait for their group commit before [ErrBusy]: 32 MiB of digests and
-// answers, and under a second's work for a disk that syncs 100 times a second.
+// DefaultQueue is how many digests may wait for their group commit before [ErrBusy]: 32 MiB of
+// digests and answers, and under a second's work for a disk that syncs 100 times a second.
 const DefaultQueue = 1 << 16
 
 // Config is what a Batcher is made of.
@@ -50,7 +55,8 @@ type Config struct {
 	Now   func() time.Time // nil: time.Now
 }
 
-// DefaultTick bounds how late anything is noticed that wakes nobody: a wallet that was funded, a clock that jumped.
+// DefaultTick bounds how late anything is noticed that wakes nobody: a wallet that was funded, a
+// clock that jumped.
 const DefaultTick = 5 * time.Second
 
 // Batcher accepts digests and brings them to finality while Run runs.
@@ -163,8 +169,9 @@ func after(b store.Batch) store.Batch {
 	return store.Batch{ID: b.ID + 1, State: store.Open}
 }
 
-// Run accepts, seals, pays and follows until ctx ends. It returns nil then, and an error only when the process
-// must not go on: a store whose state is unknown. Everything that was acknowledged is on disk in either case.
+// Run accepts, seals, pays and follows until ctx ends. It returns nil then, and an error only when
+// the process must not go on: a store whose state is unknown. Everything that was acknowledged is
+// on disk in either case.
 func (b *Batcher) Run(ctx context.Context) error {
 	changed, stop := b.chain.Changes()
 	defer stop()
@@ -194,8 +201,8 @@ const (
 
 var loopNames = [numLoops]string{"writing digests", "sealing batches", "following anchors"}
 
-// loop runs step whenever it is woken, and at each tick. A step that fails is tried again at the next tick; only a
-// failed store ends the loop.
+// loop runs step whenever it is woken, and at each tick. A step that fails is tried again at the
+// next tick; only a failed store ends the loop.
 func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan struct{}, step func(context.Context) error) error {
 	ticker := time.NewTicker(b.tick)
 	defer ticker.Stop()
@@ -237,8 +244,8 @@ func (b *Batcher) working(which int, on bool) {
 	b.busy[which].Store(since)
 }
 
-// Stalled returns an error that names a loop which has been at one step for longer than limit, or nil: what a
-// process supervisor's watchdog should be fed by.
+// Stalled returns an error that names a loop which has been at one step for longer than limit, or
+// nil: what a process supervisor's watchdog should be fed by.
 func (b *Batcher) Stalled(limit time.Duration) error {
 	for which := range b.busy {
 		since := b.busy[which].Load()

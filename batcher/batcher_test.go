@@ -166,8 +166,8 @@ func TestReorganisationThatMinesItAgainIsSeenInOneStep(t *testing.T) {
 	}
 }
 
-// TestReorganisationWhileBlocksAreReadIsNotStored lets the chain change between two questions about it: what was read
-// before must not be stored below what was read after.
+// TestReorganisationWhileBlocksAreReadIsNotStored lets the chain change between two questions about
+// it: what was read before must not be stored below what was read after.
 func TestReorganisationWhileBlocksAreReadIsNotStored(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -193,7 +193,8 @@ func TestReorganisationWhileBlocksAreReadIsNotStored(t *testing.T) {
 	}
 }
 
-// TestClientThatIsBehindIsNoReorganisation has a light client that lost its headers and fetches them anew.
+// TestClientThatIsBehindIsNoReorganisation has a light client that lost its headers and fetches
+// them anew.
 func TestClientThatIsBehindIsNoReorganisation(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -239,7 +240,8 @@ func TestUnknownThingsAreNamed(t *testing.T) {
 	}
 }
 
-// TestRunAloneDoesItAll lets the loops run by themselves: woken by a closed batch and by blocks alone.
+// TestRunAloneDoesItAll lets the loops run by themselves: woken by a closed batch and by blocks
+// alone.
 func TestRunAloneDoesItAll(t *testing.T) {
 	h := newHouse(t)
 	h.stop()

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// sealedLeaves is the size of batch that sealing and proofs are measured with: the largest that is sealed without being asked to.
+// sealedLeaves is the size of batch that sealing and proofs are measured with: the largest that is
+// sealed without being asked to.
 const sealedLeaves = 1 << 20
 
 // number is the digest that benchmarks hand in as the nth.
@@ -60,7 +61,8 @@ func newHall(b *testing.B) *house {
 	return h
 }
 
-// BenchmarkSeal seals a batch of 1 Mi leaves in the real store. Its floor is the root of the same leaves in memory.
+// BenchmarkSeal seals a batch of 1 Mi leaves in the real store. Its floor is the root of the same
+// leaves in memory.
 func BenchmarkSeal(b *testing.B) {
 	h := newHall(b)
 	ctx := context.Background()
@@ -84,7 +86,8 @@ func BenchmarkSeal(b *testing.B) {
 	b.ReportMetric(ratios[len(ratios)/2], "of-the-plain-tree")
 }
 
-// BenchmarkProof makes complete proofs of digests anywhere in a batch of 1 Mi, as getproof does before JSON.
+// BenchmarkProof makes complete proofs of digests anywhere in a batch of 1 Mi, as getproof does
+// before JSON.
 func BenchmarkProof(b *testing.B) {
 	h := newHall(b)
 	ctx := context.Background()
@@ -102,8 +105,9 @@ func BenchmarkProof(b *testing.B) {
 	}
 }
 
-// BenchmarkSealPause seals a batch of 1 Mi leaves over and over while others submit, and tells the longest time that one of them waited, beside
-// the same without sealing, and beside a bare loop of appends and syncs: disks pause by themselves. They take turns of a second each.
+// BenchmarkSealPause seals a batch of 1 Mi leaves over and over while others submit, and tells the
+// longest time that one of them waited, beside the same without sealing, and beside a bare loop of
+// appends and syncs: disks pause by themselves. They take turns of a second each.
 func BenchmarkSealPause(b *testing.B) {
 	const (
 		callers = 8

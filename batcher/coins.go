@@ -11,7 +11,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// keptChange is the change of a mined version that left batches out: it has to pay for the next anchor, see decision.begin.
+// keptChange is the change of a mined version that left batches out: it has to pay for the next
+// anchor, see decision.begin.
 func keptChange(a store.Anchor) []wire.OutPoint {
 	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Paid(a).Batches) {
 		return nil
@@ -35,8 +36,9 @@ func coins(a store.Anchor) []wire.OutPoint {
 	return out
 }
 
-// leaseAll makes the wallet's leases what the stored anchors say, and nothing else. The wallet may have forgotten some. It may also have kept some:
-// those of anchors that were done when the process ended, as a crash comes between any two writes; and those of anchors that this store does not
+// leaseAll makes the wallet's leases what the stored anchors say, and nothing else. The wallet may
+// have forgotten some. It may also have kept some: those of anchors that were done when the process
+// ended, as a crash comes between any two writes; and those of anchors that this store does not
 // know, when it was restored from an older backup beside a wallet that lived on.
 func (b *Batcher) leaseAll(ctx context.Context) error {
 	anchors, err := b.store.Unsettled(ctx)
@@ -80,8 +82,8 @@ func leased(a store.Anchor) []wire.OutPoint {
 	return keptChange(a)
 }
 
-// lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet may be locked or not know the
-// coin yet. It is repeated with each offer.
+// lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet
+// may be locked or not know the coin yet. It is repeated with each offer.
 func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
 	keep := leased(a)
 	if len(keep) == 0 {

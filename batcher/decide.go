@@ -23,15 +23,16 @@ type Policy struct {
 	Rebroadcast   time.Duration // an anchor in flight is offered again after this long, and at each block
 }
 
-// WatchDepth is how many blocks past final an anchor is still watched for reorganisations, and for how many blocks a coin
-// that a reorganisation took away may come back.
+// WatchDepth is how many blocks past final an anchor is still watched for reorganisations, and for
+// how many blocks a coin that a reorganisation took away may come back.
 const WatchDepth = 100
 
-// leastBury is the least of buryDepth: a reorganisation of ten blocks must not bring back what was given up.
+// leastBury is the least of buryDepth: a reorganisation of ten blocks must not bring back what was
+// given up.
 const leastBury = 12
 
-// buryDepth is how many blocks deep something must be for work to be done anew because of it: twice as deep as
-// final. Whatever is given up for less could return, and be paid for twice.
+// buryDepth is how many blocks deep something must be for work to be done anew because of it: twice
+// as deep as final. Whatever is given up for less could return, and be paid for twice.
 func (p Policy) buryDepth() int32 { return max(2*p.Confirmations, leastBury) }
 
 // DefaultPolicy is what an operator gets who configures nothing.
@@ -54,7 +55,8 @@ type Stored struct {
 	Owned   []store.Batch  // all that versions of those commit to, by rising ID
 	Cursor  store.Cursor   // how far the chain was followed
 
-	// PaidSats is what settled anchors paid that were mined within BudgetBlocks. Needed where there is a budget.
+	// PaidSats is what settled anchors paid that were mined within BudgetBlocks. Needed where there
+	// is a budget.
 	PaidSats int64
 }
 
@@ -63,32 +65,35 @@ type Facts struct {
 	Now     time.Time
 	OpenFor time.Duration // how long the open batch has taken digests, on the clock that went further
 
-	// Chain is what the chain shows beyond Stored.Cursor. Nil in a step that concerns sealing alone, or while
-	// the light client is not synced: nothing that depends on blocks is decided then.
+	// Chain is what the chain shows beyond Stored.Cursor. Nil in a step that concerns sealing
+	// alone, or while the light client is not synced: nothing that depends on blocks is decided
+	// then.
 	Chain *ChainFacts
 
-	// Market is the price of block space. The zero value says that neither it nor what was paid before was looked at, as nothing
-	// seemed to be due: nothing is paid then. What this very step frees is paid for in the next.
+	// Market is the price of block space. The zero value says that neither it nor what was paid
+	// before was looked at, as nothing seemed to be due: nothing is paid then. What this very step
+	// frees is paid for in the next.
 	Market Market
 
 	// Damaged are batches whose leaves do not have their root any more: nothing is paid for them.
 	Damaged map[uint64]bool
 
-	// Taken are coins that the wallet refused to spend, because a transaction spends them that is mined and that this store
-	// does not know.
+	// Taken are coins that the wallet refused to spend, because a transaction spends them that is
+	// mined and that this store does not know.
 	Taken map[wire.OutPoint]bool
 
-	// Missing are the coins of anchors in flight that no block of the active chain creates any more.
+	// Missing are the coins of anchors in flight that no block of the active chain creates any
+	// more.
 	Missing map[uint64]Missing
 
-	// Offered says when and at which tip this process last offered each anchor. Empty after a start, so that
-	// everything in flight is offered again.
+	// Offered says when and at which tip this process last offered each anchor. Empty after a
+	// start, so that everything in flight is offered again.
 	Offered map[uint64]Offer
 	Peers   uint64 // connections to peers made so far, see Chain.Peers
 }
 
-// Missing is which coins of an anchor are in no block, and since which height the common ones among them, those that
-// its first version spends, were never all there.
+// Missing is which coins of an anchor are in no block, and since which height the common ones among
+// them, those that its first version spends, were never all there.
 type Missing struct {
 	Coins []wire.OutPoint
 	Since int32
@@ -113,12 +118,13 @@ type Spend struct {
 	Version int         // which of its versions it is; -1: none of them
 	Block   store.Block // with the branch when it is one of them
 
-	// Adopted is set where it is none of them and yet ours: a version that was made after the backup that this store was
-	// restored from.
+	// Adopted is set where it is none of them and yet ours: a version that was made after the
+	// backup that this store was restored from.
 	Adopted *store.Version
 }
 
-// Offer is when, while which block was the newest, and to which peers a version of an anchor was last offered.
+// Offer is when, while which block was the newest, and to which peers a version of an anchor was
+// last offered.
 type Offer struct {
 	Version int
 	Since   store.Point // the newest block when this version was offered for the first time in a row
@@ -128,11 +134,12 @@ type Offer struct {
 	Failed  bool   // nobody took it
 }
 
-// retryOffer is how soon an anchor is offered again that nobody took: peers come back within seconds.
+// retryOffer is how soon an anchor is offered again that nobody took: peers come back within
+// seconds.
 const retryOffer = 30 * time.Second
 
-// Action is one thing to do. Actions are performed in order; those that only change what is stored are written
-// together, in one atomic update, before any other is begun.
+// Action is one thing to do. Actions are performed in order; those that only change what is stored
+// are written together, in one atomic update, before any other is begun.
 type Action interface{ action() }
 
 type (
@@ -143,7 +150,8 @@ type (
 
 	// Follow sets how far the chain was followed.
 	Follow struct{ Cursor store.Cursor }
-	// Unmine returns an anchor to Broadcast: the block that it was in, or that spent its coin, left the chain.
+	// Unmine returns an anchor to Broadcast: the block that it was in, or that spent its coin, left
+	// the chain.
 	Unmine struct {
 		Anchor store.Anchor // as it is afterwards
 		Was    store.AnchorState
@@ -151,8 +159,8 @@ type (
 	}
 	// MarkMined records the block that an anchor is in.
 	MarkMined struct{ Anchor store.Anchor }
-	// MarkSpent records that the anchor cannot be mined as things are: its coin went elsewhere, or is the
-	// change of a version that lost against another one of its own anchor.
+	// MarkSpent records that the anchor cannot be mined as things are: its coin went elsewhere, or
+	// is the change of a version that lost against another one of its own anchor.
 	MarkSpent struct {
 		Anchor store.Anchor
 		Parent uint64 // that anchor; 0 when a transaction of somebody else took the coin
@@ -173,8 +181,9 @@ type (
 	}
 	// Pay builds a new anchor, stores it, and then offers it.
 	Pay struct{ Payment }
-	// Replace builds a version that replaces the one of Anchor with index Before, commits to all that this commits to and to Batches,
-	// stores it, and then offers it. Where that cannot be done now and Offer is set, the version before is offered again.
+	// Replace builds a version that replaces the one of Anchor with index Before, commits to all
+	// that this commits to and to Batches, stores it, and then offers it. Where that cannot be done
+	// now and Offer is set, the version before is offered again.
 	Replace struct {
 		Payment
 		Anchor store.Anchor
@@ -212,8 +221,9 @@ func (Pay) action()         {}
 func (Replace) action()     {}
 func (Hold) action()        {}
 
-// Decide returns what to do next, from what is stored, what the chain shows and what the policy allows.
-// It performs nothing and reads no clock: the loop, the simulator and the tests all drive it. s is not changed.
+// Decide returns what to do next, from what is stored, what the chain shows and what the policy
+// allows. It performs nothing and reads no clock: the loop, the simulator and the tests all drive
+// it. s is not changed.
 func Decide(s Stored, f Facts, p Policy) []Action {
 	d := decision{s: s, f: f, p: p}
 	d.s.Anchors, d.s.Owned = slices.Clone(s.Anchors), slices.Clone(s.Owned)
@@ -346,8 +356,8 @@ func (d *decision) madeBy(coin wire.OutPoint) (made, bool) {
 	return m, ok
 }
 
-// impossible returns the anchor that a coin would have come from, when that was mined in another version or not at all: the coin
-// does not exist as long as this block is on the active chain.
+// impossible returns the anchor that a coin would have come from, when that was mined in another
+// version or not at all: the coin does not exist as long as this block is on the active chain.
 func (d *decision) impossible(coin wire.OutPoint) (parent store.Anchor, yes bool) {
 	m, ok := d.madeBy(coin)
 	if !ok {
@@ -372,8 +382,8 @@ func common(a store.Anchor) []wire.OutPoint {
 	return out
 }
 
-// lose marks anchors in flight whose coin does not exist any more, because its own anchor was mined otherwise. Parents come
-// first, as they have lower IDs.
+// lose marks anchors in flight whose coin does not exist any more, because its own anchor was mined
+// otherwise. Parents come first, as they have lower IDs.
 func (d *decision) lose() {
 	for i, a := range d.s.Anchors {
 		if a.State != store.Broadcast {
@@ -424,8 +434,9 @@ func (d *decision) caughtUp() bool {
 	return d.tip.Height > 0 && d.tip == d.f.Chain.Tip
 }
 
-// giveUp buries anchors whose coin has been in no block for long: a deposit that a reorganisation undid, and whose
-// sender spent it otherwise. It is not certain that it never comes back, but waiting for ever would break P2.
+// giveUp buries anchors whose coin has been in no block for long: a deposit that a reorganisation
+// undid, and whose sender spent it otherwise. It is not certain that it never comes back, but
+// waiting for ever would break P2.
 func (d *decision) giveUp() {
 	for i, a := range d.s.Anchors {
 		if a.State != store.Broadcast || !d.stuck(a) || d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth {
@@ -443,8 +454,8 @@ func (d *decision) stuck(a store.Anchor) bool {
 	return slices.ContainsFunc(common(a), func(coin wire.OutPoint) bool { return d.missing(a, coin) })
 }
 
-// missing reports whether a coin that an anchor spends is in no block. The change of an anchor that is followed is
-// not missing: its fate is that of its anchor.
+// missing reports whether a coin that an anchor spends is in no block. The change of an anchor that
+// is followed is not missing: its fate is that of its anchor.
 func (d *decision) missing(a store.Anchor, coin wire.OutPoint) bool {
 	if !slices.Contains(d.f.Missing[a.ID].Coins, coin) {
 		return false
@@ -453,8 +464,9 @@ func (d *decision) missing(a store.Anchor, coin wire.OutPoint) bool {
 	return !own
 }
 
-// assign finds out anew which anchor each batch belongs to. Anchors of one chain exclude others of it, so the answer may change
-// with every reorganisation; it is a function of the anchors, never of how they came to be what they are.
+// assign finds out anew which anchor each batch belongs to. Anchors of one chain exclude others of
+// it, so the answer may change with every reorganisation; it is a function of the anchors, never of
+// how they came to be what they are.
 func (d *decision) assign() {
 	for i, b := range d.s.Owned {
 		if owner := d.owner(b); owner != b.Anchor {
@@ -464,8 +476,9 @@ func (d *decision) assign() {
 	}
 }
 
-// owner returns the anchor that a batch belongs to: the one whose mined version commits to it; else the one in flight whose
-// newest version does; else one that is lost, but not for good yet. Among equals it stays where it is.
+// owner returns the anchor that a batch belongs to: the one whose mined version commits to it; else
+// the one in flight whose newest version does; else one that is lost, but not for good yet. Among
+// equals it stays where it is.
 func (d *decision) owner(b store.Batch) uint64 {
 	const none, lost, flying, mined = 0, 1, 2, 3
 	var owner uint64

@@ -12,8 +12,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// spend decides what is paid: a replacement for what is in flight and should pay more, or a new anchor when nothing is. What
-// stays as it is, is offered again when it is time.
+// spend decides what is paid: a replacement for what is in flight and should pay more, or a new
+// anchor when nothing is. What stays as it is, is offered again when it is time.
 func (d *decision) spend() {
 	ready := d.ready()
 	priced := d.f.Market != Market{}
@@ -23,8 +23,8 @@ func (d *decision) spend() {
 			continue
 		}
 		flying = true
-		// One in a step, so that the next sees what it took of the budget. The child of an anchor in flight waits for that: paying
-		// more for the child alone would not get it mined.
+		// One in a step, so that the next sees what it took of the budget. The child of an anchor
+		// in flight waits for that: paying more for the child alone would not get it mined.
 		if priced && replaced == 0 && !d.child(a) && d.raise(a, ready) {
 			replaced = a.ID
 		}
@@ -35,8 +35,8 @@ func (d *decision) spend() {
 	}
 }
 
-// ready returns the sealed batches that no anchor commits to and that can be paid for, by rising ID: those that wait, and those that
-// were left out just now.
+// ready returns the sealed batches that no anchor commits to and that can be paid for, by rising
+// ID: those that wait, and those that were left out just now.
 func (d *decision) ready() []store.Batch {
 	var out []store.Batch
 	for _, b := range d.s.Batches {
@@ -82,9 +82,11 @@ func (d *decision) begin(ready []store.Batch) {
 	d.do(pay)
 }
 
-// exclusion returns the coins that a payment for a batch has to spend so that it cannot be mined beside a version that commits to the batch too:
-// one that lost against another of its anchor, and could still win if a reorganisation undid that. What spends the winner's change exists
-// only where the winner is mined; once the winner is deep there is nothing to exclude. Where there is no such coin the batch has to wait.
+// exclusion returns the coins that a payment for a batch has to spend so that it cannot be mined
+// beside a version that commits to the batch too: one that lost against another of its anchor, and
+// could still win if a reorganisation undid that. What spends the winner's change exists only where
+// the winner is mined; once the winner is deep there is nothing to exclude. Where there is no such
+// coin the batch has to wait.
 func (d *decision) exclusion(b store.Batch) (coins []wire.OutPoint, prevouts []*wire.TxOut, ok bool) {
 	for _, a := range d.s.Anchors {
 		if a.State != store.Mined && a.State != store.Final || d.depth(a) >= d.p.buryDepth() || !slices.Contains(committed(a), b.ID) {
@@ -114,7 +116,8 @@ func (d *decision) exclude(p *Payment) {
 	}
 }
 
-// heir returns the change of a mined anchor, or, where later anchors spent that, the change that is left of it.
+// heir returns the change of a mined anchor, or, where later anchors spent that, the change that is
+// left of it.
 func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok bool) {
 	coin, out, ok = changeOf(Paid(a))
 	for _, later := range d.s.Anchors { // by rising ID, as they are built
@@ -130,11 +133,12 @@ func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok
 	return coin, out, ok && !d.f.Taken[coin]
 }
 
-// leastSize is the smallest that an anchor can be, in vB: one coin and no change. At 1 sat/vB that is also the least that one costs.
+// leastSize is the smallest that an anchor can be, in vB: one coin and no change. At 1 sat/vB that
+// is also the least that one costs.
 const leastSize = 122
 
-// raise decides whether an anchor in flight is replaced by a version that pays more, and commits to the batches that wait. It reports whether
-// it is.
+// raise decides whether an anchor in flight is replaced by a version that pays more, and commits to
+// the batches that wait. It reports whether it is.
 func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	before := d.newestValid(a)
 	newest := a.Versions[before]
@@ -157,8 +161,9 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 		d.hold(kind, "anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, why)
 		return false
 	}
-	// A version is made while some block is the newest, which its lock time tells, and has its chance at the next. So it has after a
-	// start and after a reorganisation: only what was offered, and left out by a block since, is known to pay too little.
+	// A version is made while some block is the newest, which its lock time tells, and has its
+	// chance at the next. So it has after a start and after a reorganisation: only what was
+	// offered, and left out by a block since, is known to pay too little.
 	last, offered := d.f.Offered[a.ID]
 	if d.tip.Height <= int32(a.Versions[len(a.Versions)-1].Tx.LockTime) || !offered || last.Since == d.tip {
 		return false
@@ -166,7 +171,8 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	for i, in := range newest.Tx.TxIn {
 		r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])
 	}
-	// A newer version that cannot be mined any more may commit to batches that this one does not: they stay, unless they went elsewhere.
+	// A newer version that cannot be mined any more may commit to batches that this one does not:
+	// they stay, unless they went elsewhere.
 	for _, b := range d.batchesOf(a.Versions[len(a.Versions)-1]) {
 		if _, _, ok := d.exclusion(b); ok && b.Anchor == a.ID && !slices.Contains(newest.Batches, b.ID) {
 			r.Batches = append(r.Batches, b)
@@ -193,8 +199,8 @@ func (d *decision) newestValid(a store.Anchor) int {
 	return 0
 }
 
-// valid reports whether the coins of a version are there that were added on the way. What happens to the coins that all versions
-// spend is the same for all.
+// valid reports whether the coins of a version are there that were added on the way. What happens
+// to the coins that all versions spend is the same for all.
 func (d *decision) valid(a store.Anchor, version int) bool {
 	keep := common(a)
 	return !slices.ContainsFunc(a.Versions[version].Tx.TxIn, func(in *wire.TxIn) bool {
@@ -207,8 +213,9 @@ func (d *decision) valid(a store.Anchor, version int) bool {
 	})
 }
 
-// spentBeside reports whether another anchor that is mined has spent a coin. An anchor whose first version was mined gives back what later
-// ones added, and has lost it when a reorganisation undoes that block.
+// spentBeside reports whether another anchor that is mined has spent a coin. An anchor whose first
+// version was mined gives back what later ones added, and has lost it when a reorganisation undoes
+// that block.
 func (d *decision) spentBeside(a store.Anchor, coin wire.OutPoint) bool {
 	return slices.ContainsFunc(d.s.Anchors, func(b store.Anchor) bool {
 		mined := b.State == store.Mined || b.State == store.Final
@@ -230,8 +237,9 @@ func (d *decision) ageOf(batches []store.Batch) time.Duration {
 	return age
 }
 
-// evicted returns what anchors in flight pay that spend a change of this one, directly or not: its replacement throws them
-// out of the peers' memory, and has to pay for that (BIP125, rule 3). Those of a version that cannot be mined any more are not there.
+// evicted returns what anchors in flight pay that spend a change of this one, directly or not: its
+// replacement throws them out of the peers' memory, and has to pay for that (BIP125, rule 3). Those
+// of a version that cannot be mined any more are not there.
 func (d *decision) evicted(a store.Anchor) (sats int64) {
 	gone := map[uint64]bool{a.ID: true}
 	for _, c := range d.s.Anchors { // children have higher IDs than their parents
@@ -310,7 +318,8 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// offer repeats what is in flight and not replaced now: a broadcast that succeeded means nothing, and peers forget.
+// offer repeats what is in flight and not replaced now: a broadcast that succeeded means nothing,
+// and peers forget.
 func (d *decision) offer(replaced uint64) {
 	for _, a := range d.s.Anchors {
 		if a.State == store.Broadcast && d.due(a) && a.ID != replaced {
@@ -319,7 +328,8 @@ func (d *decision) offer(replaced uint64) {
 	}
 }
 
-// due reports whether it is time to offer an anchor again: after a start, at a new block, in another version, to new peers, and at intervals.
+// due reports whether it is time to offer an anchor again: after a start, at a new block, in
+// another version, to new peers, and at intervals.
 func (d *decision) due(a store.Anchor) bool {
 	last, ok := d.f.Offered[a.ID]
 	wait := d.p.Rebroadcast
@@ -330,8 +340,9 @@ func (d *decision) due(a store.Anchor) bool {
 	return !ok || last.Tip != d.tip || last.Version != d.current(a) || last.Peers != d.f.Peers || since >= wait || since < 0
 }
 
-// current returns the version that is to be mined: the newest that can be, but after a reorganisation the one that was mined before when a
-// later anchor in flight is built on it. A replacement made since then is newer than both, and wins.
+// current returns the version that is to be mined: the newest that can be, but after a
+// reorganisation the one that was mined before when a later anchor in flight is built on it. A
+// replacement made since then is newer than both, and wins.
 func (d *decision) current(a store.Anchor) int {
 	newest := d.newestValid(a)
 	for _, c := range d.s.Anchors {

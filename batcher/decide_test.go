@@ -17,7 +17,8 @@ import (
 
 func point(height int32) store.Point { return branch(height, 0) }
 
-// branch is the block at height on a branch of the chain; branch 0 is the one that a test begins on.
+// branch is the block at height on a branch of the chain; branch 0 is the one that a test begins
+// on.
 func branch(height int32, which byte) store.Point {
 	return store.Point{Height: height, Hash: chainhash.Hash{byte(height), byte(height >> 8), which, 1}}
 }
@@ -30,7 +31,8 @@ func points(from, to int32) []store.Point {
 	return out
 }
 
-// anchorOf is an anchor of one version that was made at block 110, of 1 sat/vB and 153 sats, with one coin and change.
+// anchorOf is an anchor of one version that was made at block 110, of 1 sat/vB and 153 sats, with
+// one coin and change.
 func anchorOf(id uint64, state store.AnchorState, height int32, batches ...uint64) store.Anchor {
 	a := store.Anchor{ID: id, State: state, Versions: []store.Version{versionOf(wire.OutPoint{Hash: chainhash.Hash{0xc0 + byte(id)}}, 110, 1, batches...)}}
 	if height > 0 {
@@ -134,7 +136,8 @@ func twoCoins(a store.Anchor) store.Anchor {
 	return a
 }
 
-// alsoSpending adds a version that spends the change of another anchor's version too, and commits to these batches.
+// alsoSpending adds a version that spends the change of another anchor's version too, and commits
+// to these batches.
 func alsoSpending(of store.Version, a store.Anchor, batches ...uint64) store.Anchor {
 	a = raised(a, 109, 2, batches...)
 	coin, out, _ := changeOf(of)
@@ -392,7 +395,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// What is freed in a step in which nothing seemed to be due is not paid for before prices and budget were looked at.
+// What is freed in a step in which nothing seemed to be due is not paid for before prices and
+// budget were looked at.
 func TestDecideDoesNotPayUnlooked(t *testing.T) {
 	lost := anchorOf(1, store.Spent, 99, 1)
 	s := Stored{Anchors: []store.Anchor{lost}, Owned: []store.Batch{{ID: 1, State: store.Sealed, Anchor: 1}}, Cursor: store.Cursor{Points: points(100, 110)}}

@@ -29,8 +29,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Acknowledged means durable: these tests hold every way in, the handlers of both interfaces over HTTP, the batcher and the store as the daemon
-// runs them, to a disk whose syncs are counted, held up and made to fail, and which is pulled out. No speed is worth anything without them.
+// Acknowledged means durable: these tests hold every way in, the handlers of both interfaces over
+// HTTP, the batcher and the store as the daemon runs them, to a disk whose syncs are counted, held
+// up and made to fail, and which is pulled out. No speed is worth anything without them.
 
 // disk is a disk in memory. What was not synced is gone when it is pulled out.
 type disk struct {
@@ -49,7 +50,8 @@ func newDisk() *disk {
 	return &disk{FS: m, memory: m, held: make(chan struct{}, 1)}
 }
 
-// hold lets no sync begin until the function that it returns is called, with what they shall end with, or the test is over.
+// hold lets no sync begin until the function that it returns is called, with what they shall end
+// with, or the test is over.
 func (s *site) hold() (release func(fail error)) {
 	d, gate := s.disk, make(chan struct{})
 	d.mu.Lock()
@@ -182,7 +184,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// openSite starts a batcher on what a disk holds. It seals every hundred digests, and pays for none: it never sees the chain.
+// openSite starts a batcher on what a disk holds. It seals every hundred digests, and pays for
+// none: it never sees the chain.
 func openSite(t *testing.T, d *disk) *site {
 	t.Helper()
 	s := &site{T: t, disk: d}
@@ -283,7 +286,8 @@ func (s *site) awaitHeld(answered <-chan error) {
 	}
 }
 
-// look asks the store in both interfaces, which needs no sync, and gives time to an answer that comes too early.
+// look asks the store in both interfaces, which needs no sync, and gives time to an answer that
+// comes too early.
 func (s *site) look() {
 	s.Helper()
 	for range 20 {
@@ -329,8 +333,9 @@ func holds(t *testing.T, fs vfs.FS, digests [][32]byte) (missing int) {
 	return missing
 }
 
-// TestNothingIsAcknowledgedBeforeItsSync holds the sync up: no answer; lets it go: an answer, and at that moment it is on the disk.
-// It would catch a write that is not synced, one that is answered before it is, and a sync that is over before the bytes were written.
+// TestNothingIsAcknowledgedBeforeItsSync holds the sync up: no answer; lets it go: an answer, and
+// at that moment it is on the disk. It would catch a write that is not synced, one that is answered
+// before it is, and a sync that is over before the bytes were written.
 func TestNothingIsAcknowledgedBeforeItsSync(t *testing.T) {
 	for i, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -363,8 +368,8 @@ func TestNothingIsAcknowledgedBeforeItsSync(t *testing.T) {
 	}
 }
 
-// TestFailedSyncIsNoAcknowledgement would catch a sync whose error is lost, and one that is tried again: what a disk did with
-// the bytes of a failed sync, nobody knows.
+// TestFailedSyncIsNoAcknowledgement would catch a sync whose error is lost, and one that is tried
+// again: what a disk did with the bytes of a failed sync, nobody knows.
 func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -396,7 +401,8 @@ func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestACrowdSharesASync would catch a sync for each caller, which would make the target of a crowd impossible, and an answer without any.
+// TestACrowdSharesASync would catch a sync for each caller, which would make the target of a crowd
+// impossible, and an answer without any.
 func TestACrowdSharesASync(t *testing.T) {
 	s := newSite(t)
 	release := s.hold()
@@ -420,8 +426,9 @@ func TestACrowdSharesASync(t *testing.T) {
 	}
 }
 
-// TestEachAcknowledgementOutlivesACrash pulls the disk out at acknowledgements of a crowd that comes in by all ways, while batches are
-// closed and sealed: whatever was acknowledged until then is on the disk.
+// TestEachAcknowledgementOutlivesACrash pulls the disk out at acknowledgements of a crowd that
+// comes in by all ways, while batches are closed and sealed: whatever was acknowledged until then
+// is on the disk.
 func TestEachAcknowledgementOutlivesACrash(t *testing.T) {
 	const callers, rounds, pulls = 10, 40, 8
 	s := newSite(t)

@@ -109,8 +109,8 @@ func TestTheEstimateIsReachedWhileThereIsTime(t *testing.T) {
 	})
 }
 
-// A version is raised by at least 1 sat/vB or not at all (BIP125, rule 4), never past the cap, and always when batches wait and
-// there is room below the cap.
+// A version is raised by at least 1 sat/vB or not at all (BIP125, rule 4), never past the cap, and
+// always when batches wait and there is room below the cap.
 func TestRaisedKeepsTheStepAndTheCap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := feePolicy()
@@ -132,8 +132,9 @@ func TestRaisedKeepsTheStepAndTheCap(t *testing.T) {
 	})
 }
 
-// An anchor that is asked about at each block goes from where it began to the estimate, and then stays within the bound
-// of Rate: asking often does not make it climb, as a step of 1 sat/vB at each block would.
+// An anchor that is asked about at each block goes from where it began to the estimate, and then
+// stays within the bound of Rate: asking often does not make it climb, as a step of 1 sat/vB at
+// each block would.
 func TestAskingOftenDoesNotClimb(t *testing.T) {
 	p := DefaultPolicy()
 	m := Market{Estimate: 5, Floor: 1}

@@ -13,7 +13,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// look compares the chain with the cursor and looks into the blocks that came. It returns nil while the light client is not synced.
+// look compares the chain with the cursor and looks into the blocks that came. It returns nil while
+// the light client is not synced.
 func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 	if !b.chain.Synced() {
 		return nil, nil
@@ -38,11 +39,13 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 		}
 	}
 	if facts.Active > 0 && points[facts.Active-1] == facts.Tip && facts.Active < len(points) {
-		// The client is behind what it showed before (headers that are being synced anew), not on another branch.
+		// The client is behind what it showed before (headers that are being synced anew), not on
+		// another branch.
 		return nil, nil
 	}
 
-	// Nothing of ours can be in blocks older than the store, but a reorganisation may replace some of those.
+	// Nothing of ours can be in blocks older than the store, but a reorganisation may replace some
+	// of those.
 	from := max(height-b.policy.buryDepth(), 0)
 	fork := height
 	if len(points) > 0 {
@@ -74,7 +77,8 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 		}
 		facts.Next = append(facts.Next, seen)
 	}
-	// The blocks were read one by one: what a reorganisation meanwhile took away must not be stored as a chain.
+	// The blocks were read one by one: what a reorganisation meanwhile took away must not be stored
+	// as a chain.
 	for i, seen := range facts.Next {
 		if at, err := b.chain.HashAt(seen.Height); err != nil || at != seen.Hash {
 			facts.Next = facts.Next[:i]
@@ -84,8 +88,8 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 	return facts, nil
 }
 
-// watched returns the coins of anchors that are not mined at or below the fork: those that all versions spend, so that
-// whatever is mined of an anchor, or instead of it, is seen.
+// watched returns the coins of anchors that are not mined at or below the fork: those that all
+// versions spend, so that whatever is mined of an anchor, or instead of it, is seen.
 func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
 	watch := make(map[wire.OutPoint]coin)
 	for _, a := range anchors {
@@ -105,7 +109,8 @@ type coin struct {
 	script []byte
 }
 
-// lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never by txid.
+// lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never
+// by txid.
 func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (BlockSeen, error) {
 	hash, err := b.chain.HashAt(height)
 	if err != nil {
@@ -144,9 +149,10 @@ func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPo
 	return seen, nil
 }
 
-// adopt makes a version of a transaction that spends an anchor's coin and commits to batches that are stored here, but is not stored
-// itself: the one that the daemon made after the backup from which this store was restored. Any other transaction gives nil. That it is
-// ours is certain, as nobody else can sign for the coin.
+// adopt makes a version of a transaction that spends an anchor's coin and commits to batches that
+// are stored here, but is not stored itself: the one that the daemon made after the backup from
+// which this store was restored. Any other transaction gives nil. That it is ours is certain, as
+// nobody else can sign for the coin.
 func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uint64, sealed []store.Batch) *store.Version {
 	root, err := proof.Commitment(stripped(tx))
 	if err != nil {
@@ -190,8 +196,9 @@ func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uin
 	return v
 }
 
-// joined returns which batches may have joined an anchor after a version of it was made, in their order: those that are known to have, and then
-// those that wait here; or all that were sealed later, wherever they are by now.
+// joined returns which batches may have joined an anchor after a version of it was made, in their
+// order: those that are known to have, and then those that wait here; or all that were sealed
+// later, wherever they are by now.
 func joined(a store.Anchor, base store.Version, sealed []store.Batch) [][]uint64 {
 	knownTo, later := slices.Clone(a.Versions[len(a.Versions)-1].Batches), []uint64(nil)
 	for _, batch := range sealed {
@@ -252,7 +259,8 @@ func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([
 	return out, nil
 }
 
-// branchOf returns the siblings from a transaction up to the header's Merkle root, and checks that they lead there.
+// branchOf returns the siblings from a transaction up to the header's Merkle root, and checks that
+// they lead there.
 func branchOf(block *wire.MsgBlock, index int) ([]chainhash.Hash, error) {
 	txids := make([][32]byte, len(block.Transactions))
 	for i, tx := range block.Transactions {

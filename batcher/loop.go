@@ -15,17 +15,20 @@ const (
 	// scanBlocks is how many blocks one step looks into: progress is stored after each step.
 	scanBlocks = 64
 
-	// walletTimeout bounds one call of the wallet, which reads its database and may wait for its synchronisation.
+	// walletTimeout bounds one call of the wallet, which reads its database and may wait for its
+	// synchronisation.
 	walletTimeout = 2 * time.Minute
 
 	// blockTimeout bounds the fetching of one filter or block from slow peers.
 	blockTimeout = 2 * time.Minute
 
-	// marketTimeout bounds the fetching of the blocks that tell the price of their space. The last known price will do.
+	// marketTimeout bounds the fetching of the blocks that tell the price of their space. The last
+	// known price will do.
 	marketTimeout = 30 * time.Second
 )
 
-// stepSeal is one step of sealing: it needs the store alone, so that no peer and no wallet can delay it.
+// stepSeal is one step of sealing: it needs the store alone, so that no peer and no wallet can
+// delay it.
 func (b *Batcher) stepSeal(ctx context.Context) error {
 	batches, err := b.store.Waiting(ctx)
 	if err != nil {
@@ -46,7 +49,8 @@ func (b *Batcher) stepAnchor(ctx context.Context) error {
 	}
 }
 
-// stepAnchorOnce gathers, decides and performs. more says that the chain goes on beyond what was looked at.
+// stepAnchorOnce gathers, decides and performs. more says that the chain goes on beyond what was
+// looked at.
 func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 	s, err := b.stored(ctx)
 	if err != nil {
@@ -115,8 +119,8 @@ func (b *Batcher) stored(ctx context.Context) (s Stored, err error) {
 	return s, nil
 }
 
-// lookAtMoney adds what a payment depends on, when one may be due: prices, what was paid before, and whether the coins that are
-// being spent are there.
+// lookAtMoney adds what a payment depends on, when one may be due: prices, what was paid before,
+// and whether the coins that are being spent are there.
 func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) error {
 	tip := facts.Chain.Tip
 	flying := slices.DeleteFunc(slices.Clone(s.Anchors), func(a store.Anchor) bool { return a.State != store.Broadcast })

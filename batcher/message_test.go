@@ -29,7 +29,8 @@ func messages(seed uint64) [][]byte {
 	return all
 }
 
-// leafOf reads the timestamp that a message was answered with, which must be about it, and returns the leaf that it leads to.
+// leafOf reads the timestamp that a message was answered with, which must be about it, and returns
+// the leaf that it leads to.
 func leafOf(t testing.TB, message, answer []byte) store.Leaf {
 	t.Helper()
 	ts, err := proof.ParseTimestamp(answer, message)
@@ -49,8 +50,9 @@ func leafOf(t testing.TB, message, answer []byte) store.Leaf {
 	return store.Leaf(all[0].Msg)
 }
 
-// TestP1AcknowledgedMessageIsInExactlyOneBatch hands in messages of every length in crowds, some of them from many sides and again after
-// a crash. A way of messages that went round the look-up of what is stored, or round the group commit, fails it.
+// TestP1AcknowledgedMessageIsInExactlyOneBatch hands in messages of every length in crowds, some of
+// them from many sides and again after a crash. A way of messages that went round the look-up of
+// what is stored, or round the group commit, fails it.
 func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 37
@@ -162,8 +164,9 @@ func TestMessageThatIsTooLongIsRefused(t *testing.T) {
 	}
 }
 
-// TestLeafIsFoundOnItsWayAndLeadsToItsBlock asks for a message's leaf in each state. What is told when it is final must lead
-// from the leaf to the block, and to nothing that anybody can verify before.
+// TestLeafIsFoundOnItsWayAndLeadsToItsBlock asks for a message's leaf in each state. What is told
+// when it is final must lead from the leaf to the block, and to nothing that anybody can verify
+// before.
 func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	h := newHouse(t)
 	h.fund()

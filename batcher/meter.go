@@ -9,10 +9,12 @@ import (
 	"ancre/batcher/store"
 )
 
-// This file counts, for an operator's graphs. Nothing here decides anything, and nothing of it is stored: counters begin at 0 with the
-// process, and what there is at the moment is told by [Batcher.Overview].
+// This file counts, for an operator's graphs. Nothing here decides anything, and nothing of it is
+// stored: counters begin at 0 with the process, and what there is at the moment is told by
+// [Batcher.Overview].
 
-// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It is called from one goroutine at a time.
+// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It
+// is called from one goroutine at a time.
 type Observer interface{ Observe(float64) }
 
 // Meters take what only a distribution tells. Each may be nil: then it is not measured.
@@ -99,8 +101,9 @@ func (t *tally) asked(complete *bool, err *error) {
 	}
 }
 
-// offered counts a broadcast, and the version when it is its first one. A version is known by when it was made: versions are made one after
-// the other, and those of before this process, or offered again after a reorganisation, are older than the newest.
+// offered counts a broadcast, and the version when it is its first one. A version is known by when
+// it was made: versions are made one after the other, and those of before this process, or offered
+// again after a reorganisation, are older than the newest.
 func (t *tally) offered(made time.Time, version int, err error) {
 	t.offers.Add(1)
 	if err != nil {
@@ -123,7 +126,8 @@ type BatchCounts struct {
 	Open, Sealed, Broadcast, Mined, Final uint64
 }
 
-// count adds to an overview how many batches and versions are where, and since when, from what is stored about work that is not over.
+// count adds to an overview how many batches and versions are where, and since when, from what is
+// stored about work that is not over.
 func (b *Batcher) count(ctx context.Context, o *Overview, s Stored) error {
 	newest, err := b.store.Batches(ctx, 0, 1)
 	if err != nil {

@@ -14,17 +14,19 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces (BIP125, rule 4), in sat/vB.
+// minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces
+// (BIP125, rule 4), in sat/vB.
 const minRelayIncrement = 1
 
 const (
-	// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi; changeSize is what one adds to a transaction, in vB.
+	// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi; changeSize is what one
+	// adds to a transaction, in vB.
 	dustLimit  = 294
 	changeSize = 31
 )
 
-// pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now is no
-// failure: it is said, and tried again at the next step.
+// pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now
+// is no failure: it is said, and tried again at the next step.
 func (b *Batcher) pay(ctx context.Context, p Pay) error {
 	version, err := b.version(ctx, p.Payment, nil)
 	if err != nil {
@@ -43,8 +45,8 @@ func (b *Batcher) pay(ctx context.Context, p Pay) error {
 	return b.send(ctx, anchor, version, p.Batches)
 }
 
-// replace makes a version that pays more, and commits to the batches that came since; the one before stays in force when that
-// cannot be done now.
+// replace makes a version that pays more, and commits to the batches that came since; the one
+// before stays in force when that cannot be done now.
 func (b *Batcher) replace(ctx context.Context, r Replace) error {
 	version, err := b.version(ctx, r.Payment, &r.Anchor.Versions[r.Before])
 	if err != nil {
@@ -66,7 +68,8 @@ func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, bat
 		u.Batches = append(u.Batches, batch)
 	}
 	if err := b.apply(ctx, &u); err != nil {
-		// Not released: whether the version is stored is known after the next start, which leases what is.
+		// Not released: whether the version is stored is known after the next start, which leases
+		// what is.
 		return fmt.Errorf("store version %d of anchor %d: %w", len(a.Versions), a.ID, err)
 	}
 	b.log.Info("anchor stored", "anchor", a.ID, "version", len(a.Versions), "txid", v.Tx.TxHash(), "batches", v.Batches,
@@ -75,7 +78,8 @@ func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, bat
 	return nil
 }
 
-// failure returns the errors of a payment that a step fails with. Everything else is a reason to wait.
+// failure returns the errors of a payment that a step fails with. Everything else is a reason to
+// wait.
 func failure(err error) error {
 	if errors.Is(err, store.ErrFailed) {
 		return err
@@ -110,8 +114,8 @@ func kindOf(err error) *warning.Kind {
 	return warning.Payment
 }
 
-// version has the wallet make and sign a version within the caps, that replaces another unless that is nil. The coins of what it
-// returns are leased for some minutes.
+// version has the wallet make and sign a version within the caps, that replaces another unless that
+// is nil. The coins of what it returns are leased for some minutes.
 func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version) (v store.Version, err error) {
 	if err := b.wallet.Ready(); err != nil {
 		return v, reason{err, warning.Wallet}
@@ -145,7 +149,8 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 		}
 		return v, err
 	}
-	// One flipped bit in a stored leaf would make proofs that can never verify: look before money is spent.
+	// One flipped bit in a stored leaf would make proofs that can never verify: look before money
+	// is spent.
 	for _, batch := range p.Batches {
 		if err := b.check(ctx, batch); err != nil {
 			b.discard(ctx, v.Tx, p.Coins)
@@ -160,8 +165,8 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 	return v, nil
 }
 
-// price finds the rate at which the version pays what it has to and no more than it may, and signs it at that. A wallet that is short pays
-// less than it should, if that is of any use.
+// price finds the rate at which the version pays what it has to and no more than it may, and signs
+// it at that. A wallet that is short pays less than it should, if that is of any use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
 	const tries = 32                              // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
 	least, expected := int64(1), int64(leastSize) // rate and size
@@ -190,7 +195,8 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		}
 		size, owed := vsize(v.Tx), int64(0)
 		if before != nil {
-			// More than what it throws out, and a better rate than what it replaces (BIP125, rules 3 and 4).
+			// More than what it throws out, and a better rate than what it replaces (BIP125, rules
+			// 3 and 4).
 			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
 		}
 		// What would have been dust as change goes to the fee, and counts.
@@ -205,7 +211,8 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		case v.FeeSats < owed:
 			rate = max(rate+1, (owed+size-1)/size)
 		default:
-			// Many inputs make it larger than usual, or its change would be dust: pay a lower rate rather than more than allowed.
+			// Many inputs make it larger than usual, or its change would be dust: pay a lower rate
+			// rather than more than allowed.
 			most = min(most, allowed/size, rate-1)
 			if _, _, change := changeOf(*v); !change {
 				most = min(most, (v.FeeSats-dustLimit)/(size+changeSize))
@@ -223,7 +230,8 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 	return capped("no fee was found between what it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
 }
 
-// sign has the wallet build a version at its rate, and checks what came back before anything is stored or sent.
+// sign has the wallet build a version at its rate, and checks what came back before anything is
+// stored or sent.
 func (b *Batcher) sign(ctx context.Context, v *store.Version, p Payment) (err error) {
 	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{
 		Root:        v.Root,
@@ -271,7 +279,8 @@ func (b *Batcher) discard(ctx context.Context, tx *wire.MsgTx, given []wire.OutP
 	b.release(ctx, added)
 }
 
-// vsize returns the virtual size of a signed transaction (BIP141): three parts without witnesses to one with them.
+// vsize returns the virtual size of a signed transaction (BIP141): three parts without witnesses to
+// one with them.
 func vsize(tx *wire.MsgTx) int64 {
 	return int64(3*tx.SerializeSizeStripped()+tx.SerializeSize()+3) / 4
 }

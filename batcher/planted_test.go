@@ -31,8 +31,8 @@ type edit struct {
 	new  string
 }
 
-// faults are those of the services that came before, and those that a change of this package could bring. None of them makes
-// a difference while nothing goes wrong.
+// faults are those of the services that came before, and those that a change of this package could
+// bring. None of them makes a difference while nothing goes wrong.
 var faults = []planted{
 	{"a version is offered before it is stored", []edit{{
 		file: "pay.go",
@@ -177,8 +177,9 @@ var faults = []planted{
 	}}},
 }
 
-// TestSimulationFindsPlantedFaults plants one fault at a time in a copy of the source, and lets the simulation find it: a check that
-// finds nothing is not known to look. No fault needs a hook in the package: the compiler takes the changed file for the real one.
+// TestSimulationFindsPlantedFaults plants one fault at a time in a copy of the source, and lets the
+// simulation find it: a check that finds nothing is not known to look. No fault needs a hook in the
+// package: the compiler takes the changed file for the real one.
 func TestSimulationFindsPlantedFaults(t *testing.T) {
 	if !*plantedFlag {
 		t.Skip("run with -planted: it builds the package once for each fault")
@@ -198,7 +199,8 @@ func TestSimulationFindsPlantedFaults(t *testing.T) {
 	}
 }
 
-// TestPlantedFaultsFitTheSource takes no time, and so tells whoever changes a line that a fault replaces before the simulation does.
+// TestPlantedFaultsFitTheSource takes no time, and so tells whoever changes a line that a fault
+// replaces before the simulation does.
 func TestPlantedFaultsFitTheSource(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) { f.plant(t) })

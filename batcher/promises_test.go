@@ -21,7 +21,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// house is a batcher among a chain and a wallet of the test's making, driven step by step: no loop runs but the committer.
+// house is a batcher among a chain and a wallet of the test's making, driven step by step: no loop
+// runs but the committer.
 type house struct {
 	t      testing.TB
 	chain  *simChain
@@ -85,7 +86,8 @@ func (h *house) start() {
 	}
 }
 
-// crash forgets everything that is not stored, the wallet's leases and the peers' mempools included.
+// crash forgets everything that is not stored, the wallet's leases and the peers' mempools
+// included.
 func (h *house) crash() {
 	h.t.Helper()
 	h.stop()
@@ -241,9 +243,10 @@ func (f *faultyStore) Apply(ctx context.Context, u *store.Update) error {
 	return f.write(func() error { return f.Store.Apply(ctx, u) })
 }
 
-// TestP1AcknowledgedDigestIsInExactlyOneBatch submits in crowds, the same digests from many sides, with batches
-// that fill up on the way and a crash between the rounds. A committer that forgot to look up what is stored, or gave two places
-// in one group, or counted wrong after a restart, fails it.
+// TestP1AcknowledgedDigestIsInExactlyOneBatch submits in crowds, the same digests from many sides,
+// with batches that fill up on the way and a crash between the rounds. A committer that forgot to
+// look up what is stored, or gave two places in one group, or counted wrong after a restart, fails
+// it.
 func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 37
@@ -315,8 +318,9 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 	}
 }
 
-// TestP2SealedBatchBecomesFinal has no funds at first, then peers that hear nothing, then a reorganisation: whatever
-// delays an anchor, once there are blocks and funds every batch becomes final.
+// TestP2SealedBatchBecomesFinal has no funds at first, then peers that hear nothing, then a
+// reorganisation: whatever delays an anchor, once there are blocks and funds every batch becomes
+// final.
 func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	h := newHouse(t)
 	h.submit("a")
@@ -361,7 +365,8 @@ func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	}
 }
 
-// scenario is a life with everything in it that is stored, for crashes at each write. It returns at the first error.
+// scenario is a life with everything in it that is stored, for crashes at each write. It returns at
+// the first error.
 func (h *house) scenario(acked map[string]bool) error {
 	for _, names := range [][]string{{"a", "b", "c"}, {"a", "d"}} {
 		if _, err := h.b.Submit(context.Background(), digests(names...)); err != nil {
@@ -404,9 +409,10 @@ func (h *house) scenario(acked map[string]bool) error {
 	return h.step()
 }
 
-// TestP3NothingIsPaidTwiceAndP6ItGoesOn cuts the power at every single write of a life with two batches, two anchors and a
-// reorganisation, once before the write took effect and once after, starts again, and lets the chain go on. A batcher that broadcast before
-// it stored, or kept something in memory alone, pays twice or never ends.
+// TestP3NothingIsPaidTwiceAndP6ItGoesOn cuts the power at every single write of a life with two
+// batches, two anchors and a reorganisation, once before the write took effect and once after,
+// starts again, and lets the chain go on. A batcher that broadcast before it stored, or kept
+// something in memory alone, pays twice or never ends.
 func TestP3NothingIsPaidTwiceAndP6ItGoesOn(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		failAt := 1
@@ -418,7 +424,8 @@ func TestP3NothingIsPaidTwiceAndP6ItGoesOn(t *testing.T) {
 	}
 }
 
-// cutPower lives the scenario with a power cut at one write. It returns false when there is no such write.
+// cutPower lives the scenario with a power cut at one write. It returns false when there is no such
+// write.
 func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
 	t.Run(fmt.Sprintf("power cut at write %d, which took effect: %v", failAt, after), func(t *testing.T) {
 		h := newHouse(t)
@@ -450,8 +457,8 @@ func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
 	return cut
 }
 
-// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of them, and none is there that
-// the store does not know as mined.
+// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of
+// them, and none is there that the store does not know as mined.
 func (h *house) nothingPaidTwice() {
 	h.t.Helper()
 	anchors, err := h.store.Anchors(context.Background(), 0, 1000)
@@ -500,8 +507,9 @@ func (h *house) nothingPaidTwice() {
 	}
 }
 
-// TestP4CompleteProofVerifies makes batches of every awkward size, several to an anchor, and verifies the proof of each
-// digest; and sees the proof become pending and complete again when even a final anchor is reorganised away.
+// TestP4CompleteProofVerifies makes batches of every awkward size, several to an anchor, and
+// verifies the proof of each digest; and sees the proof become pending and complete again when even
+// a final anchor is reorganised away.
 func TestP4CompleteProofVerifies(t *testing.T) {
 	h := newHouse(t)
 	var all []string
@@ -541,7 +549,8 @@ func TestP4CompleteProofVerifies(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// TestP5CapsAreKept lets fees rise over each cap: the batch is not paid for above it, and the daemon says so.
+// TestP5CapsAreKept lets fees rise over each cap: the batch is not paid for above it, and the
+// daemon says so.
 func TestP5CapsAreKept(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 10, 1000
@@ -571,9 +580,10 @@ func TestP5CapsAreKept(t *testing.T) {
 	}
 }
 
-// TestP5BudgetIsKept lets the market ask for a hundred times the budget: the daemon pays nothing beyond the budget, says so, goes on accepting
-// and sealing, and pays again when the market is calm and the blocks of a month have passed. A budget that forgot what is in flight, what
-// was settled, or what a reorganisation may let through, fails it.
+// TestP5BudgetIsKept lets the market ask for a hundred times the budget: the daemon pays nothing
+// beyond the budget, says so, goes on accepting and sealing, and pays again when the market is calm
+// and the blocks of a month have passed. A budget that forgot what is in flight, what was settled,
+// or what a reorganisation may let through, fails it.
 func TestP5BudgetIsKept(t *testing.T) {
 	h := newHouse(t)
 	h.policy.BudgetSats = 1000
@@ -622,7 +632,8 @@ func TestP5BudgetIsKept(t *testing.T) {
 	}
 }
 
-// TestP5EveryVersionIsWithinTheCaps raises an anchor block after block in a market that asks for ever more.
+// TestP5EveryVersionIsWithinTheCaps raises an anchor block after block in a market that asks for
+// ever more.
 func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 30, 4000

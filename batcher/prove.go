@@ -10,8 +10,8 @@ import (
 	"ancre/proof"
 )
 
-// Proof appends to dst the serialized proof of a digest: complete once its anchor is final, pending before. ErrUnknown when the digest was
-// never accepted.
+// Proof appends to dst the serialized proof of a digest: complete once its anchor is final, pending
+// before. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots []byte, st Status, complete bool, err error) {
 	defer b.tally.asked(&complete, &err)
 	st, f, err := b.status(ctx, digest)
@@ -30,9 +30,10 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 	return ots, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
-// Timestamp is Proof for whoever knows only the leaf: a client of the calendar that comes back with a pending proof, in which the leaf is the
-// commitment. It appends to dst the serialized timestamp that leads from the leaf to a block; until the status says Final there is none, and
-// ok is false. ErrUnknown when no such leaf was accepted.
+// Timestamp is Proof for whoever knows only the leaf: a client of the calendar that comes back with
+// a pending proof, in which the leaf is the commitment. It appends to dst the serialized timestamp
+// that leads from the leaf to a block; until the status says Final there is none, and ok is false.
+// ErrUnknown when no such leaf was accepted.
 func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st LeafStatus, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st.Leaf = leaf
@@ -56,7 +57,8 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 	return ts, st, err == nil, treeDamage(&f.batch, st.Index, err)
 }
 
-// maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be configured. Longer ones take more memory.
+// maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be
+// configured. Longer ones take more memory.
 const maxSteps = 24
 
 // treeDamage says what it means that a path does not lead to the root of its batch.
@@ -67,8 +69,9 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 	return fmt.Errorf("batch %d, leaf %d: %w: %w: restore the data directory from a backup", batch.ID, index, store.ErrDamaged, err)
 }
 
-// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format are made of. It is not to be changed. Until
-// the status says Final there is nothing to tell, and ok is false. ErrUnknown when the digest was never accepted.
+// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format
+// are made of. It is not to be changed. Until the status says Final there is nothing to tell, and
+// ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st, f, err := b.status(ctx, digest)
@@ -157,7 +160,8 @@ func (b *Batcher) whereAnchor(a store.Anchor) Where {
 	return w
 }
 
-// confirmations returns how many blocks of those followed a mined anchor is under, its own included.
+// confirmations returns how many blocks of those followed a mined anchor is under, its own
+// included.
 func (b *Batcher) confirmations(a store.Anchor) int32 {
 	if a.State != store.Mined && a.State != store.Final {
 		return 0
@@ -173,7 +177,8 @@ func Paid(a store.Anchor) store.Version {
 	return a.Versions[len(a.Versions)-1]
 }
 
-// CloseBatch closes the open batch and waits until it is sealed. closed is false when no digest had come since the last.
+// CloseBatch closes the open batch and waits until it is sealed. closed is false when no digest had
+// come since the last.
 func (b *Batcher) CloseBatch(ctx context.Context) (st BatchStatus, closed bool, err error) {
 	id, err := b.committer.close(ctx, 0)
 	if err != nil || id == 0 {

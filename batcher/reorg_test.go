@@ -49,7 +49,8 @@ func (h *house) anchor(id uint64) store.Anchor {
 	return a.Anchor
 }
 
-// twoVersions leaves an anchor in flight whose first version commits to batch 1 ("a"), and whose second to batches 1 and 2 ("b").
+// twoVersions leaves an anchor in flight whose first version commits to batch 1 ("a"), and whose
+// second to batches 1 and 2 ("b").
 func (h *house) twoVersions() (first, second *wire.MsgTx) {
 	h.t.Helper()
 	h.fund()
@@ -66,9 +67,11 @@ func (h *house) twoVersions() (first, second *wire.MsgTx) {
 	return a.Versions[0].Tx, a.Versions[1].Tx
 }
 
-// TestReorganisations lets a reorganisation of each depth hit an anchor in each state, with each outcome. In the end both batches are final,
-// their proofs verify, and each batch is committed to by one transaction of the chain. A batcher that forgot a version, that did not walk back, that left
-// a batch with an anchor which does not commit to it, or that paid for a batch again beside a version which may return, fails it.
+// TestReorganisations lets a reorganisation of each depth hit an anchor in each state, with each
+// outcome. In the end both batches are final, their proofs verify, and each batch is committed to
+// by one transaction of the chain. A batcher that forgot a version, that did not walk back, that
+// left a batch with an anchor which does not commit to it, or that paid for a batch again beside a
+// version which may return, fails it.
 func TestReorganisations(t *testing.T) {
 	states := []string{"before it is mined", "when it is mined", "when it is final"}
 	outcomes := []string{"the same version returns", "the other version is mined", "none is mined for 20 blocks"}
@@ -112,7 +115,8 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 		t.Fatal("the proof was not valid before the reorganisation")
 	}
 
-	// The other branch: one block longer, the first of them with the outcome. It may be mined only where it is not mined below.
+	// The other branch: one block longer, the first of them with the outcome. It may be mined only
+	// where it is not mined below.
 	h.chain.mu.Lock()
 	h.chain.active = h.chain.active[:len(h.chain.active)-depth]
 	h.chain.mempool = nil
@@ -162,8 +166,9 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 	}
 }
 
-// A reorganisation undoes a parent and its child, and lets another version of the parent through: the coin of the child is gone. Its batches
-// get another anchor once that is certain, and not before.
+// A reorganisation undoes a parent and its child, and lets another version of the parent through:
+// the coin of the child is gone. Its batches get another anchor once that is certain, and not
+// before.
 func TestChildOfALostVersionIsBuiltAnew(t *testing.T) {
 	h := newHouse(t)
 	first, second := h.twoVersions()
@@ -207,8 +212,9 @@ func TestChildOfALostVersionIsBuiltAnew(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// A reorganisation returns a parent and its child to the peers' memory: the parent is offered in the version that the child is built on. When
-// blocks go on to leave both out, the parent is raised, by more than what both paid.
+// A reorganisation returns a parent and its child to the peers' memory: the parent is offered in
+// the version that the child is built on. When blocks go on to leave both out, the parent is
+// raised, by more than what both paid.
 func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h := newHouse(t)
 	first, _ := h.twoVersions()
@@ -248,8 +254,9 @@ func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// A store that was restored beside a living wallet does not know the anchors after the backup. Their coins are free again at the start, and so is
-// whatever else was leased; what the stored anchors need stays.
+// A store that was restored beside a living wallet does not know the anchors after the backup.
+// Their coins are free again at the start, and so is whatever else was leased; what the stored
+// anchors need stays.
 func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -267,7 +274,8 @@ func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 		t.Errorf("leased after the start: %v, want %v and nothing else", h.wallet.leases, flying)
 	}
 
-	// An anchor that is mined and not final keeps them: its block may have left the chain while the process was down.
+	// An anchor that is mined and not final keeps them: its block may have left the chain while the
+	// process was down.
 	h.mine(2)
 	h.crash()
 	h.stop()
@@ -282,8 +290,8 @@ func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 	}
 }
 
-// A crash between the note that an anchor is done and the release of its coins leaves them leased: the next start gives them back, but for those
-// that an anchor in flight spends.
+// A crash between the note that an anchor is done and the release of its coins leaves them leased:
+// the next start gives them back, but for those that an anchor in flight spends.
 func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -305,8 +313,8 @@ func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
 	}
 }
 
-// A reorganisation takes away the deposit that an anchor spends. While it may come back the anchor waits for it, and others go on; when it
-// does not, the batches get another anchor.
+// A reorganisation takes away the deposit that an anchor spends. While it may come back the anchor
+// waits for it, and others go on; when it does not, the batches get another anchor.
 func TestAnchorOfADepositThatVanishes(t *testing.T) {
 	for _, returns := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the deposit returns %v", returns), func(t *testing.T) {
@@ -344,8 +352,9 @@ func TestAnchorOfADepositThatVanishes(t *testing.T) {
 	}
 }
 
-// A store that was restored from an old backup does not know the versions that were made after it. One that is mined is taken for what it is,
-// with batches that joined since: they are not paid for again.
+// A store that was restored from an old backup does not know the versions that were made after it.
+// One that is mined is taken for what it is, with batches that joined since: they are not paid for
+// again.
 func TestVersionThatTheStoreDoesNotKnowIsAdopted(t *testing.T) {
 	for _, joined := range []bool{false, true} {
 		t.Run(fmt.Sprintf("a batch joined %v", joined), func(t *testing.T) {

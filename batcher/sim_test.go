@@ -18,8 +18,9 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// simChain is a chain that a test makes: real blocks and transactions, no proof of work, no scripts run. It refuses
-// what Bitcoin refuses for the batcher's concerns: a coin that does not exist or is spent.
+// simChain is a chain that a test makes: real blocks and transactions, no proof of work, no scripts
+// run. It refuses what Bitcoin refuses for the batcher's concerns: a coin that does not exist or is
+// spent.
 type simChain struct {
 	mu      sync.Mutex
 	active  []*wire.MsgBlock // by height; 0 is the genesis block
@@ -119,7 +120,8 @@ func (c *simChain) extend(n int, withMempool bool) {
 	c.notify()
 }
 
-// reorganise replaces the newest depth blocks by depth+1 that hold none of the transactions, which are forgotten.
+// reorganise replaces the newest depth blocks by depth+1 that hold none of the transactions, which
+// are forgotten.
 func (c *simChain) reorganise(depth int) {
 	c.mu.Lock()
 	c.active = c.active[:len(c.active)-depth]
@@ -128,7 +130,8 @@ func (c *simChain) reorganise(depth int) {
 	c.extend(depth+1, false)
 }
 
-// shuffle replaces the newest depth blocks by depth+1, the first of which holds all the transactions of those.
+// shuffle replaces the newest depth blocks by depth+1, the first of which holds all the
+// transactions of those.
 func (c *simChain) shuffle(depth int) {
 	c.mu.Lock()
 	left := c.active[len(c.active)-depth:]
@@ -266,7 +269,8 @@ func (c *simChain) Broadcast(_ context.Context, tx *wire.MsgTx) error {
 		}
 		return sats
 	}
-	// BIP125, rules 3 and 4: a replacement pays more than all that it evicts, by 1 sat/vB of its own size.
+	// BIP125, rules 3 and 4: a replacement pays more than all that it evicts, by 1 sat/vB of its
+	// own size.
 	evicted := make(map[chainhash.Hash]bool)
 	least := int64(0)
 	for progress := true; progress; {
@@ -324,7 +328,8 @@ func (c *simChain) Header(_ context.Context, height uint64) (proof.Header, error
 	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp}, nil
 }
 
-// simWallet pays from what the chain holds for its scripts. It forgets its leases at a restart, as a wallet may.
+// simWallet pays from what the chain holds for its scripts. It forgets its leases at a restart, as
+// a wallet may.
 type simWallet struct {
 	chain   *simChain
 	mu      sync.Mutex

@@ -39,8 +39,9 @@ type link struct {
 	scripts map[string]bool // of all outputs that it creates or spends
 }
 
-// network is the peers and the miners: one chain of real blocks that forks, one mempool with the rules of Bitcoin Core, and miners
-// who may have kept any version that somebody ever heard of. No signature and no proof of work is looked at.
+// network is the peers and the miners: one chain of real blocks that forks, one mempool with the
+// rules of Bitcoin Core, and miners who may have kept any version that somebody ever heard of. No
+// signature and no proof of work is looked at.
 type network struct {
 	l       *life
 	rng     *rand.Rand
@@ -69,7 +70,8 @@ const (
 	complains          // nobody hears it, and an error comes back
 )
 
-// ancientHeight is where every life begins: deep enough for forks, and the blocks below it are shared by all.
+// ancientHeight is where every life begins: deep enough for forks, and the blocks below it are
+// shared by all.
 const ancientHeight = 20
 
 var ancient = func() []*link {
@@ -201,7 +203,8 @@ func (n *network) choose(candidates []*payment) []*payment {
 	for progress := true; progress; {
 		progress = false
 		candidates = slices.DeleteFunc(candidates, func(p *payment) bool {
-			// A lock time has to lie below the height of the block (BIP113 is about the other kind).
+			// A lock time has to lie below the height of the block (BIP113 is about the other
+			// kind).
 			if p.in != nil || p.never || int64(p.LockTime) > int64(n.height()) || slices.Contains(txs, p) {
 				return true
 			}
@@ -397,7 +400,8 @@ func (n *network) broadcast(p *payment) error {
 	return err
 }
 
-// evict forgets what pays less than the mempool wants, as one does that is full, with what depends on it.
+// evict forgets what pays less than the mempool wants, as one does that is full, with what depends
+// on it.
 func (n *network) evict() {
 	n.pool = slices.DeleteFunc(n.pool, func(p *payment) bool { return p.fee < p.size*n.minRate })
 	n.sweep()

@@ -19,8 +19,8 @@ import (
 // deepestFork is the deepest reorganisation that the batcher has to withstand without paying twice.
 const deepestFork = 10
 
-// judge holds the daemon to its promises. What it knows it has from the writes that took effect, the transactions that were offered
-// and the blocks, never from what the daemon says of itself.
+// judge holds the daemon to its promises. What it knows it has from the writes that took effect,
+// the transactions that were offered and the blocks, never from what the daemon says of itself.
 type judge struct {
 	l *life
 
@@ -65,8 +65,9 @@ func newJudge(l *life) *judge {
 	}
 }
 
-// restore makes the judge expect what a backup can promise: what came after it is forgotten, and what was paid since may be paid
-// again, unless the version that did can be known by its anchor's coins and its batches.
+// restore makes the judge expect what a backup can promise: what came after it is forgotten, and
+// what was paid since may be paid again, unless the version that did can be known by its anchor's
+// coins and its batches.
 func (j *judge) restore(image *memStore) {
 	j.restored, j.handed, j.waited = true, nil, 0
 	j.order = slices.DeleteFunc(j.order, func(d [32]byte) bool {
@@ -108,7 +109,8 @@ func (j *judge) restore(image *memStore) {
 	}
 }
 
-// known says whether a backup knows what a version commits to: the batches of one that it has, or the newest's and some that waited.
+// known says whether a backup knows what a version commits to: the batches of one that it has, or
+// the newest's and some that waited.
 func (j *judge) known(image *memStore, siblings []*judged, v *judged) bool {
 	if slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Equal(o.roots, v.roots) }) {
 		return true
@@ -266,7 +268,8 @@ func (j *judge) offered(p *payment) {
 	if j.l.frail.dead { // this process does not know what became of its last write
 		return
 	}
-	// Whether a coin has come back only the wallet can tell the daemon, and not while it is locked or behind.
+	// Whether a coin has come back only the wallet can tell the daemon, and not while it is locked
+	// or behind.
 	told := j.l.purse.ready == nil && j.l.client.current()
 	if all := j.anchors[v.anchor]; told && slices.ContainsFunc(all[v.index+1:], j.minable) && !j.built(v) {
 		j.l.fail("version %d of anchor %d is offered, and version %d is the newest", v.index, v.anchor, len(all)-1)
@@ -276,7 +279,8 @@ func (j *judge) offered(p *payment) {
 	}
 }
 
-// minable says whether all that a version spends is there and unspent, or would come with an anchor in flight.
+// minable says whether all that a version spends is there and unspent, or would come with an anchor
+// in flight.
 func (j *judge) minable(v *judged) bool {
 	for _, in := range v.Tx.TxIn {
 		if by := j.l.net.spentBy[in.PreviousOutPoint]; by != nil && by.in != nil && by != v.payment {
@@ -296,7 +300,8 @@ func (j *judge) minable(v *judged) bool {
 	return true
 }
 
-// built says whether an anchor in flight spends the change of a version, which then is the one to be mined.
+// built says whether an anchor in flight spends the change of a version, which then is the one to
+// be mined.
 func (j *judge) built(v *judged) bool {
 	return slices.ContainsFunc(j.l.disk.anchors, func(a store.Anchor) bool {
 		return a.State == store.Broadcast && slices.ContainsFunc(a.Versions[0].Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint.Hash == v.txid })
@@ -355,7 +360,8 @@ func (j *judge) disconnected(k *link) {
 	}
 }
 
-// reorganised is told how many blocks left the chain: proofs that somebody has may only be lost to one as deep as they were final.
+// reorganised is told how many blocks left the chain: proofs that somebody has may only be lost to
+// one as deep as they were final.
 func (j *judge) reorganised(depth int) {
 	j.handed = slices.DeleteFunc(j.handed, func(h handedProof) bool {
 		if j.l.net.isActive(h.block) {
@@ -412,8 +418,8 @@ func (j *judge) followed() bool {
 	return len(points) > 0 && points[len(points)-1].Hash == j.l.net.tip().hash
 }
 
-// released checks, once nothing is in flight, that no coin is kept which nothing needs. The change of a version that left batches out is
-// needed until a reorganisation cannot undo it.
+// released checks, once nothing is in flight, that no coin is kept which nothing needs. The change
+// of a version that left batches out is needed until a reorganisation cannot undo it.
 func (j *judge) released() {
 	for _, c := range j.l.purse.coins {
 		v, change := j.versions[c.Hash]
@@ -426,7 +432,8 @@ func (j *judge) released() {
 	}
 }
 
-// leased checks that the coins of anchors in flight are kept from the operator's own payments, from the start on.
+// leased checks that the coins of anchors in flight are kept from the operator's own payments, from
+// the start on.
 func (j *judge) leased() {
 	for i := range j.l.disk.anchors {
 		if a := &j.l.disk.anchors[i]; a.State == store.Broadcast {
@@ -489,7 +496,8 @@ func (j *judge) settled() {
 	}
 }
 
-// loud checks that a person is told why a sealed batch has no anchor, when a whole step has done nothing about it.
+// loud checks that a person is told why a sealed batch has no anchor, when a whole step has done
+// nothing about it.
 func (j *judge) loud() {
 	was := j.waited
 	j.waited = 0

@@ -111,7 +111,8 @@ func (l *life) tolerate(what string, err error) {
 	}
 }
 
-// refusal is an error as a story tells it. Whether a store that failed refuses, or the daemon that stops for it, is a matter of moments.
+// refusal is an error as a story tells it. Whether a store that failed refuses, or the daemon that
+// stops for it, is a matter of moments.
 func refusal(err error) error {
 	if errors.Is(err, ErrReadOnly) {
 		return ErrReadOnly
@@ -198,8 +199,8 @@ func (l *life) sleep() {
 	l.judge.rare[rareSlept] = true
 }
 
-// fork replaces the newest blocks by more of another branch. What they held comes back to the mempool, is mined again, is
-// forgotten, or other versions are mined instead.
+// fork replaces the newest blocks by more of another branch. What they held comes back to the
+// mempool, is mined again, is forgotten, or other versions are mined instead.
 func (l *life) fork() {
 	depth := 1 + l.rng.IntN(3)
 	if l.chance(3) {

@@ -17,8 +17,8 @@ import (
 	"ancre/proof"
 )
 
-// memStore is a store whose disk is memory: what it holds is what is "synced". It keeps the whole contract, as the suite that all
-// engines pass shows, and costs a simulated life next to nothing.
+// memStore is a store whose disk is memory: what it holds is what is "synced". It keeps the whole
+// contract, as the suite that all engines pass shows, and costs a simulated life next to nothing.
 type memStore struct {
 	mu      sync.Mutex
 	key     [32]byte
@@ -416,8 +416,8 @@ func (s *memStore) Cursor(ctx context.Context) (store.Cursor, error) {
 	return store.Cursor{Points: slices.Clip(s.cursor.Points)}, nil
 }
 
-// TestSimulationStoreKeepsTheContract runs the suite of all engines against the simulator's: what it shows of the batcher is worth
-// only as much as its store is like the real ones.
+// TestSimulationStoreKeepsTheContract runs the suite of all engines against the simulator's: what
+// it shows of the batcher is worth only as much as its store is like the real ones.
 func TestSimulationStoreKeepsTheContract(t *testing.T) {
 	var mu sync.Mutex
 	disks := make(map[string]*memStore)
@@ -433,8 +433,9 @@ func TestSimulationStoreKeepsTheContract(t *testing.T) {
 	})
 }
 
-// frailStore is the way from one process to the disk, on which everything can happen. A write that dies may or may not take effect, and
-// no write after it does, until a new process comes with a frailStore of its own.
+// frailStore is the way from one process to the disk, on which everything can happen. A write that
+// dies may or may not take effect, and no write after it does, until a new process comes with a
+// frailStore of its own.
 type frailStore struct {
 	store.Store
 	l    *life

@@ -27,10 +27,12 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "without -seeds: live this life only, and tell its story")
 )
 
-// TestSimulation lives thousands of lives of a daemon, each of one seed: a chain that forks, peers that hear nothing, mempools that want
-// more, a wallet that runs dry, a clock that jumps, a disk that fails before or after a write took effect, kills between any two calls
-// of the outside. The promises are checked after each step, and each life has a calm ending in which every acknowledged
-// digest has to become final. A seed that fails tells its story; with -seed it lives again exactly so.
+// TestSimulation lives thousands of lives of a daemon, each of one seed: a chain that forks, peers
+// that hear nothing, mempools that want more, a wallet that runs dry, a clock that jumps, a disk
+// that fails before or after a write took effect, kills between any two calls of the outside. The
+// promises are checked after each step, and each life has a calm ending in which every acknowledged
+// digest has to become final. A seed that fails tells its story; with -seed it lives again exactly
+// so.
 func TestSimulation(t *testing.T) {
 	first, lives := max(*seedFlag, 1), *seedsFlag
 	if lives == 0 {
@@ -88,8 +90,9 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestSimulationOfOneSeedIsTheSameEachTime holds what makes a failing seed worth anything: nothing in a life comes from real time, from the
-// order of a map or from which goroutine is first, in the simulator or in the package.
+// TestSimulationOfOneSeedIsTheSameEachTime holds what makes a failing seed worth anything: nothing
+// in a life comes from real time, from the order of a map or from which goroutine is first, in the
+// simulator or in the package.
 func TestSimulationOfOneSeedIsTheSameEachTime(t *testing.T) {
 	for seed := uint64(1); seed <= 10; seed++ {
 		var stories [2]strings.Builder
@@ -155,7 +158,8 @@ var rareNames = [numRare]string{
 }
 
 var (
-	// errKilled ends everything that the process does: nothing that comes after it reaches the outside.
+	// errKilled ends everything that the process does: nothing that comes after it reaches the
+	// outside.
 	errKilled = fmt.Errorf("killed: %w", store.ErrFailed)
 	errBehind = errors.New("the wallet is behind")
 )
@@ -172,8 +176,8 @@ const (
 
 var fateNames = [...]string{"none", "killed before", "killed after", "failed before", "failed after"}
 
-// life is one seed: the world, the daemon in it, and what happens to both. One goroutine lives it; the committer's, which writes
-// digests, works only while that waits for it.
+// life is one seed: the world, the daemon in it, and what happens to both. One goroutine lives it;
+// the committer's, which writes digests, works only while that waits for it.
 type life struct {
 	seed  uint64
 	rng   *rand.Rand
@@ -330,7 +334,8 @@ func (w storyWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// restart ends the process, wherever it is, and begins another. Whatever is not on disk is forgotten, the wallet's leases included.
+// restart ends the process, wherever it is, and begins another. Whatever is not on disk is
+// forgotten, the wallet's leases included.
 func (l *life) restart() {
 	l.killed = true
 	l.stop()
@@ -421,7 +426,8 @@ func (l *life) work() {
 	}
 }
 
-// die is the end of a process that was killed, or whose store failed, and the begin of the next, perhaps some blocks later.
+// die is the end of a process that was killed, or whose store failed, and the begin of the next,
+// perhaps some blocks later.
 func (l *life) die() {
 	l.say("the process ends")
 	l.killed = true
@@ -431,10 +437,12 @@ func (l *life) die() {
 	l.restart()
 }
 
-// endingBlocks is how many calm blocks may pass until everything is final: 100 for a coin that vanished, and what comes before and after.
+// endingBlocks is how many calm blocks may pass until everything is final: 100 for a coin that
+// vanished, and what comes before and after.
 const endingBlocks = 200
 
-// ending is what P2 asks for: blocks, funds, a market below the caps. Everything that was ever acknowledged becomes final.
+// ending is what P2 asks for: blocks, funds, a market below the caps. Everything that was ever
+// acknowledged becomes final.
 func (l *life) ending() {
 	l.say("the calm ending")
 	l.net.deaf, l.net.market, l.net.minRate, l.net.increment = hears, 1, 0, 1

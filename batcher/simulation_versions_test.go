@@ -63,7 +63,8 @@ func (j *judge) version(n *judged, before []*judged) {
 	if v.Tx.LockTime <= last.Tx.LockTime {
 		j.l.fail("%s has lock time %d, and the one before %d: no block came between them", where, v.Tx.LockTime, last.Tx.LockTime)
 	}
-	// What stands in the mempools is the newest version that can: a coin that was added on the way may be gone.
+	// What stands in the mempools is the newest version that can: a coin that was added on the way
+	// may be gone.
 	rival := last
 	for rival.index > 0 && !j.minable(rival) {
 		rival = before[rival.index-1]
@@ -72,7 +73,8 @@ func (j *judge) version(n *judged, before []*judged) {
 	if n.fee < need {
 		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, rival.fee)
 	}
-	// What joined in versions that cannot be mined any more may have been mined elsewhere meanwhile.
+	// What joined in versions that cannot be mined any more may have been mined elsewhere
+	// meanwhile.
 	for _, id := range last.Batches {
 		elsewhere := rival != last && !slices.Contains(rival.Batches, id) && j.l.disk.batches[id-1].Anchor != n.anchor
 		if !slices.Contains(v.Batches, id) && !elsewhere {
@@ -96,7 +98,8 @@ func spent(tx *wire.MsgTx) []wire.OutPoint {
 	return all
 }
 
-// evicted returns what the anchors in flight pay that spend an output of a version, and fall with it.
+// evicted returns what the anchors in flight pay that spend an output of a version, and fall with
+// it.
 func (j *judge) evicted(v *judged) (sum int64) {
 	for _, a := range j.l.disk.anchors {
 		known := j.anchors[a.ID]
@@ -111,8 +114,9 @@ func (j *judge) evicted(v *judged) (sum int64) {
 	return sum
 }
 
-// exclusive checks that a new version cannot be mined beside a version of another anchor that commits to one of the same batches: on no
-// branch that forks at most deepestFork blocks below the tip. This is P3 before the miners try it.
+// exclusive checks that a new version cannot be mined beside a version of another anchor that
+// commits to one of the same batches: on no branch that forks at most deepestFork blocks below the
+// tip. This is P3 before the miners try it.
 func (j *judge) exclusive(n *judged) {
 	for _, other := range j.all {
 		if other.lost {
@@ -126,7 +130,8 @@ func (j *judge) exclusive(n *judged) {
 		if !j.rivals(n, other) || j.adrift(other) {
 			continue
 		}
-		// What a restored daemon had in flight when it found a lost version is replaced as it is: it may be mined anyway.
+		// What a restored daemon had in flight when it found a lost version is replaced as it is:
+		// it may be mined anyway.
 		if other.found && slices.ContainsFunc(j.anchors[n.anchor], func(o *judged) bool { return o.index < n.index && j.rivals(o, other) && !j.excluded(o, other) }) {
 			continue
 		}
@@ -142,7 +147,8 @@ func (j *judge) rivals(a, b *judged) bool {
 	return slices.ContainsFunc(b.roots, func(r [32]byte) bool { return slices.Contains(a.roots, r) })
 }
 
-// adrift says whether a version depends on one that a restored daemon does not know and that left the chain: nobody offers that any more.
+// adrift says whether a version depends on one that a restored daemon does not know and that left
+// the chain: nobody offers that any more.
 func (j *judge) adrift(v *judged) bool {
 	return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool {
 		parent, ok := j.versions[in.PreviousOutPoint.Hash]
@@ -179,7 +185,8 @@ func (j *judge) excluded(a, b *judged) bool {
 	if conflict {
 		return true
 	}
-	// What is too deep to be undone settles the rest. A branch that is under way will be higher than what it replaces.
+	// What is too deep to be undone settles the rest. A branch that is under way will be higher
+	// than what it replaces.
 	height := max(j.l.net.height(), j.l.net.tallest)
 	for at, p := range spender {
 		if by := j.l.net.spentBy[at]; by != nil && by != p && by.in != nil && height-by.in.height+1 > deepestFork {

@@ -20,8 +20,9 @@ const (
 	holdFor      = 10 * time.Minute // how long the coins of what was built are kept
 )
 
-// purse is the fee wallet: it pays from what the client's chain holds for its scripts, chooses coins as the real one does, and knows
-// of a transaction only from blocks. Nothing is signed, but everything has its real size.
+// purse is the fee wallet: it pays from what the client's chain holds for its scripts, chooses
+// coins as the real one does, and knows of a transaction only from blocks. Nothing is signed, but
+// everything has its real size.
 type purse struct {
 	l      *life
 	at     []*link // the chain that it has seen
@@ -236,7 +237,8 @@ func (d *purseDraft) size(withChange bool) int64 {
 	return int64(4*stripped+2+108*n+3) / 4
 }
 
-// finished returns the transaction with change unless that would be dust, or nil when the coins are not enough.
+// finished returns the transaction with change unless that would be dust, or nil when the coins are
+// not enough.
 func (d *purseDraft) finished() *purseDraft {
 	rest := d.sum - d.o.SatPerVByte*d.size(true)
 	if rest < dustSats && d.sum < d.o.SatPerVByte*d.size(false) || len(d.prevouts) == 0 {

@@ -10,18 +10,21 @@ import (
 	"ancre/proof"
 )
 
-// What the answers about all digests of a batch have in common is read once and remembered. Only the leaf and its path are looked up for each.
+// What the answers about all digests of a batch have in common is read once and remembered. Only
+// the leaf and its path are looked up for each.
 
 const (
-	// maxStandings is how many batches are remembered, of some 2 kB each: those of sixteen months, with the interval of six hours.
+	// maxStandings is how many batches are remembered, of some 2 kB each: those of sixteen months,
+	// with the interval of six hours.
 	maxStandings = 2048
 
-	// maxRuns is how many runs of upper levels are remembered, of 15 KiB each: those of 120 million digests in batches of a million. Beyond,
-	// a proof reads one run more.
+	// maxRuns is how many runs of upper levels are remembered, of 15 KiB each: those of 120 million
+	// digests in batches of a million. Beyond, a proof reads one run more.
 	maxRuns = 2048
 )
 
-// standing is how far a sealed batch came. It is never changed, and what it refers to is not either.
+// standing is how far a sealed batch came. It is never changed, and what it refers to is not
+// either.
 type standing struct {
 	batch store.Batch
 	Where // Confirmations as when it was read
@@ -137,7 +140,8 @@ func (m *memory[K, V]) now() (change uint64) {
 	return m.change
 }
 
-// put remembers what was read since now returned change, unless something has changed since. One that is full forgets any other first.
+// put remembers what was read since now returned change, unless something has changed since. One
+// that is full forgets any other first.
 func (m *memory[K, V]) put(k K, v V, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

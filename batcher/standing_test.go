@@ -24,8 +24,9 @@ func (s *meanwhileStore) Anchor(ctx context.Context, id uint64) (store.Anchor, e
 	return a, err
 }
 
-// TestWhatChangedWhileItWasReadIsNotRemembered would catch a memory that is put together from before a change and filled after it: the
-// digest would be offered for ever, or its proof point to a block that is gone.
+// TestWhatChangedWhileItWasReadIsNotRemembered would catch a memory that is put together from
+// before a change and filled after it: the digest would be offered for ever, or its proof point to
+// a block that is gone.
 func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -44,7 +45,8 @@ func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h.wants("a", Broadcast)
 }
 
-// TestConfirmationsGoOnInWhatIsRemembered would catch a count that stands still as long as the anchor's state does.
+// TestConfirmationsGoOnInWhatIsRemembered would catch a count that stands still as long as the
+// anchor's state does.
 func TestConfirmationsGoOnInWhatIsRemembered(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -59,7 +61,8 @@ func TestConfirmationsGoOnInWhatIsRemembered(t *testing.T) {
 	}
 }
 
-// TestDamagedTreeGivesNoProof would catch a proof that verifies nowhere being handed out as complete.
+// TestDamagedTreeGivesNoProof would catch a proof that verifies nowhere being handed out as
+// complete.
 func TestDamagedTreeGivesNoProof(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -85,8 +88,8 @@ func TestDamagedTreeGivesNoProof(t *testing.T) {
 	}
 }
 
-// TestDamagedUpperLevelsGiveNoProof would catch a run that is remembered before it was seen that it leads to the root: what is behind the
-// waypoint is not climbed for each proof.
+// TestDamagedUpperLevelsGiveNoProof would catch a run that is remembered before it was seen that it
+// leads to the root: what is behind the waypoint is not climbed for each proof.
 func TestDamagedUpperLevelsGiveNoProof(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
@@ -121,7 +124,8 @@ func TestDamagedUpperLevelsGiveNoProof(t *testing.T) {
 	}
 }
 
-// TestProofsOfABatchOfManyLevelsVerify goes through levels that are read and levels that are remembered, at their borders.
+// TestProofsOfABatchOfManyLevelsVerify goes through levels that are read and levels that are
+// remembered, at their borders.
 func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20

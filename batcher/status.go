@@ -11,13 +11,15 @@ import (
 )
 
 var (
-	// ErrBusy is returned when the queue of digests is full. Nothing was accepted; the caller should try again in a second.
+	// ErrBusy is returned when the queue of digests is full. Nothing was accepted; the caller
+	// should try again in a second.
 	ErrBusy = errors.New("too many digests are waiting to be written: try again in a second")
 
 	// ErrUnknown is returned for a digest, batch or anchor that was never accepted here.
 	ErrUnknown = errors.New("not known here")
 
-	// ErrReadOnly is wrapped when the store takes no writes (a full disk, a failed sync): what was accepted can still be read.
+	// ErrReadOnly is wrapped when the store takes no writes (a full disk, a failed sync): what was
+	// accepted can still be read.
 	ErrReadOnly = errors.New("nothing can be accepted now")
 )
 

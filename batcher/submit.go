@@ -18,13 +18,16 @@ import (
 // errStopping is returned for digests that come while the daemon stops.
 var errStopping = fmt.Errorf("%w: the daemon is stopping", ErrReadOnly)
 
-// SubmitEach accepts digests: when it returns nil, each is on disk for ever, in exactly one batch, and answer was called once for each, in
-// their order, with where it is. A digest that was accepted before keeps its place, and its present state is told. It is all or nothing: with an
-// error, what answer was told counts for nothing. Errors: ErrBusy, or one that wraps ErrReadOnly.
+// SubmitEach accepts digests: when it returns nil, each is on disk for ever, in exactly one batch,
+// and answer was called once for each, in their order, with where it is. A digest that was accepted
+// before keeps its place, and its present state is told. It is all or nothing: with an error, what
+// answer was told counts for nothing. Errors: ErrBusy, or one that wraps ErrReadOnly.
 //
-// answer must not keep what it is called with: the next state takes its place. The digests are not kept.
+// answer must not keep what it is called with: the next state takes its place. The digests are not
+// kept.
 //
-// When ctx ends first, the digests may or may not have been accepted; submitting them again is always safe.
+// When ctx ends first, the digests may or may not have been accepted; submitting them again is
+// always safe.
 func (b *Batcher) SubmitEach(ctx context.Context, digests [][32]byte, answer func(*Status)) error {
 	if len(digests) == 0 {
 		return nil
@@ -63,17 +66,20 @@ func (b *Batcher) SubmitEach(ctx context.Context, digests [][32]byte, answer fun
 	return nil
 }
 
-// AppendPending appends to dst the pending proof, in base64, of a digest that was accepted. It touches no disk.
+// AppendPending appends to dst the pending proof, in base64, of a digest that was accepted. It
+// touches no disk.
 func (b *Batcher) AppendPending(dst []byte, st *Status) []byte {
 	return b.pending.AppendBase64(dst, &st.Digest, &st.Nonce)
 }
 
-// MaxMessage is the longest message that is accepted, in bytes. It is the reference calendar server's limit: clients send the digest of a
-// hash function that they know, or the root of a tree of such digests.
+// MaxMessage is the longest message that is accepted, in bytes. It is the reference calendar
+// server's limit: clients send the digest of a hash function that they know, or the root of a tree
+// of such digests.
 const MaxMessage = 64
 
-// SubmitMessage accepts one message of 0 to [MaxMessage] bytes as Submit accepts digests; one of 32 bytes is the same thing as that
-// digest. It appends to dst the serialized timestamp of the message, which ends at our calendar's promise: what a calendar answers.
+// SubmitMessage accepts one message of 0 to [MaxMessage] bytes as Submit accepts digests; one of 32
+// bytes is the same thing as that digest. It appends to dst the serialized timestamp of the
+// message, which ends at our calendar's promise: what a calendar answers.
 //
 // Errors are those of Submit, and one for a message that is too long.
 func (b *Batcher) SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error) {
@@ -90,7 +96,8 @@ func (b *Batcher) SubmitMessage(ctx context.Context, dst, message []byte) ([]byt
 	return b.pending.AppendTimestamp(dst, nonce), nil
 }
 
-// submission is digests that one caller brought together, on their way through the committer. The caller's until enqueue, and again from done on.
+// submission is digests that one caller brought together, on their way through the committer. The
+// caller's until enqueue, and again from done on.
 type submission struct {
 	leaves []store.Leaf
 	nonces [][32]byte       // of each, where the caller wants to know
@@ -101,7 +108,8 @@ type submission struct {
 	status Status           // the caller's memory for its answers
 }
 
-// keepLeaves is the largest submission whose memory is kept for the next: that of a submitbatch of 1,000, of 64 KiB.
+// keepLeaves is the largest submission whose memory is kept for the next: that of a submitbatch of
+// 1,000, of 64 KiB.
 const keepLeaves = 1024
 
 // isNew reports whether a digest at a position came with this commit: positions only grow.
@@ -126,7 +134,8 @@ func (c *committer) release(s *submission) {
 	c.spare.Put(s)
 }
 
-// accept hands leaves to the committer and waits until each has its place on disk. With an error, s is lost: it may still be written.
+// accept hands leaves to the committer and waits until each has its place on disk. With an error, s
+// is lost: it may still be written.
 func (c *committer) accept(ctx context.Context, s *submission) error {
 	if err := c.enqueue(s); err != nil {
 		return err
@@ -139,8 +148,8 @@ func (c *committer) accept(ctx context.Context, s *submission) error {
 	}
 }
 
-// committer writes everything that waits as one synced group, so that the cost of a sync is shared by all who wait
-// for it: alone, a caller waits for one sync; in a crowd the groups grow.
+// committer writes everything that waits as one synced group, so that the cost of a sync is shared
+// by all who wait for it: alone, a caller waits for one sync; in a crowd the groups grow.
 //
 // It owns the open batch. Close requests pass through it, so no lock is held while the disk works.
 type committer struct {
@@ -191,7 +200,8 @@ func (c *committer) enqueue(s *submission) error {
 	if c.stopped {
 		return errStopping
 	}
-	// A submission larger than the queue is taken when nothing else waits: it must not be refused for ever.
+	// A submission larger than the queue is taken when nothing else waits: it must not be refused
+	// for ever.
 	if c.waiting > 0 && c.waiting+len(s.leaves) > c.limit {
 		c.b.tally.busy.Add(1)
 		return ErrBusy
@@ -202,7 +212,8 @@ func (c *committer) enqueue(s *submission) error {
 	return nil
 }
 
-// close closes the open batch and returns its ID; 0 when it has no digest, or is not the one asked for by only.
+// close closes the open batch and returns its ID; 0 when it has no digest, or is not the one asked
+// for by only.
 func (c *committer) close(ctx context.Context, only uint64) (uint64, error) {
 	answer := make(chan closeAnswer, 1)
 	c.mu.Lock()
@@ -302,7 +313,8 @@ func (c *committer) finish(group []*submission, err error) {
 	}
 }
 
-// commit gives each new leaf of the group its place and writes them. No answer is given before the sync is over.
+// commit gives each new leaf of the group its place and writes them. No answer is given before the
+// sync is over.
 func (c *committer) commit(group []*submission) error {
 	if len(group) == 0 {
 		return nil
@@ -374,7 +386,8 @@ type group struct {
 	twins  twins
 }
 
-// keepGroup is the largest group whose memory is kept, of 3 MiB: twice what sixteen submitbatches of 1,000 bring.
+// keepGroup is the largest group whose memory is kept, of 3 MiB: twice what sixteen submitbatches
+// of 1,000 bring.
 const keepGroup = 1 << 15
 
 func (g *group) reset() {
@@ -386,8 +399,9 @@ func (g *group) reset() {
 	g.add = store.Append{Leaves: g.add.Leaves[:0], At: g.add.At[:0], Batches: g.add.Batches[:0]}
 }
 
-// twins finds leaves that come twice in a group: a hash table with open addressing, at most half full. Leaves are SHA-256 of what only the
-// store's key tells, so their bytes serve as hashes, and nobody can choose them to collide.
+// twins finds leaves that come twice in a group: a hash table with open addressing, at most half
+// full. Leaves are SHA-256 of what only the store's key tells, so their bytes serve as hashes, and
+// nobody can choose them to collide.
 type twins struct {
 	slots []uint32 // 1 + the index of a leaf, 0: none
 }
@@ -403,7 +417,8 @@ func (t *twins) begin(n int) {
 	clear(t.slots)
 }
 
-// first returns the index of the first leaf of the group that is the same as the one at i: i itself, when it is new.
+// first returns the index of the first leaf of the group that is the same as the one at i: i
+// itself, when it is new.
 func (t *twins) first(leaves []store.Leaf, i int) int {
 	last := uint64(len(t.slots) - 1)
 	for at := binary.LittleEndian.Uint64(leaves[i][:]) & last; ; at = (at + 1) & last {
@@ -458,8 +473,8 @@ func (c *committer) noteOpened() {
 	}
 }
 
-// openFor returns how long the open batch has taken digests: the wall clock counts the time before a restart, the
-// monotonic one goes on when the wall clock is set back.
+// openFor returns how long the open batch has taken digests: the wall clock counts the time before
+// a restart, the monotonic one goes on when the wall clock is set back.
 func (c *committer) openFor() time.Duration {
 	c.openedMu.Lock()
 	defer c.openedMu.Unlock()

@@ -14,7 +14,8 @@ import (
 	"ancre/batcher/store"
 )
 
-// pathStore keeps nothing and says of every leaf that it is new: what is left is the way to the store and back.
+// pathStore keeps nothing and says of every leaf that it is new: what is left is the way to the
+// store and back.
 type pathStore struct{ store.Store }
 
 func (pathStore) Append(context.Context, *store.Append) error { return nil }
@@ -23,9 +24,10 @@ func (pathStore) Find(_ context.Context, leaves []store.Leaf) ([]store.Position,
 	return make([]store.Position, len(leaves)), nil
 }
 
-// BenchmarkAccept has callers hand in new messages, each caller waiting for its answer: one alone, as many as a busy calendar has, and
-// few with many digests each. It ends with the pending proofs. Over the disk, the ratio "of-floor" is to as many callers of as many bytes on a bare log that is synced in
-// groups; without it, the figures are what the way costs.
+// BenchmarkAccept has callers hand in new messages, each caller waiting for its answer: one alone,
+// as many as a busy calendar has, and few with many digests each. It ends with the pending proofs.
+// Over the disk, the ratio "of-floor" is to as many callers of as many bytes on a bare log that is
+// synced in groups; without it, the figures are what the way costs.
 func BenchmarkAccept(b *testing.B) {
 	for _, crowd := range []struct {
 		name             string
@@ -95,7 +97,8 @@ func crowdOf(b *testing.B, callers int, caller func() func() error) time.Duratio
 	return time.Since(began)
 }
 
-// bareLog returns callers that have size bytes appended to a file and synced, together with those of the others that wait.
+// bareLog returns callers that have size bytes appended to a file and synced, together with those
+// of the others that wait.
 func bareLog(b *testing.B, size int) func() func() error {
 	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {

@@ -35,8 +35,9 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// Whoever gives up while his digests wait leaves them to the committer. Memory of theirs that went to the next caller would be overwritten:
-// digests would be lost, and others answered that were never written.
+// Whoever gives up while his digests wait leaves them to the committer. Memory of theirs that went
+// to the next caller would be overwritten: digests would be lost, and others answered that were
+// never written.
 func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
 	h := newHouse(t)
 	h.submit("to fill the pool")
@@ -81,7 +82,8 @@ func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
 	}
 }
 
-// One digest in a call is told where it is; so is each of many, old and new among each other, and the group after that.
+// One digest in a call is told where it is; so is each of many, old and new among each other, and
+// the group after that.
 func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 	h := newHouse(t)
 	h.submit("old")
@@ -110,7 +112,8 @@ func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 	}
 }
 
-// One large call must not be paid for in memory for ever, neither by the committer nor by those who come later.
+// One large call must not be paid for in memory for ever, neither by the committer nor by those who
+// come later.
 func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
@@ -134,7 +137,8 @@ func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 	}
 }
 
-// twins must find what a map finds, also where many leaves begin alike, and with memory that was used before.
+// twins must find what a map finds, also where many leaves begin alike, and with memory that was
+// used before.
 func TestTwinsAreFound(t *testing.T) {
 	var tw twins
 	rapid.Check(t, func(t *rapid.T) {

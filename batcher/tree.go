@@ -15,16 +15,18 @@ const (
 	// growLeaves is how many leaves are read at once: half a MiB.
 	growLeaves = 64 * store.RunSize
 
-	// growShare is how many leaves are hashed before others may use the processor: some 40 µs of work. A goroutine that yields goes
-	// behind all that can run, so submits do not wait for a time slice of the scheduler, which is 10 ms.
+	// growShare is how many leaves are hashed before others may use the processor: some 40 µs of
+	// work. A goroutine that yields goes behind all that can run, so submits do not wait for a time
+	// slice of the scheduler, which is 10 ms.
 	growShare = store.RunSize
 
-	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one such write, not for a whole tree.
+	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one
+	// such write, not for a whole tree.
 	sealRuns = 32
 )
 
-// seal computes the root of a closed batch and stores it, and before it the upper levels of the tree. What an interruption leaves of those
-// is written again.
+// seal computes the root of a closed batch and stores it, and before it the upper levels of the
+// tree. What an interruption leaves of those is written again.
 func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	var runs []store.BatchRun
 	root, err := b.grow(ctx, sealer, batch, func(r store.Run) error {
@@ -65,7 +67,8 @@ func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
 	return nil
 }
 
-// grow computes the tree of a batch from its leaves as stored, and gives away the runs above them. It keeps half a MiB in memory.
+// grow computes the tree of a batch from its leaves as stored, and gives away the runs above them.
+// It keeps half a MiB in memory.
 func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep func(store.Run) error) (root [32]byte, err error) {
 	if batch.Count == 0 {
 		return root, fmt.Errorf("it has no digest")
@@ -91,8 +94,9 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 	return tree.Root()
 }
 
-// path appends to steps the siblings from a leaf up to the root of its batch, which is final. Of the part behind the waypoint, if there is one,
-// it has seen that it leads to the root; whether the path leads to the waypoint, or without one to the root, is for the caller to see.
+// path appends to steps the siblings from a leaf up to the root of its batch, which is final. Of
+// the part behind the waypoint, if there is one, it has seen that it leads to the root; whether the
+// path leads to the waypoint, or without one to the root, is for the caller to see.
 func (b *Batcher) path(ctx context.Context, steps []proof.Step, f *found) ([]proof.Step, proof.Waypoint, error) {
 	var way proof.Waypoint
 	if f.err != nil {
@@ -141,7 +145,8 @@ func (b *Batcher) nodes(ctx context.Context, batch *store.Batch, level int, star
 	return nodes, err
 }
 
-// remembered is the lowest level whose runs are remembered: from it on there are few, and each is in the way of many.
+// remembered is the lowest level whose runs are remembered: from it on there are few, and each is
+// in the way of many.
 const remembered = 2
 
 // runPlace names a run of a level of a batch's tree.
@@ -151,8 +156,8 @@ type runPlace struct {
 	start uint64
 }
 
-// rows returns a run of a sealed batch, of an upper level that is not the root alone. It leads to the root of the batch: that was seen before
-// it was remembered.
+// rows returns a run of a sealed batch, of an upper level that is not the root alone. It leads to
+// the root of the batch: that was seen before it was remembered.
 func (b *Batcher) rows(ctx context.Context, batch *store.Batch, level int, start uint64) (*store.Rows, error) {
 	place := runPlace{batch.ID, level, start}
 	r, ok := b.runs.get(place)

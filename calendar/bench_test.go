@@ -23,7 +23,8 @@ func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
-// BenchmarkDigest is what POST /digest costs in the server, without network and disk, with and without a limit for each address.
+// BenchmarkDigest is what POST /digest costs in the server, without network and disk, with and
+// without a limit for each address.
 func BenchmarkDigest(b *testing.B) {
 	for name, limit := range map[string]int{"limited": 1 << 30, "unlimited": 0} {
 		b.Run(name, func(b *testing.B) {

@@ -22,13 +22,15 @@ import (
 )
 
 const (
-	// maxAnswerBytes is how much clients read of a calendar's answer, as the reference implementation does.
+	// maxAnswerBytes is how much clients read of a calendar's answer, as the reference
+	// implementation does.
 	maxAnswerBytes = 10_000
 
 	// maxMessageBytes is how long a message is that calendars take (otsd).
 	maxMessageBytes = 64
 
-	// The bounds of one exchange. The whole of it is bounded too: a body that comes a byte at a time would never end.
+	// The bounds of one exchange. The whole of it is bounded too: a body that comes a byte at a
+	// time would never end.
 	connectTimeout  = 10 * time.Second
 	exchangeTimeout = 30 * time.Second
 	proxiedTimeout  = 90 * time.Second // a new circuit through Tor may take a minute
@@ -36,13 +38,13 @@ const (
 	// atOnce is how many exchanges a client has under way, whatever the proofs name.
 	atOnce = 8
 
-	// A calendar that could not be reached so many times in a row is not asked again for restTime: a thousand proofs need not wait
-	// for a thousand time-outs.
+	// A calendar that could not be reached so many times in a row is not asked again for restTime:
+	// a thousand proofs need not wait for a thousand time-outs.
 	failuresToRest = 3
 	restTime       = time.Minute
 
-	// defaultRetry is how long to leave a calendar alone that is busy and does not say for how long; maxRetry is the most that is
-	// believed.
+	// defaultRetry is how long to leave a calendar alone that is busy and does not say for how
+	// long; maxRetry is the most that is believed.
 	defaultRetry = time.Minute
 	maxRetry     = 24 * time.Hour
 )
@@ -64,13 +66,15 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("it is busy (HTTP status %d) and asks to come back in %s", e.Status, e.RetryAfter.Round(time.Second))
 }
 
-// ErrNoAnswer is wrapped when a calendar could not be reached, or its answer did not come to an end in time.
+// ErrNoAnswer is wrapped when a calendar could not be reached, or its answer did not come to an end
+// in time.
 var ErrNoAnswer = errors.New("no answer")
 
 // ClientConfig says how calendars are reached.
 type ClientConfig struct {
-	// Proxy is a SOCKS5 proxy, HOST:PORT, that all connections go through and that looks up all names: nothing goes around it, but
-	// to this machine itself. When it is empty, the proxy that the environment names is used (HTTPS_PROXY, NO_PROXY), if any.
+	// Proxy is a SOCKS5 proxy, HOST:PORT, that all connections go through and that looks up all
+	// names: nothing goes around it, but to this machine itself. When it is empty, the proxy that
+	// the environment names is used (HTTPS_PROXY, NO_PROXY), if any.
 	Proxy string
 
 	// UserAgent is what calendars see of the program.
@@ -80,11 +84,12 @@ type ClientConfig struct {
 	Timeout time.Duration
 }
 
-// Client asks calendars, which it does not trust: answers are bounded in size and time, never compressed, never redirected, and parsed
-// strictly. What an answer attests is not verified here: a timestamp may lead to a block that does not hold it.
+// Client asks calendars, which it does not trust: answers are bounded in size and time, never
+// compressed, never redirected, and parsed strictly. What an answer attests is not verified here: a
+// timestamp may lead to a block that does not hold it.
 //
-// It asks wherever it is told to, over https, or http on this machine: a [Whitelist] comes before it. It may be used by any number
-// of goroutines. Errors do not repeat the calendar's address.
+// It asks wherever it is told to, over https, or http on this machine: a [Whitelist] comes before
+// it. It may be used by any number of goroutines. Errors do not repeat the calendar's address.
 type Client struct {
 	http    *http.Client
 	agent   string
@@ -111,7 +116,8 @@ func NewClient(cfg ClientConfig) *Client {
 	}
 	proxy := http.ProxyFromEnvironment // passes this machine's own addresses by
 	if cfg.Proxy != "" {
-		// The h says that the proxy resolves names, see curl(1); net/http resolves none for either spelling.
+		// The h says that the proxy resolves names, see curl(1); net/http resolves none for either
+		// spelling.
 		through := &url.URL{Scheme: "socks5h", Host: cfg.Proxy}
 		proxy = func(r *http.Request) (*url.URL, error) {
 			if a := (address{host: r.URL.Hostname()}); a.isLoopback() {
@@ -145,8 +151,8 @@ func NewClient(cfg ClientConfig) *Client {
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// proxyUnlessOnion refuses names of onion services where no proxy is: only Tor knows them, and a resolver that is asked learns that
-// somebody wants to go there (RFC 7686).
+// proxyUnlessOnion refuses names of onion services where no proxy is: only Tor knows them, and a
+// resolver that is asked learns that somebody wants to go there (RFC 7686).
 func proxyUnlessOnion(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) {
 		u, err := proxy(r)
@@ -157,7 +163,8 @@ func proxyUnlessOnion(proxy func(*http.Request) (*url.URL, error)) func(*http.Re
 	}
 }
 
-// dialHonestly connects, and makes sure that localhost is this machine, whatever a resolver says: it is asked in the clear.
+// dialHonestly connects, and makes sure that localhost is this machine, whatever a resolver says:
+// it is asked in the clear.
 func dialHonestly(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, network, addr)
 	if err != nil {
@@ -172,14 +179,16 @@ func dialHonestly(ctx context.Context, network, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
-// Timestamp asks the calendar at uri for the timestamp of a commitment: the message that its pending attestation hangs on. The result is
-// about that message, whatever the calendar sent; each of its branches ends in an attestation. Errors that a caller decides by are
-// [*PendingError], [*BusyError] and [ErrNoAnswer].
+// Timestamp asks the calendar at uri for the timestamp of a commitment: the message that its
+// pending attestation hangs on. The result is about that message, whatever the calendar sent; each
+// of its branches ends in an attestation. Errors that a caller decides by are [*PendingError],
+// [*BusyError] and [ErrNoAnswer].
 func (c *Client) Timestamp(ctx context.Context, uri string, commitment []byte) (*proof.Timestamp, error) {
 	return c.exchange(ctx, uri, http.MethodGet, "/timestamp/"+hex.EncodeToString(commitment), nil, commitment)
 }
 
-// Submit hands a message of up to 64 bytes in at the calendar at uri, and returns its pending timestamp.
+// Submit hands a message of up to 64 bytes in at the calendar at uri, and returns its pending
+// timestamp.
 func (c *Client) Submit(ctx context.Context, uri string, message []byte) (*proof.Timestamp, error) {
 	if n := len(message); n > maxMessageBytes {
 		return nil, fmt.Errorf("a message of %d bytes, calendars take at most %d", n, maxMessageBytes)
@@ -221,7 +230,8 @@ func (c *Client) exchange(ctx context.Context, uri, method, route string, body, 
 	return c.read(status, header, answer, about)
 }
 
-// send returns the status, the headers, and of the body no more than one byte above what is allowed.
+// send returns the status, the headers, and of the body no more than one byte above what is
+// allowed.
 func (c *Client) send(ctx context.Context, method, to string, body []byte) (int, http.Header, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
 	if err != nil {
@@ -324,8 +334,8 @@ func quoteText(text string) string {
 	return fmt.Sprintf(": %q", text)
 }
 
-// plainText makes one short line of what a stranger wrote. Nothing in it moves a cursor, changes a colour, turns the direction
-// of writing, or looks like a line of ours.
+// plainText makes one short line of what a stranger wrote. Nothing in it moves a cursor, changes a
+// colour, turns the direction of writing, or looks like a line of ours.
 func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range clipText(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
@@ -345,7 +355,8 @@ func plainText(s string) string {
 	return words
 }
 
-// maxTextRunes is two lines on a terminal: enough for "Timestamped by transaction TXID; waiting for 6 confirmations".
+// maxTextRunes is two lines on a terminal: enough for "Timestamped by transaction TXID; waiting for
+// 6 confirmations".
 const maxTextRunes = 160
 
 // clipText shortens to n bytes, and cuts no letter in two.

@@ -346,7 +346,8 @@ func TestClientAsksNobodyInTheClear(t *testing.T) {
 	}
 }
 
-// A thousand proofs do not wait for a thousand time-outs; and a calendar that came back is asked again.
+// A thousand proofs do not wait for a thousand time-outs; and a calendar that came back is asked
+// again.
 func TestClientLeavesTheUnreachableAlone(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var asked atomic.Int32
@@ -410,7 +411,8 @@ func TestClientAsksFewAtOnce(t *testing.T) {
 	}
 }
 
-// proxyServer is a SOCKS5 proxy (RFC 1928) that says what it was asked for, and leads everybody to one place.
+// proxyServer is a SOCKS5 proxy (RFC 1928) that says what it was asked for, and leads everybody to
+// one place.
 func proxyServer(t *testing.T, to string) (addr string, asked func() []string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

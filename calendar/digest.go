@@ -14,7 +14,8 @@ import (
 	"ancre/internal/httpserve"
 )
 
-// digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our promise.
+// digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our
+// promise.
 func (q *request) digest(string) {
 	if why := q.server.strange; why != nil && q.isStranger() {
 		q.w.Header().Set("Connection", "close") // the body was not read
@@ -48,8 +49,8 @@ func (q *request) digest(string) {
 	q.answer(http.StatusOK, octets, "", answer)
 }
 
-// isStranger reports whether a request comes from another machine, or from a web page of elsewhere that a
-// browser on this one shows.
+// isStranger reports whether a request comes from another machine, or from a web page of elsewhere
+// that a browser on this one shows.
 func (q *request) isStranger() bool {
 	proxies := q.server.proxies
 	peer, client := parseIP(q.RemoteAddr), proxies.client(q.Request)
@@ -60,8 +61,8 @@ func (q *request) isStranger() bool {
 	return isPage && !httpserve.LocalOrigin(strings.Join(origin, ","))
 }
 
-// readMessage reads the body into buf, which has room for one byte more than is allowed, and returns how long it is: more than allowed
-// stands for anything longer.
+// readMessage reads the body into buf, which has room for one byte more than is allowed, and
+// returns how long it is: more than allowed stands for anything longer.
 func (q *request) readMessage(buf []byte) (int, error) {
 	most := len(buf) - 1
 	switch size := q.ContentLength; {
@@ -74,7 +75,8 @@ func (q *request) readMessage(buf []byte) (int, error) {
 		}
 		return n, err
 	case size == 0 && q.Header.Get("Content-Length") == "":
-		// An empty message is allowed, and this is none: somebody forgot the body. otsd's text and status, not 411.
+		// An empty message is allowed, and this is none: somebody forgot the body. otsd's text and
+		// status, not 411.
 		return 0, errors.New("invalid Content-Length")
 	case size == 0:
 		return 0, nil
@@ -89,14 +91,15 @@ func (q *request) readMessage(buf []byte) (int, error) {
 	return n, err
 }
 
-// isWhole tells a chunked body that came to its end from one that was broken off: net/http says io.EOF of the first alone.
+// isWhole tells a chunked body that came to its end from one that was broken off: net/http says
+// io.EOF of the first alone.
 func isWhole(body io.Reader) bool {
 	_, err := body.Read(make([]byte, 1))
 	return err == io.EOF
 }
 
-// timestamp is GET /timestamp/HEX: from the commitment, which a pending proof ends with, to the block, once that is final. The hexadecimal
-// digits may be in upper case, as otsd has it.
+// timestamp is GET /timestamp/HEX: from the commitment, which a pending proof ends with, to the
+// block, once that is final. The hexadecimal digits may be in upper case, as otsd has it.
 func (q *request) timestamp(rest string) {
 	commitment, err := hex.DecodeString(rest)
 	if err != nil {
@@ -125,7 +128,8 @@ func (q *request) timestamp(rest string) {
 		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
 		return
 	}
-	// Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction of 4 kB, fits.
+	// Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction
+	// of 4 kB, fits.
 	if len(answer) > maxAnswerBytes {
 		q.fail("writing a complete timestamp", fmt.Errorf("it has %d bytes, and clients read no more than %d", len(answer), maxAnswerBytes))
 		return
@@ -148,7 +152,8 @@ func (q *request) tip(string) {
 	}
 }
 
-// newestUnconfirmed returns the newest anchor that is offered to the network; nil when there is none.
+// newestUnconfirmed returns the newest anchor that is offered to the network; nil when there is
+// none.
 func newestUnconfirmed(q *request) (*batcher.AnchorStatus, error) {
 	const look = 16 // older ones are in blocks, or given up
 	anchors, err := q.Batcher.Anchors(q.Context(), 0, look)

@@ -218,7 +218,8 @@ func (r *rig) submitted(message string) [32]byte {
 	return [32]byte(all[0].Msg)
 }
 
-// anchor puts a leaf into a block, alone in its batch and its block: the transaction is the coinbase's neighbour of nobody.
+// anchor puts a leaf into a block, alone in its batch and its block: the transaction is the
+// coinbase's neighbour of nobody.
 func (r *rig) anchor(leaf [32]byte, where batcher.Where) {
 	r.t.Helper()
 	tx := anchorTx(leaf)

@@ -13,15 +13,18 @@ import (
 )
 
 const (
-	// burst is for how many seconds an address may ask at once what it may ask a second: "ots upgrade" of a folder comes in a burst.
+	// burst is for how many seconds an address may ask at once what it may ask a second: "ots
+	// upgrade" of a folder comes in a burst.
 	burst = 10
 
-	// maxAddresses is how many addresses are counted each for itself: some 15 MiB. Whoever comes when there are more, all of them in the
-	// last seconds, shares crowd addresses' worth with the others.
+	// maxAddresses is how many addresses are counted each for itself: some 15 MiB. Whoever comes
+	// when there are more, all of them in the last seconds, shares crowd addresses' worth with the
+	// others.
 	maxAddresses = 65_536
 	crowd        = 100
 
-	// sweepEvery is how often, at most, addresses are forgotten that have been quiet for so long that forgetting gives them nothing.
+	// sweepEvery is how often, at most, addresses are forgotten that have been quiet for so long
+	// that forgetting gives them nothing.
 	sweepEvery = time.Second
 
 	// maxHops is how many addresses of X-Forwarded-For are looked at, from the nearest on.
@@ -95,8 +98,9 @@ func (l *limiter) sweep(now time.Time) {
 	}
 }
 
-// client returns the address that asks: the connection's, unless that is a proxy of ours. A proxy appends to X-Forwarded-For whom it
-// asks for, after whatever its client claims; so the address that counts is the last one that is no proxy of ours.
+// client returns the address that asks: the connection's, unless that is a proxy of ours. A proxy
+// appends to X-Forwarded-For whom it asks for, after whatever its client claims; so the address
+// that counts is the last one that is no proxy of ours.
 func (l *limiter) client(r *http.Request) netip.Addr {
 	peer := parseIP(r.RemoteAddr)
 	if len(l.proxies) == 0 || !l.isProxy(peer) {

@@ -156,7 +156,8 @@ func TestRefusalForAskingTooMuchSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-// However many addresses ask, all of them together fill about one batch an interval: the operator pays for what they hand in.
+// However many addresses ask, all of them together fill about one batch an interval: the operator
+// pays for what they hand in.
 func TestCrowdHandsInNoMoreThanIsPaidFor(t *testing.T) {
 	const digests = 5
 	r := newRig(t, Config{RateLimit: 100, Digests: digests, Interval: 6 * time.Hour})

@@ -7,7 +7,8 @@ import (
 	"ancre/rpc"
 )
 
-// routeKind is what a path leads to, for counting: who asks cannot make names for an operator's graphs.
+// routeKind is what a path leads to, for counting: who asks cannot make names for an operator's
+// graphs.
 type routeKind int
 
 const (
@@ -28,10 +29,12 @@ var routeNames = [numRoutes]string{"other", RouteDigest, "timestamp", "tip", "pa
 // RouteDigest is the name of the route by which digests come in.
 const RouteDigest = "digest"
 
-// Routes returns the names under which requests are counted; "other" are those to paths that lead nowhere.
+// Routes returns the names under which requests are counted; "other" are those to paths that lead
+// nowhere.
 func Routes() []string { return routeNames[:] }
 
-// statuses are those that answers have, each with a counter of its own for each route. The last counts what is not among them: none today.
+// statuses are those that answers have, each with a counter of its own for each route. The last
+// counts what is not among them: none today.
 var statuses = [...]int{200, 204, 400, 404, 405, 429, 503, 500}
 
 // meters count requests.

@@ -13,7 +13,8 @@ type tallied struct{ n int }
 
 func (t *tallied) Observe(float64) { t.n++ }
 
-// Every answer is counted, also those that no route gave, under names of ours: else strangers could make an operator's database grow.
+// Every answer is counted, also those that no route gave, under names of ours: else strangers could
+// make an operator's database grow.
 func TestRequestsAreCountedByRouteAndStatus(t *testing.T) {
 	latencies := make(map[string]*tallied)
 	r := newRig(t, Config{RateLimit: 1, Digests: 2, Interval: time.Hour, Latency: func(route string) rpc.Observer {

@@ -30,8 +30,8 @@ const (
 	keepPage = "public, max-age=5"
 )
 
-// Status is what GET / answers to who accepts application/json. The first members are otsd's, where they mean something here; numbers are
-// numbers.
+// Status is what GET / answers to who accepts application/json. The first members are otsd's, where
+// they mean something here; numbers are numbers.
 type Status struct {
 	Version             string `json:"version"`
 	PendingCommitments  uint64 `json:"pending_commitments"`          // digests that are in no block yet
@@ -117,7 +117,8 @@ func (q *request) makePage(p *page) error {
 	return nil
 }
 
-// gather asks what the page tells. What holds anchoring up is for the operator: it names amounts, addresses and files.
+// gather asks what the page tells. What holds anchoring up is for the operator: it names amounts,
+// addresses and files.
 func (q *request) gather(ctx context.Context) (*Status, error) {
 	info, err := q.Node.Info(ctx)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package calendar speaks the OpenTimestamps calendar interface over HTTP, both sides of it: the server that other people's clients stamp and
-// upgrade with, and a client for other people's calendars.
+// Package calendar speaks the OpenTimestamps calendar interface over HTTP, both sides of it: the
+// server that other people's clients stamp and upgrade with, and a client for other people's
+// calendars.
 //
 // The server answers as otsd, the reference implementation, does: the same routes, statuses, texts
 // and cache headers, so that every client made for otsd works. It differs where otsd makes clients
@@ -7,9 +8,10 @@
 // routes of Esplora, the block explorer, by which clients in browsers look block headers up, and
 // the one of Chainpoint's gateways that gives a block's Merkle root.
 //
-// Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded: connections, in all and of one address,
-// headers, bodies, time, requests of one address. No message of anybody reaches a log, and a commitment only where the store turns out to be
-// damaged, which its operator has to find.
+// Anybody may ask, so nothing secret is behind it, and everything that comes in is bounded:
+// connections, in all and of one address, headers, bodies, time, requests of one address. No
+// message of anybody reaches a log, and a commitment only where the store turns out to be damaged,
+// which its operator has to find.
 package calendar
 
 import (
@@ -36,7 +38,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limits are those of the calendar's connections. All that clients send is small, so they get less time than those of JSON-RPC.
+// limits are those of the calendar's connections. All that clients send is small, so they get less
+// time than those of JSON-RPC.
 var limits = httpserve.Limits{
 	Connections: 1_024,
 	Reserve:     64,               // of programs on this machine, and proxies
@@ -57,23 +60,25 @@ type Config struct {
 	URI string       // what pending proofs point to: the address for people to use
 	Log *slog.Logger // nil: nothing is logged
 
-	// RateLimit is how many requests a second one address may make, over 10 seconds (of IPv6: one /64). 0: as many as it likes, and as many
-	// connections.
+	// RateLimit is how many requests a second one address may make, over 10 seconds (of IPv6: one
+	// /64). 0: as many as it likes, and as many connections.
 	RateLimit int
 
-	// Digests is how many digests all addresses together may hand in during each Interval. 0: no limit. Anybody may fill batches here, and each
-	// that is full has a payment made before its time.
+	// Digests is how many digests all addresses together may hand in during each Interval. 0: no
+	// limit. Anybody may fill batches here, and each that is full has a payment made before its
+	// time.
 	Digests  int
 	Interval time.Duration
 
-	// Strangers is what is done with digests that do not come from this machine, or come from a web page of elsewhere. nil: they are taken.
-	// Else each is refused with this reason.
+	// Strangers is what is done with digests that do not come from this machine, or come from a web
+	// page of elsewhere. nil: they are taken. Else each is refused with this reason.
 	Strangers error
 
 	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
 	Proxies []netip.Prefix
 
-	// Latency gives what takes the seconds of each request to one of Routes. nil: they are not measured.
+	// Latency gives what takes the seconds of each request to one of Routes. nil: they are not
+	// measured.
 	Latency func(route string) rpc.Observer
 }
 
@@ -85,17 +90,19 @@ type Services struct {
 	Confirmations int32    // from which an anchor is final
 }
 
-// Batcher is what the server needs of the batcher. Its own errors decide the answer: [batcher.ErrBusy], [batcher.ErrUnknown],
-// [batcher.ErrReadOnly].
+// Batcher is what the server needs of the batcher. Its own errors decide the answer:
+// [batcher.ErrBusy], [batcher.ErrUnknown], [batcher.ErrReadOnly].
 type Batcher interface {
-	// SubmitMessage accepts a message of up to [batcher.MaxMessage] bytes, and appends to dst the timestamp to answer with. When it
-	// returns nil the message is durable.
+	// SubmitMessage accepts a message of up to [batcher.MaxMessage] bytes, and appends to dst the
+	// timestamp to answer with. When it returns nil the message is durable.
 	SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error)
 
-	// Timestamp says how far a leaf came. Once it is final, it appends to dst the serialized timestamp that leads to a block, and ok is true.
+	// Timestamp says how far a leaf came. Once it is final, it appends to dst the serialized
+	// timestamp that leads to a block, and ok is true.
 	Timestamp(ctx context.Context, dst []byte, leaf [32]byte) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
-	// Batches and Anchors return up to limit of them, newest first, of numbers below before (0: from the newest).
+	// Batches and Anchors return up to limit of them, newest first, of numbers below before (0:
+	// from the newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
 	Anchors(ctx context.Context, before uint64, limit int) ([]batcher.AnchorStatus, error)
 }
@@ -104,17 +111,20 @@ type Batcher interface {
 type Chain interface {
 	Best() (height int32, hash chainhash.Hash, err error)
 
-	// HashAt returns the hash of the active chain's block at height. The server asks up to the height of Best.
+	// HashAt returns the hash of the active chain's block at height. The server asks up to the
+	// height of Best.
 	HashAt(height int32) (chainhash.Hash, error)
 
-	// Header returns a block's header and height. An error that wraps [rpc.ErrNoBlock] says that there is no such block.
+	// Header returns a block's header and height. An error that wraps [rpc.ErrNoBlock] says that
+	// there is no such block.
 	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
 
 	// Synced says whether blocks that are not known here do not exist.
 	Synced() bool
 }
 
-// Server is the calendar. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
+// Server is the calendar. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a
+// graceful end.
 type Server struct {
 	uri     string
 	log     *slog.Logger
@@ -150,8 +160,8 @@ func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
 // Provide gives the server what it speaks for. Until then every answer is status 503.
 func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
-// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run come to their end, and returns nil. It
-// closes ln. Another error means that the listener failed.
+// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run
+// come to their end, and returns nil. It closes ln. Another error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	l := limits
 	if s.limiter != nil {

@@ -298,7 +298,8 @@ func TestEsploraRoutesAnswerFromOurHeaders(t *testing.T) {
 	}
 }
 
-// While blocks are still to come, one that is not here may exist: "not found" would be a lie that caches keep.
+// While blocks are still to come, one that is not here may exist: "not found" would be a lie that
+// caches keep.
 func TestUnknownBlocksAreNotDeniedWhileSyncing(t *testing.T) {
 	r := newRig(t, Config{})
 	r.chain.behind = true
@@ -329,7 +330,8 @@ func TestEverythingWaitsForTheStart(t *testing.T) {
 	}
 }
 
-// What goes wrong inside is told in words that a client can act on, and that tell nothing of the inside.
+// What goes wrong inside is told in words that a client can act on, and that tell nothing of the
+// inside.
 func TestTroublesAreToldWithoutTheirInside(t *testing.T) {
 	const secret = "/var/lib/ancre/store"
 	for _, c := range []struct {
@@ -362,7 +364,8 @@ func TestTroublesAreToldWithoutTheirInside(t *testing.T) {
 	}
 }
 
-// Whoever reads the log must not learn what was stamped, and when: that is the business of those who stamp.
+// Whoever reads the log must not learn what was stamped, and when: that is the business of those
+// who stamp.
 func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 	const message = "the merger with Dupont SA"
 	r := newRig(t, Config{RateLimit: 1000})
@@ -390,8 +393,8 @@ func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 	}
 }
 
-// A timestamp larger than any that will be: a batch and an anchor of 16 million each, a transaction of almost the 4,096 bytes that an operation may
-// result in, in a block of a million.
+// A timestamp larger than any that will be: a batch and an anchor of 16 million each, a transaction
+// of almost the 4,096 bytes that an operation may result in, in a block of a million.
 func TestLargestTimestampIsReadByEveryClient(t *testing.T) {
 	leaf := [32]byte{1}
 	a := proof.Anchored{Height: 1 << 30}

@@ -15,16 +15,18 @@ import (
 // ErrNotListed says that a [Whitelist] does not have a calendar.
 var ErrNotListed = errors.New("is none of the calendars that are asked")
 
-// wellKnown are the public calendars that the reference implementation follows without being told to (python-opentimestamps,
-// opentimestamps/calendar.py). The aggregators that files are stamped at are not among them: promises name the calendars behind.
+// wellKnown are the public calendars that the reference implementation follows without being told
+// to (python-opentimestamps, opentimestamps/calendar.py). The aggregators that files are stamped at
+// are not among them: promises name the calendars behind.
 var wellKnown = [...]string{
 	"https://*.calendar.opentimestamps.org",
 	"https://*.calendar.eternitywall.com",
 	"https://*.calendar.catallaxy.com",
 }
 
-// Whitelist says which calendars may be asked. A proof comes from a stranger and names any address it likes: whoever asked there would
-// be the stranger's hand in our network, and would tell them when and from where their file is looked at.
+// Whitelist says which calendars may be asked. A proof comes from a stranger and names any address
+// it likes: whoever asked there would be the stranger's hand in our network, and would tell them
+// when and from where their file is looked at.
 type Whitelist struct {
 	entries []listed
 }
@@ -46,8 +48,9 @@ func WellKnown() *Whitelist {
 	return &w
 }
 
-// Add allows one more calendar: https://HOST, with :PORT and /PATH where it has them, http:// on this machine only. HOST alone means
-// both schemes as far as they are allowed, and *.HOST all hosts below HOST.
+// Add allows one more calendar: https://HOST, with :PORT and /PATH where it has them, http:// on
+// this machine only. HOST alone means both schemes as far as they are allowed, and *.HOST all hosts
+// below HOST.
 func (w *Whitelist) Add(s string) error {
 	switch {
 	case strings.Contains(s, "@"):
@@ -80,8 +83,9 @@ func (w *Whitelist) Add(s string) error {
 	return nil
 }
 
-// Check returns nil when the calendar at uri may be asked, an error that wraps [ErrNotListed] when nobody has allowed it, and another one
-// when it is never asked: the address is malformed, or would be asked in the clear.
+// Check returns nil when the calendar at uri may be asked, an error that wraps [ErrNotListed] when
+// nobody has allowed it, and another one when it is never asked: the address is malformed, or would
+// be asked in the clear.
 func (w *Whitelist) Check(uri string) error {
 	a, err := parseAddress(uri)
 	if err != nil {
@@ -108,7 +112,8 @@ type address struct {
 	path   string // empty, or begins with a slash and ends without one
 }
 
-// parseAddress reads the URI of a calendar strictly: what is refused here is never asked. Errors do not repeat the URI.
+// parseAddress reads the URI of a calendar strictly: what is refused here is never asked. Errors do
+// not repeat the URI.
 func parseAddress(uri string) (address, error) {
 	if _, err := proof.PendingAt(uri); err != nil {
 		return address{}, fmt.Errorf("is no address that a proof could name: %w", err)
@@ -144,8 +149,9 @@ func parseAddress(uri string) (address, error) {
 	return a, nil
 }
 
-// checkHost accepts names, and addresses as they are customarily written: what some resolvers take for an address as well, such as
-// 127.1 or 0x7f000001, would be compared as a name and then lead elsewhere.
+// checkHost accepts names, and addresses as they are customarily written: what some resolvers take
+// for an address as well, such as 127.1 or 0x7f000001, would be compared as a name and then lead
+// elsewhere.
 func (a address) checkHost() error {
 	if a.isIP() {
 		return nil
@@ -168,7 +174,8 @@ func (a address) isIP() bool {
 	return err == nil
 }
 
-// isLoopback reports whether the calendar is on this machine, by its address: no resolver is asked, whose answer may be anybody's.
+// isLoopback reports whether the calendar is on this machine, by its address: no resolver is asked,
+// whose answer may be anybody's.
 func (a address) isLoopback() bool {
 	ip, err := netip.ParseAddr(a.host)
 	return err == nil && ip.IsLoopback() || a.host == "localhost"

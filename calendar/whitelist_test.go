@@ -150,8 +150,8 @@ func TestCalendarsThatCannotBeAllowed(t *testing.T) {
 	}
 }
 
-// Whatever a proof names, the only places that are asked by default are below three domains, over TLS at its customary port: also as
-// net/url, which the request is made with, reads the address.
+// Whatever a proof names, the only places that are asked by default are below three domains, over
+// TLS at its customary port: also as net/url, which the request is made with, reads the address.
 func FuzzWellKnown(f *testing.F) {
 	for _, uri := range []string{
 		"https://alice.btc.calendar.opentimestamps.org", "https://a.calendar.eternitywall.com:443/", "https://A.calendar.catallaxy.com",

@@ -1,10 +1,11 @@
 // Package config reads ancre.conf, the one file that the daemon and the command-line client share.
 //
-// It is a package of its own, apart from daemon, so that the client can find the daemon's address and cookie
-// without linking the light client, the wallet and the store.
+// It is a package of its own, apart from daemon, so that the client can find the daemon's address
+// and cookie without linking the light client, the wallet and the store.
 //
-// The promise: what Load accepts is within the stated bounds, and what it refuses is refused with the file, the line,
-// the key, the value and what is allowed. Nothing in the file is silently ignored. Keys keep their names and meanings.
+// The promise: what Load accepts is within the stated bounds, and what it refuses is refused with
+// the file, the line, the key, the value and what is allowed. Nothing in the file is silently
+// ignored. Keys keep their names and meanings.
 package config
 
 import (
@@ -37,7 +38,8 @@ type Config struct {
 	Metrics  Metrics  `toml:"metrics"`
 }
 
-// SPV is for the light client. Peers are HOST or HOST:PORT; without a port the network's own is meant.
+// SPV is for the light client. Peers are HOST or HOST:PORT; without a port the network's own is
+// meant.
 type SPV struct {
 	Connect       []string `toml:"connect"`        // only these peers, no discovery
 	AddPeers      []string `toml:"add_peers"`      // these besides those that are discovered
@@ -112,7 +114,8 @@ func Default() Config {
 		Network: "mainnet",
 		Batch:   Batch{Interval: 6 * time.Hour, MaxDigests: 1 << 20},
 		Anchor:  Anchor{Confirmations: 6, Target: 6 * time.Hour, MaxFeeRate: 100, MaxFeeSats: 50_000},
-		// No budget: what the wallet holds is one already, and a default that stops anchoring would surprise.
+		// No budget: what the wallet holds is one already, and a default that stops anchoring would
+		// surprise.
 		RPC: RPC{Listen: "127.0.0.1:14780", MaxDigests: 1 << 22, MaxUserDigests: 1 << 20},
 		// otsd's customary port.
 		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10, MaxDigests: 1 << 20},
@@ -120,15 +123,16 @@ func Default() Config {
 	}
 }
 
-// Flags are the command-line flags that ancred and ancre share; empty ones were not given. They win over the file.
+// Flags are the command-line flags that ancred and ancre share; empty ones were not given. They win
+// over the file.
 type Flags struct {
 	File    string // --config
 	DataDir string // --datadir
 	Network string // --network
 }
 
-// Load returns the defaults, changed by the configuration file, changed by the flags. A file that was named must exist; else
-// ancre.conf in the data directory is read if there is one.
+// Load returns the defaults, changed by the configuration file, changed by the flags. A file that
+// was named must exist; else ancre.conf in the data directory is read if there is one.
 func (f Flags) Load() (Config, error) {
 	c := Default()
 	path := f.File
@@ -187,7 +191,8 @@ func Load(path string) (Config, error) {
 	return parse(path, data)
 }
 
-// NetworkDir returns the absolute path of the directory in which everything of the network lies: DataDir/Network.
+// NetworkDir returns the absolute path of the directory in which everything of the network lies:
+// DataDir/Network.
 func (c Config) NetworkDir() (string, error) {
 	dir, err := expand(c.DataDir)
 	if err != nil {

@@ -32,7 +32,8 @@ func TestSampleEqualsTheDefaults(t *testing.T) {
 	}
 }
 
-// Every field of Config is a key of the table, every key of the table is a field, and both stand in sample.conf with a reason.
+// Every field of Config is a key of the table, every key of the table is a field, and both stand in
+// sample.conf with a reason.
 func TestSampleHoldsEveryKey(t *testing.T) {
 	data, err := os.ReadFile(sampleFile)
 	if err != nil {
@@ -260,7 +261,8 @@ func TestABudgetOfOneAnchorOrNoneIsFine(t *testing.T) {
 	}
 }
 
-// Proofs point to where the calendar is, unless they are told better: else they would ask a port where nobody is, or another daemon.
+// Proofs point to where the calendar is, unless they are told better: else they would ask a port
+// where nobody is, or another daemon.
 func TestProofsPointToWhereTheCalendarListens(t *testing.T) {
 	for _, c := range []struct{ file, listen, uri string }{
 		{"", "127.0.0.1:14788", "http://127.0.0.1:14788"},
@@ -379,7 +381,8 @@ func TestAHugeFileIsNotRead(t *testing.T) {
 	}
 }
 
-// Whatever stands in the file: no panic, an error begins with the file's name, and what is accepted is within bounds.
+// Whatever stands in the file: no panic, an error begins with the file's name, and what is accepted
+// is within bounds.
 func FuzzParse(f *testing.F) {
 	if sample, err := os.ReadFile(sampleFile); err == nil {
 		f.Add(uncomment.ReplaceAll(sample, []byte("$1")))

@@ -11,10 +11,12 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// parse returns the defaults changed by data; name is that of the file, for errors and for relative paths.
+// parse returns the defaults changed by data; name is that of the file, for errors and for relative
+// paths.
 //
-// The TOML library would match keys by case-insensitive guess and say nothing of the value when a type is wrong, so it only
-// parses: every value goes through the table of settings, and whatever is not in that table is an error.
+// The TOML library would match keys by case-insensitive guess and say nothing of the value when a
+// type is wrong, so it only parses: every value goes through the table of settings, and whatever is
+// not in that table is an error.
 func parse(name string, data []byte) (Config, error) {
 	c := Default()
 	var top map[string]toml.Primitive
@@ -119,8 +121,9 @@ func (p *parser) at(prim toml.Primitive) string {
 	return p.name
 }
 
-// line returns the line of a value, 0 when not known. The library tells a position only with an error, so one is provoked. Tables that are
-// only implied (a in [a.b]) have none: then the first of what is in them counts.
+// line returns the line of a value, 0 when not known. The library tells a position only with an
+// error, so one is provoked. Tables that are only implied (a in [a.b]) have none: then the first of
+// what is in them counts.
 func (p *parser) line(prim toml.Primitive) int {
 	var parseErr toml.ParseError
 	if err := p.meta.PrimitiveDecode(prim, refuser{}); errors.As(err, &parseErr) && parseErr.Position.Line > 0 {
@@ -157,7 +160,8 @@ func syntaxError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// sortedKeys returns the keys in an order that does not change, so that of several errors always the same is told.
+// sortedKeys returns the keys in an order that does not change, so that of several errors always
+// the same is told.
 func sortedKeys(m map[string]toml.Primitive) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

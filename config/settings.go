@@ -45,11 +45,12 @@ func (s setting) show(v any) string {
 	return text
 }
 
-// leastFee is what the cheapest anchor costs, 153 vB at 1 sat/vB, rounded up: a lower cap would only be a way to pay nothing.
+// leastFee is what the cheapest anchor costs, 153 vB at 1 sat/vB, rounded up: a lower cap would
+// only be a way to pay nothing.
 const leastFee = 200
 
-// settings returns the table of all keys, bound to the fields of c. Relative paths start at dir, where the file lies:
-// a service's working directory is nobody's expectation.
+// settings returns the table of all keys, bound to the fields of c. Relative paths start at dir,
+// where the file lies: a service's working directory is nobody's expectation.
 func (c *Config) settings(dir string) []setting {
 	return []setting{
 		{key: "datadir", set: text(&c.DataDir, dataDir(dir))},
@@ -65,9 +66,11 @@ func (c *Config) settings(dir string) []setting {
 		{key: "batch.interval", set: duration(&c.Batch.Interval, time.Second, 168*time.Hour)},
 		{key: "batch.max_digests", set: integer(&c.Batch.MaxDigests, 1, 1<<24)},
 
-		// Final is followed for 100 blocks more, and the store remembers 128: see store.CursorDepth.
+		// Final is followed for 100 blocks more, and the store remembers 128: see
+		// store.CursorDepth.
 		{key: "anchor.confirmations", set: integer(&c.Anchor.Confirmations, 1, 100)},
-		// On mainnet less than an hour is a few blocks only, of which chance may bring none; where blocks come on demand it is useful.
+		// On mainnet less than an hour is a few blocks only, of which chance may bring none; where
+		// blocks come on demand it is useful.
 		{key: "anchor.target", set: duration(&c.Anchor.Target, time.Minute, 168*time.Hour)},
 		{key: "anchor.max_feerate", set: integer(&c.Anchor.MaxFeeRate, 1, 10_000)},
 		{key: "anchor.max_fee", set: integer(&c.Anchor.MaxFeeSats, leastFee, 10_000_000)},
@@ -93,7 +96,8 @@ func (c *Config) settings(dir string) []setting {
 	}
 }
 
-// conflict finds values that are allowed each, and make no sense together. It names the key to blame, which the file sets.
+// conflict finds values that are allowed each, and make no sense together. It names the key to
+// blame, which the file sets.
 func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 	if a := c.Anchor; a.MonthlyBudget > 0 && a.MaxFeeSats > a.MonthlyBudget {
 		if !set("anchor.max_fee") {
@@ -124,15 +128,17 @@ func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 	return "", nil
 }
 
-// complete sets what follows from other keys. A calendar that listens elsewhere is asked there, unless its address is said.
+// complete sets what follows from other keys. A calendar that listens elsewhere is asked there,
+// unless its address is said.
 func (c *Config) complete(set func(key string) bool) {
 	if set("calendar.listen") && !set("calendar.uri") && c.Calendar.Listen != "" {
 		c.Calendar.URI = "http://" + reachable(c.Calendar.Listen)
 	}
 }
 
-// reachable returns the address at which a listener is reached, as far as it can be written into a proof (without the brackets of IPv6):
-// by programs on this machine, where the listener is for all of its addresses.
+// reachable returns the address at which a listener is reached, as far as it can be written into a
+// proof (without the brackets of IPv6): by programs on this machine, where the listener is for all
+// of its addresses.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -324,7 +330,8 @@ func headerFiles(to *[]string, dir string) func(any) error {
 	}
 }
 
-// peer accepts HOST and HOST:PORT, HOST a name, an IPv4 address or an IPv6 address (in brackets when a port follows).
+// peer accepts HOST and HOST:PORT, HOST a name, an IPv4 address or an IPv6 address (in brackets
+// when a port follows).
 func peer(s string) (string, error) {
 	if ip := net.ParseIP(s); ip != nil {
 		return s, nil
@@ -369,7 +376,8 @@ func checkPort(port string) error {
 	return nil
 }
 
-// checkHost accepts addresses, and what a host's name is made of: it need not exist, only be no slip of the pen.
+// checkHost accepts addresses, and what a host's name is made of: it need not exist, only be no
+// slip of the pen.
 func checkHost(host string) error {
 	const maxName = 253 // RFC 1035
 	if addr, _, _ := strings.Cut(host, "%"); net.ParseIP(addr) != nil {
@@ -385,7 +393,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// addressOrNetwork accepts an IP address, or a network of them in CIDR notation, and stores the network.
+// addressOrNetwork accepts an IP address, or a network of them in CIDR notation, and stores the
+// network.
 func addressOrNetwork(s string) (string, error) {
 	network, err := netip.ParsePrefix(s)
 	if addr, addrErr := netip.ParseAddr(s); addrErr == nil && addr.Zone() == "" {
@@ -419,8 +428,8 @@ func authLine(s string) (string, error) {
 	return s, nil
 }
 
-// calendarURI accepts what a pending attestation may hold (at most 1000 bytes of a small alphabet), without a path:
-// OpenTimestamps clients ask at the root of the host, whatever path the URI has.
+// calendarURI accepts what a pending attestation may hold (at most 1000 bytes of a small alphabet),
+// without a path: OpenTimestamps clients ask at the root of the host, whatever path the URI has.
 func calendarURI(s string) (string, error) {
 	const maxURI = 1000
 	rest, ok := strings.CutPrefix(s, "https://")

@@ -16,7 +16,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// coded is an error of a room with the sentinel of rpc that decides the code of the answer. Its text is the room's own.
+// coded is an error of a room with the sentinel of rpc that decides the code of the answer. Its
+// text is the room's own.
 type coded struct{ err, sentinel error }
 
 func (c coded) Error() string   { return c.err.Error() }

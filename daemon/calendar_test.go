@@ -18,7 +18,8 @@ import (
 	"ancre/rpc"
 )
 
-// The calendar and the JSON-RPC are two doors of one house: what comes in at one is found at the other.
+// The calendar and the JSON-RPC are two doors of one house: what comes in at one is found at the
+// other.
 func TestDigestOfTheCalendarIsKnownToJSONRPC(t *testing.T) {
 	c := testConfig(t)
 	log, stop := starts(t, c)

@@ -1,5 +1,6 @@
-// Package daemon puts the rooms together: it reads what is configured, opens the data directory, starts the light client,
-// the wallet, the batcher and the JSON-RPC in an order in which each finds what it needs, and stops them in the reverse one.
+// Package daemon puts the rooms together: it reads what is configured, opens the data directory,
+// starts the light client, the wallet, the batcher and the JSON-RPC in an order in which each finds
+// what it needs, and stops them in the reverse one.
 package daemon
 
 import (
@@ -58,8 +59,8 @@ type node struct {
 	closers []func() error // see onClose
 }
 
-// Run is the daemon's life: it returns nil after ctx ended or a client called stop, and an error when it could not start or must
-// not go on. version is what it tells of itself; the log goes to w.
+// Run is the daemon's life: it returns nil after ctx ended or a client called stop, and an error
+// when it could not start or must not go on. version is what it tells of itself; the log goes to w.
 func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (err error) {
 	log, err := newLogger(w, cfg.Log)
 	if err != nil {
@@ -168,7 +169,8 @@ func (d *node) listen(key, address, remedy string) (net.Listener, error) {
 	return ln, nil
 }
 
-// listenUnlessOff opens a configured address and notes where that is, unless none is configured: the listener is nil then.
+// listenUnlessOff opens a configured address and notes where that is, unless none is configured:
+// the listener is nil then.
 func (d *node) listenUnlessOff(key, address string, where *string, remedy string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
@@ -181,8 +183,8 @@ func (d *node) listenUnlessOff(key, address string, where *string, remedy string
 	return ln, nil
 }
 
-// serve lets a server answer until the returned function is called, which waits for the requests that run. A server that fails ends the daemon.
-// Without a listener there is nothing to do.
+// serve lets a server answer until the returned function is called, which waits for the requests
+// that run. A server that fails ends the daemon. Without a listener there is nothing to do.
 func (d *node) serve(server interface {
 	Serve(context.Context, net.Listener) error
 }, listener net.Listener, failed func()) (stop func() error) {
@@ -272,7 +274,8 @@ func usableDir(path string) error {
 	return fmt.Errorf("%s: %w; it must be a directory that the user may read and write whom ancred runs as", path, err)
 }
 
-// policy is what the configuration says about batches and anchors; the rest is the batcher's default.
+// policy is what the configuration says about batches and anchors; the rest is the batcher's
+// default.
 func policy(cfg config.Config) batcher.Policy {
 	p := batcher.DefaultPolicy()
 	p.Interval = cfg.Batch.Interval
@@ -285,7 +288,8 @@ func policy(cfg config.Config) batcher.Policy {
 	return p
 }
 
-// run starts what was opened, and returns when ctx ends or a room fails. All of it has stopped then.
+// run starts what was opened, and returns when ctx ends or a room fails. All of it has stopped
+// then.
 func (d *node) run(ctx context.Context) error {
 	// The light client and the wallet outlive the batcher, which uses them while it stops.
 	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
@@ -325,9 +329,11 @@ func (d *node) run(ctx context.Context) error {
 	return err
 }
 
-// settle gives memory back to the operating system when what needs it once has ended. Go keeps what it freed until it collects again, which
-// may take minutes in a daemon that has little to do, and the process is counted as that much larger: 40 MB after a new data directory
-// was made, more after headers were imported or a chain was synced. (What a passphrase takes, the wallet's library gives back.)
+// settle gives memory back to the operating system when what needs it once has ended. Go keeps what
+// it freed until it collects again, which may take minutes in a daemon that has little to do, and
+// the process is counted as that much larger: 40 MB after a new data directory was made, more after
+// headers were imported or a chain was synced. (What a passphrase takes, the wallet's library gives
+// back.)
 //
 // Each time costs one collection, which nobody waits for.
 func (d *node) settle(ctx context.Context) {
@@ -386,11 +392,12 @@ func (d *node) alive(ctx context.Context) error {
 	return err
 }
 
-// credential is the name under which a systemd unit passes the wallet's passphrase (LoadCredential=).
+// credential is the name under which a systemd unit passes the wallet's passphrase
+// (LoadCredential=).
 const credential = "passphrase"
 
-// unlock opens the wallet with the configured passphrase, if there is one. What goes wrong is said and is no reason to stop: digests
-// are accepted and sealed without a wallet.
+// unlock opens the wallet with the configured passphrase, if there is one. What goes wrong is said
+// and is no reason to stop: digests are accepted and sealed without a wallet.
 func (d *node) unlock(ctx context.Context) {
 	path := d.cfg.Wallet.PassphraseFile
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); path == "" && dir != "" {

@@ -153,8 +153,9 @@ var told = map[string][]string{
 	"spv/reg_filter_headers.bin": {"header files are damaged"},
 }
 
-// Whatever happens to a file of the data directory while the daemon is down: it starts, takes digests and says what it did; or it refuses and names
-// the file. Where it says nothing, nothing is different. A panic anywhere ends this test's process.
+// Whatever happens to a file of the data directory while the daemon is down: it starts, takes
+// digests and says what it did; or it refuses and names the file. Where it says nothing, nothing is
+// different. A panic anywhere ends this test's process.
 func TestDamagedFilesAreToldOrRefused(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no links")

@@ -53,8 +53,8 @@ func metricsWarning(c config.Metrics) string {
 		"learns the wallet's balance and what ancred does; let a firewall admit the machine of Prometheus alone, or listen on 127.0.0.1"
 }
 
-// isPublic reports whether the calendar is there for other machines, by itself or through a proxy, or
-// tells its callers so.
+// isPublic reports whether the calendar is there for other machines, by itself or through a proxy,
+// or tells its callers so.
 func isPublic(c config.Calendar) bool {
 	uri, err := url.Parse(c.URI)
 	named := err == nil && uri.Hostname() != "" && !rpc.IsLoopback(uri.Hostname())
@@ -94,8 +94,8 @@ func refusesStrangers(cfg config.Config) error {
 	return nil
 }
 
-// hosts are the names by which callers may reach a listener: those that are configured, the one that
-// it listens at, and where other machines reach it the name of this one.
+// hosts are the names by which callers may reach a listener: those that are configured, the one
+// that it listens at, and where other machines reach it the name of this one.
 func hosts(cfg config.Config, listen string) []string {
 	all := append([]string(nil), cfg.RPC.Hosts...)
 	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {

@@ -70,7 +70,8 @@ func TestWebPagesReachNothingButTheCalendar(t *testing.T) {
 	}
 }
 
-// Digests cost money. Web pages hand none in at a calendar for this machine, and strangers none where nothing bounds what they cost.
+// Digests cost money. Web pages hand none in at a calendar for this machine, and strangers none
+// where nothing bounds what they cost.
 func TestDigestsOfStrangersAreTakenWhereTheirCostIsBounded(t *testing.T) {
 	const evil = "Origin: https://evil.example"
 	proxy := []string{"127.0.0.1/32"}

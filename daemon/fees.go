@@ -9,8 +9,8 @@ import (
 	"ancre/spv"
 )
 
-// Fees tells what the light client knows of the market, and what the policy makes of it. Facts that are not the newest are told
-// with the reason; without any, the reason is all there is.
+// Fees tells what the light client knows of the market, and what the policy makes of it. Facts that
+// are not the newest are told with the reason; without any, the reason is all there is.
 func (c chainService) Fees(ctx context.Context) (rpc.FeeEstimate, error) {
 	fees, err := c.Client.Fees(ctx)
 	if err != nil && len(fees.Blocks) == 0 {

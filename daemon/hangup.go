@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// outliveHangups logs each SIGHUP and goes on, until stop is called. The signal comes when the terminal is closed that the daemon was started
-// from. bitcoind and nginx use it to open their logs anew or to read their configuration again: here the log is standard error, and
-// a changed configuration needs a restart.
+// outliveHangups logs each SIGHUP and goes on, until stop is called. The signal comes when the
+// terminal is closed that the daemon was started from. bitcoind and nginx use it to open their logs
+// anew or to read their configuration again: here the log is standard error, and a changed
+// configuration needs a restart.
 func outliveHangups(log *slog.Logger) (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)

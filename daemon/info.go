@@ -65,8 +65,9 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	return info, nil
 }
 
-// calendarWarning says when the calendar is there for other machines, and the proofs that it hands out can be completed on this one
-// alone. That cannot be put right later: a proof keeps the address that it was given.
+// calendarWarning says when the calendar is there for other machines, and the proofs that it hands
+// out can be completed on this one alone. That cannot be put right later: a proof keeps the address
+// that it was given.
 func calendarWarning(c config.Calendar) string {
 	host, _, err := net.SplitHostPort(c.Listen)
 	uri, uriErr := url.Parse(c.URI)

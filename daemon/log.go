@@ -10,8 +10,8 @@ import (
 	"ancre/internal/printable"
 )
 
-// newLogger makes the logger that the configuration asks for. Under systemd's journal, which has a time of its own, the
-// text form leaves the time out.
+// newLogger makes the logger that the configuration asks for. Under systemd's journal, which has a
+// time of its own, the text form leaves the time out.
 func newLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

@@ -32,7 +32,8 @@ func (d *node) calendarSeconds(route string) rpc.Observer {
 	return d.told.Observer(metrics.CalendarSeconds, route)
 }
 
-// scrape tells everything that the metrics' table has, but for histograms. It reads what getinfo reads, and the sizes of files.
+// scrape tells everything that the metrics' table has, but for histograms. It reads what getinfo
+// reads, and the sizes of files.
 func (d *node) scrape(ctx context.Context, emit metrics.Emit) {
 	count := d.batcher.Counts()
 	d.scrapeDoors(emit, count)
@@ -194,8 +195,8 @@ func (d *node) scrapeDisk(emit metrics.Emit) error {
 	return err
 }
 
-// size returns how much the files of a directory hold together. There are some hundreds at most, however much is stored. What is not there has
-// no size: files come and go.
+// size returns how much the files of a directory hold together. There are some hundreds at most,
+// however much is stored. What is not there has no size: files come and go.
 func size(dir string) (bytes int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {

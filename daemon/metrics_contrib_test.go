@@ -31,8 +31,8 @@ var (
 // Labels that Prometheus adds to every series, and the one of buckets.
 var given = []string{"job", "instance", "le"}
 
-// checkExpr looks each metric of an expression up in a scrape, with the labels and values that it is selected by: an alert with a slip of the pen
-// is one that never fires.
+// checkExpr looks each metric of an expression up in a scrape, with the labels and values that it
+// is selected by: an alert with a slip of the pen is one that never fires.
 func checkExpr(t *testing.T, where, expr string, scrape map[string]family) {
 	t.Helper()
 	known := slices.Clone(given)
@@ -88,7 +88,8 @@ func checkExpr(t *testing.T, where, expr string, scrape map[string]family) {
 	}
 }
 
-// metricLabels returns the labels that the metrics of an expression have, when it does not group them.
+// metricLabels returns the labels that the metrics of an expression have, when it does not group
+// them.
 func metricLabels(expr string, scrape map[string]family) (labels []string) {
 	if grouping.MatchString(expr) {
 		return nil
@@ -163,7 +164,8 @@ func TestAlertsNameOnlyWhatAScrapeHas(t *testing.T) {
 	}
 }
 
-// No warning goes by unnoticed: each has an alert, and what is critical a critical one. Some have an alert on the figure that they are about.
+// No warning goes by unnoticed: each has an alert, and what is critical a critical one. Some have
+// an alert on the figure that they are about.
 func TestEveryWarningHasAnAlert(t *testing.T) {
 	figures := map[*warning.Kind]string{
 		warning.Overdue: "AncreAnchorOverdue", warning.Store: "AncreStoreReadOnly", warning.DiskLow: "AncreDiskLow",

@@ -79,7 +79,8 @@ func watched(t *testing.T) (c config.Config, scrape string) {
 	return c, scrape
 }
 
-// The table and the daemon say the same: nothing that is documented is missing, and Prometheus' own linter finds nothing.
+// The table and the daemon say the same: nothing that is documented is missing, and Prometheus' own
+// linter finds nothing.
 func TestScrapeHasEveryMetricOfTheTable(t *testing.T) {
 	c, scrape := watched(t)
 	problems, err := promlint.New(strings.NewReader(scrape)).Lint()
@@ -124,8 +125,8 @@ func warningNames() (names []string) {
 	return names
 }
 
-// Every warning that getinfo shows has a name, and each name is told also while nobody is warned: an alert for one that is not there yet
-// would never fire.
+// Every warning that getinfo shows has a name, and each name is told also while nobody is warned:
+// an alert for one that is not there yet would never fire.
 func TestEveryWarningHasAName(t *testing.T) {
 	_, scrape := watched(t)
 	names := families(t, scrape)["ancre_warnings"].labels["name"]
@@ -174,7 +175,8 @@ func TestMetricsPortInUseIsNamedWithTheKey(t *testing.T) {
 	}
 }
 
-// A disk that cannot be seen is told as what it is to the store: of no use. What else there is to tell is told.
+// A disk that cannot be seen is told as what it is to the store: of no use. What else there is to
+// tell is told.
 func TestADiskThatCannotBeSeenIsToldOf(t *testing.T) {
 	d := &node{dir: t.TempDir(), disk: func() (pebblestore.Disk, error) {
 		return pebblestore.Disk{ReserveBytes: 5, ReadOnly: true}, errors.New("input/output error")
@@ -193,7 +195,8 @@ func TestADiskThatCannotBeSeenIsToldOf(t *testing.T) {
 	}
 }
 
-// There is no password: whoever has it listen for others is told what that means, and is not warned for ever.
+// There is no password: whoever has it listen for others is told what that means, and is not warned
+// for ever.
 func TestMetricsForOtherMachinesAreWarnedOf(t *testing.T) {
 	for listen, warned := range map[string]bool{"": false, "127.0.0.1:1": false, "localhost:1": false, "[::1]:1": false, ":1": true, "0.0.0.0:1": true, "192.168.1.5:1": true, "ancre.example:1": true} {
 		got := metricsWarning(config.Metrics{Listen: listen})

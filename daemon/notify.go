@@ -7,12 +7,13 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// stallLimit is how long one step of a loop may take before the watchdog is no longer fed: longer than the
-// longest that a step waits for slow peers and the wallet together.
+// stallLimit is how long one step of a loop may take before the watchdog is no longer fed: longer
+// than the longest that a step waits for slow peers and the wallet together.
 const stallLimit = 10 * time.Minute
 
-// notify tells systemd, where it asked for it (Type=notify), how the daemon stands, and feeds its watchdog as long as
-// alive returns nil: a daemon that answers nobody, or whose work stands still, is restarted. It returns when ctx ends.
+// notify tells systemd, where it asked for it (Type=notify), how the daemon stands, and feeds its
+// watchdog as long as alive returns nil: a daemon that answers nobody, or whose work stands still,
+// is restarted. It returns when ctx ends.
 func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 	sent, err := systemd.SdNotify(false, systemd.SdNotifyReady)
 	if err != nil {

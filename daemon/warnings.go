@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// fewAnchors is how many more anchors the wallet should be able to pay for: with four a day, that is
-	// five days. A person is told below it, until it pays for enoughAnchors, as prices vary.
+	// fewAnchors is how many more anchors the wallet should be able to pay for: with four a day,
+	// that is five days. A person is told below it, until it pays for enoughAnchors, as prices
+	// vary.
 	fewAnchors    = 20
 	enoughAnchors = 25
 
@@ -29,11 +30,12 @@ const (
 	lowBudget    = 0.1
 	enoughBudget = 0.15
 
-	// walletWait is how long the wallet may be behind the chain before a person is told. It takes some
-	// seconds at each start. A restore takes hours, and nothing is paid meanwhile.
+	// walletWait is how long the wallet may be behind the chain before a person is told. It takes
+	// some seconds at each start. A restore takes hours, and nothing is paid meanwhile.
 	walletWait = 10 * time.Minute
 
-	// walletBrief is how long a batch may wait for a wallet that follows a new block without a warning.
+	// walletBrief is how long a batch may wait for a wallet that follows a new block without a
+	// warning.
 	walletBrief = time.Minute
 
 	// slowDisk is how long the disk may take for one write before a person is told.

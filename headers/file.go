@@ -15,13 +15,16 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// A file of headers is what Bitcoin's programs have always kept: the headers of all blocks from the first on, of 80 bytes each as they are on the
-// wire, so that the one of block N begins at byte 80·N. Its first header says of which network it is. After the last one
-// follows the SHA-256 of all that, 32 bytes.
+// A file of headers is what Bitcoin's programs have always kept: the headers of all blocks from the
+// first on, of 80 bytes each as they are on the wire, so that the one of block N begins at byte
+// 80·N. Its first header says of which network it is. After the last one follows the SHA-256 of all
+// that, 32 bytes.
 //
-// What the checksum is for: accidents. A changed byte breaks a header's proof of work, or the link of the next header to it, except in
-// the last header of a network on which proof of work costs nothing (regtest). The checksum covers that one too. It proves nothing about who made the file, and need
-// not: the headers prove themselves. Files without it, as Electrum and neutrino have them, are read as well.
+// What the checksum is for: accidents. A changed byte breaks a header's proof of work, or the link
+// of the next header to it, except in the last header of a network on which proof of work costs
+// nothing (regtest). The checksum covers that one too. It proves nothing about who made the file,
+// and need not: the headers prove themselves. Files without it, as Electrum and neutrino have them,
+// are read as well.
 const checksumSize = sha256.Size
 
 // FileSize is the length in bytes of a file with a checksum whose newest header is that of height.
@@ -36,7 +39,8 @@ var ErrNoBlock = errors.New("the headers end before")
 // stride is how many headers lie between two whose hashes are remembered.
 const stride = 1024
 
-// File is a file of headers all of which were checked when it was opened. Its methods may be called from several goroutines at once.
+// File is a file of headers all of which were checked when it was opened. Its methods may be called
+// from several goroutines at once.
 type File struct {
 	r      io.ReaderAt
 	chain  *Chain
@@ -44,8 +48,9 @@ type File struct {
 	summed bool
 }
 
-// Open checks all headers of a file of that size, as they are to be checked at the given time, and its checksum, if it has one. Progress, if it
-// is not nil, is told now and then how many were checked. Reading errors are returned as they are.
+// Open checks all headers of a file of that size, as they are to be checked at the given time, and
+// its checksum, if it has one. Progress, if it is not nil, is told now and then how many were
+// checked. Reading errors are returned as they are.
 func Open(ctx context.Context, r io.ReaderAt, size int64, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*File, error) {
 	n, rest := size/Size, size%Size
 	switch {
@@ -118,8 +123,8 @@ func (f *File) Time() time.Time { return f.chain.Time() }
 // Summed reports whether the file has a checksum.
 func (f *File) Summed() bool { return f.summed }
 
-// Header returns the header at height. Above the newest, the error wraps [ErrNoBlock]. The file is read again; that nobody
-// changed it meanwhile is checked.
+// Header returns the header at height. Above the newest, the error wraps [ErrNoBlock]. The file is
+// read again; that nobody changed it meanwhile is checked.
 func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 	if height > uint64(f.Height()) {
 		return h, fmt.Errorf("%w block %d: the newest is %d", ErrNoBlock, height, f.Height())
@@ -130,7 +135,8 @@ func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 	if err := readAt(f.r, raw, first*Size); err != nil {
 		return h, err
 	}
-	// The hashes of the headers before and at the end are known; what lies between must lead from the one to the other.
+	// The hashes of the headers before and at the end are known; what lies between must lead from
+	// the one to the other.
 	prev := chainhash.Hash{}
 	if part > 0 {
 		prev = f.ends[part-1]
@@ -149,8 +155,9 @@ func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 
 var errChanged = errors.New("the file was changed while it was being used")
 
-// Copy reads headers, without a checksum, checks them all as they are to be checked at the given time, and writes a file of them to w. It returns
-// the checked chain. It takes no more than [Open] would: where proof of work costs nothing, whoever sends headers could send them for ever, and
+// Copy reads headers, without a checksum, checks them all as they are to be checked at the given
+// time, and writes a file of them to w. It returns the checked chain. It takes no more than [Open]
+// would: where proof of work costs nothing, whoever sends headers could send them for ever, and
 // fill the disk.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*Chain, error) {
 	return copyUpTo(ctx, w, r, params, now, progress, maxHeaders)

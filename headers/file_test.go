@@ -60,7 +60,8 @@ func TestAFileAnswersForEachHeight(t *testing.T) {
 	}
 }
 
-// The one that proof of work leaves open on regtest, a changed last header, is what the checksum is for.
+// The one that proof of work leaves open on regtest, a changed last header, is what the checksum is
+// for.
 func TestEveryByteOfAFileMatters(t *testing.T) {
 	m := newMaker(t, regtest).grow(30, time.Minute)
 	data := file(t, m.raw)
@@ -129,7 +130,8 @@ func flipped(data []byte, at int) []byte {
 	return data
 }
 
-// What was checked is what is answered: a file that changes afterwards is noticed, wherever it does.
+// What was checked is what is answered: a file that changes afterwards is noticed, wherever it
+// does.
 func TestAFileThatIsChangedWhileItIsUsed(t *testing.T) {
 	m := newMaker(t, regtest).grow(stride+50, time.Second)
 	data := file(t, m.raw)
@@ -175,7 +177,8 @@ func TestCopyChecksWhatItWrites(t *testing.T) {
 	}
 }
 
-// Where proof of work costs nothing, a hostile daemon could send headers for ever, all of them right.
+// Where proof of work costs nothing, a hostile daemon could send headers for ever, all of them
+// right.
 func TestCopyTakesNoEndlessChain(t *testing.T) {
 	m := newMaker(t, regtest).grow(30, time.Minute)
 	const all = 31
@@ -214,7 +217,8 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// The floor is what nobody can go below: hashing each header twice, to know the chain's links and its work.
+// The floor is what nobody can go below: hashing each header twice, to know the chain's links and
+// its work.
 func BenchmarkOpen(b *testing.B) {
 	for _, chain := range []struct {
 		name string

@@ -1,14 +1,19 @@
-// Package headers holds chains of Bitcoin's block headers by themselves: it checks them from the first block on, and reads and writes files of them.
+// Package headers holds chains of Bitcoin's block headers by themselves: it checks them from the
+// first block on, and reads and writes files of them.
 //
-// The promise: a chain that was accepted here begins with the network's first block, and each header in it obeys all the rules that headers alone
-// can show: it names the one before it, its difficulty is the one that the rules demand, its hash meets it, its time is later than the median of the
-// eleven before and not in the future, its version is not outdated, and known blocks stand where they should (checkpoints). On public networks there
-// is, besides, as much work behind it as Bitcoin's true chain is known to have (see [Chain.Enough]): forging one costs as much as mining Bitcoin did.
+// The promise: a chain that was accepted here begins with the network's first block, and each
+// header in it obeys all the rules that headers alone can show: it names the one before it, its
+// difficulty is the one that the rules demand, its hash meets it, its time is later than the median
+// of the eleven before and not in the future, its version is not outdated, and known blocks stand
+// where they should (checkpoints). On public networks there is, besides, as much work behind it as
+// Bitcoin's true chain is known to have (see [Chain.Enough]): forging one costs as much as mining
+// Bitcoin did.
 //
-// What headers cannot show: that the blocks' transactions are valid, that signet's blocks are signed as they must be, and that there is
-// no longer chain elsewhere.
+// What headers cannot show: that the blocks' transactions are valid, that signet's blocks are
+// signed as they must be, and that there is no longer chain elsewhere.
 //
-// Nothing here opens a file, asks a peer or keeps more than some hundred kilobytes in memory, however long the chain.
+// Nothing here opens a file, asks a peer or keeps more than some hundred kilobytes in memory,
+// however long the chain.
 package headers
 
 import (
@@ -29,7 +34,8 @@ import (
 // Size is the length of a header in bytes.
 const Size = wire.MaxBlockHeaderPayload
 
-// Chain is a chain of headers that were checked one after the other. It keeps what the rules look back at, and no more. It is for one goroutine.
+// Chain is a chain of headers that were checked one after the other. It keeps what the rules look
+// back at, and no more. It is for one goroutine.
 type Chain struct {
 	params      *chaincfg.Params
 	checkpoints map[int32]*chainhash.Hash
@@ -68,7 +74,8 @@ func New(params *chaincfg.Params, now time.Time) *Chain {
 // ErrOtherNetwork is wrapped when the first header is that of another network.
 var ErrOtherNetwork = errors.New("of another network")
 
-// maxAhead is how far a block's time may lie in the future: two hours (Bitcoin Core, MAX_FUTURE_BLOCK_TIME).
+// maxAhead is how far a block's time may lie in the future: two hours (Bitcoin Core,
+// MAX_FUTURE_BLOCK_TIME).
 const maxAhead = blockchain.MaxTimeOffsetSeconds * time.Second
 
 // Height returns the height of the newest header, -1 when there is none.
@@ -88,7 +95,8 @@ func (c *Chain) Time() time.Time {
 // Work returns the number of hashes that the chain's headers stand for.
 func (c *Chain) Work() *big.Int { return new(big.Int).Set(c.work) }
 
-// Append checks the next header, the Size bytes of its serialization, and makes it the newest. The chain stays as it was when there is an error.
+// Append checks the next header, the Size bytes of its serialization, and makes it the newest. The
+// chain stays as it was when there is an error.
 func (c *Chain) Append(raw []byte) error {
 	if len(raw) != Size {
 		return fmt.Errorf("a header has %d bytes, not %d", Size, len(raw))
@@ -172,7 +180,8 @@ func hashOf(raw []byte) chainhash.Hash {
 	return sha256.Sum256(once[:])
 }
 
-// parse reads a header of Size bytes (Bitcoin Core, src/primitives/block.h). It is wire.BlockHeader's Deserialize, without a reader and its errors.
+// parse reads a header of Size bytes (Bitcoin Core, src/primitives/block.h). It is
+// wire.BlockHeader's Deserialize, without a reader and its errors.
 func parse(raw []byte) (h wire.BlockHeader) {
 	h.Version = int32(binary.LittleEndian.Uint32(raw))
 	copy(h.PrevBlock[:], raw[4:36])

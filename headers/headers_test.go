@@ -48,7 +48,8 @@ func (m *maker) append(h wire.BlockHeader) {
 	m.raw = append(m.raw, raw...)
 }
 
-// next is a header that follows the newest one after a time, with work done for the bits. The bits are those of the newest unless given.
+// next is a header that follows the newest one after a time, with work done for the bits. The bits
+// are those of the newest unless given.
 func (m *maker) next(after time.Duration, bits uint32) wire.BlockHeader {
 	if bits == 0 {
 		bits = m.chain.at(m.chain.height).bits
@@ -73,7 +74,8 @@ func (m *maker) grow(blocks int, spacing time.Duration) *maker {
 	return m
 }
 
-// refuses checks that a header is refused with the text, and that the chain goes on as if it had not been there.
+// refuses checks that a header is refused with the text, and that the chain goes on as if it had
+// not been there.
 func (m *maker) refuses(name string, h wire.BlockHeader, text string) {
 	m.t.Helper()
 	before := m.chain.Hash()
@@ -207,7 +209,8 @@ func TestCheckpointsHold(t *testing.T) {
 	}
 }
 
-// retargeting is mainnet's rule with ten blocks instead of 2016 and difficulties that a test can reach.
+// retargeting is mainnet's rule with ten blocks instead of 2016 and difficulties that a test can
+// reach.
 func retargeting() *chaincfg.Params {
 	p := *regtest
 	p.PoWNoRetargeting, p.ReduceMinDifficulty = false, false
@@ -245,8 +248,9 @@ func TestDifficultyFollowsTheClock(t *testing.T) {
 	m.append(m.next(time.Second, blockchain.BigToCompact(limit)))
 }
 
-// Test networks let a block be easy when none came for 20 minutes, and the next one must be hard again. Testnet4's period goes on from its first block's
-// difficulty, and does not begin before the end of the last (BIP94).
+// Test networks let a block be easy when none came for 20 minutes, and the next one must be hard
+// again. Testnet4's period goes on from its first block's difficulty, and does not begin before the
+// end of the last (BIP94).
 func TestTestnetsExceptions(t *testing.T) {
 	p := retargeting()
 	p.ReduceMinDifficulty, p.MinDiffReductionTime, p.EnforceBIP94 = true, 20*time.Minute, true
@@ -265,7 +269,8 @@ func TestTestnetsExceptions(t *testing.T) {
 	}
 	m.append(m.next(21*time.Minute, easiest)) // the period's last block
 
-	// 20:01, eight minutes, 21 minutes after the first of the period: 48:01 + 60 s, of 100 minutes; from hard, not from easiest.
+	// 20:01, eight minutes, 21 minutes after the first of the period: 48:01 + 60 s, of 100 minutes;
+	// from hard, not from easiest.
 	span := m.chain.Time().Sub(time.Unix(m.chain.at(10).time, 0))
 	target = blockchain.CompactToBig(hard)
 	harder := blockchain.BigToCompact(target.Mul(target, big.NewInt(int64(span/time.Second))).Div(target, big.NewInt(6000)))

@@ -11,7 +11,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// kept is how many of the newest headers the rules may look back at: those of a retarget (2016), and of the median time (11) before its first.
+// kept is how many of the newest headers the rules may look back at: those of a retarget (2016),
+// and of the median time (11) before its first.
 const kept = 1 << 11
 
 // node is what the rules ask of a header that was accepted. It implements [blockchain.HeaderCtx].
@@ -39,8 +40,8 @@ func (n *node) RelativeAncestorCtx(distance int32) blockchain.HeaderCtx {
 	return n.chain.at(height)
 }
 
-// rules are a network's, as btcd asks for them. It implements [blockchain.ChainCtx]. The checkpoints are compared in check, which has the
-// hash already.
+// rules are a network's, as btcd asks for them. It implements [blockchain.ChainCtx]. The
+// checkpoints are compared in check, which has the hash already.
 type rules struct{ params *chaincfg.Params }
 
 var _ blockchain.ChainCtx = rules{}
@@ -62,8 +63,9 @@ func (r rules) MaxRetargetTimespan() int64 {
 func (rules) VerifyCheckpoint(int32, *chainhash.Hash) bool          { return true }
 func (rules) FindPreviousCheckpoint() (blockchain.HeaderCtx, error) { return nil, nil }
 
-// obeys asks btcd for what depends on the headers before: difficulty (retargets, the minimum after 20 minutes on test networks, BIP94),
-// time (median of eleven, time warp) and version (BIP34, BIP65, BIP66).
+// obeys asks btcd for what depends on the headers before: difficulty (retargets, the minimum after
+// 20 minutes on test networks, BIP94), time (median of eleven, time warp) and version (BIP34,
+// BIP65, BIP66).
 func (c *Chain) obeys(h *wire.BlockHeader) error {
 	const skipCheckpoint = true
 	err := blockchain.CheckBlockHeaderContext(h, c.at(c.height), blockchain.BFNone, rules{c.params}, skipCheckpoint)

@@ -168,9 +168,10 @@ func TestForbiddenKnowsGoodFromBad(t *testing.T) {
 	}
 }
 
-// The command runs on machines that only verify: it must not carry the daemon's weight. Of that it has the light client, with which it
-// verifies while there is no daemon, and the store's engine, because a restore fills a store while there is none. Neutrino comes with the
-// light client, and hides there (see forbidden).
+// The command runs on machines that only verify: it must not carry the daemon's weight. Of that it
+// has the light client, with which it verifies while there is no daemon, and the store's engine,
+// because a restore fills a store while there is none. Neutrino comes with the light client, and
+// hides there (see forbidden).
 func TestCommandLinksNoDaemonAndNoWallet(t *testing.T) {
 	list := listPackages(t, "ancre/cmd/ancre")
 	if len(list) != 1 || len(list[0].Deps) < 50 {

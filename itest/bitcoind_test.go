@@ -13,16 +13,17 @@ import (
 	"ancre/rpc"
 )
 
-// headersTell are the members of bitcoind's answers that block headers tell: ours must have them wherever bitcoind's have. Others need a full
-// node (nTx, size_on_disk), or are of one kind of node alone.
+// headersTell are the members of bitcoind's answers that block headers tell: ours must have them
+// wherever bitcoind's have. Others need a full node (nTx, size_on_disk), or are of one kind of node
+// alone.
 var headersTell = []string{
 	"hash", "confirmations", "height", "version", "versionHex", "merkleroot", "time", "mediantime", "nonce", "bits", "difficulty",
 	"previousblockhash", "nextblockhash",
 	"chain", "blocks", "headers", "bestblockhash", "verificationprogress", "initialblockdownload", "pruned", "warnings",
 }
 
-// Programs that were made for bitcoind get what they would get from it: of the same chain the same answers, member by member, and
-// where it refuses, the same codes and HTTP statuses.
+// Programs that were made for bitcoind get what they would get from it: of the same chain the same
+// answers, member by member, and where it refuses, the same codes and HTTP statuses.
 func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -122,7 +123,8 @@ func refusal(err error) (refused *harness.RPCError) {
 	return refused
 }
 
-// wantAnswerOfBitcoind wants equal answers; of objects, that each of our members is bitcoind's, with the same value, and that none is missing.
+// wantAnswerOfBitcoind wants equal answers; of objects, that each of our members is bitcoind's,
+// with the same value, and that none is missing.
 func wantAnswerOfBitcoind(t *testing.T, ours, theirs any) {
 	t.Helper()
 	their, isObject := theirs.(map[string]any)

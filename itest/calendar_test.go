@@ -64,7 +64,8 @@ func (w *world) wantPending(s stamped, text string) {
 	}
 }
 
-// wantComplete follows a message's answer to the calendar, joins what it says, and checks it against the node's own blocks.
+// wantComplete follows a message's answer to the calendar, joins what it says, and checks it
+// against the node's own blocks.
 func (w *world) wantComplete(s stamped) {
 	w.Helper()
 	status, answer, header := w.ask("GET", "/timestamp/"+hex.EncodeToString(s.commitment), nil, "")
@@ -126,7 +127,8 @@ func (e explorer) Header(_ context.Context, height uint64) (proof.Header, error)
 	return proof.Header{Height: height, Hash: *id, MerkleRoot: *root}, nil
 }
 
-// The whole way of messages through the calendar, as an OpenTimestamps client goes it, with a power cut at each turn.
+// The whole way of messages through the calendar, as an OpenTimestamps client goes it, with a power
+// cut at each turn.
 func TestCalendarTakesMessagesAndCompletesTheirProofs(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

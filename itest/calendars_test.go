@@ -15,7 +15,8 @@ import (
 	"ancre/proof"
 )
 
-// handIn stamps a file at the daemon's calendar as OpenTimestamps clients do, with a nonce of their own before, and writes the proof beside it.
+// handIn stamps a file at the daemon's calendar as OpenTimestamps clients do, with a nonce of their
+// own before, and writes the proof beside it.
 func (w *world) handIn(file string) {
 	w.Helper()
 	content, err := os.ReadFile(file)
@@ -38,8 +39,9 @@ func (w *world) handIn(file string) {
 	w.must(os.WriteFile(file+".ots", data, 0o600))
 }
 
-// What was stamped at one daemon is completed and verified by the command of somebody else, who runs no daemon, or another one. The
-// first one is needed for its calendar alone, and once proofs are complete for nothing.
+// What was stamped at one daemon is completed and verified by the command of somebody else, who
+// runs no daemon, or another one. The first one is needed for its calendar alone, and once proofs
+// are complete for nothing.
 func TestProofsOfAnotherDaemonAreFollowed(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startQuick(fundSats)
@@ -86,7 +88,8 @@ func TestProofsOfAnotherDaemonAreFollowed(t *testing.T) {
 			t.Errorf("the pending proof is not kept (%v)", err)
 		}
 
-		// Nobody who made the stamp is needed any more, and no daemon: only Bitcoin's peers, or a file.
+		// Nobody who made the stamp is needed any more, and no daemon: only Bitcoin's peers, or a
+		// file.
 		w.must(w.daemon.Stop())
 		at(0, "was complete already", "upgrade", "--calendar", uri, first, second)
 		headers := filepath.Join(dir, "bitcoin.headers")

@@ -19,8 +19,9 @@ import (
 // object is any JSON object.
 type object = map[string]any
 
-// tampering changes one member of a receipt. refused is what each verifier's reason must hold. A verifier that is not named does not look
-// at that member, and the reason stands in unseen. Our own refuses every one, but for mere claims: what a receipt says that nothing proves.
+// tampering changes one member of a receipt. refused is what each verifier's reason must hold. A
+// verifier that is not named does not look at that member, and the reason stands in unseen. Our own
+// refuses every one, but for mere claims: what a receipt says that nothing proves.
 type tampering struct {
 	name    string
 	change  func(r object)
@@ -37,7 +38,8 @@ const (
 	client   = "chainpoint-js"
 )
 
-// flip changes the hexadecimal digit at a place of a member of an object; places below zero count from the end.
+// flip changes the hexadecimal digit at a place of a member of an object; places below zero count
+// from the end.
 func flip(o object, member string, place int) {
 	text := []byte(o[member].(string))
 	if place < 0 {
@@ -201,7 +203,8 @@ type minedTx struct {
 	OpReturn      string `json:"opReturn"`  // what the first OP_RETURN holds, hexadecimal; empty: none
 }
 
-// look reads from the node's own blocks what verifiers of receipts would ask web services for: the blocks from the one before the anchor's on.
+// look reads from the node's own blocks what verifiers of receipts would ask web services for: the
+// blocks from the one before the anchor's on.
 func (c *clients) look() {
 	c.Helper()
 	c.transactions, c.roots = make(map[string]minedTx), make(map[string]string)
@@ -250,7 +253,8 @@ func signatureHash(seal object) string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(seal["signature"].(string))))
 }
 
-// seals has the mayor, and somebody else, sign for the contract; only the mayor's signature is stamped.
+// seals has the mayor, and somebody else, sign for the contract; only the mayor's signature is
+// stamped.
 func (c clients) seals() (mayors, forged object) {
 	for _, seal := range []*object{&mayors, &forged} {
 		out, err := c.npm(c.TempDir(), nil, "clients/seal.js", c.contract, "CN=The Mayor,O=Town", "town.example")
@@ -287,8 +291,8 @@ func (c clients) judged(digest string, receipts []object) (verdicts []map[string
 	return verdicts
 }
 
-// wantReceiptJudged wants the receipt of a file accepted by every verifier of its version, ours too, and each tampered one refused: by ours
-// always, by the others where they look.
+// wantReceiptJudged wants the receipt of a file accepted by every verifier of its version, ours
+// too, and each tampered one refused: by ours always, by the others where they look.
 func (c clients) wantReceiptJudged(digest string, receipt json.RawMessage, others []string, tamperings []tampering) {
 	c.Helper()
 	fresh := func() (r object) {

@@ -45,8 +45,9 @@ func (c clients) in(t *testing.T) clients {
 	return c
 }
 
-// Other people's programs, unchanged: they stamp at our calendar, upgrade, verify through our explorer's routes and, with the least role
-// that may, through our bitcoind's calls; and they judge our receipts. One daemon and one batch for all of them.
+// Other people's programs, unchanged: they stamp at our calendar, upgrade, verify through our
+// explorer's routes and, with the least role that may, through our bitcoind's calls; and they judge
+// our receipts. One daemon and one batch for all of them.
 func TestOtherPeoplesClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -96,7 +97,8 @@ func TestOtherPeoplesClients(t *testing.T) {
 	}
 }
 
-// The packages are pinned to the last byte, and it is left to each machine where it takes them from: a mirror, or a cache.
+// The packages are pinned to the last byte, and it is left to each machine where it takes them
+// from: a mirror, or a cache.
 func TestNpmPackagesArePinnedByTheirHashes(t *testing.T) {
 	var lock struct {
 		Packages map[string]struct {
@@ -134,8 +136,8 @@ func (c clients) user(name string, role rpc.Role) (*url.Userinfo, string) {
 // installed is where `make clients` puts the packages that clients/package-lock.json pins.
 const installed = "../bin/clients"
 
-// npm runs a program of node's with those packages. What it prints on standard output comes back, and an error holds all that it said.
-// Without them the test is skipped.
+// npm runs a program of node's with those packages. What it prints on standard output comes back,
+// and an error holds all that it said. Without them the test is skipped.
 func (c clients) npm(home string, stdin []byte, args ...string) (string, error) {
 	c.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -166,7 +168,8 @@ func (c clients) python(args ...string) (string, error) {
 	return c.run(c.TempDir(), nil, nil, python, args...)
 }
 
-// run runs a client to its end. Its environment is bare: a proxy of this machine is nothing for what listens on loopback.
+// run runs a client to its end. Its environment is bare: a proxy of this machine is nothing for
+// what listens on loopback.
 func (c clients) run(home string, env []string, stdin []byte, name string, args ...string) (string, error) {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Minute)
@@ -194,7 +197,8 @@ func (c clients) nodeHome(user *url.Userinfo) string {
 	return home
 }
 
-// ots runs the command of npm's opentimestamps. What it says is on standard output, successes and failures alike.
+// ots runs the command of npm's opentimestamps. What it says is on standard output, successes and
+// failures alike.
 func (c clients) ots(home string, args ...string) (string, error) {
 	c.Helper()
 	return c.npm(home, nil, append([]string{otsCLI}, args...)...)
@@ -219,7 +223,8 @@ func (c clients) wantRefusedWith(out string, err error, words string) {
 // calendar is the URL of the daemon's calendar, as its pending proofs name it.
 func (c clients) calendar() string { return "http://" + c.daemon.CalendarAddr() }
 
-// npmStamps stamps two files in one call, as `ots` is told to when a calendar is not one of the public ones.
+// npmStamps stamps two files in one call, as `ots` is told to when a calendar is not one of the
+// public ones.
 func (c clients) npmStamps() {
 	home := c.TempDir()
 	out, err := c.ots(home, "stamp", "-c", c.calendar(), c.minutes[0], c.minutes[1])
@@ -231,7 +236,8 @@ func (c clients) npmStamps() {
 	c.wantSaid(out, err, "Calendar "+c.calendar()+": Pending confirmation in Bitcoin blockchain")
 }
 
-// npmUpgrades follows our promise when it is kept, but not to a calendar that is not in its whitelist.
+// npmUpgrades follows our promise when it is kept, but not to a calendar that is not in its
+// whitelist.
 func (c clients) npmUpgrades() {
 	home := c.TempDir()
 	out, err := c.ots(home, "upgrade", c.minutes[0]+".ots")
@@ -318,7 +324,8 @@ func (c clients) pythonUpgrades() {
 	c.wantReceiptJudged(c.bylaws, []byte(receipt), []string{parse, client}, nil)
 }
 
-// npmVerifiesAtNode runs `ots-cli.js verify`, which finds a bitcoin.conf and asks the node in it, here our daemon.
+// npmVerifiesAtNode runs `ots-cli.js verify`, which finds a bitcoin.conf and asks the node in it,
+// here our daemon.
 func (c clients) npmVerifiesAtNode() {
 	verify := func(user *url.Userinfo, digest string) (string, error) {
 		return c.ots(c.nodeHome(user), "verify", "--digest", digest, c.proof)

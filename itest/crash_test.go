@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The daemon is killed while many hand in digests. What it acknowledged is there when it comes back, where it said, and
-// stays there; what it did not acknowledge is handed in again; and in the end each digest is in one batch, and final.
+// The daemon is killed while many hand in digests. What it acknowledged is there when it comes
+// back, where it said, and stays there; what it did not acknowledge is handed in again; and in the
+// end each digest is in one batch, and final.
 func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()
@@ -81,8 +82,8 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 	})
 }
 
-// submitAndKill hands digests in from several clients at once and kills the daemon as soon as enough were acknowledged. It
-// returns what the acknowledgements said.
+// submitAndKill hands digests in from several clients at once and kills the daemon as soon as
+// enough were acknowledged. It returns what the acknowledgements said.
 func (w *world) submitAndKill(digests []string, enough int) map[string]rpc.Entry {
 	w.Helper()
 	var mu sync.Mutex
@@ -124,7 +125,8 @@ func (w *world) submitAndKill(digests []string, enough int) map[string]rpc.Entry
 	return acked
 }
 
-// The daemon is killed in each state that a digest can be in, and once while the chain goes on without it. It goes on where it was.
+// The daemon is killed in each state that a digest can be in, and once while the chain goes on
+// without it. It goes on where it was.
 func TestP6GoesOnWhereItWasAfterAKillInEachState(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// mountSmallDisk makes dir a file system of a size, until the test ends. It returns an error where that is not allowed.
+// mountSmallDisk makes dir a file system of a size, until the test ends. It returns an error where
+// that is not allowed.
 func mountSmallDisk(_ context.Context, t *testing.T, dir string, size int) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("only root can mount a small disk to fill")

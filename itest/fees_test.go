@@ -12,7 +12,8 @@ import (
 	"ancre/rpc"
 )
 
-// minRelay is the flag with which a node asks for a fee rate, in sat/vB, to take a transaction at all.
+// minRelay is the flag with which a node asks for a fee rate, in sat/vB, to take a transaction at
+// all.
 func minRelay(kind string, satPerVByte int64) string {
 	flag := "-minrelaytxfee"
 	if kind == "btcd" {
@@ -36,7 +37,8 @@ func eachKind(t *testing.T, test func(t *testing.T, kind string)) {
 	}
 }
 
-// blockWithoutUs makes an empty block again and again until something holds: each gives the daemon a reason to pay more.
+// blockWithoutUs makes an empty block again and again until something holds: each gives the daemon
+// a reason to pay more.
 func (w *world) blockWithoutUs(what string, holds func() bool) {
 	w.Helper()
 	const wait = 8 * time.Second // for what an empty block leads to: the version before has to have been offered first
@@ -63,7 +65,8 @@ func (w *world) versions(anchor uint64) []rpc.Version {
 	return a.Versions
 }
 
-// awaitNewestInMempool waits until the node has the newest version of an anchor, which may be replaced while this waits.
+// awaitNewestInMempool waits until the node has the newest version of an anchor, which may be
+// replaced while this waits.
 func (w *world) awaitNewestInMempool(anchor uint64) {
 	w.Helper()
 	w.must(harness.Await(w.ctx, fmt.Sprintf("the newest version of anchor %d to reach the node", anchor), func(ctx context.Context) (bool, string, error) {
@@ -106,7 +109,8 @@ func (w *world) warnings() []string {
 	return i.Warnings
 }
 
-// wantRising wants versions that pay more and more, that commit to what those before did, and that keep the caps.
+// wantRising wants versions that pay more and more, that commit to what those before did, and that
+// keep the caps.
 func (w *world) wantRising(versions []rpc.Version, maxRate, maxFee int64) {
 	w.Helper()
 	for i, v := range versions {
@@ -128,8 +132,8 @@ func (w *world) wantRising(versions []rpc.Version, maxRate, maxFee int64) {
 	}
 }
 
-// raiseUntilTaken seals a batch and mines an empty block, again and again, until the node takes a version of the anchor. It returns that one, and
-// the digests.
+// raiseUntilTaken seals a batch and mines an empty block, again and again, until the node takes a
+// version of the anchor. It returns that one, and the digests.
 func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []string) {
 	w.Helper()
 	for {
@@ -148,8 +152,9 @@ func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []str
 	}
 }
 
-// The first version pays less than the node asks for. Block by block there is one that pays more, and commits to the batches that were
-// sealed meanwhile, until the node takes it: one payment for all of them.
+// The first version pays less than the node asks for. Block by block there is one that pays more,
+// and commits to the batches that were sealed meanwhile, until the node takes it: one payment for
+// all of them.
 func TestPaymentThatPaysTooLittleIsRaisedBlockByBlock(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const floor = 4
@@ -178,7 +183,8 @@ func TestPaymentThatPaysTooLittleIsRaisedBlockByBlock(t *testing.T) {
 	})
 }
 
-// A real mempool fills up with what others pay, and throws the payment out. Versions that pay more push their way back in.
+// A real mempool fills up with what others pay, and throws the payment out. Versions that pay more
+// push their way back in.
 func TestPaymentThatAFullMempoolThrewOutIsRaised(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -213,8 +219,9 @@ func TestPaymentThatAFullMempoolThrewOutIsRaised(t *testing.T) {
 	w.wantPaidOnce()
 }
 
-// The node asks for more than a cap allows. No version goes over the cap, the daemon warns and goes on accepting and sealing; and
-// when the node asks for less, what is in flight is mined without a restart.
+// The node asks for more than a cap allows. No version goes over the cap, the daemon warns and goes
+// on accepting and sealing; and when the node asks for less, what is in flight is mined without a
+// restart.
 func TestP5CapsHoldAndTheDaemonGoesOnWhenTheMarketCalms(t *testing.T) {
 	for _, c := range []struct {
 		name, key, value string
@@ -272,8 +279,9 @@ func (w *world) calm() {
 	w.must(w.node.Restart(w.ctx))
 }
 
-// A month may cost 1,000 sats, and the market wants 100,000 for one payment. The budget is kept, counted from the blocks, the daemon
-// serves and warns, and what is in flight is mined when the market calms.
+// A month may cost 1,000 sats, and the market wants 100,000 for one payment. The budget is kept,
+// counted from the blocks, the daemon serves and warns, and what is in flight is mined when the
+// market calms.
 func TestP5BudgetHoldsInAMarketThatWantsAHundredTimesAsMuch(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const budget, dear = 1000, 700 // sats, sat/vB: 107,000 sats for 153 vB
@@ -317,7 +325,8 @@ func TestP5BudgetHoldsInAMarketThatWantsAHundredTimesAsMuch(t *testing.T) {
 	})
 }
 
-// The budget is used up by one calm payment after another. The next one waits, and the daemon says why.
+// The budget is used up by one calm payment after another. The next one waits, and the daemon says
+// why.
 func TestP5BudgetIsUsedUpByCalmPayments(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const budget = 1000

@@ -27,8 +27,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// flood is what comes in at full load: each client hands in as fast as it is answered, whether the daemon runs or not, and again what was not
-// answered. There are so many digests that they are kept by number.
+// flood is what comes in at full load: each client hands in as fast as it is answered, whether the
+// daemon runs or not, and again what was not answered. There are so many digests that they are kept
+// by number.
 type flood struct {
 	*world
 	seed  uint64
@@ -91,7 +92,8 @@ type connection struct {
 	http http.Client
 }
 
-// client hands n new digests in, again and again. What fails because the daemon is dead, or has just started, is no fault.
+// client hands n new digests in, again and again. What fails because the daemon is dead, or has
+// just started, is no fault.
 func (f *flood) client(ctx context.Context, n uint64, handIn func(context.Context, *connection, uint64, uint64) ([]stretch, error)) {
 	f.group.Go(func() error {
 		c := &connection{http: http.Client{Transport: new(http.Transport), Timeout: time.Minute}}
@@ -216,7 +218,8 @@ func (f *flood) halt() {
 	f.must(f.group.Wait())
 }
 
-// wantKept asks the daemon for digests of the first so many stretches: the newest, and a sample of all.
+// wantKept asks the daemon for digests of the first so many stretches: the newest, and a sample of
+// all.
 func (f *flood) wantKept(promised int, dice *rand.Rand) {
 	f.Helper()
 	f.mu.Lock()
@@ -255,7 +258,8 @@ func (f *flood) wantKept(promised int, dice *rand.Rand) {
 	}
 }
 
-// wantAllStored looks for every digest in the store of a daemon that has ended: it is in a final batch, where it was acknowledged, and alone there.
+// wantAllStored looks for every digest in the store of a daemon that has ended: it is in a final
+// batch, where it was acknowledged, and alone there.
 func (f *flood) wantAllStored() {
 	f.Helper()
 	f.must(f.fault)

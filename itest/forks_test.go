@@ -11,7 +11,8 @@ import (
 	"ancre/rpc"
 )
 
-// fork is two nodes that the daemon follows both. Apart, each has a branch of its own; together, the one with more work wins.
+// fork is two nodes that the daemon follows both. Apart, each has a branch of its own; together,
+// the one with more work wins.
 type fork struct {
 	*world
 	other *harness.Node
@@ -52,7 +53,8 @@ func (w *world) sealed() (digest string) {
 	return digest
 }
 
-// wantProven wants a digest final, with a complete proof of the block that it names, which every one of our verifiers takes.
+// wantProven wants a digest final, with a complete proof of the block that it names, which every
+// one of our verifiers takes.
 func (w *world) wantProven(digests ...string) {
 	w.Helper()
 	for _, digest := range digests {
@@ -95,8 +97,8 @@ func TestP4SplitNetworkWhereThePaymentIsOnTheLosingSide(t *testing.T) {
 	})
 }
 
-// The two sides mine different versions of one payment. The daemon follows the one that lost first, and pays for what that left out; then
-// the network comes together.
+// The two sides mine different versions of one payment. The daemon follows the one that lost first,
+// and pays for what that left out; then the network comes together.
 func TestP3SplitNetworkWhereEachSideMinesAnotherVersion(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -159,7 +161,8 @@ func (w *world) awaitVersions(anchor uint64, versions int) (a rpc.Anchor) {
 	return a
 }
 
-// A payment that was final is undone: the daemon says so loudly, takes its proof back, and anchors again.
+// A payment that was final is undone: the daemon says so loudly, takes its proof back, and anchors
+// again.
 func TestFinalPaymentIsUndoneByADeeperReorganisation(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.daemon.Set("anchor", "confirmations", "3")

@@ -23,18 +23,22 @@ var (
 const (
 	shortKills = 6
 
-	// killCycle is what one kill may take at most on a machine that is busy; usually it is a second.
+	// killCycle is what one kill may take at most on a machine that is busy; usually it is a
+	// second.
 	killCycle = 8 * time.Second
 
-	// momentWithin is how long a moment may let wait for itself before the daemon is killed without it.
+	// momentWithin is how long a moment may let wait for itself before the daemon is killed without
+	// it.
 	momentWithin = 3 * time.Second
 
-	// keptSample is how many of the older acknowledgements are checked after each kill. Those since the kill before all are.
+	// keptSample is how many of the older acknowledgements are checked after each kill. Those since
+	// the kill before all are.
 	keptSample = 200
 )
 
-// The daemon is killed again and again at full load: clients hand in digests as fast as they are answered, one by one, by the thousand and at
-// the calendar, batches are sealed and paid for, and blocks come and go. After each kill what was acknowledged is where it was acknowledged; in the
+// The daemon is killed again and again at full load: clients hand in digests as fast as they are
+// answered, one by one, by the thousand and at the calendar, batches are sealed and paid for, and
+// blocks come and go. After each kill what was acknowledged is where it was acknowledged; in the
 // end all of it is final, and the blocks show that each batch was paid for exactly once.
 func TestKill9UnderLoad(t *testing.T) {
 	kinds, kills := nodeKinds(), *killsFlag
@@ -89,7 +93,8 @@ type moment struct {
 	await  func(*killer)
 }
 
-// moments are biased to where something is half done. Each returns at once after what it waits for, plus a little, by chance.
+// moments are biased to where something is half done. Each returns at once after what it waits for,
+// plus a little, by chance.
 var moments = []moment{
 	{"before it answers", 15, false, nil}, // see cycle
 	{"when it just answers", 10, false, func(k *killer) { k.littleMore(20 * time.Millisecond) }},
@@ -160,7 +165,8 @@ func (k *killer) run(kills int) {
 		kills, took.Round(time.Second), took.Seconds()/float64(kills), uint64(k.acked())+k.flood.acks, told, k.told())
 }
 
-// cycle starts the daemon, checks, and kills it. Acknowledgements up to checked were checked before.
+// cycle starts the daemon, checks, and kills it. Acknowledgements up to checked were checked
+// before.
 func (k *killer) cycle(checked int) int {
 	k.Helper()
 	m := k.pick()
@@ -224,7 +230,8 @@ func (k *killer) awaitLog(more time.Duration, words ...string) {
 	k.awaitLogAnd(func() {}, more, words...)
 }
 
-// awaitPaying is awaitLog while block after block is mined, so that what is in flight makes room for the next payment.
+// awaitPaying is awaitLog while block after block is mined, so that what is in flight makes room
+// for the next payment.
 func (k *killer) awaitPaying(more time.Duration, words ...string) {
 	k.awaitSynced()
 	k.awaitLogAnd(func() { <-k.sky.ask(mineSoon) }, more, words...)
@@ -315,7 +322,8 @@ type request struct {
 	done chan struct{}
 }
 
-// The weather's own blocks come so seldom that most starts find none new: the daemon is in sync at once then, and gets to paying.
+// The weather's own blocks come so seldom that most starts find none new: the daemon is in sync at
+// once then, and gets to paying.
 const (
 	calmLeast = 500 * time.Millisecond
 	calmMost  = 2500 * time.Millisecond

@@ -53,7 +53,8 @@ func TestLineThatIsCutAgainAndAgain(t *testing.T) {
 	})
 }
 
-// The line takes bytes and passes none on. Accepting and sealing go on meanwhile, and afterwards the daemon goes on by itself.
+// The line takes bytes and passes none on. Accepting and sealing go on meanwhile, and afterwards
+// the daemon goes on by itself.
 func TestLineThatStalls(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		line := newLine(w)
@@ -77,7 +78,8 @@ func TestLineThatStalls(t *testing.T) {
 	})
 }
 
-// Requests vanish on the line: the daemon hears of blocks and never gets one. It says so, and goes on when they come again.
+// Requests vanish on the line: the daemon hears of blocks and never gets one. It says so, and goes
+// on when they come again.
 func TestLineThatSwallowsRequests(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		line := newLine(w)

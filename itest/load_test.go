@@ -17,7 +17,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// load is a crowd of clients that hand digests in, whether the daemon runs or not, and the book of what they were promised.
+// load is a crowd of clients that hand digests in, whether the daemon runs or not, and the book of
+// what they were promised.
 type load struct {
 	*world
 	group *errgroup.Group
@@ -61,13 +62,15 @@ func (w *world) startLoad(seed uint64) *load {
 	return l
 }
 
-// What a daemon says that has just started: it is not ready, or has made a new cookie since we read the old one.
+// What a daemon says that has just started: it is not ready, or has made a new cookie since we read
+// the old one.
 const (
 	warmingUp    = -28
 	unauthorized = -2
 )
 
-// client does one thing again and again, at a rate. What fails because the daemon is dead or starts is no fault.
+// client does one thing again and again, at a rate. What fails because the daemon is dead or starts
+// is no fault.
 func (l *load) client(ctx context.Context, perSecond float64, do func() error) {
 	pace := rate.NewLimiter(rate.Limit(perSecond), 1)
 	l.group.Go(func() error {
@@ -157,7 +160,8 @@ func (l *load) acked() int {
 	return len(l.book)
 }
 
-// wantKept asks the daemon for acknowledged digests: those of the book from one to another, and a sample of those before.
+// wantKept asks the daemon for acknowledged digests: those of the book from one to another, and a
+// sample of those before.
 func (l *load) wantKept(from, to, sample int, dice *rand.Rand) {
 	l.Helper()
 	l.mu.Lock()

@@ -1,4 +1,5 @@
-// Package itest drives the real programs against real Bitcoin nodes: what a user would see, and what must hold whatever breaks.
+// Package itest drives the real programs against real Bitcoin nodes: what a user would see, and
+// what must hold whatever breaks.
 package itest
 
 import (

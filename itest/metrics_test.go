@@ -33,7 +33,8 @@ func (w *world) fetch(path string) (int, []byte) {
 	return resp.StatusCode, body
 }
 
-// scrape returns every series with its value, under its name as it is written: ancre_batches{state="open"}.
+// scrape returns every series with its value, under its name as it is written:
+// ancre_batches{state="open"}.
 func (w *world) scrape() map[string]float64 {
 	w.Helper()
 	status, body := w.fetch("/metrics")

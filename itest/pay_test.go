@@ -11,7 +11,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Batches are sealed while there is nothing to pay with, and the daemon says so. Once there is, all of them become final.
+// Batches are sealed while there is nothing to pay with, and the daemon says so. Once there is, all
+// of them become final.
 func TestP2EverySealedBatchBecomesFinalOnceTheWalletIsFunded(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()
@@ -47,8 +48,9 @@ func TestP2EverySealedBatchBecomesFinalOnceTheWalletIsFunded(t *testing.T) {
 	})
 }
 
-// Everything that could make a daemon pay a second time: its death before and after the payment reached the network, a node
-// that forgot the payment, a reorganisation. The node's blocks show what was really paid.
+// Everything that could make a daemon pay a second time: its death before and after the payment
+// reached the network, a node that forgot the payment, a reorganisation. The node's blocks show
+// what was really paid.
 func TestP3NothingIsPaidTwiceOverCrashesForgettingAndReorganisation(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -65,7 +67,8 @@ func TestP3NothingIsPaidTwiceOverCrashesForgettingAndReorganisation(t *testing.T
 		w.must(w.node.MineEmpty(w.ctx, 1)) // a block, and not in it
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 
-		// The node is killed: what waited is forgotten, by btcd always, and has to be offered again.
+		// The node is killed: what waited is forgotten, by btcd always, and has to be offered
+		// again.
 		w.must(w.node.Kill9())
 		w.must(w.node.Restart(w.ctx))
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))

@@ -7,7 +7,8 @@ import (
 	"ancre/rpc"
 )
 
-// The only peer goes away. The daemon goes on accepting and sealing, and when the peer is back it catches up and pays.
+// The only peer goes away. The daemon goes on accepting and sealing, and when the peer is back it
+// catches up and pays.
 func TestPeerGoneAndBack(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -37,7 +38,8 @@ func TestPeerGoneAndBack(t *testing.T) {
 	})
 }
 
-// Two daemons on one directory would lose things: the second one is refused, and the first does not notice.
+// Two daemons on one directory would lose things: the second one is refused, and the first does not
+// notice.
 func TestSecondDaemonOnTheSameDirectoryIsRefused(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

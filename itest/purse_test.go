@@ -8,11 +8,13 @@ import (
 	"ancre/itest/harness"
 )
 
-// The wallet is empty, then has one small coin, then some. The daemon says each time what is missing and where to send it, and goes on by itself
-// after each deposit. At the end the small coins pay together.
+// The wallet is empty, then has one small coin, then some. The daemon says each time what is
+// missing and where to send it, and goes on by itself after each deposit. At the end the small
+// coins pay together.
 func TestP2SmallDepositsPayTogether(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
-		// One small coin pays less than 5 sat/vB. The last deposit leaves change: Bitcoin Knots refuses what has nothing but an OP_RETURN.
+		// One small coin pays less than 5 sat/vB. The last deposit leaves change: Bitcoin Knots
+		// refuses what has nothing but an OP_RETURN.
 		const floor, small, large = 6, 600, 5000
 		w := newWorldFor(t, kind, patience, minRelay(kind, floor))
 		w.daemon.Set("anchor", "target", `"10m"`)
@@ -56,7 +58,8 @@ func (w *world) deposit(address string, sats int64) {
 	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 }
 
-// wantShort waits for the warning that the wallet cannot pay, and returns the address that it names.
+// wantShort waits for the warning that the wallet cannot pay, and returns the address that it
+// names.
 func (w *world) wantShort() (address string) {
 	w.Helper()
 	warning := w.awaitWarning("the wallet lacks", " sats", "bcrt1q")

@@ -16,11 +16,13 @@ import (
 	"github.com/btcsuite/btcwallet/waddrmgr"
 )
 
-// weakKeys makes the derivation of wallet keys cheap in this process. Only a test binary has this line.
+// weakKeys makes the derivation of wallet keys cheap in this process. Only a test binary has this
+// line.
 var weakKeys = sync.OnceFunc(func() { waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions })
 
-// makeQuickWallet makes the daemon's wallet before the daemon first runs. It is an ordinary one but for the derivation of its key, which
-// takes milliseconds in place of two seconds: for tests that start the daemon often.
+// makeQuickWallet makes the daemon's wallet before the daemon first runs. It is an ordinary one but
+// for the derivation of its key, which takes milliseconds in place of two seconds: for tests that
+// start the daemon often.
 func (w *world) makeQuickWallet() {
 	w.Helper()
 	weakKeys()

@@ -17,8 +17,10 @@ import (
 // python is the interpreter that Debian's packages are for, which need not be the first on PATH.
 const python = "/usr/bin/python3"
 
-// wantReadByPython has the reference library of OpenTimestamps read a complete proof and check it against the header that the
-// Bitcoin node itself has; and then against our daemon, which speaks as bitcoind does to `ots verify --bitcoin-node`. Where the library is not installed, it says so and goes on.
+// wantReadByPython has the reference library of OpenTimestamps read a complete proof and check it
+// against the header that the Bitcoin node itself has; and then against our daemon, which speaks as
+// bitcoind does to `ots verify --bitcoin-node`. Where the library is not installed, it says so and
+// goes on.
 func (w *world) wantReadByPython(digest string, p rpc.Proof) {
 	w.Helper()
 	if err := exec.CommandContext(w.ctx, python, "-c", "import opentimestamps").Run(); err != nil {

@@ -148,7 +148,8 @@ func TestCookieIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
-// wantNoStart runs the daemon, which must refuse to start, say why, and leave the directory as it was.
+// wantNoStart runs the daemon, which must refuse to start, say why, and leave the directory as it
+// was.
 func (w *world) wantNoStart(status int, words []string, flags ...string) {
 	w.Helper()
 	res, err := w.daemon.RunToEnd(w.ctx, flags...)
@@ -199,7 +200,8 @@ func TestBadConfigurationNamesFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 	})
 }
 
-// lineOf finds the line of a key in a configuration file; that of the section where the section is the fault.
+// lineOf finds the line of a key in a configuration file; that of the section where the section is
+// the fault.
 func (w *world) lineOf(path, section, key string) int {
 	w.Helper()
 	raw, err := os.ReadFile(path)
@@ -320,7 +322,8 @@ func TestWordsAreShownOnceAndNeverLogged(t *testing.T) {
 	}))
 }
 
-// The disk is full: nothing is acknowledged that is not written, what is there can still be read, and room brings all back.
+// The disk is full: nothing is acknowledged that is not written, what is there can still be read,
+// and room brings all back.
 func TestFullDiskAcknowledgesNothingAndGoesOnReading(t *testing.T) {
 	w := newLonelyWorld(t)
 	dir := filepath.Join(w.daemon.Home, "small")

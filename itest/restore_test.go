@@ -19,8 +19,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The old machine is gone. From a backup and the words a new one goes on where it was: with a digest in each state that one can be in,
-// and blocks that came while nobody looked. The blocks show that nothing was paid twice.
+// The old machine is gone. From a backup and the words a new one goes on where it was: with a
+// digest in each state that one can be in, and blocks that came while nobody looked. The blocks
+// show that nothing was paid twice.
 func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		const uri = `"https://calendar.invalid"` // the public name, which the new machine takes over
@@ -116,9 +117,10 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 	})
 }
 
-// The old machine went on after the backup: it replaced the payment in flight, and that version is mined. Where it commits to batches that
-// the backup knows it is taken for what it is. Where it also commits to one that came later nobody can tell what it is: the batches are paid
-// for again once it is deep, and no digest of the backup is lost.
+// The old machine went on after the backup: it replaced the payment in flight, and that version is
+// mined. Where it commits to batches that the backup knows it is taken for what it is. Where it
+// also commits to one that came later nobody can tell what it is: the batches are paid for again
+// once it is deep, and no digest of the backup is lost.
 func TestRestoreFromABackupThatIsOlderThanTheLastPayment(t *testing.T) {
 	for name, more := range map[string]bool{"of batches that are in it": false, "of a batch that is not": true} {
 		t.Run(name, func(t *testing.T) {
@@ -208,8 +210,8 @@ func (w *world) restore(file string) {
 	w.ancre(0, "restore", file)
 }
 
-// Backups are taken while many hand in digests. Each holds all that was acknowledged before it began, where it was acknowledged, and the
-// handing in goes on.
+// Backups are taken while many hand in digests. Each holds all that was acknowledged before it
+// began, where it was acknowledged, and the handing in goes on.
 func TestBackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
 	w := newLoneWorld(t)
 	w.start()
@@ -285,7 +287,8 @@ func newLoneWorld(t *testing.T) *world {
 	return newWorld(t, "")
 }
 
-// The daemon is killed while a backup is being taken: there is no file, and the command says what to do.
+// The daemon is killed while a backup is being taken: there is no file, and the command says what
+// to do.
 func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
 	w := newLoneWorld(t)
 	w.start()
@@ -323,8 +326,8 @@ func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
 	w.ancre(0, "backup", file)
 }
 
-// throttle passes connections on to a daemon. Of the first that brings more than limit bytes back it closes passed and stops there, until
-// release is closed; then it cuts it.
+// throttle passes connections on to a daemon. Of the first that brings more than limit bytes back
+// it closes passed and stops there, until release is closed; then it cuts it.
 func (w *world) throttle(to string, limit int64, passed, release chan struct{}) (addr string) {
 	w.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,8 +12,9 @@ import (
 	"ancre/rpc"
 )
 
-// What contrib/ancred.service stands on: the daemon tells systemd that it is ready, feeds the watchdog again and again, says that it
-// stops, and takes the wallet's passphrase from systemd's credentials.
+// What contrib/ancred.service stands on: the daemon tells systemd that it is ready, feeds the
+// watchdog again and again, says that it stops, and takes the wallet's passphrase from systemd's
+// credentials.
 func TestRunsAsASystemdService(t *testing.T) {
 	w := newLonelyWorld(t)
 	w.start()

@@ -36,7 +36,8 @@ func TestStampedFilesBecomeFinalAndVerify(t *testing.T) {
 		if e.Confirmations != 1 || e.BlockTime == nil {
 			t.Fatalf("mined: %+v, want 1 confirmation and the block's time", e)
 		}
-		// Mined is not final: nobody gets a complete proof that a short reorganisation would take back.
+		// Mined is not final: nobody gets a complete proof that a short reorganisation would take
+		// back.
 		w.ancre(3, "upgrade", convocation+".ots")
 		w.ancre(3, "verify", convocation+".ots")
 
@@ -87,7 +88,8 @@ func (w *world) digestOf(file string) string {
 	return explained.Digest
 }
 
-// wantAnchorTransaction holds the shape of design and of the verifiers: what is sent is what was promised.
+// wantAnchorTransaction holds the shape of design and of the verifiers: what is sent is what was
+// promised.
 func (w *world) wantAnchorTransaction(txid string) {
 	w.Helper()
 	tx, err := w.node.MempoolTx(w.ctx, txid)
@@ -136,8 +138,8 @@ func (w *world) wantChangedProofRefused(file string) {
 	w.ancre(1, "verify", "-f", file, short)
 }
 
-// A complete proof is good in every verifier: the command, the daemon, and a program that others wrote, which reads the block's
-// header from the Bitcoin node itself.
+// A complete proof is good in every verifier: the command, the daemon, and a program that others
+// wrote, which reads the block's header from the Bitcoin node itself.
 func TestP4CompleteProofVerifiesInEveryVerifier(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -169,7 +171,8 @@ func TestP4CompleteProofVerifiesInEveryVerifier(t *testing.T) {
 	})
 }
 
-// A reorganisation drops a mined anchor. It is mined again, elsewhere; and no proof was ever complete that does not hold.
+// A reorganisation drops a mined anchor. It is mined again, elsewhere; and no proof was ever
+// complete that does not hold.
 func TestP4ReorganisationOfThreeBlocksLeavesNoWrongProof(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

@@ -13,7 +13,8 @@ import (
 	"ancre/itest/harness"
 )
 
-// verifier is a machine with the command and no daemon: a home of its own, in which nothing is but a configuration that names a node.
+// verifier is a machine with the command and no daemon: a home of its own, in which nothing is but
+// a configuration that names a node.
 type verifier struct {
 	*world
 	home *harness.Daemon // never started
@@ -57,7 +58,8 @@ func longChain(kind string) int32 {
 	return 2_500
 }
 
-// Whoever has a file and its proof needs nobody's daemon: Bitcoin's peers are enough, or a file of headers, or a node that is trusted.
+// Whoever has a file and its proof needs nobody's daemon: Bitcoin's peers are enough, or a file of
+// headers, or a node that is trusted.
 func TestProofsVerifyWithoutADaemon(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -170,7 +172,8 @@ func TestProofsVerifyWithoutADaemon(t *testing.T) {
 	})
 }
 
-// wantChangedHeadersRefused changes one byte of each kind: of the first header, in the middle, of the last, of the checksum.
+// wantChangedHeadersRefused changes one byte of each kind: of the first header, in the middle, of
+// the last, of the checksum.
 func (v *verifier) wantChangedHeadersRefused(headers, file string) {
 	v.Helper()
 	whole, err := os.ReadFile(headers)

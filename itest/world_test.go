@@ -96,8 +96,8 @@ func (w *world) newNode(kind string, settings ...string) (n *harness.Node) {
 	return n
 }
 
-// in is the same world in a subtest, where what fails fails that. It has its own time: one that runs beside others may first have waited for its
-// turn longer than any test should take.
+// in is the same world in a subtest, where what fails fails that. It has its own time: one that
+// runs beside others may first have waited for its turn longer than any test should take.
 func (w *world) in(t *testing.T) *world {
 	sub := *w
 	sub.T = t
@@ -245,8 +245,8 @@ func (w *world) mine(blocks int) {
 	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 }
 
-// mineUntilFinal mines block after block, as time does, until no batch waits. Before each it lets the daemon do what it can do:
-// its wallet catches up, and what it has broadcast reaches the node.
+// mineUntilFinal mines block after block, as time does, until no batch waits. Before each it lets
+// the daemon do what it can do: its wallet catches up, and what it has broadcast reaches the node.
 func (w *world) mineUntilFinal() {
 	w.Helper()
 	for {
@@ -312,9 +312,10 @@ func listed[T any](ctx context.Context, d *harness.Daemon, method string, id fun
 	}
 }
 
-// wantPaidOnce compares what the node has mined with what the daemon tells, when everything is final: each payment in a block is the one
-// version of one anchor that the anchor names, and its root is that of the batches that it is for; each batch was paid for
-// exactly once; and each anchor that can be mined has its payment.
+// wantPaidOnce compares what the node has mined with what the daemon tells, when everything is
+// final: each payment in a block is the one version of one anchor that the anchor names, and its
+// root is that of the batches that it is for; each batch was paid for exactly once; and each anchor
+// that can be mined has its payment.
 func (w *world) wantPaidOnce() {
 	w.Helper()
 	payments, anchors, batches := w.payments(), w.anchors(), w.batches()

@@ -1,12 +1,14 @@
-// Package metrics tells an operator's monitoring how the daemon stands: /metrics in the text format of Prometheus, and on demand the profiles
-// of /debug/pprof/.
+// Package metrics tells an operator's monitoring how the daemon stands: /metrics in the text format
+// of Prometheus, and on demand the profiles of /debug/pprof/.
 //
-// It is the only room that knows of Prometheus. The others count for themselves, in plain numbers; at each scrape a function of the daemon's
-// reads them and emits them as what the table of this package says. Only distributions are measured here as they happen, by histograms
-// that rooms know as something with a method Observe.
+// It is the only room that knows of Prometheus. The others count for themselves, in plain numbers;
+// at each scrape a function of the daemon's reads them and emits them as what the table of this
+// package says. Only distributions are measured here as they happen, by histograms that rooms know
+// as something with a method Observe.
 //
-// The promise: names and labels stay. A scrape reads little, however much is stored, and a bounded number of them runs at once. No label holds
-// anything that a stranger sent, and no metric a digest, a key or an address of anybody.
+// The promise: names and labels stay. A scrape reads little, however much is stored, and a bounded
+// number of them runs at once. No label holds anything that a stranger sent, and no metric a
+// digest, a key or an address of anybody.
 package metrics
 
 import (
@@ -31,7 +33,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// limits are those of the listener's connections. One or two Prometheus ask here, and now and then a person.
+// limits are those of the listener's connections. One or two Prometheus ask here, and now and then
+// a person.
 var limits = httpserve.Limits{
 	Connections: 64,
 	Reserve:     16, // for the person who logs in to find out why
@@ -47,7 +50,8 @@ var limits = httpserve.Limits{
 }
 
 const (
-	// scrapeTimeout is how long reading may take: Prometheus itself gives up after ten seconds unless told otherwise.
+	// scrapeTimeout is how long reading may take: Prometheus itself gives up after ten seconds
+	// unless told otherwise.
 	scrapeTimeout = 8 * time.Second
 
 	// maxScrapes is how many may run at once; more are answered with status 503.
@@ -56,7 +60,8 @@ const (
 	// maxProfiles is how many profiles may be taken at once.
 	maxProfiles = 4
 
-	// maxProfile is how many seconds a profile may take. They slow the daemon down, and keep one of the few connections.
+	// maxProfile is how many seconds a profile may take. They slow the daemon down, and keep one of
+	// the few connections.
 	maxProfile = 60
 )
 
@@ -75,7 +80,8 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// Server answers at /metrics, and if it is to, below /debug/pprof/. It is an [http.Handler]; [Server.Serve] adds the listener's limits.
+// Server answers at /metrics, and if it is to, below /debug/pprof/. It is an [http.Handler];
+// [Server.Serve] adds the listener's limits.
 type Server struct {
 	cfg        Config
 	mux        *http.ServeMux
@@ -120,7 +126,8 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// buffered writes an answer once it is whole: a caller who does not read it keeps no place among the scrapes that run.
+// buffered writes an answer once it is whole: a caller who does not read it keeps no place among
+// the scrapes that run.
 func buffered(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		whole := wholeAnswer{header: w.Header(), status: http.StatusOK}
@@ -175,7 +182,8 @@ func brief(profile http.HandlerFunc) http.HandlerFunc {
 // Provide gives the server what it tells from.
 func (s *Server) Provide(source Source) { s.source.Store(&source) }
 
-// Observer returns the histogram m for these values of its labels. The caller keeps it: finding it costs more than measuring.
+// Observer returns the histogram m for these values of its labels. The caller keeps it: finding it
+// costs more than measuring.
 func (s *Server) Observer(m *Metric, labels ...string) prometheus.Observer {
 	return s.histograms[m].WithLabelValues(labels...)
 }
@@ -183,7 +191,8 @@ func (s *Server) Observer(m *Metric, labels ...string) prometheus.Observer {
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Serve answers on ln, but no request of a web page, until ctx is done, and returns nil then. It closes ln. Another error means that the listener failed.
+// Serve answers on ln, but no request of a web page, until ctx is done, and returns nil then. It
+// closes ln. Another error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	guard := httpserve.Guard{Names: s.cfg.Hosts, Refuse: func(w http.ResponseWriter, status int, why string) { http.Error(w, why, status) }}
 	return httpserve.Serve(ctx, ln, guard.Wrap(s), limits, s.cfg.Log)

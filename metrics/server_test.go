@@ -137,7 +137,8 @@ func TestProfilesAreShort(t *testing.T) {
 	}
 }
 
-// net/http/pprof reads forms, and a form may be the body of any request: seconds that are not in the address would not be bounded.
+// net/http/pprof reads forms, and a form may be the body of any request: seconds that are not in
+// the address would not be bounded.
 func TestABodySaysNothingOfAProfile(t *testing.T) {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)

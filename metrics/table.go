@@ -27,7 +27,8 @@ type Metric struct {
 	desc    *prometheus.Desc
 }
 
-// table is filled by the declarations below, in their order; group is the heading that those stand under which come next.
+// table is filled by the declarations below, in their order; group is the heading that those stand
+// under which come next.
 var (
 	table []*Metric
 	group string
@@ -56,7 +57,8 @@ func histogram(buckets []float64, name, help string, labels ...string) *Metric {
 
 // Buckets of histograms. Each method and route has them all, so they are few.
 var (
-	// A disk syncs in 0.2 ms to 20 ms; a crowd waits for a few groups; what takes longer than 5 s is given up by people.
+	// A disk syncs in 0.2 ms to 20 ms; a crowd waits for a few groups; what takes longer than 5 s
+	// is given up by people.
 	answerSeconds = []float64{.0005, .001, .002, .005, .01, .02, .05, .2, 1, 5}
 	commitSeconds = []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
 	groupDigests  = []float64{1, 4, 16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10}

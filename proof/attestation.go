@@ -49,7 +49,8 @@ func kindOf(tag [8]byte) Kind {
 	return KindUnknown
 }
 
-// PendingAt is the promise of the calendar at uri. Clients append "/timestamp/HEX" to it, so it should end without a slash.
+// PendingAt is the promise of the calendar at uri. Clients append "/timestamp/HEX" to it, so it
+// should end without a slash.
 func PendingAt(uri string) (Attestation, error) {
 	if err := checkURI([]byte(uri)); err != nil {
 		return Attestation{}, err
@@ -57,7 +58,8 @@ func PendingAt(uri string) (Attestation, error) {
 	return Attestation{Tag: tagOf(KindPending), Payload: appendVarbytes(nil, []byte(uri))}, nil
 }
 
-// BitcoinAt attests that the message is the Merkle root of the Bitcoin block at height, in the byte order of the header.
+// BitcoinAt attests that the message is the Merkle root of the Bitcoin block at height, in the byte
+// order of the header.
 func BitcoinAt(height uint64) Attestation {
 	return Attestation{Tag: tagOf(KindBitcoin), Payload: appendVaruint(nil, height)}
 }
@@ -65,13 +67,15 @@ func BitcoinAt(height uint64) Attestation {
 // Kind says who attests.
 func (a Attestation) Kind() Kind { return kindOf(a.Tag) }
 
-// URI returns the calendar's address; ok is false when the attestation is not a well-formed pending one.
+// URI returns the calendar's address; ok is false when the attestation is not a well-formed pending
+// one.
 func (a Attestation) URI() (uri string, ok bool) {
 	c, err := a.content()
 	return string(c.uri), err == nil && c.kind == KindPending
 }
 
-// Height returns the block's height; ok is false when the attestation is not a well-formed one of a block chain.
+// Height returns the block's height; ok is false when the attestation is not a well-formed one of a
+// block chain.
 func (a Attestation) Height() (height uint64, ok bool) {
 	c, err := a.content()
 	return c.height, err == nil && (c.kind == KindBitcoin || c.kind == KindLitecoin || c.kind == KindEthereum)
@@ -141,8 +145,8 @@ func readContent(r *reader, kind Kind) (content, error) {
 	return c, r.done("the height")
 }
 
-// canonical returns the attestation with its numbers written in as few bytes as they need. It fails where no reader would
-// accept the payload.
+// canonical returns the attestation with its numbers written in as few bytes as they need. It fails
+// where no reader would accept the payload.
 func (a Attestation) canonical() (Attestation, error) {
 	c, err := a.content()
 	switch {
@@ -156,7 +160,8 @@ func (a Attestation) canonical() (Attestation, error) {
 	return Attestation{a.Tag, appendVaruint(nil, c.height)}, nil
 }
 
-// compare orders canonical attestations as they are written: by tag, then by what they say, heights as numbers.
+// compare orders canonical attestations as they are written: by tag, then by what they say, heights
+// as numbers.
 func (a Attestation) compare(b Attestation) int {
 	if d := bytes.Compare(a.Tag[:], b.Tag[:]); d != 0 {
 		return d

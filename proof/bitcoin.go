@@ -8,10 +8,12 @@ import (
 	"slices"
 )
 
-// All hashes are in Bitcoin's internal byte order, the one in which they are hashed. People are shown them reversed.
+// All hashes are in Bitcoin's internal byte order, the one in which they are hashed. People are
+// shown them reversed.
 
-// BlockBranch returns the siblings from txids[index] up to the Merkle root of the block whose transactions have these ids,
-// in the block's order. Bitcoin pairs an odd last node with itself. An index out of range panics, as indexing does.
+// BlockBranch returns the siblings from txids[index] up to the Merkle root of the block whose
+// transactions have these ids, in the block's order. Bitcoin pairs an odd last node with itself. An
+// index out of range panics, as indexing does.
 func BlockBranch(txids [][32]byte, index int) [][32]byte {
 	_ = txids[index]
 	level := slices.Clone(txids)
@@ -29,7 +31,8 @@ func BlockBranch(txids [][32]byte, index int) [][32]byte {
 	return branch
 }
 
-// ClimbBlock returns where the branch of the transaction at index of its block leads: to the block's Merkle root, if all is true.
+// ClimbBlock returns where the branch of the transaction at index of its block leads: to the
+// block's Merkle root, if all is true.
 func ClimbBlock(txid [32]byte, branch [][32]byte, index uint32) [32]byte {
 	for _, sibling := range branch {
 		if index&1 == 1 {
@@ -53,8 +56,8 @@ func TxID(tx []byte) [32]byte {
 	return sha256.Sum256(h[:])
 }
 
-// Commitment returns the 32 bytes that output 0 of the transaction commits to: its script must be OP_RETURN and one push of 32
-// bytes, nothing else. tx is the serialization without witnesses.
+// Commitment returns the 32 bytes that output 0 of the transaction commits to: its script must be
+// OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without witnesses.
 func Commitment(tx []byte) ([32]byte, error) {
 	at, err := commitmentAt(tx)
 	if err != nil {
@@ -63,9 +66,9 @@ func Commitment(tx []byte) ([32]byte, error) {
 	return [32]byte(tx[at:]), nil
 }
 
-// FirstCommitment returns where in tx the 32 bytes begin that its first OP_RETURN output commits to, whichever output that
-// is: what Woleet's and Chainpoint's verifiers look at. Its script must be OP_RETURN and one push of 32 bytes, nothing else. tx
-// is the serialization without witnesses.
+// FirstCommitment returns where in tx the 32 bytes begin that its first OP_RETURN output commits
+// to, whichever output that is: what Woleet's and Chainpoint's verifiers look at. Its script must
+// be OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without witnesses.
 func FirstCommitment(tx []byte) (at int, err error) {
 	outputs, err := parseTx(tx)
 	if err != nil {
@@ -105,10 +108,11 @@ func (o output) commitment(i int) (int, error) {
 	return o.start + 2, nil
 }
 
-// parseTx checks that tx is one whole transaction without witnesses, and returns its outputs: at least one.
+// parseTx checks that tx is one whole transaction without witnesses, and returns its outputs: at
+// least one.
 func parseTx(tx []byte) ([]output, error) {
-	// A node of Bitcoin's Merkle tree has 64 bytes, and nothing tells it from a transaction of 64: who takes such transactions
-	// can be shown one that never was in the block (CVE-2017-12842).
+	// A node of Bitcoin's Merkle tree has 64 bytes, and nothing tells it from a transaction of 64:
+	// who takes such transactions can be shown one that never was in the block (CVE-2017-12842).
 	if len(tx) == 64 {
 		return nil, errors.New("a transaction of 64 bytes cannot be told from a node of the block's Merkle tree")
 	}

@@ -155,7 +155,8 @@ func TestTransactionsWithoutACommitmentAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-// The bug that it catches: an OP_RETURN that explorers show first is overlooked, and a later one is taken for the commitment.
+// The bug that it catches: an OP_RETURN that explorers show first is overlooked, and a later one is
+// taken for the commitment.
 func TestTheFirstOpReturnCountsWhereverItStands(t *testing.T) {
 	root, other := bytes.Repeat([]byte{0x5a}, 32), bytes.Repeat([]byte{0xa5}, 32)
 	for name, tx := range map[string][]byte{

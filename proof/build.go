@@ -16,8 +16,8 @@ type Anchored struct {
 	MerkleRoot [32]byte   // of the block's header, internal byte order
 }
 
-// Pending returns the proof of a digest that waits for its anchor: whoever asks the calendar at uri for the
-// leaf gets the rest.
+// Pending returns the proof of a digest that waits for its anchor: whoever asks the calendar at uri
+// for the leaf gets the rest.
 func Pending(digest, nonce [32]byte, uri string) (*File, error) {
 	t, err := PendingTimestamp(digest[:], nonce, uri)
 	if err != nil {
@@ -26,7 +26,8 @@ func Pending(digest, nonce [32]byte, uri string) (*File, error) {
 	return &File{HashOp: SHA256, Digest: digest[:], Timestamp: t}, nil
 }
 
-// PendingTimestamp is the same for any message, without a file's header: what a calendar answers to it.
+// PendingTimestamp is the same for any message, without a file's header: what a calendar answers to
+// it.
 func PendingTimestamp(message []byte, nonce [32]byte, uri string) (*Timestamp, error) {
 	a, err := PendingAt(uri)
 	if err != nil {
@@ -40,8 +41,8 @@ func PendingTimestamp(message []byte, nonce [32]byte, uri string) (*Timestamp, e
 	return t, nil
 }
 
-// Complete returns the proof of a digest whose anchor is in a block. It refuses to make one that would not verify:
-// every link is checked, from the leaf to the block's Merkle root.
+// Complete returns the proof of a digest whose anchor is in a block. It refuses to make one that
+// would not verify: every link is checked, from the leaf to the block's Merkle root.
 func Complete(digest, nonce [32]byte, a Anchored) (*File, error) {
 	t, err := CompleteTimestamp(digest[:], nonce, a)
 	if err != nil {
@@ -62,7 +63,8 @@ func CompleteTimestamp(message []byte, nonce [32]byte, a Anchored) (*Timestamp, 
 	return union(t)
 }
 
-// LeafTimestamp is what leads from the leaf on: what a calendar answers to a client that comes back with its pending proof.
+// LeafTimestamp is what leads from the leaf on: what a calendar answers to a client that comes back
+// with its pending proof.
 func LeafTimestamp(leaf [32]byte, a Anchored) (*Timestamp, error) {
 	t := &Timestamp{Msg: leaf[:]}
 	if err := a.attach(t); err != nil {
@@ -78,7 +80,8 @@ func commit(message []byte, nonce [32]byte) (t, leaf *Timestamp, err error) {
 	return t, leaf, err
 }
 
-// attach leads from the leaf to the attestation of the block, or fails at the first link that does not hold.
+// attach leads from the leaf to the attestation of the block, or fails at the first link that does
+// not hold.
 func (a Anchored) attach(leaf *Timestamp) error {
 	at, err := commitmentAt(a.Tx)
 	if err != nil {

@@ -21,8 +21,8 @@ func (a anchorage) header() Header {
 	return Header{Height: a.Height, Hash: sha256.Sum256(a.MerkleRoot[:]), MerkleRoot: a.MerkleRoot, Time: time.Unix(1_700_000_000, 0).UTC()}
 }
 
-// anchor puts a digest at place leaf of leaves in a batch, the batch at place batch of batches in an anchor, the anchor's
-// transaction at place tx of txs in a block.
+// anchor puts a digest at place leaf of leaves in a batch, the batch at place batch of batches in
+// an anchor, the anchor's transaction at place tx of txs in a block.
 func anchor(leaf, leaves, batch, batches, tx, txs int) anchorage {
 	a := anchorage{digest: sha256.Sum256([]byte("the file\n"))}
 	a.nonce = Nonce([32]byte{1, 2, 3}, a.digest[:])
@@ -45,7 +45,8 @@ func anchor(leaf, leaves, batch, batches, tx, txs int) anchorage {
 	return a
 }
 
-// anyAnchor draws an anchor of any shape: one leaf of up to 700, in one batch of up to 9, in one transaction of up to 40.
+// anyAnchor draws an anchor of any shape: one leaf of up to 700, in one batch of up to 9, in one
+// transaction of up to 40.
 func anyAnchor(t *rapid.T) anchorage {
 	place := func(what string, most int) (int, int) {
 		n := rapid.IntRange(1, most).Draw(t, what)
@@ -148,7 +149,8 @@ func TestAProofIsRefusedWhereALinkIsBroken(t *testing.T) {
 }
 
 func TestAProofDeeperThanReadersAllowIsRefused(t *testing.T) {
-	// 2 for the leaf, 4 for the transaction, 2 for each step: 124 steps make 254 operations, 125 too many.
+	// 2 for the leaf, 4 for the transaction, 2 for each step: 124 steps make 254 operations, 125
+	// too many.
 	for steps, want := range map[int]string{124: "", 125: "more than 255 operations"} {
 		a := anchor(0, 1, 0, 1, 0, 1)
 		a.Path = make([]Step, steps)

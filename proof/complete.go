@@ -2,17 +2,18 @@ package proof
 
 import "fmt"
 
-// CompleteWriter writes complete proofs of the leaves of one batch: the bytes of [Complete] and [File.Marshal], without building the tree,
-// for whoever answers tens of thousands of questions a second. All that follows on the batch's root is the same in each: it is made and
-// checked once. It is safe for concurrent use.
+// CompleteWriter writes complete proofs of the leaves of one batch: the bytes of [Complete] and
+// [File.Marshal], without building the tree, for whoever answers tens of thousands of questions a
+// second. All that follows on the batch's root is the same in each: it is made and checked once. It
+// is safe for concurrent use.
 type CompleteWriter struct {
 	root [32]byte
 	rest []byte // serialized: from the root on
 	ops  int    // operations in rest, one after the other
 }
 
-// NewCompleteWriter returns a writer for the batch with that root. a says how the root got into a block; its Path does not count. It is
-// refused unless it leads there, as by [Complete].
+// NewCompleteWriter returns a writer for the batch with that root. a says how the root got into a
+// block; its Path does not count. It is refused unless it leads there, as by [Complete].
 func NewCompleteWriter(root [32]byte, a Anchored) (*CompleteWriter, error) {
 	a.Path = nil
 	t, err := LeafTimestamp(root, a)
@@ -29,15 +30,16 @@ func NewCompleteWriter(root [32]byte, a Anchored) (*CompleteWriter, error) {
 	return w, nil
 }
 
-// Waypoint is a node that a path comes through, and from where on the rest of the path is known to lead to the root: so it need not be
-// climbed for each leaf below. The zero value says that nothing is known.
+// Waypoint is a node that a path comes through, and from where on the rest of the path is known to
+// lead to the root: so it need not be climbed for each leaf below. The zero value says that nothing
+// is known.
 type Waypoint struct {
 	Steps int // of the path, from the leaf to the node
 	Node  [32]byte
 }
 
-// Append appends the proof of a digest to b. It refuses a path that does not lead from the digest's leaf to the root, or to the waypoint
-// if there is one.
+// Append appends the proof of a digest to b. It refuses a path that does not lead from the digest's
+// leaf to the root, or to the waypoint if there is one.
 func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step, way Waypoint) ([]byte, error) {
 	const ops = 2 // that lead to the leaf
 	if err := w.check(Leaf(digest[:], nonce), path, way, ops); err != nil {
@@ -52,7 +54,8 @@ func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step, w
 	return w.append(b, path), nil
 }
 
-// AppendTimestamp appends what leads from a leaf on, without a file's header: the bytes of [LeafTimestamp] and [Timestamp.Marshal].
+// AppendTimestamp appends what leads from a leaf on, without a file's header: the bytes of
+// [LeafTimestamp] and [Timestamp.Marshal].
 func (w *CompleteWriter) AppendTimestamp(b []byte, leaf [32]byte, path []Step, way Waypoint) ([]byte, error) {
 	if err := w.check(leaf, path, way, 0); err != nil {
 		return b, err

@@ -47,7 +47,8 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 	})
 }
 
-// A writer that did not check would hand out proofs that verify nowhere, of damage that nobody noticed.
+// A writer that did not check would hand out proofs that verify nowhere, of damage that nobody
+// noticed.
 func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 	a := anchor(3, 100, 1, 3, 2, 9)
 	node := Leaf(a.digest[:], a.nonce)
@@ -96,7 +97,8 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 		t.Error("took another place in the block")
 	}
 
-	// 2 operations lead to the leaf, 2 are of each step: what Marshal refuses, the writer refuses, and no other.
+	// 2 operations lead to the leaf, 2 are of each step: what Marshal refuses, the writer refuses,
+	// and no other.
 	for steps := 100; steps < 130; steps++ {
 		path := make([]Step, steps)
 		node := Leaf(a.digest[:], a.nonce)

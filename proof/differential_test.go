@@ -21,22 +21,24 @@ var (
 	seed      = flag.Uint64("seed", 1, "the seed of the mutations")
 )
 
-// TestTheReferenceImplementationAgrees shows proofs and what is almost a proof to python-opentimestamps too: the same are
-// refused; the same attestations are found in what is accepted, each of the same message; it is written as the same bytes,
-// and merged to the same.
+// TestTheReferenceImplementationAgrees shows proofs and what is almost a proof to
+// python-opentimestamps too: the same are refused; the same attestations are found in what is
+// accepted, each of the same message; it is written as the same bytes, and merged to the same.
 //
 // These are all the differences that there may be, and each is checked to be exactly that:
 //
-//   - A height of more than 64 bits. The reference counts without bounds. No chain has so many blocks, so nothing is lost, and no
-//     program that reads our answers meets such a number.
-//   - One operation twice beside itself. The reference keeps what follows the last and forgets the others, which may hold the
-//     only attestation of a proof; here all are kept. Told to keep all, the reference comes to the same. No writer
-//     makes such proofs, the reference itself cannot.
-//   - More than [MaxSize] bytes, or more work than maxWork. The reference has no limit, and a small hostile proof fills its memory.
-//     Larger proofs than such answers of calendars give rise to are not known.
+//   - A height of more than 64 bits. The reference counts without bounds. No chain has so many
+//     blocks, so nothing is lost, and no program that reads our answers meets such a number.
+//   - One operation twice beside itself. The reference keeps what follows the last and forgets the
+//     others, which may hold the only attestation of a proof; here all are kept. Told to keep all,
+//     the reference comes to the same. No writer makes such proofs, the reference itself cannot.
+//   - More than [MaxSize] bytes, or more work than maxWork. The reference has no limit, and a small
+//     hostile proof fills its memory. Larger proofs than such answers of calendars give rise to are
+//     not known.
 //
-// Where a bare timestamp is followed by other bytes, the reference as a client of calendars does not look at them. Here they are
-// refused, as both refuse them in files; the comparison asks the reference to look.
+// Where a bare timestamp is followed by other bytes, the reference as a client of calendars does
+// not look at them. Here they are refused, as both refuse them in files; the comparison asks the
+// reference to look.
 func TestTheReferenceImplementationAgrees(t *testing.T) {
 	ref := startReference(t)
 	m := newMutator(t, *seed)
@@ -191,7 +193,8 @@ func excuse(err error, theirs answer) (string, error) {
 	return "", fmt.Errorf("accepted by the reference, refused here: %w", err)
 }
 
-// sorted lists attestations in an order that does not depend on who lists them. The same one is there as often as it is reached.
+// sorted lists attestations in an order that does not depend on who lists them. The same one is
+// there as often as it is reached.
 func sorted(attested []Attested) []string {
 	var list []string
 	for _, a := range attested {

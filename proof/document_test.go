@@ -23,8 +23,9 @@ import (
 
 const document = "../docs/proofs.md"
 
-// example is the worked example of docs/proofs.md, made with this package. Three messages are in one batch, a fourth is alone in another;
-// one transaction commits to both batches, and is the second of a block of three.
+// example is the worked example of docs/proofs.md, made with this package. Three messages are in
+// one batch, a fourth is alone in another; one transaction commits to both batches, and is the
+// second of a block of three.
 type example struct {
 	values        map[string]string // each value that the document shows, by the name that it has there
 	complete      *proof.File
@@ -165,7 +166,8 @@ func blocks(t *testing.T) []string {
 // command is one line for the shell, and what it writes.
 type command struct{ line, output string }
 
-// transcript returns the document's commands: lines that begin with "$ ", each followed by its output.
+// transcript returns the document's commands: lines that begin with "$ ", each followed by its
+// output.
 func transcript(t *testing.T) []command {
 	t.Helper()
 	var list []command
@@ -187,7 +189,8 @@ func transcript(t *testing.T) []command {
 	return list
 }
 
-// shown returns the value that a command shows: its name ("show NAME" or "show "$(…)" # NAME") and what the document says it is.
+// shown returns the value that a command shows: its name ("show NAME" or "show "$(…)" # NAME") and
+// what the document says it is.
 func (c command) shown() (name, value string, ok bool) {
 	if m := regexp.MustCompile(`show "\$(\w+)"$`).FindStringSubmatch(c.line); m != nil {
 		return m[1], strings.TrimSpace(c.output), true
@@ -291,7 +294,8 @@ func TestTheDocumentsExampleVerifies(t *testing.T) {
 	}
 }
 
-// TestTheDocumentIsFollowedByHand runs each command of the document in one shell that finds sha256sum and xxd, and nothing else.
+// TestTheDocumentIsFollowedByHand runs each command of the document in one shell that finds
+// sha256sum and xxd, and nothing else.
 func TestTheDocumentIsFollowedByHand(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {

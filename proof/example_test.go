@@ -13,7 +13,8 @@ import (
 	"ancre/proof"
 )
 
-// oneBlock knows a single header, copied by hand from a block explorer. A real source asks a node or a light client.
+// oneBlock knows a single header, copied by hand from a block explorer. A real source asks a node
+// or a light client.
 type oneBlock struct{}
 
 func (oneBlock) Header(_ context.Context, height uint64) (proof.Header, error) {

@@ -16,7 +16,8 @@ type Explanation struct {
 	Lines    []Line `json:"steps"`
 }
 
-// Line is one step or one attestation. Where a message has several continuations, each is a branch of its own, one level deeper.
+// Line is one step or one attestation. Where a message has several continuations, each is a branch
+// of its own, one level deeper.
 type Line struct {
 	Level  int    `json:"level"`            // how many forks lie above
 	Branch string `json:"branch,omitempty"` // of the first line of a branch: which it is, as in "2/3"
@@ -54,7 +55,8 @@ func Explain(f *File) (*Explanation, error) {
 	return e, nil
 }
 
-// add appends the lines of t. hashed is how often a Bitcoin transaction was hashed to get here, -1 when none was.
+// add appends the lines of t. hashed is how often a Bitcoin transaction was hashed to get here, -1
+// when none was.
 func (e *Explanation) add(t *Timestamp, level, hashed int) {
 	for _, a := range t.Attestations {
 		l := Line{Level: level}
@@ -117,7 +119,8 @@ func (l *Line) attest(a Attested) {
 	}
 }
 
-// Text lays the explanation out for a terminal, a line for each step. Unless verbose, results are left out and long values shortened.
+// Text lays the explanation out for a terminal, a line for each step. Unless verbose, results are
+// left out and long values shortened.
 func (e *Explanation) Text(verbose bool) string {
 	value := func(s string) string {
 		if n := len(s); !verbose && n > 128 {

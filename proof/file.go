@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// File is an .ots file: a timestamp of the hash of some other file, whose content the proof does not hold.
+// File is an .ots file: a timestamp of the hash of some other file, whose content the proof does
+// not hold.
 type File struct {
 	HashOp    Tag    // which hash: SHA1, RIPEMD160, SHA256 or Keccak256
 	Digest    []byte // of the file
 	Timestamp *Timestamp
 }
 
-// Parse reads an .ots file. The result is canonical: sorted, without duplicates, each number in as few bytes as it needs.
-// Errors about the bytes are of type [*SyntaxError].
+// Parse reads an .ots file. The result is canonical: sorted, without duplicates, each number in as
+// few bytes as it needs. Errors about the bytes are of type [*SyntaxError].
 func Parse(b []byte) (*File, error) {
 	if err := checkSize(b); err != nil {
 		return nil, err
@@ -94,11 +95,12 @@ func (f *File) checked() (*Timestamp, error) {
 	return union(f.Timestamp)
 }
 
-// Attestations lists all attestations with the messages that they are about, in the order in which they are written.
+// Attestations lists all attestations with the messages that they are about, in the order in which
+// they are written.
 func (f *File) Attestations() []Attested { return f.Timestamp.All() }
 
-// IsComplete reports whether the proof names a Bitcoin block, so that no calendar is needed any more. Whether it is
-// true is for [Verify] to say.
+// IsComplete reports whether the proof names a Bitcoin block, so that no calendar is needed any
+// more. Whether it is true is for [Verify] to say.
 func (f *File) IsComplete() bool {
 	return slices.ContainsFunc(f.Attestations(), func(a Attested) bool { return a.Kind() == KindBitcoin })
 }

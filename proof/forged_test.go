@@ -29,7 +29,8 @@ func line(t testing.TB, f *File) (ops []Op, end Attestation) {
 	return ops, ts.Attestations[0]
 }
 
-// forge puts a proof of digest together, as a forger would: with messages that follow from one another, since readers compute them.
+// forge puts a proof of digest together, as a forger would: with messages that follow from one
+// another, since readers compute them.
 func forge(t testing.TB, digest []byte, ops []Op, end Attestation) *File {
 	t.Helper()
 	ts := &Timestamp{Msg: digest}
@@ -41,7 +42,8 @@ func forge(t testing.TB, digest []byte, ops []Op, end Attestation) *File {
 	return &File{SHA256, digest, ts}
 }
 
-// TestForgedProofsAreRefused has what a forger may try who holds a true proof, and what a person is told.
+// TestForgedProofsAreRefused has what a forger may try who holds a true proof, and what a person is
+// told.
 func TestForgedProofsAreRefused(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
 	f, err := Complete(a.digest, a.nonce, a.Anchored)
@@ -55,7 +57,8 @@ func TestForgedProofsAreRefused(t *testing.T) {
 	below := Header{Height: height - 1, MerkleRoot: [32]byte{7}, Time: time.Unix(1_699_999_000, 0)}
 	src := chainOf(a.header(), below)
 
-	// Where in the proof what begins: 2 operations to the leaf, 2 for each step of the batch and of the anchor.
+	// Where in the proof what begins: 2 operations to the leaf, 2 for each step of the batch and of
+	// the anchor.
 	tx := 2 + 2*(len(a.Path)+len(a.RootPath))
 	if ops[tx].Tag != Prepend || ops[tx+1].Tag != Append || len(ops) != tx+4+3*len(a.Branch) {
 		t.Fatalf("the transaction is elsewhere: %v", ops)
@@ -135,9 +138,10 @@ func TestForgedProofsAreRefused(t *testing.T) {
 	}
 }
 
-// A proof says that a message existed before a block, and hashes alone say so: whoever has them knew the message. It does not
-// matter what the bytes between were meant to be, so these are no forgeries, and other clients take them too. What names
-// a transaction (receipts) must look closer: there, bytes that were never a transaction could be passed off as one.
+// A proof says that a message existed before a block, and hashes alone say so: whoever has them
+// knew the message. It does not matter what the bytes between were meant to be, so these are no
+// forgeries, and other clients take them too. What names a transaction (receipts) must look closer:
+// there, bytes that were never a transaction could be passed off as one.
 func TestAProofNeedsNoTransactionThatLooksLikeOurs(t *testing.T) {
 	digest := sha256.Sum256(fileContent)
 	twice := []Op{{Tag: SHA256}, {Tag: SHA256}}
@@ -145,7 +149,8 @@ func TestAProofNeedsNoTransactionThatLooksLikeOurs(t *testing.T) {
 	elsewhere := testTx(7, p2wpkh, opReturn(digest[:]))
 	at := bytes.Index(elsewhere, digest[:])
 
-	// A transaction of 64 bytes looks like a node of the block's tree, and a node like such a transaction (CVE-2017-12842).
+	// A transaction of 64 bytes looks like a node of the block's tree, and a node like such a
+	// transaction (CVE-2017-12842).
 	small := testTx(7, []byte{0x6a, 2, 0, 0}) // 64 bytes, the outpoint from byte 5 on
 	if len(small) != 64 {
 		t.Fatalf("the small transaction has %d bytes", len(small))
@@ -187,7 +192,8 @@ const (
 	changed // it verifies, and is another proof: must not be
 )
 
-// judge verifies b for the content of the file, and for whatever digest b itself claims to be about.
+// judge verifies b for the content of the file, and for whatever digest b itself claims to be
+// about.
 func judge(b, original []byte, src HeaderSource) (verdict, error) {
 	f, err := Parse(b)
 	if err != nil {
@@ -215,8 +221,8 @@ func judge(b, original []byte, src HeaderSource) (verdict, error) {
 	return refused, nil
 }
 
-// TestNoChangedByteVerifies tries every value of every byte, every byte left out, and at every place each byte put in that means
-// something.
+// TestNoChangedByteVerifies tries every value of every byte, every byte left out, and at every
+// place each byte put in that means something.
 func TestNoChangedByteVerifies(t *testing.T) {
 	a := anchor(1, 2, 0, 1, 1, 2)
 	f, err := Complete(a.digest, a.nonce, a.Anchored)
@@ -260,7 +266,8 @@ func TestNoChangedByteVerifies(t *testing.T) {
 	}
 }
 
-// TestAChangedProofNeverVerifies changes bits of a proof with all that proofs have, and several bytes at once.
+// TestAChangedProofNeverVerifies changes bits of a proof with all that proofs have, and several
+// bytes at once.
 func TestAChangedProofNeverVerifies(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
 	f, err := Complete(a.digest, a.nonce, a.Anchored)

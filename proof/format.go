@@ -1,15 +1,18 @@
-// Package proof reads, writes, builds, verifies and explains OpenTimestamps proofs (.ots files), and computes
-// the Merkle trees below them.
+// Package proof reads, writes, builds, verifies and explains OpenTimestamps proofs (.ots files),
+// and computes the Merkle trees below them.
 //
-// What [File.Marshal] writes, every OpenTimestamps implementation reads. What the reference implementation
-// (python-opentimestamps) reads, [Parse] reads, in any order and with duplicates, but for the limits of this file that keep
-// hostile bytes cheap and for numbers of more than 64 bits. Where one operation stands twice beside itself, the reference
-// keeps what follows the second; here both are kept. A timestamp without a file's header ends where its bytes do; the reference
-// reads over what follows it. Writing is canonical: equal proofs are equal bytes. Version 1 of the format does not change, so
-// neither does this promise. docs/proofs.md specifies all of it, with an example that can be followed by hand.
+// What [File.Marshal] writes, every OpenTimestamps implementation reads. What the reference
+// implementation (python-opentimestamps) reads, [Parse] reads, in any order and with duplicates,
+// but for the limits of this file that keep hostile bytes cheap and for numbers of more than 64
+// bits. Where one operation stands twice beside itself, the reference keeps what follows the
+// second; here both are kept. A timestamp without a file's header ends where its bytes do; the
+// reference reads over what follows it. Writing is canonical: equal proofs are equal bytes. Version
+// 1 of the format does not change, so neither does this promise. docs/proofs.md specifies all of
+// it, with an example that can be followed by hand.
 //
-// Everything is a pure function of its arguments: no file, no network, no clock, no package state. Block headers, the
-// one thing that a proof needs from outside, come from the caller's [HeaderSource].
+// Everything is a pure function of its arguments: no file, no network, no clock, no package state.
+// Block headers, the one thing that a proof needs from outside, come from the caller's
+// [HeaderSource].
 package proof
 
 import (
@@ -33,21 +36,22 @@ const (
 	MaxDepth   = 255  // operations one after the other
 )
 
-// The limits that are ours. The reference implementation has none here, and a megabyte of hostile bytes keeps it busy
-// with gigabytes.
+// The limits that are ours. The reference implementation has none here, and a megabyte of hostile
+// bytes keeps it busy with gigabytes.
 const (
-	// MaxSize is how many bytes a proof may have: a hundred of the largest answers that clients take of a calendar
-	// (10,000 bytes). Complete proofs have one or two thousand.
+	// MaxSize is how many bytes a proof may have: a hundred of the largest answers that clients
+	// take of a calendar (10,000 bytes). Complete proofs have one or two thousand.
 	MaxSize = 1 << 20
 
-	// maxWork bounds what reading a proof may cost, in bytes hashed and copied, each operation and attestation counted with
-	// nodeCost for the memory that it takes. An honest proof of MaxSize needs half of it; without a bound, one byte
-	// (reverse) makes a new message of 4,096.
+	// maxWork bounds what reading a proof may cost, in bytes hashed and copied, each operation and
+	// attestation counted with nodeCost for the memory that it takes. An honest proof of MaxSize
+	// needs half of it; without a bound, one byte (reverse) makes a new message of 4,096.
 	maxWork  = 32 << 20
 	nodeCost = 200
 )
 
-// uriAlphabet is what a URI may consist of: no query, no fragment, no login, nothing that needs escaping.
+// uriAlphabet is what a URI may consist of: no query, no fragment, no login, nothing that needs
+// escaping.
 const uriAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/:"
 
 // ErrUnsupported is wrapped by errors about something that this package does not know and a later
@@ -90,7 +94,8 @@ func (b *budget) spend(count, size int) bool {
 	return *b >= 0
 }
 
-// reader takes bytes from the front of b[off:end]. A narrower one over the same b keeps offsets true to the whole.
+// reader takes bytes from the front of b[off:end]. A narrower one over the same b keeps offsets
+// true to the whole.
 type reader struct {
 	b        []byte
 	off, end int
@@ -113,7 +118,8 @@ func (r *reader) byte(what string) (byte, error) {
 	return r.b[r.off-1], nil
 }
 
-// bytes returns the next n bytes. They share memory with the input, and cannot be appended to in place.
+// bytes returns the next n bytes. They share memory with the input, and cannot be appended to in
+// place.
 func (r *reader) bytes(n int, what string) ([]byte, error) {
 	if left := r.end - r.off; n > left {
 		return nil, r.fail(r.off, "ends within %s: %d bytes expected, %d left", what, n, left)
@@ -122,8 +128,8 @@ func (r *reader) bytes(n int, what string) ([]byte, error) {
 	return r.b[r.off-n : r.off : r.off], nil
 }
 
-// varuint reads an unsigned LEB128 number. Zeros in the places above the value are read over, as the reference does:
-// files with such numbers exist. They are not written again.
+// varuint reads an unsigned LEB128 number. Zeros in the places above the value are read over, as
+// the reference does: files with such numbers exist. They are not written again.
 func (r *reader) varuint(what string) (uint64, error) {
 	at := r.off
 	var v uint64

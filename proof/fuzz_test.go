@@ -20,7 +20,8 @@ func addVectors(f *testing.F, skip int) {
 	}
 }
 
-// FuzzParse: whatever is read can be written, and what is written is read as the same and written the same.
+// FuzzParse: whatever is read can be written, and what is written is read as the same and written
+// the same.
 func FuzzParse(f *testing.F) {
 	addVectors(f, 0)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -48,7 +49,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzParseTimestamp is the same without a file's header, for any message: the answers of calendars.
+// FuzzParseTimestamp is the same without a file's header, for any message: the answers of
+// calendars.
 func FuzzParseTimestamp(f *testing.F) {
 	for _, dir := range []string{"valid", "loose", "invalid"} {
 		for _, b := range vectors(f, dir) {
@@ -76,7 +78,8 @@ func FuzzParseTimestamp(f *testing.F) {
 	})
 }
 
-// FuzzMerge: a merge says what both say, in whichever order, and merging it with a part changes nothing.
+// FuzzMerge: a merge says what both say, in whichever order, and merging it with a part changes
+// nothing.
 func FuzzMerge(f *testing.F) {
 	for _, b := range vectors(f, "valid") {
 		f.Add(b[min(65, len(b)):], b[min(65, len(b)):])
@@ -159,8 +162,8 @@ func FuzzExplain(f *testing.F) {
 	})
 }
 
-// fickle answers of each height differently: one third are above its tip, one third have another root, one third have the root
-// that the proof claims.
+// fickle answers of each height differently: one third are above its tip, one third have another
+// root, one third have the root that the proof claims.
 type fickle map[uint64][32]byte
 
 func (f fickle) Header(_ context.Context, height uint64) (Header, error) {
@@ -173,8 +176,8 @@ func (f fickle) Header(_ context.Context, height uint64) (Header, error) {
 	return Header{MerkleRoot: f[height]}, nil
 }
 
-// FuzzVerify: a verdict follows from the checks of the attestations, depends on nothing that is not canonical, holds for no other
-// digest, and outlives the pruning of the proof.
+// FuzzVerify: a verdict follows from the checks of the attestations, depends on nothing that is not
+// canonical, holds for no other digest, and outlives the pruning of the proof.
 func FuzzVerify(f *testing.F) {
 	addVectors(f, 0)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -236,7 +239,8 @@ func checkResult(t testing.TB, r Result) {
 	}
 }
 
-// FuzzDropFulfilled: only promises are left out, only where a block is below, and none of them is left there.
+// FuzzDropFulfilled: only promises are left out, only where a block is below, and none of them is
+// left there.
 func FuzzDropFulfilled(f *testing.F) {
 	addVectors(f, 65)
 	promise := append([]byte{0xff}, pendingAt(f, "https://a.example").append(nil)...)

@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// Nonce returns what blinds the leaf of a message: HMAC-SHA256(key, message). The same message has the same nonce each
-// time, so nothing need be stored to find its leaf again, and whoever has not the key cannot test from a leaf or a
-// neighbour's proof whether a message was submitted.
+// Nonce returns what blinds the leaf of a message: HMAC-SHA256(key, message). The same message has
+// the same nonce each time, so nothing need be stored to find its leaf again, and whoever has not
+// the key cannot test from a leaf or a neighbour's proof whether a message was submitted.
 func Nonce(key [32]byte, message []byte) [32]byte {
 	h := hmac.New(sha256.New, key[:])
 	h.Write(message)
@@ -37,14 +37,16 @@ func (s *Step) tag() Tag {
 	return Append
 }
 
-// Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is carried up unchanged, until one is
-// left. Doubling the last one, as Bitcoin does, would give two lists one root (CVE-2012-2459). Root of no nodes panics, as
-// indexing an empty slice does. One pass, no allocation.
+// Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is
+// carried up unchanged, until one is left. Doubling the last one, as Bitcoin does, would give two
+// lists one root (CVE-2012-2459). Root of no nodes panics, as indexing an empty slice does. One
+// pass, no allocation.
 func Root(nodes [][32]byte) [32]byte {
 	if len(nodes) == 0 {
 		panic("proof: Merkle root of no nodes")
 	}
-	// waiting[l] is the root of 2^l nodes that has no right sibling yet; which of them exist, the bits of i say.
+	// waiting[l] is the root of 2^l nodes that has no right sibling yet; which of them exist, the
+	// bits of i say.
 	var waiting [bits.UintSize][32]byte
 	var buf [64]byte
 	for i := range len(nodes) / 2 {
@@ -73,10 +75,12 @@ func Root(nodes [][32]byte) [32]byte {
 	return root
 }
 
-// Path returns the steps from nodes[index] to Root(nodes). An index out of range panics, as indexing does.
+// Path returns the steps from nodes[index] to Root(nodes). An index out of range panics, as
+// indexing does.
 //
-// A tree may be kept in runs of a power of two of nodes, aligned, the last one shorter; and their roots again in runs. The path
-// within a leaf's run, followed by the path of that run's root among the roots, is the path among all the leaves.
+// A tree may be kept in runs of a power of two of nodes, aligned, the last one shorter; and their
+// roots again in runs. The path within a leaf's run, followed by the path of that run's root among
+// the roots, is the path among all the leaves.
 func Path(nodes [][32]byte, index int) []Step {
 	return AppendPath(make([]Step, 0, bits.Len(uint(len(nodes)))), nodes, index)
 }

@@ -106,8 +106,8 @@ func TestEveryPathClimbsToTheRoot(t *testing.T) {
 	}
 }
 
-// Batches are stored in runs: a proof reads one run a level. The paths within the runs, one after the other, must be the path
-// in the whole tree, whatever the count.
+// Batches are stored in runs: a proof reads one run a level. The paths within the runs, one after
+// the other, must be the path in the whole tree, whatever the count.
 func TestPathsWithinRunsMakeThePathInTheTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := 1 << rapid.IntRange(1, 8).Draw(t, "run bits")
@@ -169,7 +169,8 @@ func TestNoncesAndLeavesAreThoseOfTheDesign(t *testing.T) {
 	}
 }
 
-// BenchmarkRoot compares with what cannot be saved: hashing each pair of 64 bytes. The ratio is floor/ours.
+// BenchmarkRoot compares with what cannot be saved: hashing each pair of 64 bytes. The ratio is
+// floor/ours.
 func BenchmarkRoot(b *testing.B) {
 	nodes := numbered(1 << 20)
 	var root, floor float64

@@ -11,7 +11,8 @@ import (
 // meaning has the bytes that say something in proofs, or are at a limit.
 var meaning = []byte{0x00, 0x01, 0x7f, 0x80, 0x81, 0xff, 0x02, 0x03, 0x08, 0x67, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4}
 
-// mutator makes bytes that are almost proofs, or proofs that nobody would write. All that it does follows from its random numbers.
+// mutator makes bytes that are almost proofs, or proofs that nobody would write. All that it does
+// follows from its random numbers.
 type mutator struct {
 	*rand.Rand
 	seeds [][]byte // whole .ots files, good and bad

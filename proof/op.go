@@ -9,7 +9,8 @@ import (
 	"hash"
 	"slices"
 
-	//lint:ignore SA1019 proofs may hold this hash, whatever its age; nothing here makes new ones with it.
+	// lint:ignore SA1019 proofs may hold this hash, whatever its age; nothing here makes new ones
+	// with it.
 	"golang.org/x/crypto/ripemd160"
 	"golang.org/x/crypto/sha3"
 )
@@ -17,8 +18,8 @@ import (
 // Tag names an operation, and is the byte that stands for it in a file.
 type Tag byte
 
-// All operations. The reference implementation knows no other, and an unknown one makes a proof unreadable: nobody can
-// say what its result is.
+// All operations. The reference implementation knows no other, and an unknown one makes a proof
+// unreadable: nobody can say what its result is.
 const (
 	SHA1      Tag = 0x02
 	RIPEMD160 Tag = 0x03
@@ -61,7 +62,8 @@ func (t Tag) known() bool {
 // hasArg reports whether the operation has an argument.
 func (t Tag) hasArg() bool { return t == Append || t == Prepend }
 
-// Hash returns a new hash of the kind, nil when the operation is not a hash. It serves to hash the file that a proof is about.
+// Hash returns a new hash of the kind, nil when the operation is not a hash. It serves to hash the
+// file that a proof is about.
 func (t Tag) Hash() hash.Hash {
 	switch t {
 	case SHA1:

@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// DropFulfilled returns t, canonical, without the promises that calendars kept: pending attestations of a message that a Bitcoin
-// block attests, itself or by what follows from it. Nothing else is left out, and t is not changed.
+// DropFulfilled returns t, canonical, without the promises that calendars kept: pending
+// attestations of a message that a Bitcoin block attests, itself or by what follows from it.
+// Nothing else is left out, and t is not changed.
 //
-// It believes the blocks that t names. A calendar that names a false one would so rid itself of its promise: merge what was
-// verified, or keep what was there before.
+// It believes the blocks that t names. A calendar that names a false one would so rid itself of its
+// promise: merge what was verified, or keep what was there before.
 func DropFulfilled(t *Timestamp) (*Timestamp, error) {
 	u, err := union(t)
 	if err != nil {
@@ -19,8 +20,8 @@ func DropFulfilled(t *Timestamp) (*Timestamp, error) {
 	return u, nil
 }
 
-// dropFulfilled reports whether t leads to a Bitcoin block. What leads to one keeps that attestation, so no timestamp
-// becomes empty here.
+// dropFulfilled reports whether t leads to a Bitcoin block. What leads to one keeps that
+// attestation, so no timestamp becomes empty here.
 func (t *Timestamp) dropFulfilled() bool {
 	kept := slices.ContainsFunc(t.Attestations, func(a Attestation) bool { return a.Kind() == KindBitcoin })
 	for _, br := range t.Branches {
@@ -37,10 +38,11 @@ func (t *Timestamp) dropFulfilled() bool {
 	return kept
 }
 
-// Prune returns the proof without what its verification made needless: of all that names a Bitcoin block only the lowest
-// that holds is kept, and no promise of a calendar, which could lead to nothing better than a block. Attestations of other
-// kinds are kept, since others may know what they are worth. r is what [Verify] said of f; unless that was valid, there
-// is nothing to rely on, and an error. f is not changed.
+// Prune returns the proof without what its verification made needless: of all that names a Bitcoin
+// block only the lowest that holds is kept, and no promise of a calendar, which could lead to
+// nothing better than a block. Attestations of other kinds are kept, since others may know what
+// they are worth. r is what [Verify] said of f; unless that was valid, there is nothing to rely on,
+// and an error. f is not changed.
 func Prune(f *File, r Result) (*File, error) {
 	t, err := f.checked()
 	if err != nil {
@@ -65,8 +67,8 @@ func Prune(f *File, r Result) (*File, error) {
 	return &File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, nil
 }
 
-// keep returns the attestations of t that are wanted, with all that leads to them; nil when none is. It asks of each in the
-// order of [Timestamp.All].
+// keep returns the attestations of t that are wanted, with all that leads to them; nil when none
+// is. It asks of each in the order of [Timestamp.All].
 func (t *Timestamp) keep(wanted func(Attestation) bool) *Timestamp {
 	u := &Timestamp{Msg: t.Msg}
 	for _, a := range t.Attestations {

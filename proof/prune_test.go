@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// grow builds a proof of 32 zero bytes; each way is a list of operations, at its end an attestation.
+// grow builds a proof of 32 zero bytes; each way is a list of operations, at its end an
+// attestation.
 func grow(t testing.TB, ways ...way) *File {
 	t.Helper()
 	ts := &Timestamp{Msg: make([]byte, 32)}

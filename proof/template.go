@@ -8,14 +8,16 @@ import (
 	"sync"
 )
 
-// PendingWriter writes pending proofs for one calendar: the bytes of [Pending] and [File.Marshal], without building
-// the tree, for whoever answers a hundred thousand digests a second. It is safe for concurrent use.
+// PendingWriter writes pending proofs for one calendar: the bytes of [Pending] and [File.Marshal],
+// without building the tree, for whoever answers a hundred thousand digests a second. It is safe
+// for concurrent use.
 type PendingWriter struct {
 	attestation []byte
 	head, tail  string // the text of what is before every digest, and behind every nonce
 }
 
-// NewPendingWriter returns a writer for the calendar at uri, which must be one that [PendingAt] takes.
+// NewPendingWriter returns a writer for the calendar at uri, which must be one that [PendingAt]
+// takes.
 func NewPendingWriter(uri string) (*PendingWriter, error) {
 	a, err := PendingAt(uri)
 	if err != nil {
@@ -28,21 +30,23 @@ func NewPendingWriter(uri string) (*PendingWriter, error) {
 	return w, nil
 }
 
-// Sizes in bytes of what comes before the digest, and of digest, operation and nonce. Both are multiples of three, so in base64
-// each stands for itself.
+// Sizes in bytes of what comes before the digest, and of digest, operation and nonce. Both are
+// multiples of three, so in base64 each stands for itself.
 const (
 	headSize = len(magic) + 2
 	ownSize  = 32 + 2 + 32
 )
 
-// Append appends the pending proof of a digest to b. All that it can hold is canonical, so nothing is left to check.
+// Append appends the pending proof of a digest to b. All that it can hold is canonical, so nothing
+// is left to check.
 func (w *PendingWriter) Append(b []byte, digest, nonce [32]byte) []byte {
 	b = append(b, magic...)
 	b = append(b, majorVersion, byte(SHA256))
 	return w.AppendTimestamp(append(b, digest[:]...), nonce)
 }
 
-// AppendBase64 appends the same in base64, as JSON has it. Only what differs from proof to proof is encoded each time.
+// AppendBase64 appends the same in base64, as JSON has it. Only what differs from proof to proof is
+// encoded each time.
 func (w *PendingWriter) AppendBase64(b []byte, digest, nonce *[32]byte) []byte {
 	var own [ownSize]byte
 	copy(own[:], digest[:])
@@ -53,8 +57,8 @@ func (w *PendingWriter) AppendBase64(b []byte, digest, nonce *[32]byte) []byte {
 	return append(b, w.tail...)
 }
 
-// AppendTimestamp appends the same without a file's header, the bytes of [PendingTimestamp] and [Timestamp.Marshal]: what a calendar
-// answers to a message, whatever its length.
+// AppendTimestamp appends the same without a file's header, the bytes of [PendingTimestamp] and
+// [Timestamp.Marshal]: what a calendar answers to a message, whatever its length.
 func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	b = append(b, byte(Append), byte(len(nonce)))
 	b = append(b, nonce[:]...)
@@ -62,8 +66,8 @@ func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	return append(b, w.attestation...)
 }
 
-// Noncer makes nonces with one key: what [Nonce] returns, without preparing the key each time. It is safe for
-// concurrent use.
+// Noncer makes nonces with one key: what [Nonce] returns, without preparing the key each time. It
+// is safe for concurrent use.
 type Noncer struct{ macs sync.Pool }
 
 // NewNoncer returns a Noncer for a store key.
@@ -73,7 +77,8 @@ func NewNoncer(key [32]byte) *Noncer {
 	return n
 }
 
-// mac has memory of its own for what goes through the interface of hashes: a caller's would be allocated for each digest.
+// mac has memory of its own for what goes through the interface of hashes: a caller's would be
+// allocated for each digest.
 type mac struct {
 	hash.Hash
 	message []byte

@@ -54,8 +54,8 @@ func TestNoncerMakesTheSameNonces(t *testing.T) {
 	}
 }
 
-// What is written for each of a hundred thousand digests a second must not be allocated for each. (Of nonces a benchmark tells: under the race
-// detector, pools forget.)
+// What is written for each of a hundred thousand digests a second must not be allocated for each.
+// (Of nonces a benchmark tells: under the race detector, pools forget.)
 func TestPendingWriterAllocatesNothing(t *testing.T) {
 	w, err := NewPendingWriter("https://calendar.example")
 	if err != nil {
@@ -72,7 +72,8 @@ func TestPendingWriterAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkNonce is the greatest part of what a digest costs before it is stored: two compressions of SHA-256, as its leaf.
+// BenchmarkNonce is the greatest part of what a digest costs before it is stored: two compressions
+// of SHA-256, as its leaf.
 func BenchmarkNonce(b *testing.B) {
 	n := NewNoncer([32]byte{})
 	var message [32]byte

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// Timestamp is a message with all that is known of its time: attestations of it, and operations that lead to other messages
-// whose time is known. Whatever existed before a result of such operations existed before it.
+// Timestamp is a message with all that is known of its time: attestations of it, and operations
+// that lead to other messages whose time is known. Whatever existed before a result of such
+// operations existed before it.
 type Timestamp struct {
 	Msg          []byte
 	Attestations []Attestation
@@ -27,8 +28,8 @@ type Attested struct {
 	Attestation
 }
 
-// ParseTimestamp reads a timestamp of msg without a file's header, as calendars send them. The result is canonical:
-// sorted, without duplicates, each number in as few bytes as it needs.
+// ParseTimestamp reads a timestamp of msg without a file's header, as calendars send them. The
+// result is canonical: sorted, without duplicates, each number in as few bytes as it needs.
 func ParseTimestamp(b, msg []byte) (*Timestamp, error) {
 	if err := checkSize(b); err != nil {
 		return nil, err
@@ -65,7 +66,8 @@ type parser struct {
 	left budget
 }
 
-// timestamp reads the timestamp of a message that depth operations led to. Items but the last begin with ff.
+// timestamp reads the timestamp of a message that depth operations led to. Items but the last begin
+// with ff.
 func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 	if depth > MaxDepth {
 		return nil, p.fail(p.off, "more than %d operations one after the other", MaxDepth)
@@ -114,8 +116,9 @@ func (p *parser) timestamp(msg []byte, depth int) (*Timestamp, error) {
 	return t, nil
 }
 
-// Marshal writes the timestamp without a file's header, canonically. It checks what it writes: each message must be the result
-// of its operation, each limit is kept, each branch ends in an attestation.
+// Marshal writes the timestamp without a file's header, canonically. It checks what it writes: each
+// message must be the result of its operation, each limit is kept, each branch ends in an
+// attestation.
 func (t *Timestamp) Marshal() ([]byte, error) {
 	c, err := union(t)
 	if err != nil {
@@ -147,7 +150,8 @@ func (t *Timestamp) append(b []byte) []byte {
 	return b
 }
 
-// Merge returns a new canonical timestamp that says all that a and b say. Both must be about the same message; neither is changed.
+// Merge returns a new canonical timestamp that says all that a and b say. Both must be about the
+// same message; neither is changed.
 func Merge(a, b *Timestamp) (*Timestamp, error) {
 	if a == nil || b == nil {
 		return nil, errors.New("there is no timestamp to merge")
@@ -158,8 +162,9 @@ func Merge(a, b *Timestamp) (*Timestamp, error) {
 	return union(a, b)
 }
 
-// union returns the canonical timestamp that says all that ts say, checked from the first message to the last attestation. It
-// is the one gate between trees that anybody may have put together and what this package writes or verifies.
+// union returns the canonical timestamp that says all that ts say, checked from the first message
+// to the last attestation. It is the one gate between trees that anybody may have put together and
+// what this package writes or verifies.
 func union(ts ...*Timestamp) (*Timestamp, error) {
 	left := budget(maxWork)
 	if ts[0] == nil {
@@ -171,8 +176,8 @@ func union(ts ...*Timestamp) (*Timestamp, error) {
 	return unionAt(ts, ts[0].Msg, 0, &left)
 }
 
-// unionAt unites timestamps of msg, depth operations below the top. Every tree that [Parse] accepts costs here
-// what it cost there, so that whatever was read can be written.
+// unionAt unites timestamps of msg, depth operations below the top. Every tree that [Parse] accepts
+// costs here what it cost there, so that whatever was read can be written.
 func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, error) {
 	if depth > MaxDepth {
 		return nil, fmt.Errorf("more than %d operations one after the other", MaxDepth)
@@ -196,7 +201,8 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 			}
 			u.Attestations = append(u.Attestations, c)
 		}
-		// Paid for before they are gathered: a tree put together by hand may meet itself again and again.
+		// Paid for before they are gathered: a tree put together by hand may meet itself again and
+		// again.
 		if !left.spend(len(t.Branches), len(msg)+nodeCost) {
 			return nil, errors.New(errWork)
 		}
@@ -232,8 +238,9 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 	return u, nil
 }
 
-// Then adds operations, one after the other, and returns the timestamp of the last one's result: the one that is there, or a new one, which
-// needs an attestation or a further operation before it can be written.
+// Then adds operations, one after the other, and returns the timestamp of the last one's result:
+// the one that is there, or a new one, which needs an attestation or a further operation before it
+// can be written.
 func (t *Timestamp) Then(ops ...Op) (*Timestamp, error) {
 	for _, op := range ops {
 		next, err := t.then(op)
@@ -263,7 +270,8 @@ func (t *Timestamp) then(op Op) (*Timestamp, error) {
 // Attest adds an attestation of the message.
 func (t *Timestamp) Attest(a Attestation) { t.Attestations = append(t.Attestations, a) }
 
-// All lists the attestations of the message and of all that operations make of it, in the order in which they are written.
+// All lists the attestations of the message and of all that operations make of it, in the order in
+// which they are written.
 func (t *Timestamp) All() []Attested { return t.appendAll(nil) }
 
 func (t *Timestamp) appendAll(all []Attested) []Attested {

@@ -198,7 +198,8 @@ func TestTreesThatNoReaderWouldTakeAreNotWritten(t *testing.T) {
 	}
 }
 
-// hostile is a small proof that makes much of little: forks whose branches reverse a message of 4,096 bytes 250 times.
+// hostile is a small proof that makes much of little: forks whose branches reverse a message of
+// 4,096 bytes 250 times.
 func hostile(forks int) []byte {
 	b := appendVarbytes([]byte{byte(Append)}, make([]byte, MaxMessage-32))
 	end := BitcoinAt(1).append(nil)

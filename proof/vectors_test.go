@@ -12,7 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the expected texts of the vectors")
 
-// vectors returns the proofs of a directory of testdata, by name. testdata/vectors.py says what they are.
+// vectors returns the proofs of a directory of testdata, by name. testdata/vectors.py says what
+// they are.
 func vectors(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.ots"))

@@ -19,8 +19,8 @@ type Header struct {
 	Time       time.Time
 }
 
-// HeaderSource gives the headers of Bitcoin's chain. Verification trusts it: it should check proof of work, and answer of blocks
-// that are deep enough to stay.
+// HeaderSource gives the headers of Bitcoin's chain. Verification trusts it: it should check proof
+// of work, and answer of blocks that are deep enough to stay.
 type HeaderSource interface {
 	// Header returns the header at height. The error wraps [ErrNoHeader] if the source knows no
 	// block that high, and [ErrTooHigh] if it knows that there is none yet. Any other error means
@@ -60,8 +60,8 @@ func MayExist(height, tip uint64, tipTime, now time.Time) bool {
 // MaxHeight is the highest that a block can be: Bitcoin Core counts heights in an int.
 const MaxHeight = math.MaxInt32
 
-// maxHeights is how many blocks one proof may make [Verify] ask for; a proof upgraded at each of a dozen calendars names a
-// dozen.
+// maxHeights is how many blocks one proof may make [Verify] ask for; a proof upgraded at each of a
+// dozen calendars names a dozen.
 const maxHeights = 256
 
 // Outcome is what became of a proof, or of one attestation in it.
@@ -103,10 +103,12 @@ type Result struct {
 	Warnings []string
 }
 
-// Verify says whether the proof shows that the file with this digest existed before some Bitcoin block. One attestation that holds
-// is enough. An error means that the source could not answer, and says nothing of the proof.
+// Verify says whether the proof shows that the file with this digest existed before some Bitcoin
+// block. One attestation that holds is enough. An error means that the source could not answer, and
+// says nothing of the proof.
 func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Result, error) {
-	// The tree may come from anybody's hands: nothing in it is believed before it is computed again.
+	// The tree may come from anybody's hands: nothing in it is believed before it is computed
+	// again.
 	t, err := f.checked()
 	if err != nil {
 		return Result{Outcome: OutcomeInvalid, Reason: err.Error()}, nil

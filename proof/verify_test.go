@@ -246,7 +246,8 @@ func TestTheSourceIsAskedOnceForEachBlockAndForFewBlocks(t *testing.T) {
 	}
 }
 
-// Each reason was once compared with all others: half a minute for one proof, at whoever verifies for others.
+// Each reason was once compared with all others: half a minute for one proof, at whoever verifies
+// for others.
 func TestAMegabyteOfWorthlessAttestationsIsJudgedAtOnce(t *testing.T) {
 	kinds := map[string]func(i int) Attestation{
 		"unknown": func(i int) Attestation { return Attestation{Tag: [8]byte{1, byte(i), byte(i >> 8), byte(i >> 16)}} },

@@ -31,8 +31,9 @@ const (
 // CookieUser is the user name in a cookie file, as bitcoind has it. Its role is admin.
 const CookieUser = "__cookie__"
 
-// User is one that may call, and the salted hash of the password: HMAC-SHA256 of the password under the salt, as in bitcoind's rpcauth. The
-// password itself should be a long random one (NewUser makes it so), since the hash is quick to compute.
+// User is one that may call, and the salted hash of the password: HMAC-SHA256 of the password under
+// the salt, as in bitcoind's rpcauth. The password itself should be a long random one (NewUser
+// makes it so), since the hash is quick to compute.
 type User struct {
 	Name string
 	Role Role
@@ -76,7 +77,8 @@ func ParseUser(line string) (User, error) {
 	return u, nil
 }
 
-// NewUser makes a user with a random password: the line is for the configuration, the password for the user alone.
+// NewUser makes a user with a random password: the line is for the configuration, the password for
+// the user alone.
 func NewUser(name string, role Role) (line, password string, err error) {
 	var b [16 + 32]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
@@ -100,10 +102,12 @@ func saltedHash(salt, password string) (sum [sha256.Size]byte) {
 // users are all that may call. It never changes.
 type users []User
 
-// nobody is compared with when the name is unknown, so that a wrong name takes the same work as a wrong password.
+// nobody is compared with when the name is unknown, so that a wrong name takes the same work as a
+// wrong password.
 var nobody = User{Name: "", salt: "00000000000000000000000000000000"}
 
-// check returns who calls. Every name is compared and exactly one hash is computed, whatever was wrong.
+// check returns who calls. Every name is compared and exactly one hash is computed, whatever was
+// wrong.
 func (us users) check(name, password string) (User, bool) {
 	found, index := 0, 0
 	for i := range us {
@@ -126,8 +130,9 @@ const (
 	maxHeader   = 256 // bytes; ours have up to 160
 )
 
-// familiar remembers credentials that were right, as the header has them: a busy client makes ten thousand calls a second with the same. What it
-// keeps is a hash under a key that this process made and nobody sees, so that how long a look-up takes tells nothing about a secret.
+// familiar remembers credentials that were right, as the header has them: a busy client makes ten
+// thousand calls a second with the same. What it keeps is a hash under a key that this process made
+// and nobody sees, so that how long a look-up takes tells nothing about a secret.
 type familiar struct {
 	key   [sha256.Size]byte
 	mu    sync.Mutex // held by who adds
@@ -167,8 +172,9 @@ func (f *familiar) add(header string, u *User) {
 	}
 }
 
-// WriteCookie makes new credentials for this run and writes them to path, for the owner's eyes only. The file is replaced in one step,
-// so that a client reads the old one or the new one. Remove it with RemoveCookie.
+// WriteCookie makes new credentials for this run and writes them to path, for the owner's eyes
+// only. The file is replaced in one step, so that a client reads the old one or the new one. Remove
+// it with RemoveCookie.
 func WriteCookie(path string) (User, error) {
 	var b [32]byte
 	rand.Read(b[:])
@@ -181,7 +187,8 @@ func WriteCookie(path string) (User, error) {
 	return User{Name: CookieUser, Role: RoleAdmin, salt: nobody.salt, hash: saltedHash(nobody.salt, password)}, nil
 }
 
-// RemoveCookie removes the file that WriteCookie wrote for this user, and leaves one alone that a later start has put there.
+// RemoveCookie removes the file that WriteCookie wrote for this user, and leaves one alone that a
+// later start has put there.
 func RemoveCookie(path string, cookie User) error {
 	name, password, err := ReadCookie(path)
 	if err != nil {

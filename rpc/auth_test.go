@@ -19,7 +19,8 @@ import (
 )
 
 func TestAUserLineIsReadAsRPCAuthIs(t *testing.T) {
-	// The line of bitcoin's share/rpcauth/rpcauth.py for the user alice, with a role put in between.
+	// The line of bitcoin's share/rpcauth/rpcauth.py for the user alice, with a role put in
+	// between.
 	mac := hmac.New(sha256.New, []byte("99806ea5d32ab13d4a0d0af9dc2b2b3a"))
 	mac.Write([]byte("secret"))
 	hash := hex.EncodeToString(mac.Sum(nil))
@@ -117,7 +118,8 @@ func TestOnlyTheRightNameWithTheRightPasswordMayCall(t *testing.T) {
 	}
 }
 
-// What is remembered of right credentials is bounded, and stands for all of the header, not for how it begins.
+// What is remembered of right credentials is bounded, and stands for all of the header, not for how
+// it begins.
 func TestFamiliarCredentialsAreFewAndWhole(t *testing.T) {
 	f := newFamiliar()
 	for i := range 10 * maxFamiliar {
@@ -140,8 +142,8 @@ func TestFamiliarCredentialsAreFewAndWhole(t *testing.T) {
 	}
 }
 
-// TestWrongNamesAndWrongPasswordsTakeTheSameWork counts allocations, which unlike time do not depend on the machine: whatever is wrong, the names are
-// all compared and one hash is computed.
+// TestWrongNamesAndWrongPasswordsTakeTheSameWork counts allocations, which unlike time do not
+// depend on the machine: whatever is wrong, the names are all compared and one hash is computed.
 func TestWrongNamesAndWrongPasswordsTakeTheSameWork(t *testing.T) {
 	r := newRig(t)
 	work := func(user, pass string) float64 {

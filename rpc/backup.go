@@ -21,8 +21,9 @@ func backupDownload() *download {
 	}
 }
 
-// Backup asks the server for a backup of its store, in the format of the package ancre/batcher/store/backup. The caller closes
-// what it returns; reading it fails with the server's reason when that could not go on. Whether it is whole only its own end tells.
+// Backup asks the server for a backup of its store, in the format of the package
+// ancre/batcher/store/backup. The caller closes what it returns; reading it fails with the server's
+// reason when that could not go on. Whether it is whole only its own end tells.
 func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
 	return c.fetch(ctx, backupPath, "backup")
 }

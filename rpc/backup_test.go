@@ -56,8 +56,8 @@ func all(c *Client) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// The server's limits are those of calls. A backup of a large store lasts longer, and must not be cut off by them, nor be taken
-// for one whose client went away.
+// The server's limits are those of calls. A backup of a large store lasts longer, and must not be
+// cut off by them, nor be taken for one whose client went away.
 func TestBackupOutlastsTheDeadlinesOfCalls(t *testing.T) {
 	const limit = 30 * time.Millisecond
 	part := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
@@ -133,7 +133,8 @@ func TestBackupBeforeTheStoreIsOpen(t *testing.T) {
 	}
 }
 
-// While one backup runs, another is refused, and everything else goes on. When its client goes away it ends, and the next may begin.
+// While one backup runs, another is refused, and everything else goes on. When its client goes away
+// it ends, and the next may begin.
 func TestOneBackupAtATimeThatEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
 	b := newBacking(t, nil, func(ctx context.Context, w io.Writer) error {

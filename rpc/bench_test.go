@@ -29,7 +29,8 @@ func benchBody(n int) []byte {
 	return []byte(`{"jsonrpc":"2.0","id":1,"method":"submitbatch","params":[["` + strings.Join(digests, `","`) + `"]]}`)
 }
 
-// floor is what a plain handler does for the same request: encoding/json in and out, no credentials, no limits.
+// floor is what a plain handler does for the same request: encoding/json in and out, no
+// credentials, no limits.
 func floor(b *memBatcher) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -84,8 +85,9 @@ func floor(b *memBatcher) http.HandlerFunc {
 	}
 }
 
-// BenchmarkSubmit compares the server, without network and disk, with a plain handler on encoding/json. The ratio is reported as "floors": how many
-// requests it answers in the time in which the plain handler answers one.
+// BenchmarkSubmit compares the server, without network and disk, with a plain handler on
+// encoding/json. The ratio is reported as "floors": how many requests it answers in the time in
+// which the plain handler answers one.
 func BenchmarkSubmit(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("%d", n), func(b *testing.B) {

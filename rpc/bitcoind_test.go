@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// stricter are the requests where we mean to differ from bitcoind, by the code that we answer with (0: the same but for spelling), and why.
+// stricter are the requests where we mean to differ from bitcoind, by the code that we answer with
+// (0: the same but for spelling), and why.
 var stricter = map[string]struct {
 	code int
 	why  string
@@ -36,8 +37,9 @@ var stricter = map[string]struct {
 	`{"method":"getblockheader","id":1,"params":["0F9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",1]}`: {CodeType, "another message"},
 }
 
-// TestAnswersAreThoseOfBitcoind asks what bitcoind 29 was asked (a new regtest chain, nothing but the genesis block), and wants the same HTTP
-// status and the same bytes; of a message, that ours begins with bitcoind's; of an object, that ours holds nothing that differs.
+// TestAnswersAreThoseOfBitcoind asks what bitcoind 29 was asked (a new regtest chain, nothing but
+// the genesis block), and wants the same HTTP status and the same bytes; of a message, that ours
+// begins with bitcoind's; of an object, that ours holds nothing that differs.
 func TestAnswersAreThoseOfBitcoind(t *testing.T) {
 	f, err := os.Open("testdata/bitcoind.jsonl")
 	if err != nil {
@@ -82,7 +84,8 @@ func TestAnswersAreThoseOfBitcoind(t *testing.T) {
 	}
 }
 
-// sameAnswer compares byte for byte, but for the end of messages and for members that only a full node has.
+// sameAnswer compares byte for byte, but for the end of messages and for members that only a full
+// node has.
 func sameAnswer(got, want string) bool {
 	if got == want {
 		return true

@@ -8,7 +8,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Difficulty is how many times harder than the easiest target of mainnet a block's target is, computed as bitcoind does.
+// Difficulty is how many times harder than the easiest target of mainnet a block's target is,
+// computed as bitcoind does.
 func Difficulty(bits uint32) float64 {
 	exponent, mantissa := int(bits>>24), bits&0x00ffffff
 	if mantissa == 0 {

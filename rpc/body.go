@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxBodiesBytes is what all large bodies together may hold in memory. Small ones are bounded by
-	// the number of connections.
+	// maxBodiesBytes is what all large bodies together may hold in memory. Small ones are bounded
+	// by the number of connections.
 	maxBodiesBytes = 32 << 20
 
 	// smallBody needs no part of that. The first bytes of a large body are read before it takes its
@@ -34,7 +34,8 @@ func tooLong() *refusal {
 	return &refusal{http.StatusRequestEntityTooLarge, *errorf(CodeInvalidRequest, "the request is longer than %d bytes: send less at once", maxBody)}
 }
 
-// readBody reads the request's body into buf.body. What it holds for that is released by the caller.
+// readBody reads the request's body into buf.body. What it holds for that is released by the
+// caller.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *User, buf *buffers) (*budget.Hold, *refusal) {
 	size := r.ContentLength
 	if size > maxBody {

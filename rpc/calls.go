@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The methods of ancred, typed. What each does and refuses is told by the table in methods.go, and by `help METHOD`.
+// The methods of ancred, typed. What each does and refuses is told by the table in methods.go, and
+// by `help METHOD`.
 
 // Submit hands one digest in. When it returns nil the digest is durable.
 func (c *Client) Submit(ctx context.Context, digest [32]byte) (Entry, error) {
@@ -14,7 +15,8 @@ func (c *Client) Submit(ctx context.Context, digest [32]byte) (Entry, error) {
 	return e, c.Call(ctx, "submit", &e, hex.EncodeToString(digest[:]))
 }
 
-// SubmitBatch hands many digests in, all or none, at most [MaxDigests] at once. The answer is in their order.
+// SubmitBatch hands many digests in, all or none, at most [MaxDigests] at once. The answer is in
+// their order.
 func (c *Client) SubmitBatch(ctx context.Context, digests [][32]byte) ([]Entry, error) {
 	list := make([]string, len(digests))
 	for i := range digests {
@@ -45,7 +47,8 @@ func (c *Client) VerifyProof(ctx context.Context, digest, ots []byte) (Verificat
 	return v, c.Call(ctx, "verifyproof", &v, hex.EncodeToString(digest), ots) // encoding/json writes []byte as base64
 }
 
-// CloseBatch seals the open batch now. It returns nil when nothing was submitted since the last one was sealed.
+// CloseBatch seals the open batch now. It returns nil when nothing was submitted since the last one
+// was sealed.
 func (c *Client) CloseBatch(ctx context.Context) (*Batch, error) {
 	var b *Batch
 	return b, c.Call(ctx, "closebatch", &b)
@@ -87,13 +90,14 @@ func (c *Client) EstimateFee(ctx context.Context) (FeeEstimate, error) {
 	return f, c.Call(ctx, "estimatefee", &f)
 }
 
-// CreateWallet makes the fee wallet. No words makes new ones; words restore a wallet, whose coins are looked for from birthday on
-// (the zero time: from the first block that could hold one).
+// CreateWallet makes the fee wallet. No words makes new ones; words restore a wallet, whose coins
+// are looked for from birthday on (the zero time: from the first block that could hold one).
 func (c *Client) CreateWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
 	return c.createWallet(ctx, passphrase, words, birthday, false)
 }
 
-// ReplaceWallet is CreateWallet where there may be a wallet already that was never used. Its file is kept.
+// ReplaceWallet is CreateWallet where there may be a wallet already that was never used. Its file
+// is kept.
 func (c *Client) ReplaceWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
 	return c.createWallet(ctx, passphrase, words, birthday, true)
 }
@@ -136,7 +140,8 @@ func (c *Client) Transactions(ctx context.Context, count, skip int) ([]Transacti
 	return t, c.Call(ctx, "listtransactions", &t, count, skip)
 }
 
-// Send pays sats to an address and returns the transaction's ID. A fee rate of 0 lets the server estimate it.
+// Send pays sats to an address and returns the transaction's ID. A fee rate of 0 lets the server
+// estimate it.
 func (c *Client) Send(ctx context.Context, address string, sats, satPerVByte int64) (txid string, err error) {
 	p := Named{"address": address, "amount_sats": sats}
 	if satPerVByte != 0 {

@@ -18,20 +18,23 @@ import (
 )
 
 const (
-	// maxAnswer bounds what a client reads of an answer: more than the largest a server gives (see maxAnswerBytes).
+	// maxAnswer bounds what a client reads of an answer: more than the largest a server gives (see
+	// maxAnswerBytes).
 	maxAnswer = 64 << 20
 
-	// dialTimeout bounds the TCP connect. Answers have no limit of their own, only the caller's context: a submit may
-	// rightly wait for a slow disk.
+	// dialTimeout bounds the TCP connect. Answers have no limit of their own, only the caller's
+	// context: a submit may rightly wait for a slow disk.
 	dialTimeout = 10 * time.Second
 )
 
-// ErrUnreachable is wrapped when no answer came because nothing listens at the address, or the connection broke.
+// ErrUnreachable is wrapped when no answer came because nothing listens at the address, or the
+// connection broke.
 var ErrUnreachable = errors.New("no answer")
 
 // Client calls the JSON-RPC of ancred, or of bitcoind. It may be used by any number of goroutines.
 type Client struct {
-	// Hint ends the error for a server that cannot be reached: what a person should do about it. NewClient sets one for ancred.
+	// Hint ends the error for a server that cannot be reached: what a person should do about it.
+	// NewClient sets one for ancred.
 	Hint string
 
 	url    string // without credentials: it is shown in errors
@@ -43,14 +46,15 @@ type Client struct {
 	user, pass string
 }
 
-// IsLoopback reports whether a host, a name or an address, is this machine by what it is called. No resolver is asked, whose answer may be anybody's.
+// IsLoopback reports whether a host, a name or an address, is this machine by what it is called. No
+// resolver is asked, whose answer may be anybody's.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// NewClient returns a client for the server at addr, "host:port" or a URL. Credentials in the URL are taken when user is empty.
-// Nothing is sent yet.
+// NewClient returns a client for the server at addr, "host:port" or a URL. Credentials in the URL
+// are taken when user is empty. Nothing is sent yet.
 func NewClient(addr, user, pass string) (*Client, error) {
 	if !strings.Contains(addr, "://") {
 		addr = "http://" + addr
@@ -78,19 +82,22 @@ func NewClient(addr, user, pass string) (*Client, error) {
 		pass: pass,
 		http: &http.Client{
 			Transport: &http.Transport{
-				// No proxy from the environment: the credentials are for this server and nobody in between.
+				// No proxy from the environment: the credentials are for this server and nobody in
+				// between.
 				DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 				MaxIdleConnsPerHost: 16,
 				IdleConnTimeout:     30 * time.Second,
 			},
-			// A redirect would hand the call, and perhaps the credentials, to a place that nobody named.
+			// A redirect would hand the call, and perhaps the credentials, to a place that nobody
+			// named.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// NewCookieClient returns a client that takes its credentials from the cookie file of a server on the same machine. The file is read
-// at the first call, and again when the server refuses it: it changes whenever the server starts.
+// NewCookieClient returns a client that takes its credentials from the cookie file of a server on
+// the same machine. The file is read at the first call, and again when the server refuses it: it
+// changes whenever the server starts.
 func NewCookieClient(addr, cookiePath string) (*Client, error) {
 	c, err := NewClient(addr, "", "")
 	if err != nil {
@@ -110,7 +117,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Named are parameters by name. Given as the only parameter of a call, they are sent as an object.
 type Named map[string]any
 
-// checkText refuses strings that JSON cannot carry: encoding/json would put U+FFFD in the place of what is not UTF-8, without a word.
+// checkText refuses strings that JSON cannot carry: encoding/json would put U+FFFD in the place of
+// what is not UTF-8, without a word.
 func checkText(params any) error {
 	const what = "is not UTF-8, and JSON carries nothing else"
 	switch p := params.(type) {
@@ -130,7 +138,8 @@ func checkText(params any) error {
 	return nil
 }
 
-// Call calls a method and decodes its result into result, which may be nil. A refusal by the server is returned as an [*Error].
+// Call calls a method and decodes its result into result, which may be nil. A refusal by the server
+// is returned as an [*Error].
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
 	var send any = params
 	if len(params) == 0 {
@@ -163,7 +172,8 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	if status == http.StatusUnauthorized {
 		return fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.cookieNote())
 	}
-	// 1.x servers leave out "jsonrpc" and send "error": null, with HTTP statuses of all kinds: the body alone decides.
+	// 1.x servers leave out "jsonrpc" and send "error": null, with HTTP statuses of all kinds: the
+	// body alone decides.
 	var a struct {
 		Result json.RawMessage `json:"result"`
 		Error  *Error          `json:"error"`

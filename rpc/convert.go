@@ -82,7 +82,8 @@ func anchorOf(st *batcher.AnchorStatus, transactions bool) Anchor {
 }
 
 func versionOf(v *store.Version, transaction bool) Version {
-	// Virtual size: a quarter of the weight, rounded up; witnesses weigh one unit a byte, the rest four (BIP141).
+	// Virtual size: a quarter of the weight, rounded up; witnesses weigh one unit a byte, the rest
+	// four (BIP141).
 	const witnessScale = 4
 	weight := int64(v.Tx.SerializeSizeStripped()*(witnessScale-1) + v.Tx.SerializeSize())
 	vsize := (weight + witnessScale - 1) / witnessScale

@@ -8,8 +8,8 @@ import (
 	"ancre/batcher"
 )
 
-// Codes of errors. They are bitcoind's where it has one for the case (its src/rpc/protocol.h), so that programs made for
-// bitcoind decide rightly; those of JSON-RPC 2.0 are from -32768 to -32000.
+// Codes of errors. They are bitcoind's where it has one for the case (its src/rpc/protocol.h), so
+// that programs made for bitcoind decide rightly; those of JSON-RPC 2.0 are from -32768 to -32000.
 const (
 	CodeMisc              = -1  // anything else; also a wrong number of parameters for a call of bitcoind's
 	CodeForbidden         = -2  // the user's role does not suffice
@@ -34,7 +34,8 @@ const (
 	CodeQuota          = -32001 // rpc.max_digests or rpc.max_user_digests is used up: try again when the message says. HTTP status 503, with Retry-After
 )
 
-// Error is what a server answers when a call failed. A [Client] returns it; use [errors.As] to get at the code.
+// Error is what a server answers when a call failed. A [Client] returns it; use [errors.As] to get
+// at the code.
 type Error struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -49,8 +50,8 @@ func HasCode(err error, code int) bool {
 	return errors.As(err, &e) && e.Code == code
 }
 
-// What the parts behind the server say by wrapping one of these, which decides the code of the answer. The message is that
-// of the wrapping error, so it should say what is wrong and what to do.
+// What the parts behind the server say by wrapping one of these, which decides the code of the
+// answer. The message is that of the wrapping error, so it should say what is wrong and what to do.
 var (
 	ErrStarting          = errors.New("still starting")
 	ErrNoBlock           = errors.New("block not found")

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var testTime = time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
 
-// memBatcher keeps digests in one open batch, in memory. The real batcher is met in itest: here it is the protocol that is tested.
+// memBatcher keeps digests in one open batch, in memory. The real batcher is met in itest: here it
+// is the protocol that is tested.
 type memBatcher struct {
 	mu      sync.Mutex
 	at      map[[32]byte]uint64
@@ -302,7 +303,8 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// post sends a body as one of the roles and returns status and answer, without the newline at its end.
+// post sends a body as one of the roles and returns status and answer, without the newline at its
+// end.
 func (r *rig) post(t testing.TB, role Role, body string) (int, string) {
 	t.Helper()
 	resp := r.do(t, http.MethodPost, role, strings.NewReader(body))

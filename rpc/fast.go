@@ -12,13 +12,15 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// This file is the way of digests and their proofs without reflection: scan reads what clients usually send, appendEntry and
-// appendProof write the answers. None of them is needed for correctness. What scan does not take, decode and parseParams read; what it takes,
-// they would have read to the same effect, and tests hold both to that.
+// This file is the way of digests and their proofs without reflection: scan reads what clients
+// usually send, appendEntry and appendProof write the answers. None of them is needed for
+// correctness. What scan does not take, decode and parseParams read; what it takes, they would have
+// read to the same effect, and tests hold both to that.
 
-// scan reads the usual call of submit, submitbatch, getstatus or getproof (of an .ots file): an object of the four members of JSON-RPC in any
-// order, strings without escapes, an id that is a string or an integer, parameters by position. It says false of everything else, valid or not. The digests go
-// into the memory of room, as far as that is enough.
+// scan reads the usual call of submit, submitbatch, getstatus or getproof (of an .ots file): an
+// object of the four members of JSON-RPC in any order, strings without escapes, an id that is a
+// string or an integer, parameters by position. It says false of everything else, valid or not. The
+// digests go into the memory of room, as far as that is enough.
 func scan(body []byte, room [][32]byte) (r request, ok bool) {
 	s := scanner{b: body, room: room[:0]}
 	if !s.take('{') {
@@ -115,7 +117,8 @@ var shapes = [...]struct {
 	{methodGetProof, oneDigest, digestAsOTS},
 }
 
-// scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up then.
+// scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up
+// then.
 type scanner struct {
 	b    []byte
 	i    int
@@ -143,7 +146,8 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// text reads a string of plain ASCII without escapes, after space, and returns it without the quotes.
+// text reads a string of plain ASCII without escapes, after space, and returns it without the
+// quotes.
 func (s *scanner) text() ([]byte, bool) {
 	if !s.take('"') {
 		return nil, false
@@ -197,7 +201,8 @@ func (s *scanner) params(r *request) (is shape, ok bool) {
 		}
 	} else {
 		is = manyDigests
-		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there are no spaces.
+		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there
+		// are no spaces.
 		const perDigest = 67
 		r.digests = slices.Grow(s.room, min((len(s.b)-s.i)/perDigest+1, MaxDigests))
 		for {
@@ -223,8 +228,8 @@ func (s *scanner) params(r *request) (is shape, ok bool) {
 	return is, true
 }
 
-// scanned returns the parameters of a call that scan has read: the first as it is, the others, which it takes only where they say nothing
-// new, as they are when absent.
+// scanned returns the parameters of a call that scan has read: the first as it is, the others,
+// which it takes only where they say nothing new, as they are when absent.
 func scanned(m *method, digests [][32]byte) args {
 	a := args{params: m.params, values: make([]arg, len(m.params))}
 	a.values[0] = arg{set: true, digests: digests}

@@ -131,7 +131,8 @@ func FuzzScanAgreesWithTheGeneralWay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { checkScan(t, body) })
 }
 
-// TestScanAgreesOnCallsPutTogetherAtRandom composes calls of pieces that matter, where blind bytes would seldom get past the first brace.
+// TestScanAgreesOnCallsPutTogetherAtRandom composes calls of pieces that matter, where blind bytes
+// would seldom get past the first brace.
 func TestScanAgreesOnCallsPutTogetherAtRandom(t *testing.T) {
 	usual := func(good []string, others ...string) *rapid.Generator[string] {
 		return rapid.Custom(func(t *rapid.T) string {

@@ -64,7 +64,8 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 		dst = append(dst, `"}`...)
 	})
 	if err != nil {
-		// Digests that may still be written count: whoever hangs up in time would hand in any number.
+		// Digests that may still be written count: whoever hangs up in time would hand in any
+		// number.
 		if errors.Is(err, batcher.ErrBusy) || errors.Is(err, batcher.ErrReadOnly) {
 			c.quota.Return(c.user, taken)
 		}
@@ -81,8 +82,9 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 	return dst, nil
 }
 
-// takeQuota counts digests against the caller's quota, and returns how many it counted. When what is
-// left is not enough for all, only those that are not known yet count: handing in again costs nothing.
+// takeQuota counts digests against the caller's quota, and returns how many it counted. When what
+// is left is not enough for all, only those that are not known yet count: handing in again costs
+// nothing.
 func (c *call) takeQuota(digests [][32]byte) (taken int, err error) {
 	n := len(digests)
 	if left := c.quota.Left(c.user); left < n {
@@ -173,7 +175,8 @@ func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, compl
 	return ots, st, true, err
 }
 
-// receipt answers getproof with a receipt, or with none as long as the digest is not final: receipts have no pending form.
+// receipt answers getproof with a receipt, or with none as long as the digest is not final:
+// receipts have no pending form.
 func (c *call) receipt(format string) (any, error) {
 	anchored, st, ok, err := c.Batcher.Anchored(c.ctx, c.get("digest").digests[0])
 	if err != nil {

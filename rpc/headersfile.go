@@ -6,8 +6,9 @@ import (
 	"io"
 )
 
-// headersPath is where all block headers come from, as they are: 80 bytes each, from the first block on. The client checks each (see the package
-// ancre/headers), and that the body did not break off.
+// headersPath is where all block headers come from, as they are: 80 bytes each, from the first
+// block on. The client checks each (see the package ancre/headers), and that the body did not break
+// off.
 const headersPath = "/headers"
 
 // maxExports is how many may fetch all headers at once.
@@ -26,8 +27,9 @@ func headersDownload() *download {
 	}
 }
 
-// Headers asks the server for the headers of its active chain, 80 bytes each from the first block on. The caller closes what it returns, and checks the
-// headers; reading it fails with the server's reason when that could not go on.
+// Headers asks the server for the headers of its active chain, 80 bytes each from the first block
+// on. The caller closes what it returns, and checks the headers; reading it fails with the server's
+// reason when that could not go on.
 func (c *Client) Headers(ctx context.Context) (io.ReadCloser, error) {
 	return c.fetch(ctx, headersPath, "headers")
 }

@@ -46,7 +46,8 @@ func (s *Server) suggest(name string) string {
 	return "; did you mean " + s.table[i].name + "?"
 }
 
-// usage is the method with its parameters in one line: strings in quotes, optional ones in parentheses.
+// usage is the method with its parameters in one line: strings in quotes, optional ones in
+// parentheses.
 func (m *method) usage() string {
 	b := m.name
 	for _, p := range m.params {
@@ -102,7 +103,8 @@ func (k kind) String() string {
 	return "string"
 }
 
-// shellWords turns an example's parameters into what one types: strings bare, or in quotes where they hold spaces.
+// shellWords turns an example's parameters into what one types: strings bare, or in quotes where
+// they hold spaces.
 func shellWords(example string) string {
 	var list []json.RawMessage
 	if err := json.Unmarshal([]byte(example), &list); err != nil {

@@ -16,7 +16,8 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-// TestTheClientReadsARealBitcoind starts one, where it is installed, and reads its headers with the credentials of its cookie.
+// TestTheClientReadsARealBitcoind starts one, where it is installed, and reads its headers with the
+// credentials of its cookie.
 func TestTheClientReadsARealBitcoind(t *testing.T) {
 	binary, err := exec.LookPath("bitcoind")
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It is called from many goroutines.
+// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It
+// is called from many goroutines.
 type Observer interface{ Observe(float64) }
 
-// UnknownMethod stands for what is no method of ours, and for requests that name none: who calls cannot make names for an operator's graphs.
+// UnknownMethod stands for what is no method of ours, and for requests that name none: who calls
+// cannot make names for an operator's graphs.
 const UnknownMethod = "unknown"
 
 // codes are those of errors, each with a counter of its own for each method.

@@ -11,7 +11,8 @@ type lastSeen struct{ n int }
 
 func (l *lastSeen) Observe(float64) { l.n++ }
 
-// Whatever callers send, the names that are counted are ours: else each of them could make an operator's database grow.
+// Whatever callers send, the names that are counted are ours: else each of them could make an
+// operator's database grow.
 func TestCallsAreCountedByMethodAndCodeAndForeignNamesAsOne(t *testing.T) {
 	r := newRig(t)
 	latencies := make(map[string]*lastSeen)

@@ -21,7 +21,8 @@ type method struct {
 	meter   *meter
 }
 
-// What one item of an answer holds in memory while that is made: its JSON, and what it is made from.
+// What one item of an answer holds in memory while that is made: its JSON, and what it is made
+// from.
 const (
 	costEntry     = 512      // of submitbatch: a proof has some 150 bytes, and its calendar's address
 	costListed    = 800      // of lists: the 20 of the default are small. An anchor of many versions counts for more once it is there
@@ -74,7 +75,8 @@ func (m *method) countParams() string {
 	return fmt.Sprintf("%d parameters", len(m.params))
 }
 
-// misuse is the code for parameters that are missing or too many: JSON-RPC's own, but bitcoind's for what it has, too.
+// misuse is the code for parameters that are missing or too many: JSON-RPC's own, but bitcoind's
+// for what it has, too.
 func (m *method) misuse() int {
 	if m.group == groupChain {
 		return CodeMisc

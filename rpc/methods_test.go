@@ -66,7 +66,8 @@ func TestTheTableIsComplete(t *testing.T) {
 	}
 }
 
-// goodCalls are two ways to call each method with all its parameters, and a regular expression of the result.
+// goodCalls are two ways to call each method with all its parameters, and a regular expression of
+// the result.
 func goodCalls(r *rig) map[string][3]string {
 	digest := `"` + someDigest + `"`
 	block := `"` + r.chain[3].BlockHash().String() + `"`
@@ -181,7 +182,8 @@ func TestEveryMethodWorksByPositionAndByName(t *testing.T) {
 	}
 }
 
-// TestEveryParameterIsUsed runs the handlers and looks what they asked for: a parameter that is documented and read by nobody is a lie.
+// TestEveryParameterIsUsed runs the handlers and looks what they asked for: a parameter that is
+// documented and read by nobody is a lie.
 func TestEveryParameterIsUsed(t *testing.T) {
 	r := newRig(t)
 	r.withAnchor()

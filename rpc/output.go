@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxAnswersBytes is what all large answers may hold in memory at once, from before they are made
-	// until they are written.
+	// maxAnswersBytes is what all large answers may hold in memory at once, from before they are
+	// made until they are written.
 	maxAnswersBytes = 64 << 20
 
 	// smallAnswer needs no part of that: small answers are bounded by the number of connections.
 	smallAnswer = 16 << 10
 
-	// sendAt is from how many bytes on the answers of an array leave before the array is done, and how
-	// much is written between two looks at how the caller takes it.
+	// sendAt is from how many bytes on the answers of an array leave before the array is done, and
+	// how much is written between two looks at how the caller takes it.
 	sendAt = 64 << 10
 
 	// patience is how long a call waits for memory or a place before it is refused as busy.
@@ -85,7 +85,8 @@ func busyError(err error, text string) error {
 	return errorf(CodeBusy, "the request was given up while it waited")
 }
 
-// flush sends what there is of an array's answer, once it is large or holds memory that others need.
+// flush sends what there is of an array's answer, once it is large or holds memory that others
+// need.
 func (o *output) flush() {
 	const opening = len("[")
 	if o.part == nil && len(o.buf) < sendAt {

@@ -92,7 +92,8 @@ func newWide(t *testing.T, size int) (*rig, *wide) {
 
 const getAnchor1 = `{"id":1,"method":"getanchor","params":[1]}`
 
-// The calls of an array run as their answers are taken, and no faster: what nobody reads is not made.
+// The calls of an array run as their answers are taken, and no faster: what nobody reads is not
+// made.
 func TestTheAnswersOfAnArrayLeaveAsTheyAreTaken(t *testing.T) {
 	const calls, size = 40, 1 << 20
 	r, w := newWide(t, size/2)
@@ -190,7 +191,8 @@ func TestAnArrayOfCallsForHelpLeavesAsItIsMade(t *testing.T) {
 	}
 }
 
-// What is refused for want of memory says so, had no effect, and says when to come back. Small calls need none.
+// What is refused for want of memory says so, had no effect, and says when to come back. Small
+// calls need none.
 func TestACallThatFindsNoMemoryIsRefusedAsBusy(t *testing.T) {
 	r := newRig(t)
 	r.server.answers = budget.New(1, time.Millisecond)
@@ -223,7 +225,8 @@ func TestACallThatFindsNoMemoryIsRefusedAsBusy(t *testing.T) {
 	}
 }
 
-// Bodies that were announced and do not arrive hold nobody up: not before their first bytes, and not after them.
+// Bodies that were announced and do not arrive hold nobody up: not before their first bytes, and
+// not after them.
 func TestBodiesThatDoNotArriveHoldNobodyUp(t *testing.T) {
 	for name, begun := range map[string]int{"announced": 0, "begun": smallBody + 1, "almost there": maxBody - 1} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,8 @@ type param struct {
 	secret   bool     // its value never reaches an error message or a log
 }
 
-// maxProofBase64 bounds a proof that is given for verification: far above any real one, of about 2,000 bytes.
+// maxProofBase64 bounds a proof that is given for verification: far above any real one, of about
+// 2,000 bytes.
 const maxProofBase64 = 1 << 20
 
 // arg is one parameter's value. Which field holds it, follows from the kind.
@@ -65,7 +66,8 @@ type args struct {
 	values []arg
 }
 
-// get returns a parameter. Asking for one that the table does not have is a mistake of ours, found by the first test that calls the method.
+// get returns a parameter. Asking for one that the table does not have is a mistake of ours, found
+// by the first test that calls the method.
 func (a *args) get(name string) *arg {
 	value := a.peek(name)
 	value.read = true
@@ -214,7 +216,8 @@ func (p *param) parse(value json.RawMessage, a *arg) *Error {
 	return nil
 }
 
-// losesBytes reports whether decoding put U+FFFD where the JSON has something else: another secret would become the same.
+// losesBytes reports whether decoding put U+FFFD where the JSON has something else: another secret
+// would become the same.
 func losesBytes(raw []byte, text string) bool {
 	const replacement = string(utf8.RuneError)
 	return strings.Count(text, replacement) > bytes.Count(raw, []byte(replacement))+bytes.Count(bytes.ToLower(raw), []byte(`\ufffd`))
@@ -275,8 +278,8 @@ func (p *param) wrongType(want string, found []byte) *Error {
 	return errorf(CodeType, "%s: want %s, found %s", p.name, want, kindOf(found))
 }
 
-// parseDigest reads 64 lower-case digits. One digest has one spelling, so that answers can be matched with what was sent by
-// comparing text; upper case is refused with a word on what to do.
+// parseDigest reads 64 lower-case digits. One digest has one spelling, so that answers can be
+// matched with what was sent by comparing text; upper case is refused with a word on what to do.
 func parseDigest(dst *[32]byte, name, text string) *Error {
 	const want = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
 	if len(text) != 2*len(dst) {
@@ -293,8 +296,9 @@ func parseDigest(dst *[32]byte, name, text string) *Error {
 	return nil
 }
 
-// ParseArgs turns words, as typed on a command line, into parameters for Call: each becomes what the method wants at its place (a number, a
-// boolean, a string). Of a method that is not in the table, and of words too many, JSON is taken as JSON and the rest as strings.
+// ParseArgs turns words, as typed on a command line, into parameters for Call: each becomes what
+// the method wants at its place (a number, a boolean, a string). Of a method that is not in the
+// table, and of words too many, JSON is taken as JSON and the rest as strings.
 func ParseArgs(methodName string, words []string) []any {
 	var params []param
 	for _, m := range methods() {

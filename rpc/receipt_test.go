@@ -30,8 +30,9 @@ func (b *memBatcher) mine(t *testing.T, digest [32]byte) {
 	b.final.MerkleRoot = proof.ClimbBlock(tx.TxHash(), b.final.Branch, 1)
 }
 
-// The bugs that it catches: a script that asks too early gets an error, or something that looks like a receipt; a receipt as text
-// inside of JSON, which no script expects; the receipt of another digest, or none that verifies.
+// The bugs that it catches: a script that asks too early gets an error, or something that looks
+// like a receipt; a receipt as text inside of JSON, which no script expects; the receipt of another
+// digest, or none that verifies.
 func TestReceiptsAreThereOnceADigestIsFinal(t *testing.T) {
 	r := newRig(t)
 	digest := [32]byte(mustHex(someDigest))
@@ -75,7 +76,8 @@ func TestReceiptsAreThereOnceADigestIsFinal(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a receipt that would not verify is handed out, instead of an error in the log.
+// The bug that it catches: a receipt that would not verify is handed out, instead of an error in
+// the log.
 func TestAReceiptThatWouldNotVerifyIsNotHandedOut(t *testing.T) {
 	r := newRig(t)
 	digest := [32]byte(mustHex(someDigest))

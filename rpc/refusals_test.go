@@ -18,7 +18,8 @@ import (
 	"ancre/batcher"
 )
 
-// TestWrongParametersAreRefusedWithWhatIsAllowed wants a code, and that the message names parameter, value and what is allowed.
+// TestWrongParametersAreRefusedWithWhatIsAllowed wants a code, and that the message names
+// parameter, value and what is allowed.
 func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 	r := newRig(t)
 	quoted := func(s string) string { return `["` + s + `"]` }
@@ -115,7 +116,8 @@ func manyMembers(n int) string {
 	return b.String()
 }
 
-// TestWrongEnvelopesAreRefused holds what is stricter than bitcoind; the rest is in TestAnswersAreThoseOfBitcoind.
+// TestWrongEnvelopesAreRefused holds what is stricter than bitcoind; the rest is in
+// TestAnswersAreThoseOfBitcoind.
 func TestWrongEnvelopesAreRefused(t *testing.T) {
 	r := newRig(t)
 	submit := `"method":"submit","params":["` + someDigest + `"]`
@@ -360,7 +362,8 @@ type panicWallet struct{ Wallet }
 
 func (panicWallet) Unlock(_ context.Context, pass string) error { panic("wrong: " + pass) }
 
-// FuzzEveryBodyIsAnswered holds what a client may count on, whatever it sends: a status that bitcoind would give, and JSON.
+// FuzzEveryBodyIsAnswered holds what a client may count on, whatever it sends: a status that
+// bitcoind would give, and JSON.
 func FuzzEveryBodyIsAnswered(f *testing.F) {
 	for _, c := range scanCases {
 		f.Add(scanBody(c.body))

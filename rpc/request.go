@@ -18,7 +18,8 @@ type request struct {
 	digests [][32]byte // the only parameter, where scan has decoded it already
 }
 
-// notification reports whether nobody waits for an answer. 1.0 has notifications too (id null), but bitcoind answers those.
+// notification reports whether nobody waits for an answer. 1.0 has notifications too (id null), but
+// bitcoind answers those.
 func (r *request) notification() bool { return r.v2 && r.id == nil }
 
 // maxDepth bounds how deep arrays and objects may nest: no method needs more than four levels.
@@ -59,7 +60,8 @@ func split(body []byte) (calls []json.RawMessage, array bool, err *Error) {
 	return nil, false, errorf(CodeParse, "Top-level object parse error: want a call (an object) or an array of calls, found %s", kindOf(top))
 }
 
-// checkDepth refuses what nests too deep, before anything recursive looks at it. Of broken JSON it may say anything.
+// checkDepth refuses what nests too deep, before anything recursive looks at it. Of broken JSON it
+// may say anything.
 func checkDepth(body []byte) *Error {
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
@@ -80,7 +82,8 @@ func checkDepth(body []byte) *Error {
 	return nil
 }
 
-// decode reads the envelope of one call. With an error, the request holds what is needed to answer it: version and id.
+// decode reads the envelope of one call. With an error, the request holds what is needed to answer
+// it: version and id.
 func decode(call []byte) (request, *Error) {
 	if call[0] != '{' {
 		return request{id: null}, errorf(CodeInvalidRequest, "Invalid Request object: want an object, found %s", kindOf(call))
@@ -105,8 +108,9 @@ func decode(call []byte) (request, *Error) {
 		case "params":
 			r.params = m.value
 		default:
-			// Unknown members are left alone, as bitcoind does: some clients send a "version". One that a lax decoder
-			// would take for a known one is a mistake, or a trick on a filter in front of us.
+			// Unknown members are left alone, as bitcoind does: some clients send a "version". One
+			// that a lax decoder would take for a known one is a mistake, or a trick on a filter in
+			// front of us.
 			for _, known := range []string{"id", "jsonrpc", "method", "params"} {
 				if strings.EqualFold(m.name, known) && defect == nil {
 					defect = errorf(CodeInvalidRequest, "Invalid Request object: the member %q must be written %q", m.name, known)
@@ -151,8 +155,9 @@ type member struct {
 	value json.RawMessage
 }
 
-// decodeMembers takes a valid object apart. Unlike encoding/json's, its names are exact, and a name that comes twice is refused:
-// of two values, a filter in front of us might have looked at the other.
+// decodeMembers takes a valid object apart. Unlike encoding/json's, its names are exact, and a name
+// that comes twice is refused: of two values, a filter in front of us might have looked at the
+// other.
 func decodeMembers(object []byte) ([]member, error) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil { // {
@@ -180,7 +185,8 @@ func decodeMembers(object []byte) ([]member, error) {
 	return members, nil
 }
 
-// maxMembers bounds the members of an envelope or of named parameters: comparing each with each stays cheap.
+// maxMembers bounds the members of an envelope or of named parameters: comparing each with each
+// stays cheap.
 const maxMembers = 32
 
 // duplicateError names a member that comes twice.
@@ -221,7 +227,8 @@ func appendError(dst []byte, r *request, e *Error) []byte {
 	return appendID(dst, r)
 }
 
-// appendResult writes the answer to a call that succeeded; write adds the result. If that fails, dst is returned as it was.
+// appendResult writes the answer to a call that succeeded; write adds the result. If that fails,
+// dst is returned as it was.
 func appendResult(dst []byte, r *request, write func([]byte) ([]byte, error)) ([]byte, error) {
 	out := dst
 	if r.v2 {
@@ -247,8 +254,8 @@ func appendID(dst []byte, r *request) []byte {
 	return append(dst, '}')
 }
 
-// appendJSON writes one of our own types, which always can be written. No HTML escapes: nobody puts this into a page unescaped, and
-// people read it.
+// appendJSON writes one of our own types, which always can be written. No HTML escapes: nobody puts
+// this into a page unescaped, and people read it.
 func appendJSON(dst []byte, v any) []byte {
 	if raw, ok := v.(json.RawMessage); ok {
 		return append(dst, raw...)

@@ -25,8 +25,9 @@ var limits = httpserve.Limits{
 	Grace:       10 * time.Second,
 }
 
-// Serve answers on ln, but no request of a web page, until ctx is done, then takes no more connections, lets the calls that run come to their end, and returns nil. It closes
-// ln. Another error means that the listener failed.
+// Serve answers on ln, but no request of a web page, until ctx is done, then takes no more
+// connections, lets the calls that run come to their end, and returns nil. It closes ln. Another
+// error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	guard := httpserve.Guard{Names: s.hosts, Refuse: func(w http.ResponseWriter, status int, why string) {
 		s.refuse(w, status, errorf(CodeForbidden, "%s", why))

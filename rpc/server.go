@@ -1,11 +1,15 @@
-// Package rpc is how programs and people speak with the daemon: JSON-RPC over HTTP as bitcoind's users know it, server and client.
+// Package rpc is how programs and people speak with the daemon: JSON-RPC over HTTP as bitcoind's
+// users know it, server and client.
 //
-// Requests of JSON-RPC 1.0, 1.1 and 2.0 and arrays of them are answered as bitcoind 29 answers, with its HTTP statuses and its codes of errors
-// where one fits. What it is strict about goes beyond: members are named exactly and once, digests are written in lower case,
-// integers without fraction. Everybody needs credentials, and each user has a role.
+// Requests of JSON-RPC 1.0, 1.1 and 2.0 and arrays of them are answered as bitcoind 29 answers,
+// with its HTTP statuses and its codes of errors where one fits. What it is strict about goes
+// beyond: members are named exactly and once, digests are written in lower case, integers without
+// fraction. Everybody needs credentials, and each user has a role.
 //
-// All that comes in is bounded: connections, headers, bodies, nesting, arrays, digests, time; what is over a bound is refused with an error
-// that names it. So are the answers that are in memory, all together, until they are written. No parameter, answer or credential of anybody reaches a log.
+// All that comes in is bounded: connections, headers, bodies, nesting, arrays, digests, time; what
+// is over a bound is refused with an error that names it. So are the answers that are in memory,
+// all together, until they are written. No parameter, answer or credential of anybody reaches a
+// log.
 package rpc
 
 import (
@@ -31,21 +35,26 @@ const (
 	// maxBody is the longest request: 60,000 digests' worth, six times what submitbatch takes.
 	maxBody = 4 << 20
 
-	// maxCalls is how many calls one array may hold. More work in one request is better done by submitbatch.
+	// maxCalls is how many calls one array may hold. More work in one request is better done by
+	// submitbatch.
 	maxCalls = 1_000
 
-	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's answer is bounded by its parameters.
+	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's
+	// answer is bounded by its parameters.
 	maxAnswerBytes = 32 << 20
 
-	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of few bytes.
+	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of
+	// few bytes.
 	maxArrays = 16
 
-	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of 1,000.
+	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of
+	// 1,000.
 	keepBuffer  = 1 << 20
 	keepDigests = 1 << 10
 
-	// failureDelay is how long a refused login waits for its answer (bitcoind: 250 ms), and maxDelayed how many may wait at once. More are answered at
-	// once: were they to wait, they would hold the connections that others need, and guessing a random password stays hopeless.
+	// failureDelay is how long a refused login waits for its answer (bitcoind: 250 ms), and
+	// maxDelayed how many may wait at once. More are answered at once: were they to wait, they
+	// would hold the connections that others need, and guessing a random password stays hopeless.
 	failureDelay = 250 * time.Millisecond
 	maxDelayed   = 64
 )
@@ -61,11 +70,13 @@ type Config struct {
 	// Quota bounds the new digests of users with the role submit. nil: it does not.
 	Quota *quota.Quota
 
-	// Latency gives what takes the seconds of each call of a method, or of what is none (UnknownMethod). nil: they are not measured.
+	// Latency gives what takes the seconds of each call of a method, or of what is none
+	// (UnknownMethod). nil: they are not measured.
 	Latency func(method string) Observer
 }
 
-// Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a graceful end.
+// Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a
+// graceful end.
 type Server struct {
 	table    []method
 	methods  map[string]*method   // into table
@@ -141,7 +152,8 @@ func NewServer(c Config) *Server {
 // SetPhase says what the daemon is doing before Provide is called: "opening the store".
 func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
 
-// Provide gives the server what its methods speak for. Until then, only help, stop and uptime work; the others answer with [CodeStarting].
+// Provide gives the server what its methods speak for. Until then, only help, stop and uptime work;
+// the others answer with [CodeStarting].
 func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
 // ServeHTTP implements [http.Handler].
@@ -217,7 +229,8 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*User, bo
 		<-s.delayed
 	default:
 	}
-	// Without a challenge (WWW-Authenticate): a browser would ask for the password, keep it, and send it with requests of other pages.
+	// Without a challenge (WWW-Authenticate): a browser would ask for the password, keep it, and
+	// send it with requests of other pages.
 	w.Header().Set("Connection", "close") // the body was not read, and a guesser has to connect again
 	s.write(w, http.StatusUnauthorized, appendError(nil, &request{id: null}, errorf(CodeForbidden,
 		"wrong or missing credentials: use those of the .cookie file in the data directory, or of a user in [rpc] auth")))
@@ -241,7 +254,8 @@ func (s *Server) general(user *User, body []byte, out *output) (status int) {
 	return s.single(user, &req, refused, out)
 }
 
-// array answers calls one after the other. Their answers leave as they come, so that few are in memory.
+// array answers calls one after the other. Their answers leave as they come, so that few are in
+// memory.
 func (s *Server) array(user *User, calls []json.RawMessage, out *output) (status int) {
 	if err := out.enterArrays(); err != nil {
 		out.buf = appendError(out.buf, &request{id: null}, asError(err))
@@ -296,7 +310,8 @@ func (s *Server) single(user *User, req *request, refused *Error, out *output) i
 	return http.StatusInternalServerError
 }
 
-// answer runs one call, unless it is refused already, and appends its answer. It returns the code of the error, or 0.
+// answer runs one call, unless it is refused already, and appends its answer. It returns the code
+// of the error, or 0.
 func (s *Server) answer(user *User, req *request, refused *Error, out *output) (code int) {
 	began, ctx := time.Now(), out.ctx
 	var err error
@@ -352,7 +367,8 @@ func (s *Server) run(ctx context.Context, user *User, req *request, to *output) 
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			// The value may hold a parameter, so it is told only of methods that have no secret ones.
+			// The value may hold a parameter, so it is told only of methods that have no secret
+			// ones.
 			what := fmt.Sprint(p)
 			for i := range m.params {
 				if m.params[i].secret {

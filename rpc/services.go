@@ -20,10 +20,12 @@ type Services struct {
 	Wallet  Wallet
 	Node    Node
 
-	// Backup writes one consistent moment of all that is stored, while everything goes on. nil: there are no backups.
+	// Backup writes one consistent moment of all that is stored, while everything goes on. nil:
+	// there are no backups.
 	Backup func(ctx context.Context, w io.Writer) error
 
-	// Headers writes the headers of the active chain from the first block on, 80 bytes each. nil: they cannot be had all at once.
+	// Headers writes the headers of the active chain from the first block on, 80 bytes each. nil:
+	// they cannot be had all at once.
 	Headers func(ctx context.Context, w io.Writer) error
 
 	// CalendarURI is the public address of the calendar, which receipts of version 4 name. Empty:
@@ -31,11 +33,11 @@ type Services struct {
 	CalendarURI string
 }
 
-// Batcher is what the methods need of the batcher. Its own errors decide the code: [batcher.ErrBusy], [batcher.ErrUnknown],
-// [batcher.ErrReadOnly].
+// Batcher is what the methods need of the batcher. Its own errors decide the code:
+// [batcher.ErrBusy], [batcher.ErrUnknown], [batcher.ErrReadOnly].
 type Batcher interface {
-	// SubmitEach accepts all digests or none. When it returns nil they are durable, and answer was called with the state of each, in
-	// their order. Neither keeps what it is given.
+	// SubmitEach accepts all digests or none. When it returns nil they are durable, and answer was
+	// called with the state of each, in their order. Neither keeps what it is given.
 	SubmitEach(ctx context.Context, digests [][32]byte, answer func(*batcher.Status)) error
 
 	// Status says where a digest is.
@@ -49,20 +51,24 @@ type Batcher interface {
 	// is none, and ok is false.
 	Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
-	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its anchor is not final.
+	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its
+	// anchor is not final.
 	Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error)
 
-	// AppendPending appends the pending proof, in base64, of what SubmitEach answered. It touches no disk.
+	// AppendPending appends the pending proof, in base64, of what SubmitEach answered. It touches
+	// no disk.
 	AppendPending(dst []byte, st *batcher.Status) []byte
 
 	// CloseBatch seals the open batch now. False: nothing was open.
 	CloseBatch(ctx context.Context) (st batcher.BatchStatus, closed bool, err error)
 
-	// Batches returns up to limit batches, newest first, of numbers below before (0: from the newest).
+	// Batches returns up to limit batches, newest first, of numbers below before (0: from the
+	// newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
 	Batch(ctx context.Context, id uint64) (batcher.BatchStatus, error)
 
-	// Anchors returns up to limit anchors, newest first, of numbers below before (0: from the newest).
+	// Anchors returns up to limit anchors, newest first, of numbers below before (0: from the
+	// newest).
 	Anchors(ctx context.Context, before uint64, limit int) ([]batcher.AnchorStatus, error)
 	Anchor(ctx context.Context, id uint64) (batcher.AnchorStatus, error)
 }
@@ -72,26 +78,29 @@ type Chain interface {
 	// Best returns the newest block whose header and filter are both here.
 	Best() (height int32, hash chainhash.Hash, err error)
 
-	// HashAt returns the hash of the active chain's block at height. The server asks up to the height of Best.
+	// HashAt returns the hash of the active chain's block at height. The server asks up to the
+	// height of Best.
 	HashAt(height int32) (chainhash.Hash, error)
 
-	// HeaderAt returns the header of the active chain's block at height. The server asks up to the height of Best.
+	// HeaderAt returns the header of the active chain's block at height. The server asks up to the
+	// height of Best.
 	HeaderAt(height int32) (wire.BlockHeader, error)
 
-	// Header returns a block's header and height. An error that wraps [ErrNoBlock] says that there is no such block.
+	// Header returns a block's header and height. An error that wraps [ErrNoBlock] says that there
+	// is no such block.
 	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
 
 	// Fees tells what is known of the market for block space, and what an anchor would pay.
 	Fees(ctx context.Context) (FeeEstimate, error)
 }
 
-// Wallet is what the methods need of the fee wallet. Its errors wrap the sentinels of this package ([ErrNoWallet], [ErrWalletLocked] …),
-// and never hold the passphrase or the words.
+// Wallet is what the methods need of the fee wallet. Its errors wrap the sentinels of this package
+// ([ErrNoWallet], [ErrWalletLocked] …), and never hold the passphrase or the words.
 //
 // A passphrase is any bytes.
 type Wallet interface {
-	// Create makes a wallet. No words makes new ones; else they restore one, whose coins are looked for from birthday on (the
-	// zero time: from the first block that could hold one).
+	// Create makes a wallet. No words makes new ones; else they restore one, whose coins are looked
+	// for from birthday on (the zero time: from the first block that could hold one).
 	Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (CreatedWallet, error)
 
 	// Replace is Create where there may be a wallet that was never used.

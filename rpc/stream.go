@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
-// What may be larger than memory, and last longer than a call may take, is no call: it has a path of its own beside JSON-RPC's, with the same
-// users, and is streamed.
+// What may be larger than memory, and last longer than a call may take, is no call: it has a path
+// of its own beside JSON-RPC's, with the same users, and is streamed.
 const (
-	// backupStall is how long a client may take nothing before it is cut off: it would keep what it reads from being cleaned up.
+	// backupStall is how long a client may take nothing before it is cut off: it would keep what it
+	// reads from being cleaned up.
 	backupStall = time.Minute
 
-	// errorTrailer says after the body why it ends too early. The body itself ends without its last record then, or the connection
-	// breaks: nobody has to look at trailers to see that a backup is not whole.
+	// errorTrailer says after the body why it ends too early. The body itself ends without its last
+	// record then, or the connection breaks: nobody has to look at trailers to see that a backup is
+	// not whole.
 	errorTrailer = "Ancre-Error"
 )
 
@@ -93,7 +95,8 @@ func (a *active) remove(w *streamWriter) {
 	delete(a.writers, w)
 }
 
-// displace cuts those off whose clients have taken nothing for a while: another client needs their place.
+// displace cuts those off whose clients have taken nothing for a while: another client needs their
+// place.
 func (a *active) displace() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -114,7 +117,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, user User, d *do
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Trailer", errorTrailer)
 	control := http.NewResponseController(w)
-	// The deadlines of a call are not for this: the reading one would end the request as if its client had gone.
+	// The deadlines of a call are not for this: the reading one would end the request as if its
+	// client had gone.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
 		s.refuse(w, http.StatusInternalServerError, err)
 		return

@@ -12,11 +12,13 @@ const (
 	FormatChainpoint4 = "chainpoint4" // one of version 4
 )
 
-// MaxDigests is how many digests one submitbatch may hold: what one group commit of the store takes well.
+// MaxDigests is how many digests one submitbatch may hold: what one group commit of the store takes
+// well.
 const MaxDigests = 10_000
 
-// The types below are the answers of the methods, as the server writes and the client reads them. Amounts are
-// satoshi, times RFC 3339 in UTC, hashes lower-case hex; transaction and block hashes in the displayed (reversed) order.
+// The types below are the answers of the methods, as the server writes and the client reads them.
+// Amounts are satoshi, times RFC 3339 in UTC, hashes lower-case hex; transaction and block hashes
+// in the displayed (reversed) order.
 
 // Entry is where a digest is. submit, submitbatch and getstatus answer with it.
 type Entry struct {
@@ -152,7 +154,8 @@ type MetricsInfo struct {
 	Listen string `json:"listen,omitempty"` // HOST:PORT; none: it is off
 }
 
-// Spending is what anchors cost, and what they may. Blocks are counted, as no clock that is wrong can hurry them.
+// Spending is what anchors cost, and what they may. Blocks are counted, as no clock that is wrong
+// can hurry them.
 type Spending struct {
 	PaidSats   int64 `json:"paid_sats"`   // fees of the anchors that were mined in the last Blocks blocks
 	BudgetSats int64 `json:"budget_sats"` // anchor.monthly_budget: what they, and those in flight, may cost; 0: no such bound
@@ -186,18 +189,20 @@ type Transaction struct {
 	Label         string     `json:"label,omitempty"`
 }
 
-// CreatedWallet is the answer of createwallet. Words are there only when it made new ones, and are shown this once.
+// CreatedWallet is the answer of createwallet. Words are there only when it made new ones, and are
+// shown this once.
 type CreatedWallet struct {
 	Words    []string `json:"words,omitempty"`
 	Restored bool     `json:"restored"`
 	Address  string   `json:"address"` // the first one, to be funded
 }
 
-// AnchorVSize is the virtual size of the usual anchor: one P2WPKH input, OP_RETURN of 32 bytes, one P2WPKH output.
+// AnchorVSize is the virtual size of the usual anchor: one P2WPKH input, OP_RETURN of 32 bytes, one
+// P2WPKH output.
 const AnchorVSize = 153
 
-// FeeEstimate is the answer of estimatefee: what is known of the market for block space, how it was found, and what an anchor
-// would pay. No web service is asked.
+// FeeEstimate is the answer of estimatefee: what is known of the market for block space, how it was
+// found, and what an anchor would pay. No web service is asked.
 type FeeEstimate struct {
 	SatPerVByte      int64      `json:"sat_per_vbyte"`       // the estimate, what recent blocks took: the median of what Blocks count
 	AnchorSats       int64      `json:"anchor_sats"`         // what an anchor of the usual size costs at that rate
@@ -241,7 +246,8 @@ type Verification struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it, without what only a full node knows.
+// HeaderInfo is the verbose answer of getblockheader, as bitcoind writes it, without what only a
+// full node knows.
 type HeaderInfo struct {
 	Hash              string  `json:"hash"`
 	Confirmations     int32   `json:"confirmations"`
@@ -258,7 +264,8 @@ type HeaderInfo struct {
 	NextBlockHash     string  `json:"nextblockhash,omitempty"`
 }
 
-// BlockchainInfo is the answer of getblockchaininfo, as bitcoind writes it, with what a light client knows.
+// BlockchainInfo is the answer of getblockchaininfo, as bitcoind writes it, with what a light
+// client knows.
 type BlockchainInfo struct {
 	Chain                string   `json:"chain"` // main, testnet4, signet, regtest, simnet
 	Blocks               int32    `json:"blocks"`

@@ -11,38 +11,44 @@ import (
 )
 
 const (
-	// staleTip is the age of the newest block from which a person should look: on a public network, with blocks ten minutes apart on
-	// average, 90 minutes pass without one about once in two months.
+	// staleTip is the age of the newest block from which a person should look: on a public network,
+	// with blocks ten minutes apart on average, 90 minutes pass without one about once in two
+	// months.
 	staleTip = 90 * time.Minute
 
-	// maxAhead is how far a block's time may lie ahead of the true time, by the rules of the network.
+	// maxAhead is how far a block's time may lie ahead of the true time, by the rules of the
+	// network.
 	maxAhead = 2 * time.Hour
 
 	// aloneWarning is how long a client may be without peers before a person is told.
 	aloneWarning = 2 * time.Minute
 
-	// enoughPeers is how many peers there should be on a public network: of three, one that lies about heights, filters or fees is
-	// outvoted. fewWarning is how long there may be fewer before a person is told.
+	// enoughPeers is how many peers there should be on a public network: of three, one that lies
+	// about heights, filters or fees is outvoted. fewWarning is how long there may be fewer before
+	// a person is told.
 	enoughPeers = 3
 	fewWarning  = 10 * time.Minute
 
-	// stalled is how long headers may stand still, while a peer tells of newer blocks, before that peer is dropped.
-	// A peer that does not answer at all is dropped by neutrino after some 90 seconds.
+	// stalled is how long headers may stand still, while a peer tells of newer blocks, before that
+	// peer is dropped. A peer that does not answer at all is dropped by neutrino after some 90
+	// seconds.
 	stalled = 2 * time.Minute
 
 	// disbelief is how long a peer's word on newer blocks counts for nothing after that.
 	disbelief = time.Hour
 
-	// failing is how long no fetch of a block or a filter may succeed, among several that fail, before a person is told; lastFailure is for how
-	// long one that nobody repeats is told of.
+	// failing is how long no fetch of a block or a filter may succeed, among several that fail,
+	// before a person is told; lastFailure is for how long one that nobody repeats is told of.
 	failing     = 2 * time.Minute
 	lastFailure = 30 * time.Minute
 
-	// stuck is how long headers, or filter headers behind them, may stand still before a person is told.
+	// stuck is how long headers, or filter headers behind them, may stand still before a person is
+	// told.
 	stuck = 10 * time.Minute
 )
 
-// enoughPeers is how many peers there should be: fewer than usual when the configuration allows no more.
+// enoughPeers is how many peers there should be: fewer than usual when the configuration allows no
+// more.
 func (c *Client) enoughPeers() int {
 	if len(c.cfg.Connect) > 0 {
 		return min(enoughPeers, len(c.peers.configured))
@@ -116,20 +122,23 @@ func (c *Client) alarms(p position) []warning.Warning {
 	switch {
 	case p.filters >= p.headers:
 	case !c.public && peers > 0 && age > 24*time.Hour:
-		// neutrino fetches the filters of the last thousand blocks only when the newest is younger than a day.
+		// neutrino fetches the filters of the last thousand blocks only when the newest is younger
+		// than a day.
 		raise(warning.FiltersBlock, "the newest block is more than a day old, and its filters are fetched only once there is a newer one: mine a block")
 	case (reached || peers == 0) && now.Sub(filtersMoved) >= stuck:
-		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter headers that were false when it took them, from a
-		// peer that was its only one: it bans all who tell the truth.
+		// Of two peers, neutrino cannot always tell who lies. And it has no way back from filter
+		// headers that were false when it took them, from a peer that was its only one: it bans all
+		// who tell the truth.
 		raise(warning.FiltersStuck, "the filter headers stand still at height %d, of %d: the peers disagree, or serve none that fit those stored here; name other nodes in spv.add_peers; "+
 			"if it stays, the newest stored are false: restart the daemon, and all headers are downloaded again", p.filters, p.headers)
 	}
 	return w
 }
 
-// dropStaller hangs up on the peer that tells of the newest blocks when nothing has come for a while. neutrino syncs from the peer
-// that tells of most, for as long as it is connected, and listens to no other until it is where that peer claims to be: one that
-// lies about its height would stop it for ever.
+// dropStaller hangs up on the peer that tells of the newest blocks when nothing has come for a
+// while. neutrino syncs from the peer that tells of most, for as long as it is connected, and
+// listens to no other until it is where that peer claims to be: one that lies about its height
+// would stop it for ever.
 func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.Time) {
 	var highest *neutrino.ServerPeer
 	for _, sp := range peers {
@@ -161,7 +170,8 @@ func (c *Client) dropStaller(p position, peers []*neutrino.ServerPeer, now time.
 	highest.Disconnect()
 }
 
-// suspect notes for the next start whether the filter headers are suspected to be false, when that has changed. It returns what is noted.
+// suspect notes for the next start whether the filter headers are suspected to be false, when that
+// has changed. It returns what is noted.
 func (c *Client) suspect(noted bool, now []warning.Warning) bool {
 	if stuck := warning.Has(now, warning.FiltersStuck); stuck != noted {
 		if err := suspectHeaders(c.cfg.Dir, stuck); err != nil {

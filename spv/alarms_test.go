@@ -16,7 +16,8 @@ func strangers(c *Client) *clock {
 	return setClock(c)
 }
 
-// wantWarnings waits until the warnings are as many as the given ones, and each has the words of one.
+// wantWarnings waits until the warnings are as many as the given ones, and each has the words of
+// one.
 func wantWarnings(t *testing.T, c *Client, want ...string) {
 	t.Helper()
 	var got []string

@@ -14,10 +14,10 @@ import (
 // 256 (Bitcoin Core: MAX_SUBVERSION_LENGTH).
 const maxVersionMessage = 2048
 
-// anyServices is a connection to a peer that may serve no compact filters. neutrino bans such a peer
-// as soon as it has shaken hands, although every full node serves headers. Where headers alone are
-// wanted, the version message of the peer is read as if it promised filters too. They are never asked
-// for: see filterless.
+// anyServices is a connection to a peer that may serve no compact filters. neutrino bans such a
+// peer as soon as it has shaken hands, although every full node serves headers. Where headers alone
+// are wanted, the version message of the peer is read as if it promised filters too. They are never
+// asked for: see filterless.
 //
 // Reads come from one goroutine at a time.
 type anyServices struct {

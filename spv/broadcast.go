@@ -14,11 +14,13 @@ import (
 )
 
 const (
-	// answerTimeout is how long Broadcast waits for the first peer that asks for the transaction. Bitcoin Core asks a peer that
-	// connected to it after two to four seconds, when others might have the transaction too.
+	// answerTimeout is how long Broadcast waits for the first peer that asks for the transaction.
+	// Bitcoin Core asks a peer that connected to it after two to four seconds, when others might
+	// have the transaction too.
 	answerTimeout = 6 * time.Second
 
-	// rejectTimeout is how long a peer that took the transaction has to reject it. btcd does at once, Bitcoin Core never says.
+	// rejectTimeout is how long a peer that took the transaction has to reject it. btcd does at
+	// once, Bitcoin Core never says.
 	rejectTimeout = time.Second
 
 	// serveTimeout is how long peers that were slow to ask are still given the transaction.
@@ -31,13 +33,15 @@ const (
 	maxBroadcasts = 16
 )
 
-// Broadcast offers a transaction to all connected peers: it announces it, hands it to those who ask, and listens for
-// rejections. It returns after a few seconds at most. A nil error promises nothing, since peers that have the
-// transaction already, or will not have it, stay silent: only a block is an answer. An error says that no peer is, or stayed,
-// connected ([ErrNoPeers]), or that all peers that answered rejected it, and why.
+// Broadcast offers a transaction to all connected peers: it announces it, hands it to those who
+// ask, and listens for rejections. It returns after a few seconds at most. A nil error promises
+// nothing, since peers that have the transaction already, or will not have it, stay silent: only a
+// block is an answer. An error says that no peer is, or stayed, connected ([ErrNoPeers]), or that
+// all peers that answered rejected it, and why.
 //
-// Nothing is remembered: whoever wants a transaction mined stores it, and broadcasts it again until it is. neutrino's own
-// broadcaster is not used, because it repeats each transaction it was ever given until the process ends, replaced ones too.
+// Nothing is remembered: whoever wants a transaction mined stores it, and broadcasts it again until
+// it is. neutrino's own broadcaster is not used, because it repeats each transaction it was ever
+// given until the process ends, replaced ones too.
 func (c *Client) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	if !c.begin() {
 		return ErrClosed
@@ -125,20 +129,23 @@ func (c *Client) tip() chainhash.Hash {
 	return hash
 }
 
-// logOffer logs what became of an offer, with what the peers ask for: those that ask for more than the transaction pays take it and
-// drop it without a word, or never ask. What it pays is not known here, as a transaction does not say what its inputs are worth.
+// logOffer logs what became of an offer, with what the peers ask for: those that ask for more than
+// the transaction pays take it and drop it without a word, or never ask. What it pays is not known
+// here, as a transaction does not say what its inputs are worth.
 func (c *Client) logOffer(what string, txid chainhash.Hash, peers int) {
 	floor, told := c.floor()
 	c.log.Debug(what, "txid", txid, "peers", peers, "floor_sat_per_vb", floor, "peers_with_floor", told)
 }
 
-// answer is what became of the offer to one peer, once that is known. Neither field is set when the peer hung up.
+// answer is what became of the offer to one peer, once that is known. Neither field is set when the
+// peer hung up.
 type answer struct {
 	taken    bool
 	rejected error
 }
 
-// offer announces the transaction to a peer and serves it, until ctx ends or the peer hangs up. It sends one answer at most.
+// offer announces the transaction to a peer and serves it, until ctx ends or the peer hangs up. It
+// sends one answer at most.
 func (c *Client) offer(ctx context.Context, p *neutrino.ServerPeer, tx *wire.MsgTx, txid chainhash.Hash, answers chan<- answer) {
 	messages, unsubscribe := p.SubscribeRecvMsg()
 	defer unsubscribe()

@@ -71,7 +71,8 @@ func TestTransactionsReachANode(t *testing.T) {
 				t.Errorf("a transaction that the peer has took %v", took)
 			}
 
-			// A replacement that pays more replaces it; one that pays less is rejected by btcd, and ignored by Core.
+			// A replacement that pays more replaces it; one that pays less is rejected by btcd, and
+			// ignored by Core.
 			if err := c.Broadcast(t.Context(), spend(t, c, 2, 10_001)); (err != nil) != (kind == "btcd") {
 				t.Error("a replacement that pays too little:", err)
 			} else {
@@ -104,7 +105,8 @@ func TestABroadcastToNobodyIsAnError(t *testing.T) {
 	}
 }
 
-// A peer that hangs up while it is offered something may have it or not: the caller should offer it again soon.
+// A peer that hangs up while it is offered something may have it or not: the caller should offer it
+// again soon.
 func TestABroadcastToPeersThatHangUpIsAnError(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -13,12 +13,14 @@ import (
 )
 
 const (
-	// blockTries is how often neutrino's whole search for a block among its peers is begun, and blockPause what lies between.
+	// blockTries is how often neutrino's whole search for a block among its peers is begun, and
+	// blockPause what lies between.
 	blockTries = 3
 	blockPause = 2 * time.Second
 )
 
-// Best returns the newest block whose header and filter header are both here: the lower of the two tips.
+// Best returns the newest block whose header and filter header are both here: the lower of the two
+// tips.
 func (c *Client) Best() (height int32, hash chainhash.Hash, err error) {
 	if !c.begin() {
 		return 0, hash, ErrClosed
@@ -31,7 +33,8 @@ func (c *Client) Best() (height int32, hash chainhash.Hash, err error) {
 	return best.Height, best.Hash, nil
 }
 
-// HashAt returns the hash of the active chain's block at height, at most that of Best. Above it, the error wraps [ErrNotFound].
+// HashAt returns the hash of the active chain's block at height, at most that of Best. Above it,
+// the error wraps [ErrNotFound].
 func (c *Client) HashAt(height int32) (chainhash.Hash, error) {
 	h, err := c.HeaderAt(height)
 	if err != nil {
@@ -40,7 +43,8 @@ func (c *Client) HashAt(height int32) (chainhash.Hash, error) {
 	return h.BlockHash(), nil
 }
 
-// HeaderAt returns the header of the active chain's block at height, at most that of Best. Above it, the error wraps [ErrNotFound].
+// HeaderAt returns the header of the active chain's block at height, at most that of Best. Above
+// it, the error wraps [ErrNotFound].
 func (c *Client) HeaderAt(height int32) (wire.BlockHeader, error) {
 	if !c.begin() {
 		return wire.BlockHeader{}, ErrClosed
@@ -60,7 +64,8 @@ func (c *Client) HeaderAt(height int32) (wire.BlockHeader, error) {
 	return *h, nil
 }
 
-// Header returns a block's header and height. When the block is not on the active chain (any more), the error wraps [ErrNotFound].
+// Header returns a block's header and height. When the block is not on the active chain (any more),
+// the error wraps [ErrNotFound].
 func (c *Client) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	if !c.begin() {
 		return wire.BlockHeader{}, 0, ErrClosed
@@ -70,7 +75,8 @@ func (c *Client) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 }
 
 func (c *Client) header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
-	// The index may still know blocks whose headers were removed from the file, and have their place taken by others.
+	// The index may still know blocks whose headers were removed from the file, and have their
+	// place taken by others.
 	h, height, err := c.source().GetBlockHeader(&hash)
 	if err != nil || h.BlockHash() != hash {
 		return wire.BlockHeader{}, 0, fmt.Errorf("block %s: %w", hash, ErrNotFound)
@@ -78,8 +84,9 @@ func (c *Client) header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	return *h, int32(height), nil
 }
 
-// Touches says whether the block may create or spend an output with one of the scripts. False is certain, as far as the
-// filter header is true; true asks for a look at the block. The filter is checked against its filter header.
+// Touches says whether the block may create or spend an output with one of the scripts. False is
+// certain, as far as the filter header is true; true asks for a look at the block. The filter is
+// checked against its filter header.
 func (c *Client) Touches(ctx context.Context, block chainhash.Hash, scripts [][]byte) (bool, error) {
 	if len(scripts) == 0 {
 		return false, nil
@@ -111,8 +118,8 @@ func (c *Client) filter(ctx context.Context, block chainhash.Hash) (*gcs.Filter,
 	})
 }
 
-// Block fetches a whole block, checked against its header, its Merkle root and its witness commitment. While no peer is
-// connected it waits for one, as long as ctx allows.
+// Block fetches a whole block, checked against its header, its Merkle root and its witness
+// commitment. While no peer is connected it waits for one, as long as ctx allows.
 func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBlock, error) {
 	if c.genesis(block) {
 		return c.params.GenesisBlock, nil
@@ -143,9 +150,10 @@ func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBloc
 	return nil, fmt.Errorf("block %s: %w", block, err)
 }
 
-// fetch runs one of neutrino's calls that take no context, in a goroutine that the client owns, and waits for it as long
-// as ctx allows. Whoever asks for the same key meanwhile shares the call. A call that nobody waits for any more ends when a peer
-// answers, when neutrino gives up, or with the client; until then it keeps one of maxFetches places.
+// fetch runs one of neutrino's calls that take no context, in a goroutine that the client owns, and
+// waits for it as long as ctx allows. Whoever asks for the same key meanwhile shares the call. A
+// call that nobody waits for any more ends when a peer answers, when neutrino gives up, or with the
+// client; until then it keeps one of maxFetches places.
 func fetch[T any](ctx context.Context, c *Client, key string, call func() (T, error)) (T, error) {
 	var none T
 	result := c.fetching.DoChan(key, func() (any, error) {

@@ -7,12 +7,13 @@ import (
 	"github.com/lightninglabs/neutrino/blockntfns"
 )
 
-// lookInterval is how often the tip is compared with the last one, in case neutrino told nothing of a change.
+// lookInterval is how often the tip is compared with the last one, in case neutrino told nothing of
+// a change.
 const lookInterval = 30 * time.Second
 
-// Changes returns a channel that has a value whenever the newest block may have changed since the last receive (blocks
-// were connected or disconnected), and whenever [Client.Peers] grew. Many changes make one value. stop releases the channel; it
-// is not closed.
+// Changes returns a channel that has a value whenever the newest block may have changed since the
+// last receive (blocks were connected or disconnected), and whenever [Client.Peers] grew. Many
+// changes make one value. stop releases the channel; it is not closed.
 func (c *Client) Changes() (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	c.mu.Lock()
@@ -36,8 +37,8 @@ func (c *Client) tellChange() {
 	}
 }
 
-// followBlocks passes neutrino's news of blocks on, until the client is closed. It must keep up with a queue
-// that has no bound, so it does nothing else.
+// followBlocks passes neutrino's news of blocks on, until the client is closed. It must keep up
+// with a queue that has no bound, so it does nothing else.
 func (c *Client) followBlocks(sub *blockntfns.Subscription) {
 	defer sub.Cancel()
 	look := time.NewTicker(lookInterval)

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// clockWrong is by how much this machine's clock has to differ from the peers' before a person is
-	// told, and clockRight from when it is right again. Bitcoin Core warns at 10 minutes too.
+	// clockWrong is by how much this machine's clock has to differ from the peers' before a person
+	// is told, and clockRight from when it is right again. Bitcoin Core warns at 10 minutes too.
 	clockWrong = 10 * time.Minute
 	clockRight = 5 * time.Minute
 )

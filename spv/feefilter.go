@@ -8,27 +8,29 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// A peer says with a feefilter message (BIP133) below which fee rate it does not want to hear of transactions. Bitcoin Core
-// says it right after the handshake, before neutrino lets anyone listen, and again only when it has changed, after some ten
-// minutes. So the message is read off the connection, as it passes. btcd sends none.
+// A peer says with a feefilter message (BIP133) below which fee rate it does not want to hear of
+// transactions. Bitcoin Core says it right after the handshake, before neutrino lets anyone listen,
+// and again only when it has changed, after some ten minutes. So the message is read off the
+// connection, as it passes. btcd sends none.
 
 const (
-	// A message of the first transport protocol begins with magic (4 bytes), command (12), length of the payload (4) and
-	// checksum (4).
+	// A message of the first transport protocol begins with magic (4 bytes), command (12), length
+	// of the payload (4) and checksum (4).
 	frameHeader = 24
 
 	feeFilterSize = 8 // the payload: sat/kvB, little endian
 
-	// noRelay is the rate, in sat/kvB, from which a feefilter is no price: Bitcoin Core sends the highest step of its scale,
-	// between 9,090,909 and 10,000,000, while it syncs and wants no transactions at all.
+	// noRelay is the rate, in sat/kvB, from which a feefilter is no price: Bitcoin Core sends the
+	// highest step of its scale, between 9,090,909 and 10,000,000, while it syncs and wants no
+	// transactions at all.
 	noRelay = 9_000_000
 
 	// noFeeFilter stands for a peer that told none.
 	noFeeFilter = -1
 )
 
-// feeFilter returns what the peer that neutrino knows by addr told on its present connection, in sat/kvB. It is false when the
-// peer told none, or nothing that can be a price.
+// feeFilter returns what the peer that neutrino knows by addr told on its present connection, in
+// sat/kvB. It is false when the peer told none, or nothing that can be a price.
 func (d *dialer) feeFilter(addr string) (satPerKvB int64, told bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -40,9 +42,10 @@ func (d *dialer) feeFilter(addr string) (satPerKvB int64, told bool) {
 	return 0, false
 }
 
-// feeFilters finds the fee filters in what a peer sends, which comes in pieces. Whatever comes, it keeps no more than the
-// beginning of one message. Once it meets what is no message of its network it looks no further: neutrino hangs up
-// on such a peer, and an encrypted connection (BIP324) would look like that too.
+// feeFilters finds the fee filters in what a peer sends, which comes in pieces. Whatever comes, it
+// keeps no more than the beginning of one message. Once it meets what is no message of its network
+// it looks no further: neutrino hangs up on such a peer, and an encrypted connection (BIP324) would
+// look like that too.
 type feeFilters struct {
 	magic   wire.BitcoinNet
 	message func(command string, length uint32) // told of each message's header; nil: nobody is

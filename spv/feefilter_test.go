@@ -88,7 +88,8 @@ func FuzzFeeFilters(f *testing.F) {
 	})
 }
 
-// A node says it once, as soon as the handshake is over: later messages come after ten minutes, if at all.
+// A node says it once, as soon as the handshake is over: later messages come after ten minutes, if
+// at all.
 func TestTheFirstFeeFilterOfANodeIsHeard(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "bitcoind", "-minrelaytxfee=0.00003", "-incrementalrelayfee=0.00003")

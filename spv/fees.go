@@ -22,26 +22,32 @@ const (
 	// floorRate is what any transaction pays, in sat/vB: the relay floor of the network's nodes.
 	floorRate = 1
 
-	// fullBlockWeight is the weight from which a block says something about the price of its space. Miners fill blocks up to
-	// 3,996,000 of 4,000,000 when there is demand; one with room to spare would have taken any transaction.
+	// fullBlockWeight is the weight from which a block says something about the price of its space.
+	// Miners fill blocks up to 3,996,000 of 4,000,000 when there is demand; one with room to spare
+	// would have taken any transaction.
 	fullBlockWeight = 3_600_000
 
-	// feeTimeout is how long the download of blocks for an estimate may take. What came until then is kept for the next one.
+	// feeTimeout is how long the download of blocks for an estimate may take. What came until then
+	// is kept for the next one.
 	feeTimeout = 2 * time.Minute
 )
 
-// Fees is what the blocks and the peers alone show of the market for block space. No web service is asked.
+// Fees is what the blocks and the peers alone show of the market for block space. No web service is
+// asked.
 //
-// The two sources differ in what they are worth. Blocks cannot lie cheaply: a miner who pretends that space costs more fills a block with
-// payments to himself, and gives up what others would have paid for it; the median wants that of half the blocks. A peer lies for nothing.
-// So the estimate is a price to go up to, and the floor only one to begin with.
+// The two sources differ in what they are worth. Blocks cannot lie cheaply: a miner who pretends
+// that space costs more fills a block with payments to himself, and gives up what others would have
+// paid for it; the median wants that of half the blocks. A peer lies for nothing. So the estimate
+// is a price to go up to, and the floor only one to begin with.
 type Fees struct {
 	Estimate int64       // sat/vB, at least 1, that a transaction should pay to be mined soon: the median of Blocks' Counts
 	Blocks   []BlockFees // that the estimate was made from, newest first; fewer than 6 on a young chain only
 
-	// Floor is below what peers do not pass a transaction on, in sat/vB, at least 1: the median of what the connected peers
-	// say in their feefilter messages (BIP133), rounded up; of two, the lower. FloorPeers is how many peers said it. btcd and peers
-	// that take no transactions say nothing. A peer alone is believed; of three or more, one cannot move the median away from the others.
+	// Floor is below what peers do not pass a transaction on, in sat/vB, at least 1: the median of
+	// what the connected peers say in their feefilter messages (BIP133), rounded up; of two, the
+	// lower. FloorPeers is how many peers said it. btcd and peers that take no transactions say
+	// nothing. A peer alone is believed; of three or more, one cannot move the median away from the
+	// others.
 	Floor      int64
 	FloorPeers int
 }
@@ -54,8 +60,8 @@ type BlockFees struct {
 	Fullness     float64 // the block's weight as a share of the limit of 4,000,000
 	Average      int64   // sat/vB that its transactions paid on average, rounded up: what the miner collected, by their size; 0 without any
 
-	// Counts is the rate that the block adds to the estimate: Average, at least 1, or just 1 when the block has room to spare (less than 0.9
-	// full), as it would have taken any transaction.
+	// Counts is the rate that the block adds to the estimate: Average, at least 1, or just 1 when
+	// the block has room to spare (less than 0.9 full), as it would have taken any transaction.
 	Counts int64
 }
 
@@ -74,9 +80,10 @@ func newFeeCache() feeCache {
 
 // Fees tells what the newest blocks were paid, and what the connected peers ask for.
 //
-// It costs a download for each block that is new since the last call. When one fails, or all take longer than two
-// minutes, the error says why, and Estimate and Blocks are those of the last time (1, and none, if there was no such time),
-// still fit for use. Floor needs no download, and is always that of now.
+// It costs a download for each block that is new since the last call. When one fails, or all take
+// longer than two minutes, the error says why, and Estimate and Blocks are those of the last time
+// (1, and none, if there was no such time), still fit for use. Floor needs no download, and is
+// always that of now.
 func (c *Client) Fees(ctx context.Context) (Fees, error) {
 	ctx, cancel := context.WithTimeout(ctx, feeTimeout)
 	defer cancel()
@@ -103,7 +110,8 @@ func (c *Client) Fees(ctx context.Context) (Fees, error) {
 	return fees, err
 }
 
-// LastFees returns the rates of [Client.Fees] without downloading anything: estimate is that of the last time, 0 when there was none.
+// LastFees returns the rates of [Client.Fees] without downloading anything: estimate is that of the
+// last time, 0 when there was none.
 func (c *Client) LastFees() (estimate, floor int64) {
 	c.fees.mu.Lock()
 	estimate = c.fees.last.Estimate
@@ -135,7 +143,8 @@ func (c *Client) floor() (satPerVByte int64, peers int) {
 	return floorOf(rates), len(rates)
 }
 
-// floorOf returns the middle rate, of two the lower one: a single peer that passes a transaction on is enough.
+// floorOf returns the middle rate, of two the lower one: a single peer that passes a transaction on
+// is enough.
 func floorOf(rates []int64) int64 {
 	if len(rates) == 0 {
 		return floorRate

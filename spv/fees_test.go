@@ -10,7 +10,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// feeBlock makes a block at height 1 that collected the fees, with one transaction of about the weight besides the coinbase.
+// feeBlock makes a block at height 1 that collected the fees, with one transaction of about the
+// weight besides the coinbase.
 func feeBlock(fees int64, weight int) (block *wire.MsgBlock, txWeight int64) {
 	coinbase := wire.NewMsgTx(1)
 	coinbase.AddTxIn(&wire.TxIn{})

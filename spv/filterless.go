@@ -8,9 +8,11 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// filterless is a connection to a peer that is never asked for filters. neutrino fetches filter headers as soon as they are a thousand behind the
-// headers: who wants headers alone would download half as much again, and where headers are reorganised meanwhile, neutrino panics
-// ("failed getting block header", in getCheckpointedCFHeaders, v0.18). A peer that does not answer, it asks again later.
+// filterless is a connection to a peer that is never asked for filters. neutrino fetches filter
+// headers as soon as they are a thousand behind the headers: who wants headers alone would download
+// half as much again, and where headers are reorganised meanwhile, neutrino panics ("failed getting
+// block header", in getCheckpointedCFHeaders, v0.18). A peer that does not answer, it asks again
+// later.
 //
 // Writes come from one goroutine at a time.
 type filterless struct {

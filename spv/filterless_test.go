@@ -19,7 +19,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// However the messages are cut into pieces, those that ask for filters are left out, and the others arrive whole.
+// However the messages are cut into pieces, those that ask for filters are left out, and the others
+// arrive whole.
 func TestNoFiltersAreAskedFor(t *testing.T) {
 	t.Parallel()
 	ask := frameOf(wire.NewMsgGetHeaders())

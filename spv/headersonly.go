@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	// ErrStale is wrapped when peers answer and the newest block that they tell of is old: they may be cut off from the network.
+	// ErrStale is wrapped when peers answer and the newest block that they tell of is old: they may
+	// be cut off from the network.
 	ErrStale = errors.New("the newest block is old")
 
 	// ErrStalled is wrapped when peers tell of blocks and do not send their headers.
@@ -20,31 +21,37 @@ var (
 )
 
 const (
-	// headersPoll is how often SyncHeaders looks whether it is done: the last headers come in milliseconds.
+	// headersPoll is how often SyncHeaders looks whether it is done: the last headers come in
+	// milliseconds.
 	headersPoll = 20 * time.Millisecond
 
-	// settle is how long SyncHeaders waits for more peers than one, so that one that is behind or lies does not have the only word.
+	// settle is how long SyncHeaders waits for more peers than one, so that one that is behind or
+	// lies does not have the only word.
 	settle = 3 * time.Second
 
-	// findPeers is how long it may take to find a peer at all. Through a proxy that may be Tor, one attempt may take most of a minute.
+	// findPeers is how long it may take to find a peer at all. Through a proxy that may be Tor, one
+	// attempt may take most of a minute.
 	findPeers      = 30 * time.Second
 	findPeersProxy = 2 * time.Minute
 
-	// headersStall is how long no header may come while a peer tells of more: longer than it takes to drop that peer and ask another.
+	// headersStall is how long no header may come while a peer tells of more: longer than it takes
+	// to drop that peer and ask another.
 	headersStall = stalled + time.Minute
 )
 
 // headersLimits are the constants above; tests make them short.
 type headersLimits struct{ settle, findPeers, stall time.Duration }
 
-// HeadersFile returns where a client that is closed keeps its headers: all of the active chain, 80 bytes each from the first block on.
+// HeadersFile returns where a client that is closed keeps its headers: all of the active chain, 80
+// bytes each from the first block on.
 func HeadersFile(dir string) string { return filepath.Join(dir, headersFile) }
 
-// SyncHeaders connects to peers and returns once the headers are as new as those of the peers. It is for a client with
-// [Config.HeadersOnly], which afterwards can only be closed.
+// SyncHeaders connects to peers and returns once the headers are as new as those of the peers. It
+// is for a client with [Config.HeadersOnly], which afterwards can only be closed.
 //
-// Progress, if it is not nil, is told of the newest header's height, and of the height that the peers tell of. An error that wraps [ErrNoPeers],
-// [ErrStale] or [ErrStalled] says why the headers are not up to date; those that came are kept.
+// Progress, if it is not nil, is told of the newest header's height, and of the height that the
+// peers tell of. An error that wraps [ErrNoPeers], [ErrStale] or [ErrStalled] says why the headers
+// are not up to date; those that came are kept.
 func (c *Client) SyncHeaders(ctx context.Context, progress func(have, want int32)) error {
 	if len(c.peers.configured) == 0 && !c.public {
 		return fmt.Errorf("%w: none are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", ErrNoPeers, c.params.Name)
@@ -71,7 +78,8 @@ func (c *Client) SyncHeaders(ctx context.Context, progress func(have, want int32
 	}
 }
 
-// startHeaders starts neutrino. Close waits for the caller, who ends with watching.Done unless there is an error.
+// startHeaders starts neutrino. Close waits for the caller, who ends with watching.Done unless
+// there is an error.
 func (c *Client) startHeaders(ctx context.Context) error {
 	c.starting.Lock() // Close waits for it, since neutrino must not be stopped while it starts
 	defer c.starting.Unlock()
@@ -167,8 +175,9 @@ func (c *Client) troubles() string {
 	return b.String()
 }
 
-// WriteHeaders writes the headers of the active chain up to that of Best, 80 bytes each from the first block on. A reorganisation meanwhile is an
-// error, and another try helps; whoever reads checks that each header follows the one before.
+// WriteHeaders writes the headers of the active chain up to that of Best, 80 bytes each from the
+// first block on. A reorganisation meanwhile is an error, and another try helps; whoever reads
+// checks that each header follows the one before.
 func (c *Client) WriteHeaders(ctx context.Context, w io.Writer) error {
 	if !c.begin() {
 		return ErrClosed

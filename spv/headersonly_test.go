@@ -47,7 +47,8 @@ func wantHeaders(t *testing.T, dir string, n *node) {
 	}
 }
 
-// Headers come without any filter, are kept from run to run, and follow a reorganisation that came between two.
+// Headers come without any filter, are kept from run to run, and follow a reorganisation that came
+// between two.
 func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -17,14 +17,17 @@ import (
 	"github.com/lightninglabs/neutrino/headerfs"
 )
 
-// A file of headers to be imported is neutrino's: 10 bytes that say what it is (network magic, 4 bytes; version 0;
-// type, 0 for headers and 1 for filter headers; height of the first, 4 bytes; integers little endian), then the records.
+// A file of headers to be imported is neutrino's: 10 bytes that say what it is (network magic, 4
+// bytes; version 0; type, 0 for headers and 1 for filter headers; height of the first, 4 bytes;
+// integers little endian), then the records.
 const exportVersion = 0
 
-// importBatch is how many headers are written at once; neutrino's own 65,536 take some 60 MB more memory.
+// importBatch is how many headers are written at once; neutrino's own 65,536 take some 60 MB more
+// memory.
 const importBatch = 16384
 
-// exportReserve is how many of the newest blocks an export leaves out, so that no usual reorganisation makes it useless.
+// exportReserve is how many of the newest blocks an export leaves out, so that no usual
+// reorganisation makes it useless.
 const exportReserve = 6
 
 // headerFile is what the beginning of such a file, and its size, say.
@@ -94,9 +97,10 @@ func importError(files []string, err error) error {
 		files, err)
 }
 
-// importHeaders reads the configured files into the header store, when they reach higher than what is here: reading them
-// costs seconds, which the next start need not spend. neutrino checks them as it would check what peers send, but
-// for the filter headers, which only peers that disagree can show to be wrong.
+// importHeaders reads the configured files into the header store, when they reach higher than what
+// is here: reading them costs seconds, which the next start need not spend. neutrino checks them as
+// it would check what peers send, but for the filter headers, which only peers that disagree can
+// show to be wrong.
 func (c *Client) importHeaders(ctx context.Context) error {
 	files := c.cfg.HeadersImport
 	if len(files) == 0 {
@@ -137,9 +141,10 @@ func (c *Client) importHeaders(ctx context.Context) error {
 	return nil
 }
 
-// ExportHeaders writes the headers and filter headers that are here to two new files, in the form that
-// [Config.HeadersImport] wants. They spare another node the download; whoever imports them trusts the filter headers as
-// they are. The newest blocks are left out. It returns the height of the last that was written.
+// ExportHeaders writes the headers and filter headers that are here to two new files, in the form
+// that [Config.HeadersImport] wants. They spare another node the download; whoever imports them
+// trusts the filter headers as they are. The newest blocks are left out. It returns the height of
+// the last that was written.
 func (c *Client) ExportHeaders(ctx context.Context, blockFile, filterFile string) (int32, error) {
 	if !c.begin() {
 		return 0, ErrClosed

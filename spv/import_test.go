@@ -51,7 +51,8 @@ func TestExportedHeadersSpareTheDownload(t *testing.T) {
 		return path
 	}
 
-	// At the next start nothing is read again, or else the damage would be found, and the rest comes from a peer.
+	// At the next start nothing is read again, or else the damage would be found, and the rest
+	// comes from a peer.
 	broken := damaged("broken", files[0], func(b []byte) []byte { b[10+100*80+40] ^= 1; return b })
 	again := openConfig(t, Config{Dir: empty, HeadersImport: []string{broken, files[1]}, Connect: []string{n.p2p}})
 	startClient(t, again)

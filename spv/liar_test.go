@@ -170,8 +170,9 @@ func TestFalseFilterHeadersAreFoundOut(t *testing.T) {
 	}
 }
 
-// neutrino does not look at the coinbase to see who is right about the filter of a block. So where there is nothing else, two peers that
-// disagree are a draw: neither is believed, a person is told, and a third peer decides.
+// neutrino does not look at the coinbase to see who is right about the filter of a block. So where
+// there is nothing else, two peers that disagree are a draw: neither is believed, a person is told,
+// and a third peer decides.
 func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -204,7 +205,8 @@ func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	waitFor(t, "a warning that names the liar", func() bool { return warned(c, liar.addr, "invalid filter header") })
 }
 
-// The only peer lied about a filter header, and that was taken. The truth does not fit it any more, and neutrino bans all who tell it.
+// The only peer lied about a filter header, and that was taken. The truth does not fit it any more,
+// and neutrino bans all who tell it.
 func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -253,8 +255,8 @@ func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	}
 }
 
-// A false answer to a question about one block is no answer. From an honest peer the true one comes within seconds, and from the liar
-// alone none comes, for as long as the caller waits.
+// A false answer to a question about one block is no answer. From an honest peer the true one comes
+// within seconds, and from the liar alone none comes, for as long as the caller waits.
 func TestFalseAnswersAreNotTaken(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -383,7 +385,8 @@ func TestFalseAnswersAreNotTaken(t *testing.T) {
 	}
 }
 
-// neutrino takes headers only from the peer that claims the most blocks, until it is where that peer claims to be.
+// neutrino takes headers only from the peer that claims the most blocks, until it is where that
+// peer claims to be.
 func TestAPeerThatClaimsBlocksThatDoNotExistIsDropped(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -17,8 +17,9 @@ import (
 	"github.com/lightninglabs/neutrino/headerfs"
 )
 
-// TestMeasureStart prints how long it takes to open a directory and to answer, and what memory that needs. It runs only when it is
-// asked for, with ANCRE_MEASURE set to a number of headers: its figures are of a machine, not right or wrong.
+// TestMeasureStart prints how long it takes to open a directory and to answer, and what memory that
+// needs. It runs only when it is asked for, with ANCRE_MEASURE set to a number of headers: its
+// figures are of a machine, not right or wrong.
 func TestMeasureStart(t *testing.T) {
 	want := os.Getenv("ANCRE_MEASURE")
 	if want == "" {
@@ -56,7 +57,8 @@ func TestMeasureStart(t *testing.T) {
 		}
 		t.Logf("%s: close %v", what, time.Since(begin).Round(time.Millisecond))
 	}
-	// Memory is best seen in a process of its own: with ANCRE_MEASURE_DIR a directory is kept, and one that has headers only opened.
+	// Memory is best seen in a process of its own: with ANCRE_MEASURE_DIR a directory is kept, and
+	// one that has headers only opened.
 	dir := os.Getenv("ANCRE_MEASURE_DIR")
 	if dir == "" {
 		dir = filepath.Join(t.TempDir(), "spv")
@@ -108,7 +110,8 @@ func fabricate(t *testing.T, count int) []string {
 			t.Fatal(err)
 		}
 	}
-	// The filter header of the first block is known; the others may be anything, as no peer is there to compare.
+	// The filter header of the first block is known; the others may be anything, as no peer is
+	// there to compare.
 	genesis := openClient(t, t.TempDir())
 	first, err := genesis.source().GetFilterHeaderByHeight(0)
 	if err != nil {
@@ -138,8 +141,8 @@ func fabricate(t *testing.T, count int) []string {
 	return paths
 }
 
-// TestMeasureSync prints how long it takes to follow a regtest node from an empty directory. It runs only when it is asked for, with
-// ANCRE_MEASURE_PEER set to the node's HOST:PORT.
+// TestMeasureSync prints how long it takes to follow a regtest node from an empty directory. It
+// runs only when it is asked for, with ANCRE_MEASURE_PEER set to the node's HOST:PORT.
 func TestMeasureSync(t *testing.T) {
 	peer := os.Getenv("ANCRE_MEASURE_PEER")
 	if peer == "" {

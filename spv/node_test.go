@@ -23,7 +23,8 @@ import (
 	"github.com/btcsuite/btcd/txscript/v2"
 )
 
-// patience is how long a test waits for what should take a second: the machine may be busy with other things.
+// patience is how long a test waits for what should take a second: the machine may be busy with
+// other things.
 const patience = 90 * time.Second
 
 // node is a real Bitcoin node on regtest.
@@ -36,7 +37,8 @@ type node struct {
 	stop     func()
 }
 
-// anyoneCanSpend is the script of the address that blocks are mined to: P2WSH of OP_TRUE, so that spending needs no key.
+// anyoneCanSpend is the script of the address that blocks are mined to: P2WSH of OP_TRUE, so that
+// spending needs no key.
 var anyoneCanSpend = func() []byte {
 	script, err := txscript.PayToAddrScript(minerAddress())
 	if err != nil {
@@ -188,8 +190,9 @@ func (n *node) call(method string, result any, params ...any) {
 // mine makes blocks and returns the hash of the last.
 func (n *node) mine(blocks int) chainhash.Hash { n.t.Helper(); return n.mineTo(blocks, minerAddress()) }
 
-// mineTo lets bitcoind mine to an address. It has no random number in its coinbases, so on another branch of the same second only
-// another address makes other blocks. btcd always mines to the address it was started with.
+// mineTo lets bitcoind mine to an address. It has no random number in its coinbases, so on another
+// branch of the same second only another address makes other blocks. btcd always mines to the
+// address it was started with.
 func (n *node) mineTo(blocks int, to address.Address) chainhash.Hash {
 	n.t.Helper()
 	var hashes []string

@@ -25,8 +25,8 @@ const (
 	// reorganisation asks twice.
 	refusedAsks = 3
 
-	// ignoredOffers is how often a transaction is offered to peers without any of them asking for it
-	// before a person is told, and ignoredAfter how long that takes at least. A peer that just
+	// ignoredOffers is how often a transaction is offered to peers without any of them asking for
+	// it before a person is told, and ignoredAfter how long that takes at least. A peer that just
 	// connected asks after seconds.
 	ignoredOffers = 3
 	ignoredAfter  = 2 * time.Minute

@@ -28,8 +28,8 @@ func newOffering(peers int) *offering {
 	return f
 }
 
-// offer offers it once. What each peer does is one letter: a asks, s is silent, r rejects, h has it,
-// g hangs up.
+// offer offers it once. What each peer does is one letter: a asks, s is silent, r rejects, h has
+// it, g hangs up.
 func (f *offering) offer(what string) {
 	f.again(what)
 	f.tip++

@@ -24,27 +24,31 @@ const (
 	dialTimeout      = 15 * time.Second
 	dialTimeoutProxy = 45 * time.Second
 
-	// A configured peer is dialed until it answers, with pauses that grow from the first of these to the second.
+	// A configured peer is dialed until it answers, with pauses that grow from the first of these
+	// to the second.
 	minRedial = time.Second
 	maxRedial = 8 * time.Second
 
-	// banPause is how long a configured peer stays banned: neutrino bans for mere timeouts too, and for a day. A peer that serves
-	// no filters does not begin to within seconds.
+	// banPause is how long a configured peer stays banned: neutrino bans for mere timeouts too, and
+	// for a day. A peer that serves no filters does not begin to within seconds.
 	banPause          = 5 * time.Second
 	banPauseNoFilters = time.Minute
 
-	// handshakeWarning is how long a configured peer may take connections without becoming a peer before a person is told.
+	// handshakeWarning is how long a configured peer may take connections without becoming a peer
+	// before a person is told.
 	handshakeWarning = 15 * time.Second
 
-	// A configured peer that was dropped dropsWarning times, with no more than dropMemory between them, is told of also while it is connected.
+	// A configured peer that was dropped dropsWarning times, with no more than dropMemory between
+	// them, is told of also while it is connected.
 	dropsWarning = 3
 	dropMemory   = time.Hour
 
 	resolveTimeout = 20 * time.Second
 )
 
-// placeholders is the network of addresses that stand for the names of configured peers: unique local addresses (RFC 4193),
-// which are never routed and which neutrino's address manager never passes on.
+// placeholders is the network of addresses that stand for the names of configured peers: unique
+// local addresses (RFC 4193), which are never routed and which neutrino's address manager never
+// passes on.
 var placeholders = netip.MustParsePrefix("fd61:6e63:7265::/48")
 
 // peerAddresses checks configured peers, adds the port where it is missing, and drops repetitions.
@@ -73,7 +77,8 @@ func checkProxy(addr string) error {
 	return nil
 }
 
-// splitHostPort splits HOST, HOST:PORT, IPv6 or [IPv6]:PORT. An empty defaultPort says that the port must be given.
+// splitHostPort splits HOST, HOST:PORT, IPv6 or [IPv6]:PORT. An empty defaultPort says that the
+// port must be given.
 func splitHostPort(s, defaultPort string) (host, port string, err error) {
 	want := "it must be HOST:PORT"
 	if defaultPort != "" {
@@ -106,12 +111,12 @@ func splitHostPort(s, defaultPort string) (host, port string, err error) {
 
 // dialer makes all outgoing connections and looks up all names.
 //
-// neutrino resolves a configured name once and keeps the address; behind a proxy, names must not be resolved here at all. So
-// neutrino is given a placeholder address for each configured name, and the name is looked up, by the system or by the proxy, each
-// time a connection is made.
+// neutrino resolves a configured name once and keeps the address; behind a proxy, names must not be
+// resolved here at all. So neutrino is given a placeholder address for each configured name, and
+// the name is looked up, by the system or by the proxy, each time a connection is made.
 //
-// neutrino's own pauses between attempts grow to five minutes. For a configured peer dial returns only once
-// it is connected, and keeps the pauses short itself.
+// neutrino's own pauses between attempts grow to five minutes. For a configured peer dial returns
+// only once it is connected, and keeps the pauses short itself.
 type dialer struct {
 	ctx        context.Context
 	log        *slog.Logger
@@ -245,7 +250,8 @@ func newDialer(ctx context.Context, db walletdb.DB, log *slog.Logger, magic wire
 	return d, nil
 }
 
-// names returns the configured peers as neutrino is to be told of them. They are addresses already, so it asks resolve for none.
+// names returns the configured peers as neutrino is to be told of them. They are addresses already,
+// so it asks resolve for none.
 func (d *dialer) names() []string {
 	var out []string
 	for _, p := range d.configured {
@@ -262,7 +268,8 @@ func (d *dialer) display(addr string) string {
 	return addr
 }
 
-// dial connects to a peer, for neutrino. To a configured one it tries until that succeeds or the client is closed.
+// dial connects to a peer, for neutrino. To a configured one it tries until that succeeds or the
+// client is closed.
 func (d *dialer) dial(to net.Addr) (net.Conn, error) {
 	p := d.byAddr[to.String()]
 	if p == nil {
@@ -305,8 +312,9 @@ func (d *dialer) dialOnce(addr string) (net.Conn, error) {
 	return d.connect(ctx, "tcp", addr)
 }
 
-// liftBan waits a little when a configured peer is banned, and lifts the ban: whoever configures a peer has chosen it, and
-// neutrino bans for mere timeouts. A ban is by address without port, so it may have been earned by another one.
+// liftBan waits a little when a configured peer is banned, and lifts the ban: whoever configures a
+// peer has chosen it, and neutrino bans for mere timeouts. A ban is by address without port, so it
+// may have been earned by another one.
 func (d *dialer) liftBan(p *configuredPeer) error {
 	ipNet, err := banman.ParseIPNet(p.known, nil)
 	if err != nil {
@@ -349,7 +357,8 @@ func (d *dialer) pause(t time.Duration) bool {
 	}
 }
 
-// resolve looks up a name, for neutrino: in practice those of the seeds. Behind a proxy only the proxy is asked.
+// resolve looks up a name, for neutrino: in practice those of the seeds. Behind a proxy only the
+// proxy is asked.
 func (d *dialer) resolve(host string) ([]net.IP, error) {
 	if ip := net.ParseIP(host); ip != nil {
 		return []net.IP{ip}, nil

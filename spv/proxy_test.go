@@ -144,7 +144,8 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(30)
-	// A listener at the address of one of the peers: nobody may come to it but through the proxy, which leads elsewhere.
+	// A listener at the address of one of the peers: nobody may come to it but through the proxy,
+	// which leads elsewhere.
 	trap := newRelay(t, n.p2p)
 	const named = "node.example.invalid:18444"
 	const onion = "v7ajjeirttkbnt32wpy3c6w3emwnfr3fkla7hpxcfokr3ysd3kqtzmqd.onion:38333"

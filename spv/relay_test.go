@@ -14,15 +14,15 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// relay passes connections on to a node, and can be cut: btcd cannot be stopped and started for that, since it
-// begins a new chain at each start on regtest.
+// relay passes connections on to a node, and can be cut: btcd cannot be stopped and started for
+// that, since it begins a new chain at each start on regtest.
 type relay struct {
 	t    *testing.T
 	addr string
 	to   string
 
-	// What the node, and what the client, says, one message at a time, when set; what is returned is passed on instead. They are set
-	// before the first connection.
+	// What the node, and what the client, says, one message at a time, when set; what is returned
+	// is passed on instead. They are set before the first connection.
 	fromNode, fromClient func(frame) []frame
 
 	mu       sync.Mutex
@@ -40,8 +40,8 @@ func newRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-// newLiar returns a relay that passes messages on as the two functions want, nil for unchanged. It listens at an address of its own,
-// since bans are by address without port.
+// newLiar returns a relay that passes messages on as the two functions want, nil for unchanged. It
+// listens at an address of its own, since bans are by address without port.
 func newLiar(t *testing.T, to string, fromNode, fromClient func(frame) []frame) *relay {
 	t.Helper()
 	as := func(f frame) []frame { return []frame{f} }

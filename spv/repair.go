@@ -21,9 +21,10 @@ import (
 	_ "github.com/btcsuite/btcwallet/walletdb/bdb" // the driver that neutrino's data is made with
 )
 
-// neutrino keeps headers in two flat files, one record for each height, and an index in a database. It writes the
-// files first, then the index. After a crash or on a full disk a file may have too many records, or part of one; both are cut
-// off here. When records are missing, both files are removed, and all is downloaded again. The index may stay: it is rewritten.
+// neutrino keeps headers in two flat files, one record for each height, and an index in a database.
+// It writes the files first, then the index. After a crash or on a full disk a file may have too
+// many records, or part of one; both are cut off here. When records are missing, both files are
+// removed, and all is downloaded again. The index may stay: it is rewritten.
 const (
 	databaseFile      = "neutrino.db"
 	headersFile       = "block_headers.bin"
@@ -35,8 +36,8 @@ const (
 	// lockTimeout is how long opening waits for another process to let go of the database.
 	lockTimeout = 3 * time.Second
 
-	// checkedTail is how many of the newest headers are checked to follow one another. Crashes damage the end of a file; the
-	// rest is not read at each start.
+	// checkedTail is how many of the newest headers are checked to follow one another. Crashes
+	// damage the end of a file; the rest is not read at each start.
 	checkedTail = 2016
 )
 
@@ -46,8 +47,8 @@ func openDatabase(dir string, log *slog.Logger) (db walletdb.DB, err error) {
 	if err := checkDatabase(path, log); err != nil {
 		return nil, err
 	}
-	// The list of free pages is kept in the file. Finding it at each opening instead reads all of the file, which then counts as
-	// memory of ours: 100 MB for mainnet.
+	// The list of free pages is kept in the file. Finding it at each opening instead reads all of
+	// the file, which then counts as memory of ours: 100 MB for mainnet.
 	const noFreelistSync, readOnly = false, false
 	err = boltfile.Protect(func() error {
 		db, err = walletdb.Create("bdb", path, noFreelistSync, lockTimeout, readOnly)
@@ -68,7 +69,8 @@ func openDatabase(dir string, log *slog.Logger) (db walletdb.DB, err error) {
 	return nil, damagedDatabase(path, err)
 }
 
-// checkDatabase looks at the database before it is opened: see package boltfile. A missing or empty file is no fault: it will be made.
+// checkDatabase looks at the database before it is opened: see package boltfile. A missing or empty
+// file is no fault: it will be made.
 func checkDatabase(path string, log *slog.Logger) error {
 	info, err := boltfile.Check(path, boltfile.Options{})
 	switch {
@@ -101,8 +103,8 @@ type tip struct {
 	height int64
 }
 
-// indexTips reads the newest entries of neutrino's index: of headers, and of filter headers. An index that was never
-// written has none. The layout is that of neutrino's headerfs.
+// indexTips reads the newest entries of neutrino's index: of headers, and of filter headers. An
+// index that was never written has none. The layout is that of neutrino's headerfs.
 func indexTips(db walletdb.DB) (headers, filters *tip, err error) {
 	err = walletdb.View(db, func(tx walletdb.ReadTx) error {
 		index := tx.ReadBucket([]byte("header-index"))
@@ -175,8 +177,8 @@ func repairHeaders(dir string, db walletdb.DB, params *chaincfg.Params, log *slo
 	return removeHeaders(dir)
 }
 
-// suspectFile is in the data directory while the filter headers there are suspected to be false (see alarms). Only a start without them
-// cures that: neutrino has no way back from them.
+// suspectFile is in the data directory while the filter headers there are suspected to be false
+// (see alarms). Only a start without them cures that: neutrino has no way back from them.
 const suspectFile = "filter_headers.suspect"
 
 // suspectHeaders notes, for the next Open, whether the filter headers are suspected to be false.
@@ -203,7 +205,8 @@ func removeSuspects(dir string, log *slog.Logger) error {
 	return suspectHeaders(dir, false)
 }
 
-// removeHeaders removes both header files. With them gone, neutrino begins anew with the first block.
+// removeHeaders removes both header files. With them gone, neutrino begins anew with the first
+// block.
 func removeHeaders(dir string) error {
 	for _, name := range []string{headersFile, filterHeadersFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -218,7 +221,8 @@ func missing(path string) bool {
 	return err != nil && errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 }
 
-// checkNetwork refuses a header file that begins with the first block of another network: it is whole, only in the wrong place.
+// checkNetwork refuses a header file that begins with the first block of another network: it is
+// whole, only in the wrong place.
 func checkNetwork(path string, params *chaincfg.Params) error {
 	first, err := readHeaders(path, 0, 1)
 	if err != nil {
@@ -234,7 +238,8 @@ func checkNetwork(path string, params *chaincfg.Params) error {
 	return nil
 }
 
-// fitToIndex cuts off what a crash left behind the last record that the index knows, and fails when records are missing.
+// fitToIndex cuts off what a crash left behind the last record that the index knows, and fails when
+// records are missing.
 func fitToIndex(path string, size, tip int64, log *slog.Logger) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -250,7 +255,8 @@ func fitToIndex(path string, size, tip int64, log *slog.Logger) error {
 	return nil
 }
 
-// checkTail checks that the newest headers follow one another and end in the one that the index names.
+// checkTail checks that the newest headers follow one another and end in the one that the index
+// names.
 func checkTail(path string, end tip) error {
 	from := max(end.height-checkedTail+1, 0)
 	headers, err := readHeaders(path, from, end.height-from+1)
@@ -268,8 +274,8 @@ func checkTail(path string, end tip) error {
 	return nil
 }
 
-// checkFilterTail checks that the newest filter header is not the zeros that a file system leaves after a power cut. Whether
-// it is true, only peers can tell: neutrino compares it with theirs.
+// checkFilterTail checks that the newest filter header is not the zeros that a file system leaves
+// after a power cut. Whether it is true, only peers can tell: neutrino compares it with theirs.
 func checkFilterTail(path string, height int64) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -21,7 +21,8 @@ const (
 
 var errNoResolve = errors.New("the proxy looks up no names (it is not Tor's); name peers in spv.connect or spv.add_peers instead")
 
-// resolveThrough asks a SOCKS5 proxy for the address of a name. Tor answers; most others only connect.
+// resolveThrough asks a SOCKS5 proxy for the address of a name. Tor answers; most others only
+// connect.
 func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 	if len(host) > 255 {
 		return nil, fmt.Errorf("name of %d bytes: at most 255 are allowed", len(host))
@@ -37,7 +38,8 @@ func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 			return nil, err
 		}
 	}
-	// A context without a deadline, or one that ends early, ends the exchange by closing the connection.
+	// A context without a deadline, or one that ends early, ends the exchange by closing the
+	// connection.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	if _, err := conn.Write([]byte{socksVersion, 1, socksNoAuth}); err != nil {

@@ -1,15 +1,18 @@
-// Package spv is the embedded light client: it follows Bitcoin's headers and compact filters (BIP157, BIP158) over the
-// peer-to-peer network, fetches single blocks, and offers transactions to peers. It asks no third party for anything.
+// Package spv is the embedded light client: it follows Bitcoin's headers and compact filters
+// (BIP157, BIP158) over the peer-to-peer network, fetches single blocks, and offers transactions to
+// peers. It asks no third party for anything.
 //
-// What it promises: every header it names has the work and the ancestors that the network's rules demand; every filter
-// fits the chain of filter headers; every block fits its header. What no light client can promise: that a block obeys all rules
-// of Bitcoin, that peers tell it of every block, and that filter headers are true. Several peers, and blocks on top, are the answer: one
-// honest peer unmasks those that lie about filters, while a peer that is alone is believed. So a client that is meant to have one peer
-// only should have one that its owner runs.
+// What it promises: every header it names has the work and the ancestors that the network's rules
+// demand; every filter fits the chain of filter headers; every block fits its header. What no light
+// client can promise: that a block obeys all rules of Bitcoin, that peers tell it of every block,
+// and that filter headers are true. Several peers, and blocks on top, are the answer: one honest
+// peer unmasks those that lie about filters, while a peer that is alone is believed. So a client
+// that is meant to have one peer only should have one that its owner runs.
 //
-// It hides neutrino, which is the only user of its data directory. One thing cannot be hidden: neutrino panics in its own
-// goroutines when it cannot write its files any more ("rollback failed"), and that ends the process. Nothing here keeps
-// truth in memory, so the process starts again where it was.
+// It hides neutrino, which is the only user of its data directory. One thing cannot be hidden:
+// neutrino panics in its own goroutines when it cannot write its files any more ("rollback
+// failed"), and that ends the process. Nothing here keeps truth in memory, so the process starts
+// again where it was.
 package spv
 
 import (
@@ -32,16 +35,19 @@ import (
 )
 
 var (
-	// ErrNotFound is wrapped when a block or a height is not on the active chain, as far as it is known here.
+	// ErrNotFound is wrapped when a block or a height is not on the active chain, as far as it is
+	// known here.
 	ErrNotFound = errors.New("not on the active chain")
 
-	// ErrNoPeers is wrapped when something must be sent and no peer is connected. Trying again later helps.
+	// ErrNoPeers is wrapped when something must be sent and no peer is connected. Trying again
+	// later helps.
 	ErrNoPeers = errors.New("no peer is connected")
 
 	// ErrClosed is wrapped by everything that is asked of a client that is being closed.
 	ErrClosed = errors.New("the light client is closed")
 
-	// ErrDamaged is wrapped when the data directory cannot be used and is not repaired without being asked.
+	// ErrDamaged is wrapped when the data directory cannot be used and is not repaired without
+	// being asked.
 	ErrDamaged = errors.New("damaged data of the light client")
 
 	// ErrInUse is wrapped when another process has the data directory open.
@@ -57,8 +63,9 @@ type Config struct {
 	AddPeers []string // HOST or HOST:PORT: these besides those that are discovered
 	Proxy    string   // SOCKS5 HOST:PORT for all connections and all names; empty: none
 
-	// HeadersImport is empty, or names the block header file and the filter header file that [Client.ExportHeaders] made.
-	// They are read by Start when they reach higher than what is here already.
+	// HeadersImport is empty, or names the block header file and the filter header file that
+	// [Client.ExportHeaders] made. They are read by Start when they reach higher than what is here
+	// already.
 	HeadersImport []string
 
 	// HeadersOnly is for a client that only ever calls SyncHeaders. No peer is asked for filters.
@@ -91,23 +98,25 @@ func Params(network string) (*chaincfg.Params, error) {
 	return &p, nil
 }
 
-// isDevelopment says whether the network is one that a developer runs alone: nobody is discovered there, and its chain may
-// stand still for days.
+// isDevelopment says whether the network is one that a developer runs alone: nobody is discovered
+// there, and its chain may stand still for days.
 func isDevelopment(p *chaincfg.Params) bool {
 	return p.Net == chaincfg.RegressionNetParams.Net || p.Net == chaincfg.SimNetParams.Net
 }
 
 const (
-	// maxFetches bounds how many blocks and filters are asked for at once. neutrino's calls take no context, so one that nobody
-	// waits for any more keeps its place until a peer answers or neutrino gives up.
+	// maxFetches bounds how many blocks and filters are asked for at once. neutrino's calls take no
+	// context, so one that nobody waits for any more keeps its place until a peer answers or
+	// neutrino gives up.
 	maxFetches = 8
 
-	// stopTimeout is how long Close waits for neutrino. It stops in about a second, unless the disk hangs.
+	// stopTimeout is how long Close waits for neutrino. It stops in about a second, unless the disk
+	// hangs.
 	stopTimeout = 30 * time.Second
 )
 
-// Client is a light client on one data directory. Its methods may be called from several goroutines at once, and, but for
-// what needs peers, also before Start.
+// Client is a light client on one data directory. Its methods may be called from several goroutines
+// at once, and, but for what needs peers, also before Start.
 type Client struct {
 	cfg    Config
 	params chaincfg.Params // without seeds where none may be asked
@@ -118,12 +127,14 @@ type Client struct {
 	db    walletdb.DB
 	peers *dialer
 
-	// reading is neutrino's service as Open made it: without peers, and so without goroutines, for what is on disk. running is the
-	// one that Start made. neutrino's Stop hangs on a service that was never started, hence two of them.
+	// reading is neutrino's service as Open made it: without peers, and so without goroutines, for
+	// what is on disk. running is the one that Start made. neutrino's Stop hangs on a service that
+	// was never started, hence two of them.
 	reading *neutrino.ChainService
 	running atomic.Pointer[neutrino.ChainService]
 
-	// ctx ends when Close begins. wg counts the calls that use the database or neutrino, and their goroutines; begin is the way in.
+	// ctx ends when Close begins. wg counts the calls that use the database or neutrino, and their
+	// goroutines; begin is the way in.
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -147,8 +158,8 @@ type Client struct {
 	limits     headersLimits
 }
 
-// Open checks the data directory, repairs header files that a crash or a full disk has damaged, and opens it. Nothing is
-// sent before Start, but all that is on disk can be asked for.
+// Open checks the data directory, repairs header files that a crash or a full disk has damaged, and
+// opens it. Nothing is sent before Start, but all that is on disk can be asked for.
 func Open(cfg Config) (_ *Client, err error) {
 	if cfg.Params == nil {
 		return nil, errors.New("spv: no network given")
@@ -223,7 +234,8 @@ func Open(cfg Config) (_ *Client, err error) {
 	}
 	c.reading, err = newChainService(c, nil)
 	if err != nil {
-		// The checks above know the damage that was seen so far. For any other that neutrino finds, the cure is the same.
+		// The checks above know the damage that was seen so far. For any other that neutrino finds,
+		// the cure is the same.
 		c.log.Error("the header files cannot be opened; removing them, all headers will be downloaded again", "dir", cfg.Dir, "error", err)
 		if err := removeHeaders(cfg.Dir); err != nil {
 			return nil, err
@@ -239,8 +251,9 @@ func Open(cfg Config) (_ *Client, err error) {
 	return c, nil
 }
 
-// Start reads header files that are to be imported (see [Config.HeadersImport]; ctx can end that), then begins to connect
-// and to follow the chain, until Close. WalletChain may be used from then on.
+// Start reads header files that are to be imported (see [Config.HeadersImport]; ctx can end that),
+// then begins to connect and to follow the chain, until Close. WalletChain may be used from then
+// on.
 func (c *Client) Start(ctx context.Context) error {
 	c.starting.Lock() // Close waits for it, since neutrino must not be stopped while it starts
 	defer c.starting.Unlock()
@@ -283,7 +296,8 @@ func (c *Client) startNeutrino(ctx context.Context) error {
 	return nil
 }
 
-// Close disconnects, waits for all that runs, and closes the database. Calling it again does nothing.
+// Close disconnects, waits for all that runs, and closes the database. Calling it again does
+// nothing.
 func (c *Client) Close() error {
 	c.closing.Do(func() { c.closeErr = c.close() })
 	return c.closeErr
@@ -297,7 +311,8 @@ func (c *Client) close() error {
 	c.starting.Lock()
 	defer c.starting.Unlock()
 
-	// Those who ask neutrino's peer handler go first, for it leaves them waiting when it ends. The fetches end with neutrino.
+	// Those who ask neutrino's peer handler go first, for it leaves them waiting when it ends. The
+	// fetches end with neutrino.
 	c.watching.Wait()
 	if c.running.Load() == nil {
 		c.wg.Wait()
@@ -319,12 +334,14 @@ func (c *Client) close() error {
 		}
 		return c.closeFiles()
 	case <-timeout.C:
-		// The database stays open: closing it under neutrino's feet would turn a hanging disk into a panic.
+		// The database stays open: closing it under neutrino's feet would turn a hanging disk into
+		// a panic.
 		return fmt.Errorf("the light client did not stop within %v", stopTimeout)
 	}
 }
 
-// begin counts the caller among those whom Close waits for, unless that has begun. A true must be followed by wg.Done.
+// begin counts the caller among those whom Close waits for, unless that has begun. A true must be
+// followed by wg.Done.
 func (c *Client) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -360,5 +377,6 @@ func (c *Client) source() *neutrino.RescanChainSource {
 	return &neutrino.RescanChainSource{ChainService: c.service()}
 }
 
-// genesis reports whether block is the first one, which neither has a filter header before it nor is served by peers.
+// genesis reports whether block is the first one, which neither has a filter header before it nor
+// is served by peers.
 func (c *Client) genesis(block chainhash.Hash) bool { return block == *c.params.GenesisHash }

@@ -16,12 +16,12 @@ const (
 	// blockSpacing is the time between blocks that the rules of all public networks aim at.
 	blockSpacing = 10 * time.Minute
 
-	// freshTip is the age of the newest block up to which it can be the network's newest. Three hours pass without one once in
-	// a thousand years.
+	// freshTip is the age of the newest block up to which it can be the network's newest. Three
+	// hours pass without one once in a thousand years.
 	freshTip = 3 * time.Hour
 
-	// nearTip is how many blocks a client that was synced may lag behind its peers and still call itself synced: it is
-	// fetching them.
+	// nearTip is how many blocks a client that was synced may lag behind its peers and still call
+	// itself synced: it is fetching them.
 	nearTip = 3
 
 	// alone is how long a client may be without peers and still call itself synced.
@@ -56,9 +56,10 @@ type Peer struct {
 
 // Synced reports whether Best is near enough to the network's newest block to act on it.
 //
-// To become synced, headers and filters must be where the peers are, and on a public network the newest block must be fresh. On
-// regtest and simnet a chain may stand still for days, so its age says nothing there. Once synced, the
-// client stays it while it fetches the next few blocks, and for ten minutes without any peer.
+// To become synced, headers and filters must be where the peers are, and on a public network the
+// newest block must be fresh. On regtest and simnet a chain may stand still for days, so its age
+// says nothing there. Once synced, the client stays it while it fetches the next few blocks, and
+// for ten minutes without any peer.
 func (c *Client) Synced() bool {
 	p, err := c.position()
 	return err == nil && p.synced
@@ -150,8 +151,9 @@ func (c *Client) position() (position, error) {
 	return p, nil
 }
 
-// estimate returns the height of the network's newest block: what peers say, or else, where blocks come by the clock, a guess from the
-// age of the newest header. One peer that lies cannot move it when there are three.
+// estimate returns the height of the network's newest block: what peers say, or else, where blocks
+// come by the clock, a guess from the age of the newest header. One peer that lies cannot move it
+// when there are three.
 func (p position) estimate(peers []*neutrino.ServerPeer, public bool, now time.Time) int32 {
 	if len(peers) == 0 {
 		if !public {

@@ -13,14 +13,18 @@ import (
 	"strings"
 )
 
-// sumsFile holds the sums of the header files as they were when the client was closed: a line for each, "SHA256 SIZE NAME", and the SHA-256
-// of those lines. The next start finds by it what the checks of repairHeaders cannot: one bit that was flipped in an old header, or in
-// any filter header, whose truth only peers know otherwise. A false one would make filters that are true look false, and their peers liars.
+// sumsFile holds the sums of the header files as they were when the client was closed: a line for
+// each, "SHA256 SIZE NAME", and the SHA-256 of those lines. The next start finds by it what the
+// checks of repairHeaders cannot: one bit that was flipped in an old header, or in any filter
+// header, whose truth only peers know otherwise. A false one would make filters that are true look
+// false, and their peers liars.
 //
-// The start removes it, so that none is left after a crash, when the files may have changed rightly.
+// The start removes it, so that none is left after a crash, when the files may have changed
+// rightly.
 const sumsFile = "headers.sum"
 
-// checkSums compares the header files with their sums, and removes the headers if one of them differs.
+// checkSums compares the header files with their sums, and removes the headers if one of them
+// differs.
 func checkSums(dir string, log *slog.Logger) error {
 	path := filepath.Join(dir, sumsFile)
 	defer func() {
@@ -119,7 +123,8 @@ func writeSums(dir string) error {
 	return os.Rename(half, path)
 }
 
-// closeFiles closes the database and leaves the sums of the header files. neutrino writes to them no more.
+// closeFiles closes the database and leaves the sums of the header files. neutrino writes to them
+// no more.
 func (c *Client) closeFiles() error {
 	if err := c.db.Close(); err != nil {
 		return err

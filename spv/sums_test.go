@@ -31,7 +31,8 @@ func opened(t *testing.T, dir string) string {
 	return log.String()
 }
 
-// Any flipped bit in any header, filter headers too, is found after an orderly end, and what was there is there again.
+// Any flipped bit in any header, filter headers too, is found after an orderly end, and what was
+// there is there again.
 func TestAFlippedBitInAHeaderFileIsFound(t *testing.T) {
 	t.Parallel()
 	whole := t.TempDir()

@@ -10,12 +10,13 @@ import (
 	"github.com/lightninglabs/neutrino"
 )
 
-// WalletChain returns a new chain client over this service, for the wallet. It may be called once the client is started, and
-// again whenever the wallet's old chain client has died. The wallet starts and stops what it gets; the light client itself stays up.
+// WalletChain returns a new chain client over this service, for the wallet. It may be called once
+// the client is started, and again whenever the wallet's old chain client has died. The wallet
+// starts and stops what it gets; the light client itself stays up.
 //
-// Some things differ from neutrino's own service: starting it starts nothing, sending a transaction is
-// [Client.Broadcast] and leaves nothing behind that would be repeated for ever, and a chain that stands still is current on the
-// developers' networks as soon as the peers' newest block is here.
+// Some things differ from neutrino's own service: starting it starts nothing, sending a transaction
+// is [Client.Broadcast] and leaves nothing behind that would be repeated for ever, and a chain that
+// stands still is current on the developers' networks as soon as the peers' newest block is here.
 func (c *Client) WalletChain() *chain.NeutrinoClient {
 	nc := chain.NewNeutrinoClient(&c.params, c.service())
 	nc.CS = &walletService{ChainService: c.service(), client: c}
@@ -41,7 +42,8 @@ func (s *walletService) SendTransaction(tx *wire.MsgTx) error {
 	return s.client.Broadcast(s.client.ctx, tx)
 }
 
-// GetBlockHeader and GetBlockHeight do not find a block that neutrino's index knows from before a repair, and the chain has not.
+// GetBlockHeader and GetBlockHeight do not find a block that neutrino's index knows from before a
+// repair, and the chain has not.
 func (s *walletService) GetBlockHeader(hash *chainhash.Hash) (*wire.BlockHeader, error) {
 	h, _, err := s.client.Header(*hash)
 	return &h, err

@@ -14,7 +14,8 @@ const (
 	// pollInterval is how often the connected peers and the speed are looked at.
 	pollInterval = time.Second
 
-	// speedWindow is the time that a speed is measured over: neutrino syncs in bursts of some seconds.
+	// speedWindow is the time that a speed is measured over: neutrino syncs in bursts of some
+	// seconds.
 	speedWindow = 20 * time.Second
 
 	// Progress is logged often while someone may be watching, then now and then.
@@ -42,8 +43,9 @@ type monitor struct {
 	filtersMoved     time.Time // the same for filters, which cannot pass headers either
 	lastStall        time.Time // when a peer was last dropped for stalling
 
-	// disbelieved has the peers that told of blocks and did not send them, by the address that neutrino knows, and when that was. What they
-	// tell of newer blocks counts for nothing for as long as disbelief lasts.
+	// disbelieved has the peers that told of blocks and did not send them, by the address that
+	// neutrino knows, and when that was. What they tell of newer blocks counts for nothing for as
+	// long as disbelief lasts.
 	disbelieved map[string]time.Time
 
 	failing failures // of fetches
@@ -95,7 +97,8 @@ func (m *monitor) lonely(now time.Time) time.Duration {
 	return now.Sub(since)
 }
 
-// speed returns how many blocks per second come, a block being its header and its filter header, and how long it will take at that.
+// speed returns how many blocks per second come, a block being its header and its filter header,
+// and how long it will take at that.
 func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Duration) {
 	if p.synced {
 		return 0, 0
@@ -114,8 +117,8 @@ func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Dur
 	return perSecond / 2, time.Duration(left / perSecond * float64(time.Second)).Round(time.Second)
 }
 
-// connected returns the peers that are connected, as seen at most pollInterval ago. neutrino itself is asked
-// by the watching goroutine only: its answer may never come once it is being stopped.
+// connected returns the peers that are connected, as seen at most pollInterval ago. neutrino itself
+// is asked by the watching goroutine only: its answer may never come once it is being stopped.
 func (c *Client) connected() []*neutrino.ServerPeer {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
@@ -128,8 +131,9 @@ func (c *Client) connected() []*neutrino.ServerPeer {
 	return out
 }
 
-// Peers counts the connections to peers that were made since Open, those that are lost since included: it grows when a
-// peer came that has not been offered anything yet. [Client.Changes] tells of it.
+// Peers counts the connections to peers that were made since Open, those that are lost since
+// included: it grows when a peer came that has not been offered anything yet. [Client.Changes]
+// tells of it.
 func (c *Client) Peers() uint64 { return c.state.connections.Load() }
 
 // Counts is what happened to the connections since Open.
@@ -191,7 +195,8 @@ func (m *monitor) move(p position, now time.Time) {
 	m.headers, m.filters = p.headers, p.filters
 }
 
-// watch looks at peers and progress until the client is closed, and logs what an operator wants to see.
+// watch looks at peers and progress until the client is closed, and logs what an operator wants to
+// see.
 func (c *Client) watch() {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

@@ -2,7 +2,8 @@ package spv
 
 import "testing"
 
-// Whoever has a transaction to offer is told of each new connection, and finds the peer among those that are offered it.
+// Whoever has a transaction to offer is told of each new connection, and finds the peer among those
+// that are offered it.
 func TestNewPeersAreCountedAndToldOf(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -14,9 +14,10 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// lookahead is how many unused addresses are followed on each branch. btcwallet follows those that it has derived, and never looks for
-// others in blocks it has passed. A restored wallet would otherwise miss the change of an anchor that was in flight when
-// the old one was lost, and payments to an address that was given away and not yet used. 20 is the gap limit of BIP44.
+// lookahead is how many unused addresses are followed on each branch. btcwallet follows those that
+// it has derived, and never looks for others in blocks it has passed. A restored wallet would
+// otherwise miss the change of an anchor that was in flight when the old one was lost, and payments
+// to an address that was given away and not yet used. 20 is the gap limit of BIP44.
 const lookahead = 20
 
 // A branch of BIP44: addresses that are given away, or that take change.
@@ -25,8 +26,9 @@ const (
 	internal = waddrmgr.InternalBranch
 )
 
-// Address returns the address to be funded: the first that follows the last used one. So it changes once a payment to it is mined, not
-// before: other wallets that restore from the words give up after 20 unused addresses in a row, and here there is never more than one.
+// Address returns the address to be funded: the first that follows the last used one. So it changes
+// once a payment to it is mined, not before: other wallets that restore from the words give up
+// after 20 unused addresses in a row, and here there is never more than one.
 func (w *Wallet) Address(ctx context.Context) (string, error) {
 	v, err := w.current()
 	if err != nil {
@@ -35,7 +37,8 @@ func (w *Wallet) Address(ctx context.Context) (string, error) {
 	return guard(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external, 0) })
 }
 
-// nextAddress returns the first address after the last used one of the branch, or one that is so many further on.
+// nextAddress returns the first address after the last used one of the branch, or one that is so
+// many further on.
 func (v *vault) nextAddress(branch, further uint32) (string, error) {
 	var next address.Address
 	err := v.view(func(tx walletdb.ReadTx) error {
@@ -66,9 +69,10 @@ func (v *vault) nextAddress(branch, further uint32) (string, error) {
 	return next.EncodeAddress(), nil
 }
 
-// changeScript returns the script of the first change address after the last used one, besides those that given coins are paid to: the
-// wallet may not have seen them yet. It is the same until a transaction that pays to it is stored or mined: the versions of an
-// anchor, one of which at most is ever mined, share it and burn none.
+// changeScript returns the script of the first change address after the last used one, besides
+// those that given coins are paid to: the wallet may not have seen them yet. It is the same until a
+// transaction that pays to it is stored or mined: the versions of an anchor, one of which at most
+// is ever mined, share it and burn none.
 func (v *vault) changeScript(given []coin) ([]byte, error) {
 	for further := uint32(0); ; further++ {
 		encoded, err := v.nextAddress(internal, further)
@@ -120,8 +124,9 @@ func (v *vault) unused(ns walletdb.ReadBucket, branch uint32) (count, unused uin
 	return count, unused, nil
 }
 
-// addressOf derives an address from a branch's public key. btcwallet's own DeriveFromKeyPath would, at each call on a locked
-// wallet, put the key on a list of what is to be derived again when it is unlocked.
+// addressOf derives an address from a branch's public key. btcwallet's own DeriveFromKeyPath would,
+// at each call on a locked wallet, put the key on a list of what is to be derived again when it is
+// unlocked.
 func (v *vault) addressOf(branch *hdkeychain.ExtendedKey, index uint32) (address.Address, error) {
 	key, err := branch.Derive(index)
 	if err != nil {
@@ -134,8 +139,8 @@ func (v *vault) addressOf(branch *hdkeychain.ExtendedKey, index uint32) (address
 	return address.NewAddressWitnessPubKeyHash(address.Hash160(pub.SerializeCompressed()), v.btc.ChainParams())
 }
 
-// topUp derives addresses until lookahead of them are unused on both branches, when fewer than half of that are left. It returns the new
-// ones, which a running synchronisation has to be told of.
+// topUp derives addresses until lookahead of them are unused on both branches, when fewer than half
+// of that are left. It returns the new ones, which a running synchronisation has to be told of.
 func (v *vault) topUp() ([]address.Address, error) {
 	missing := map[uint32]uint32{} // by branch
 	err := v.view(func(tx walletdb.ReadTx) error {

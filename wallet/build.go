@@ -12,25 +12,28 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Transactions are put together here rather than by btcwallet's FundPsbt, which burns a change address at each call, places the change at
-// random, knows neither our leases nor what a coin is worth at the fee rate, and asks the chain backend from inside a
-// database transaction. btcwallet signs.
+// Transactions are put together here rather than by btcwallet's FundPsbt, which burns a change
+// address at each call, places the change at random, knows neither our leases nor what a coin is
+// worth at the fee rate, and asks the chain backend from inside a database transaction. btcwallet
+// signs.
 
 const (
 	// replaceable is the sequence of every input: BIP125, and lock times are in force.
 	replaceable = 0xfffffffd
 
-	// signatureSize is the longest low-S DER signature with its hash type. One in two is a byte shorter: a quarter of a vB.
+	// signatureSize is the longest low-S DER signature with its hash type. One in two is a byte
+	// shorter: a quarter of a vB.
 	signatureSize = 72
 
 	// maxInputs keeps a transaction under the 100 kvB that nodes relay.
 	maxInputs = 1000
 
-	// headroom is how many times its fee a coin should be worth to be taken alone: a later version of the same anchor spends the same
-	// coin and pays more.
+	// headroom is how many times its fee a coin should be worth to be taken alone: a later version
+	// of the same anchor spends the same coin and pays more.
 	headroom = 20
 
-	// maxFeeRate, in sat/vB, only guards the arithmetic: 1 BTC for an anchor. Caps are the caller's.
+	// maxFeeRate, in sat/vB, only guards the arithmetic: 1 BTC for an anchor. Caps are the
+	// caller's.
 	maxFeeRate = 1_000_000
 )
 
@@ -78,10 +81,11 @@ type AnchorOrder struct {
 	SatPerVByte int64
 	LockTime    uint32 // the newest block's height
 
-	// Coins have to be spent, leased or not, as the first inputs and in this order; others are added where they are not enough.
-	// Prevouts are the outputs that they are. That they are there is the caller's word: after a reorganisation the wallet
-	// may take a coin for spent by a version that is to be replaced, and it may not have seen a change that was just mined. One that
-	// a mined transaction spends is refused with a [*TakenError].
+	// Coins have to be spent, leased or not, as the first inputs and in this order; others are
+	// added where they are not enough. Prevouts are the outputs that they are. That they are there
+	// is the caller's word: after a reorganisation the wallet may take a coin for spent by a
+	// version that is to be replaced, and it may not have seen a change that was just mined. One
+	// that a mined transaction spends is refused with a [*TakenError].
 	Coins    []wire.OutPoint
 	Prevouts []*wire.TxOut
 
@@ -96,11 +100,12 @@ func (a AnchorOrder) what() string {
 	return fmt.Sprintf("an anchor at %d sat/vB", a.SatPerVByte)
 }
 
-// BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the change unless it would be dust,
-// inputs are P2WPKH coins with sequence 0xfffffffd: those of the order, then confirmed ones that nothing holds. The fee is what
-// SatPerVByte asks for the size with signatures of the longest kind (one in two is a quarter of a vB shorter), plus what would have
-// been dust as change. The coins are held for ten minutes. It broadcasts nothing and remembers nothing else: a version that is
-// thrown away costs no address either.
+// BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the
+// change unless it would be dust, inputs are P2WPKH coins with sequence 0xfffffffd: those of the
+// order, then confirmed ones that nothing holds. The fee is what SatPerVByte asks for the size with
+// signatures of the longest kind (one in two is a quarter of a vB shorter), plus what would have
+// been dust as change. The coins are held for ten minutes. It broadcasts nothing and remembers
+// nothing else: a version that is thrown away costs no address either.
 //
 // prevouts are what the inputs spend. A [*ShortageError] says that coins are missing.
 func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, []*wire.TxOut, error) {
@@ -162,7 +167,8 @@ func (d *draft) spent() []wire.OutPoint {
 	return coins
 }
 
-// build chooses coins, once the wallet has seen the newest block, and signs. The caller holds w.spend until it has leased or stored them.
+// build chooses coins, once the wallet has seen the newest block, and signs. The caller holds
+// w.spend until it has leased or stored them.
 func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 	if o.satPerVByte < 1 || o.satPerVByte > maxFeeRate {
 		return nil, fmt.Errorf("fee rate %d sat/vB: 1 to %d are allowed", o.satPerVByte, maxFeeRate)
@@ -210,14 +216,16 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 // inputFee is what spending one more coin costs at the rate: 68 vB.
 func (o *order) inputFee() int64 { return o.satPerVByte * inputSize }
 
-// inputSize is what a P2WPKH input adds, in vB, rounded up: 41 without its witness of 108 weight units.
+// inputSize is what a P2WPKH input adds, in vB, rounded up: 41 without its witness of 108 weight
+// units.
 const inputSize = 68
 
 // fund chooses coins for the order and sets inputs, outputs and fee. It is a pure function.
 //
-// What the order gives comes first. Where that is not enough, one coin more is the rule: the smallest that makes the sum [headroom] times
-// the fee, else the largest that is enough. Where none is, the largest are combined, the fewest that do. A coin that costs more
-// to spend than it is worth is left alone.
+// What the order gives comes first. Where that is not enough, one coin more is the rule: the
+// smallest that makes the sum [headroom] times the fee, else the largest that is enough. Where none
+// is, the largest are combined, the fewest that do. A coin that costs more to spend than it is
+// worth is left alone.
 func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	var usable []coin
 	var waiting int64
@@ -238,8 +246,8 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	if o.all {
 		return o.spendAll(usable, waiting)
 	}
-	// An anchor that leaves no change is the last resort: nodes of the Bitcoin Knots kind do not relay an OP_RETURN that stands alone
-	// ("bare-datacarrier").
+	// An anchor that leaves no change is the last resort: nodes of the Bitcoin Knots kind do not
+	// relay an OP_RETURN that stands alone ("bare-datacarrier").
 	lone := o.out.Value == 0
 	bare := o.assemble(nil, change)
 	if bare != nil && (!lone || len(bare.tx.TxOut) > 1) {
@@ -292,7 +300,8 @@ func virtualSize(tx *wire.MsgTx) int64 {
 	return int64(weight+3) / 4
 }
 
-// assemble makes the unsigned transaction, of what is given and some coins more, or returns nil when they are not enough.
+// assemble makes the unsigned transaction, of what is given and some coins more, or returns nil
+// when they are not enough.
 func (o *order) assemble(more []coin, change []byte) *draft {
 	coins := slices.Concat(o.given, more)
 	d := &draft{tx: wire.NewMsgTx(2)}
@@ -326,7 +335,8 @@ func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
 	return o.assemble(coins, nil), nil
 }
 
-// shortage tells what is missing, given the coins that are not enough besides the order's own: one deposit, which is an input more.
+// shortage tells what is missing, given the coins that are not enough besides the order's own: one
+// deposit, which is an input more.
 func (o *order) shortage(coins []coin, waiting int64) error {
 	e := &ShortageError{
 		For:     o.what,

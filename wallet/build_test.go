@@ -151,7 +151,8 @@ func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
 	if !errors.As(err, &short) {
 		t.Fatalf("got %v, want a shortage", err)
 	}
-	// The smaller coin is worth less than the 3,400 that it costs to spend. Three inputs: 258 vB without change.
+	// The smaller coin is worth less than the 3,400 that it costs to spend. Three inputs: 258 vB
+	// without change.
 	if short.Have != 9_000 || short.Cost != 50*258 || short.Waiting != 30_000 || short.Missing != 50*258-9_000 {
 		t.Errorf("%+v", *short)
 	}
@@ -181,8 +182,8 @@ func TestWhatMayNotBeSpentIsNot(t *testing.T) {
 	}
 }
 
-// For any coins, given ones among them or not, and any rate: either the transaction is right to the satoshi, or the shortage that is
-// told is exactly what is missing.
+// For any coins, given ones among them or not, and any rate: either the transaction is right to the
+// satoshi, or the shortage that is told is exactly what is missing.
 func TestFunding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 30).Draw(t, "coins")
@@ -248,8 +249,9 @@ func TestFunding(t *testing.T) {
 				t.Fatalf("sequence %x", in.Sequence)
 			}
 		}
-		// Of the others each is worth its fee, and there is none too many: even the largest would not do with one less. For an anchor,
-		// doing is leaving change; where all together do not, and for payments, it is paying the fee.
+		// Of the others each is worth its fee, and there is none too many: even the largest would
+		// not do with one less. For an anchor, doing is leaving change; where all together do not,
+		// and for payments, it is paying the fee.
 		added := d.prevouts[len(o.given):]
 		for _, out := range added {
 			if out.Value <= o.inputFee() {

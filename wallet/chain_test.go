@@ -85,7 +85,8 @@ func TestAnAnchorFromDepositOverReorganisationToAnotherVersion(t *testing.T) {
 	}
 }
 
-// checkAnchor holds an anchor against the design: its outputs, sequences, and a fee that is right for the size it really has.
+// checkAnchor holds an anchor against the design: its outputs, sequences, and a fee that is right
+// for the size it really has.
 func checkAnchor(t *testing.T, tx *wire.MsgTx, root byte, want, fee int64) {
 	t.Helper()
 	commitment := append([]byte{txscript.OP_RETURN, 32, root}, make([]byte, 31)...)
@@ -123,7 +124,8 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	if !errors.As(err, &short) || short.MissingSats() <= 0 || !strings.Contains(err.Error(), r.address()) {
 		t.Fatalf("got %v, want a shortage that says what to do", err)
 	}
-	// At 7 sat/vB a coin costs 476 to spend, more than two of the five are worth; and the anchor costs 854, more than any.
+	// At 7 sat/vB a coin costs 476 to spend, more than two of the five are worth; and the anchor
+	// costs 854, more than any.
 	const rate = 7
 	tx, fee := r.anchor(1, rate)
 	if len(tx.TxIn) != 2 {

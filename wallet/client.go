@@ -55,9 +55,10 @@ func (c *client) Start(ctx context.Context) error {
 // Notifications is what btcwallet listens to.
 func (c *client) Notifications() <-chan any { return c.notes }
 
-// tell passes a notification on, and steps back from blocks that left the chain in btcwallet's place. That forgets the hash of the block it
-// steps back to, and so takes the next one, on a reorganisation of several blocks, for one that it does not know; it asks for headers
-// that are gone by then; and while it is catching up it does not step back at all.
+// tell passes a notification on, and steps back from blocks that left the chain in btcwallet's
+// place. That forgets the hash of the block it steps back to, and so takes the next one, on a
+// reorganisation of several blocks, for one that it does not know; it asks for headers that are
+// gone by then; and while it is catching up it does not step back at all.
 func (c *client) tell(n any) bool {
 	gone, yes := n.(chain.BlockDisconnected)
 	if yes {
@@ -86,8 +87,9 @@ func (c *client) WaitForShutdown() {
 	c.forward.Wait()
 }
 
-// NotifyBlocks is called once the wallet has stepped back from reorganised blocks and, on a restore, found its coins; and before it lists
-// the addresses to follow from there on: the moment to derive those that must be among them.
+// NotifyBlocks is called once the wallet has stepped back from reorganised blocks and, on a
+// restore, found its coins; and before it lists the addresses to follow from there on: the moment
+// to derive those that must be among them.
 func (c *client) NotifyBlocks() error {
 	if _, err := c.vault.topUp(); err != nil {
 		return err
@@ -105,8 +107,9 @@ func (c *client) Rescan(from *chainhash.Hash, addrs []address.Address, coins map
 	return c.NeutrinoClient.Rescan(from, addrs, spent)
 }
 
-// SendRawTransaction never fails: btcwallet deletes a payment whose broadcast failed for whatever reason, such as a
-// broadcaster that is being stopped, although it may be on its way. Payments are offered by keepOffering instead.
+// SendRawTransaction never fails: btcwallet deletes a payment whose broadcast failed for whatever
+// reason, such as a broadcaster that is being stopped, although it may be on its way. Payments are
+// offered by keepOffering instead.
 func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, error) {
 	c.offer()
 	txid := tx.TxHash()

@@ -14,7 +14,8 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi: 98 vB to make and to spend it, at 3 sat/vB.
+// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi: 98 vB to make and to spend
+// it, at 3 sat/vB.
 const dustLimit = 294
 
 // coin is an output of ours that no transaction known to us spends.
@@ -95,7 +96,8 @@ type Balance struct {
 	Spendable int64 // what can be spent now: Confirmed without leased coins, dust, and young coinbases
 }
 
-// Balance adds up the coins. While a passphrase is checked, it gives what they were when that began.
+// Balance adds up the coins. While a passphrase is checked, it gives what they were when that
+// began.
 func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	v, err := w.current()
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// MinPassphrase is the shortest passphrase that is taken, in characters. There is no wallet without one: its keys would lie open on
-	// the disk and in each of its backups. Who wants to type nothing puts a random one into a file for passphrase_file.
+	// MinPassphrase is the shortest passphrase that is taken, in characters. There is no wallet
+	// without one: its keys would lie open on the disk and in each of its backups. Who wants to
+	// type nothing puts a random one into a file for passphrase_file.
 	MinPassphrase = 8
 
 	// entropyBits gives 24 words.
@@ -29,21 +30,25 @@ const (
 	halfMade = ".new-"
 )
 
-// segwitActivation is when BIP84 coins became possible on mainnet (block 481,824): nothing older can be ours.
+// segwitActivation is when BIP84 coins became possible on mainnet (block 481,824): nothing older
+// can be ours.
 var segwitActivation = time.Date(2017, 8, 24, 0, 0, 0, 0, time.UTC)
 
-// Create makes the wallet and unlocks it. With nil words it makes 24 new ones and returns them; with words it restores, beginning the
-// search for coins at birthday (zero: as early as there can be any), and returns no words. The address is the first to be funded.
+// Create makes the wallet and unlocks it. With nil words it makes 24 new ones and returns them;
+// with words it restores, beginning the search for coins at birthday (zero: as early as there can
+// be any), and returns no words. The address is the first to be funded.
 //
-// The wallet is on disk, whole and synced, or not at all, when Create returns; a crash in the middle leaves nothing. One
-// step remains that nothing can make atomic: the words have to reach a person. When they did not, the wallet has no
-// coins yet: see [Wallet.Replace].
+// The wallet is on disk, whole and synced, or not at all, when Create returns; a crash in the
+// middle leaves nothing. One step remains that nothing can make atomic: the words have to reach a
+// person. When they did not, the wallet has no coins yet: see [Wallet.Replace].
 func (w *Wallet) Create(ctx context.Context, passphrase []byte, words []string, birthday time.Time) (newWords []string, address string, err error) {
 	return w.create(ctx, passphrase, words, birthday, false)
 }
 
-// Replace is Create where there may be a wallet that was never used: whose words nobody has, for one. A wallet that any transaction ever
-// touched gives an error that wraps [ErrUsed]. The file of the old one is kept beside the new one: with its passphrase, nothing that is sent to it later is lost.
+// Replace is Create where there may be a wallet that was never used: whose words nobody has, for
+// one. A wallet that any transaction ever touched gives an error that wraps [ErrUsed]. The file of
+// the old one is kept beside the new one: with its passphrase, nothing that is sent to it later is
+// lost.
 func (w *Wallet) Replace(ctx context.Context, passphrase []byte, words []string, birthday time.Time) (newWords []string, address string, err error) {
 	return w.create(ctx, passphrase, words, birthday, true)
 }
@@ -111,7 +116,8 @@ func (w *Wallet) create(ctx context.Context, passphrase []byte, words []string, 
 		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
 
-	// From here on, until the words can be returned, whatever fails takes the wallet away again: no address of it is known.
+	// From here on, until the words can be returned, whatever fails takes the wallet away again: no
+	// address of it is known.
 	var v *vault
 	defer func() {
 		if err != nil {
@@ -176,8 +182,8 @@ func syncDir(path string) error {
 
 // birthdayOf says from when on blocks are looked at. btcwallet takes two days off.
 //
-// The clock of a development network is what its miner says it is; blocks older than the birthday would be skipped, coins in them
-// included. Such a chain is short: it is read from its beginning.
+// The clock of a development network is what its miner says it is; blocks older than the birthday
+// would be skipped, coins in them included. Such a chain is short: it is read from its beginning.
 func birthdayOf(params *chaincfg.Params, restoring bool, birthday time.Time) time.Time {
 	genesis := params.GenesisBlock.Header.Timestamp
 	switch {
@@ -221,7 +227,8 @@ func makeWords(params *chaincfg.Params) ([]string, error) {
 	}
 }
 
-// checkWords returns the words as BIP39 writes them. Its errors name places, never words: they end up in logs.
+// checkWords returns the words as BIP39 writes them. Its errors name places, never words: they end
+// up in logs.
 func checkWords(given []string) ([]string, error) {
 	words := strings.Fields(strings.ToLower(strings.Join(given, " ")))
 	switch len(words) {
@@ -248,15 +255,17 @@ type masterKey struct {
 	params *chaincfg.Params
 }
 
-// errUnusual is returned for the words, one set in 128, of which btcwallet makes other keys than BIP32 says.
+// errUnusual is returned for the words, one set in 128, of which btcwallet makes other keys than
+// BIP32 says.
 var errUnusual = errors.New("these words (one set in 128) can not be used here: of them the wallet library would make" +
 	" other keys than every other wallet. Make a wallet of new words, and send the coins to it")
 
-// deriveMaster follows BIP39 (without a passphrase of its own) and BIP32, and refuses words that give [errUnusual].
+// deriveMaster follows BIP39 (without a passphrase of its own) and BIP32, and refuses words that
+// give [errUnusual].
 //
-// btcwallet derives hardened keys as btcd once did (its issue 172): a parent key that begins with a zero byte is used without
-// that byte. Parents here are the keys of m/84' and m/84'/coin'. New words are drawn until they avoid that, so whatever
-// this wallet makes can be restored anywhere.
+// btcwallet derives hardened keys as btcd once did (its issue 172): a parent key that begins with a
+// zero byte is used without that byte. Parents here are the keys of m/84' and m/84'/coin'. New
+// words are drawn until they avoid that, so whatever this wallet makes can be restored anywhere.
 func deriveMaster(words []string, params *chaincfg.Params) (*masterKey, error) {
 	seed := bip39.NewSeed(strings.Join(words, " "), "")
 	defer clear(seed)

@@ -65,8 +65,9 @@ func (c *calls) close(ctx context.Context) error {
 	}
 }
 
-// guard runs fn in time: btcwallet takes no contexts, holds database transactions while it waits for peers, and may hang. A call that
-// is given up goes on in the background, owned by the wallet: Close waits for it.
+// guard runs fn in time: btcwallet takes no contexts, holds database transactions while it waits
+// for peers, and may hang. A call that is given up goes on in the background, owned by the wallet:
+// Close waits for it.
 func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, error)) (T, error) {
 	var zero T
 	if err := w.calls.begin(); err != nil {

@@ -49,7 +49,8 @@ func (v *vault) history(limit, skip int) ([]Transaction, error) {
 	var list []Transaction
 	err := v.view(func(tx walletdb.ReadTx) error {
 		newestFirst := func(details []wtxmgr.TxDetails) (bool, error) {
-			// The transactions of one block come in the order of their arrival, the unmined in that of their txids.
+			// The transactions of one block come in the order of their arrival, the unmined in that
+			// of their txids.
 			if details[0].Block.Height < 0 {
 				slices.SortStableFunc(details, func(a, b wtxmgr.TxDetails) int { return a.Received.Compare(b.Received) })
 			}

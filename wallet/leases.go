@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// holdFor is how long the coins of a version that was just built are kept for it to be stored and leased.
+	// holdFor is how long the coins of a version that was just built are kept for it to be stored
+	// and leased.
 	holdFor = 10 * time.Minute
 
 	// leaseFor is how long a lease lasts when it is never given back: as good as for ever.
@@ -25,8 +26,9 @@ const (
 	leaseKeySize = 32 + 4 // txid as in the transaction, output number big-endian
 )
 
-// leases are the coins that nothing may spend. They are ours rather than btcwallet's, which refuses to lease a coin that it does not
-// know (yet): the change of an anchor at a start, before the rescan has come to its block.
+// leases are the coins that nothing may spend. They are ours rather than btcwallet's, which refuses
+// to lease a coin that it does not know (yet): the change of an anchor at a start, before the
+// rescan has come to its block.
 type leases struct {
 	mu    sync.Mutex
 	until map[wire.OutPoint]time.Time
@@ -80,8 +82,8 @@ func (l *leases) release(coins []wire.OutPoint) {
 	}
 }
 
-// keepOnly keeps these coins until then. Others that were to be kept for longer than soon are given back; what is left was just built, and is
-// not stored yet.
+// keepOnly keeps these coins until then. Others that were to be kept for longer than soon are given
+// back; what is left was just built, and is not stored yet.
 func (l *leases) keepOnly(coins []wire.OutPoint, until, soon time.Time) {
 	l.mu.Lock()
 	maps.DeleteFunc(l.until, func(_ wire.OutPoint, until time.Time) bool { return until.After(soon) })
@@ -98,8 +100,9 @@ func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 	return maps.Clone(l.until)
 }
 
-// LeaseOnly makes these the only coins that are leased, but for those of versions that were built moments ago. All other leases, whoever asked for
-// them, are given back as by Release. The leases of this process count from the call on, also when they cannot be stored.
+// LeaseOnly makes these the only coins that are leased, but for those of versions that were built
+// moments ago. All other leases, whoever asked for them, are given back as by Release. The leases
+// of this process count from the call on, also when they cannot be stored.
 func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
 	now := time.Now()
 	until := now.Add(leaseFor)
@@ -126,8 +129,9 @@ func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
 	})
 }
 
-// Lease keeps coins from every other use until Release, over restarts too. Leasing a coin again, one that is not ours, or one that is
-// not known yet, is no error. Without a wallet the lease lasts until the process ends.
+// Lease keeps coins from every other use until Release, over restarts too. Leasing a coin again,
+// one that is not ours, or one that is not known yet, is no error. Without a wallet the lease lasts
+// until the process ends.
 func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
 	until := time.Now().Add(leaseFor)
 	w.leases.hold(coins, until)
@@ -146,8 +150,8 @@ func putLeases(b walletdb.ReadWriteBucket, coins []wire.OutPoint, until time.Tim
 	return nil
 }
 
-// Release gives coins back. One that is not leased is no error. Anchors that spend one of them, and that a reorganisation took out of their blocks,
-// are taken for given up.
+// Release gives coins back. One that is not leased is no error. Anchors that spend one of them, and
+// that a reorganisation took out of their blocks, are taken for given up.
 func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
 	w.leases.release(coins)
 	return w.storeLeases(ctx, "release coins", func(v *vault, tx walletdb.ReadWriteTx) error { return v.release(tx, coins) })

@@ -25,7 +25,8 @@ var (
 	_ wallet.Chain     = (*spv.Client)(nil)
 )
 
-// patience is how long a test waits for what should take a second: the machine may be busy with other things.
+// patience is how long a test waits for what should take a second: the machine may be busy with
+// other things.
 const patience = 3 * time.Minute
 
 var passphrase = []byte("correct horse")

@@ -15,14 +15,17 @@ import (
 	"github.com/btcsuite/btcwallet/wtxmgr"
 )
 
-// After a reorganisation btcwallet keeps the transactions of the old blocks as unmined ones, and drops those, with all that spends them,
-// once it sees another one spend the same coin. This is what it lacks.
+// After a reorganisation btcwallet keeps the transactions of the old blocks as unmined ones, and
+// drops those, with all that spends them, once it sees another one spend the same coin. This is
+// what it lacks.
 
-// reorgDepth is how many blocks back something may be undone: beyond the 100 for which anchors are watched.
+// reorgDepth is how many blocks back something may be undone: beyond the 100 for which anchors are
+// watched.
 const reorgDepth = 144
 
-// recentlySpent returns the coins that transactions in the newest blocks spend. After a start btcwallet has only unspent coins watched. Were
-// those blocks reorganised away, it would miss that another version spends such a coin, when that one leaves no change.
+// recentlySpent returns the coins that transactions in the newest blocks spend. After a start
+// btcwallet has only unspent coins watched. Were those blocks reorganised away, it would miss that
+// another version spends such a coin, when that one leaves no change.
 func (v *vault) recentlySpent() (map[wire.OutPoint]address.Address, error) {
 	spent := make(map[wire.OutPoint]address.Address)
 	since := max(v.btc.Manager.SyncedTo().Height-reorgDepth, 0)
@@ -58,9 +61,10 @@ func (v *vault) recentlySpent() (map[wire.OutPoint]address.Address, error) {
 	return spent, nil
 }
 
-// branch returns the lowest of the newest blocks that the wallet took in and that are not on the active chain; 0 when all are. btcwallet
-// does not step back while it is catching up, and its rescan then goes on by height: what was mined in old blocks would count
-// beside what is mined in new ones, of which it skips some.
+// branch returns the lowest of the newest blocks that the wallet took in and that are not on the
+// active chain; 0 when all are. btcwallet does not step back while it is catching up, and its
+// rescan then goes on by height: what was mined in old blocks would count beside what is mined in
+// new ones, of which it skips some.
 func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int32, error) {
 	tip := v.btc.Manager.SyncedTo().Height
 	since := max(tip-reorgDepth, 1)
@@ -100,8 +104,8 @@ func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int3
 	return 0, nil
 }
 
-// stepBack makes the wallet forget its blocks from height on, and takes what it saw in them for unmined. Nothing else may take in blocks
-// meanwhile.
+// stepBack makes the wallet forget its blocks from height on, and takes what it saw in them for
+// unmined. Nothing else may take in blocks meanwhile.
 func (v *vault) stepBack(c *chain.NeutrinoClient, height int32) error {
 	err := walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if err := v.btc.TxStore.Rollback(tx.ReadWriteBucket(txBucket), height); err != nil {
@@ -116,7 +120,8 @@ func (v *vault) stepBack(c *chain.NeutrinoClient, height int32) error {
 			return err
 		}
 		at := waddrmgr.BlockStamp{Height: height - 1, Hash: *hash}
-		// A block that leaves the chain with the one above has no header any more; nothing depends on its time.
+		// A block that leaves the chain with the one above has no header any more; nothing depends
+		// on its time.
 		if header, err := c.GetBlockHeader(hash); err == nil {
 			at.Timestamp = header.Timestamp
 		}
@@ -128,9 +133,10 @@ func (v *vault) stepBack(c *chain.NeutrinoClient, height int32) error {
 	return nil
 }
 
-// forget removes unmined anchors that spend one of the coins, with all that spends those: whoever gives the coins back has given the
-// anchors up, and they would keep btcwallet from spending the coins for ever. It also removes the unmined deposits that the coins are, which
-// would stay pending as long. Should any of them be mined after all, it is found like any other.
+// forget removes unmined anchors that spend one of the coins, with all that spends those: whoever
+// gives the coins back has given the anchors up, and they would keep btcwallet from spending the
+// coins for ever. It also removes the unmined deposits that the coins are, which would stay pending
+// as long. Should any of them be mined after all, it is found like any other.
 func (v *vault) forget(ns walletdb.ReadWriteBucket, coins []wire.OutPoint) error {
 	unmined, err := v.btc.TxStore.UnminedTxs(ns)
 	if err != nil {
@@ -156,7 +162,8 @@ func (v *vault) forget(ns walletdb.ReadWriteBucket, coins []wire.OutPoint) error
 	return nil
 }
 
-// lost returns those of the payments that the wallet does not know any more: another transaction was mined that excludes them.
+// lost returns those of the payments that the wallet does not know any more: another transaction
+// was mined that excludes them.
 func (v *vault) lost(payments []chainhash.Hash) (lost []chainhash.Hash, err error) {
 	err = v.view(func(tx walletdb.ReadTx) error {
 		for _, txid := range payments {
@@ -173,7 +180,8 @@ func (v *vault) lost(payments []chainhash.Hash) (lost []chainhash.Hash, err erro
 	return lost, err
 }
 
-// warnOfLost tells of payments that can not be mined any more. That takes a reorganisation: a payment spends mined coins only.
+// warnOfLost tells of payments that can not be mined any more. That takes a reorganisation: a
+// payment spends mined coins only.
 func (w *Wallet) warnOfLost(ctx context.Context, v *vault, missing []chainhash.Hash) {
 	if len(missing) == 0 {
 		return

@@ -13,7 +13,8 @@ import (
 // ErrUsed is wrapped by the refusal to replace a wallet that is in use, or may be.
 var ErrUsed = errors.New("the wallet is not replaced")
 
-// mayCreate says whether a wallet may be made now, and returns the one that has to make room for it.
+// mayCreate says whether a wallet may be made now, and returns the one that has to make room for
+// it.
 func (w *Wallet) mayCreate(ctx context.Context, replace bool) (old *vault, err error) {
 	v, err := w.current()
 	switch {
@@ -59,7 +60,8 @@ func (w *Wallet) neverUsed(ctx context.Context, v *vault) error {
 	return err
 }
 
-// retire takes a wallet that was never used out of service, and moves its file aside. bringBack undoes that.
+// retire takes a wallet that was never used out of service, and moves its file aside. bringBack
+// undoes that.
 func (w *Wallet) retire(ctx context.Context, v *vault) (bringBack func(), err error) {
 	// Nobody may build a payment meanwhile.
 	if err := w.spend.acquire(ctx); err != nil {

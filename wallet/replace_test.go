@@ -91,8 +91,8 @@ func TestAWalletThatWasUsedIsNeverReplaced(t *testing.T) {
 	}
 }
 
-// Leases that no stored anchor stands for end at the start, and coins are spendable again: those of anchors after the backup that a store was restored
-// from.
+// Leases that no stored anchor stands for end at the start, and coins are spendable again: those of
+// anchors after the backup that a store was restored from.
 func TestLeasesThatNobodyNeedsEnd(t *testing.T) {
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
@@ -143,8 +143,8 @@ func TestLeasesThatNobodyNeedsEnd(t *testing.T) {
 	}
 }
 
-// An older ancre encrypted wallets with what JSON made of a passphrase that is not UTF-8. The passphrase itself opens such a wallet, once others
-// do not any more.
+// An older ancre encrypted wallets with what JSON made of a passphrase that is not UTF-8. The
+// passphrase itself opens such a wallet, once others do not any more.
 func TestAWalletWithAGarbledPassphraseIsRepaired(t *testing.T) {
 	const latin1 = "r\xe9sum\xe9 1234"
 	var log strings.Builder

@@ -28,7 +28,8 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	r := start(t, node, chain, t.TempDir(), nil)
 	words, first := r.create()
 
-	// A life: deposits, an anchor with change, and a second anchor that is on its way when the wallet is lost.
+	// A life: deposits, an anchor with change, and a second anchor that is on its way when the
+	// wallet is lost.
 	r.fund(deposit)
 	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
 	one, fee1 := r.anchor(1, 2)
@@ -65,7 +66,8 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 		t.Errorf("history %q, want two deposits and an anchor", got)
 	}
 
-	// The anchor that was on its way is mined: its change goes to an address that the restored wallet has never given away.
+	// The anchor that was on its way is mined: its change goes to an address that the restored
+	// wallet has never given away.
 	r.broadcast(two)
 	r.mine(1)
 	r.awaitBalance(wallet.Balance{Confirmed: was.Confirmed - fee2, Spendable: was.Confirmed - fee2})
@@ -94,8 +96,8 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	restoreInBitcoind(t, node, words, was.Confirmed-fee2)
 }
 
-// More addresses than are followed ahead: only the search finds these coins, also when it was interrupted; and whatever it finds,
-// the wallet follows as many addresses again beyond.
+// More addresses than are followed ahead: only the search finds these coins, also when it was
+// interrupted; and whatever it finds, the wallet follows as many addresses again beyond.
 func TestALongLifeIsRestored(t *testing.T) {
 	const payments = 24                                       // lookahead is 20
 	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
@@ -156,7 +158,8 @@ func TestALongLifeIsRestored(t *testing.T) {
 	r.awaitBalance(wallet.Balance{Confirmed: left - fee, Spendable: left - fee})
 }
 
-// restoreInBitcoind gives the words to a wallet that shares no line of code with ours, and compares what it finds.
+// restoreInBitcoind gives the words to a wallet that shares no line of code with ours, and compares
+// what it finds.
 func restoreInBitcoind(t *testing.T, from *harness.Node, words []string, want int64) {
 	t.Helper()
 	exe, err := harness.FindBitcoind()

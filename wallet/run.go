@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// lookOften and lookSeldom are how often the wallet's height is compared with the light client's, while it is catching up and else.
+	// lookOften and lookSeldom are how often the wallet's height is compared with the light
+	// client's, while it is catching up and else.
 	lookOften  = 100 * time.Millisecond
 	lookSeldom = time.Second
 
@@ -109,13 +110,15 @@ func (w *Wallet) observe(ctx context.Context, v *vault) (following, error) {
 	return *f, nil
 }
 
-// stillAt reports whether a block is the newest, and the wallet has seen it: what was read of both before fits together if so.
+// stillAt reports whether a block is the newest, and the wallet has seen it: what was read of both
+// before fits together if so.
 func (w *Wallet) stillAt(v *vault, block chainhash.Hash) bool {
 	_, tip, err := w.cfg.Chain.Best()
 	return err == nil && tip == block && v.btc.Manager.SyncedTo().Hash == block
 }
 
-// awaitTip waits until the wallet has seen the newest block: coins chosen before that may be spent already.
+// awaitTip waits until the wallet has seen the newest block: coins chosen before that may be spent
+// already.
 func (w *Wallet) awaitTip(ctx context.Context) error {
 	v, err := w.current()
 	if err != nil {
@@ -138,8 +141,9 @@ func (w *Wallet) awaitTip(ctx context.Context) error {
 	}
 }
 
-// Run follows the chain until the context ends, from when there is a wallet. It returns an error only when the process should be started
-// anew: btcwallet can not be made to stop, so it can not be revived either.
+// Run follows the chain until the context ends, from when there is a wallet. It returns an error
+// only when the process should be started anew: btcwallet can not be made to stop, so it can not be
+// revived either.
 func (w *Wallet) Run(ctx context.Context) error {
 	if err := w.calls.begin(); err != nil {
 		return err
@@ -159,7 +163,8 @@ func (w *Wallet) Run(ctx context.Context) error {
 	return nil
 }
 
-// awaitVault waits until there is a wallet, and counts the caller among its followers. It returns nil when the context ends before.
+// awaitVault waits until there is a wallet, and counts the caller among its followers. It returns
+// nil when the context ends before.
 func (w *Wallet) awaitVault(ctx context.Context) *vault {
 	for {
 		w.mu.Lock()
@@ -306,8 +311,9 @@ type watchdog struct {
 	tries  int       // revivals without any movement since
 }
 
-// stalled reports whether the synchronisation is to be revived. A revival that did not help is repeated after twice the time, then
-// after four times: whatever keeps blocks away may last, and each try costs some.
+// stalled reports whether the synchronisation is to be revived. A revival that did not help is
+// repeated after twice the time, then after four times: whatever keeps blocks away may last, and
+// each try costs some.
 func (d *watchdog) stalled(f following, limit time.Duration, now time.Time) bool {
 	switch {
 	case f.atTip || f.height != d.height:
@@ -325,9 +331,10 @@ func (d *watchdog) stalled(f following, limit time.Duration, now time.Time) bool
 	return true
 }
 
-// attach begins to follow the chain once the light client is synced. btcwallet waits for that too, except on development networks; there
-// its rescan would come to the newest block, find that the light client is not sure of it yet, and call itself synced
-// only at the block after. It returns nil when the context ends before.
+// attach begins to follow the chain once the light client is synced. btcwallet waits for that too,
+// except on development networks; there its rescan would come to the newest block, find that the
+// light client is not sure of it yet, and call itself synced only at the block after. It returns
+// nil when the context ends before.
 func (w *Wallet) attach(ctx context.Context, v *vault) *client {
 	tick := time.NewTicker(lookOften)
 	defer tick.Stop()
@@ -352,7 +359,8 @@ func (w *Wallet) tryAttach(ctx context.Context, v *vault) (*client, error) {
 	if err := c.Start(ctx); err != nil {
 		return nil, fmt.Errorf("follow the chain: %w", err)
 	}
-	// btcwallet does this itself for its own type alone. Blocks older than that are not looked into.
+	// btcwallet does this itself for its own type alone. Blocks older than that are not looked
+	// into.
 	c.SetStartTime(v.btc.Manager.Birthday())
 	v.btc.SetChainSynced(false)
 	v.btc.Start()

@@ -35,10 +35,12 @@ const (
 	offersAtOnce = 4
 )
 
-// Send pays sats to an address of this network and returns the txid, as displayed. It spends confirmed coins that are not leased.
+// Send pays sats to an address of this network and returns the txid, as displayed. It spends
+// confirmed coins that are not leased.
 //
-// Once it returns nil the payment is stored, and is offered to the network until it is mined, over restarts too. It is never dropped for a
-// failed broadcast: the network may have it nevertheless, and a person who is told "failed" pays twice.
+// Once it returns nil the payment is stored, and is offered to the network until it is mined, over
+// restarts too. It is never dropped for a failed broadcast: the network may have it nevertheless,
+// and a person who is told "failed" pays twice.
 func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte int64) (txid string, err error) {
 	v, err := w.current()
 	if err != nil {
@@ -127,8 +129,9 @@ func dustOf(script []byte) int64 {
 	return sats
 }
 
-// storePayment makes btcwallet know a payment of ours, in one synced transaction. This is what its own PublishTransaction does,
-// less asking the chain backend in between, which may fail after the payment was stored.
+// storePayment makes btcwallet know a payment of ours, in one synced transaction. This is what its
+// own PublishTransaction does, less asking the chain backend in between, which may fail after the
+// payment was stored.
 func (v *vault) storePayment(tx *wire.MsgTx) error {
 	record, err := wtxmgr.NewTxRecordFromMsgTx(tx, time.Now())
 	if err != nil {
@@ -170,8 +173,9 @@ func (w *Wallet) offerSoon() {
 	}
 }
 
-// keepOffering offers payments that are not mined to the peers: soon after they are made, at each block, and from time to time.
-// Anchors that a reorganisation sent back are not among them: which version of those is offered is the batcher's to say.
+// keepOffering offers payments that are not mined to the peers: soon after they are made, at each
+// block, and from time to time. Anchors that a reorganisation sent back are not among them: which
+// version of those is offered is the batcher's to say.
 func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 	changed, stop := w.cfg.Chain.Changes()
 	defer stop()

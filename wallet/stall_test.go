@@ -16,7 +16,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// A block that no peer hands out ends btcwallet's rescan for good, while btcwallet goes on calling itself synced.
+// A block that no peer hands out ends btcwallet's rescan for good, while btcwallet goes on calling
+// itself synced.
 func TestADeadRescanIsRevived(t *testing.T) {
 	node := startBtcd(t)
 	proxy := startProxy(t, node.P2P())
@@ -63,7 +64,8 @@ func TestADeadRescanIsRevived(t *testing.T) {
 	})
 }
 
-// proxy stands between the light client and its peer, and can keep requests for blocks and transactions from it.
+// proxy stands between the light client and its peer, and can keep requests for blocks and
+// transactions from it.
 type proxy struct {
 	addr string
 	mute atomic.Bool
@@ -118,7 +120,8 @@ func startProxy(t *testing.T, to string) *proxy {
 	return p
 }
 
-// forward passes whole messages on: a header of 24 bytes (magic, command, length, checksum), then the payload.
+// forward passes whole messages on: a header of 24 bytes (magic, command, length, checksum), then
+// the payload.
 func (p *proxy) forward(to io.Writer, from io.Reader) {
 	header := make([]byte, wire.MessageHeaderSize)
 	for {

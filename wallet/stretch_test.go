@@ -131,7 +131,8 @@ func TestOlderWalletIsMadeQuickToOpenOnce(t *testing.T) {
 	}
 }
 
-// The change saves a second. A wallet that it fails for, on a full disk, pays for anchors nevertheless.
+// The change saves a second. A wallet that it fails for, on a full disk, pays for anchors
+// nevertheless.
 func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
 	dir := t.TempDir()
 	olderWallet(t, dir)
@@ -148,7 +149,8 @@ func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
 	}
 }
 
-// What the change writes to the disk in one step is lost when the step is not finished: the file is the older one then.
+// What the change writes to the disk in one step is lost when the step is not finished: the file is
+// the older one then.
 func TestOlderWalletOpensAfterACrashInTheChange(t *testing.T) {
 	dir := t.TempDir()
 	want := olderWallet(t, dir)

@@ -12,7 +12,8 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// ErrUnusable is wrapped while there is a wallet file that cannot be opened. No anchor can be paid then; nothing else needs the wallet.
+// ErrUnusable is wrapped while there is a wallet file that cannot be opened. No anchor can be paid
+// then; nothing else needs the wallet.
 var ErrUnusable = errors.New("the wallet cannot be opened")
 
 // errOtherWallet is wrapped when a wallet file is whole, and of another network or a newer program.
@@ -21,8 +22,8 @@ var errOtherWallet = errors.New("it is not a wallet for this ancred")
 // remedyRestore is what helps against a damaged file. The words are all that is needed.
 const remedyRestore = "move this file to another place, then restore the wallet from its 24 words with `ancre wallet create --restore`"
 
-// unusable puts into words why a wallet file or its directory cannot be used, and what to do about it. It names the file once: the
-// system's errors name it too.
+// unusable puts into words why a wallet file or its directory cannot be used, and what to do about
+// it. It names the file once: the system's errors name it too.
 func unusable(path string, err error) error {
 	remedy := ""
 	var pathErr *fs.PathError
@@ -43,8 +44,8 @@ func unusable(path string, err error) error {
 	return fmt.Errorf("%w: %s: %w; %s", ErrUnusable, path, err, remedy)
 }
 
-// giveUp makes an opened wallet unusable, which turned out to be damaged later on. Its file stays open until Close, since calls may still
-// be running.
+// giveUp makes an opened wallet unusable, which turned out to be damaged later on. Its file stays
+// open until Close, since calls may still be running.
 func (w *Wallet) giveUp(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,12 +55,14 @@ func (w *Wallet) giveUp(err error) {
 	}
 }
 
-// sumKey is where, in our bucket, the sum of all else in the file is, as it was when the wallet was closed: after the number of the
-// transaction that wrote it. A later transaction makes it void, so a crash leaves no false one. Structure is checked at each opening anyhow; this also finds a bit that was flipped inside
-// of a value: in a key, an amount or an address.
+// sumKey is where, in our bucket, the sum of all else in the file is, as it was when the wallet was
+// closed: after the number of the transaction that wrote it. A later transaction makes it void, so
+// a crash leaves no false one. Structure is checked at each opening anyhow; this also finds a bit
+// that was flipped inside of a value: in a key, an amount or an address.
 const sumKey = "sum of all else"
 
-// checkFile looks at a wallet file before it is opened. warning is what is worth telling about a file that can be used.
+// checkFile looks at a wallet file before it is opened. warning is what is worth telling about a
+// file that can be used.
 func checkFile(path string) (warning string, err error) {
 	info, err := boltfile.Check(path, boltfile.Options{Sum: true, Except: sumKey})
 	if errors.Is(err, boltfile.ErrInUse) {
@@ -96,7 +99,8 @@ func writeSum(path string) error {
 	})
 }
 
-// readAll reads what counts in an opened wallet once, so that what its library would stumble over later is found now.
+// readAll reads what counts in an opened wallet once, so that what its library would stumble over
+// later is found now.
 func (v *vault) readAll(leases *leases) error {
 	if _, err := v.coins(leases); err != nil {
 		return err

@@ -60,8 +60,8 @@ func otherDatabase(path string) error {
 	return db.Close()
 }
 
-// Whatever is in the place of the wallet's file: it opens, or says which file, what is wrong and what to do; and once that is moved away, the
-// wallet is restored without a new start.
+// Whatever is in the place of the wallet's file: it opens, or says which file, what is wrong and
+// what to do; and once that is moved away, the wallet is restored without a new start.
 func TestAWalletThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
 	whole := aWalletFile(t)
 	write := func(data []byte) func(string) error {
@@ -132,7 +132,8 @@ func TestAWalletDirectoryThatIsNone(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in the file of a wallet that was closed: it is found, or it changes nothing.
+// One flipped bit anywhere in the file of a wallet that was closed: it is found, or it changes
+// nothing.
 func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
 	whole := aWalletFile(t)
 	seed := rand.Uint64()
@@ -166,8 +167,9 @@ func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
 	t.Logf("seed %d: %d of 40 were found", seed, found)
 }
 
-// A bit inside of a value changes no structure: an amount, say. The sum that an orderly end left finds it. After a crash there is none, and a
-// file that another program version wrote to in between has none that counts.
+// A bit inside of a value changes no structure: an amount, say. The sum that an orderly end left
+// finds it. After a crash there is none, and a file that another program version wrote to in
+// between has none that counts.
 func TestAFlippedBitInAValueIsFound(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, databaseName)

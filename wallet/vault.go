@@ -34,7 +34,8 @@ const (
 	formatVersion = 1
 )
 
-// The buckets of wallet.db: two are btcwallet's, whose names it does not export; ours is beside them.
+// The buckets of wallet.db: two are btcwallet's, whose names it does not export; ours is beside
+// them.
 var (
 	addressBucket = []byte("waddrmgr")
 	txBucket      = []byte("wtxmgr")
@@ -46,8 +47,8 @@ var (
 	leasesKey    = []byte("leases")    // bucket, see leases.go
 )
 
-// publicPassphrase is what btcwallet encrypts addresses with. It customarily is a constant: whoever reads the file knows
-// the coins, but cannot spend them.
+// publicPassphrase is what btcwallet encrypts addresses with. It customarily is a constant: whoever
+// reads the file knows the coins, but cannot spend them.
 var publicPassphrase = []byte(btcwallet.InsecurePubPassphrase)
 
 // vault is an opened wallet file.
@@ -60,13 +61,15 @@ type vault struct {
 
 	macKey [32]byte // for unlockedBy, random per process
 
-	// keys is held for reading by whoever reads addresses outside of a writing transaction, and for writing by unlock. btcwallet's
-	// Unlock fills in what its derivations read, without a lock that both would take.
+	// keys is held for reading by whoever reads addresses outside of a writing transaction, and for
+	// writing by unlock. btcwallet's Unlock fills in what its derivations read, without a lock that
+	// both would take.
 	keys       sync.RWMutex
 	unlockedBy []byte // MAC of the passphrase that unlocked it, nil while locked; guarded by keys
 
-	// held is the balance while unlock stretches a passphrase, nil else. It takes a second and more, and holds what every look at
-	// a coin's address needs, and whoever asks how things stand is answered nevertheless.
+	// held is the balance while unlock stretches a passphrase, nil else. It takes a second and
+	// more, and holds what every look at a coin's address needs, and whoever asks how things stand
+	// is answered nevertheless.
 	held atomic.Pointer[Balance]
 
 	restoring atomic.Bool
@@ -209,16 +212,19 @@ func (w *Wallet) closeVault(v *vault) error {
 // locked reports whether keys can not be used. It never waits.
 func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
 
-// unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a wrong passphrase, also one that
-// was unlocked; a typing error must not stop the anchors, so an unlocked one is not asked again.
+// unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a
+// wrong passphrase, also one that was unlocked; a typing error must not stop the anchors, so an
+// unlocked one is not asked again.
 //
-// repaired tells that the file was encrypted with a garbled form of the passphrase, and now is with the passphrase itself: see garbled.
+// repaired tells that the file was encrypted with a garbled form of the passphrase, and now is with
+// the passphrase itself: see garbled.
 func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err error) {
 	mac := hmac.New(sha256.New, v.macKey[:])
 	mac.Write(passphrase)
 	sum := mac.Sum(nil)
 
-	// Mostly nothing is written: as the one writer, it keeps btcwallet's own goroutines from deriving keys meanwhile.
+	// Mostly nothing is written: as the one writer, it keeps btcwallet's own goroutines from
+	// deriving keys meanwhile.
 	err = walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if v.locked() {
 			if coins, err := v.coins(leases); err == nil { // else whoever asks waits, and gets the error
@@ -255,9 +261,11 @@ func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err er
 	return repaired && err == nil, err
 }
 
-// garbled returns what an older ancre made of a passphrase that is not UTF-8, on its way through JSON: each byte that does not
-// belong became U+FFFD. Such a wallet was encrypted with that, so that other passphrases opened it too, and the file with the passphrase did not. It is encrypted with the passphrase
-// itself as soon as somebody comes who has that, and nothing else opens it from then on. It returns nil for what is UTF-8.
+// garbled returns what an older ancre made of a passphrase that is not UTF-8, on its way through
+// JSON: each byte that does not belong became U+FFFD. Such a wallet was encrypted with that, so
+// that other passphrases opened it too, and the file with the passphrase did not. It is encrypted
+// with the passphrase itself as soon as somebody comes who has that, and nothing else opens it from
+// then on. It returns nil for what is UTF-8.
 func garbled(passphrase []byte) []byte {
 	if utf8.Valid(passphrase) {
 		return nil

@@ -31,8 +31,9 @@ func (a AnchorOrder) check() error {
 	return nil
 }
 
-// checkOurs makes sure that what an order gives can be signed for, and that its change comes back. A prevout that differs from what
-// the wallet knows would make a signature that is valid for nothing.
+// checkOurs makes sure that what an order gives can be signed for, and that its change comes back.
+// A prevout that differs from what the wallet knows would make a signature that is valid for
+// nothing.
 func (v *vault) checkOurs(o order) error {
 	return v.view(func(tx walletdb.ReadTx) error {
 		for _, c := range o.given {
@@ -86,10 +87,11 @@ func (e *TakenError) Error() string {
 // TakenCoins are the coins that cannot be spent any more.
 func (e *TakenError) TakenCoins() []wire.OutPoint { return e.Coins }
 
-// beside returns the coins that can be spent together with the given ones, or a [*TakenError] where those are spent by what is mined. What comes
-// from a transaction that spends a given coin is left out: the change of a version does not exist beside another version, though
-// btcwallet knows it after a reorganisation. (What given coins come from needs no look: btcwallet lists no coin that a transaction it
-// knows spends, mined or not.)
+// beside returns the coins that can be spent together with the given ones, or a [*TakenError] where
+// those are spent by what is mined. What comes from a transaction that spends a given coin is left
+// out: the change of a version does not exist beside another version, though btcwallet knows it
+// after a reorganisation. (What given coins come from needs no look: btcwallet lists no coin that a
+// transaction it knows spends, mined or not.)
 func (v *vault) beside(given, coins []coin) ([]coin, error) {
 	if len(given) == 0 {
 		return coins, nil
@@ -137,11 +139,13 @@ func (v *vault) beside(given, coins []coin) ([]coin, error) {
 // errMoved says that blocks came or went during a look.
 var errMoved = errors.New("the chain moved")
 
-// Gone returns those of the coins that no block of the active chain creates any more: a reorganisation took their transactions away,
-// and they are not mined again so far. A coin that is spent is not gone.
+// Gone returns those of the coins that no block of the active chain creates any more: a
+// reorganisation took their transactions away, and they are not mined again so far. A coin that is
+// spent is not gone.
 //
-// So is one whose transaction the wallet does not know, as it knows all that pay to it: another one was mined in its place, or the
-// coin is another wallet's. An error says that the wallet cannot tell: it wraps [ErrSyncing] when the newest block was not reached in time.
+// So is one whose transaction the wallet does not know, as it knows all that pay to it: another one
+// was mined in its place, or the coin is another wallet's. An error says that the wallet cannot
+// tell: it wraps [ErrSyncing] when the newest block was not reached in time.
 func (w *Wallet) Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.OutPoint, err error) {
 	v, err := w.current()
 	if err != nil {
@@ -154,7 +158,8 @@ func (w *Wallet) Gone(ctx context.Context, coins []wire.OutPoint) (gone []wire.O
 			return nil, fmt.Errorf("look for coins: %w", err)
 		}
 		gone, err := guard(ctx, w, "look for coins", func() ([]wire.OutPoint, error) {
-			// While the wallet steps back, transactions are unmined that the next block may have again.
+			// While the wallet steps back, transactions are unmined that the next block may have
+			// again.
 			tip := v.btc.Manager.SyncedTo().Hash
 			if !w.stillAt(v, tip) {
 				return nil, errMoved

@@ -89,7 +89,8 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		r.broadcast(v1)
 		r.mine(1)
 
-		// The next anchor spends the change of the mined version right away, whether or not the wallet has seen that.
+		// The next anchor spends the change of the mined version right away, whether or not the
+		// wallet has seen that.
 		lostCoin, lostOut := change(v1)
 		child, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 2, Coins: lostCoin, Prevouts: lostOut})
 		if string(child.TxOut[1].PkScript) == string(v1.TxOut[1].PkScript) {
@@ -145,7 +146,8 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		}
 		checkOnly()
 
-		// The same again behind the wallet's back: at its next start it finds another version in the place of the one it knew.
+		// The same again behind the wallet's back: at its next start it finds another version in
+		// the place of the one it knew.
 		if n := r.Revivals(); n != 0 {
 			t.Errorf("%d revivals without any fault", n)
 		}
@@ -169,8 +171,8 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 	})
 }
 
-// A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet follows unspent coins alone: it would
-// take the version that lost for pending for ever.
+// A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet
+// follows unspent coins alone: it would take the version that lost for pending for ever.
 func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -203,8 +205,8 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	}
 }
 
-// A version that can not be paid: the shortage counts no change that it would undo itself, and what it says is missing is enough, without a
-// restart.
+// A version that can not be paid: the shortage counts no change that it would undo itself, and what
+// it says is missing is enough, without a restart.
 func TestAShortageOfAVersionEndsWithADeposit(t *testing.T) {
 	t.Parallel()
 	const rate = 170
@@ -248,8 +250,8 @@ func TestAShortageOfAVersionEndsWithADeposit(t *testing.T) {
 	}
 }
 
-// A deposit that is undone takes an anchor with it that spends it. When that is given up, its other coins are free again; and when both
-// are mined after all, nothing is missing.
+// A deposit that is undone takes an anchor with it that spends it. When that is given up, its other
+// coins are free again; and when both are mined after all, nothing is missing.
 func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -290,8 +292,8 @@ func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
 	r.wantGone(coins)
 }
 
-// What btcwallet left behind in earlier sessions, or leaves behind where we do not know: it knows the newest block, and others below
-// that are not on the chain.
+// What btcwallet left behind in earlier sessions, or leaves behind where we do not know: it knows
+// the newest block, and others below that are not on the chain.
 func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -328,7 +330,8 @@ func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	}
 }
 
-// pretendToKnow makes a stopped wallet believe that it has seen everything up to the block at a height, the newest two of the chain alone.
+// pretendToKnow makes a stopped wallet believe that it has seen everything up to the block at a
+// height, the newest two of the chain alone.
 func pretendToKnow(t *testing.T, node *harness.Node, dir string, height int32) {
 	t.Helper()
 	db, err := walletdb.Open("bdb", filepath.Join(dir, "wallet.db"), true, patience, false)

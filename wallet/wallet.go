@@ -1,18 +1,21 @@
-// Package wallet is the small fee wallet of the daemon: it keeps the keys and the coins that pay for anchors, and builds and signs
-// their transactions. It hides btcwallet.
+// Package wallet is the small fee wallet of the daemon: it keeps the keys and the coins that pay
+// for anchors, and builds and signs their transactions. It hides btcwallet.
 //
 // What it promises:
 //
-//   - Keys are BIP39 words and BIP84 paths (m/84'/coin'/0', coin 0 on mainnet and 1 elsewhere), so that any common wallet
-//     restores the coins from the words alone. The words are returned once, by [Wallet.Create], and are stored nowhere; the keys rest
-//     on disk under the passphrase only.
+//   - Keys are BIP39 words and BIP84 paths (m/84'/coin'/0', coin 0 on mainnet and 1 elsewhere), so
+//     that any common wallet restores the coins from the words alone. The words are returned once,
+//     by [Wallet.Create], and are stored nowhere; the keys rest on disk under the passphrase only.
 //   - No secret is ever in an error or a log.
-//   - It chooses confirmed coins only, and none that is leased. Whatever it builds can be replaced (BIP125).
-//   - A version of an anchor is built, signed and forgotten: btcwallet learns of it when it is mined. (btcwallet counts
-//     the change of two versions of one payment twice.) What it replaces, or builds on, the caller names.
-//   - It counts and spends what the active chain has: before it calls itself at the newest block, the last ones that it took in
-//     have been compared with the chain.
-//   - No call hangs: btcwallet's may, so each is given a time limit, and a synchronisation that has died is noticed and revived.
+//   - It chooses confirmed coins only, and none that is leased. Whatever it builds can be replaced
+//     (BIP125).
+//   - A version of an anchor is built, signed and forgotten: btcwallet learns of it when it is
+//     mined. (btcwallet counts the change of two versions of one payment twice.) What it replaces,
+//     or builds on, the caller names.
+//   - It counts and spends what the active chain has: before it calls itself at the newest block,
+//     the last ones that it took in have been compared with the chain.
+//   - No call hangs: btcwallet's may, so each is given a time limit, and a synchronisation that has
+//     died is noticed and revived.
 package wallet
 
 import (
@@ -50,7 +53,8 @@ type Chain interface {
 	// Broadcast offers a transaction to the peers. A nil error promises nothing.
 	Broadcast(ctx context.Context, tx *wire.MsgTx) error
 
-	// Changes returns a channel that has a value whenever the newest block may have changed since the last receive.
+	// Changes returns a channel that has a value whenever the newest block may have changed since
+	// the last receive.
 	Changes() (changed <-chan struct{}, stop func())
 }
 
@@ -61,17 +65,21 @@ type Config struct {
 	Chain  Chain
 	Logger *slog.Logger
 
-	// RecoveryWindow is how many addresses in a row may be unused before a restore stops looking further. 250 unless given.
+	// RecoveryWindow is how many addresses in a row may be unused before a restore stops looking
+	// further. 250 unless given.
 	RecoveryWindow uint32
 
-	// StallAfter is how long the wallet may stay behind the light client without any progress before its synchronisation is taken for
-	// dead and revived. 2 minutes unless given: the light client itself gives a block up after one.
+	// StallAfter is how long the wallet may stay behind the light client without any progress
+	// before its synchronisation is taken for dead and revived. 2 minutes unless given: the light
+	// client itself gives a block up after one.
 	StallAfter time.Duration
 
-	// RestoreStallAfter is the same while a restore searches for coins, which moves 2,000 blocks at a time. 30 minutes unless given.
+	// RestoreStallAfter is the same while a restore searches for coins, which moves 2,000 blocks at
+	// a time. 30 minutes unless given.
 	RestoreStallAfter time.Duration
 
-	// CallTimeout is how long one call may take, waiting for the newest block included. 30 seconds unless given.
+	// CallTimeout is how long one call may take, waiting for the newest block included. 30 seconds
+	// unless given.
 	CallTimeout time.Duration
 
 	// StopTimeout is how long the synchronisation may take to stop. 5 minutes unless given.
@@ -132,8 +140,9 @@ var (
 	ErrClosed = errors.New("the wallet is closed")
 )
 
-// library is btcwallet's logger, which it wants as a package variable: set once, before its first goroutine exists. (Its package chain
-// belongs to the light client in this, as it makes the clients.)
+// library is btcwallet's logger, which it wants as a package variable: set once, before its first
+// goroutine exists. (Its package chain belongs to the light client in this, as it makes the
+// clients.)
 var library struct {
 	once sync.Once
 	log  btclogslog.Forwarder
@@ -148,7 +157,8 @@ type Wallet struct {
 	kick   chan struct{}
 	calls  calls
 
-	// addressesUsed is set when blocks or payments may have used addresses since more of them were derived.
+	// addressesUsed is set when blocks or payments may have used addresses since more of them were
+	// derived.
 	addressesUsed atomic.Bool
 
 	creating sync.Mutex // held by Create
@@ -160,8 +170,8 @@ type Wallet struct {
 	follow   following
 }
 
-// Open opens the wallet in the directory, locked, or prepares to create one there. It starts nothing: see [Wallet.Run]. It fails when there
-// is a wallet that cannot be opened.
+// Open opens the wallet in the directory, locked, or prepares to create one there. It starts
+// nothing: see [Wallet.Run]. It fails when there is a wallet that cannot be opened.
 func Open(cfg Config) (*Wallet, error) {
 	w, err := OpenOrReport(cfg)
 	if err == nil {
@@ -173,8 +183,9 @@ func Open(cfg Config) (*Wallet, error) {
 	return w, nil
 }
 
-// OpenOrReport is [Open] for a caller who can do without: a wallet that cannot be opened is no error, but one in the state [Unusable], whose
-// methods say why. Once its file has been moved away, [Wallet.Create] makes another in its place.
+// OpenOrReport is [Open] for a caller who can do without: a wallet that cannot be opened is no
+// error, but one in the state [Unusable], whose methods say why. Once its file has been moved away,
+// [Wallet.Create] makes another in its place.
 func OpenOrReport(cfg Config) (*Wallet, error) {
 	if cfg.Dir == "" || cfg.Params == nil || cfg.Chain == nil {
 		return nil, errors.New("wallet: Dir, Params and Chain are needed")
@@ -277,8 +288,8 @@ func (w *Wallet) State() State {
 	}
 }
 
-// Ready returns nil when an anchor can be built, as far as keys and chain are concerned; else an error that tells a person
-// what to do. It never waits.
+// Ready returns nil when an anchor can be built, as far as keys and chain are concerned; else an
+// error that tells a person what to do. It never waits.
 func (w *Wallet) Ready() error {
 	v, err := w.current()
 	if err != nil {
@@ -290,17 +301,20 @@ func (w *Wallet) Ready() error {
 	return w.behind()
 }
 
-// Unlock makes the keys usable until the process ends. It does not keep the passphrase; the caller should wipe it.
-// A wrong one gives [ErrWrongPassphrase] and changes nothing, also when the wallet is unlocked already.
+// Unlock makes the keys usable until the process ends. It does not keep the passphrase; the caller
+// should wipe it. A wrong one gives [ErrWrongPassphrase] and changes nothing, also when the wallet
+// is unlocked already.
 //
-// It is best called before Run: while a restore searches for coins, btcwallet can not take a passphrase for minutes. An error that
-// wraps [context.DeadlineExceeded] says so; the wallet unlocks as soon as it can.
+// It is best called before Run: while a restore searches for coins, btcwallet can not take a
+// passphrase for minutes. An error that wraps [context.DeadlineExceeded] says so; the wallet
+// unlocks as soon as it can.
 func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 	v, err := w.current()
 	if err != nil {
 		return err
 	}
-	// The caller may wipe its slice when we return early, which must not garble what a slow call still reads.
+	// The caller may wipe its slice when we return early, which must not garble what a slow call
+	// still reads.
 	own := append([]byte(nil), passphrase...)
 	repaired, err := guard(ctx, w, "unlock the wallet", func() (bool, error) {
 		defer clear(own)

@@ -1,9 +1,9 @@
-// Package store says what must survive a crash: leaves, batches, anchors and how far the chain has been
-// followed. It holds the types and the contract; each engine implements [Store] natively in a package of
-// its own, and the suite in storetest is what an engine must pass.
+// Package store says what must survive a crash: leaves, batches, anchors and how far the chain has
+// been followed. It holds the types and the contract; each engine implements [Store] natively in a
+// package of its own, and the suite in storetest is what an engine must pass.
 //
-// Digests are not stored. A leaf is SHA256(digest ‖ HMAC-SHA256(key, digest)), so whoever holds the digest and
-// the store key finds the leaf, and a stolen store names nothing that was submitted.
+// Digests are not stored. A leaf is SHA256(digest ‖ HMAC-SHA256(key, digest)), so whoever holds the
+// digest and the store key finds the leaf, and a stolen store names nothing that was submitted.
 package store
 
 import (
@@ -17,29 +17,33 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level, see tree.go.
+// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level,
+// see tree.go.
 const RunSize = 256
 
 var (
 	// ErrNotFound is returned when what was asked for is not stored.
 	ErrNotFound = errors.New("not found")
 
-	// ErrFailed is wrapped by every error after which the store must not be used any more: a write or a
-	// sync went wrong, and what is on disk is unknown until the process starts again.
+	// ErrFailed is wrapped by every error after which the store must not be used any more: a write
+	// or a sync went wrong, and what is on disk is unknown until the process starts again.
 	ErrFailed = errors.New("the store failed and the process must be restarted")
 
-	// ErrFull is wrapped when there was no room: nothing was written, reading goes on, and a later write may succeed.
+	// ErrFull is wrapped when there was no room: nothing was written, reading goes on, and a later
+	// write may succeed.
 	ErrFull = errors.New("no space left for the store")
 
-	// ErrInvalid is wrapped when a write contradicts what is stored, or itself: the caller is wrong, nothing was
-	// written, and the store goes on.
+	// ErrInvalid is wrapped when a write contradicts what is stored, or itself: the caller is
+	// wrong, nothing was written, and the store goes on.
 	ErrInvalid = errors.New("not a valid change of the store")
 
-	// ErrDamaged is wrapped when what was read is not what was written. The message names the key and what was expected.
+	// ErrDamaged is wrapped when what was read is not what was written. The message names the key
+	// and what was expected.
 	ErrDamaged = errors.New("the store is damaged")
 )
 
-// Leaf is SHA256(digest ‖ nonce): what a batch commits to, and the key under which a digest is found again.
+// Leaf is SHA256(digest ‖ nonce): what a batch commits to, and the key under which a digest is
+// found again.
 type Leaf = [32]byte
 
 // Position is where a leaf stands, for ever.
@@ -57,7 +61,8 @@ const (
 	Sealed BatchState = "sealed" // root known; never changes again
 )
 
-// Batch is an ordered run of leaves. IDs rise by one; exactly one batch is open once the first leaf has come.
+// Batch is an ordered run of leaves. IDs rise by one; exactly one batch is open once the first leaf
+// has come.
 type Batch struct {
 	ID     uint64     `json:"id"`
 	State  BatchState `json:"state"`
@@ -117,12 +122,14 @@ type Point struct {
 }
 
 // Cursor is how far the chain has been followed: the newest blocks looked at, oldest first, heights
-// rising by one, at most CursorDepth of them. A stored block that is no longer on the active chain is walked back over.
+// rising by one, at most CursorDepth of them. A stored block that is no longer on the active chain
+// is walked back over.
 type Cursor struct {
 	Points []Point
 }
 
-// CursorDepth is how many followed blocks are remembered: deeper than final anchors are watched for reorganisations.
+// CursorDepth is how many followed blocks are remembered: deeper than final anchors are watched for
+// reorganisations.
 const CursorDepth = 128
 
 // Run is one run of a sealed batch's tree.
@@ -132,7 +139,8 @@ type Run struct {
 	Nodes [][32]byte
 }
 
-// Append is what one group commit adds: leaves that were not stored before, in order, all to one or more batches.
+// Append is what one group commit adds: leaves that were not stored before, in order, all to one or
+// more batches.
 type Append struct {
 	Leaves  []Leaf     // new ones only
 	At      []Position // of each: within a batch the indices go on where the batch ended
@@ -153,40 +161,45 @@ type BatchRun struct {
 	Run
 }
 
-// Store is what must survive. All methods may be called from any goroutine; Append has one caller at a time and
-// Apply has one caller at a time, but the two may overlap: they never write the same batch, because Append owns
-// batches until they are Closed and Apply owns them from then on.
+// Store is what must survive. All methods may be called from any goroutine; Append has one caller
+// at a time and Apply has one caller at a time, but the two may overlap: they never write the same
+// batch, because Append owns batches until they are Closed and Apply owns them from then on.
 //
-// A write has happened, whole and synced to disk, when it returns nil. It has not happened when its error wraps
-// ErrFull or ErrInvalid, or is that of its context: a write whose context ends before it has begun does not begin,
-// and one that has begun is not interrupted. Any other error wraps ErrFailed: the write may or may not have happened,
-// and so fails every write after it.
+// A write has happened, whole and synced to disk, when it returns nil. It has not happened when its
+// error wraps ErrFull or ErrInvalid, or is that of its context: a write whose context ends before
+// it has begun does not begin, and one that has begun is not interrupted. Any other error wraps
+// ErrFailed: the write may or may not have happened, and so fails every write after it.
 //
-// Reads show what is on disk, never a write that may still be lost, and one read shows each write whole or not at all.
-// They go on when writes fail. Times come back in UTC, to the nanosecond; empty slices may come back nil.
-// After Close everything returns an error.
+// Reads show what is on disk, never a write that may still be lost, and one read shows each write
+// whole or not at all. They go on when writes fail. Times come back in UTC, to the nanosecond;
+// empty slices may come back nil. After Close everything returns an error.
 type Store interface {
-	// Key returns the 32-byte key of this store's nonces. It is made once, with the store, and never changes.
+	// Key returns the 32-byte key of this store's nonces. It is made once, with the store, and
+	// never changes.
 	Key() [32]byte
 
-	// Append writes one group of leaves with the batches they went to, which a.Batches names all, by rising ID; the
-	// leaves of one follow those of the one before. A batch may also be closed without new leaves. Idempotence is the
-	// caller's: a leaf that is stored already must not be appended again. Nothing of a is kept: the caller uses its memory again.
+	// Append writes one group of leaves with the batches they went to, which a.Batches names all,
+	// by rising ID; the leaves of one follow those of the one before. A batch may also be closed
+	// without new leaves. Idempotence is the caller's: a leaf that is stored already must not be
+	// appended again. Nothing of a is kept: the caller uses its memory again.
 	Append(ctx context.Context, a *Append) error
 
-	// Apply writes one change of the loop. Its batches are stored already, and Closed or Sealed; neither their number
-	// of leaves nor the root of a Sealed one can change. A run of nodes that is written again replaces the one before.
+	// Apply writes one change of the loop. Its batches are stored already, and Closed or Sealed;
+	// neither their number of leaves nor the root of a Sealed one can change. A run of nodes that
+	// is written again replaces the one before.
 	Apply(ctx context.Context, u *Update) error
 
 	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
 	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
 
-	// Locate returns what Find does, of one leaf, and the beginning of its path, as far as what was read with it has that: the steps up
-	// to the node of a level that the leaf is under. Level 0 says that there are none, and Nodes has what the path goes through.
+	// Locate returns what Find does, of one leaf, and the beginning of its path, as far as what was
+	// read with it has that: the steps up to the node of a level that the leaf is under. Level 0
+	// says that there are none, and Nodes has what the path goes through.
 	Locate(ctx context.Context, leaf Leaf) (at Position, path []proof.Step, level int, err error)
 
-	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends before, none past
-	// its end. Level 0 works for every batch, levels above it for those whose runs were applied; else ErrNotFound.
+	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends
+	// before, none past its end. Level 0 works for every batch, levels above it for those whose
+	// runs were applied; else ErrNotFound.
 	Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error)
 
 	// Batch returns one batch or ErrNotFound.
@@ -195,7 +208,8 @@ type Store interface {
 	// Batches returns up to limit batches, newest first, of IDs below before (0: from the newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]Batch, error)
 
-	// Waiting returns the batches that have no anchor yet, oldest first, whatever their state: the open one is last.
+	// Waiting returns the batches that have no anchor yet, oldest first, whatever their state: the
+	// open one is last.
 	Waiting(ctx context.Context) ([]Batch, error)
 
 	// Anchor returns one anchor or ErrNotFound.
@@ -204,7 +218,8 @@ type Store interface {
 	// Anchors returns up to limit anchors, newest first, of IDs below before (0: from the newest).
 	Anchors(ctx context.Context, before uint64, limit int) ([]Anchor, error)
 
-	// Unsettled returns the anchors that still have to be followed (neither Settled nor Dead), oldest first.
+	// Unsettled returns the anchors that still have to be followed (neither Settled nor Dead),
+	// oldest first.
 	Unsettled(ctx context.Context) ([]Anchor, error)
 
 	// Leaves returns how many leaves were ever appended.

@@ -6,15 +6,18 @@ import (
 	"ancre/proof"
 )
 
-// How the Merkle tree of a batch is stored: as levels, of which 0 are the leaves, and each node of another is the root over
-// Fanout nodes of the one below. Levels are kept in runs of RunSize nodes. Both are powers of two, so this is the very tree of
+// How the Merkle tree of a batch is stored: as levels, of which 0 are the leaves, and each node of
+// another is the root over Fanout nodes of the one below. Levels are kept in runs of RunSize nodes.
+// Both are powers of two, so this is the very tree of
 // [proof.Root]: an odd last node is carried up the same way within its group as within the whole.
 //
-// A path needs one group of each level: with 16 it costs 55 hashes in a batch of a million, and the levels cost 2.1 bytes a
-// leaf. With 256 it were 750 hashes, most of the time of a proof, and 0.13 bytes.
+// A path needs one group of each level: with 16 it costs 55 hashes in a batch of a million, and the
+// levels cost 2.1 bytes a leaf. With 256 it were 750 hashes, most of the time of a proof, and 0.13
+// bytes.
 const Fanout = 1 << groupHeight
 
-// groupHeight is how many rows of a tree are above each other in a group, the one above which is in the next level not counted.
+// groupHeight is how many rows of a tree are above each other in a group, the one above which is in
+// the next level not counted.
 const groupHeight = 4
 
 // LevelSize returns the number of nodes in a level of the tree over so many leaves.
@@ -38,8 +41,8 @@ type growing struct {
 	run   [][32]byte // its last run, not full
 }
 
-// NewTree begins a tree. keep is given each run of the levels above the leaves as soon as it is complete, and owns its nodes; an error
-// of it ends the building. nil: only the root is wanted.
+// NewTree begins a tree. keep is given each run of the levels above the leaves as soon as it is
+// complete, and owns its nodes; an error of it ends the building. nil: only the root is wanted.
 func NewTree(keep func(Run) error) *Tree {
 	return &Tree{keep: keep, group: make([][32]byte, 0, Fanout)}
 }
@@ -120,8 +123,8 @@ func (t *Tree) Root() (root [32]byte, err error) {
 	}
 }
 
-// Rows are consecutive nodes of a level, from the first of a group on, and the rows that stand above them, up to the next level: as much again,
-// and nothing of it has to be hashed for a path.
+// Rows are consecutive nodes of a level, from the first of a group on, and the rows that stand
+// above them, up to the next level: as much again, and nothing of it has to be hashed for a path.
 type Rows [groupHeight][][32]byte
 
 // NewRows computes the rows above nodes, and keeps these.
@@ -144,7 +147,8 @@ func rowAbove(below [][32]byte) [][32]byte {
 // Above computes the nodes of the next level, one for each group.
 func (r *Rows) Above() [][32]byte { return rowAbove(r[groupHeight-1]) }
 
-// AppendPath appends to steps the siblings from node at, one of the rows' nodes, up to the one of the next level.
+// AppendPath appends to steps the siblings from node at, one of the rows' nodes, up to the one of
+// the next level.
 func (r *Rows) AppendPath(steps []proof.Step, at uint64) []proof.Step {
 	_ = r[0][at]
 	for _, row := range r {

@@ -11,8 +11,9 @@ import (
 	"ancre/proof"
 )
 
-// TestTreeIsThatOfProofs builds trees of many sizes from pieces of any length. It would catch a group that is taken at the wrong place, an odd
-// last node that is doubled or lost, and a run that is given away twice, out of place, or not at all.
+// TestTreeIsThatOfProofs builds trees of many sizes from pieces of any length. It would catch a
+// group that is taken at the wrong place, an odd last node that is doubled or lost, and a run that
+// is given away twice, out of place, or not at all.
 func TestTreeIsThatOfProofs(t *testing.T) {
 	sizes := []int{4095, 4096, 4097, 16*4096 - 1, 16 * 4096, 16*4096 + 1, 70_003}
 	for n := 1; n <= 300; n++ {
@@ -62,7 +63,8 @@ func TestTreeIsThatOfProofs(t *testing.T) {
 	}
 }
 
-// TestTreeEndsAtTheFirstFailure would catch a level that is missing in a store because writing it failed unseen.
+// TestTreeEndsAtTheFirstFailure would catch a level that is missing in a store because writing it
+// failed unseen.
 func TestTreeEndsAtTheFirstFailure(t *testing.T) {
 	failure := errors.New("no")
 	for _, n := range []int{RunSize * Fanout, 17} {
@@ -77,7 +79,8 @@ func TestTreeEndsAtTheFirstFailure(t *testing.T) {
 	}
 }
 
-// TestRowsGiveThePathsOfTheirGroups would catch a row that is hashed or walked wrong in a run of some length.
+// TestRowsGiveThePathsOfTheirGroups would catch a row that is hashed or walked wrong in a run of
+// some length.
 func TestRowsGiveThePathsOfTheirGroups(t *testing.T) {
 	var nodes [][32]byte
 	for n := range uint64(RunSize) {

@@ -24,7 +24,8 @@ import (
 	"ancre/proof"
 )
 
-// stored is a store with a sealed batch of 300 digests and an open one of 2, which the daemon of a rig backs up.
+// stored is a store with a sealed batch of 300 digests and an open one of 2, which the daemon of a
+// rig backs up.
 func (r *rig) stored() *pebblestore.Store {
 	r.t.Helper()
 	s, err := pebblestore.Open(r.t.TempDir(), pebblestore.Options{})
@@ -311,7 +312,8 @@ func TestRestoreRefusesWithTheRemedy(t *testing.T) {
 	}
 }
 
-// A backup is verified without a place to restore it to: on whatever machine, beside a daemon that runs.
+// A backup is verified without a place to restore it to: on whatever machine, beside a daemon that
+// runs.
 func TestRestoreCheckOnlyVerifies(t *testing.T) {
 	r := newRig(t)
 	r.stored()

@@ -17,22 +17,26 @@ import (
 )
 
 const (
-	// maxPromises is how many promises of calendars one proof may have us ask for: honest ones hold a handful, and a stranger's might
-	// hold thousands, all of one calendar that they do not like.
+	// maxPromises is how many promises of calendars one proof may have us ask for: honest ones hold
+	// a handful, and a stranger's might hold thousands, all of one calendar that they do not like.
 	maxPromises = 16
 
-	// maxAttestations is how many attestations one answer may add: honest ones add one. Verification looks at 256 blocks of a proof, and one
-	// calendar must not fill these up before another's is looked at.
+	// maxAttestations is how many attestations one answer may add: honest ones add one.
+	// Verification looks at 256 blocks of a proof, and one calendar must not fill these up before
+	// another's is looked at.
 	maxAttestations = 16
 
-	// maxRelays is how often an answer may send us on to another listed calendar, as aggregators do.
+	// maxRelays is how often an answer may send us on to another listed calendar, as aggregators
+	// do.
 	maxRelays = 3
 
-	// busyPatience is how long in all a calendar that is busy is waited for before we go on without it.
+	// busyPatience is how long in all a calendar that is busy is waited for before we go on without
+	// it.
 	busyPatience = time.Minute
 )
 
-// calendarOptions are the flags that say which calendars are asked besides the well-known ones and the daemon's.
+// calendarOptions are the flags that say which calendars are asked besides the well-known ones and
+// the daemon's.
 type calendarOptions struct {
 	allowed []string
 	offline bool // none is
@@ -81,8 +85,8 @@ type busyCalendar struct {
 	gaveUp bool      // it was waited for in vain, and is not waited for once more
 }
 
-// restError says that a calendar was not asked, because it had said that it is busy. It names a time, which stays the same when it is told
-// again and again.
+// restError says that a calendar was not asked, because it had said that it is busy. It names a
+// time, which stays the same when it is told again and again.
 type restError struct {
 	*calendar.BusyError
 	until time.Time
@@ -94,7 +98,8 @@ func (e *restError) Error() string {
 
 func (e *restError) Unwrap() error { return e.BusyError }
 
-// openCalendars lists the well-known calendars, the daemon's own, and those that the flags allow. Whoever opens them closes them.
+// openCalendars lists the well-known calendars, the daemon's own, and those that the flags allow.
+// Whoever opens them closes them.
 func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
 	if o.offline {
 		return nil, nil
@@ -109,7 +114,8 @@ func (a *app) openCalendars(o calendarOptions) (*calendars, error) {
 			return nil, usagef("--calendar: %w", err)
 		}
 	}
-	// The daemon promises at whatever address its operator chose. One that cannot be asked is left to the daemon.
+	// The daemon promises at whatever address its operator chose. One that cannot be asked is left
+	// to the daemon.
 	_ = list.Add(cfg.Calendar.URI)
 	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
 	return &calendars{client: client, list: list, pause: pause, now: time.Now, busy: make(map[string]busyCalendar)}, nil
@@ -160,7 +166,8 @@ func (t calendarTold) words() string {
 	return fmt.Sprintf("waiting for %s, which says %q", at, t.Reason)
 }
 
-// elsewhere explains a promise at an address of this machine: whoever was sent such a proof finds a calendar of their own there, or none.
+// elsewhere explains a promise at an address of this machine: whoever was sent such a proof finds a
+// calendar of their own there, or none.
 func elsewhere(uri string) string {
 	if !isLoopback(uri) {
 		return ""
@@ -206,9 +213,10 @@ func promises(f *proof.File, seen map[promise]bool) []promise {
 	return list
 }
 
-// follow asks the calendars for what they promised in f, all at once, and returns f with what they answered, and what each of them said.
-// Promises in seen are left out, and those that were looked at are added. It fails in nothing: a calendar can only make a
-// proof better, and one whose answer cannot be taken in is told as such. What they attest is not verified.
+// follow asks the calendars for what they promised in f, all at once, and returns f with what they
+// answered, and what each of them said. Promises in seen are left out, and those that were looked
+// at are added. It fails in nothing: a calendar can only make a proof better, and one whose answer
+// cannot be taken in is told as such. What they attest is not verified.
 func (c *calendars) follow(ctx context.Context, f *proof.File, seen map[promise]bool) (*proof.File, []calendarTold) {
 	if c == nil {
 		return f, nil
@@ -266,8 +274,9 @@ func (c *calendars) askAll(ctx context.Context, list []promise, most int) ([]*pr
 	return answers, told
 }
 
-// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was waited for in vain is asked for further
-// proofs only when it wants to be, and then once for each, until it answers: a thousand proofs must not wait a minute each.
+// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was
+// waited for in vain is asked for further proofs only when it wants to be, and then once for each,
+// until it answers: a thousand proofs must not wait a minute each.
 func (c *calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error) {
 	for left := c.patience(p.uri); ; {
 		var answer *proof.Timestamp
@@ -301,7 +310,8 @@ func (c *calendars) patience(uri string) time.Duration {
 	return busyPatience
 }
 
-// rests returns why a calendar is not asked at the moment, if it is not: each is left alone by itself, while others are asked.
+// rests returns why a calendar is not asked at the moment, if it is not: each is left alone by
+// itself, while others are asked.
 func (c *calendars) rests(uri string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -360,7 +370,8 @@ func (t *calendarTold) take(answer *proof.Timestamp, err error) bool {
 		t.Result = complete
 		return true
 	default:
-		// Another calendar's promise, or an attestation of a kind that is not known here: worth keeping, and no block.
+		// Another calendar's promise, or an attestation of a kind that is not known here: worth
+		// keeping, and no block.
 		t.Result = pending
 		return true
 	}
@@ -408,10 +419,11 @@ func lowestBlock(t *proof.Timestamp) uint64 {
 	return lowest
 }
 
-// graft returns f with what answer says of the message that it is about, which is one of the messages in f. F is not changed.
+// graft returns f with what answer says of the message that it is about, which is one of the
+// messages in f. F is not changed.
 func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
-	// Put together unsorted, and made one tree once, in the end: a stranger's proof may hold the message a hundred times, each above all
-	// the others.
+	// Put together unsorted, and made one tree once, in the end: a stranger's proof may hold the
+	// message a hundred times, each above all the others.
 	var at func(*proof.Timestamp) *proof.Timestamp
 	at = func(t *proof.Timestamp) *proof.Timestamp {
 		u := &proof.Timestamp{Msg: t.Msg, Attestations: t.Attestations}
@@ -432,9 +444,10 @@ func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
 	return proof.Parse(data)
 }
 
-// better returns what a proof is worth with what its promises led to by now. The daemon is asked first where it is the source of the headers,
-// which is cheap, then the calendars. They can make a proof valid, and nothing worse: when what they answered does not hold, the proof is
-// what it was, and the reason tells of it. The file is not changed.
+// better returns what a proof is worth with what its promises led to by now. The daemon is asked
+// first where it is the source of the headers, which is cheap, then the calendars. They can make a
+// proof valid, and nothing worse: when what they answered does not hold, the proof is what it was,
+// and the reason tells of it. The file is not changed.
 func (c *calendars) better(ctx context.Context, src *source, f *proof.File, digest []byte, was proof.Result, r *fileResult) (proof.Result, error) {
 	waits := slices.ContainsFunc(was.Checks, func(k proof.Check) bool { return k.Outcome == proof.OutcomePending })
 	if c == nil || !waits || was.Outcome == proof.OutcomeValid {

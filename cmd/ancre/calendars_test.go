@@ -98,7 +98,8 @@ func (c *fakeCalendar) questions() int {
 	return n
 }
 
-// promised makes a file and its proof, which waits for the calendars, and returns the file and the commitment at each calendar.
+// promised makes a file and its proof, which waits for the calendars, and returns the file and the
+// commitment at each calendar.
 func (r *rig) promised(name string, uris ...string) (file string, commitments [][]byte) {
 	r.t.Helper()
 	file = r.write(name, "content of "+name)
@@ -126,7 +127,8 @@ func (r *rig) save(file string, f *proof.File) {
 	r.must(os.WriteFile(file+proofSuffix, data, 0o644))
 }
 
-// anchored puts a commitment into a new block of the daemon's chain, and returns what a calendar answers then.
+// anchored puts a commitment into a new block of the daemon's chain, and returns what a calendar
+// answers then.
 func (r *rig) anchored(commitment []byte) []byte {
 	r.t.Helper()
 	tx := wire.NewMsgTx(2)
@@ -191,7 +193,8 @@ func TestUpgradeNeedsNoDaemonWhereACalendarHelps(t *testing.T) {
 	}
 }
 
-// The bug that it catches: whoever keeps the files that are complete, says JSON, keeps one that needs its calendar for ever.
+// The bug that it catches: whoever keeps the files that are complete, says JSON, keeps one that
+// needs its calendar for ever.
 func TestAValidProofThatIsPendingInItsFileIsNotComplete(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
@@ -253,7 +256,8 @@ func TestTheDaemonsOwnCalendarIsListed(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	conf := filepath.Join(r.data, config.FileName)
 	r.must(os.WriteFile(conf, bytes.Replace(r.read(conf), []byte("https://calendar.invalid"), []byte(c.URL), 1), 0o600))
-	// Handed in at the calendar, by a client that put its own nonce before: the daemon does not know the file's digest.
+	// Handed in at the calendar, by a client that put its own nonce before: the daemon does not
+	// know the file's digest.
 	file, leaves := r.promised("a", c.URL)
 	c.has(leaves[0], r.anchored(leaves[0]))
 	r.ancre("verify", file).is(t, exitDone, "valid")
@@ -370,7 +374,8 @@ func TestPromisesAreFollowedOn(t *testing.T) {
 	}
 }
 
-// Neither a calendar that sends us on for ever, nor a proof with promises without end, makes us ask for ever.
+// Neither a calendar that sends us on for ever, nor a proof with promises without end, makes us ask
+// for ever.
 func TestQuestionsAreBounded(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	c.does(func(w http.ResponseWriter, q *http.Request) {
@@ -427,7 +432,8 @@ func TestVerifyFollowsCalendarsAndChangesNothing(t *testing.T) {
 	r.ancre("verify", "--offline", "--calendar", c.URL, file).is(t, exitUsage, "exclude each other")
 }
 
-// The daemon answers for its own promises over JSON-RPC: its calendar, which counts the questions of each address, is left alone.
+// The daemon answers for its own promises over JSON-RPC: its calendar, which counts the questions
+// of each address, is left alone.
 func TestVerifyAsksTheDaemonBeforeItsCalendar(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file := r.write("a", "content")
@@ -463,7 +469,8 @@ func TestALyingCalendarMakesNothingWorse(t *testing.T) {
 	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "cannot be checked here", "999999")
 	honest.has(leaves[1], r.anchored(leaves[1]))
 	r.ancre("verify", "--calendar", liar.URL, "--calendar", honest.URL, file).is(t, exitDone, "valid")
-	// What upgrade took of the liar is for verify to say; the promise of the honest one is kept, and followed.
+	// What upgrade took of the liar is for verify to say; the promise of the honest one is kept,
+	// and followed.
 	honest.Close()
 	r.ancre("upgrade", "--calendar", liar.URL, file).is(t, exitDone, "999,999", "\"ancre verify\" checks it")
 	r.ancre("verify", file).is(t, exitUnverifiable, "cannot be checked here", "the proof names Bitcoin block 999999, which is above the highest one known here", "block headers up to block 999999")
@@ -531,7 +538,8 @@ func TestHeadersInAFileMeanThatNobodyIsAsked(t *testing.T) {
 	}
 }
 
-// A configured proxy is for calendars too: their names are looked up there, and nothing goes around it.
+// A configured proxy is for calendars too: their names are looked up there, and nothing goes around
+// it.
 func TestCalendarsAreAskedThroughTheProxy(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

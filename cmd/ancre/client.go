@@ -14,13 +14,15 @@ import (
 	"ancre/rpc"
 )
 
-// passwordVariable holds the password of --rpc-user: other people on the machine see command lines, but not this.
+// passwordVariable holds the password of --rpc-user: other people on the machine see command lines,
+// but not this.
 const passwordVariable = "ANCRE_RPC_PASSWORD"
 
 // cookieName is the daemon's cookie file in the network's directory.
 const cookieName = ".cookie"
 
-// daemon returns the client for the daemon that the flags and the configuration name. It sends nothing yet.
+// daemon returns the client for the daemon that the flags and the configuration name. It sends
+// nothing yet.
 func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 	if a.client != nil {
 		return a.client, nil
@@ -125,7 +127,8 @@ func (a *app) configuration() (config.Config, error) {
 	return cfg, nil
 }
 
-// patiently calls do again while the daemon says that too much waits already. It gives up after a minute.
+// patiently calls do again while the daemon says that too much waits already. It gives up after a
+// minute.
 func patiently(ctx context.Context, do func() error) error {
 	const attempts, pause = 60, time.Second
 	for i := 0; ; i++ {
@@ -141,7 +144,8 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// daemonError is one that every further call would meet as well: nothing listens, or refuses the credentials.
+// daemonError is one that every further call would meet as well: nothing listens, or refuses the
+// credentials.
 type daemonError struct{ error }
 
 func (e daemonError) Unwrap() error { return e.error }

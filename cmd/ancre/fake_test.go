@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fakeDaemon is everything behind the real JSON-RPC server: one batch, one anchor, one block that nobody worked for.
+// fakeDaemon is everything behind the real JSON-RPC server: one batch, one anchor, one block that
+// nobody worked for.
 type fakeDaemon struct {
 	mu      sync.Mutex
 	digests [][32]byte // in the batch, in order
@@ -379,7 +380,8 @@ func newRig(t *testing.T) *rig {
 		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }, CalendarURI: testCalendar})
 	r.http = httptest.NewServer(server)
 	t.Cleanup(r.http.Close)
-	// Not testCalendar: whatever listens there on the machine of whoever runs the tests is not asked.
+	// Not testCalendar: whatever listens there on the machine of whoever runs the tests is not
+	// asked.
 	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n[calendar]\nuri = \"https://calendar.invalid\"\n", r.http.Listener.Addr())
 	if err := os.WriteFile(filepath.Join(r.data, config.FileName), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)

@@ -26,12 +26,15 @@ const (
 	privateMode = 0o600
 )
 
-// Files come to be in one step, as internal/atomicfile has it. The directory is not synced: after a loss of power a new name may be
-// missing, but never names half a proof, and whoever stamps again gets the same proof.
+// Files come to be in one step, as internal/atomicfile has it. The directory is not synced: after a
+// loss of power a new name may be missing, but never names half a proof, and whoever stamps again
+// gets the same proof.
 //
-// The content is synced although the daemon has the digest on its disk and would give the proof again: without that, some file systems keep the new name
-// over a loss of power and not the content, and an empty FILE.ots would be in the way of the next stamp. It is about half of what a
-// proof costs to write (measured: 0.15 ms, with several written at once), and less than hashing a file of some hundred kilobytes.
+// The content is synced although the daemon has the digest on its disk and would give the proof
+// again: without that, some file systems keep the new name over a loss of power and not the
+// content, and an empty FILE.ots would be in the way of the next stamp. It is about half of what a
+// proof costs to write (measured: 0.15 ms, with several written at once), and less than hashing a
+// file of some hundred kilobytes.
 
 // readProof reads and parses a proof that was named. The error names no file.
 func readProof(path string) (*proof.File, []byte, error) { return (*tree)(nil).readProof(path) }
@@ -77,7 +80,8 @@ func parseProof(r io.Reader) (*proof.File, []byte, error) {
 	return f, data, err
 }
 
-// plainError leaves out of an error of the file system what is said anyway: the operation and the path.
+// plainError leaves out of an error of the file system what is said anyway: the operation and the
+// path.
 func plainError(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -108,7 +112,8 @@ func (t *tree) isProof(path string) bool {
 // proofMagic begins every proof.
 const proofMagic = "\x00OpenTimestamps\x00\x00Proof\x00"
 
-// proofPath finds the proof that an argument means: itself, or FILE.ots when FILE is no proof and has one beside it.
+// proofPath finds the proof that an argument means: itself, or FILE.ots when FILE is no proof and
+// has one beside it.
 func proofPath(arg string) string {
 	if hasProofSuffix(arg) {
 		return arg

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// onHashing has do run while files are hashed: after one was read, and before it is looked at again.
+// onHashing has do run while files are hashed: after one was read, and before it is looked at
+// again.
 func onHashing(t *testing.T, do func()) {
 	whileHashing = do
 	t.Cleanup(func() { whileHashing = func() {} })

@@ -60,7 +60,8 @@ func (f *fakeDaemon) writeHeaders(_ context.Context, w io.Writer) error {
 	return nil
 }
 
-// proved returns a rig with a file and its complete proof, in block 1 under some more, and those blocks' headers in a file.
+// proved returns a rig with a file and its complete proof, in block 1 under some more, and those
+// blocks' headers in a file.
 func proved(t *testing.T, onTop int) (r *rig, file, exported string) {
 	t.Helper()
 	r = newRig(t)
@@ -189,7 +190,8 @@ func TestHeaderFilesThatAreNone(t *testing.T) {
 	}
 }
 
-// Of public networks, a file that does not reach the block of a proof says nothing of it; a block that cannot be there yet says that the proof is false.
+// Of public networks, a file that does not reach the block of a proof says nothing of it; a block
+// that cannot be there yet says that the proof is false.
 func TestABlockAboveTheFile(t *testing.T) {
 	h := &fileHeaders{params: &chaincfg.MainNetParams, File: openGenesis(t, &chaincfg.MainNetParams)}
 	atMost := uint64(time.Since(h.Time())/(4*time.Minute)) + 5

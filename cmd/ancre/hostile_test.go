@@ -11,8 +11,9 @@ import (
 	"ancre/proof"
 )
 
-// A stranger's proof may hold the message that a calendar answers for more than a hundred times, each above all the others and above
-// thousands of attestations. Taking the answer in costs about what reading the proof costs, not that for each time.
+// A stranger's proof may hold the message that a calendar answers for more than a hundred times,
+// each above all the others and above thousands of attestations. Taking the answer in costs about
+// what reading the proof costs, not that for each time.
 func TestGraftOfAMessageThatComesBack(t *testing.T) {
 	const leaves = 8000
 	last := &proof.Timestamp{Msg: make([]byte, 32)}
@@ -62,7 +63,8 @@ func TestGraftOfAMessageThatComesBack(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a proof that somebody put there while calendars were asked is replaced by the older one.
+// The bug that it catches: a proof that somebody put there while calendars were asked is replaced
+// by the older one.
 func TestUpgradeReplacesNothingThatItDidNotRead(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, commitments := r.promised("a", c.URL)
@@ -81,7 +83,8 @@ func TestUpgradeReplacesNothingThatItDidNotRead(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a file of a stranger's archive has a name that looks like what is said of another file.
+// The bug that it catches: a file of a stranger's archive has a name that looks like what is said
+// of another file.
 func TestNamesOfFilesAreNoResults(t *testing.T) {
 	r := newRig(t)
 	const forged = "contract.pdf: complete, in Bitcoin block 800,000"
@@ -114,7 +117,8 @@ func wantOwnLines(t *testing.T, a answer, what string) {
 	}
 }
 
-// The bug that it catches: a calendar that names a false block keeps the others from ever being asked for what they promised.
+// The bug that it catches: a calendar that names a false block keeps the others from ever being
+// asked for what they promised.
 func TestALyingCalendarDoesNotEndTheOthersPromises(t *testing.T) {
 	r, liar, honest := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
 	file, c := r.promised("a", liar.URL, honest.URL)

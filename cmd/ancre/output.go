@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// output is one of the streams that a command prints to. It remembers the first write that failed, so that no verb has to look at the error
-// of each line it prints: run looks once, at the end, and the program ends with 1 when something could not be written.
+// output is one of the streams that a command prints to. It remembers the first write that failed,
+// so that no verb has to look at the error of each line it prints: run looks once, at the end, and
+// the program ends with 1 when something could not be written.
 //
 // It is safe for concurrent use, as progress is drawn beside results.
 type output struct {
@@ -32,8 +33,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish returns the first error of the stream. It closes the stream where it can be closed: some file systems report a failed write only
-// then. Nothing may be printed afterwards.
+// finish returns the first error of the stream. It closes the stream where it can be closed: some
+// file systems report a failed write only then. Nothing may be printed afterwards.
 func (o *output) finish() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -45,5 +46,6 @@ func (o *output) finish() error {
 	return o.err
 }
 
-// isReaderGone reports whether a write failed because nobody reads any more, as in "ancre info | head". Whoever closed the pipe wants no words about it.
+// isReaderGone reports whether a write failed because nobody reads any more, as in "ancre info |
+// head". Whoever closed the pipe wants no words about it.
 func isReaderGone(err error) bool { return errors.Is(err, syscall.EPIPE) }

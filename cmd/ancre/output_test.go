@@ -29,7 +29,8 @@ func (d *fullDevice) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// lateDevice takes everything, and tells only when it is closed that it kept nothing, as a network's file system may.
+// lateDevice takes everything, and tells only when it is closed that it kept nothing, as a
+// network's file system may.
 type lateDevice struct{ io.Writer }
 
 func (lateDevice) Close() error { return syscall.EDQUOT }
@@ -72,7 +73,8 @@ func callTo(out, errs io.Writer, args []string) int {
 	return run(context.Background(), args, &terminal{in: strings.NewReader(""), out: out, err: errs, width: func() int { return 80 }})
 }
 
-// Every verb ends with 1 when something that it had to say was not written, be it all or the last byte, whichever stream it is.
+// Every verb ends with 1 when something that it had to say was not written, be it all or the last
+// byte, whichever stream it is.
 func TestEveryVerbFailsWhenItsOutputIsLost(t *testing.T) {
 	r := newRig(t)
 	r.stored()

@@ -13,9 +13,10 @@ import (
 	"syscall"
 )
 
-// asOwnerOf does something in a data directory. When root does it in a directory that belongs to another user, such as that of the
-// daemon, it is done as that user: the daemon could not open what is root's, and whoever has the directory cannot have root
-// write anywhere else, whatever links are in it. A directory that is not there yet belongs to the owner of the nearest one above it.
+// asOwnerOf does something in a data directory. When root does it in a directory that belongs to
+// another user, such as that of the daemon, it is done as that user: the daemon could not open what
+// is root's, and whoever has the directory cannot have root write anywhere else, whatever links are
+// in it. A directory that is not there yet belongs to the owner of the nearest one above it.
 //
 // The user of the whole process changes meanwhile, so nothing else may be going on.
 func asOwnerOf(dir string, do func() error) (err error) {
@@ -40,7 +41,8 @@ func asOwnerOf(dir string, do func() error) (err error) {
 	return err
 }
 
-// ownerOf returns who owns a directory, or the nearest one above it that is there, if this is root and the owner is not.
+// ownerOf returns who owns a directory, or the nearest one above it that is there, if this is root
+// and the owner is not.
 func ownerOf(dir string) (uid, gid int, ok bool) {
 	if os.Geteuid() != 0 {
 		return 0, 0, false

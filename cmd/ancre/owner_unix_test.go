@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Root restores for a service that runs under a user of its own: the daemon could not open what is root's.
+// Root restores for a service that runs under a user of its own: the daemon could not open what is
+// root's.
 func TestRestoreByRootIsOfTheDirectorysOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")

@@ -21,7 +21,8 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// unblocked calls the program, and lets it go on after a while when it waits for the other end of a pipe.
+// unblocked calls the program, and lets it go on after a while when it waits for the other end of a
+// pipe.
 func (r *rig) unblocked(pipe string, args ...string) answer {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
@@ -170,7 +171,8 @@ func (r *rig) program(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// The bug that it catches: "ancre stamp -r DIR | head -1" leaves temporary files in the folder, and digests without proofs.
+// The bug that it catches: "ancre stamp -r DIR | head -1" leaves temporary files in the folder, and
+// digests without proofs.
 func TestACutPipeLeavesNothingHalfDone(t *testing.T) {
 	r := newRig(t)
 	const n = 200

@@ -35,7 +35,8 @@ type progress struct {
 	stopped sync.WaitGroup
 }
 
-// startProgress begins to show progress if somebody sits at a terminal. Whoever starts it calls finish.
+// startProgress begins to show progress if somebody sits at a terminal. Whoever starts it calls
+// finish.
 func (a *app) startProgress(label string, total int64, ofBytes bool) *progress {
 	if !a.errTerm || a.json {
 		return nil

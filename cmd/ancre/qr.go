@@ -6,8 +6,8 @@ import (
 	"rsc.io/qr"
 )
 
-// qrText draws a QR code with half blocks: two rows of the code in one of the terminal. Colours are set, because a camera needs dark on light
-// whatever the terminal's own colours are.
+// qrText draws a QR code with half blocks: two rows of the code in one of the terminal. Colours are
+// set, because a camera needs dark on light whatever the terminal's own colours are.
 func qrText(text string) (string, error) {
 	const (
 		quiet  = 2 // modules around the code: half of what the standard asks, and enough on a screen

@@ -22,7 +22,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// receiptKind is a version of receipts: what one says after --format, the daemon's name of it, and how the files are called.
+// receiptKind is a version of receipts: what one says after --format, the daemon's name of it, and
+// how the files are called.
 type receiptKind struct {
 	version        int
 	format, suffix string
@@ -34,7 +35,8 @@ var receiptKinds = map[string]receiptKind{
 	"v4": {4, rpc.FormatChainpoint4, ".chp.json"},
 }
 
-// receiptSuffixes are what names of receipts end in, ours and Woleet's. Those of otherSuffixes may be anything.
+// receiptSuffixes are what names of receipts end in, ours and Woleet's. Those of otherSuffixes may
+// be anything.
 var (
 	receiptSuffixes = []string{".timestamp-receipt.json", ".anchor-receipt.json", ".seal-receipt.json", ".signature-receipt.json", ".chp.json"}
 	otherSuffixes   = []string{".receipt.json", ".receipt", ".chp", ".json"}
@@ -178,8 +180,8 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 	return tooLong(r.ProofFile, plainError(err), "name a shorter one with -o")
 }
 
-// holds says whether a file holds just that. It may be anybody's: no more is read of it than tells, and nothing of a pipe or a device, which
-// may never end.
+// holds says whether a file holds just that. It may be anybody's: no more is read of it than tells,
+// and nothing of a pipe or a device, which may never end.
 func holds(path string, data []byte) (bool, error) {
 	file, _, err := atomicfile.Open(path)
 	var kind *atomicfile.KindError
@@ -266,15 +268,16 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 	return nil
 }
 
-// makeReceipt makes the receipt of the digest: of the complete proof beside the file, else the daemon does. Nil without an error: it is
-// pending, as r says.
+// makeReceipt makes the receipt of the digest: of the complete proof beside the file, else the
+// daemon does. Nil without an error: it is pending, as r says.
 func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
 	if r.ots != nil {
 		made, err := a.receiptOfProof(ctx, kind, r)
 		if err == nil || isFatal(err) {
 			return made, err
 		}
-		// Other calendars' proofs cannot be written as receipts, but perhaps the daemon has the digest as well.
+		// Other calendars' proofs cannot be written as receipts, but perhaps the daemon has the
+		// digest as well.
 		if fromDaemon, daemonErr := a.receiptOfDaemon(ctx, kind, r); daemonErr == nil && fromDaemon != nil {
 			return fromDaemon, nil
 		}

@@ -55,7 +55,8 @@ func TestFromFileToVerifiedReceipt(t *testing.T) {
 	r.ancre("receipt", file).is(t, exitFailed, "the file has changed since it was stamped: "+file+".ots is about another content")
 }
 
-// The bug that it catches: whoever keeps only complete proofs cannot have receipts once the daemon is gone.
+// The bug that it catches: whoever keeps only complete proofs cannot have receipts once the daemon
+// is gone.
 func TestAReceiptIsMadeOfACompleteProofWithoutADaemon(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")
@@ -314,7 +315,8 @@ func TestTheFileBesideAReceiptIsFound(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a nightly "ancre stamp -r" stamps the receipts of the night before, and their receipts the night after.
+// The bug that it catches: a nightly "ancre stamp -r" stamps the receipts of the night before, and
+// their receipts the night after.
 func TestReceiptsAreNotStamped(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

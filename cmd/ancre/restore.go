@@ -18,8 +18,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// restoringSuffix is of the directory in which a new store grows. It gets its name when it is whole; what an interrupted restore left is
-// removed by the next one, and never looked at by the daemon.
+// restoringSuffix is of the directory in which a new store grows. It gets its name when it is
+// whole; what an interrupted restore left is removed by the next one, and never looked at by the
+// daemon.
 const restoringSuffix = ".restoring"
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -139,7 +140,8 @@ func (a *app) restoreWalletCommand() string {
 	return "ancre" + strings.TrimPrefix(a.startCommand(), "ancred") + " wallet create --restore"
 }
 
-// mayReplace refuses when there is a store that holds anything. One that a daemon made and that nothing came to has only a key, which nobody knows.
+// mayReplace refuses when there is a store that holds anything. One that a daemon made and that
+// nothing came to has only a key, which nobody knows.
 func mayReplace(ctx context.Context, target string) error {
 	entries, err := os.ReadDir(target)
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {

@@ -70,8 +70,8 @@ type fileResult struct {
 
 	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
 
-	// The file itself names no block: what makes it valid was fetched for this once, and not written. Scripts keep what is complete, and would
-	// keep a proof that needs its calendar still.
+	// The file itself names no block: what makes it valid was fetched for this once, and not
+	// written. Scripts keep what is complete, and would keep a proof that needs its calendar still.
 	blockless bool
 
 	// The source of block headers did not answer: that is the reason.

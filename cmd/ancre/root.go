@@ -26,7 +26,8 @@ const (
 	exitUnverifiable = 4
 )
 
-// exitError is an error that ends the program with that status. Without an error inside, everything has been said.
+// exitError is an error that ends the program with that status. Without an error inside, everything
+// has been said.
 type exitError struct {
 	status int
 	err    error
@@ -229,7 +230,8 @@ func needVerb(cmd *cobra.Command, args []string) error {
 	return usagef("what to do? %s", allowed)
 }
 
-// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the fallback.
+// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the
+// fallback.
 var version = ""
 
 func versionText() string {
@@ -242,7 +244,8 @@ func versionText() string {
 	return "unreleased"
 }
 
-// printJSON prints one document: on one line for what comes one after the other, else laid out for reading.
+// printJSON prints one document: on one line for what comes one after the other, else laid out for
+// reading.
 func (a *app) printJSON(v any, line bool) error {
 	if names, ok := v.(interface{ fillNames() }); ok {
 		names.fillNames()

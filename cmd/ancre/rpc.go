@@ -50,7 +50,8 @@ machine: for passphrases there is "ancre wallet".`,
 	return cmd
 }
 
-// printRaw prints a result: JSON laid out for reading, and, unless --json is set, a string without its quotes, as bitcoin-cli does.
+// printRaw prints a result: JSON laid out for reading, and, unless --json is set, a string without
+// its quotes, as bitcoin-cli does.
 func (a *app) printRaw(result json.RawMessage) error {
 	var text string
 	if !a.json && json.Unmarshal(result, &text) == nil && len(result) > 0 && result[0] == '"' {

@@ -9,9 +9,10 @@ import (
 	"ancre/internal/printable"
 )
 
-// What a command prints passes two gates. The streams escape whatever would do something to a terminal; the program's own control sequences
-// go around them, with printable.Raw. And a text that stands in a line of ours, of a daemon, a calendar, a proof or a file's name,
-// cannot begin a line of its own: say, row, note and complain see to that.
+// What a command prints passes two gates. The streams escape whatever would do something to a
+// terminal; the program's own control sequences go around them, with printable.Raw. And a text that
+// stands in a line of ours, of a daemon, a calendar, a proof or a file's name, cannot begin a line
+// of its own: say, row, note and complain see to that.
 
 // say prints a result.
 func (t *terminal) say(format string, args ...any) {
@@ -23,13 +24,14 @@ func row(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, format, printable.Args(args)...)
 }
 
-// jsonOut is where results go that are JSON: the same characters are escaped as JSON has it, so that they mean the same.
+// jsonOut is where results go that are JSON: the same characters are escaped as JSON has it, so
+// that they mean the same.
 func (t *terminal) jsonOut() io.Writer {
 	return printable.NewWriter(printable.Raw(t.out), printable.JSON)
 }
 
-// fillName makes a file's name text. A name that is no UTF-8 is written with \xff for such bytes, and exact is its bytes in base64:
-// JSON has no other way to keep two such names apart.
+// fillName makes a file's name text. A name that is no UTF-8 is written with \xff for such bytes,
+// and exact is its bytes in base64: JSON has no other way to keep two such names apart.
 func fillName(name, exact *string) {
 	if !utf8.ValidString(*name) {
 		*exact = base64.StdEncoding.EncodeToString([]byte(*name))

@@ -11,12 +11,15 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// errReaderGone ends a command whose results nobody reads any more, as in "ancre stamp -r DIR | head".
+// errReaderGone ends a command whose results nobody reads any more, as in "ancre stamp -r DIR |
+// head".
 var errReaderGone = errors.New("nobody reads the results any more")
 
-// untilSignal returns a context that ends with the first signal that asks for an end. A second one ends the program at once.
+// untilSignal returns a context that ends with the first signal that asks for an end. A second one
+// ends the program at once.
 //
-// A pipe that nobody reads is an error of the write, not a signal that kills: files in the making are removed in each case.
+// A pipe that nobody reads is an error of the write, not a signal that kills: files in the making
+// are removed in each case.
 func untilSignal() context.Context {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	asked := make(chan os.Signal, 2)
@@ -41,8 +44,9 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// interruptReader reads from a pipe or a terminal, which may never say anything, and gives up when ctx ends. The read that is left behind
-// then ends with the program, which is what an interrupt is for.
+// interruptReader reads from a pipe or a terminal, which may never say anything, and gives up when
+// ctx ends. The read that is left behind then ends with the program, which is what an interrupt is
+// for.
 type interruptReader struct {
 	ctx     context.Context
 	r       io.Reader

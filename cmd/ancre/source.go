@@ -19,15 +19,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// source is where the block headers come from that proofs are verified against: one for each run, and each says of itself what whoever
-// believes its answers trusts. Its methods may be called from several goroutines at once.
+// source is where the block headers come from that proofs are verified against: one for each run,
+// and each says of itself what whoever believes its answers trusts. Its methods may be called from
+// several goroutines at once.
 type source struct {
 	proof.HeaderSource
 
-	// kind is the source's name for scripts: daemon, spv, node or file. from is where that is: an address, or a file's name.
+	// kind is the source's name for scripts: daemon, spv, node or file. from is where that is: an
+	// address, or a file's name.
 	kind, from string
 
-	// trusted is what stands behind an answer, in words that end the sentence "valid, existed before Bitcoin block N, …".
+	// trusted is what stands behind an answer, in words that end the sentence "valid, existed
+	// before Bitcoin block N, …".
 	trusted string
 
 	// caution is what a person should know who relies on that, in a sentence.
@@ -160,8 +163,9 @@ type trustTold struct {
 	Trusted string `json:"trusted"`        // the same as a person is told
 }
 
-// fewOnTop is how many blocks of work a block should have on top, before nobody needs to think of reorganisations: those that make, with its own, the
-// six confirmations that the daemon waits for unless configured.
+// fewOnTop is how many blocks of work a block should have on top, before nobody needs to think of
+// reorganisations: those that make, with its own, the six confirmations that the daemon waits for
+// unless configured.
 const fewOnTop = 5
 
 // sourceOptions are the flags that choose the source. None of them: the daemon.
@@ -180,7 +184,8 @@ func (o *sourceOptions) addTo(f *pflag.FlagSet) {
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
 
-// check refuses more than one source. The daemon is named by --rpc, and wanted when nothing else is.
+// check refuses more than one source. The daemon is named by --rpc, and wanted when nothing else
+// is.
 func (o *sourceOptions) check(a *app) error {
 	var named []string
 	for _, f := range []struct {
@@ -259,8 +264,8 @@ func (s *source) onTop(ctx context.Context, height int64) (onTop, tip int64, err
 	return max(s.newest-height, 0), s.newest, nil
 }
 
-// vouch makes r valid: what it is about existed before the block with header h, which the source gave. A reason that is there stays: it tells
-// what the file lacks all the same.
+// vouch makes r valid: what it is about existed before the block with header h, which the source
+// gave. A reason that is there stays: it tells what the file lacks all the same.
 func (s *source) vouch(ctx context.Context, h proof.Header, r *fileResult) error {
 	onTop, tip, err := s.onTop(ctx, int64(h.Height))
 	if err != nil {
@@ -332,7 +337,8 @@ func (s *source) missing(ctx context.Context, height uint64, reason, needed stri
 	r.unverifiable(reason, needed)
 }
 
-// daemonSource is the daemon that the flags and the configuration name: the default. It is asked for nothing yet.
+// daemonSource is the daemon that the flags and the configuration name: the default. It is asked
+// for nothing yet.
 func (a *app) daemonSource(ctx context.Context) (*source, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {

@@ -71,7 +71,8 @@ func (h *fileHeaders) source() *source {
 	}
 }
 
-// fileSource is a file of headers that "ancre headers export" wrote, or a plain one: no network is needed.
+// fileSource is a file of headers that "ancre headers export" wrote, or a plain one: no network is
+// needed.
 func (a *app) fileSource(ctx context.Context, path string) (*source, error) {
 	_, params, err := a.network()
 	if err != nil {

@@ -23,15 +23,15 @@ import (
 // nodeTimeout is how long a node may take for one answer. bitcoind looks headers up in its memory.
 const nodeTimeout = time.Minute
 
-// bitcoind's own names: of the directory of each network's cookie below its data directory, and of the ports of its JSON-RPC (bitcoind -help).
-// btcd's simnet has a port, and no cookie.
+// bitcoind's own names: of the directory of each network's cookie below its data directory, and of
+// the ports of its JSON-RPC (bitcoind -help). btcd's simnet has a port, and no cookie.
 var (
 	bitcoindDirs  = map[string]string{"mainnet": "", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 	bitcoindPorts = map[string]string{"mainnet": "8332", "testnet4": "48332", "signet": "38332", "regtest": "18443", "simnet": "18556"}
 )
 
-// nodeSource is the node at a URL: a bitcoind, or another ancred. Its credentials are those of --rpc-user or --rpc-cookie, or else, on this
-// machine, the cookie where bitcoind puts it.
+// nodeSource is the node at a URL: a bitcoind, or another ancred. Its credentials are those of --rpc-user
+// or --rpc-cookie, or else, on this machine, the cookie where bitcoind puts it.
 func (a *app) nodeSource(ctx context.Context, node string) (*source, error) {
 	cfg, params, err := a.network()
 	if err != nil {
@@ -110,7 +110,8 @@ func bitcoindHome() (string, error) {
 	return filepath.Join(home, ".bitcoin"), err
 }
 
-// nodeAddress reads the value of --node: HOST, HOST:PORT or a URL, without credentials. Without a port it is the one that bitcoind has for the network.
+// nodeAddress reads the value of --node: HOST, HOST:PORT or a URL, without credentials. Without a
+// port it is the one that bitcoind has for the network.
 func nodeAddress(node, network string) (string, error) {
 	full := node
 	if !strings.Contains(full, "://") {
@@ -130,7 +131,8 @@ func nodeAddress(node, network string) (string, error) {
 	return u.String(), nil
 }
 
-// nodeHeaders are the headers of a node that is not ours: it must be of the right network, and answer in time.
+// nodeHeaders are the headers of a node that is not ours: it must be of the right network, and
+// answer in time.
 type nodeHeaders struct {
 	client *rpc.Client
 	params *chaincfg.Params

@@ -37,7 +37,8 @@ func lyingNode(t *testing.T, answer func(w http.ResponseWriter, method string, p
 	return server.URL
 }
 
-// A node may say what it likes: nothing of it is taken that is not the header of the hash that it named, on the network that is meant.
+// A node may say what it likes: nothing of it is taken that is not the header of the hash that it
+// named, on the network that is meant.
 func TestVerifyAgainstANodeThatLies(t *testing.T) {
 	r, file, _ := proved(t, 6)
 	genesis := chaincfg.RegressionNetParams.GenesisHash.String()

@@ -17,11 +17,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// inUsePatience is how long one run of the light client waits for another one to end, which takes seconds unless it is the first.
+// inUsePatience is how long one run of the light client waits for another one to end, which takes
+// seconds unless it is the first.
 const inUsePatience = time.Minute
 
-// spvSource is a light client of our own: it needs no daemon, and keeps its headers in a directory of its own beside the daemon's. Its peers are those
-// of the configuration. Without an answer of any peer the headers that were kept serve, and the answer says of when they are.
+// spvSource is a light client of our own: it needs no daemon, and keeps its headers in a directory
+// of its own beside the daemon's. Its peers are those of the configuration. Without an answer of
+// any peer the headers that were kept serve, and the answer says of when they are.
 func (a *app) spvSource(ctx context.Context) (*source, error) {
 	h, behind, release, err := a.ownHeaders(ctx)
 	var wrongUsage *exitError
@@ -47,8 +49,8 @@ func (a *app) spvSource(ctx context.Context) (*source, error) {
 	return s, nil
 }
 
-// ownHeaders syncs the light client's headers and opens them, all checked. Behind says why they are not up to date, if they are not; release lets
-// other runs have them.
+// ownHeaders syncs the light client's headers and opens them, all checked. Behind says why they are
+// not up to date, if they are not; release lets other runs have them.
 func (a *app) ownHeaders(ctx context.Context) (_ *fileHeaders, behind error, release func() error, err error) {
 	cfg, params, err := a.network()
 	if err != nil {
@@ -94,7 +96,8 @@ func (a *app) syncedHeaders(ctx context.Context, cfg config.Config, params *chai
 	return h, behind, err
 }
 
-// syncHeaders runs the light client until its headers are up to date. Behind says why they are not, which is no error if there are some.
+// syncHeaders runs the light client until its headers are up to date. Behind says why they are not,
+// which is no error if there are some.
 func (a *app) syncHeaders(ctx context.Context, cfg config.Config, params *chaincfg.Params, dir string) (behind, err error) {
 	c, err := spv.Open(spv.Config{
 		Params: params, Dir: dir, HeadersOnly: true,

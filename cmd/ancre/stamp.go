@@ -18,10 +18,12 @@ import (
 )
 
 const (
-	// submitSize is how many digests are handed in with one call: few enough for one of the daemon's group commits.
+	// submitSize is how many digests are handed in with one call: few enough for one of the
+	// daemon's group commits.
 	submitSize = 1000
 
-	// writers is how many proofs are written at once. Each is synced, and a disk does several syncs in the time of one.
+	// writers is how many proofs are written at once. Each is synced, and a disk does several syncs
+	// in the time of one.
 	writers = 16
 )
 
@@ -108,7 +110,8 @@ type stampJob struct {
 	after      []byte      // the proof to write
 }
 
-// stamp goes through the files in groups: hash, hand in, write, tell. While a group is handed in and written, the next files are hashed.
+// stamp goes through the files in groups: hash, hand in, write, tell. While a group is handed in
+// and written, the next files are hashed.
 func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
 	if toTerminal && a.outTerm && !a.json {
@@ -295,7 +298,8 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 	return nil
 }
 
-// finishGroup hands a group in, writes its proofs and tells of it. An error is one that the others would meet as well.
+// finishGroup hands a group in, writes its proofs and tells of it. An error is one that the others
+// would meet as well.
 func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 	if err := ctx.Err(); err != nil {
 		return err // what failed in this group may have failed by it
@@ -315,7 +319,8 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 		}
 		return err
 	}
-	// Proofs that were asked for are written even when an interrupt comes: that takes no time, and leaves nothing half done.
+	// Proofs that were asked for are written even when an interrupt comes: that takes no time, and
+	// leaves nothing half done.
 	for j := range inOrder(context.WithoutCancel(ctx), writers, slices.Values(group), s.write) {
 		s.tell(j)
 	}

@@ -39,8 +39,9 @@ func (r *rig) mallorys(paths ...string) {
 	}
 }
 
-// Root stamps a directory in which somebody else may write: while the digests are handed in, a proof becomes a link to a file of root's that
-// would make a good target, for it even holds the same.
+// Root stamps a directory in which somebody else may write: while the digests are handed in, a
+// proof becomes a link to a file of root's that would make a good target, for it even holds the
+// same.
 func TestAProofThatBecomesALinkIsNotReplaced(t *testing.T) {
 	for _, target := range []string{"a proof", "no proof"} {
 		r := newRig(t)
@@ -119,7 +120,8 @@ func TestOwnLinksInPlaceOfProofsAreFollowed(t *testing.T) {
 	}
 }
 
-// A directory is walked in, or was named, and becomes a link elsewhere before the proofs are written.
+// A directory is walked in, or was named, and becomes a link elsewhere before the proofs are
+// written.
 func TestADirectoryThatBecomesALinkIsNotWrittenTo(t *testing.T) {
 	for _, args := range [][]string{{"-r", "dir"}, {"-r", "dir/sub"}, {"dir/sub/a"}} {
 		r := newRig(t)

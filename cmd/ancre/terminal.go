@@ -55,8 +55,9 @@ func systemTerminal() *terminal {
 	}
 }
 
-// shown writes the name of a file as it is, or quoted where it would not stand on a line as it is: names come with strangers' archives, and
-// a line break or an escape sequence in one could look like a result of ours, of another file.
+// shown writes the name of a file as it is, or quoted where it would not stand on a line as it is:
+// names come with strangers' archives, and a line break or an escape sequence in one could look
+// like a result of ours, of another file.
 func shown(name string) string {
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(name)
@@ -64,8 +65,9 @@ func shown(name string) string {
 	return name
 }
 
-// interruptible returns when read does, or when ctx ends: a terminal cannot be told to give up reading. The reader that is left behind then
-// ends with the program, which is what an interrupt is for.
+// interruptible returns when read does, or when ctx ends: a terminal cannot be told to give up
+// reading. The reader that is left behind then ends with the program, which is what an interrupt is
+// for.
 func interruptible(ctx context.Context, read func() (string, error)) (string, error) {
 	type answer struct {
 		line string
@@ -115,7 +117,8 @@ func readLine(r io.Reader) (string, error) {
 	}
 }
 
-// isNull reports whether a stream leads nowhere. Go opens the null device for a stream that was closed before the program began.
+// isNull reports whether a stream leads nowhere. Go opens the null device for a stream that was
+// closed before the program began.
 func isNull(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil {

@@ -16,9 +16,10 @@ import (
 	"ancre/proof/receipt"
 )
 
-// tree is a directory that was named with -r. What is found in it is reached from the opened directory, by the directories in
-// between, and by no symbolic link: somebody else may be able to put one in the place of a directory while ancre walks. nil is
-// no tree: the path of a file was named by the user, who vouches for the links in it.
+// tree is a directory that was named with -r. What is found in it is reached from the opened
+// directory, by the directories in between, and by no symbolic link: somebody else may be able to
+// put one in the place of a directory while ancre walks. nil is no tree: the path of a file was
+// named by the user, who vouches for the links in it.
 //
 // The directory is closed when nothing refers to the tree any more, as os.Root does by itself.
 type tree struct {
@@ -79,7 +80,8 @@ func (d *document) Read(p []byte) (int, error) {
 
 func (d *document) Close() error { return errors.Join(d.File.Close(), d.close()) }
 
-// open opens a file for reading. In a tree, a symbolic link is followed only if it belongs to the user or to root.
+// open opens a file for reading. In a tree, a symbolic link is followed only if it belongs to the
+// user or to root.
 func (t *tree) open(path string) (*document, error) {
 	if t == nil {
 		f, info, err := atomicfile.OpenInput(path)
@@ -110,8 +112,8 @@ func (t *tree) open(path string) (*document, error) {
 	return &document{File: f, info: info, again: func() (fs.FileInfo, error) { return dir.Lstat(name) }, close: dir.Close}, nil
 }
 
-// pipes holds what came from pipes that the shell made, by their paths: each can be read once, and an argument may have to be looked at as
-// a proof and as a receipt.
+// pipes holds what came from pipes that the shell made, by their paths: each can be read once, and
+// an argument may have to be looked at as a proof and as a receipt.
 var pipes sync.Map
 
 // openProof opens a file for reading that may be a proof or a receipt.
@@ -151,8 +153,8 @@ type heldFile struct {
 	data []byte
 }
 
-// hold reads a file that is to be replaced, and at most limit bytes of it. A symbolic link is followed only if it belongs to the user or to
-// root. The caller closes h.dir.
+// hold reads a file that is to be replaced, and at most limit bytes of it. A symbolic link is
+// followed only if it belongs to the user or to root. The caller closes h.dir.
 func (t *tree) hold(path string, limit int64) (h *heldFile, err error) {
 	parent, name, err := t.openParent(path)
 	if err != nil {
@@ -186,8 +188,8 @@ func (t *tree) parent(path string) (fs.FileInfo, error) {
 	return dir.Stat()
 }
 
-// create makes a file that must not exist yet. The error wraps fs.ErrExist when it does. parent, unless nil, is the directory in which it
-// shall be: something else may be under its path by now.
+// create makes a file that must not exist yet. The error wraps fs.ErrExist when it does. parent,
+// unless nil, is the directory in which it shall be: something else may be under its path by now.
 func (t *tree) create(path string, data []byte, parent fs.FileInfo) error {
 	dir, name, err := t.openParent(path)
 	if err != nil {
@@ -202,8 +204,9 @@ func (t *tree) create(path string, data []byte, parent fs.FileInfo) error {
 	return dir.Write(name, data, proofMode)
 }
 
-// replace puts data in the place of a file that holds what was read of it before. With backup, the file as it was is kept beside path,
-// unless something is there: what is older is more worth keeping.
+// replace puts data in the place of a file that holds what was read of it before. With backup, the
+// file as it was is kept beside path, unless something is there: what is older is more worth
+// keeping.
 func (t *tree) replace(path string, was, data []byte, backup bool) error {
 	h, err := t.hold(path, int64(len(was))+1)
 	if err != nil {
@@ -221,7 +224,8 @@ func (t *tree) replace(path string, was, data []byte, backup bool) error {
 	return h.dir.Replace(h.name, h.info, data)
 }
 
-// backUp keeps a file under path.bak, with its owner, group and mode: whoever may not read the one may not read the other.
+// backUp keeps a file under path.bak, with its owner, group and mode: whoever may not read the one
+// may not read the other.
 func (t *tree) backUp(path string, h *heldFile) error {
 	dir, name, err := t.openParent(path + backupSuffix)
 	if err != nil {

@@ -251,12 +251,14 @@ func dropFulfilled(f *proof.File) (*proof.File, error) {
 	return &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, err
 }
 
-// advance merges into w.file what the daemon knows, and unless that completes it, what the calendars know that it waits for. An error says
-// that nobody could, or would, say when it will be complete.
+// advance merges into w.file what the daemon knows, and unless that completes it, what the
+// calendars know that it waits for. An error says that nobody could, or would, say when it will be
+// complete.
 func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	w.about(w.file.HashOp, w.file.Digest)
 	w.Calendars, w.errors = nil, nil
-	// A block that the file names itself was verified by nobody: a calendar may have lied, and another one has the truth.
+	// A block that the file names itself was verified by nobody: a calendar may have lied, and
+	// another one has the truth.
 	was := w.file.IsComplete()
 	f, seen, missing := u.askDaemon(ctx, w)
 	u.shareDown(ctx)
@@ -327,8 +329,9 @@ func (u *upgrader) silence(w *waiter, missing error) error {
 	return silenceError{fmt.Errorf("%w; %s", missing, said)}
 }
 
-// askDaemon returns w.file with what the daemon knows, and the promises that the daemon itself answered for. The error says why it
-// does not know of the digest; it concerns all proofs when it is fatal.
+// askDaemon returns w.file with what the daemon knows, and the promises that the daemon itself
+// answered for. The error says why it does not know of the digest; it concerns all proofs when it
+// is fatal.
 func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, seen map[promise]bool, missing error) {
 	f, seen = w.file, make(map[promise]bool)
 	u.mu.Lock()

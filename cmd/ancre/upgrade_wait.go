@@ -13,14 +13,14 @@ const (
 	// pollEvery is how often --wait looks at the daemon.
 	pollEvery = 2 * time.Second
 
-	// calendarsEvery is how often --wait asks calendars at first, and calendarsSeldom how often in the end: they serve many, and a
-	// block takes ten minutes.
+	// calendarsEvery is how often --wait asks calendars at first, and calendarsSeldom how often in
+	// the end: they serve many, and a block takes ten minutes.
 	calendarsEvery  = time.Minute
 	calendarsSeldom = 10 * time.Minute
 )
 
-// completeAll waits until the proofs can be completed, completes them, tells of them, and returns the exit status. An
-// interrupt tells of them as they are.
+// completeAll waits until the proofs can be completed, completes them, tells of them, and returns
+// the exit status. An interrupt tells of them as they are.
 func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	exit := exitDone
 	if len(waiting) == 0 {
@@ -30,7 +30,8 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 		w.Result = pending
 	}
 	u.await(ctx, waiting)
-	// One more call to the daemon is always made: it says where they are. Calendars have said what they had.
+	// One more call to the daemon is always made: it says where they are. Calendars have said what
+	// they had.
 	ctx = context.WithoutCancel(ctx)
 	last := newUpgrader(u.app, u.daemon, nil)
 	for _, w := range waiting {
@@ -42,8 +43,8 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	return exit
 }
 
-// await returns when no proof is left to wait for, or ctx ends. What calendars have is written as soon as they have it; what the daemon
-// has is only known to be there.
+// await returns when no proof is left to wait for, or ctx ends. What calendars have is written as
+// soon as they have it; what the daemon has is only known to be there.
 func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 	open := make(map[uint64][32]byte) // all digests of a batch become final together, so one of each is asked for
 	for _, w := range waiting {
@@ -101,8 +102,8 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 	}
 }
 
-// poll asks once more for the proofs that calendars may have. Calendars that want to be left alone for longer are left alone all the same,
-// each by itself.
+// poll asks once more for the proofs that calendars may have. Calendars that want to be left alone
+// for longer are left alone all the same, each by itself.
 func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	u.mu.Lock()
 	u.down = nil // it may be there again
@@ -118,7 +119,8 @@ func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	}
 }
 
-// again completes a proof that was pending, if it can be completed now. It stays pending when nobody can say anything: they may come back.
+// again completes a proof that was pending, if it can be completed now. It stays pending when
+// nobody can say anything: they may come back.
 func (u *upgrader) again(ctx context.Context, w *waiter) {
 	advance := u.upgradeFile
 	if w.ProofFile == "-" {

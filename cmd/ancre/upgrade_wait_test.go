@@ -86,7 +86,8 @@ func TestInterruptedWaitForACalendarSaysThatItIsPending(t *testing.T) {
 	}
 }
 
-// The bug that it catches: one calendar that wants to be left alone for a day keeps us for a day from all others.
+// The bug that it catches: one calendar that wants to be left alone for a day keeps us for a day
+// from all others.
 func TestABusyCalendarDelaysNoOther(t *testing.T) {
 	r, busy, other := newRig(t), newFakeCalendar(t), newFakeCalendar(t)
 	first, firstLeaves := r.promised("first", busy.URL)
@@ -120,7 +121,8 @@ func TestABusyCalendarDelaysNoOther(t *testing.T) {
 	if got := busy.questions(); got != 2 {
 		t.Errorf("the busy one was asked %d times, want once, and again when its day was over", got)
 	}
-	// That it is left alone is not told anew in each round: once with what the other says, and at most once without.
+	// That it is left alone is not told anew in each round: once with what the other says, and at
+	// most once without.
 	if said := "left alone until 2026-01-03 03:04 UTC"; !strings.Contains(errs, said) || strings.Count(errs, "\n") > 3 {
 		t.Errorf("want %q, on few lines, in\n%s", said, errs)
 	}

@@ -399,7 +399,8 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 }
 
-// The client carries no wallet and no daemon. The light client is linked in, for verify --spv, and the store's engine, for restore.
+// The client carries no wallet and no daemon. The light client is linked in, for verify --spv, and
+// the store's engine, for restore.
 func TestForbiddenImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {

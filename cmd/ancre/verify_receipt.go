@@ -42,7 +42,8 @@ func (s *sealTold) String() string {
 	return fmt.Sprintf("sealed with the key of Bitcoin address %s, which calls itself %s; that is not checked", s.Address, strings.Join(claims, " "))
 }
 
-// verifyReceipt verifies t if it is a receipt. It is recognised by its content, wherever FILE does not mean FILE.ots.
+// verifyReceipt verifies t if it is a receipt. It is recognised by its content, wherever FILE does
+// not mean FILE.ots.
 func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verifyOptions, r *fileResult) (isReceipt bool, err error) {
 	data, name, err := a.readReceipt(t)
 	if data == nil || err != nil {
@@ -115,7 +116,8 @@ func judgeReceipt(ctx context.Context, src *source, rec receipt.Receipt, digest 
 	return nil
 }
 
-// readReceipt reads what t means if it looks like a receipt. Nil: it does not, or cannot be read, and is left as it was.
+// readReceipt reads what t means if it looks like a receipt. Nil: it does not, or cannot be read,
+// and is left as it was.
 func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	const start = 64 // blanks before the first brace are rare
 	if t.path == "-" {
@@ -147,7 +149,8 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	return data, name, plainError(err)
 }
 
-// receiptPath finds the receipt that an argument means: itself, or the one beside FILE when FILE is no receipt and has one.
+// receiptPath finds the receipt that an argument means: itself, or the one beside FILE when FILE is
+// no receipt and has one.
 func receiptPath(arg string) string {
 	if isReceiptName(arg) {
 		return arg
@@ -199,7 +202,8 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 
 var _ receipt.TxSource = (*nodeHeaders)(nil)
 
-// Transaction implements [receipt.TxSource] with the calls of a bitcoind that has an index of transactions (txindex=1).
+// Transaction implements [receipt.TxSource] with the calls of a bitcoind that has an index of
+// transactions (txindex=1).
 func (n *nodeHeaders) Transaction(ctx context.Context, txid [32]byte) (tx receipt.Tx, err error) {
 	err = n.ask(ctx, func(ctx context.Context) error {
 		if err := n.checkNetwork(ctx); err != nil {
@@ -258,8 +262,9 @@ func (n *nodeHeaders) transaction(ctx context.Context, id chainhash.Hash) (recei
 	return receipt.Tx{Raw: stripped.Bytes(), Height: uint64(block.Height), Index: uint32(at), Branch: proof.BlockBranch(ids, at)}, nil
 }
 
-// noTransaction says what it means that the node does not give a transaction, in bitcoind's words: those of getrawtransaction tell an
-// index that has it not from one that is not there, their codes do not.
+// noTransaction says what it means that the node does not give a transaction, in bitcoind's words:
+// those of getrawtransaction tell an index that has it not from one that is not there, their codes
+// do not.
 func (n *nodeHeaders) noTransaction(ctx context.Context, err error) error {
 	const noMethod = -32601
 	switch {

@@ -137,7 +137,8 @@ func TestReceiptsOfVersion1AreVerifiedAtANode(t *testing.T) {
 	r.ancre("verify", "--node", n.URL, "--rpc-cookie", n.cookie, path).is(t, exitFailed, "invalid: step 1 of target_proof leads to")
 }
 
-// A receipt as Woleet makes them, against a node that has all transactions. The words of the node are those of Bitcoin Core 29.
+// A receipt as Woleet makes them, against a node that has all transactions. The words of the node
+// are those of Bitcoin Core 29.
 func TestReceiptsThatNameTheirTransactionAreVerifiedAtANode(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")

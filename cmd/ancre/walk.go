@@ -20,8 +20,9 @@ type target struct {
 
 var errDirectory = errors.New("is a directory: use -r for all files in it")
 
-// walk lists what args name: files, and with recursive the regular files in directories that want accepts. Symbolic links are followed
-// when they are named, not when they are found. "-" is passed on.
+// walk lists what args name: files, and with recursive the regular files in directories that want
+// accepts. Symbolic links are followed when they are named, not when they are found. "-" is passed
+// on.
 func walk(args []string, recursive bool, want func(name string) bool) iter.Seq[target] {
 	return func(yield func(target) bool) {
 		for _, arg := range args {
@@ -61,7 +62,8 @@ func walk(args []string, recursive bool, want func(name string) bool) iter.Seq[t
 	}
 }
 
-// walk lists the files in a directory and below, in the order of their names. It reports whether to go on.
+// walk lists the files in a directory and below, in the order of their names. It reports whether to
+// go on.
 func (t *tree) walk(dir *atomicfile.Dir, path string, want func(name string) bool, yield func(target) bool) bool {
 	entries, err := dir.ReadDir()
 	for _, e := range entries {

@@ -32,8 +32,8 @@ Amounts are in satoshi.`,
 	return cmd
 }
 
-// passphrase finds the wallet's passphrase: in the file that was named, in the one that the daemon will open the wallet with, or by asking,
-// twice for a new one.
+// passphrase finds the wallet's passphrase: in the file that was named, in the one that the daemon
+// will open the wallet with, or by asking, twice for a new one.
 //
 // It is bytes, whatever the file or the terminal writes text in.
 func (a *app) passphrase(ctx context.Context, file string, isNew bool) (string, error) {
@@ -187,7 +187,8 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 // lostWords is what helps when nobody has the words of a new wallet.
 const lostWords = "send nothing to this wallet, and make another in its place with \"ancre wallet create --replace\""
 
-// showWallet shows the words of a wallet that was made, and lets a person confirm them, before anybody learns its address.
+// showWallet shows the words of a wallet that was made, and lets a person confirm them, before
+// anybody learns its address.
 func (a *app) showWallet(ctx context.Context, made rpc.CreatedWallet, o walletCreateOptions) error {
 	if a.json {
 		err := a.printJSON(made, false)
@@ -218,7 +219,8 @@ func (a *app) showWallet(ctx context.Context, made rpc.CreatedWallet, o walletCr
 	return a.printAddress(made.Address, !made.Restored)
 }
 
-// readWords reads the words of a wallet, however they are spaced and, if numbered as we show them, numbered.
+// readWords reads the words of a wallet, however they are spaced and, if numbered as we show them,
+// numbered.
 func (a *app) readWords(ctx context.Context) (string, error) {
 	var text string
 	var err error
@@ -263,7 +265,8 @@ func (a *app) printWords(words []string) error {
 	return err
 }
 
-// confirmWords asks for two of the words, which shows that they were written down. Whoever cannot answer has them on the screen still.
+// confirmWords asks for two of the words, which shows that they were written down. Whoever cannot
+// answer has them on the screen still.
 func (a *app) confirmWords(ctx context.Context, words []string) error {
 	const tries = 3
 	first := rand.IntN(len(words) - 1)

@@ -136,7 +136,8 @@ func TestPassphrasesStayBytes(t *testing.T) {
 	r.ancre("rpc", "unlockwallet", typed).is(t, exitUsage, "not UTF-8", "ancre wallet")
 }
 
-// What an editor adds unasked is told before a wallet is made with it. A wallet that was made with it opens.
+// What an editor adds unasked is told before a wallet is made with it. A wallet that was made with
+// it opens.
 func TestUnusualPassphraseFilesAreTold(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct{ name, content, says string }{

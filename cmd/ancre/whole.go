@@ -10,7 +10,8 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// Large files, of which half a one would be worse than none, come to be in one step, and survive a loss of power from then on.
+// Large files, of which half a one would be worse than none, come to be in one step, and survive a
+// loss of power from then on.
 
 // mayWrite says whether a file may be made, or with force be replaced.
 func mayWrite(path string, force bool) error {
@@ -28,9 +29,10 @@ func mayWrite(path string, force bool) error {
 	return nil
 }
 
-// writeWhole has write fill a file that has no name yet, syncs it and gives it its name when it is whole. The name must not be
-// taken, unless force is set. A file that is replaced leaves its owner, group and mode to the new one, unless the new one is private. A
-// symbolic link stays, and what it points to is replaced, if it belongs to the user or to root.
+// writeWhole has write fill a file that has no name yet, syncs it and gives it its name when it is
+// whole. The name must not be taken, unless force is set. A file that is replaced leaves its owner,
+// group and mode to the new one, unless the new one is private. A symbolic link stays, and what it
+// points to is replaced, if it belongs to the user or to root.
 func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	parent, name, err := atomicfile.OpenParent(path)
 	if err != nil {

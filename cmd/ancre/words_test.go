@@ -85,7 +85,8 @@ func TestAReceiptCalledOTS(t *testing.T) {
 	r.ancre("verify", "-f", file, r.path("other.ots")).is(t, exitFailed, "invalid: malformed proof")
 }
 
-// The bug that it catches: a proof whose own block is false is said to be pending in its file, or complete.
+// The bug that it catches: a proof whose own block is false is said to be pending in its file, or
+// complete.
 func TestAFalseBlockBesideATrueAnswerIsTold(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)

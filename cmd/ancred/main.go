@@ -1,4 +1,5 @@
-// Command ancred is the daemon of Ancre: it accepts digests over JSON-RPC and anchors them in Bitcoin.
+// Command ancred is the daemon of Ancre: it accepts digests over JSON-RPC and anchors them in
+// Bitcoin.
 package main
 
 import (
@@ -17,7 +18,8 @@ import (
 	"ancre/internal/printable"
 )
 
-// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the fallback.
+// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the
+// fallback.
 var version = ""
 
 const usage = `ancred anchors hashes in Bitcoin.
@@ -37,7 +39,8 @@ Use "ancre status" to see how it stands, and "ancre wallet create" to begin payi
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run returns the exit status: 0 after a stop that was asked for, 1 after a failure, 2 for wrong usage.
+// run returns the exit status: 0 after a stop that was asked for, 1 after a failure, 2 for wrong
+// usage.
 func run(args []string, stdout, stderr io.Writer) int {
 	keepRunning()
 	var flags config.Flags
@@ -69,7 +72,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the process at once: nothing is lost by that, only the stop is not clean.
+	// A second signal ends the process at once: nothing is lost by that, only the stop is not
+	// clean.
 	context.AfterFunc(ctx, stop)
 	keepPrivate()
 	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
@@ -79,8 +83,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// keepRunning has the process outlive what it was started from: a terminal that is closed sends SIGHUP, and a log that nobody reads any more
-// is SIGPIPE. Neither is a reason to stop anchoring. (daemon.Run writes a line about each SIGHUP.)
+// keepRunning has the process outlive what it was started from: a terminal that is closed sends
+// SIGHUP, and a log that nobody reads any more is SIGPIPE. Neither is a reason to stop anchoring.
+// (daemon.Run writes a line about each SIGHUP.)
 func keepRunning() { signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) }
 
 // printed returns the exit status of a call that only prints.

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// both runs a test with files that have no name until they are whole, and with files that have a temporary one.
+// both runs a test with files that have no name until they are whole, and with files that have a
+// temporary one.
 func both(t *testing.T, test func(t *testing.T, dir string, d *Dir)) {
 	for name, allowed := range map[string]bool{"unnamed": true, "named": false} {
 		t.Run(name, func(t *testing.T) {

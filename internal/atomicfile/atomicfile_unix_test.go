@@ -17,7 +17,8 @@ import (
 
 const nobody = 65534
 
-// unblocked runs something that must not wait for the other end of a pipe, and lets it go on if it does.
+// unblocked runs something that must not wait for the other end of a pipe, and lets it go on if it
+// does.
 func unblocked(t *testing.T, pipe string, do func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -149,7 +150,8 @@ func TestReplaceKeepsOwnerGroupAndMode(t *testing.T) {
 	})
 }
 
-// The bug that it catches: a file that its group may write is given to another group, which may then write it too.
+// The bug that it catches: a file that its group may write is given to another group, which may
+// then write it too.
 func TestWhoCannotKeepTheGroupGivesNoRightsAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become somebody who may not give files away")

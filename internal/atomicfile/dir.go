@@ -1,16 +1,18 @@
-// Package atomicfile reads, makes and replaces files in directories in which other people write too.
+// Package atomicfile reads, makes and replaces files in directories in which other people write
+// too.
 //
 // Its promises:
 //
 //   - A file appears under its name whole, or not at all. A process that is killed leaves the old
-//     file, the new one, or in rare cases a file that [IsTemp] recognises. It never leaves half a file.
+//     file, the new one, or in rare cases a file that [IsTemp] recognises. It never leaves half a
+//     file.
 //   - A directory is opened once, and everything is done in that directory. Someone who renames it,
 //     or puts a symbolic link in its place, does not redirect what follows.
 //   - A symbolic link that somebody else made is never followed on the way to a file that is
 //     replaced. [Dir.Follow] says which links are followed.
 //   - Nothing waits for a named pipe. Only regular files are opened: see [KindError].
-//   - A file is replaced only if it is still the file that was read. The new file has its owner, its
-//     group and its mode.
+//   - A file is replaced only if it is still the file that was read. The new file has its owner,
+//     its group and its mode.
 package atomicfile
 
 import (
@@ -23,10 +25,12 @@ import (
 )
 
 var (
-	// ErrChanged is returned for a file or a directory that is no longer the one that was looked at.
+	// ErrChanged is returned for a file or a directory that is no longer the one that was looked
+	// at.
 	ErrChanged = errors.New("was changed by another program meanwhile")
 
-	// ErrForeignLink is returned for a symbolic link that belongs to somebody else. See [Dir.Follow].
+	// ErrForeignLink is returned for a symbolic link that belongs to somebody else. See
+	// [Dir.Follow].
 	ErrForeignLink = errors.New("is a symbolic link that belongs to another user: name the file that it points to")
 )
 
@@ -83,7 +87,8 @@ func OpenDir(path string) (*Dir, error) {
 }
 
 // OpenParent opens the directory that the file at path is in, and returns the file's name there. It
-// follows symbolic links on the way to the directory, and leaves one alone that has the file's name.
+// follows symbolic links on the way to the directory, and leaves one alone that has the file's
+// name.
 func OpenParent(path string) (*Dir, string, error) {
 	dir, name := split(path)
 	if err := checkName(name); err != nil {
@@ -153,7 +158,8 @@ func (d *Dir) OpenDir(name string) (*Dir, error) {
 	return sub, nil
 }
 
-// ReadDir returns what is in the directory, sorted by name. The types are hints: they were true once.
+// ReadDir returns what is in the directory, sorted by name. The types are hints: they were true
+// once.
 func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), ".") }
 
 // Sync makes the names in the directory survive a loss of power, where the system can do that.
@@ -172,10 +178,11 @@ func (d *Dir) Sync() error {
 // maxLinks is how many symbolic links lead to a file at most: as many as Linux follows.
 const maxLinks = 40
 
-// Follow returns where a file really is that is about to be read and replaced: the directory and the
-// name. Where the name is a symbolic link, that is where the link leads, if the link belongs to
-// the user that this process runs as, or to root. It returns [ErrForeignLink] for any other link: in a
-// directory where others may write, it could lead to a file that they may not write, and we may.
+// Follow returns where a file really is that is about to be read and replaced: the directory and
+// the name. Where the name is a symbolic link, that is where the link leads, if the link belongs to
+// the user that this process runs as, or to root. It returns [ErrForeignLink] for any other link:
+// in a directory where others may write, it could lead to a file that they may not write, and we
+// may.
 //
 // A file that does not exist is no error. The caller closes the directory, which may be d itself
 // opened once more.

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// What names of unfinished files begin and end with. The rest does not hold the name of the file that
-// it becomes, which may be as long as names can be.
+// What names of unfinished files begin and end with. The rest does not hold the name of the file
+// that it becomes, which may be as long as names can be.
 const (
 	tempPrefix = ".ancre-"
 	tempSuffix = ".tmp"
@@ -21,8 +21,8 @@ func IsTemp(name string) bool {
 	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }
 
-// File is a file that is being written and has no name in its directory yet. On Linux most file systems
-// hold such a file without any name, and nothing is left of it when the process is killed.
+// File is a file that is being written and has no name in its directory yet. On Linux most file
+// systems hold such a file without any name, and nothing is left of it when the process is killed.
 // Elsewhere it has a name that [IsTemp] recognises.
 //
 // Exactly one of Create, Put and Replace gives it its name. Discard after that does nothing.
@@ -35,7 +35,8 @@ type File struct {
 // unnamedAllowed is false only in tests, to see what other systems do.
 var unnamedAllowed = true
 
-// New makes an empty file in the directory. The mode is before the umask. The caller defers Discard.
+// New makes an empty file in the directory. The mode is before the umask. The caller defers
+// Discard.
 func (d *Dir) New(mode fs.FileMode) (*File, error) {
 	if unnamedAllowed {
 		if f := openUnnamed(d, mode); f != nil {
@@ -100,7 +101,8 @@ func (n *File) Create(name string) error {
 	return n.rename(name)
 }
 
-// Put gives the file a name, in the place of anything but a directory that has it. It follows no symbolic link.
+// Put gives the file a name, in the place of anything but a directory that has it. It follows no
+// symbolic link.
 func (n *File) Put(name string) error {
 	defer n.Discard()
 	if err := n.prepare(name); err != nil {
@@ -110,8 +112,9 @@ func (n *File) Put(name string) error {
 	return n.rename(name)
 }
 
-// Replace puts the file in the place of the one that was described before, with the same owner, group
-// and mode. The error wraps [ErrChanged] if that one is not there any more, or was written to.
+// Replace puts the file in the place of the one that was described before, with the same owner,
+// group and mode. The error wraps [ErrChanged] if that one is not there any more, or was written
+// to.
 func (n *File) Replace(name string, was fs.FileInfo) error {
 	defer n.Discard()
 	if !was.Mode().IsRegular() {
@@ -198,8 +201,8 @@ func (s *files) remove(n *File) {
 	delete(s.all, n)
 }
 
-// RemoveUnfinished removes all unfinished files of this process that have a name. It is for a program
-// that is about to end at once, on a signal: Discard removes them at any other end.
+// RemoveUnfinished removes all unfinished files of this process that have a name. It is for a
+// program that is about to end at once, on a signal: Discard removes them at any other end.
 func RemoveUnfinished() {
 	unfinished.mu.Lock()
 	defer unfinished.mu.Unlock()
@@ -218,7 +221,8 @@ func (d *Dir) Replace(name string, was fs.FileInfo, data []byte) error {
 	return d.fill(data, privateMode, func(n *File) error { return n.Replace(name, was) })
 }
 
-// Put writes a file, in the place of anything but a directory that has its name. The mode is before the umask.
+// Put writes a file, in the place of anything but a directory that has its name. The mode is before
+// the umask.
 func (d *Dir) Put(name string, data []byte, mode fs.FileMode) error {
 	return d.fill(data, mode, func(n *File) error { return n.Put(name) })
 }
@@ -238,8 +242,8 @@ func (d *Dir) fill(data []byte, mode fs.FileMode, finish func(*File) error) erro
 	return finish(n)
 }
 
-// Put writes the file at a path, in the place of anything but a directory that is there. It follows no
-// symbolic link that has the file's name. The mode is before the umask.
+// Put writes the file at a path, in the place of anything but a directory that is there. It follows
+// no symbolic link that has the file's name. The mode is before the umask.
 func Put(path string, data []byte, mode fs.FileMode) error {
 	d, name, err := OpenParent(path)
 	if err != nil {

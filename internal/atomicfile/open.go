@@ -33,8 +33,8 @@ func (d *Dir) Open(name string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// Open opens the regular file at a path for reading, and waits for no named pipe. It follows symbolic
-// links: whoever calls vouches for the path.
+// Open opens the regular file at a path for reading, and waits for no named pipe. It follows
+// symbolic links: whoever calls vouches for the path.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	return open(path, fs.FileMode.IsRegular)
 }
@@ -87,8 +87,9 @@ func ReadInput(path string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// Unchanged reports whether two descriptions are of the same file with the same content, as far as the
-// system tells: its size, the time of its last change, and the time at which this time was last set.
+// Unchanged reports whether two descriptions are of the same file with the same content, as far as
+// the system tells: its size, the time of its last change, and the time at which this time was last
+// set.
 func Unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a) == changeTime(b)
 }

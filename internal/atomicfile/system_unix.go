@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// withoutWaiting opens a named pipe without waiting for its other end, and no terminal becomes ours.
+	// withoutWaiting opens a named pipe without waiting for its other end, and no terminal becomes
+	// ours.
 	withoutWaiting = syscall.O_NONBLOCK | syscall.O_NOCTTY
 
 	canSyncDir = true

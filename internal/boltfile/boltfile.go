@@ -1,7 +1,8 @@
 // Package boltfile reads a bbolt database file, and says whether bbolt can.
 //
-// bbolt maps its file into memory and trusts what it finds there: a damaged page makes it panic, loop, or touch memory that is not mapped,
-// often in a goroutine of a library, where nothing can recover from it. So this package walks over the whole file with ordinary reads before it is
+// bbolt maps its file into memory and trusts what it finds there: a damaged page makes it panic,
+// loop, or touch memory that is not mapped, often in a goroutine of a library, where nothing can
+// recover from it. So this package walks over the whole file with ordinary reads before it is
 // opened. A file that passes has no page that bbolt could stumble over.
 package boltfile
 
@@ -19,13 +20,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrInUse is returned for a file that another process has open. It may be in the middle of a change.
+// ErrInUse is returned for a file that another process has open. It may be in the middle of a
+// change.
 var ErrInUse = errors.New("the file is in use")
 
 // ErrEmpty is returned for a file without a byte. bbolt takes it for a new database.
 var ErrEmpty = errors.New("the file is empty")
 
-// ErrDamaged is wrapped by all that is said about the contents of a file, and not by what the system says about reading it.
+// ErrDamaged is wrapped by all that is said about the contents of a file, and not by what the
+// system says about reading it.
 var ErrDamaged = errors.New("the file is damaged")
 
 func damagedf(format string, args ...any) error {
@@ -36,12 +39,12 @@ func damagedf(format string, args ...any) error {
 type Info struct {
 	Tx uint64 // the number of the newest transaction
 
-	// FellBack is set when one of the two descriptions at the beginning of the file is damaged. The other one counts then, and the last
-	// transaction may be missing: a crash leaves the same.
+	// FellBack is set when one of the two descriptions at the beginning of the file is damaged. The
+	// other one counts then, and the last transaction may be missing: a crash leaves the same.
 	FellBack bool
 
-	// Sum is over all keys and values, in their order, but for what Options.Except names: the same contents have the same sum, wherever they
-	// lie in the file.
+	// Sum is over all keys and values, in their order, but for what Options.Except names: the same
+	// contents have the same sum, wherever they lie in the file.
 	Sum    [sha256.Size]byte
 	Except []byte // the value of that key
 }
@@ -52,8 +55,9 @@ type Options struct {
 	Except string // with Sum: a key whose value is no part of it; empty: none
 }
 
-// The layout of a bbolt file, version 2: pages with a header of 16 bytes. Pages 0 and 1 are the descriptions, of which the one with
-// the later transaction counts. All numbers are in the machine's order, and all machines that we build for are little endian.
+// The layout of a bbolt file, version 2: pages with a header of 16 bytes. Pages 0 and 1 are the
+// descriptions, of which the one with the later transaction counts. All numbers are in the
+// machine's order, and all machines that we build for are little endian.
 const (
 	magic   = 0xED0CDAED
 	version = 2
@@ -71,7 +75,8 @@ const (
 	freelistPage  = 0x10
 	bucketElement = 0x01
 
-	// warmAbove is from which size on a file is read through once before it is walked over: a disk that turns reads in order many times faster.
+	// warmAbove is from which size on a file is read through once before it is walked over: a disk
+	// that turns reads in order many times faster.
 	warmAbove = 8 << 20
 )
 
@@ -279,7 +284,8 @@ func (c *checker) bucket(root uint64, depth int) error {
 	return err
 }
 
-// tree walks over the pages below one. Its keys must be from low on and below high; nil is no bound. It returns the last of them.
+// tree walks over the pages below one. Its keys must be from low on and below high; nil is no
+// bound. It returns the last of them.
 func (c *checker) tree(id uint64, depth int, low, high []byte) (last []byte, err error) {
 	p, err := c.read(id, depth)
 	if err != nil {
@@ -381,7 +387,8 @@ func (c *checker) add(kind uint32, b []byte) {
 	c.content.Write(b)
 }
 
-// element returns the key and the value of an entry, whose position and lengths stand at these places of it; -1: it has no value.
+// element returns the key and the value of an entry, whose position and lengths stand at these
+// places of it; -1: it has no value.
 func (p page) element(i, pos, keyLen, valueLen int) (key, value []byte, err error) {
 	le := binary.LittleEndian
 	begin := uint64(pageHeader + i*elementSize)

@@ -18,8 +18,8 @@ import (
 
 const patience = time.Minute
 
-// newFile makes a file with buckets in buckets, some of them inside of values, and values over several pages. The same contents are written
-// in another order when reverse is set.
+// newFile makes a file with buckets in buckets, some of them inside of values, and values over
+// several pages. The same contents are written in another order when reverse is set.
 func newFile(t *testing.T, noFreelist, reverse bool) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -119,7 +119,8 @@ func TestWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// Every damage either is found, or leaves keys and values that the sum tells apart or that are the same, and that bbolt reads without a panic.
+// Every damage either is found, or leaves keys and values that the sum tells apart or that are the
+// same, and that bbolt reads without a panic.
 func TestDamageIsFoundOrDoesNoHarm(t *testing.T) {
 	path := newFile(t, false, false)
 	whole, err := os.ReadFile(path)

@@ -5,8 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// Protect runs f, which reads an open database. A panic of bbolt, and a fault where its mapped file cannot be read, become an error
-// that wraps [ErrDamaged]. This works for the calling goroutine alone: what a library does in its own, only [Check] can protect.
+// Protect runs f, which reads an open database. A panic of bbolt, and a fault where its mapped file
+// cannot be read, become an error that wraps [ErrDamaged]. This works for the calling goroutine
+// alone: what a library does in its own, only [Check] can protect.
 func Protect(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -1,7 +1,9 @@
-// Package btclogslog lets libraries that log through btclog (btcsuite, neutrino) write to a log/slog logger.
+// Package btclogslog lets libraries that log through btclog (btcsuite, neutrino) write to a
+// log/slog logger.
 //
-// These libraries take their logger by a package-level UseLogger, so one process has one of them. Their levels say what
-// matters to the library, not to an operator of ours: whoever uses this package chooses with [New] how loud they may be.
+// These libraries take their logger by a package-level UseLogger, so one process has one of them.
+// Their levels say what matters to the library, not to an operator of ours: whoever uses this
+// package chooses with [New] how loud they may be.
 package btclogslog
 
 import (
@@ -20,10 +22,11 @@ type logger struct {
 	level atomic.Uint32 // a btclog.Level: the library's own threshold, besides that of the slog handler
 }
 
-// New returns a btclog logger that writes to the given one; nil discards all. Information, debug and trace arrive at
-// slog's debug level, because what a library finds worth telling is detail to us; warnings arrive as information, since these
-// libraries warn of a peer that hangs up; errors arrive as warnings, since what they call an error they mostly cure themselves.
-// Only what they call critical stays an error.
+// New returns a btclog logger that writes to the given one; nil discards all. Information, debug
+// and trace arrive at slog's debug level, because what a library finds worth telling is detail to
+// us; warnings arrive as information, since these libraries warn of a peer that hangs up; errors
+// arrive as warnings, since what they call an error they mostly cure themselves. Only what they
+// call critical stays an error.
 func New(to *slog.Logger) btclog.Logger {
 	if to == nil {
 		return btclog.Disabled
@@ -47,7 +50,8 @@ func slogLevel(level btclog.Level) slog.Level {
 	}
 }
 
-// enabled spares the formatting of what nobody reads: some libraries pass closures that dump whole blocks.
+// enabled spares the formatting of what nobody reads: some libraries pass closures that dump whole
+// blocks.
 func (l *logger) enabled(level btclog.Level) bool {
 	return level >= l.Level() && l.to.Enabled(context.Background(), slogLevel(level))
 }

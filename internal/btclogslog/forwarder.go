@@ -8,8 +8,9 @@ import (
 	"github.com/btcsuite/btclog"
 )
 
-// Forwarder is for libraries whose logger is a package variable, which must not change while their goroutines run: they are
-// given its [Forwarder.Logger] once, and what they log goes to the logger that was set last. The zero value discards.
+// Forwarder is for libraries whose logger is a package variable, which must not change while their
+// goroutines run: they are given its [Forwarder.Logger] once, and what they log goes to the logger
+// that was set last. The zero value discards.
 type Forwarder struct {
 	to atomic.Pointer[slog.Logger]
 }
@@ -20,7 +21,8 @@ func (f *Forwarder) Set(to *slog.Logger) { f.to.Store(to) }
 // Logger returns a logger that forwards.
 func (f *Forwarder) Logger() btclog.Logger { return New(slog.New(forward{f})) }
 
-// forward is the handler behind it. The adapter adds neither attributes nor groups, so these need not follow a later Set.
+// forward is the handler behind it. The adapter adds neither attributes nor groups, so these need
+// not follow a later Set.
 type forward struct{ f *Forwarder }
 
 func (h forward) handler() slog.Handler {

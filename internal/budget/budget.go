@@ -1,9 +1,9 @@
 // Package budget shares a fixed amount of memory, or of places, among callers of a server.
 //
-// The promise: what is taken together never exceeds the size by more than callers add with GrowTo and Take. A
-// caller who holds a part and keeps the server waiting (a body that does not arrive, an answer that
-// is not read) loses it when others need it. One user cannot push another out: a free part goes to
-// the user who holds least.
+// The promise: what is taken together never exceeds the size by more than callers add with GrowTo
+// and Take. A caller who holds a part and keeps the server waiting (a body that does not arrive, an
+// answer that is not read) loses it when others need it. One user cannot push another out: a free
+// part goes to the user who holds least.
 package budget
 
 import (
@@ -19,11 +19,12 @@ import (
 var ErrFull = errors.New("the budget is used up")
 
 const (
-	// Grace is how long a holder may keep the server waiting before a waiting caller may displace it.
+	// Grace is how long a holder may keep the server waiting before a waiting caller may displace
+	// it.
 	Grace = 2 * time.Second
 
-	// MinRate is how fast a transfer has to be while others wait, beyond the grace. A slower one goes
-	// on as long as nobody needs its part.
+	// MinRate is how fast a transfer has to be while others wait, beyond the grace. A slower one
+	// goes on as long as nobody needs its part.
 	MinRate = 512 << 10 // bytes a second
 
 	// MaxWaiting is how many callers of one user may wait at once; more are refused at once. Each
@@ -237,9 +238,9 @@ func (b *Budget) drop(h *Hold) {
 	b.share()
 }
 
-// share grants parts to waiting callers, first to the user who holds least, and of several to the one
-// whose turn was longest ago. Nobody smaller overtakes a caller whose part is not free yet: a large
-// part would never become free.
+// share grants parts to waiting callers, first to the user who holds least, and of several to the
+// one whose turn was longest ago. Nobody smaller overtakes a caller whose part is not free yet: a
+// large part would never become free.
 func (b *Budget) share() {
 	for len(b.waiting) > 0 {
 		next, least, turn := 0, int64(math.MaxInt64), int64(0)

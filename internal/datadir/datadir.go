@@ -1,5 +1,5 @@
-// Package datadir is what the daemon and the command-line client have to agree on about a network's data directory: what lies where in
-// it, whose it is, and that one process at a time changes it.
+// Package datadir is what the daemon and the command-line client have to agree on about a network's
+// data directory: what lies where in it, whose it is, and that one process at a time changes it.
 package datadir
 
 import (
@@ -24,7 +24,8 @@ const (
 	SPV    = "spv"    // headers: can be fetched again
 	Wallet = "wallet" // keys and coins: can be restored from the words
 
-	// Verifier is what "ancre verify --spv" keeps: headers of its own, so that it works beside a daemon and without one. They can be fetched again.
+	// Verifier is what "ancre verify --spv" keeps: headers of its own, so that it works beside a
+	// daemon and without one. They can be fetched again.
 	Verifier = "verify"
 )
 
@@ -46,7 +47,8 @@ type marker struct {
 // remedyDir is what helps when the directory itself cannot be used.
 const remedyDir = "it must be a directory that the user may read and write whom the program runs as"
 
-// Open makes the directory if there is none, takes its lock and checks that it is of the network. release gives the lock back.
+// Open makes the directory if there is none, takes its lock and checks that it is of the network.
+// release gives the lock back.
 func Open(dir, network string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w; %s", err, remedyDir)
@@ -69,7 +71,8 @@ func Open(dir, network string) (release func() error, err error) {
 	return lock.Unlock, nil
 }
 
-// checkLock refuses a lock file that is a symbolic link, or a named pipe, which opening it would wait for.
+// checkLock refuses a lock file that is a symbolic link, or a named pipe, which opening it would
+// wait for.
 func checkLock(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {

@@ -43,8 +43,8 @@ type conn struct {
 	writeDeadline time.Time
 }
 
-// idleSince returns since when the server waits for the peer: for a request, for the rest of one, or
-// for an answer to be taken. The gate's lock is held.
+// idleSince returns since when the server waits for the peer: for a request, for the rest of one,
+// or for an answer to be taken. The gate's lock is held.
 func (c *conn) idleSince(now time.Time) (time.Time, bool) {
 	switch c.state {
 	case http.StateNew, http.StateIdle:
@@ -170,8 +170,8 @@ func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }
 
-// Trust says that whoever sent a request has shown that he may: his connection makes room only after
-// those of which that is not known.
+// Trust says that whoever sent a request has shown that he may: his connection makes room only
+// after those of which that is not known.
 func Trust(r *http.Request) {
 	if c, ok := r.Context().Value(connKey{}).(*conn); ok && !c.trusted.Load() {
 		c.trusted.Store(true)
@@ -190,9 +190,9 @@ func (c *conn) claim() (rank int) {
 }
 
 const (
-	// lingerBytes and lingerTime are how much more of a body is read and dropped, and for how long, when
-	// the answer did not wait for it: a refusal, as a rule. Many clients send all before they read. If
-	// the connection were closed before, they would see that it broke, and not why.
+	// lingerBytes and lingerTime are how much more of a body is read and dropped, and for how long,
+	// when the answer did not wait for it: a refusal, as a rule. Many clients send all before they
+	// read. If the connection were closed before, they would see that it broke, and not why.
 	lingerBytes = 16 << 20
 	lingerTime  = 5 * time.Second
 
@@ -200,7 +200,8 @@ const (
 	shortRest = 256 << 10
 )
 
-// watchBody makes the connection know when a handler waits for the request's body; nil: there is none.
+// watchBody makes the connection know when a handler waits for the request's body; nil: there is
+// none.
 func watchBody(r *http.Request) *watchedBody {
 	if r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil

@@ -12,11 +12,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ipv6Site is how many bits of an IPv6 address name one customer: whoever has one address has all of its /64 (RFC 4291, 2.5.4).
+// ipv6Site is how many bits of an IPv6 address name one customer: whoever has one address has all
+// of its /64 (RFC 4291, 2.5.4).
 const ipv6Site = 64
 
-// AddressKey returns what limits for each address are counted by: an IPv4 address itself, also where it is written as an IPv6 one, and of
-// an IPv6 address its /64.
+// AddressKey returns what limits for each address are counted by: an IPv4 address itself, also
+// where it is written as an IPv6 one, and of an IPv6 address its /64.
 func AddressKey(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
@@ -27,7 +28,8 @@ func AddressKey(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// PeerAddress returns the address at the other end of a connection; the zero Addr where that is no IP connection.
+// PeerAddress returns the address at the other end of a connection; the zero Addr where that is no
+// IP connection.
 func PeerAddress(remote net.Addr) netip.Addr {
 	if tcp, ok := remote.(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap()
@@ -54,8 +56,8 @@ const (
 // gate is a listener that admits connections, and lets no address have all of them.
 //
 // When all places are taken, the connection that has been idle longest is closed for the next one.
-// While none is idle, the next ones wait, up to as many as there are places; more are closed. Places
-// are kept for loopback: strangers cannot lock the operator out.
+// While none is idle, the next ones wait, up to as many as there are places; more are closed.
+// Places are kept for loopback: strangers cannot lock the operator out.
 type gate struct {
 	net.Listener
 	limits Limits
@@ -80,7 +82,8 @@ func newGate(ln net.Listener, limits Limits, log *slog.Logger) *gate {
 	}
 }
 
-// Accept implements [net.Listener]. Reading from a connection that it returns waits until that is admitted.
+// Accept implements [net.Listener]. Reading from a connection that it returns waits until that is
+// admitted.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		raw, err := g.Listener.Accept()
@@ -168,7 +171,8 @@ func (g *gate) room(c *conn) bool {
 	return c.home || g.strangers < g.limits.Connections-g.limits.Reserve
 }
 
-// victim returns the connection that has been idle longest, of those that have the least claim. No stranger displaces one from loopback.
+// victim returns the connection that has been idle longest, of those that have the least claim. No
+// stranger displaces one from loopback.
 func (g *gate) victim(c *conn) (oldest *conn) {
 	now := time.Now()
 	for other := range g.admitted {

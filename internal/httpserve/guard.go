@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Guard keeps web pages away from a server that is for programs. A browser sends requests wherever a
-// page tells it to, with the reach of the person in front of it. So a request that names a page's
+// Guard keeps web pages away from a server that is for programs. A browser sends requests wherever
+// a page tells it to, with the reach of the person in front of it. So a request that names a page's
 // origin is refused, and one that names a host which is not ours: a page whose own name was made to
 // point here (DNS rebinding).
 type Guard struct {
@@ -37,8 +37,8 @@ func (g Guard) objection(r *http.Request) string {
 	if _, ok := r.Header["Origin"]; ok {
 		return "the request has an Origin header, so a web page sent it: this server is for programs, which send none"
 	}
-	// Browsers say of each request where it comes from (Fetch Metadata). "none" is a person who typed
-	// the address, "same-origin" a link on a page of ours.
+	// Browsers say of each request where it comes from (Fetch Metadata). "none" is a person who
+	// typed the address, "same-origin" a link on a page of ours.
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "none", "same-origin":
 	default:
@@ -50,7 +50,8 @@ func (g Guard) objection(r *http.Request) string {
 	return ""
 }
 
-// ours reports whether a request names a host of ours. One of HTTP/1.0 may name none: no browser sends that.
+// ours reports whether a request names a host of ours. One of HTTP/1.0 may name none: no browser
+// sends that.
 func (g Guard) ours(r *http.Request) bool {
 	host := hostOf(r.Host)
 	if host == "" || host == "localhost" {
@@ -73,7 +74,8 @@ func (g Guard) ours(r *http.Request) bool {
 	return false
 }
 
-// hostOf returns the host of HOST or HOST:PORT, in lower case, without brackets and the dot of a full name.
+// hostOf returns the host of HOST or HOST:PORT, in lower case, without brackets and the dot of a
+// full name.
 func hostOf(s string) string {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host

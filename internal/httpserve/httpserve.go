@@ -1,7 +1,9 @@
-// Package httpserve runs an HTTP server whose every resource is bounded, for each listener of the daemon: JSON-RPC's and the calendar's.
+// Package httpserve runs an HTTP server whose every resource is bounded, for each listener of the
+// daemon: JSON-RPC's and the calendar's.
 //
-// The promise: whatever peers send, or do not send, a server holds no more connections, header bytes and time than its [Limits] say. Peers
-// that only hold connections keep nobody out: the one that has been idle longest makes room. When Serve returns, nothing of it runs any more.
+// The promise: whatever peers send, or do not send, a server holds no more connections, header
+// bytes and time than its [Limits] say. Peers that only hold connections keep nobody out: the one
+// that has been idle longest makes room. When Serve returns, nothing of it runs any more.
 package httpserve
 
 import (
@@ -27,15 +29,17 @@ type Limits struct {
 	Idle        time.Duration // between the requests of a connection; less when all are taken
 	Grace       time.Duration // for the requests that run when the server is told to stop
 
-	// PerAddress is how many connections one address may have (of IPv6: one /64, see [AddressKey]); the next is closed at once. 0: as many as
-	// it likes. Unlimited names the addresses that this is not for: proxies, which bring everybody. nil: none.
+	// PerAddress is how many connections one address may have (of IPv6: one /64, see [AddressKey]);
+	// the next is closed at once. 0: as many as it likes. Unlimited names the addresses that this
+	// is not for: proxies, which bring everybody. nil: none.
 	PerAddress int
 	Unlimited  func(netip.Addr) bool
 }
 
-// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run come to their end, and returns nil. It
-// closes ln. Requests that still run when the grace is over have their contexts cancelled and their connections cut; Serve returns when the
-// last has ended. Another error means that the listener failed.
+// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run
+// come to their end, and returns nil. It closes ln. Requests that still run when the grace is over
+// have their contexts cancelled and their connections cut; Serve returns when the last has ended.
+// Another error means that the listener failed.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Limits, log *slog.Logger) error {
 	// Requests outlive ctx: the one that told us to stop among them.
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))

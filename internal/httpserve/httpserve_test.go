@@ -215,7 +215,8 @@ func TestHeadersThatAreTooLongAreRefused(t *testing.T) {
 	}
 }
 
-// enters returns a handler that says when it was entered, and stays until it is let go, or its client is gone.
+// enters returns a handler that says when it was entered, and stays until it is let go, or its
+// client is gone.
 func enters() (handler http.HandlerFunc, entered chan struct{}, leave func()) {
 	entered, gone := make(chan struct{}, 100), make(chan struct{})
 	handler = func(_ http.ResponseWriter, r *http.Request) {

@@ -1,8 +1,10 @@
-// Package printable makes text harmless that somebody else wrote, before a person's terminal sees it.
+// Package printable makes text harmless that somebody else wrote, before a person's terminal sees
+// it.
 //
 // Control characters move the cursor, change colours and titles, or delete what stands there. Other
-// characters turn the order of a line around or show nothing at all. All of them are written as escapes
-// that stay distinguishable: \x1b, \u202e, \xff. Everything else stays as it is, in all languages.
+// characters turn the order of a line around or show nothing at all. All of them are written as
+// escapes that stay distinguishable: \x1b, \u202e, \xff. Everything else stays as it is, in all
+// languages.
 package printable
 
 import (
@@ -15,9 +17,9 @@ import (
 	"unicode/utf8"
 )
 
-// isUnsafe reports whether a character does something to a terminal instead of standing there: a control
-// character (C0, DEL, C1), a format character (bidirectional, zero width, byte order mark), or a
-// separator of lines.
+// isUnsafe reports whether a character does something to a terminal instead of standing there: a
+// control character (C0, DEL, C1), a format character (bidirectional, zero width, byte order mark),
+// or a separator of lines.
 func isUnsafe(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
@@ -108,8 +110,8 @@ func inJSON(b *strings.Builder, r rune, _ string) {
 	}
 }
 
-// Args returns the arguments of a format, with every text in them on one line. An error of several lines
-// becomes one line as well.
+// Args returns the arguments of a format, with every text in them on one line. An error of several
+// lines becomes one line as well.
 func Args(args []any) []any {
 	list := make([]any, len(args))
 	for i, arg := range args {
@@ -139,8 +141,8 @@ type writer struct {
 // characters.
 func NewWriter(w io.Writer, clean func(string) string) io.Writer { return &writer{w, clean} }
 
-// Raw returns the writer behind a cleaning one, for the program's own control sequences and for what is
-// no text. It returns any other writer as it is.
+// Raw returns the writer behind a cleaning one, for the program's own control sequences and for
+// what is no text. It returns any other writer as it is.
 func Raw(w io.Writer) io.Writer {
 	if c, ok := w.(*writer); ok {
 		return c.w

@@ -1,6 +1,6 @@
 // Package quota bounds how many digests come in during an interval: of each user, and of all
-// together. JSON-RPC and the calendar both use it. A batch that is full is paid for before its time,
-// so whoever hands digests in without end spends the operator's money.
+// together. JSON-RPC and the calendar both use it. A batch that is full is paid for before its
+// time, so whoever hands digests in without end spends the operator's money.
 package quota
 
 import (

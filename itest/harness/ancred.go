@@ -17,7 +17,8 @@ import (
 	"ancre/rpc"
 )
 
-// Daemon is an ancred on regtest with a directory and a configuration of its own, whether it runs at the moment or not.
+// Daemon is an ancred on regtest with a directory and a configuration of its own, whether it runs
+// at the moment or not.
 type Daemon struct {
 	Home    string // holds everything: the configuration, the data directory, the log
 	DataDir string // as given to --datadir; the daemon makes a directory for the network in it
@@ -38,7 +39,8 @@ type Daemon struct {
 	proc *process
 }
 
-// NewDaemon prepares a daemon in home, with the node as its only peer unless node is nil. Start starts it.
+// NewDaemon prepares a daemon in home, with the node as its only peer unless node is nil. Start
+// starts it.
 func NewDaemon(bin Binaries, node *Node, home string, outlive bool) (*Daemon, error) {
 	d := &Daemon{
 		Home: home, DataDir: filepath.Join(home, "data"), Config: filepath.Join(home, "ancre.conf"),
@@ -90,11 +92,12 @@ func (d *Daemon) newPort() (err error) {
 // Addr is where the daemon answers JSON-RPC, as host:port. It stays the same over restarts.
 func (d *Daemon) Addr() string { return loopback(d.port) }
 
-// CalendarAddr is where the daemon's calendar listens, as host:port, unless the test has set calendar.listen. It stays the same over restarts, and
-// is what proofs point to.
+// CalendarAddr is where the daemon's calendar listens, as host:port, unless the test has set
+// calendar.listen. It stays the same over restarts, and is what proofs point to.
 func (d *Daemon) CalendarAddr() string { return loopback(d.calendar) }
 
-// MetricsAddr is a free port for the daemon's metrics, as host:port: a test sets metrics.listen to it. It stays the same over restarts.
+// MetricsAddr is a free port for the daemon's metrics, as host:port: a test sets metrics.listen to
+// it. It stays the same over restarts.
 func (d *Daemon) MetricsAddr() string { return loopback(d.metrics) }
 
 // NetDir is where this network's data lie.
@@ -113,7 +116,8 @@ func (d *Daemon) Credentials() (user, password string, err error) {
 	return user, password, nil
 }
 
-// Start starts the daemon and waits until it answers. The first start looks for another port when someone else has taken ours.
+// Start starts the daemon and waits until it answers. The first start looks for another port when
+// someone else has taken ours.
 func (d *Daemon) Start(ctx context.Context) error {
 	fresh := d.process() == nil
 	for try := 1; ; try++ {
@@ -137,7 +141,8 @@ func (d *Daemon) run(ctx context.Context) error {
 	return nil
 }
 
-// Launch starts the daemon and does not wait until it answers: for those who want to kill it before.
+// Launch starts the daemon and does not wait until it answers: for those who want to kill it
+// before.
 func (d *Daemon) Launch() error {
 	if d.process().running() {
 		return errors.New("ancred is still running")
@@ -182,8 +187,9 @@ func (d *Daemon) environ() []string { return environ(d.Home) }
 
 func (d *Daemon) logPath() string { return filepath.Join(d.Home, "ancred.log") }
 
-// RunToEnd runs ancred in the foreground with the configuration as it is set now, and returns how it ended: for the cases in
-// which it must refuse to start. more are added to its flags, where they override.
+// RunToEnd runs ancred in the foreground with the configuration as it is set now, and returns how
+// it ended: for the cases in which it must refuse to start. more are added to its flags, where they
+// override.
 func (d *Daemon) RunToEnd(ctx context.Context, more ...string) (Result, error) {
 	if err := d.WriteConfig(); err != nil {
 		return Result{}, err
@@ -197,7 +203,8 @@ func (d *Daemon) Stop() error { return d.process().stop() }
 // Kill9 ends the daemon at once, as a power cut would.
 func (d *Daemon) Kill9() error { return d.process().kill() }
 
-// Abort ends the daemon when it is stuck. The error has the end of its log, and says where the log is.
+// Abort ends the daemon when it is stuck. The error has the end of its log, and says where the log
+// is.
 func (d *Daemon) Abort() error { return d.process().abort() }
 
 // AwaitEnd waits until the daemon has ended by itself; a status other than 0 is an error.
@@ -225,7 +232,8 @@ func (d *Daemon) Running() bool { return d.process().running() }
 // Log returns the last lines that the daemon wrote, over all its starts.
 func (d *Daemon) Log(lines int) string { return tail(d.logPath(), lines) }
 
-// LogSize is how much the daemon has written so far, over all its starts: where [Daemon.LogFrom] begins to see what is new.
+// LogSize is how much the daemon has written so far, over all its starts: where [Daemon.LogFrom]
+// begins to see what is new.
 func (d *Daemon) LogSize() int64 {
 	info, err := os.Stat(d.logPath())
 	if err != nil {
@@ -251,7 +259,8 @@ func (d *Daemon) process() *process {
 	return d.proc
 }
 
-// Call asks the daemon over JSON-RPC, with its cookie, and decodes the answer into result unless that is nil.
+// Call asks the daemon over JSON-RPC, with its cookie, and decodes the answer into result unless
+// that is nil.
 func (d *Daemon) Call(ctx context.Context, result any, method string, params ...any) error {
 	return d.rpc.call(ctx, result, method, params...)
 }

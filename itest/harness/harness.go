@@ -1,9 +1,10 @@
-// Package harness runs the real programs on this machine: Bitcoin nodes (btcd, bitcoind) on regtest, ancred, and the
-// command ancre. The end-to-end tests and the demo both stand on it.
+// Package harness runs the real programs on this machine: Bitcoin nodes (btcd, bitcoind) on
+// regtest, ancred, and the command ancre. The end-to-end tests and the demo both stand on it.
 //
-// Its promises: everything listens on loopback ports that were free a moment ago; everything lives under the directory
-// that the caller names; on Linux nothing that it started outlives the process that started it, unless that was asked
-// for; and it never waits for a time to pass, only for a condition, which it names when the condition does not come.
+// Its promises: everything listens on loopback ports that were free a moment ago; everything lives
+// under the directory that the caller names; on Linux nothing that it started outlives the process
+// that started it, unless that was asked for; and it never waits for a time to pass, only for a
+// condition, which it names when the condition does not come.
 package harness
 
 import (
@@ -26,7 +27,8 @@ type Binaries struct {
 	Ancred, Ancre, Btcd string
 }
 
-// Build compiles the programs from the module's own source and its pinned modules into dir. root is any directory of the module.
+// Build compiles the programs from the module's own source and its pinned modules into dir. root is
+// any directory of the module.
 func Build(ctx context.Context, root, dir string) (Binaries, error) {
 	if err := goBuild(ctx, root, dir, "ancre/cmd/ancred", "ancre/cmd/ancre", btcdPackage); err != nil {
 		return Binaries{}, err
@@ -84,8 +86,8 @@ func In(dir string) (Binaries, error) {
 // pollEvery is how often an awaited condition is looked at.
 const pollEvery = 50 * time.Millisecond
 
-// Await returns when cond says so, and fails when ctx ends first or cond returns an error. The error names what was
-// awaited and the last state that cond reported.
+// Await returns when cond says so, and fails when ctx ends first or cond returns an error. The
+// error names what was awaited and the last state that cond reported.
 func Await(ctx context.Context, what string, cond func(ctx context.Context) (done bool, state string, err error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -114,7 +116,8 @@ func Await(ctx context.Context, what string, cond func(ctx context.Context) (don
 	}
 }
 
-// environ is this process's environment with the home directory, and what else names a place to write, under dir.
+// environ is this process's environment with the home directory, and what else names a place to
+// write, under dir.
 func environ(dir string, more ...string) []string {
 	var env []string
 	for _, kv := range os.Environ() {

@@ -28,7 +28,8 @@ func TestAwaitEndsAtOnceOnAnError(t *testing.T) {
 	}
 }
 
-// What the end-to-end tests take for granted of the nodes: they mine, pay, reorganise and come back alike.
+// What the end-to-end tests take for granted of the nodes: they mine, pay, reorganise and come back
+// alike.
 func TestNodesMinePayReorganiseAndComeBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real nodes")
@@ -77,7 +78,8 @@ func TestNodesMinePayReorganiseAndComeBack(t *testing.T) {
 	}
 }
 
-// The benchmark builds a store for minutes and may be interrupted: the daemon must find its chain again, and the miner his coins.
+// The benchmark builds a store for minutes and may be interrupted: the daemon must find its chain
+// again, and the miner his coins.
 func TestAChainThatWasKeptGoesOnInAnotherProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real nodes")

@@ -19,7 +19,8 @@ type RPCError struct {
 
 func (e *RPCError) Error() string { return fmt.Sprintf("%s (code %d)", e.Message, e.Code) }
 
-// rpcClient speaks JSON-RPC 1.0 over HTTP with Basic auth: to the Bitcoin nodes, and to ancred, which promises to be spoken to the same way.
+// rpcClient speaks JSON-RPC 1.0 over HTTP with Basic auth: to the Bitcoin nodes, and to ancred,
+// which promises to be spoken to the same way.
 type rpcClient struct {
 	url  string
 	http http.Client
@@ -27,7 +28,8 @@ type rpcClient struct {
 }
 
 func newRPCClient(addr string, auth func() (string, string, error)) *rpcClient {
-	// Keep-alive would hold connections to a program that is killed and started again on the same port.
+	// Keep-alive would hold connections to a program that is killed and started again on the same
+	// port.
 	return &rpcClient{
 		url:  "http://" + addr + "/",
 		auth: auth,

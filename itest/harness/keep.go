@@ -20,7 +20,8 @@ type kept struct {
 	Blocks []string `json:"blocks"` // every one that was made, parents first, as hex
 }
 
-// Keep writes to path what another process needs to go on with this node's chain: see KeepOn. It is written whole or not at all.
+// Keep writes to path what another process needs to go on with this node's chain: see KeepOn. It is
+// written whole or not at all.
 func (n *Node) Keep(path string) error {
 	k := kept{Key: hex.EncodeToString(n.miner.key.Serialize())}
 	for _, block := range n.miner.blocks {
@@ -40,7 +41,8 @@ func (n *Node) Keep(path string) error {
 	return os.Rename(path+".new", path)
 }
 
-// KeepOn starts btcd in dir with the chain that Keep wrote to path, and with the coins that the harness has on it.
+// KeepOn starts btcd in dir with the chain that Keep wrote to path, and with the coins that the
+// harness has on it.
 func KeepOn(ctx context.Context, exe, dir, path string) (*Node, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {

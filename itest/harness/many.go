@@ -21,8 +21,9 @@ type Answer struct {
 	Err    *RPCError
 }
 
-// CallMany asks the daemon for many things in one array of calls, and returns the answers in their order. The daemon takes at
-// most 1,000 at a time. The error is that of the array as a whole; each call has its own beside.
+// CallMany asks the daemon for many things in one array of calls, and returns the answers in their
+// order. The daemon takes at most 1,000 at a time. The error is that of the array as a whole; each
+// call has its own beside.
 func (d *Daemon) CallMany(ctx context.Context, requests []Request) ([]Answer, error) {
 	return d.rpc.many(ctx, requests)
 }

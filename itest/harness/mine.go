@@ -27,13 +27,16 @@ import (
 
 var params = &chaincfg.RegressionNetParams
 
-// maturity is how many blocks a coinbase must be under before its coins can be spent: 100 by consensus.
+// maturity is how many blocks a coinbase must be under before its coins can be spent: 100 by
+// consensus.
 const maturity = 100
 
-// paymentFee is what a payment of the miner's pays, in satoshi: some 20 sat/vB, for nodes that are made dear.
+// paymentFee is what a payment of the miner's pays, in satoshi: some 20 sat/vB, for nodes that are
+// made dear.
 const paymentFee = 3000
 
-// miner is the key that the harness mines to, the coins it can pay from, and the headers it built on.
+// miner is the key that the harness mines to, the coins it can pay from, and the headers it built
+// on.
 type miner struct {
 	key     *btcec.PrivateKey
 	script  []byte // P2WPKH
@@ -70,7 +73,8 @@ func minerWith(key *btcec.PrivateKey) (*miner, error) {
 	return &miner{key: key, script: script, address: addr.EncodeAddress(), headers: make(map[chainhash.Hash]wire.BlockHeader)}, nil
 }
 
-// Mine makes n blocks with everything that waits in the node's mempool. Their coins go to address or, when that is empty, to the harness.
+// Mine makes n blocks with everything that waits in the node's mempool. Their coins go to address
+// or, when that is empty, to the harness.
 func (n *Node) Mine(ctx context.Context, blocks int, to string) error {
 	script := n.miner.script
 	if to != "" {
@@ -106,7 +110,8 @@ func (n *Node) Mine(ctx context.Context, blocks int, to string) error {
 	return nil
 }
 
-// Grow has the node itself make blocks until it has that many: thousands take seconds. Restart does not know of them.
+// Grow has the node itself make blocks until it has that many: thousands take seconds. Restart does
+// not know of them.
 func (n *Node) Grow(ctx context.Context, to int32) error {
 	const most = 500 // in one call
 	for {
@@ -135,8 +140,9 @@ func (n *Node) MineEmpty(ctx context.Context, blocks int) error {
 	return n.branch(ctx, tip, blocks)
 }
 
-// Reorg replaces the newest depth blocks by depth+1 empty ones, as a stronger branch that comes from elsewhere would: the
-// node itself notices that they are more work, and puts what was in the old blocks back into its mempool.
+// Reorg replaces the newest depth blocks by depth+1 empty ones, as a stronger branch that comes
+// from elsewhere would: the node itself notices that they are more work, and puts what was in the
+// old blocks back into its mempool.
 func (n *Node) Reorg(ctx context.Context, depth int) error {
 	tip, err := n.Height(ctx)
 	if err != nil {
@@ -178,8 +184,8 @@ func nobody() []byte {
 	return script
 }
 
-// mineOn makes one block on parent, hands it to the node, and returns it. It is dated `left` seconds ago, for as many shall
-// still follow, unless the rule of the median demands a later time.
+// mineOn makes one block on parent, hands it to the node, and returns it. It is dated `left`
+// seconds ago, for as many shall still follow, unless the rule of the median demands a later time.
 func (n *Node) mineOn(ctx context.Context, parent *wire.MsgBlock, height int32, left int, script []byte, txs []*wire.MsgTx, fees int64) (*wire.MsgBlock, error) {
 	nonce := make([]byte, 8)
 	_, _ = rand.Read(nonce)
@@ -233,7 +239,8 @@ func (n *Node) submit(ctx context.Context, block *wire.MsgBlock) error {
 	if err := n.rpc.call(ctx, &verdict, "submitblock", hex.EncodeToString(raw.Bytes())); err != nil {
 		return err
 	}
-	// bitcoind says the first of a block on a branch that is weaker so far; the others of one that it has.
+	// bitcoind says the first of a block on a branch that is weaker so far; the others of one that
+	// it has.
 	harmless := []string{"inconclusive", "duplicate", "duplicate-inconclusive"}
 	if verdict == nil || slices.Contains(harmless, *verdict) || strings.Contains(*verdict, "already have block") {
 		return nil
@@ -241,8 +248,8 @@ func (n *Node) submit(ctx context.Context, block *wire.MsgBlock) error {
 	return fmt.Errorf("%s refused a block: %s", n.Kind, *verdict)
 }
 
-// medianTime is the median date of the eleven blocks up to and including the given one: a block must be later than that.
-// It walks back by hash, for the block may be on a branch.
+// medianTime is the median date of the eleven blocks up to and including the given one: a block
+// must be later than that. It walks back by hash, for the block may be on a branch.
 func (n *Node) medianTime(ctx context.Context, block *wire.MsgBlock) (time.Time, error) {
 	const span = 11
 	dates := []time.Time{block.Header.Timestamp}
@@ -278,7 +285,8 @@ func (n *Node) header(ctx context.Context, hash chainhash.Hash) (header wire.Blo
 	return header, nil
 }
 
-// waiting returns the mempool's transactions, parents before children, and what they pay in satoshi.
+// waiting returns the mempool's transactions, parents before children, and what they pay in
+// satoshi.
 func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err error) {
 	var entries map[string]struct {
 		Fee  float64 // btcd
@@ -325,8 +333,8 @@ func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err 
 	return txs, fees, nil
 }
 
-// stale says whether a transaction spends what neither the chain nor the taken transactions hold. After a reorganisation btcd's mempool
-// still has such ones; its own miner leaves them out.
+// stale says whether a transaction spends what neither the chain nor the taken transactions hold.
+// After a reorganisation btcd's mempool still has such ones; its own miner leaves them out.
 func (n *Node) stale(ctx context.Context, tx *wire.MsgTx, taken map[chainhash.Hash]bool) (bool, error) {
 	if n.Kind != "btcd" {
 		return false, nil
@@ -346,7 +354,8 @@ func (n *Node) stale(ctx context.Context, tx *wire.MsgTx, taken map[chainhash.Ha
 	return false, nil
 }
 
-// SendTo pays from the harness's coins, as anyone who funds a wallet would, and returns the transaction's id. It is in the mempool, not yet mined.
+// SendTo pays from the harness's coins, as anyone who funds a wallet would, and returns the
+// transaction's id. It is in the mempool, not yet mined.
 func (n *Node) SendTo(ctx context.Context, to string, sats int64) (txid string, err error) {
 	script, err := scriptOf(to)
 	if err != nil {

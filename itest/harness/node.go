@@ -15,8 +15,9 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Node is a Bitcoin node on regtest that serves compact filters. Both kinds are used through the same calls; blocks are made
-// here and handed to the node, so both kinds mine alike. Its methods may be used from one goroutine at a time.
+// Node is a Bitcoin node on regtest that serves compact filters. Both kinds are used through the
+// same calls; blocks are made here and handed to the node, so both kinds mine alike. Its methods
+// may be used from one goroutine at a time.
 type Node struct {
 	Kind string // btcd or bitcoind
 	Dir  string
@@ -34,10 +35,12 @@ type Node struct {
 	mu       sync.Mutex
 }
 
-// startTries is how often a program is started on fresh ports when it ends at once because someone else was faster.
+// startTries is how often a program is started on fresh ports when it ends at once because someone
+// else was faster.
 const startTries = 5
 
-// firstBlocks are mined at the start: enough that the first one's coins can be spent, and that the chain is current.
+// firstBlocks are mined at the start: enough that the first one's coins can be spent, and that the
+// chain is current.
 const firstBlocks = 101
 
 // StartBtcd starts btcd in dir. More flags come after ours, where they count.
@@ -158,8 +161,9 @@ func (n *Node) Stop() error { return n.process().stop() }
 // Kill9 ends the node at once.
 func (n *Node) Kill9() error { return n.process().kill() }
 
-// Restart starts a stopped node again, on the same ports and with the same chain. btcd deletes its regtest chain at each
-// start, and either node may have lost what it had not written when it was killed: it is given every block again.
+// Restart starts a stopped node again, on the same ports and with the same chain. btcd deletes its
+// regtest chain at each start, and either node may have lost what it had not written when it was
+// killed: it is given every block again.
 func (n *Node) Restart(ctx context.Context) error {
 	if n.process().running() {
 		return fmt.Errorf("%s is still running", n.Kind)
@@ -212,7 +216,8 @@ func (n *Node) Height(ctx context.Context) (height int32, err error) {
 	return height, n.rpc.call(ctx, &height, "getblockcount")
 }
 
-// Call asks the node over JSON-RPC, and decodes the answer into result unless that is nil. What it refuses is an [RPCError].
+// Call asks the node over JSON-RPC, and decodes the answer into result unless that is nil. What it
+// refuses is an [RPCError].
 func (n *Node) Call(ctx context.Context, result any, method string, params ...any) error {
 	return n.rpc.call(ctx, result, method, params...)
 }
@@ -282,8 +287,8 @@ type Payment struct {
 	FeeSats int64 // what its inputs hold more than its outputs, both read from the blocks
 }
 
-// Payments reads every block and returns each transaction with an output OP_RETURN <32 bytes>: what was really paid, as
-// the node knows it and whatever the daemon says.
+// Payments reads every block and returns each transaction with an output OP_RETURN <32 bytes>: what
+// was really paid, as the node knows it and whatever the daemon says.
 func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
 	height, err := n.Height(ctx)
 	if err != nil {
@@ -315,7 +320,8 @@ func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
 	return found, nil
 }
 
-// AnchorRoot returns what the transaction's first output commits to, when that is OP_RETURN <32 bytes>.
+// AnchorRoot returns what the transaction's first output commits to, when that is OP_RETURN <32
+// bytes>.
 func AnchorRoot(tx *wire.MsgTx) (root [32]byte, ok bool) {
 	const opReturn, push32 = 0x6a, 0x20
 	script := tx.TxOut[0].PkScript

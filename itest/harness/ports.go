@@ -8,16 +8,18 @@ import (
 	"sync"
 )
 
-// Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux), so that a
-// connection of someone else does not sit on a port between our choosing it and our program binding it, or while our
-// program is down and about to come back on the same port.
+// Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up
+// on Linux), so that a connection of someone else does not sit on a port between our choosing it
+// and our program binding it, or while our program is down and about to come back on the same port.
 const firstPort, lastPort = 16000, 31998
 
-// taken holds the ports that this process has given out: the kernel does not know of them until a program binds them.
+// taken holds the ports that this process has given out: the kernel does not know of them until a
+// program binds them.
 var taken sync.Map
 
-// freePort returns a loopback port on which nothing listens, and that this process has not given out before. Another
-// process may still be faster: whoever starts a program on it tries again on another one.
+// freePort returns a loopback port on which nothing listens, and that this process has not given
+// out before. Another process may still be faster: whoever starts a program on it tries again on
+// another one.
 func freePort() (int, error) {
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)

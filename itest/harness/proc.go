@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// stopWithin is how long a program may take to stop by itself before it is killed, which counts as a failure.
+// stopWithin is how long a program may take to stop by itself before it is killed, which counts as
+// a failure.
 const stopWithin = 60 * time.Second
 
-// process is one started program. Its output goes to a file, so nothing is lost when it or we are killed.
+// process is one started program. Its output goes to a file, so nothing is lost when it or we are
+// killed.
 type process struct {
 	name string
 	log  string // path; a program started again appends to it
@@ -25,7 +27,8 @@ type process struct {
 	err  error         // how; owned by the waiting goroutine until done is closed
 }
 
-// start runs a program in a process group of its own. Unless outlive is set, it dies with this process where the system can do that.
+// start runs a program in a process group of its own. Unless outlive is set, it dies with this
+// process where the system can do that.
 func start(name, logPath string, outlive bool, env []string, path string, args ...string) (*process, error) {
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -40,7 +43,8 @@ func start(name, logPath string, outlive bool, env []string, path string, args .
 	p := &process{name: name, log: logPath, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The kernel ties a child's life to the thread that made it, not to the process: keep that thread until the child has ended.
+		// The kernel ties a child's life to the thread that made it, not to the process: keep that
+		// thread until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -68,7 +72,8 @@ func (p *process) running() bool {
 	}
 }
 
-// stop asks the program to end and waits. A program that has to be killed, or ends with a status other than 0, is an error.
+// stop asks the program to end and waits. A program that has to be killed, or ends with a status
+// other than 0, is an error.
 func (p *process) stop() error {
 	if !p.running() {
 		return nil
@@ -89,7 +94,8 @@ func (p *process) stop() error {
 	return nil
 }
 
-// abort ends a program that is stuck. The error has the end of its log, also when it had ended already.
+// abort ends a program that is stuck. The error has the end of its log, also when it had ended
+// already.
 func (p *process) abort() error {
 	if !p.running() {
 		return p.ended()

@@ -8,8 +8,9 @@ import (
 
 const interruptible = true
 
-// detach puts the program in a process group of its own, so that an interrupt typed on the terminal reaches only us and we
-// stop things in order; and, unless it shall outlive us, has the kernel kill it when we die.
+// detach puts the program in a process group of its own, so that an interrupt typed on the terminal
+// reaches only us and we stop things in order; and, unless it shall outlive us, has the kernel kill
+// it when we die.
 func detach(cmd *exec.Cmd, outlive bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if !outlive {

@@ -10,8 +10,8 @@ import (
 
 const interruptible = true
 
-// detach puts the program in a process group of its own, so that an interrupt typed on the terminal reaches only us and we
-// stop things in order.
+// detach puts the program in a process group of its own, so that an interrupt typed on the terminal
+// reaches only us and we stop things in order.
 func detach(cmd *exec.Cmd, _ bool) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }

@@ -6,7 +6,8 @@ import (
 	"syscall"
 )
 
-// Windows has no interrupt that one process could send to another one alone: stopping is killing there.
+// Windows has no interrupt that one process could send to another one alone: stopping is killing
+// there.
 const interruptible = false
 
 func detach(cmd *exec.Cmd, _ bool) {

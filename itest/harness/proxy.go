@@ -56,8 +56,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Stall has connections stay, and new ones be taken, while no byte passes in either direction. Bytes that came meanwhile pass
-// when it ends.
+// Stall has connections stay, and new ones be taken, while no byte passes in either direction.
+// Bytes that came meanwhile pass when it ends.
 func (p *Proxy) Stall(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,8 @@ func (p *Proxy) hold(conns ...net.Conn) bool {
 	return !p.closed
 }
 
-// toNode passes messages on one by one. (Their frame: magic 4, command 12, length 4, checksum 4, as in the protocol without encryption.)
+// toNode passes messages on one by one. (Their frame: magic 4, command 12, length 4, checksum 4, as
+// in the protocol without encryption.)
 func (p *Proxy) toNode(client, node net.Conn) error {
 	const headerSize, commandAt, lengthAt, sumAt = 24, 4, 16, 20
 	out := gate{p, node}

@@ -10,7 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The bug that it catches: bytes that change from one version of this program to the next, so that a receipt differs from itself.
+// The bug that it catches: bytes that change from one version of this program to the next, so that
+// a receipt differs from itself.
 func TestReceiptsAreTheSameBytesForGood(t *testing.T) {
 	s := usual()
 	golden(t, "v2.json", write(t, s.v2(t)))
@@ -78,8 +79,8 @@ func TestNothingIsBuiltThatWouldNotVerify(t *testing.T) {
 	}
 }
 
-// Chainpoint's parser looks for the commitment in front of the last two operations before the transaction's hash. A transaction that
-// does not fit into those is one that it would misread.
+// Chainpoint's parser looks for the commitment in front of the last two operations before the
+// transaction's hash. A transaction that does not fit into those is one that it would misread.
 func TestATransactionOfManyInputsFitsIntoVersion2Only(t *testing.T) {
 	s := usual()
 	r := s.v2(t)
@@ -106,7 +107,8 @@ func TestTheTimeOfAVersion4ReceiptIsThatOfABlock(t *testing.T) {
 	}
 }
 
-// RFC 9562, appendix A.1, has a UUID of version 1 with its time: 2022-02-22T19:22:22Z is C232AB00-9414-11EC.
+// RFC 9562, appendix A.1, has a UUID of version 1 with its time: 2022-02-22T19:22:22Z is
+// C232AB00-9414-11EC.
 func TestAProofIDHoldsTheTimeAsUUIDsDo(t *testing.T) {
 	when := time.Date(2022, 2, 22, 19, 22, 22, 0, time.UTC)
 	got := proofID(when, [32]byte{0xff, 0xc8, 1, 2, 3, 4, 5, 6})

@@ -15,9 +15,10 @@ type Found struct {
 	proof.Anchored
 }
 
-// Anchored finds in a complete .ots what receipts are made of, so that one can be had without the daemon that made the proof. The proof
-// must be of the shape of Ancre's: a nonce of 32 bytes, steps of 32 bytes each, a transaction. Others cannot be written as receipts of
-// version 2, whose elements all have 32 bytes. Of several attestations the first that fits is taken.
+// Anchored finds in a complete .ots what receipts are made of, so that one can be had without the
+// daemon that made the proof. The proof must be of the shape of Ancre's: a nonce of 32 bytes, steps
+// of 32 bytes each, a transaction. Others cannot be written as receipts of version 2, whose
+// elements all have 32 bytes. Of several attestations the first that fits is taken.
 func Anchored(f *proof.File) (digest, nonce [32]byte, a proof.Anchored, err error) {
 	all, err := AllAnchored(f)
 	if err != nil {
@@ -127,8 +128,9 @@ func cutStep(ops []proof.Op, hashes int) (s proof.Step, rest []proof.Op, ok bool
 	return proof.Step{Left: ops[0].Tag == proof.Prepend, Hash: [32]byte(ops[0].Arg)}, ops[1+hashes:], true
 }
 
-// Proof says what a receipt says as a proof, for who explains proofs step by step. It verifies nothing. A receipt that does not hold its transaction,
-// or has operations that no .ots has, cannot be written as one.
+// Proof says what a receipt says as a proof, for who explains proofs step by step. It verifies
+// nothing. A receipt that does not hold its transaction, or has operations that no .ots has, cannot
+// be written as one.
 func Proof(r Receipt) (*proof.File, error) {
 	var w writer
 	f := &proof.File{HashOp: proof.SHA256}

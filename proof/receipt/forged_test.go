@@ -12,8 +12,8 @@ import (
 	"ancre/proof"
 )
 
-// What a forger may try with a receipt of version 2. The bug that each would find: a receipt is accepted that proves nothing, or another
-// thing than it says.
+// What a forger may try with a receipt of version 2. The bug that each would find: a receipt is
+// accepted that proves nothing, or another thing than it says.
 func TestForgedReceiptsOfVersion2AreRefusedWithTheReason(t *testing.T) {
 	s := usual()
 	good := write(t, s.v2(t))
@@ -27,7 +27,8 @@ func TestForgedReceiptsOfVersion2AreRefusedWithTheReason(t *testing.T) {
 	step := hexOf(s.Path[1].Hash[:])
 	sibling := hexOf(s.Branch[2][:])
 
-	// withTx puts another transaction into the receipt and into the block, so that only its outputs are wrong.
+	// withTx puts another transaction into the receipt and into the block, so that only its outputs
+	// are wrong.
 	withTx := func(tx []byte) func(*sample) string {
 		return func(s *sample) string {
 			s.mine(tx, 5, 9)
@@ -90,7 +91,8 @@ func TestForgedReceiptsOfVersion2AreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a transaction's OP_RETURN is looked for in output 0 only, where Woleet's tools take the first of all.
+// The bug that it catches: a transaction's OP_RETURN is looked for in output 0 only, where Woleet's
+// tools take the first of all.
 func TestTheCommitmentMayStandInAnyOutput(t *testing.T) {
 	s := usual()
 	r := s.v2(t)

@@ -10,8 +10,9 @@ import (
 	"ancre/proof"
 )
 
-// FuzzParse holds of any bytes: reading them ends, and what was read is written so that it is read as the same again; and whatever is found
-// valid, the verifier of .ots files finds valid as well, wherever it can be said as one.
+// FuzzParse holds of any bytes: reading them ends, and what was read is written so that it is read
+// as the same again; and whatever is found valid, the verifier of .ots files finds valid as well,
+// wherever it can be said as one.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
 	if err != nil || len(files) < 4 {
@@ -68,7 +69,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// edited judges a good receipt of which some bytes were replaced: it is no longer valid, unless it says the same of the file as before.
+// edited judges a good receipt of which some bytes were replaced: it is no longer valid, unless it
+// says the same of the file as before.
 func edited(t testing.TB, text []byte, s sample, want []byte) {
 	t.Helper()
 	r, err := Parse(text)

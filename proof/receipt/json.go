@@ -17,8 +17,9 @@ const (
 	maxMembers = 16    // of an object: no receipt's has more than 7
 )
 
-// value is one JSON value, and where it stands. encoding/json takes of two members of one name the last, of names that differ in case
-// either, and skips what it does not know: this keeps everything, so that it can be refused.
+// value is one JSON value, and where it stands. encoding/json takes of two members of one name the
+// last, of names that differ in case either, and skips what it does not know: this keeps
+// everything, so that it can be refused.
 type value struct {
 	path    string
 	token   any      // string, json.Number, bool, nil, or json.Delim of an object or array
@@ -156,7 +157,8 @@ func (v value) kind() string {
 	return "null"
 }
 
-// object checks that it is an object with all members of required, and with none that are not in required or optional.
+// object checks that it is an object with all members of required, and with none that are not in
+// required or optional.
 func (v value) object(required, optional []string) error {
 	if v.token != json.Delim('{') {
 		return v.fail("found %s, want an object", v.kind())
@@ -376,7 +378,8 @@ func (v value) writeTo(b *bytes.Buffer) {
 	}
 }
 
-// marshal writes JSON as all receipts are written: indented, one newline at the end, nothing escaped that need not be.
+// marshal writes JSON as all receipts are written: indented, one newline at the end, nothing
+// escaped that need not be.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

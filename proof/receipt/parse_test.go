@@ -12,8 +12,8 @@ import (
 	"ancre/proof"
 )
 
-// Each is a receipt that some reader takes, and understands in its own way. The bug that each would find: two readers come to two
-// conclusions, or a hostile receipt keeps the reader busy.
+// Each is a receipt that some reader takes, and understands in its own way. The bug that each would
+// find: two readers come to two conclusions, or a hostile receipt keeps the reader busy.
 func TestWhatIsNoReceiptIsRefusedWithPlaceAndReason(t *testing.T) {
 	s := usual()
 	v2, v4 := write(t, s.v2(t)), write(t, s.v4(t))
@@ -135,7 +135,8 @@ func TestWhatIsNoReceiptIsRefusedWithPlaceAndReason(t *testing.T) {
 	}
 }
 
-// The value that operations lead to must not grow without end: a thousand short ones might copy gigabytes.
+// The value that operations lead to must not grow without end: a thousand short ones might copy
+// gigabytes.
 func TestOperationsMayNotPileUpBytes(t *testing.T) {
 	s := usual()
 	r := s.v4(t)
@@ -161,8 +162,9 @@ func TestReceiptsOfOthersAreRead(t *testing.T) {
 		t.Errorf("its path is right, but: %+v", got)
 	}
 
-	// The example of npm's chainpoint-binary: a calendar, then block 1664848 of the test network, whose Merkle root and transaction's id
-	// here are those that npm's chainpoint-parse 5.0.1 computes.
+	// The example of npm's chainpoint-binary: a calendar, then block 1664848 of the test network,
+	// whose Merkle root and transaction's id here are those that npm's chainpoint-parse 5.0.1
+	// computes.
 	b, err := os.ReadFile(filepath.Join("testdata", "chainpoint-sample-v4.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,17 +2,20 @@
 // versions 1 to 5: the same proofs as .ots files, as JSON that Woleet's and Chainpoint's tools
 // read.
 //
-// A receipt of version 2 is what Woleet's tools exchange: https://chainpoint.org as of 2016, with Woleet's signature extension
-// (https://doc.woleet.io/docs/signature-proofs). Version 4 is described by the schema chainpoint-proof-json-schema. What this package
-// builds is accepted by @woleet/woleet-weblibs 0.11 and chainpoint-validate 2.3 (version 2) and by chainpoint-parse 5 (version 4); equal
-// receipts are equal bytes. Both promises hold for good.
+// A receipt of version 2 is what Woleet's tools exchange: https://chainpoint.org as of 2016, with
+// Woleet's signature extension (https://doc.woleet.io/docs/signature-proofs). Version 4 is
+// described by the schema chainpoint-proof-json-schema. What this package builds is accepted by
+// @woleet/woleet-weblibs 0.11 and chainpoint-validate 2.3 (version 2) and by chainpoint-parse 5
+// (version 4); equal receipts are equal bytes. Both promises hold for good.
 //
-// Reading is strict. A receipt is evidence, and a reader that guesses can be led to another conclusion than the next one: each hash is 64
-// lower-case digits, since verifiers compare text; nothing stands in it twice; and no member is skipped that is not understood, because
-// it could change what the receipt proves, as the member "signature" does.
+// Reading is strict. A receipt is evidence, and a reader that guesses can be led to another
+// conclusion than the next one: each hash is 64 lower-case digits, since verifiers compare text;
+// nothing stands in it twice; and no member is skipped that is not understood, because it could
+// change what the receipt proves, as the member "signature" does.
 //
-// Everything is a pure function of its arguments, as in package proof. What a receipt needs from outside comes from the caller's
-// [proof.HeaderSource], and from its [TxSource] where the receipt does not hold its transaction.
+// Everything is a pure function of its arguments, as in package proof. What a receipt needs from
+// outside comes from the caller's [proof.HeaderSource], and from its [TxSource] where the receipt
+// does not hold its transaction.
 package receipt
 
 import (
@@ -51,7 +54,8 @@ type Receipt interface {
 	// seal is who signed the digest, and what of the seal is anchored; nil when nobody did.
 	seal() (s *Seal, target [32]byte)
 
-	// claims returns what the receipt says of Bitcoin's blocks, each claim checked from the target up to the Merkle root.
+	// claims returns what the receipt says of Bitcoin's blocks, each claim checked from the target
+	// up to the Merkle root.
 	claims(ctx context.Context, src proof.HeaderSource) (claims, error)
 }
 
@@ -118,7 +122,8 @@ func Parse(b []byte) (Receipt, error) {
 // contextsOfChainpoint is how the contexts of all versions of Chainpoint begin.
 const contextsOfChainpoint = "https://w3id.org/chainpoint/"
 
-// LooksLike reports whether bytes begin as a receipt does, well-formed or not, rather than as an .ots file does: as a JSON object.
+// LooksLike reports whether bytes begin as a receipt does, well-formed or not, rather than as an
+// .ots file does: as a JSON object.
 func LooksLike(b []byte) bool {
 	for _, c := range b {
 		switch c {
@@ -136,7 +141,8 @@ func SaysSo(b []byte) bool {
 	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
 }
 
-// commitment checks that the transaction's first OP_RETURN holds the root, whole, and returns the transaction's id.
+// commitment checks that the transaction's first OP_RETURN holds the root, whole, and returns the
+// transaction's id.
 func commitment(tx []byte, root [32]byte) (txid [32]byte, err error) {
 	txid = proof.TxID(tx)
 	at, err := proof.FirstCommitment(tx)

@@ -25,8 +25,8 @@ type sample struct {
 	proof.Anchored
 }
 
-// anchored puts a digest at place leaf of leaves in a batch, the batch at place batch of batches in an anchor, the anchor's
-// transaction at place tx of txs in block 820,001.
+// anchored puts a digest at place leaf of leaves in a batch, the batch at place batch of batches in
+// an anchor, the anchor's transaction at place tx of txs in block 820,001.
 func anchored(leaf, leaves, batch, batches, tx, txs int) sample {
 	s := sample{digest: sha256.Sum256([]byte("the file\n"))}
 	s.nonce = proof.Nonce([32]byte{1, 2, 3}, s.digest[:])

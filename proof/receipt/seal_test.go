@@ -13,7 +13,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
 )
 
-// The seal of an empty file in a receipt that Woleet published among the tests of its weblibs (test/tests.js, emptyFileValidSignatureReceipt).
+// The seal of an empty file in a receipt that Woleet published among the tests of its weblibs
+// (test/tests.js, emptyFileValidSignatureReceipt).
 func published(t *testing.T) (seal *Seal, target [32]byte) {
 	t.Helper()
 	b, err := hex.DecodeString("626484929addc065a418b5a036642f30f6995945c3c75c7003c1ce2779d96a6b")
@@ -104,7 +105,8 @@ func TestSealsProveWhatWasSigned(t *testing.T) {
 	}
 }
 
-// Each is accepted by a verifier that leaves out one of the checks. Woleet's library leaves out the first.
+// Each is accepted by a verifier that leaves out one of the checks. Woleet's library leaves out the
+// first.
 func TestForgedSealsAreRefusedWithTheReason(t *testing.T) {
 	digest := sha256.Sum256([]byte("the file\n"))
 	clerk, other := newSigner("clerk"), newSigner("other")

@@ -23,7 +23,8 @@ const (
 	ETHData        = "ETHData"        // an Ethereum transaction: not verified here
 )
 
-// V2 is a receipt of version 2. The path leads from the target to the root: each step is SHA256(left ‖ right).
+// V2 is a receipt of version 2. The path leads from the target to the root: each step is
+// SHA256(left ‖ right).
 type V2 struct {
 	TargetHash [32]byte // what is anchored: the file's SHA-256, or, of a sealed one, that of the seal's signature
 	MerkleRoot [32]byte
@@ -41,8 +42,8 @@ type AnchorV2 struct {
 	BlockProof []proof.Step // of a BTCBlockHeader: from the transaction's id to the Merkle root, hashed twice at each step
 }
 
-// NewV2 builds the receipt of a digest whose anchor is in a block. It refuses to make one that would not verify: every link is
-// checked, from the digest to the block's Merkle root.
+// NewV2 builds the receipt of a digest whose anchor is in a block. It refuses to make one that
+// would not verify: every link is checked, from the digest to the block's Merkle root.
 func NewV2(digest, nonce [32]byte, a proof.Anchored) (*V2, error) {
 	if _, err := proof.Complete(digest, nonce, a); err != nil {
 		return nil, err
@@ -309,7 +310,8 @@ func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([
 	return []claim{{BTCOpReturn, tx.Height, proof.ClimbBlock(txid, tx.Branch, tx.Index), txid}}, nil
 }
 
-// climbBlock returns where the steps lead from a transaction's id: to the block's Merkle root, if all is true.
+// climbBlock returns where the steps lead from a transaction's id: to the block's Merkle root, if
+// all is true.
 func climbBlock(txid [32]byte, path []proof.Step) [32]byte {
 	var branch [][32]byte
 	var index uint32

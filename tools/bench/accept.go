@@ -13,8 +13,9 @@ import (
 // manyConnections is how many the targets of single digests speak of.
 const manyConnections = 256
 
-// measureSubmit measures how fast digests are accepted one by one, over JSON-RPC and at the calendar, by a daemon that has none at first. At the end
-// it is killed, and must still have what it acknowledged.
+// measureSubmit measures how fast digests are accepted one by one, over JSON-RPC and at the
+// calendar, by a daemon that has none at first. At the end it is killed, and must still have what
+// it acknowledged.
 func (b *bench) measureSubmit(ctx context.Context) error {
 	empty, err := b.fresh(ctx)
 	if err != nil {

@@ -15,11 +15,13 @@ import (
 )
 
 const (
-	// bytesADigest is what a build asks of the disk: the target of the store, and room for a compaction.
+	// bytesADigest is what a build asks of the disk: the target of the store, and room for a
+	// compaction.
 	bytesADigest = 150
 
-	// buriedUnder is how many blocks the last anchor of a build is under: so many that the daemon follows none of them any more, as is
-	// the case with all but the newest of one that has run for years. Short runs build stores of less than years, and save the time.
+	// buriedUnder is how many blocks the last anchor of a build is under: so many that the daemon
+	// follows none of them any more, as is the case with all but the newest of one that has run for
+	// years. Short runs build stores of less than years, and save the time.
 	buriedUnder, years = 110, 1_000_000
 
 	// fundSats pays for an anchor a batch.
@@ -28,12 +30,14 @@ const (
 	// buildConnections submit 1,000 digests a call.
 	buildConnections = 16
 
-	// stretches of a build are measured apart: each a hundredth, so that a plot shows whether it stays as fast.
+	// stretches of a build are measured apart: each a hundredth, so that a plot shows whether it
+	// stays as fast.
 	stretches = 100
 )
 
-// build fills the site until it holds so many digests: all through the daemon's JSON-RPC, in batches that seal by themselves and are anchored in
-// a private chain. Interrupted, it goes on where it was when it is called again.
+// build fills the site until it holds so many digests: all through the daemon's JSON-RPC, in
+// batches that seal by themselves and are anchored in a private chain. Interrupted, it goes on
+// where it was when it is called again.
 func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (err error) {
 	if s.book.Final && s.book.Stored >= want {
 		return nil
@@ -150,7 +154,8 @@ func (s *site) fund(ctx context.Context, node *harness.Node) error {
 	return err
 }
 
-// fill submits what is missing, writes down how far it is, and has blocks mined for the anchors meanwhile.
+// fill submits what is missing, writes down how far it is, and has blocks mined for the anchors
+// meanwhile.
 func (s *site) fill(ctx context.Context, node *harness.Node, want uint64) error {
 	to, err := s.server()
 	if err != nil {
@@ -189,7 +194,8 @@ func (s *site) fill(ctx context.Context, node *harness.Node, want uint64) error 
 	return g.Wait()
 }
 
-// keepBook writes down what is acknowledged and how fast, every second and at the end, and tells a person now and then.
+// keepBook writes down what is acknowledged and how fast, every second and at the end, and tells a
+// person now and then.
 func (s *site) keepBook(ctx context.Context, to *server, filled <-chan struct{}) error {
 	step := max(s.book.Want/stretches, 1)
 	began, from := time.Now(), s.book.Stored
@@ -257,7 +263,8 @@ func (s *site) finish(ctx context.Context, node *harness.Node) error {
 	}
 }
 
-// awaitBlockWanted waits until the daemon has done all that it can do before the next block. It says whether all batches are final already.
+// awaitBlockWanted waits until the daemon has done all that it can do before the next block. It
+// says whether all batches are final already.
 func (s *site) awaitBlockWanted(ctx context.Context, node *harness.Node) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()

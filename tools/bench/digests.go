@@ -22,7 +22,8 @@ func (s *seed) digest(n uint64) [32]byte {
 	return sha256.Sum256(b[:])
 }
 
-// supply hands out the numbers of digests to those who submit them, and knows below which all are acknowledged.
+// supply hands out the numbers of digests to those who submit them, and knows below which all are
+// acknowledged.
 type supply struct {
 	mu    sync.Mutex
 	next  uint64
@@ -30,7 +31,8 @@ type supply struct {
 	out   map[*worker]uint64 // the first number of the call that each is making
 }
 
-// take returns the first number and how many, up to most; none when the limit is reached. It also says that what w had before is acknowledged.
+// take returns the first number and how many, up to most; none when the limit is reached. It also
+// says that what w had before is acknowledged.
 func (s *supply) take(w *worker, most int) (first uint64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

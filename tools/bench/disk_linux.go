@@ -6,7 +6,8 @@ import (
 	"syscall"
 )
 
-// syncData syncs like the daemon's store does on this system: without what the file's metadata do not need.
+// syncData syncs like the daemon's store does on this system: without what the file's metadata do
+// not need.
 func syncData(f *os.File) error {
 	for {
 		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
@@ -32,7 +33,8 @@ func freeBytes(dir string) (uint64, error) {
 	return fs.Bavail * uint64(fs.Bsize), nil
 }
 
-// resetPeak has the kernel forget the most that a process held, so that what comes now is seen (proc(5), clear_refs).
+// resetPeak has the kernel forget the most that a process held, so that what comes now is seen
+// (proc(5), clear_refs).
 func resetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// floorCommand makes this program the floor: the least that any server must do which acknowledges digests over HTTP and
-// JSON-RPC and does not lose them.
+// floorCommand makes this program the floor: the least that any server must do which acknowledges
+// digests over HTTP and JSON-RPC and does not lose them.
 const floorCommand = "floor-server"
 
 // commitQueue is how many requests may wait for the log.
@@ -70,8 +70,9 @@ func serveFloor(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// floorLog is the file that everything is written to, in one piece after the other. Room is reserved ahead, as every good log does it: a sync that
-// also has to make the file longer takes up to twice as long.
+// floorLog is the file that everything is written to, in one piece after the other. Room is
+// reserved ahead, as every good log does it: a sync that also has to make the file longer takes up
+// to twice as long.
 type floorLog struct {
 	file           *os.File
 	size, reserved int64
@@ -111,7 +112,8 @@ func commitAll(log *floorLog, queue <-chan *pending) {
 	}
 }
 
-// sameAnswer is the path at which the floor answers what was put there, byte for byte, whatever is asked: the least of any server.
+// sameAnswer is the path at which the floor answers what was put there, byte for byte, whatever is
+// asked: the least of any server.
 const sameAnswer = "/same"
 
 // floorAnswer keeps it.
@@ -139,7 +141,8 @@ func (f *floorAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.answer)
 }
 
-// floorDigest is POST /digest: 32 bytes come as they are, and something of the usual length is answered.
+// floorDigest is POST /digest: 32 bytes come as they are, and something of the usual length is
+// answered.
 func floorDigest(w http.ResponseWriter, r *http.Request, queue chan<- *pending) {
 	p := &pending{done: make(chan error, 1)}
 	var err error
@@ -157,7 +160,8 @@ func floorDigest(w http.ResponseWriter, r *http.Request, queue chan<- *pending) 
 	_, _ = w.Write(answer[:])
 }
 
-// floorCall is JSON-RPC: a call is decoded as a plain program does it, and its number of digests is the answer.
+// floorCall is JSON-RPC: a call is decoded as a plain program does it, and its number of digests is
+// the answer.
 func floorCall(w http.ResponseWriter, r *http.Request, queue chan<- *pending) {
 	var request struct {
 		JSONRPC string          `json:"jsonrpc"`

@@ -40,8 +40,8 @@ const (
 	syncImport = "import"
 )
 
-// syncJob is what one light client is to do, in a process of its own: neutrino keeps what it is told in package variables, and memory is seen best
-// alone. It is handed over as JSON.
+// syncJob is what one light client is to do, in a process of its own: neutrino keeps what it is
+// told in package variables, and memory is seen best alone. It is handed over as JSON.
 type syncJob struct {
 	Way    string
 	Dir    string
@@ -58,8 +58,9 @@ type syncResult struct {
 	cpu time.Duration // of the whole process
 }
 
-// measureHeaders lets our light client and plain neutrino sync the same chain from the same btcd, in turns, each from an empty directory; and imports
-// that chain from files. dir holds the programs, and gets what is written.
+// measureHeaders lets our light client and plain neutrino sync the same chain from the same btcd,
+// in turns, each from an empty directory; and imports that chain from files. dir holds the
+// programs, and gets what is written.
 func measureHeaders(ctx context.Context, o options, dir string) (rows []row, err error) {
 	bins, err := harness.In(dir)
 	if err != nil {
@@ -258,8 +259,9 @@ func (job *syncJob) ours(ctx context.Context) (r syncResult, err error) {
 	return r, err
 }
 
-// makeChain gives a node a chain of its own kind up to a height: blocks of ten minutes, the newest of now. The node would date its own blocks one after the
-// other, and soon in the future. What the chain leaves behind had less work.
+// makeChain gives a node a chain of its own kind up to a height: blocks of ten minutes, the newest
+// of now. The node would date its own blocks one after the other, and soon in the future. What the
+// chain leaves behind had less work.
 func makeChain(ctx context.Context, node *harness.Node, height int32) error {
 	params := &chaincfg.RegressionNetParams
 	script, err := txscript.NewScriptBuilder().AddOp(txscript.OP_0).AddData(make([]byte, 20)).Script() // nobody's key

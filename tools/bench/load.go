@@ -71,7 +71,8 @@ const patience = time.Minute
 // restless is how long servers may take to come to rest, before the load goes on.
 const restless = 2 * time.Minute
 
-// rest waits until the servers do next to nothing any more: what one of them has put off is not to be measured with the turn of another.
+// rest waits until the servers do next to nothing any more: what one of them has put off is not to
+// be measured with the turn of another.
 func rest(ctx context.Context, servers ...*server) error {
 	const look, little = 200 * time.Millisecond, 10 * time.Millisecond // of the processor, which is told in ticks of as much
 	used := func() (sum time.Duration) {
@@ -110,8 +111,8 @@ func lasting(length time.Duration) func() bool {
 // always is for loads that end with the supply of digests.
 func always() bool { return true }
 
-// load makes calls on all connections, each waiting for its answer before the next, while more says so and until the supply of digests ends; each
-// connection makes one at least.
+// load makes calls on all connections, each waiting for its answer before the next, while more says
+// so and until the supply of digests ends; each connection makes one at least.
 func (s *server) load(ctx context.Context, j job, more func() bool) (figures, error) {
 	if s.fresh == (seed{}) {
 		var err error
@@ -156,8 +157,8 @@ func (s *server) load(ctx context.Context, j job, more func() bool) (figures, er
 	}, nil
 }
 
-// worker is one connection. It speaks HTTP by itself: the load and the servers share the machine, and net/http's client
-// would take as much of it as a server.
+// worker is one connection. It speaks HTTP by itself: the load and the servers share the machine,
+// and net/http's client would take as much of it as a server.
 type worker struct {
 	s      *server
 	job    job
@@ -224,7 +225,8 @@ func (w *worker) run(ctx context.Context, more func() bool) error {
 	return nil
 }
 
-// compose writes the next request, and returns one of its digests and how many it has: none when there are no more to be had.
+// compose writes the next request, and returns one of its digests and how many it has: none when
+// there are no more to be had.
 func (w *worker) compose() (digest [32]byte, digests int) {
 	w.body = w.body[:0]
 	if w.job.kind == getProof || w.job.kind == getTimestamp {

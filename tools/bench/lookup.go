@@ -23,8 +23,9 @@ import (
 // lookUps is how many look-ups one measurement makes.
 const lookUps = 20_000
 
-// measureLookup measures how long the store takes to find one leaf, and to know that it has not another, without any network, beside a get of a bare
-// Pebble that holds as many keys of 32 bytes, with a bloom filter and the same cache.
+// measureLookup measures how long the store takes to find one leaf, and to know that it has not
+// another, without any network, beside a get of a bare Pebble that holds as many keys of 32 bytes,
+// with a bloom filter and the same cache.
 func (b *bench) measureLookup(ctx context.Context) error {
 	sites, err := b.filled(ctx)
 	if err != nil {
@@ -114,7 +115,8 @@ func (b *bench) lookUpIn(ctx context.Context, s *site) (err error) {
 	return nil
 }
 
-// The bare Pebble: its keys rise, so that it is written in a minute, already in order; a get does not know how they came.
+// The bare Pebble: its keys rise, so that it is written in a minute, already in order; a get does
+// not know how they came.
 
 // bareKey is a key that is there, or one beside it that is not.
 func bareKey(n, of uint64, there bool) (key [32]byte) {

@@ -66,7 +66,8 @@ func syncsPerSecond(dir string) (float64, error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-// memoryOf is what a process holds (VmRSS), or the most that it held since resetPeak (VmHWM), in bytes; 0 where that cannot be seen.
+// memoryOf is what a process holds (VmRSS), or the most that it held since resetPeak (VmHWM), in
+// bytes; 0 where that cannot be seen.
 func memoryOf(pid int, what string) (uint64, error) {
 	field := procField(fmt.Sprintf("/proc/%d/status", pid), what)
 	if field == "" {
@@ -103,7 +104,8 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// idleMemory is the most that a process holds while nothing is asked of it, after some seconds in which it came to rest.
+// idleMemory is the most that a process holds while nothing is asked of it, after some seconds in
+// which it came to rest.
 func idleMemory(ctx context.Context, pid int, short bool) (most uint64, err error) {
 	settle, seconds := 10, 20
 	if short {

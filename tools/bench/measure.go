@@ -9,8 +9,9 @@ import (
 // rounds is what all rounds of one job gave, for one server.
 type rounds []figures
 
-// inRounds loads all servers in turns, round by round, each as often first as any other, so that what else happens on the machine and what the
-// disk has cached meets all. It returns the rounds of each server, in the servers' order.
+// inRounds loads all servers in turns, round by round, each as often first as any other, so that
+// what else happens on the machine and what the disk has cached meets all. It returns the rounds of
+// each server, in the servers' order.
 func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]rounds, error) {
 	fmt.Printf("%s, %d connections, %d rounds of %d: ", j.name, j.connections, o.rounds, len(servers))
 	all := make([]rounds, len(servers))

@@ -25,7 +25,8 @@ const (
 	blue, orange, grey, red = "#1b6ca8", "#e08214", "#999999", "#c0392b"
 )
 
-// plotRatios draws how each figure with a floor stands to its target: a bar that reaches the line has met it.
+// plotRatios draws how each figure with a floor stands to its target: a bar that reaches the line
+// has met it.
 func plotRatios(rows []row) []byte {
 	var shown []*row
 	for i := range rows {

@@ -20,8 +20,9 @@ type speed struct {
 	rounds rounds
 }
 
-// measureProofs measures how fast complete proofs of random digests are handed out, at all sizes in the same rounds, beside a bare net/http
-// server that answers the same bytes, and has some of them verified.
+// measureProofs measures how fast complete proofs of random digests are handed out, at all sizes in
+// the same rounds, beside a bare net/http server that answers the same bytes, and has some of them
+// verified.
 func (b *bench) measureProofs(ctx context.Context) error {
 	sites, err := b.filled(ctx)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// cells are a row as it is printed: name, figure, floor, ratio, spread of the rounds, target, verdict.
+// cells are a row as it is printed: name, figure, floor, ratio, spread of the rounds, target,
+// verdict.
 func (r *row) cells() []string {
 	number := func(x float64) string {
 		if r.absent != "" || x == 0 {

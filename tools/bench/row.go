@@ -11,11 +11,13 @@ import (
 type row struct {
 	name string // what was measured, with the size it was measured at
 
-	// ours and floor are the medians of the rounds, in unit ("digests/s", "ms", "MB"). A floor of 0: there is none.
+	// ours and floor are the medians of the rounds, in unit ("digests/s", "ms", "MB"). A floor of
+	// 0: there is none.
 	ours, floor float64
 	unit        string
 
-	// ratios are ours ÷ floor, one a round, in any order: neighbours in time, so that what else the machine does meets both.
+	// ratios are ours ÷ floor, one a round, in any order: neighbours in time, so that what else the
+	// machine does meets both.
 	ratios []float64
 
 	target target

@@ -30,7 +30,8 @@ type bench struct {
 	speeds    []speed
 }
 
-// step is one part of a run. Each begins with what it needs and adds its rows; they run in the order in which they stand.
+// step is one part of a run. Each begins with what it needs and adds its rows; they run in the
+// order in which they stand.
 type step struct {
 	name string
 	run  func(*bench, context.Context) error
@@ -112,7 +113,8 @@ func run(ctx context.Context, o options) (err error) {
 	return b.writeDocument(o.docs)
 }
 
-// measure makes the steps that are wanted. One that fails does not take from the others what they measure; its error is returned in the end.
+// measure makes the steps that are wanted. One that fails does not take from the others what they
+// measure; its error is returned in the end.
 func (b *bench) measure(ctx context.Context) (failed error) {
 	for _, s := range steps {
 		if len(b.only) > 0 && !slices.Contains(b.only, s.name) {
@@ -159,7 +161,8 @@ func (b *bench) sites() (all []*site) {
 	return all
 }
 
-// fresh starts a daemon that has no digest, with further lines of configuration: section, key, value.
+// fresh starts a daemon that has no digest, with further lines of configuration: section, key,
+// value.
 func (b *bench) fresh(ctx context.Context, settings ...string) (*site, error) {
 	s, err := openSite(filepath.Join(b.work, fmt.Sprintf("fresh-%d", len(b.others))))
 	if err != nil {
@@ -199,7 +202,8 @@ func (b *bench) logs() (text string) {
 	return text
 }
 
-// filled returns the sites that hold digests, smallest first, and builds those that are built in each run.
+// filled returns the sites that hold digests, smallest first, and builds those that are built in
+// each run.
 func (b *bench) filled(ctx context.Context) ([]*site, error) {
 	for _, s := range []struct {
 		at   **site
@@ -227,7 +231,8 @@ func (b *bench) filled(ctx context.Context) ([]*site, error) {
 	return all, nil
 }
 
-// absent says of a row that is asked for at the size of the large site that it was not measured, where there is none.
+// absent says of a row that is asked for at the size of the large site that it was not measured,
+// where there is none.
 func (b *bench) absent(name, unit string, t target) {
 	if b.large == nil {
 		b.rows = append(b.rows, row{name: fmt.Sprintf(name, count(largeSize)), unit: unit, target: t, absent: "no store of this size was given: make bench STORE=DIR"})

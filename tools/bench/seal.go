@@ -12,15 +12,17 @@ import (
 )
 
 const (
-	// sealedLeaves is the size of the batches that are sealed: 1 Mi, the default of batch.max_digests.
+	// sealedLeaves is the size of the batches that are sealed: 1 Mi, the default of
+	// batch.max_digests.
 	sealedLeaves = 1 << 20
 
 	// probes are the connections that submit, one digest a call, while a batch is sealed.
 	probes = 16
 )
 
-// measureSeal measures what sealing a batch of 1 Mi leaves takes through the daemon, from closebatch to its answer, beside the plain tree over as
-// many leaves in memory; and how long the longest submit takes meanwhile, beside the longest without sealing and the longest at the floor.
+// measureSeal measures what sealing a batch of 1 Mi leaves takes through the daemon, from
+// closebatch to its answer, beside the plain tree over as many leaves in memory; and how long the
+// longest submit takes meanwhile, beside the longest without sealing and the longest at the floor.
 func (b *bench) measureSeal(ctx context.Context) error {
 	leaves := sealedLeaves
 	if b.short {
@@ -111,7 +113,8 @@ func fillOpen(ctx context.Context, to *server, digests int) error {
 	return err
 }
 
-// seal closes the open batch, which holds at least so many digests, and returns how long it took until it was sealed.
+// seal closes the open batch, which holds at least so many digests, and returns how long it took
+// until it was sealed.
 func (s *site) seal(ctx context.Context, atLeast int) (time.Duration, error) {
 	var sealed struct {
 		State   string `json:"state"`
@@ -127,7 +130,8 @@ func (s *site) seal(ctx context.Context, atLeast int) (time.Duration, error) {
 	return took, err
 }
 
-// plainTree hashes a Merkle tree over so many leaves in memory, pair by pair and level by level, and returns how long that took.
+// plainTree hashes a Merkle tree over so many leaves in memory, pair by pair and level by level,
+// and returns how long that took.
 func plainTree(leaves int) time.Duration {
 	nodes := make([][32]byte, leaves)
 	for i := range nodes {

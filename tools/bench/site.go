@@ -17,8 +17,9 @@ import (
 	"ancre/rpc"
 )
 
-// site is a directory with a daemon whose store was filled with digests that can be had again, and with the private chain that its batches are
-// anchored in. It is built once, by build, and measured as often as one likes: what a measurement submits stays in it.
+// site is a directory with a daemon whose store was filled with digests that can be had again, and
+// with the private chain that its batches are anchored in. It is built once, by build, and measured
+// as often as one likes: what a measurement submits stays in it.
 type site struct {
 	dir    string
 	book   book
@@ -84,7 +85,8 @@ func (s *site) save() error {
 	return os.Rename(s.path(bookFile+".new"), s.path(bookFile))
 }
 
-// prepare makes the daemon that belongs to the site, which start starts. Without a node it finds no peer.
+// prepare makes the daemon that belongs to the site, which start starts. Without a node it finds no
+// peer.
 func (s *site) prepare(bins harness.Binaries, node *harness.Node) (err error) {
 	if s.daemon, err = harness.NewDaemon(bins, node, s.path("daemon"), false); err != nil {
 		return err
@@ -108,7 +110,8 @@ func (s *site) open(ctx context.Context, bins harness.Binaries) error {
 	return s.daemon.Start(ctx)
 }
 
-// readKey takes the store's key from the store, while no daemon runs: it tells which commitment belongs to a digest.
+// readKey takes the store's key from the store, while no daemon runs: it tells which commitment
+// belongs to a digest.
 func (s *site) readKey() error {
 	st, err := pebblestore.Open(filepath.Join(s.daemon.NetDir(), "store"), pebblestore.Options{})
 	if err != nil {
@@ -153,7 +156,8 @@ func serversOf(sites []*site) (all []*server, err error) {
 	return all, nil
 }
 
-// verify asks for the proofs of some digests, and has the daemon verify them against its own block headers: what was measured were real proofs.
+// verify asks for the proofs of some digests, and has the daemon verify them against its own block
+// headers: what was measured were real proofs.
 func (s *site) verify(ctx context.Context, numbers []uint64) error {
 	fresh := s.seed()
 	for _, n := range numbers {
@@ -177,8 +181,8 @@ func (s *site) verify(ctx context.Context, numbers []uint64) error {
 	return nil
 }
 
-// warm reads all files below a directory, so that the system has them in its page cache: an idle machine may take from it what was not read for a
-// while, and would then be what is measured.
+// warm reads all files below a directory, so that the system has them in its page cache: an idle
+// machine may take from it what was not read for a while, and would then be what is measured.
 func warm(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -18,8 +18,9 @@ import (
 // startTries is how often a daemon is started to see how long it takes.
 const startTries = 5
 
-// measureStart measures the time from the start of the process to its first answer: to a digest that is new, so the answer says that it was looked
-// for among all that is stored, and is on the disk.
+// measureStart measures the time from the start of the process to its first answer: to a digest
+// that is new, so the answer says that it was looked for among all that is stored, and is on the
+// disk.
 func (b *bench) measureStart(ctx context.Context) error {
 	empty, err := b.fresh(ctx)
 	if err != nil {
@@ -66,7 +67,8 @@ func (b *bench) measureStart(ctx context.Context) error {
 	return empty.close()
 }
 
-// start starts the daemon and returns how long it took until it had answered submit, and then getinfo.
+// start starts the daemon and returns how long it took until it had answered submit, and then
+// getinfo.
 func (s *site) start(ctx context.Context) (first, info time.Duration, err error) {
 	// A cookie of the last time would be tried first, and refused.
 	if err := os.Remove(filepath.Join(s.daemon.NetDir(), ".cookie")); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -100,7 +102,8 @@ func (s *site) start(ctx context.Context) (first, info time.Duration, err error)
 	}
 }
 
-// measureMemory measures what the daemon holds resident: some time after a start, and at most while it takes batches and hands out proofs.
+// measureMemory measures what the daemon holds resident: some time after a start, and at most while
+// it takes batches and hands out proofs.
 func (b *bench) measureMemory(ctx context.Context) error {
 	const idleName, busyName, unit = "resident memory, idle, %s stored", "resident memory, under load, %s stored", "MB"
 	idle, busy := atMost(figure, 150), atMost(figure, 400)
@@ -161,7 +164,8 @@ func (b *bench) memoryUnderLoad(ctx context.Context, s *site) (uint64, error) {
 	return memoryOf(s.daemon.PID(), "VmHWM")
 }
 
-// measureDisk tells what a digest took of the disk when the store was built, all files of the daemon counted.
+// measureDisk tells what a digest took of the disk when the store was built, all files of the
+// daemon counted.
 func (b *bench) measureDisk(ctx context.Context) error {
 	const name = "disk, a digest, %s stored"
 	t := atMost(figure, 110)

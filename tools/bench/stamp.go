@@ -29,8 +29,9 @@ const (
 // stampTarget is ancre's time ÷ sha256sum's.
 const stampTarget = 1.3
 
-// measureStamp measures how long ancre stamp -r takes for a tree of files, with a daemon of its own that makes the digests durable, beside
-// sha256sum of the same files, which are in the page cache; then what memory it needs for many small ones. dir holds the programs, and gets the files.
+// measureStamp measures how long ancre stamp -r takes for a tree of files, with a daemon of its own
+// that makes the digests durable, beside sha256sum of the same files, which are in the page cache;
+// then what memory it needs for many small ones. dir holds the programs, and gets the files.
 func measureStamp(ctx context.Context, o options, dir string) (rows []row, err error) {
 	bins, err := harness.In(dir)
 	if err != nil {
@@ -143,8 +144,9 @@ func (t *stampTree) make() error {
 	return nil
 }
 
-// renew changes each file a little, so that its digest is new to the daemon, and puts the proofs elsewhere. They are not deleted: on some file
-// systems new files are slow to make where many were deleted a moment ago.
+// renew changes each file a little, so that its digest is new to the daemon, and puts the proofs
+// elsewhere. They are not deleted: on some file systems new files are slow to make where many were
+// deleted a moment ago.
 func (t *stampTree) renew() error {
 	t.renewed++
 	for i := range t.files {

@@ -259,7 +259,8 @@ func (s *stage) sayKept() {
 	s.say("To stop both and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
 }
 
-// ancre runs the command among the files, shows it, and wants an exit status and a word in its answer.
+// ancre runs the command among the files, shows it, and wants an exit status and a word in its
+// answer.
 func (s *stage) ancre(ctx context.Context, status int, word string, args ...string) error {
 	res, err := s.run(ctx, status, word, args...)
 	if err != nil {

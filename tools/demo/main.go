@@ -1,8 +1,10 @@
-// Command demo shows the whole way of a file: from its hash, through a payment on a private Bitcoin network on this machine, to
-// a proof that is verified, and that a changed file and a changed proof are not. It ends with status 0 only if all of it happened.
+// Command demo shows the whole way of a file: from its hash, through a payment on a private Bitcoin
+// network on this machine, to a proof that is verified, and that a changed file and a changed proof
+// are not. It ends with status 0 only if all of it happened.
 //
-// It runs the programs that lie beside it (ancred, ancre, btcd) in directories of its own, and stops and removes everything but
-// the stamped files and their proofs. With KEEP=1 in the environment, node and daemon go on running, and it says how to use and stop them.
+// It runs the programs that lie beside it (ancred, ancre, btcd) in directories of its own, and
+// stops and removes everything but the stamped files and their proofs. With KEEP=1 in the
+// environment, node and daemon go on running, and it says how to use and stop them.
 package main
 
 import (

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// teller writes the story: numbered headings, plain sentences, and commands with what they answered.
+// teller writes the story: numbered headings, plain sentences, and commands with what they
+// answered.
 type teller struct {
 	out   io.Writer
 	step  *int

@@ -9,10 +9,11 @@ import (
 	"testing"
 )
 
-// The policy keeps its promises on one seed of each market. Wrong by this much, it would have to be a change of the policy (or of the
-// study), and docs/fees.md would have to be written anew.
+// The policy keeps its promises on one seed of each market. Wrong by this much, it would have to be
+// a change of the policy (or of the study), and docs/fees.md would have to be written anew.
 func TestThePolicyIsInTimeAndCheapInEachMarket(t *testing.T) {
-	// How otsd fares hangs much on the seed; the distance to hindsight does not: 1.46 to 1.50 over ten seeds of each market.
+	// How otsd fares hangs much on the seed; the distance to hindsight does not: 1.46 to 1.50 over
+	// ten seeds of each market.
 	const atMost = 1.6
 	for _, r := range playAll(1) {
 		us := &r.outcomes[byUs]

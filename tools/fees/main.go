@@ -1,9 +1,11 @@
-// Command fees is the study of what anchors cost: it plays fee markets, has the daemon's own policy (package batcher) and others
-// pay for the same batches on the same blocks, and writes the figures and the plots into docs/fees.md.
+// Command fees is the study of what anchors cost: it plays fee markets, has the daemon's own policy
+// (package batcher) and others pay for the same batches on the same blocks, and writes the figures
+// and the plots into docs/fees.md.
 //
 //	go run ./tools/fees [-docs DIR] [-seeds N]
 //
-// Nothing in it is left to the clock or to chance: the seeds are fixed, and the same program writes the same files again.
+// Nothing in it is left to the clock or to chance: the seeds are fixed, and the same program writes
+// the same files again.
 package main
 
 import (
@@ -51,7 +53,8 @@ func run(docs string, seeds int) error {
 	return os.WriteFile(path, page, 0o644)
 }
 
-// What is compared in each market. The first four are on an equal footing; the others answer questions of their own.
+// What is compared in each market. The first four are on an equal footing; the others answer
+// questions of their own.
 const (
 	byUs = iota
 	byOtsd

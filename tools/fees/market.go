@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// The markets are made by a mempool, not drawn from a distribution: demand arrives as virtual bytes that bid a rate, blocks come as a
-// Poisson process and take the best bids, the pool evicts the cheapest when it is full. What a bid has to reach, what
-// blocks look like from outside, and how long old bids waited all follow from that, with the lulls and bursts that chance makes of them.
+// The markets are made by a mempool, not drawn from a distribution: demand arrives as virtual bytes
+// that bid a rate, blocks come as a Poisson process and take the best bids, the pool evicts the
+// cheapest when it is full. What a bid has to reach, what blocks look like from outside, and how
+// long old bids waited all follow from that, with the lulls and bursts that chance makes of them.
 
 const (
 	hour = 3600.0
@@ -30,16 +31,19 @@ const (
 type market struct {
 	name, about string
 
-	// demand returns how much is bid for at a time, in blocks' worth each ten minutes, and the median of the bids in sat/vB.
+	// demand returns how much is bid for at a time, in blocks' worth each ten minutes, and the
+	// median of the bids in sat/vB.
 	demand func(t float64) (load, bid float64)
 }
 
 const (
-	// bidSpread is the standard deviation of a bid's logarithm: two thirds of the bids lie between half and double the median.
+	// bidSpread is the standard deviation of a bid's logarithm: two thirds of the bids lie between
+	// half and double the median.
 	bidSpread = 0.7
 
-	// Besides, load and median wander by chance: two thirds of the time each is within three quarters and four thirds of what the
-	// market says, and what it was three hours ago is mostly forgotten.
+	// Besides, load and median wander by chance: two thirds of the time each is within three
+	// quarters and four thirds of what the market says, and what it was three hours ago is mostly
+	// forgotten.
 	wander     = 0.3
 	wanderTime = 3 * hour
 )
@@ -47,7 +51,8 @@ const (
 // wave is +1 at the busiest time of a period and -1 at the quietest.
 func wave(t, period, busiest float64) float64 { return math.Cos(2 * math.Pi * (t - busiest) / period) }
 
-// daily and weekly waves: afternoons in Europe, when America is awake too; Wednesdays (t is 0 on a Monday, 00:00 UTC).
+// daily and weekly waves: afternoons in Europe, when America is awake too; Wednesdays (t is 0 on a
+// Monday, 00:00 UTC).
 func daily(t float64) float64  { return wave(t, day, 15*hour) }
 func weekly(t float64) float64 { return wave(t, week, 2.6*day) }
 
@@ -88,7 +93,8 @@ type block struct {
 	week     int64   // sat/vB: what bitcoind's estimatesmartfee 1008 would answer
 }
 
-// blocks plays a market for the warm-up, the study, and two days more in which the last batches are mined.
+// blocks plays a market for the warm-up, the study, and two days more in which the last batches are
+// mined.
 func (m market) blocks(seed uint64) []block {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	p := pool{floor: 1}
@@ -116,7 +122,8 @@ func (m market) blocks(seed uint64) []block {
 	}
 }
 
-// wanderer is the logarithm of a factor that wanders (an Ornstein-Uhlenbeck process), in standard deviations.
+// wanderer is the logarithm of a factor that wanders (an Ornstein-Uhlenbeck process), in standard
+// deviations.
 type wanderer float64
 
 func (w *wanderer) factor(rnd *rand.Rand, wait float64) float64 {
@@ -153,7 +160,8 @@ type cohort struct {
 func (p *pool) bid(vbytes, median float64, height int) {
 	below := 0.0
 	for rate := 1; rate <= topRate; rate++ {
-		// The share of a log-normal distribution between rate - ½ and rate + ½; the rest of either tail goes to its end.
+		// The share of a log-normal distribution between rate - ½ and rate + ½; the rest of either
+		// tail goes to its end.
 		share := 1.0
 		if rate < topRate {
 			share = 0.5 * math.Erfc(-math.Log((float64(rate)+0.5)/median)/(bidSpread*math.Sqrt2))
@@ -169,7 +177,8 @@ func (p *pool) bid(vbytes, median float64, height int) {
 	}
 }
 
-// mine fills a block with the best bids, and returns what a bid had to reach and what bids paid on average.
+// mine fills a block with the best bids, and returns what a bid had to reach and what bids paid on
+// average.
 func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average int64) {
 	room, collected := float64(blockVBytes), 0.0
 	for rate := topRate; rate >= 1; rate-- {
@@ -186,7 +195,8 @@ func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average i
 		}
 		p.waiting[rate] = queue
 		if room <= 0 {
-			// Of equal bids the earlier are taken here: a newcomer has to pay more than a rate that did not fit whole.
+			// Of equal bids the earlier are taken here: a newcomer has to pay more than a rate that
+			// did not fit whole.
 			return float64(rate + min(len(queue), 1)), int64(math.Ceil(collected / blockVBytes))
 		}
 	}
@@ -196,8 +206,9 @@ func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average i
 	return 1, max(1, int64(math.Ceil(collected/(blockVBytes-room))))
 }
 
-// trim evicts the cheapest bids from a pool that is too large, and lets the floor that this raised fall by half in twelve hours, or
-// sooner where the pool has emptied, as bitcoind does (CTxMemPool::GetMinFee).
+// trim evicts the cheapest bids from a pool that is too large, and lets the floor that this raised
+// fall by half in twelve hours, or sooner where the pool has emptied, as bitcoind does
+// (CTxMemPool::GetMinFee).
 func (p *pool) trim(wait float64, est *weekEstimator) {
 	halfLife := 12 * hour
 	if p.vbytes < poolVBytes/4 {
@@ -219,9 +230,10 @@ func (p *pool) trim(wait float64, est *weekEstimator) {
 	}
 }
 
-// weekEstimator is bitcoind's estimatesmartfee for 1008 blocks (CBlockPolicyEstimator, its long horizon), over rates that are whole
-// numbers: the lowest rate of which 85 % were mined within 1008 blocks, or 60 % within 504, whichever is higher. What was
-// seen counts half as much after 1000 blocks.
+// weekEstimator is bitcoind's estimatesmartfee for 1008 blocks (CBlockPolicyEstimator, its long
+// horizon), over rates that are whole numbers: the lowest rate of which 85 % were mined within 1008
+// blocks, or 60 % within 504, whichever is higher. What was seen counts half as much after 1000
+// blocks.
 type weekEstimator struct {
 	mined, within504, within1008, evicted [topRate + 1]float64
 }
@@ -253,7 +265,8 @@ func (e *weekEstimator) estimate(p *pool, height int) int64 {
 	return max(e.lowest(&e.within1008, p, height-1008, 0.85), e.lowest(&e.within504, p, height-504, 0.60))
 }
 
-// lowest goes down from the top, over groups of rates of which enough was seen, while enough of each was mined in time.
+// lowest goes down from the top, over groups of rates of which enough was seen, while enough of
+// each was mined in time.
 func (e *weekEstimator) lowest(inTime *[topRate + 1]float64, p *pool, before int, enough float64) int64 {
 	var good, all float64
 	found := int64(topRate)

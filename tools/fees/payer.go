@@ -20,15 +20,18 @@ const (
 // payer is a way to pay for anchors.
 type payer struct {
 	name string
-	// first returns what the first version of an anchor pays, whose oldest batch has waited for age seconds; b is the newest block.
+	// first returns what the first version of an anchor pays, whose oldest batch has waited for age
+	// seconds; b is the newest block.
 	first func(age float64, b block) int64
-	// raised is asked at each block that left the anchor out: what the next version pays, and whether there is one.
+	// raised is asked at each block that left the anchor out: what the next version pays, and
+	// whether there is one.
 	raised func(last int64, age float64, b block, batchesWait bool) (int64, bool)
 	// pause, where there is one, returns how long after a payment was mined the next may begin.
 	pause func(*rand.Rand) float64
 }
 
-// ours is the policy that the daemon runs with, the code itself. lie, where it is not 0, is the floor that all peers claim.
+// ours is the policy that the daemon runs with, the code itself. lie, where it is not 0, is the
+// floor that all peers claim.
 func ours(name string, target time.Duration, lie int64) payer {
 	p := batcher.DefaultPolicy()
 	p.MaxFeeRate, p.Target = maxRate, target
@@ -98,7 +101,8 @@ func (o *outcome) add(other outcome) {
 func (o *outcome) satsADay() float64          { return float64(o.sats) / o.days }
 func (o *outcome) quantile(q float64) float64 { return o.waits[int(q*float64(len(o.waits)-1))] }
 
-// inTime is the share of batches that were mined within the target, of those that the cap allowed to be.
+// inTime is the share of batches that were mined within the target, of those that the cap allowed
+// to be.
 func (o *outcome) inTime() float64 {
 	return 1 - float64(o.late-o.capped)/float64(max(1, o.batches-o.capped))
 }
@@ -110,8 +114,8 @@ type version struct {
 	batches int // how many of the waiting ones it commits to
 }
 
-// play has one payer pay for a batch every interval, in one market. A batch that is sealed while an anchor is in flight joins it
-// at the next block, as the daemon has it, and otsd too.
+// play has one payer pay for a batch every interval, in one market. A batch that is sealed while an
+// anchor is in flight joins it at the next block, as the daemon has it, and otsd too.
 func play(p payer, blocks []block, seed uint64) outcome {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	o := outcome{days: study / day}
@@ -182,7 +186,8 @@ func priced(blocks []block, from, to float64) bool {
 	return true
 }
 
-// hindsight is what nobody can do: one payment for each batch, each at the lowest rate of the blocks within its target.
+// hindsight is what nobody can do: one payment for each batch, each at the lowest rate of the
+// blocks within its target.
 func hindsight(blocks []block, seed uint64) outcome {
 	o := outcome{days: study / day}
 	for s := warmUp + rand.New(rand.NewPCG(seed, 2)).Float64()*interval; s < warmUp+study; s += interval {

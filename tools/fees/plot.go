@@ -46,7 +46,8 @@ func plotCost(results []result) []byte {
 	return s.Bytes()
 }
 
-// plotWeek draws one week of the market with waves: what blocks took, what they look like, and what was paid when.
+// plotWeek draws one week of the market with waves: what blocks took, what they look like, and what
+// was paid when.
 func plotWeek(results []result) []byte {
 	s := svg.New("A week of waves: sat/vB")
 	r := results[1]

@@ -1,11 +1,13 @@
-// Package backup writes all that a store holds into one file, and reads it back into a store of any engine.
+// Package backup writes all that a store holds into one file, and reads it back into a store of any
+// engine.
 //
-// The promises. A backup is one consistent moment of the store. The same moment gives the same bytes. What this package has once
-// written is read for ever. A file that was cut off, or in which a byte changed, is never taken for a whole one; nor is one of
-// whose batches a root does not follow from the leaves. It costs some 32 bytes a digest. The wallet is not in it.
+// The promises. A backup is one consistent moment of the store. The same moment gives the same
+// bytes. What this package has once written is read for ever. A file that was cut off, or in which
+// a byte changed, is never taken for a whole one; nor is one of whose batches a root does not
+// follow from the leaves. It costs some 32 bytes a digest. The wallet is not in it.
 //
-// Who has a backup can tell of a document whether it was stamped, because the key of the nonces is in it. It holds no digest, and
-// no secret with which anything could be spent.
+// Who has a backup can tell of a document whether it was stamped, because the key of the nonces is
+// in it. It holds no digest, and no secret with which anything could be spent.
 //
 // # Format 1
 //
@@ -13,9 +15,9 @@
 //
 //	type (1 byte), length of the body (4), checksum of the 5 bytes before (4), body, checksum of type, length and body (4)
 //
-// A checksum is CRC-32C (Castagnoli). Integers here are big-endian; those in bodies are uvarints, and bodies are written in the
-// encoding of the package ancre/batcher/store/codec, which has the layout of a batch, an anchor and a cursor. The
-// records come in this order:
+// A checksum is CRC-32C (Castagnoli). Integers here are big-endian; those in bodies are uvarints,
+// and bodies are written in the encoding of the package ancre/batcher/store/codec, which has the
+// layout of a batch, an anchor and a cursor. The records come in this order:
 //
 //	'H'  once         uvarint 1, the version of this format; network (bytes); time of the backup; key of the nonces (32);
 //	                  uvarint leaves, uvarint batches: how many follow
@@ -25,8 +27,9 @@
 //	'C'  once         the cursor
 //	'E'  once         uvarint leaves, uvarint batches, uvarint anchors: how many came; SHA-256 of the file up to this record
 //
-// Places of leaves follow from their order, and the trees above them from the leaves. How records are framed, that 'H' is the first,
-// and that the version stands first in it, never changes, so that an older reader can tell a newer file from a damaged one.
+// Places of leaves follow from their order, and the trees above them from the leaves. How records
+// are framed, that 'H' is the first, and that the version stands first in it, never changes, so
+// that an older reader can tell a newer file from a damaged one.
 package backup
 
 import (
@@ -45,7 +48,8 @@ import (
 	"ancre/batcher/store/codec"
 )
 
-// magic is what a file begins with. Its last four bytes are changed by whoever takes the file for text.
+// magic is what a file begins with. Its last four bytes are changed by whoever takes the file for
+// text.
 const magic = "ancre backup\r\n\x1a\n"
 
 // formatVersion is the version of the format in the package comment.
@@ -65,7 +69,8 @@ const (
 	// leavesPerRecord makes records of 256 KiB: what one step of reading or writing handles.
 	leavesPerRecord = 8192
 
-	// maxBody is more than any record needs: an anchor of a hundred versions that each commit to a hundred batches takes 60 kB.
+	// maxBody is more than any record needs: an anchor of a hundred versions that each commit to a
+	// hundred batches takes 60 kB.
 	maxBody = 64 << 20
 
 	frameSize = 1 + 4 + 4
@@ -85,8 +90,8 @@ type Summary struct {
 	Bytes    int64       // of the file
 }
 
-// Write writes a backup of all that a snapshot shows. What it finds to contradict itself it does not write: such a backup
-// would be of no use when it is needed.
+// Write writes a backup of all that a snapshot shows. What it finds to contradict itself it does
+// not write: such a backup would be of no use when it is needed.
 func Write(ctx context.Context, to io.Writer, n store.Snapshot, network string, taken time.Time) (Summary, error) {
 	leaves, batches, err := n.Total(ctx)
 	if err != nil {
@@ -277,6 +282,6 @@ var (
 	ErrDamaged   = errors.New("the backup is damaged")
 )
 
-// ErrContradiction is wrapped when what is stored, or what a backup with right checksums holds, cannot be: a root
-// that does not follow from its leaves, an anchor that is missing.
+// ErrContradiction is wrapped when what is stored, or what a backup with right checksums holds,
+// cannot be: a root that does not follow from its leaves, an anchor that is missing.
 var ErrContradiction = errors.New("what is stored contradicts itself")

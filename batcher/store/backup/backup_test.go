@@ -95,8 +95,8 @@ func anchorOf(id uint64, versions int, batches ...store.Batch) store.Anchor {
 	return a
 }
 
-// fillStore stores something of everything: sealed batches of many sizes in anchors of all states, one that waits, one that is
-// closed, one that is open.
+// fillStore stores something of everything: sealed batches of many sizes in anchors of all states,
+// one that waits, one that is closed, one that is open.
 func fillStore(t testing.TB, s store.Store) {
 	t.Helper()
 	when := func(n int64) time.Time { return storetest.Time(n) }
@@ -154,7 +154,8 @@ func verify(file []byte) (Summary, error) {
 	return b.Verify(context.Background())
 }
 
-// A restored store answers as the old one did: everything that the batcher asks of it, and its backup is the same again.
+// A restored store answers as the old one did: everything that the batcher asks of it, and its
+// backup is the same again.
 func TestRestoredStoreIsTheSame(t *testing.T) {
 	ctx := t.Context()
 	old := openStore(t, t.TempDir(), nil)
@@ -254,8 +255,8 @@ func TestRestoreOfLargeAndOfManyBatches(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the file of format 1 anew")
 
-// The file in testdata was written when the format was new. It is read for ever, and a store with the same in it gives the
-// same bytes as long as the format has that version.
+// The file in testdata was written when the format was new. It is read for ever, and a store with
+// the same in it gives the same bytes as long as the format has that version.
 func TestFormat1(t *testing.T) {
 	path := filepath.Join("testdata", "format1.backup")
 	file := filled(t)
@@ -434,7 +435,8 @@ func (c changed) Anchors(ctx context.Context) iter.Seq2[store.Anchor, error] {
 	}
 }
 
-// A backup that could not be restored is no use: it is refused when it is taken. The reader checks the same, with the same code.
+// A backup that could not be restored is no use: it is refused when it is taken. The reader checks
+// the same, with the same code.
 func TestStoreThatContradictsItselfIsNotBackedUp(t *testing.T) {
 	s := openStore(t, t.TempDir(), nil)
 	defer s.Close()
@@ -473,7 +475,8 @@ func TestStoreThatContradictsItselfIsNotBackedUp(t *testing.T) {
 	}
 }
 
-// oneLeaf is a backup of one sealed batch of one leaf, framed rightly whatever the leaf is. The root is that of leaf 5.
+// oneLeaf is a backup of one sealed batch of one leaf, framed rightly whatever the leaf is. The
+// root is that of leaf 5.
 func oneLeaf(t testing.TB, leaf byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -491,7 +494,8 @@ func oneLeaf(t testing.TB, leaf byte) []byte {
 	return out.Bytes()
 }
 
-// The checksums are right, and the leaves are not those of the root: whoever wrote it did not check.
+// The checksums are right, and the leaves are not those of the root: whoever wrote it did not
+// check.
 func TestReaderRecomputesRoots(t *testing.T) {
 	if _, err := verify(oneLeaf(t, 5)); err != nil {
 		t.Fatalf("the right leaf: %v", err)

@@ -10,8 +10,8 @@ import (
 	"ancre/batcher/store"
 )
 
-// BenchmarkMillion backs up and restores a store of a million digests in four batches, beside what copying the same bytes to
-// the same disk and syncing them takes in the same run.
+// BenchmarkMillion backs up and restores a store of a million digests in four batches, beside what
+// copying the same bytes to the same disk and syncing them takes in the same run.
 func BenchmarkMillion(b *testing.B) {
 	const batches, each = 4, 250_000
 	dir := b.TempDir()

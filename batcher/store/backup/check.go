@@ -9,8 +9,9 @@ import (
 	"ancre/proof"
 )
 
-// checker sees all parts of a backup in their order, when it is written and when it is read, and holds them against each other. It
-// builds the trees of sealed batches, in memory of a fifteenth of the leaves of one batch.
+// checker sees all parts of a backup in their order, when it is written and when it is read, and
+// holds them against each other. It builds the trees of sealed batches, in memory of a fifteenth of
+// the leaves of one batch.
 type checker struct {
 	header Header
 

@@ -16,8 +16,8 @@ import (
 	"ancre/batcher/store/codec"
 )
 
-// Reader reads one backup, once. What it passes on before the end was reached may still turn out to be part of a file that
-// is not whole.
+// Reader reads one backup, once. What it passes on before the end was reached may still turn out to
+// be part of a file that is not whole.
 type Reader struct {
 	// Progress is called as leaves come, with how many came so far. nil: it is not.
 	Progress func(digests uint64)
@@ -29,8 +29,9 @@ type Reader struct {
 	body   bytes.Buffer
 }
 
-// Open reads a backup up to its header. The errors of Reader wrap [ErrNotBackup], [ErrNewer], [ErrTruncated], [ErrDamaged] or
-// [ErrContradiction] when the file is to blame; others come from reading it.
+// Open reads a backup up to its header. The errors of Reader wrap [ErrNotBackup], [ErrNewer],
+// [ErrTruncated], [ErrDamaged] or [ErrContradiction] when the file is to blame; others come from
+// reading it.
 func Open(r io.Reader) (*Reader, error) {
 	b := &Reader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
 	var start [len(magic)]byte
@@ -64,12 +65,13 @@ func Open(r io.Reader) (*Reader, error) {
 // Header returns what the backup says of itself.
 func (b *Reader) Header() Header { return b.header }
 
-// Verify reads to the end and checks everything: that no byte is missing or changed, and that what is said agrees, down to the root of
-// each sealed batch and the transactions that commit to it.
+// Verify reads to the end and checks everything: that no byte is missing or changed, and that what
+// is said agrees, down to the root of each sealed batch and the transactions that commit to it.
 func (b *Reader) Verify(ctx context.Context) (Summary, error) { return b.read(ctx, nil) }
 
-// Restore verifies a backup while it writes all of it into dst, a new store that was made with the key in the header. dst is
-// good for nothing unless Restore returns nil: nothing else says that the file is whole.
+// Restore verifies a backup while it writes all of it into dst, a new store that was made with the
+// key in the header. dst is good for nothing unless Restore returns nil: nothing else says that the
+// file is whole.
 func (b *Reader) Restore(ctx context.Context, dst store.Store) (Summary, error) {
 	if dst.Key() != b.header.Key {
 		return Summary{}, errors.New("the new store was made with another key than the backup has")
@@ -207,7 +209,8 @@ func (b *Reader) record() (typ byte, body []byte, err error) {
 	if err := b.fill(frame[:]); err != nil {
 		return 0, nil, err
 	}
-	// The length first: a wrong one would read to the end of the file, and be taken for a file that was cut off.
+	// The length first: a wrong one would read to the end of the file, and be taken for a file that
+	// was cut off.
 	if binary.BigEndian.Uint32(frame[5:]) != crc32.Checksum(frame[:5], castagnoli) {
 		return 0, nil, b.damaged("the checksum of a record's length is wrong")
 	}
@@ -362,7 +365,8 @@ func (f *filler) cursor(c store.Cursor) error {
 	return f.endBatch()
 }
 
-// flush writes what was gathered: first the leaves, because an update is only for batches that are stored.
+// flush writes what was gathered: first the leaves, because an update is only for batches that are
+// stored.
 func (f *filler) flush() error {
 	if len(f.group.Batches) > 0 {
 		if err := f.dst.Append(f.ctx, &f.group); err != nil {

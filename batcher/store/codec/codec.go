@@ -1,9 +1,10 @@
-// Package codec is how batches, anchors and cursors are written as bytes: by engines that keep bytes, and in
-// backups. What it has once written is read for ever: what changes gets another version byte, and the older one stays known.
+// Package codec is how batches, anchors and cursors are written as bytes: by engines that keep
+// bytes, and in backups. What it has once written is read for ever: what changes gets another
+// version byte, and the older one stays known.
 //
-// uvarint and varint are those of Go's encoding/binary (varint is zigzag), in their shortest form; a string of bytes
-// is preceded by its length as uvarint. A time is 0x00 for none, or 0x01, varint seconds since 1970 UTC, uvarint
-// nanoseconds. Records begin with a version byte, 1:
+// uvarint and varint are those of Go's encoding/binary (varint is zigzag), in their shortest form;
+// a string of bytes is preceded by its length as uvarint. A time is 0x00 for none, or 0x01, varint
+// seconds since 1970 UTC, uvarint nanoseconds. Records begin with a version byte, 1:
 //
 //	batch   state byte (1 open, 2 closed, 3 sealed), uvarint leaves, uvarint leaves in all batches before,
 //	        time opened, time closed, uvarint anchor, and if sealed the root (32)
@@ -18,7 +19,8 @@
 //	            uvarint number of siblings, of each 32 bytes
 //	cursor  uvarint number of blocks, at most 128; unless 0: uvarint height of the first, of each its hash (32)
 //
-// Decoding is strict, and says what it found where. What is damaged never asks for more memory than it has bytes.
+// Decoding is strict, and says what it found where. What is damaged never asks for more memory than
+// it has bytes.
 package codec
 
 import (
@@ -166,8 +168,8 @@ func DecodeAnchor(id uint64, b []byte) (store.Anchor, error) {
 	return a, d.End()
 }
 
-// minVersionSize is the fewest bytes that a version takes: one each for the length of the transaction, the two numbers,
-// two amounts and the time, and the root.
+// minVersionSize is the fewest bytes that a version takes: one each for the length of the
+// transaction, the two numbers, two amounts and the time, and the root.
 const minVersionSize = 6 + 32
 
 func decodeVersion(d *Decoder) (v store.Version) {

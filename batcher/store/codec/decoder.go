@@ -103,7 +103,8 @@ func (d *Decoder) Varint(what string) int64 {
 	return v
 }
 
-// varintTaken moves past a varint of n bytes, which must be in its shortest form, so that a value has one encoding.
+// varintTaken moves past a varint of n bytes, which must be in its shortest form, so that a value
+// has one encoding.
 func (d *Decoder) varintTaken(what string, n int) bool {
 	if n <= 0 || n > 1 && d.b[n-1] == 0 {
 		d.Fail("%s is not a varint in its shortest form", what)
@@ -123,7 +124,8 @@ func (d *Decoder) UvarintMax(what string, limit uint64) uint64 {
 	return v
 }
 
-// Count reads how many things of at least size bytes follow: no more than fit, so that damage cannot ask for memory.
+// Count reads how many things of at least size bytes follow: no more than fit, so that damage
+// cannot ask for memory.
 func (d *Decoder) Count(what string, size int) int {
 	return int(d.UvarintMax("number of "+what, uint64(len(d.b)/size)))
 }

@@ -118,8 +118,8 @@ func grown(b *testing.B, leaves uint64) (*Store, *leafAdder) {
 	return s, a
 }
 
-// BenchmarkGroup does what a submit of n new digests asks of the store: look for them, and append them. Beside each, the floor
-// writes the bytes of the leaves to a log and syncs it.
+// BenchmarkGroup does what a submit of n new digests asks of the store: look for them, and append
+// them. Beside each, the floor writes the bytes of the leaves to a log and syncs it.
 func BenchmarkGroup(b *testing.B) {
 	for _, stored := range []uint64{0, *storedFlag} {
 		s, a := grown(b, stored)
@@ -179,8 +179,8 @@ func benchmarkGroup(b *testing.B, s *Store, a *leafAdder, n int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkFindStored looks for digests that are stored, one at a time, as for a proof. The floor is a bare get of another
-// leaf's run: who finds a digest reads its run in the end.
+// BenchmarkFindStored looks for digests that are stored, one at a time, as for a proof. The floor
+// is a bare get of another leaf's run: who finds a digest reads its run in the end.
 func BenchmarkFindStored(b *testing.B) {
 	s, a := grown(b, *storedFlag)
 	rng := rand.New(rand.NewPCG(1, 2))

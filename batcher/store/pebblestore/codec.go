@@ -46,9 +46,10 @@ func parseIDKey(prefix byte, key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(key[1:]), nil
 }
 
-// firstKey is the key that says which batch begins with which ordinal. Its numbers are complements, so that they sort from the
-// highest on: a seek forwards, which is what Pebble is good at, finds the last batch that begins at or before an ordinal.
-// Batches without leaves begin with that of the next.
+// firstKey is the key that says which batch begins with which ordinal. Its numbers are complements,
+// so that they sort from the highest on: a seek forwards, which is what Pebble is good at, finds
+// the last batch that begins at or before an ordinal. Batches without leaves begin with that of the
+// next.
 func firstKey(ordinal, batch uint64) []byte {
 	return binary.BigEndian.AppendUint64(appendIDKey(make([]byte, 0, 17), prefixFirst, ^ordinal), ^batch)
 }

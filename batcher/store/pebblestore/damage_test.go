@@ -224,7 +224,8 @@ func rename(t *testing.T, dir, pattern, ext string) {
 	}
 }
 
-// TestFlippedBitsAreSeen flips a bit in each kilobyte of the tables: an answer is right, or an error, never wrong.
+// TestFlippedBitsAreSeen flips a bit in each kilobyte of the tables: an answer is right, or an
+// error, never wrong.
 func TestFlippedBitsAreSeen(t *testing.T) {
 	dir := t.TempDir()
 	s := filled(t, dir)

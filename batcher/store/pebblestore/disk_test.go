@@ -51,7 +51,8 @@ func TestDiskTellsThatTheStoreFailed(t *testing.T) {
 	}
 }
 
-// A disk that takes a write and does not answer holds everything up without any error. Who asks is told since when, and by which file.
+// A disk that takes a write and does not answer holds everything up without any error. Who asks is
+// told since when, and by which file.
 func TestDiskTellsWhatItDoesNotAnswer(t *testing.T) {
 	for _, tt := range []struct{ op, name string }{
 		{"sync", ".log"},

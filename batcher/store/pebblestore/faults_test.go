@@ -92,7 +92,8 @@ func (f *hookFile) SyncTo(n int64) (full bool, err error) {
 	return full, err
 }
 
-// The workload is a sequence of steps, each one write. What the store holds after any number of them is known.
+// The workload is a sequence of steps, each one write. What the store holds after any number of
+// them is known.
 
 const (
 	leavesPerGroup = 90
@@ -100,7 +101,8 @@ const (
 	stepsPerBatch  = groupsPerBatch + 1
 )
 
-// step performs the nth write: groups, the last of which closes its batch, then an update that seals and anchors it.
+// step performs the nth write: groups, the last of which closes its batch, then an update that
+// seals and anchors it.
 func step(s *Store, n int) error {
 	ctx := context.Background()
 	batch, k := uint64(n/stepsPerBatch)+1, uint64(n%stepsPerBatch)
@@ -145,7 +147,8 @@ func levelOne(leaves []store.Leaf) (nodes [][32]byte) {
 	return nodes
 }
 
-// stepsIn returns after how many steps the store is, having checked that it is exactly as after those.
+// stepsIn returns after how many steps the store is, having checked that it is exactly as after
+// those.
 func stepsIn(s *Store) (int, error) {
 	ctx := context.Background()
 	batches, err := s.Batches(ctx, 0, 1<<20)
@@ -235,13 +238,14 @@ func equal(a, b [][32]byte) bool {
 
 const testDir = "store"
 
-// small makes tables often, every dozen of steps, and segments: every second step, every tenth a merged one. Each sealed batch gets a file of groups.
+// small makes tables often, every dozen of steps, and segments: every second step, every tenth a
+// merged one. Each sealed batch gets a file of groups.
 func small(fs vfs.FS) Options {
 	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves, groupedLeaves: 1}
 }
 
-// recovered opens what a crash left, and checks that it holds at least so many steps, those that were acknowledged before, and
-// at most one more than were acknowledged after, and goes on.
+// recovered opens what a crash left, and checks that it holds at least so many steps, those that
+// were acknowledged before, and at most one more than were acknowledged after, and goes on.
 func recovered(fs vfs.FS, key *[32]byte, before, after int) error {
 	s, err := Open(testDir, small(fs))
 	if err != nil {
@@ -282,7 +286,8 @@ func (p *progress) get() (*[32]byte, int) {
 	return p.key, p.steps
 }
 
-// crash checks what a crash at this moment leaves. Other goroutines of the store may go on meanwhile.
+// crash checks what a crash at this moment leaves. Other goroutines of the store may go on
+// meanwhile.
 func (p *progress) crash(mem *vfs.MemFS, kept int, rng *rand.Rand) error {
 	key, before := p.get() // what was acknowledged by now must be there
 	clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng})
@@ -311,8 +316,8 @@ func (p *progress) run(fs vfs.FS, steps int) (*Store, error) {
 	return s, nil
 }
 
-// TestCrashLosesNothing stops the world before every so manyth change of the file system, keeps none, some or all of
-// what was not synced, and opens what is left.
+// TestCrashLosesNothing stops the world before every so manyth change of the file system, keeps
+// none, some or all of what was not synced, and opens what is left.
 func TestCrashLosesNothing(t *testing.T) {
 	steps, every := 64, int64(23)
 	if testing.Short() {
@@ -348,7 +353,8 @@ func TestCrashLosesNothing(t *testing.T) {
 
 var errInjected = errors.New("injected")
 
-// TestFaultEndsWriting makes changes of the file system fail once, each before or after it took effect.
+// TestFaultEndsWriting makes changes of the file system fail once, each before or after it took
+// effect.
 func TestFaultEndsWriting(t *testing.T) {
 	any := func(op, name string) bool { return true }
 	manifest := func(op, name string) bool { return strings.Contains(name, "MANIFEST") }
@@ -359,7 +365,8 @@ func TestFaultEndsWriting(t *testing.T) {
 		stride int64
 	}{
 		{"any change", any, 28, 11},
-		// Each flush and each compaction writes it, and what it replaces is deleted: much has to happen.
+		// Each flush and each compaction writes it, and what it replaces is deleted: much has to
+		// happen.
 		{"the manifest", manifest, 90, 3},
 		{"the index", isOfIndex, 40, 5},
 	} {
@@ -389,8 +396,8 @@ func TestFaultEndsWriting(t *testing.T) {
 	}
 }
 
-// faultAt runs the workload with one fault, at the given one of the changes that match. It says whether the fault came
-// to pass and whether it ended the writing.
+// faultAt runs the workload with one fault, at the given one of the changes that match. It says
+// whether the fault came to pass and whether it ended the writing.
 func faultAt(t *testing.T, steps int, at int64, took bool, match func(op, name string) bool) (hit, failed bool) {
 	t.Helper()
 	mem := vfs.NewCrashableMem()
@@ -445,7 +452,8 @@ func faultAt(t *testing.T, steps int, at int64, took bool, match func(op, name s
 			fail("close: %v", err)
 		}
 	}
-	// The process starts again, after a power cut or as it is. (A crash clone never shows deletions that were not synced.)
+	// The process starts again, after a power cut or as it is. (A crash clone never shows deletions
+	// that were not synced.)
 	clone := mem.CrashClone(vfs.CrashCloneCfg{})
 	if err := recovered(clone, key, acked, acked); err != nil {
 		fail("started again after a power cut: %v", err)
@@ -473,8 +481,8 @@ func within(f func() error) error {
 	}
 }
 
-// TestAcknowledgementWaitsForSync holds the sync of the log back: until it is through, nothing is acknowledged, and
-// nothing of the write can be read.
+// TestAcknowledgementWaitsForSync holds the sync of the log back: until it is through, nothing is
+// acknowledged, and nothing of the write can be read.
 func TestAcknowledgementWaitsForSync(t *testing.T) {
 	var hold atomic.Bool
 	reached, through := make(chan struct{}, 100), make(chan struct{})
@@ -515,7 +523,8 @@ func TestAcknowledgementWaitsForSync(t *testing.T) {
 	}
 }
 
-// openOnDisk opens a new store on a disk of which twice the reserve is left, and returns what says how many bytes are left from then on.
+// openOnDisk opens a new store on a disk of which twice the reserve is left, and returns what says
+// how many bytes are left from then on.
 func openOnDisk(t *testing.T) (s *Store, left func(bytes uint64)) {
 	t.Helper()
 	mem := vfs.NewMem()
@@ -559,8 +568,8 @@ func TestFullDiskIsSeenBefore(t *testing.T) {
 	}
 }
 
-// TestFullDiskUnderTables lets only tables run out of space: the store takes no more leaves than its memtables
-// hold, goes on reading, and recovers by itself.
+// TestFullDiskUnderTables lets only tables run out of space: the store takes no more leaves than
+// its memtables hold, goes on reading, and recovers by itself.
 func TestFullDiskUnderTables(t *testing.T) {
 	var full atomic.Bool
 	refused := make(chan struct{}, 1)
@@ -602,7 +611,8 @@ func TestFullDiskUnderTables(t *testing.T) {
 	}
 }
 
-// TestFullDiskUnderTheLog is what checking before cannot see: another process took the space in between.
+// TestFullDiskUnderTheLog is what checking before cannot see: another process took the space in
+// between.
 func TestFullDiskUnderTheLog(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var full atomic.Bool

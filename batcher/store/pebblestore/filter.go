@@ -8,13 +8,14 @@ import (
 	"ancre/batcher/store"
 )
 
-// Nearly every digest that comes is new, and a segment would have to read a bucket to say so: a filter in memory spares it
-// most of these reads.
+// Nearly every digest that comes is new, and a segment would have to read a bucket to say so: a
+// filter in memory spares it most of these reads.
 
-// filterSizes says how many bits a filter has for each leaf, and how many of its bits a leaf sets. The few large segments hold
-// most leaves, so that bits count there; there are many small ones, so that vain reads count there: they happen to one in 100,
-// one in 40, and one in 17 of the digests that a segment does not have. At a hundred million leaves the filters take 95 MB, and of
-// four new digests one costs a read, which is a microsecond and a half even when the disk is not asked.
+// filterSizes says how many bits a filter has for each leaf, and how many of its bits a leaf sets.
+// The few large segments hold most leaves, so that bits count there; there are many small ones, so
+// that vain reads count there: they happen to one in 100, one in 40, and one in 17 of the digests
+// that a segment does not have. At a hundred million leaves the filters take 95 MB, and of four new
+// digests one costs a read, which is a microsecond and a half even when the disk is not asked.
 var filterSizes = []struct {
 	upTo   uint64 // leaves in the segment
 	bits   uint64
@@ -26,23 +27,26 @@ var filterSizes = []struct {
 }
 
 const (
-	// filterBudget bounds the bytes of all filters together: enough for 160 million leaves. A segment whose filter would
-	// not fit in has none, and each digest that comes is looked for in it: a microsecond when the bucket is in the
-	// system's cache, a read of the disk when it is not.
+	// filterBudget bounds the bytes of all filters together: enough for 160 million leaves. A
+	// segment whose filter would not fit in has none, and each digest that comes is looked for in
+	// it: a microsecond when the bucket is in the system's cache, a read of the disk when it is
+	// not.
 	filterBudget = 120 << 20
 
 	blockBytes = 64 // a block is a cache line: a leaf misses the cache once
 )
 
-// filter is a blocked Bloom filter (Putze, Sanders, Singler 2007) over the leaves of a segment. It never changes once it is
-// in use. The block follows from the leading bits of a key, so that filling it in the order of a segment goes through memory
-// once. Its bytes in the file are those in memory.
+// filter is a blocked Bloom filter (Putze, Sanders, Singler 2007) over the leaves of a segment. It
+// never changes once it is in use. The block follows from the leading bits of a key, so that
+// filling it in the order of a segment goes through memory once. Its bytes in the file are those in
+// memory.
 type filter struct {
 	blocks []byte // not of Go's heap: that would be let grow to twice of all it holds before it is tidied up
 	probes int
 }
 
-// newFilter returns a filter of so many blocks that has nothing, or nil for none. It is to be freed.
+// newFilter returns a filter of so many blocks that has nothing, or nil for none. It is to be
+// freed.
 func newFilter(blocks uint64, probes int) (*filter, error) {
 	if blocks == 0 {
 		return nil, nil
@@ -72,7 +76,8 @@ func filterFor(leaves uint64) (blocks uint64, probes int) {
 	return 0, 0
 }
 
-// place returns the block of a key as a segment stores it, and the bits to probe in it, nine for each probe.
+// place returns the block of a key as a segment stores it, and the bits to probe in it, nine for
+// each probe.
 func (f *filter) place(key uint64) (*[blockBytes]byte, uint64) {
 	at, _ := bits.Mul64(key<<(64-keyBits), uint64(len(f.blocks)/blockBytes))
 	// Within a block the leading bits of all keys are the same: multiplying spreads the others.
@@ -88,8 +93,8 @@ func (f *filter) add(key uint64) {
 	}
 }
 
-// has returns 0 only for a key that was never added, else 1. It asks all bits, and without a branch that would have to be guessed:
-// so the processor fetches the blocks of many leaves at once.
+// has returns 0 only for a key that was never added, else 1. It asks all bits, and without a branch
+// that would have to be guessed: so the processor fetches the blocks of many leaves at once.
 func (f *filter) has(key uint64) int {
 	block, h := f.place(key)
 	all := byte(1)
@@ -100,7 +105,8 @@ func (f *filter) has(key uint64) int {
 	return int(all)
 }
 
-// maybe returns the indices of those leaves that may be in the segment, in a slice that has room for all.
+// maybe returns the indices of those leaves that may be in the segment, in a slice that has room
+// for all.
 func (g *segment) maybe(leaves []store.Leaf, room []int32) []int32 {
 	f, n := g.filter.Load(), 0
 	for i := range leaves {

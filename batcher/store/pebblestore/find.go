@@ -48,7 +48,8 @@ func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (at store.Position,
 	return at, path, level, nil
 }
 
-// path returns the beginning of the path of a leaf that was found, as far as what was read last has it, and up to a node of which level.
+// path returns the beginning of the path of a leaf that was found, as far as what was read last has
+// it, and up to a node of which level.
 func (f *finder) path(at store.Position) ([]proof.Step, int) {
 	start := at.Index - at.Index%store.Fanout
 	if f.run == nil || at.Batch != f.place.Batch || start < f.place.Index {
@@ -64,7 +65,8 @@ func (f *finder) path(at store.Position) ([]proof.Step, int) {
 	return proof.Path(nodesOf(f.run[from:], store.Fanout), int(at.Index-start)), 1
 }
 
-// finder finds out where leaves stand. It keeps the run that it read last, or for a single leaf the group: digests that came together are asked for together.
+// finder finds out where leaves stand. It keeps the run that it read last, or for a single leaf the
+// group: digests that came together are asked for together.
 type finder struct {
 	s      *Store
 	r      pebble.Reader
@@ -103,8 +105,8 @@ func (f *finder) closeRun() (err error) {
 	return err
 }
 
-// find asks part after part of the index for all leaves: what a part has in memory stays near, and the processor fetches
-// what it needs for one leaf while it looks at another.
+// find asks part after part of the index for all leaves: what a part has in memory stays near, and
+// the processor fetches what it needs for one leaf while it looks at another.
 func (f *finder) find(ctx context.Context, c *catalog) error {
 	for _, t := range c.tables {
 		if err := t.find(f.want, f.check); err != nil {
@@ -135,7 +137,8 @@ func (f *finder) find(ctx context.Context, c *catalog) error {
 	return nil
 }
 
-// check compares a leaf that is wanted with the one that the index points to, and takes its place if they are the same.
+// check compares a leaf that is wanted with the one that the index points to, and takes its place
+// if they are the same.
 func (f *finder) check(i int, ordinal uint64) error {
 	if ordinal >= f.leaves || f.at[i].Batch != 0 {
 		return nil
@@ -189,7 +192,8 @@ func (f *finder) readRun(ordinal uint64) error {
 	if len(f.want) == 1 && !f.noGround && f.readGround(begin, batch, index) {
 		return nil
 	}
-	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek backwards costs.
+	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek
+	// backwards costs.
 	start := index - index%store.RunSize
 	key := nodesKey(batch, 0, start)
 	value, done, err := f.r.Get(key)
@@ -215,7 +219,8 @@ func (f *finder) readRun(ordinal uint64) error {
 	return nil
 }
 
-// readGround reads the group of leaves around an index of a batch, which is enough for one leaf, with what its path needs, and says whether it could.
+// readGround reads the group of leaves around an index of a batch, which is enough for one leaf,
+// with what its path needs, and says whether it could.
 func (f *finder) readGround(begin, batch, index uint64) bool {
 	if f.ground == nil {
 		f.ground = grounds.Get().(*ground)
@@ -229,7 +234,8 @@ func (f *finder) readGround(begin, batch, index uint64) bool {
 	return true
 }
 
-// seekChunk returns leaves of a batch among which is the one at an index, and at which index they start.
+// seekChunk returns leaves of a batch among which is the one at an index, and at which index they
+// start.
 func (f *finder) seekChunk(batch, index uint64) (start uint64, value []byte, done io.Closer, err error) {
 	key := nodesKey(batch, 0, index)
 	it, err := f.r.NewIter(&pebble.IterOptions{LowerBound: nodesKey(batch, 0, 0), UpperBound: nodesKey(batch, 0, index+1)})
@@ -274,7 +280,8 @@ func (f *finder) batch(ordinal uint64) (begin, batch uint64, err error) {
 		if begin, batch, err = parseFirstKey(f.firsts.Key()); err != nil {
 			return 0, 0, err
 		}
-		// The batch has all leaves up to where the next begins, and the last one all that are to be seen: it may only grow.
+		// The batch has all leaves up to where the next begins, and the last one all that are to be
+		// seen: it may only grow.
 		end := f.leaves
 		if f.firsts.Prev() {
 			if end, _, err = parseFirstKey(f.firsts.Key()); err != nil {

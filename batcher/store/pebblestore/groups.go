@@ -24,23 +24,26 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// What proofs read of large batches. A path goes through one group of Fanout nodes of each level. From the two lowest levels a group is read for
-// hardly more than one proof. In Pebble each is part of a run, a value of 8 KiB: to look for two of them, to read and check them whole and to keep
-// them in the block cache took longer than all the rest of a proof. So a sealed batch gets a file that has these groups once more, at places
-// that are known: one short read has both.
+// What proofs read of large batches. A path goes through one group of Fanout nodes of each level.
+// From the two lowest levels a group is read for hardly more than one proof. In Pebble each is part
+// of a run, a value of 8 KiB: to look for two of them, to read and check them whole and to keep
+// them in the block cache took longer than all the rest of a proof. So a sealed batch gets a file
+// that has these groups once more, at places that are known: one short read has both.
 //
-// Like the rest of the index, the file follows from the runs: while there is none, or when it cannot be read, the runs are.
+// Like the rest of the index, the file follows from the runs: while there is none, or when it
+// cannot be read, the runs are.
 
 const (
 	groupsExt   = ".groups"
 	groupsMagic = "ancre-g1"
 
-	// groupedLeaves is how many leaves a batch has at least that gets a file. So there is one file in 65,536 leaves at most, and what smaller
-	// batches need is a few runs.
+	// groupedLeaves is how many leaves a batch has at least that gets a file. So there is one file
+	// in 65,536 leaves at most, and what smaller batches need is a few runs.
 	groupedLeaves = 1 << 16
 
-	// A stripe has the groups of a complete run of leaves, and in the middle the group of the nodes above these with the rows that stand above
-	// it: of that group, nothing has to be hashed. To do the same for the leaves would take 28 bytes for each.
+	// A stripe has the groups of a complete run of leaves, and in the middle the group of the nodes
+	// above these with the rows that stand above it: of that group, nothing has to be hashed. To do
+	// the same for the leaves would take 28 bytes for each.
 	stripeGroups = store.RunSize / store.Fanout // of leaves
 	groupSize    = store.Fanout*32 + sumSize
 	topNodes     = 2*store.Fanout - 2 // 16 + 8 + 4 + 2
@@ -48,19 +51,21 @@ const (
 	topAt        = stripeGroups / 2 * groupSize
 	stripeSize   = stripeGroups*groupSize + topSize
 
-	// groupedLevels is how many levels these are. Of those above, all runs are a quarter of a byte a leaf.
+	// groupedLevels is how many levels these are. Of those above, all runs are a quarter of a byte
+	// a leaf.
 	groupedLevels = 2
 
 	// maxGroupFiles is how many files are open at most.
 	maxGroupFiles = 256
 
-	// groupPause is how long the writing of a file rests after each ioSize while leaves are appended: so it takes 5 MiB of the disk's every second
-	// then, that is 150,000 leaves, and as much as there is when nothing comes. No proof of a batch needs its file before
-	// the anchor is final, an hour later.
+	// groupPause is how long the writing of a file rests after each ioSize while leaves are
+	// appended: so it takes 5 MiB of the disk's every second then, that is 150,000 leaves, and as
+	// much as there is when nothing comes. No proof of a batch needs its file before the anchor is
+	// final, an hour later.
 	groupPause = 50 * time.Millisecond
 
-	// maxGroupsPause is how long the writer waits at most after a file could not be written: each time a little longer, as much may have been written
-	// in vain.
+	// maxGroupsPause is how long the writer waits at most after a file could not be written: each
+	// time a little longer, as much may have been written in vain.
 	maxGroupsPause = time.Minute
 
 	groupListingVersion = 1
@@ -90,8 +95,8 @@ func newGroupFiles() *groupFiles {
 	return &groupFiles{most: maxGroupFiles, files: make(map[uint64]*groupFile), again: make(map[uint64]bool), arrived: make(chan struct{}, 1)}
 }
 
-// ground is what a path needs of the two lowest levels. Its memory is used again: the file system may keep what it reads into, as far as
-// the compiler knows.
+// ground is what a path needs of the two lowest levels. Its memory is used again: the file system
+// may keep what it reads into, as far as the compiler knows.
 type ground struct {
 	buf    [topAt + topSize]byte // from the group of leaves to the top, or the other way round
 	leaves []byte                // the group of leaves
@@ -100,7 +105,8 @@ type ground struct {
 
 var grounds = sync.Pool{New: func() any { return new(ground) }}
 
-// readGround reads the groups that the path from a leaf goes through, and says whether it could: if not, the runs have them.
+// readGround reads the groups that the path from a leaf goes through, and says whether it could: if
+// not, the runs have them.
 func (s *Store) readGround(batch, index uint64, to *ground) bool {
 	f, err := s.groups.read(batch, index, to)
 	if errors.Is(err, errShut) {
@@ -151,7 +157,8 @@ func (f *groupFile) read(index uint64, to *ground) error {
 	return err
 }
 
-// checked compares a group of a stripe, with the checksum behind it, with that. The top is its last group.
+// checked compares a group of a stripe, with the checksum behind it, with that. The top is its last
+// group.
 func (f *groupFile) checked(stripe uint64, group uint32, raw []byte) ([]byte, error) {
 	nodes, sum := raw[:len(raw)-sumSize], raw[len(raw)-sumSize:]
 	if f.sum(stripe, group, nodes) != binary.BigEndian.Uint32(sum) {
@@ -179,8 +186,9 @@ func (g *ground) path(index uint64) []proof.Step {
 	return steps
 }
 
-// openGroups opens a file that is not open, and says whether it could. One that is gone, or not as it was written, is lost; that
-// it cannot be opened for another reason, such as too many files that are open, may pass.
+// openGroups opens a file that is not open, and says whether it could. One that is gone, or not as
+// it was written, is lost; that it cannot be opened for another reason, such as too many files that
+// are open, may pass.
 func (s *Store) openGroups(f *groupFile) bool {
 	file, err := s.guard.Open(s.groupsName(f.batch), vfs.RandomReadsOption)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -342,7 +350,8 @@ func (s *Store) groupsName(batch uint64) string {
 	return s.guard.PathJoin(s.dir, indexDir, fmt.Sprintf("%06d%s", batch, groupsExt))
 }
 
-// appendGroupListing encodes the record of a file. That of a file which is yet to be written is empty.
+// appendGroupListing encodes the record of a file. That of a file which is yet to be written is
+// empty.
 func appendGroupListing(b []byte, f *groupFile) []byte {
 	b = append(b, groupListingVersion)
 	b = binary.AppendUvarint(b, f.runs)
@@ -373,8 +382,9 @@ func decodeGroupListing(batch uint64, b []byte) (*groupFile, error) {
 // maxGroupRuns keeps every place in a file below 2^63, and every group's number below 2^32.
 const maxGroupRuns = 1 << 27
 
-// listGroups reads which batches have a file, or are to get one. Names are those in the directory of the index: what is listed and not among
-// them is written anew, and what is among them and not listed, removed.
+// listGroups reads which batches have a file, or are to get one. Names are those in the directory
+// of the index: what is listed and not among them is written anew, and what is among them and not
+// listed, removed.
 func (s *Store) listGroups(names []string) error {
 	there := make(map[uint64]string)
 	for _, name := range names {
@@ -478,8 +488,9 @@ func (s *Store) writeGroups(batch uint64) (f *groupFile, err error) {
 	return f, s.commit(context.Background(), &commit{batch: b, soon: true})
 }
 
-// writeGroupFile writes and syncs the file. What is above the leaves is computed, and compared with the root that the batch was sealed with: so
-// what the file says is what proofs need, or there is none.
+// writeGroupFile writes and syncs the file. What is above the leaves is computed, and compared with
+// the root that the batch was sealed with: so what the file says is what proofs need, or there is
+// none.
 func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Reader, name string) (err error) {
 	left := f.runs*stripeSize + footerSize
 	if err := s.fits(left); err != nil {

@@ -25,7 +25,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// largeLeaves is how many leaves a batch has here: three complete runs and a rest, which ends in the middle of a group.
+// largeLeaves is how many leaves a batch has here: three complete runs and a rest, which ends in
+// the middle of a group.
 const largeLeaves = 3*store.RunSize + 37
 
 // openGrouped opens a store in which batches of two runs and more get a file of groups.
@@ -90,7 +91,8 @@ func locate(s *Store, batch, index uint64) (level int, err error) {
 	return level, storetest.CheckPath(at, path, level)
 }
 
-// wantPaths checks the paths of all leaves of a batch, and that those of complete runs are read from its file, or that none is.
+// wantPaths checks the paths of all leaves of a batch, and that those of complete runs are read
+// from its file, or that none is.
 func wantPaths(t *testing.T, s *Store, batch, count uint64, fromFile bool) {
 	t.Helper()
 	for index := range count {
@@ -112,7 +114,8 @@ func groupFilesOf(t *testing.T, dir string) []string {
 	return indexFiles(t, dir, groupsExt)
 }
 
-// groupedStore makes a store of one batch that has a file of groups, and returns that file and what is in it.
+// groupedStore makes a store of one batch that has a file of groups, and returns that file and what
+// is in it.
 func groupedStore(t *testing.T) (dir, name string, data []byte) {
 	t.Helper()
 	dir = t.TempDir()
@@ -128,8 +131,9 @@ func groupedStore(t *testing.T) (dir, name string, data []byte) {
 	return dir, name, data
 }
 
-// TestPathsAreReadFromGroups would catch a group that is written or read at the wrong place, a row of the top that is hashed or walked
-// wrong, and a file that is made for nothing, or not found again.
+// TestPathsAreReadFromGroups would catch a group that is written or read at the wrong place, a row
+// of the top that is hashed or walked wrong, and a file that is made for nothing, or not found
+// again.
 func TestPathsAreReadFromGroups(t *testing.T) {
 	dir := t.TempDir()
 	s := openGrouped(t, dir, nil, nil)
@@ -150,8 +154,8 @@ func TestPathsAreReadFromGroups(t *testing.T) {
 	}
 }
 
-// TestGroupsOutliveACrash takes the power away right after a file was listed, and all with it that was not synced. A file or a name that was not would
-// be missed by the next start.
+// TestGroupsOutliveACrash takes the power away right after a file was listed, and all with it that
+// was not synced. A file or a name that was not would be missed by the next start.
 func TestGroupsOutliveACrash(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	s := openGrouped(t, testDir, mem, nil)
@@ -168,7 +172,8 @@ func TestGroupsOutliveACrash(t *testing.T) {
 	}
 }
 
-// TestGroupsAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes long to write.
+// TestGroupsAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes
+// long to write.
 func TestGroupsAreWrittenOnce(t *testing.T) {
 	mem := vfs.NewMem()
 	var created atomic.Int64
@@ -213,8 +218,8 @@ func TestGroupsAreOfSealedBatchesOnly(t *testing.T) {
 	}
 }
 
-// TestFewGroupFilesAreOpen asks many at once for more files than may be open. It would catch a file that is closed while it is read, and
-// descriptors that run out with history.
+// TestFewGroupFilesAreOpen asks many at once for more files than may be open. It would catch a file
+// that is closed while it is read, and descriptors that run out with history.
 func TestFewGroupFilesAreOpen(t *testing.T) {
 	dir := t.TempDir()
 	s := openGrouped(t, dir, nil, nil)
@@ -259,8 +264,9 @@ func TestFewGroupFilesAreOpen(t *testing.T) {
 	}
 }
 
-// TestDamagedGroupsAreReadElsewhere changes the file in every way. Each would give wrong paths, or none, if it went unnoticed; here all come from
-// the runs, somebody is told, and the file is made anew.
+// TestDamagedGroupsAreReadElsewhere changes the file in every way. Each would give wrong paths, or
+// none, if it went unnoticed; here all come from the runs, somebody is told, and the file is made
+// anew.
 func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte {
@@ -331,8 +337,9 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 	}
 }
 
-// TestGroupsAreNotTheTruth has a file say something else, with all checksums right, as a bit that tipped over in memory would. Whoever believed it
-// would not know a digest that is stored, and give its neighbours paths that lead nowhere, for ever.
+// TestGroupsAreNotTheTruth has a file say something else, with all checksums right, as a bit that
+// tipped over in memory would. Whoever believed it would not know a digest that is stored, and give
+// its neighbours paths that lead nowhere, for ever.
 func TestGroupsAreNotTheTruth(t *testing.T) {
 	dir, name, data := groupedStore(t)
 	const leaf = 5
@@ -354,7 +361,8 @@ func TestGroupsAreNotTheTruth(t *testing.T) {
 	}
 }
 
-// TestGroupsLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A file of them would give proofs that verify nowhere.
+// TestGroupsLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A
+// file of them would give proofs that verify nowhere.
 func TestGroupsLeadToTheRoot(t *testing.T) {
 	for _, index := range []uint64{0, 2*store.RunSize + 3, largeLeaves - 1} {
 		dir := t.TempDir()
@@ -383,8 +391,9 @@ func TestGroupsLeadToTheRoot(t *testing.T) {
 	}
 }
 
-// TestGroupsThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for good. Whoever took that for a failure of the disk would
-// take no digest any more; whoever tried nothing else would never come to the batches behind it.
+// TestGroupsThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for
+// good. Whoever took that for a failure of the disk would take no digest any more; whoever tried
+// nothing else would never come to the batches behind it.
 func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync", "close"} {
 		t.Run(op, func(t *testing.T) {
@@ -416,8 +425,8 @@ func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
 	}
 }
 
-// TestGroupsThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to write it again would take what there is too
-// little of.
+// TestGroupsThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to
+// write it again would take what there is too little of.
 func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
 	fs := &openless{FS: vfs.NewMem(), ext: groupsExt}
 	var log lockedLog
@@ -436,7 +445,8 @@ func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
 	}
 }
 
-// TestGroupsAreMadeAnewOnce damages a file again and again while the store is open: on a disk that keeps nothing, a batch would be written for ever.
+// TestGroupsAreMadeAnewOnce damages a file again and again while the store is open: on a disk that
+// keeps nothing, a batch would be written for ever.
 func TestGroupsAreMadeAnewOnce(t *testing.T) {
 	dir := t.TempDir()
 	var log lockedLog
@@ -469,8 +479,8 @@ func TestGroupsAreMadeAnewOnce(t *testing.T) {
 	wantPaths(t, s, 1, largeLeaves, true)
 }
 
-// TestGroupsThatAreMissingAreWrittenByAStart closes stores before their files are written, and leaves behind what a crash may. Whoever forgot
-// one would have slow proofs of that batch for ever.
+// TestGroupsThatAreMissingAreWrittenByAStart closes stores before their files are written, and
+// leaves behind what a crash may. Whoever forgot one would have slow proofs of that batch for ever.
 func TestGroupsThatAreMissingAreWrittenByAStart(t *testing.T) {
 	dir := t.TempDir()
 	for id := range uint64(5) {
@@ -497,8 +507,9 @@ func TestGroupsThatAreMissingAreWrittenByAStart(t *testing.T) {
 	}
 }
 
-// TestGroupsWithoutSpaceStopNobody takes the space away while a file of groups is written, then fails it otherwise. Digests are taken meanwhile,
-// one line is logged, and the file comes when there is space.
+// TestGroupsWithoutSpaceStopNobody takes the space away while a file of groups is written, then
+// fails it otherwise. Digests are taken meanwhile, one line is logged, and the file comes when
+// there is space.
 func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 	mem := vfs.NewMem()
 	var met, ends atomic.Bool
@@ -510,7 +521,8 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 		return change()
 	}}
 	var log lockedLog
-	// No table of the index becomes full here: a segment that finds its space would make good what is looked for, that digests are taken at once.
+	// No table of the index becomes full here: a segment that finds its space would make good what
+	// is looked for, that digests are taken at once.
 	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * store.RunSize})
 	if err != nil {
 		t.Fatal(err)
@@ -562,8 +574,8 @@ func TestGroupsWaitForSpace(t *testing.T) {
 	wantPaths(t, s, 1, 10*store.RunSize, true)
 }
 
-// TestGroupsGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever wrote it at once would hold submits up, for
-// what nobody needs within the hour.
+// TestGroupsGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever
+// wrote it at once would hold submits up, for what nobody needs within the hour.
 func TestGroupsGiveWayToDigests(t *testing.T) {
 	const leaves = 64 * store.RunSize // 576 KiB in the file: three pieces
 	var s *Store
@@ -605,8 +617,8 @@ func TestGroupsGiveWayToDigests(t *testing.T) {
 	}
 }
 
-// TestGroupsOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried again would do so for ever, and never come to the
-// batches behind it.
+// TestGroupsOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried
+// again would do so for ever, and never come to the batches behind it.
 func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
 	for name, key := range map[string][]byte{
 		"leaves": nodesKey(1, 0, store.RunSize),

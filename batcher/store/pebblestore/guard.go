@@ -17,25 +17,32 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guard stands between Pebble and the file system, and ends all writing at the first write that fails.
+// guard stands between Pebble and the file system, and ends all writing at the first write that
+// fails.
 //
-// Pebble by itself would not do. When its log cannot be written it ends the process, and where it rotates the log it
-// panics in a state that cannot be recovered from, so that reads would end too. When its manifest cannot be written it
-// may take back, by deleting tables, what a manifest that did reach the disk tells of. So:
+// Pebble by itself would not do. When its log cannot be written it ends the process, and where it
+// rotates the log it panics in a state that cannot be recovered from, so that reads would end too.
+// When its manifest cannot be written it may take back, by deleting tables, what a manifest that
+// did reach the disk tells of. So:
 //
-//   - The first failure is kept: no write is acknowledged after it, and none whose bytes it may have hit.
-//   - From then on nothing changes on disk any more, deletions included: what is there is what a crash at that
-//     moment would have left, which is what Pebble can recover from.
-//   - Pebble is told that the log, the manifest and the like were written, and goes on serving reads.
-//   - New tables would be read again, so they cannot be pretended: flushes and compactions wait until [guard.release].
-//   - While Pebble is being opened they are pretended nonetheless. Pebble brings what its log holds into tables then, tries
-//     that for ever, and panics in a goroutine of its own when the directory cannot be synced. So it is told that
-//     all went well, until it is open and can be closed.
+//   - The first failure is kept: no write is acknowledged after it, and none whose bytes it may
+//     have hit.
+//   - From then on nothing changes on disk any more, deletions included: what is there is what a
+//     crash at that moment would have left, which is what Pebble can recover from.
+//   - Pebble is told that the log, the manifest and the like were written, and goes on serving
+//     reads.
+//   - New tables would be read again, so they cannot be pretended: flushes and compactions wait
+//     until [guard.release].
+//   - While Pebble is being opened they are pretended nonetheless. Pebble brings what its log holds
+//     into tables then, tries that for ever, and panics in a goroutine of its own when the
+//     directory cannot be synced. So it is told that all went well, until it is open and can be
+//     closed.
 //
-// That a file which nobody waits for cannot be written is none of the guard's business: it is tried again.
+// That a file which nobody waits for cannot be written is none of the guard's business: it is tried
+// again.
 //
-// A table for which there is no space is no failure. Pebble throws it away and tries again; it is slowed
-// down, and the store takes no writes until a table was written.
+// A table for which there is no space is no failure. Pebble throws it away and tries again; it is
+// slowed down, and the store takes no writes until a table was written.
 type guard struct {
 	vfs.FS
 	log *slog.Logger
@@ -202,8 +209,8 @@ func (g *guard) MkdirAll(name string, perm os.FileMode) error {
 	return g.do(name, func() error { return g.FS.MkdirAll(name, perm) })
 }
 
-// Remove and RemoveAll only free space: that they fail loses nothing. They must not happen after a failure, because
-// what a manifest on disk tells of may be what Pebble now takes for garbage.
+// Remove and RemoveAll only free space: that they fail loses nothing. They must not happen after a
+// failure, because what a manifest on disk tells of may be what Pebble now takes for garbage.
 func (g *guard) Remove(name string) error {
 	if err := g.failure(); err != nil {
 		return err
@@ -290,10 +297,12 @@ func (f *guardedFile) Close() error {
 	return f.g.do(f.name, func() error { return err })
 }
 
-// isSpare says whether a file is one that nobody waits for, and that is written anew if it fails: one of groups.
+// isSpare says whether a file is one that nobody waits for, and that is written anew if it fails:
+// one of groups.
 func isSpare(name string) bool { return filepath.Ext(name) == groupsExt }
 
-// isTable says whether a file holds what is read again while the store is open: a table, or a file of the index.
+// isTable says whether a file holds what is read again while the store is open: a table, or a file
+// of the index.
 func isTable(name string) bool {
 	switch filepath.Ext(name) {
 	case ".sst", ".blob", segmentExt, groupsExt:
@@ -302,5 +311,6 @@ func isTable(name string) bool {
 	return false
 }
 
-// isNoSpace says whether an error is one of a disk that is full, or of a user who has no more of it.
+// isNoSpace says whether an error is one of a disk that is full, or of a user who has no more of
+// it.
 func isNoSpace(err error) bool { return vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EDQUOT) }

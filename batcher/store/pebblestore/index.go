@@ -20,16 +20,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The index says where a leaf stands. It follows from the runs of leaves, which are the truth: what a crash takes from it
-// is read again from there, and an answer is always compared with the run. A leaf goes by its ordinal, its number
-// since the first leaf of the store.
+// The index says where a leaf stands. It follows from the runs of leaves, which are the truth: what
+// a crash takes from it is read again from there, and an answer is always compared with the run. A
+// leaf goes by its ordinal, its number since the first leaf of the store.
 //
 //   - The leaves that came last are in a table in memory (table.go).
-//   - A table that is full becomes a segment, a file that never changes (segment.go), in the background.
+//   - A table that is full becomes a segment, a file that never changes (segment.go), in the
+//     background.
 //   - Neighbouring segments of one size become one, so that there are few (merge.go).
 //   - Of a large batch that is sealed, what its proofs read becomes a file, too (groups.go).
 //
-// Segments tile the ordinals from 0 on, and tables go on where the last one ends: this is what a start reads again.
+// Segments tile the ordinals from 0 on, and tables go on where the last one ends: this is what a
+// start reads again.
 
 const (
 	indexDir     = "index" // in the directory of the store
@@ -85,8 +87,8 @@ func (s *Store) segmentName(id uint64) string {
 	return s.guard.PathJoin(s.dir, indexDir, fmt.Sprintf("%06d%s", id, segmentExt))
 }
 
-// openIndex opens the segments that are listed, removes files that are not, and returns up to which ordinal they tell
-// where leaves are: the rest is to be replayed.
+// openIndex opens the segments that are listed, removes files that are not, and returns up to which
+// ordinal they tell where leaves are: the rest is to be replayed.
 func (s *Store) openIndex() (indexed uint64, err error) {
 	dir := s.guard.PathJoin(s.dir, indexDir)
 	listed, err := s.listings()
@@ -180,8 +182,8 @@ func (s *Store) syncDir(name string) error {
 // total is how many leaves are stored, while nothing is appended.
 func (s *Store) total() uint64 { return s.tail.before + s.tail.count }
 
-// replay puts the leaves from an ordinal on into tables: after a start, those that are in no segment yet, and when the
-// index is made anew, all.
+// replay puts the leaves from an ordinal on into tables: after a start, those that are in no
+// segment yet, and when the index is made anew, all.
 func (s *Store) replay(ctx context.Context, from uint64) (err error) {
 	n := from
 	defer func() {
@@ -222,8 +224,9 @@ func (s *Store) replay(ctx context.Context, from uint64) (err error) {
 	return nil
 }
 
-// room returns the table for n leaves that come next, of which the first will have the ordinal given. When the table that
-// takes leaves has no room it is full, and another takes its place; when too many are full, room waits.
+// room returns the table for n leaves that come next, of which the first will have the ordinal
+// given. When the table that takes leaves has no room it is full, and another takes its place; when
+// too many are full, room waits.
 func (s *Store) room(ctx context.Context, first uint64, n int) (*table, error) {
 	last := s.lastTable()
 	if last.fits(n) {
@@ -301,8 +304,8 @@ func (s *Store) changeCatalog(change func(*catalog)) {
 	s.endSegments(ended)
 }
 
-// release gives a reference back. With the last one it returns the segments that nobody uses any more, which the caller
-// ends. Store.mu is held.
+// release gives a reference back. With the last one it returns the segments that nobody uses any
+// more, which the caller ends. Store.mu is held.
 func (c *catalog) release() (ended []*segment) {
 	if c.refs--; c.refs > 0 {
 		return nil
@@ -315,7 +318,8 @@ func (c *catalog) release() (ended []*segment) {
 	return ended
 }
 
-// endSegments closes the files of segments that nobody uses any more, and removes those that are not listed.
+// endSegments closes the files of segments that nobody uses any more, and removes those that are
+// not listed.
 func (s *Store) endSegments(ended []*segment) {
 	for _, g := range ended {
 		g.discard()
@@ -351,7 +355,8 @@ func (s *Store) flushLoop() {
 	}
 }
 
-// tryAgain pauses after a failure, and says why the first time. It returns false when nothing is to be tried any more.
+// tryAgain pauses after a failure, and says why the first time. It returns false when nothing is to
+// be tried any more.
 func (s *Store) tryAgain(err error, waits *bool, pause time.Duration, text string) bool {
 	if s.guard.failure() != nil || errors.Is(err, errClosed) { // nothing new
 		return false
@@ -394,7 +399,8 @@ func (s *Store) flush(t *table) error {
 	return nil
 }
 
-// list brings a segment into the catalog in place of others, once that is on disk. When it fails, the segment is no more.
+// list brings a segment into the catalog in place of others, once that is on disk. When it fails,
+// the segment is no more.
 func (s *Store) list(g *segment, others []*segment, change func(*catalog)) (err error) {
 	defer func() {
 		if err != nil {
@@ -423,10 +429,12 @@ func (s *Store) list(g *segment, others []*segment, change func(*catalog)) (err 
 	}})
 }
 
-// sorted returns the records of keys, given in the order of their ordinals, in the order of a segment.
+// sorted returns the records of keys, given in the order of their ordinals, in the order of a
+// segment.
 func sorted(keys []uint64) func(func(record, error) bool) {
 	return func(yield func(record, error) bool) {
-		// First by bucket, in which they are evenly spread, then within each: four times as fast as sorting all at once.
+		// First by bucket, in which they are evenly spread, then within each: four times as fast as
+		// sorting all at once.
 		bits := bucketBits(uint64(len(keys)))
 		starts := make([]uint32, 1<<bits+1)
 		for _, key := range keys {
@@ -461,7 +469,8 @@ func compareRecords(a, b record) int {
 	return cmp.Compare(a.offset, b.offset)
 }
 
-// filterFits says whether a filter for so many leaves keeps within the budget, once the segments in others are gone.
+// filterFits says whether a filter for so many leaves keeps within the budget, once the segments in
+// others are gone.
 func (s *Store) filterFits(leaves uint64, others []*segment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -88,8 +88,9 @@ func damagedStore(t *testing.T) (dir string, leaves []store.Leaf) {
 	return dir, leaves
 }
 
-// TestAnIndexWithoutItsStoreIsRefused starts where everything was lost but the index, of which nothing can be made. Whoever took the directory for
-// a new one would give it another key, remove the last trace of what was there, and take each digest that comes again for a new one.
+// TestAnIndexWithoutItsStoreIsRefused starts where everything was lost but the index, of which
+// nothing can be made. Whoever took the directory for a new one would give it another key, remove
+// the last trace of what was there, and take each digest that comes again for a new one.
 func TestAnIndexWithoutItsStoreIsRefused(t *testing.T) {
 	dir, _ := damagedStore(t)
 	names, before := match(t, dir, "*"), segmentFiles(t, dir)
@@ -113,8 +114,8 @@ func TestAnIndexWithoutItsStoreIsRefused(t *testing.T) {
 	}
 }
 
-// TestADamagedIndexIsRefused starts with files of the index that are not what was written. What is lost there must not make a
-// digest unknown: it would be given a second place.
+// TestADamagedIndexIsRefused starts with files of the index that are not what was written. What is
+// lost there must not make a digest unknown: it would be given a second place.
 func TestADamagedIndexIsRefused(t *testing.T) {
 	first := func(t *testing.T, dir string, change func([]byte) []byte) {
 		t.Helper()
@@ -272,8 +273,8 @@ func TestADamagedFilterIsMadeAnew(t *testing.T) {
 	}
 }
 
-// TestABucketInThePlaceOfAnotherIsSeen has buckets that are right in themselves, where a disk has confused them: both would say
-// that they have none of their leaves.
+// TestABucketInThePlaceOfAnotherIsSeen has buckets that are right in themselves, where a disk has
+// confused them: both would say that they have none of their leaves.
 func TestABucketInThePlaceOfAnotherIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	s := openSmall(t, dir, nil)

@@ -17,13 +17,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// isOfIndex says whether a change is one of the index: of a segment, or of the directory that they are in.
+// isOfIndex says whether a change is one of the index: of a segment, or of the directory that they
+// are in.
 func isOfIndex(_, name string) bool {
 	return filepath.Base(name) == indexDir || filepath.Base(filepath.Dir(name)) == indexDir
 }
 
-// crasher is a file system that crashes before every change that matches, and goes on as if nothing had happened: each time it has what
-// was left checked.
+// crasher is a file system that crashes before every change that matches, and goes on as if nothing
+// had happened: each time it has what was left checked.
 type crasher struct {
 	t     *testing.T
 	mem   *vfs.MemFS
@@ -57,8 +58,8 @@ func (c *crasher) fs() vfs.FS {
 	}}
 }
 
-// TestCrashOfTheIndexLosesNothing crashes before each change of a file of the index: while segments are made, listed, merged and
-// removed.
+// TestCrashOfTheIndexLosesNothing crashes before each change of a file of the index: while segments
+// are made, listed, merged and removed.
 func TestCrashOfTheIndexLosesNothing(t *testing.T) {
 	steps := 40
 	if testing.Short() {
@@ -81,8 +82,8 @@ func TestCrashOfTheIndexLosesNothing(t *testing.T) {
 	}
 }
 
-// TestCrashWhileStartingLosesNothing crashes before each change that a start makes: with leaves to be read again, with strays to be
-// removed, and with the whole index to be made anew.
+// TestCrashWhileStartingLosesNothing crashes before each change that a start makes: with leaves to
+// be read again, with strays to be removed, and with the whole index to be made anew.
 func TestCrashWhileStartingLosesNothing(t *testing.T) {
 	const steps = 21
 	for _, c := range []struct {
@@ -119,7 +120,8 @@ func TestCrashWhileStartingLosesNothing(t *testing.T) {
 			}
 			c.change(t, mem)
 			key, _ := p.get()
-			// Of what was not synced, all or nothing: Pebble relies on a directory to keep the names that came first.
+			// Of what was not synced, all or nothing: Pebble relies on a directory to keep the
+			// names that came first.
 			crasher := &crasher{t: t, mem: mem, match: func(string, string) bool { return true }, kept: []int{0, 100}, check: func(kept int, rng *rand.Rand) error {
 				return recovered(mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng}), key, steps, steps)
 			}}
@@ -143,8 +145,9 @@ func TestCrashWhileStartingLosesNothing(t *testing.T) {
 	}
 }
 
-// TestAMergeWithoutSpaceStopsNobody takes the space away while segments are merged, and gives some of it back: too little for the merge, enough for
-// digests. Whoever took the one for the other would accept nothing until there is room for the largest merge.
+// TestAMergeWithoutSpaceStopsNobody takes the space away while segments are merged, and gives some
+// of it back: too little for the merge, enough for digests. Whoever took the one for the other
+// would accept nothing until there is room for the largest merge.
 func TestAMergeWithoutSpaceStopsNobody(t *testing.T) {
 	mem := vfs.NewMem()
 	const table, enough = 2000, DefaultReserve + 40_000 // not for a merge
@@ -191,8 +194,8 @@ func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return o.FS.Open(name, opts...)
 }
 
-// TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Whoever waited for it would do so for ever, with no word to anybody, and
-// could not be stopped.
+// TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Whoever waited for it
+// would do so for ever, with no word to anybody, and could not be stopped.
 func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
 	fs := &openless{FS: vfs.NewMem(), ext: segmentExt}
 	fs.closed.Store(true)

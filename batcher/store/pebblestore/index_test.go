@@ -70,7 +70,8 @@ func appendGroup(ctx context.Context, s *Store, leaves []store.Leaf) error {
 	return s.Append(ctx, a)
 }
 
-// wantFound checks that the leaves of the only batch are found, all at once and each alone, and that others are not.
+// wantFound checks that the leaves of the only batch are found, all at once and each alone, and
+// that others are not.
 func wantFound(t *testing.T, s *Store, leaves []store.Leaf) {
 	t.Helper()
 	at, err := s.Find(t.Context(), append(slices.Clone(leaves), storetest.Leaves(9, 0, 100)...))
@@ -93,7 +94,8 @@ func wantFound(t *testing.T, s *Store, leaves []store.Leaf) {
 	}
 }
 
-// TestStoreOfManySegments runs the suite with tables so small that nearly everything is in segments, and merged.
+// TestStoreOfManySegments runs the suite with tables so small that nearly everything is in
+// segments, and merged.
 func TestStoreOfManySegments(t *testing.T) {
 	open := func(t *testing.T, dir string) store.Store {
 		t.Helper()
@@ -107,8 +109,8 @@ func TestStoreOfManySegments(t *testing.T) {
 	storetest.RunSnapshots(t, open)
 }
 
-// TestLeavesAreFoundWhereverTheyAre looks for leaves in tables, segments and merged segments, and again after a start, which must not
-// lose those that were only in memory.
+// TestLeavesAreFoundWhereverTheyAre looks for leaves in tables, segments and merged segments, and
+// again after a start, which must not lose those that were only in memory.
 func TestLeavesAreFoundWhereverTheyAre(t *testing.T) {
 	dir := t.TempDir()
 	leaves := storetest.Leaves(1, 0, 30*testTableLeaves+50)
@@ -146,8 +148,9 @@ func TestAGroupMayBeLargerThanATable(t *testing.T) {
 	wantFound(t, openSmall(t, dir, nil), leaves)
 }
 
-// TestLeavesThatBeginAlikeAreToldApart has leaves that share what the index goes by. Whoever took the first that matches would
-// give a digest the proof of another one, or take a new one for stored.
+// TestLeavesThatBeginAlikeAreToldApart has leaves that share what the index goes by. Whoever took
+// the first that matches would give a digest the proof of another one, or take a new one for
+// stored.
 func TestLeavesThatBeginAlikeAreToldApart(t *testing.T) {
 	alike := func(n int) store.Leaf {
 		leaf := storetest.Leaf(5, 0)
@@ -242,7 +245,8 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 	wantFound(t, s, leaves)
 }
 
-// TestAppendWaitsForTheIndex holds segments back: memory is bounded, so Append waits, and goes on when they are written.
+// TestAppendWaitsForTheIndex holds segments back: memory is bounded, so Append waits, and goes on
+// when they are written.
 func TestAppendWaitsForTheIndex(t *testing.T) {
 	through := make(chan struct{})
 	fs := &hookFS{FS: vfs.NewMem(), hook: func(op, name string, change func() error) error {
@@ -266,7 +270,8 @@ func TestAppendWaitsForTheIndex(t *testing.T) {
 	wantFound(t, s, leaves)
 }
 
-// TestReadsGoOnWhileTheIndexChanges finds what was appended before while tables grow, become segments and are merged. With the race detector.
+// TestReadsGoOnWhileTheIndexChanges finds what was appended before while tables grow, become
+// segments and are merged. With the race detector.
 func TestReadsGoOnWhileTheIndexChanges(t *testing.T) {
 	s := openSmall(t, testDir, vfs.NewMem())
 	leaves := storetest.Leaves(1, 0, 40*testTableLeaves)
@@ -307,7 +312,8 @@ func TestReadsGoOnWhileTheIndexChanges(t *testing.T) {
 	}
 }
 
-// TestMergesKeepSegmentsFew follows the sizes of segments as a hundred million leaves come, and what is written for them.
+// TestMergesKeepSegmentsFew follows the sizes of segments as a hundred million leaves come, and
+// what is written for them.
 func TestMergesKeepSegmentsFew(t *testing.T) {
 	var segments []*segment
 	tables, written, most := 200, uint64(0), 0

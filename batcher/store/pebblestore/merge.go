@@ -12,14 +12,16 @@ import (
 )
 
 const (
-	// mergeWidth is how many neighbouring segments of one size become one: so each leaf is written once more each time that
-	// there are four times as many, and at a hundred million there are a dozen segments.
+	// mergeWidth is how many neighbouring segments of one size become one: so each leaf is written
+	// once more each time that there are four times as many, and at a hundred million there are a
+	// dozen segments.
 	mergeWidth = 4
 
 	// sameSize: the largest of them is less than so many times the smallest.
 	sameSize = 3
 
-	// maxSegments is how many segments there may be, of whatever sizes: then the smallest neighbours become one.
+	// maxSegments is how many segments there may be, of whatever sizes: then the smallest
+	// neighbours become one.
 	maxSegments = 32
 
 	// mergeChunk is after how many records a merge looks whether the store is being closed.
@@ -61,7 +63,8 @@ func (s *Store) mergeLoop() {
 	}
 }
 
-// loadFilters reads the filters of the segments that were there at the start, the newest first. What cannot be read is told by those who ask for it.
+// loadFilters reads the filters of the segments that were there at the start, the newest first.
+// What cannot be read is told by those who ask for it.
 func (s *Store) loadFilters() bool {
 	defer close(s.filtered)
 	c := s.acquireCatalog()
@@ -111,7 +114,8 @@ func mergeable(segments []*segment) (window []*segment) {
 	return window
 }
 
-// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits for.
+// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits
+// for.
 func (s *Store) fits(size uint64) error {
 	usage, err := s.guard.GetDiskUsage(s.dir)
 	switch {
@@ -138,8 +142,8 @@ func (s *Store) merge(window []*segment) error {
 	g, err := s.writeSegment(s.lastSegment.Add(1), from, count, s.filterFits(count, window), s.merged(window))
 	if err != nil {
 		if isNoSpace(err) {
-			// The guard took it for a table's. Nobody waits for a merge, which may need more space than there will be for long; and a
-			// table that finds none says so again.
+			// The guard took it for a table's. Nobody waits for a merge, which may need more space
+			// than there will be for long; and a table that finds none says so again.
 			s.guard.full.Store(false)
 		}
 		return err
@@ -150,7 +154,8 @@ func (s *Store) merge(window []*segment) error {
 	})
 }
 
-// merged returns the records of neighbouring segments in order, with ordinals counted from the first of all.
+// merged returns the records of neighbouring segments in order, with ordinals counted from the
+// first of all.
 func (s *Store) merged(window []*segment) iter.Seq2[record, error] {
 	type source struct {
 		segmentReader

@@ -1,15 +1,16 @@
 // Package pebblestore keeps what must survive in a Pebble database: one directory, one process.
 //
-// A write is acknowledged after its record in the write-ahead log was synced. Reads go through a snapshot that was
-// taken after the last such sync, so they never show what a crash could still take back. The first write that
-// fails stops all writing for good (see guard.go): the disk is left as a crash would leave it at that moment, and
-// the next [Open] recovers from it like from any crash.
+// A write is acknowledged after its record in the write-ahead log was synced. Reads go through a
+// snapshot that was taken after the last such sync, so they never show what a crash could still
+// take back. The first write that fails stops all writing for good (see guard.go): the disk is left
+// as a crash would leave it at that moment, and the next [Open] recovers from it like from any
+// crash.
 //
 // # Format 2
 //
-// A reader of another make needs Pebble (its format major version is [majorVersion], comparer and merger its
-// defaults, tables not compressed) and this. Integers in keys are big-endian, 8 bytes unless said otherwise, so that
-// keys sort by number; a uvarint is that of Go's encoding/binary.
+// A reader of another make needs Pebble (its format major version is [majorVersion], comparer and
+// merger its defaults, tables not compressed) and this. Integers in keys are big-endian, 8 bytes
+// unless said otherwise, so that keys sort by number; a uvarint is that of Go's encoding/binary.
 //
 //	key                                    value
 //	'N' batch(8) level(1) start(8)         1 to 256 nodes of 32 bytes: nodes [start, start+n) of a level of a tree
@@ -26,20 +27,22 @@
 //	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
 //	'w' batch(8)                           empty; there while the batch has no anchor
 //
-// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [16·i, 16·(i+1)) of level k.
-// No value spans a multiple of 256. A run of 256 that is complete is one value; the run of level 0 that the batch
-// ended in, or is growing in, may be several: each group of leaves adds one, and the group that completes the run
-// replaces them by one. Readers concatenate what follows without a gap. Nodes sort below all the rest, where new ones come
-// directly before the keys that change all the time: so a table of new ones overlaps with none of the old, and Pebble
-// compacts by moving files.
+// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [16·i,
+// 16·(i+1)) of level k. No value spans a multiple of 256. A run of 256 that is complete is one
+// value; the run of level 0 that the batch ended in, or is growing in, may be several: each group
+// of leaves adds one, and the group that completes the run replaces them by one. Readers
+// concatenate what follows without a gap. Nodes sort below all the rest, where new ones come
+// directly before the keys that change all the time: so a table of new ones overlaps with none of
+// the old, and Pebble compacts by moving files.
 //
 // Batches, anchors and the cursor are encoded as the package codec says.
 //
-// The index. A leaf's ordinal is its number since the first leaf of the store. The record of a segment is a version byte
-// (1), uvarint first ordinal, uvarint number of leaves, and the checksum of the file's footer (4). Segments tile the
-// ordinals from 0 on; leaves behind the last one are found by reading them. Nothing here is truth: where the directory
-// "index" is missing, it is made anew from the nodes. The file index/ID.seg (ID in six decimal digits or more), integers big-endian
-// where nothing else is said, checksums CRC-32C:
+// The index. A leaf's ordinal is its number since the first leaf of the store. The record of a
+// segment is a version byte (1), uvarint first ordinal, uvarint number of leaves, and the checksum
+// of the file's footer (4). Segments tile the ordinals from 0 on; leaves behind the last one are
+// found by reading them. Nothing here is truth: where the directory "index" is missing, it is made
+// anew from the nodes. The file index/ID.seg (ID in six decimal digits or more), integers
+// big-endian where nothing else is said, checksums CRC-32C:
 //
 //	buckets     each: records, sorted, of the first 6 bytes of a leaf and its ordinal less the segment's first (4), then
 //	            their checksum (4), which begins with (ID·0x9e3779b9 XOR number of the bucket) for that of nothing.
@@ -50,9 +53,9 @@
 //	            that a leaf sets (1), 0 (2), checksum of the directory (4), blocks of the filter (8), its checksum
 //	            (4), 0 (8), checksum of the footer up to here (4)
 //
-// Of a sealed batch of 65,536 leaves or more, the two lowest levels are there once more, for proofs. The record of their file is a version
-// byte (1), uvarint number of its stripes, and the checksum of its footer (4). The file index/BATCH.groups (BATCH in six decimal digits
-// or more):
+// Of a sealed batch of 65,536 leaves or more, the two lowest levels are there once more, for
+// proofs. The record of their file is a version byte (1), uvarint number of its stripes, and the
+// checksum of its footer (4). The file index/BATCH.groups (BATCH in six decimal digits or more):
 //
 //	stripes     one for each complete run of leaves: leaves 0 to 15, 16 to 31 and so on up to 127; the top, which is the 16 nodes of level 1
 //	            and the rows of 8, 4 and 2 above them; leaves 128 to 143 and so on. Each 16 leaves and the top are followed by
@@ -60,25 +63,28 @@
 //	            or 16 for the top))
 //	footer      "ancre-g1", BATCH (8), number of stripes (8), root of the batch (32), 0 (4), checksum of the footer up to here (4)
 //
-// Records in Pebble carry no checksum of their own: each block of a table, each chunk of the log and each record of the manifest
-// has one by Pebble (CRC-32C), which is checked whenever it is read. Decoding is strict nonetheless, and says what
-// it found where.
+// Records in Pebble carry no checksum of their own: each block of a table, each chunk of the log
+// and each record of the manifest has one by Pebble (CRC-32C), which is checked whenever it is
+// read. Decoding is strict nonetheless, and says what it found where.
 //
-// A wrong checksum of a table is always an error. One in the log or the manifest is not: Pebble takes a damaged record near
-// the end of either for one that was being written when the process ended, and drops it with everything behind
-// it. (Each chunk of the log says up to where the log was synced before. Pebble 2.1.7 counts only the last block of each flush
-// for that, so most damage seems to be behind it.) So what was acknowledged is known outside of both:
+// A wrong checksum of a table is always an error. One in the log or the manifest is not: Pebble
+// takes a damaged record near the end of either for one that was being written when the process
+// ended, and drops it with everything behind it. (Each chunk of the log says up to where the log
+// was synced before. Pebble 2.1.7 counts only the last block of each flush for that, so most damage
+// seems to be behind it.) So what was acknowledged is known outside of both:
 //
-// The witness. The file WITNESS has two records of 512 bytes, at 0 and at 4096. The newer of them says what the store had
-// acknowledged: "ancre-w1", the ID of the store (16), the number of the last write (8), how many leaves there were (8), the
-// newest batch (8) and its leaves (8), the number of the last changes of anchors (1) and of each its write (8), the
-// anchor (8) and its versions (4), zeros, and the checksum of the record up to here (4). A store that holds fewer
+// The witness. The file WITNESS has two records of 512 bytes, at 0 and at 4096. The newer of them
+// says what the store had acknowledged: "ancre-w1", the ID of the store (16), the number of the
+// last write (8), how many leaves there were (8), the newest batch (8) and its leaves (8), the
+// number of the last changes of anchors (1) and of each its write (8), the anchor (8) and its
+// versions (4), zeros, and the checksum of the record up to here (4). A store that holds fewer
 // writes is refused. The format is 2 with and without a witness: one that is missing is made.
 //
-// What is in the log goes to tables when the store is closed, after each seal, and when nothing is written for a while.
+// What is in the log goes to tables when the store is closed, after each seal, and when nothing is
+// written for a while.
 //
-// A store is complete once its key is in a table. One that has tables but no key is refused, and never given a new
-// one: every nonce, so every proof, would be another.
+// A store is complete once its key is in a table. One that has tables but no key is refused, and
+// never given a new one: every nonce, so every proof, would be another.
 package pebblestore
 
 import (
@@ -96,28 +102,33 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatVersion is the version of the layout in the package comment. A store of another one is refused.
+// formatVersion is the version of the layout in the package comment. A store of another one is
+// refused.
 const formatVersion = 2
 
-// DefaultReserve is how much of the disk is left free: what may be needed before anything can be freed. That is five
-// memtables in tables and as many logs, preallocated at 110 % of a memtable, one compaction's output, and the segments of three
-// tables of the index, of 6 MB each. Merges of segments look for their own space.
+// DefaultReserve is how much of the disk is left free: what may be needed before anything can be
+// freed. That is five memtables in tables and as many logs, preallocated at 110 % of a memtable,
+// one compaction's output, and the segments of three tables of the index, of 6 MB each. Merges of
+// segments look for their own space.
 const DefaultReserve = 256 << 20
 
 // Options of Open. The zero value works.
 type Options struct {
-	// FS is where the directory is; nil: the operating system's. Tests put a file system there that crashes or fails.
+	// FS is where the directory is; nil: the operating system's. Tests put a file system there that
+	// crashes or fails.
 	FS vfs.FS
 
-	// Log takes what goes wrong in the background, and at debug level what Pebble has to tell. nil: nowhere.
+	// Log takes what goes wrong in the background, and at debug level what Pebble has to tell. nil:
+	// nowhere.
 	Log *slog.Logger
 
-	// Reserve is how many bytes of the disk must be free for Append to go on; Apply goes on down to half of them, so
-	// that anchors are followed when digests are already refused. 0: DefaultReserve.
+	// Reserve is how many bytes of the disk must be free for Append to go on; Apply goes on down to
+	// half of them, so that anchors are followed when digests are already refused. 0:
+	// DefaultReserve.
 	Reserve uint64
 
-	// Key is the key of the nonces for a store that is made: that of the store which a backup was taken from. One that exists and has
-	// another key is refused. nil: a random one.
+	// Key is the key of the nonces for a store that is made: that of the store which a backup was
+	// taken from. One that exists and has another key is refused. nil: a random one.
 	Key *[32]byte
 
 	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
@@ -140,8 +151,8 @@ type Store struct {
 	manifest, options string // names of files, when Open began; empty in a new store
 	db                *pebble.DB
 
-	// The committer is the only goroutine that writes, one change after the other: the snapshot that it takes after a
-	// sync then holds nothing that is not synced.
+	// The committer is the only goroutine that writes, one change after the other: the snapshot
+	// that it takes after a sync then holds nothing that is not synced.
 	commits chan *commit
 	closing chan struct{} // closed when Close begins
 	ended   chan struct{} // closed when the committer has ended
@@ -167,7 +178,8 @@ type Store struct {
 	groups        *groupFiles
 	appended      atomic.Bool // leaves, since the writing of a file of groups last looked
 
-	// Why the last table that was to become a segment could not; nil, or points to nil, when it did.
+	// Why the last table that was to become a segment could not; nil, or points to nil, when it
+	// did.
 	unflushed atomic.Pointer[error]
 
 	appendMu sync.Mutex // held by Append; owns tail
@@ -296,8 +308,8 @@ func (s *Store) Close() error {
 	s.guard.release()
 	s.indexers.Wait()
 	if s.wedged.Load() {
-		// Closing Pebble would wait for that lock. What was acknowledged is on disk, nothing else will be, and the
-		// directory stays locked until the process ends.
+		// Closing Pebble would wait for that lock. What was acknowledged is on disk, nothing else
+		// will be, and the directory stays locked until the process ends.
 		return s.guard.failure()
 	}
 	s.readers.Wait()
@@ -335,7 +347,8 @@ type synced struct {
 	refs   int    // owned by Store.mu: one of the store while it is the newest, one of each view
 }
 
-// view is what a read sees: what was on disk when it began, and where leaves are. The index may know more leaves than that.
+// view is what a read sees: what was on disk when it began, and where leaves are. The index may
+// know more leaves than that.
 type view struct {
 	*synced
 	catalog *catalog

@@ -28,7 +28,8 @@ func TestStore(t *testing.T) { storetest.Run(t, openForTest) }
 
 func TestSnapshots(t *testing.T) { storetest.RunSnapshots(t, openForTest) }
 
-// A restored store has the key of the one that was backed up, or none of its digests would be found again.
+// A restored store has the key of the one that was backed up, or none of its digests would be found
+// again.
 func TestKeyCanBeGivenToANewStoreOnly(t *testing.T) {
 	dir := t.TempDir()
 	key := [32]byte{1, 2, 3}

@@ -71,8 +71,8 @@ func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uin
 	return nodes, nil
 }
 
-// fewNodes returns what a path needs of a level with a single get, if one value has all of it: then nothing has to be known about the batch.
-// Else it returns nil.
+// fewNodes returns what a path needs of a level with a single get, if one value has all of it: then
+// nothing has to be known about the batch. Else it returns nil.
 func (s *Store) fewNodes(r pebble.Reader, batch uint64, level int, start, n uint64) ([][32]byte, error) {
 	skip := start % store.RunSize
 	if level < 0 || level > math.MaxUint8 || n == 0 || n > store.RunSize-skip {
@@ -105,7 +105,8 @@ func nodesOf(b []byte, n int) [][32]byte {
 	return nodes
 }
 
-// nodes concatenates the values from start to end, or to where they end. It also returns where each of them starts.
+// nodes concatenates the values from start to end, or to where they end. It also returns where each
+// of them starts.
 func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level int, start, end uint64) (nodes [][32]byte, chunks []uint64, err error) {
 	if start >= end {
 		return nil, nil, nil
@@ -141,7 +142,8 @@ func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level 
 	return nodes, chunks, nil
 }
 
-// nodesAt returns the value that an iterator stands at, which must be nodes that begin at next. It is valid until the next step.
+// nodesAt returns the value that an iterator stands at, which must be nodes that begin at next. It
+// is valid until the next step.
 func nodesAt(it *pebble.Iterator, next uint64) ([]byte, error) {
 	at, err := nodesStart(it.Key())
 	if err != nil {

@@ -18,14 +18,15 @@ import (
 const (
 	segmentMagic = "ancre-s1"
 
-	// A record is the first six bytes of a leaf and its ordinal counted from the first of the segment. Six bytes are as good as
-	// all: that one of a hundred million leaves has those of another happens to one digest in three million, and costs
-	// it a look at that leaf.
+	// A record is the first six bytes of a leaf and its ordinal counted from the first of the
+	// segment. Six bytes are as good as all: that one of a hundred million leaves has those of
+	// another happens to one digest in three million, and costs it a look at that leaf.
 	keyBits    = 48
 	recordSize = 10
 
-	// bucketRecords is how many records a bucket has at most on average, at least half of them: one read finds a leaf, and the
-	// directory of all buckets, which is in memory, takes four bytes for each.
+	// bucketRecords is how many records a bucket has at most on average, at least half of them: one
+	// read finds a leaf, and the directory of all buckets, which is in memory, takes four bytes for
+	// each.
 	bucketRecords = 128
 
 	// maxSegment is how many leaves a segment has at most: what counts them has 32 bits.
@@ -71,8 +72,8 @@ func bucketBits(leaves uint64) (n int) {
 	return n
 }
 
-// placedSum is the checksum of a part of a file of the index: of a bucket in a segment, or a group. It depends on where the part should
-// be: one in the place of another is wrong.
+// placedSum is the checksum of a part of a file of the index: of a bucket in a segment, or a group.
+// It depends on where the part should be: one in the place of another is wrong.
 func placedSum(file uint64, part uint32, data []byte) uint32 {
 	return crc32.Update(uint32(file)*0x9e3779b9^part, castagnoli, data)
 }
@@ -97,8 +98,9 @@ type segmentWriter struct {
 	fill   *filter
 }
 
-// writeSegment makes the file of a segment of count leaves from an ordinal on. The records come sorted by key, their ordinals
-// counted from the first. Without filter, it has none. The file is synced when it returns nil, its name is not.
+// writeSegment makes the file of a segment of count leaves from an ordinal on. The records come
+// sorted by key, their ordinals counted from the first. Without filter, it has none. The file is
+// synced when it returns nil, its name is not.
 func (s *Store) writeSegment(id, from, count uint64, filtered bool, records iter.Seq2[record, error]) (_ *segment, err error) {
 	name := s.segmentName(id)
 	w := &segmentWriter{segment: segment{id: id, from: from, count: count, name: name, bits: bucketBits(count)}}
@@ -106,7 +108,8 @@ func (s *Store) writeSegment(id, from, count uint64, filtered bool, records iter
 	if err != nil {
 		return nil, err
 	}
-	// A large file goes to the disk while it is written. At once, it would stand in the way of the log.
+	// A large file goes to the disk while it is written. At once, it would stand in the way of the
+	// log.
 	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{NoSyncOnClose: true, BytesPerSync: bytesPerSync})
 	w.file = file
 	w.ends = make([]uint32, 1<<w.bits)
@@ -330,7 +333,8 @@ func (g *segment) check(bucket uint32, raw []byte) ([]byte, error) {
 	return records, nil
 }
 
-// find calls match for each record that has the key, with its ordinal. The buffer is used, and returned for the next call.
+// find calls match for each record that has the key, with its ordinal. The buffer is used, and
+// returned for the next call.
 func (g *segment) find(key uint64, buf []byte, match func(ordinal uint64) error) ([]byte, error) {
 	bucket := uint32(key >> (keyBits - g.bits))
 	at, size := g.extent(bucket)
@@ -433,7 +437,8 @@ func (w *segmentWriter) filterBytes() []byte {
 	return w.fill.blocks
 }
 
-// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is needed for speed only.
+// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is
+// needed for speed only.
 func (g *segment) loadFilter(s *Store) (err error) {
 	f, err := newFilter(g.filterBlocks, g.filterProbes)
 	if f == nil || err != nil {

@@ -14,7 +14,8 @@ import (
 
 var _ store.Snapshotter = (*Store)(nil)
 
-// snapshot implements [store.Snapshot] on a view, which Pebble keeps alive without holding back any write.
+// snapshot implements [store.Snapshot] on a view, which Pebble keeps alive without holding back any
+// write.
 type snapshot struct {
 	s    *Store
 	view *view // nil once closed

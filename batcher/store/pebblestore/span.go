@@ -6,13 +6,16 @@ import (
 	"sync"
 )
 
-// maxSpans is how many spans are remembered, of 24 bytes each: those of eleven years, with four batches a day. Then it begins anew.
+// maxSpans is how many spans are remembered, of 24 bytes each: those of eleven years, with four
+// batches a day. Then it begins anew.
 const maxSpans = 16 << 10
 
-// span says that a batch has the leaves with the ordinals from begin to before end. That stays true for ever, even when the batch grows.
+// span says that a batch has the leaves with the ordinals from begin to before end. That stays true
+// for ever, even when the batch grows.
 type span struct{ begin, end, batch uint64 }
 
-// spans remembers which batch has the leaf with an ordinal: looking that up takes as long as reading the leaf. It is safe for concurrent use.
+// spans remembers which batch has the leaf with an ordinal: looking that up takes as long as
+// reading the leaf. It is safe for concurrent use.
 type spans struct {
 	mu    sync.RWMutex
 	known []span // by rising begin; they do not overlap

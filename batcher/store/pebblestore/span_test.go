@@ -9,8 +9,8 @@ import (
 	"ancre/proof"
 )
 
-// TestSpansFollowABatchThatGrows would catch a leaf that came later being looked for in the batch before, or told of the one behind it, because
-// what was remembered ended where the batch did then.
+// TestSpansFollowABatchThatGrows would catch a leaf that came later being looked for in the batch
+// before, or told of the one behind it, because what was remembered ended where the batch did then.
 func TestSpansFollowABatchThatGrows(t *testing.T) {
 	s, err := Open(t.TempDir(), Options{})
 	if err != nil {
@@ -54,7 +54,8 @@ func TestSpansFollowABatchThatGrows(t *testing.T) {
 	}
 }
 
-// TestSpansAreBounded would catch a memory that grows with history, and one that tells wrong when it is full.
+// TestSpansAreBounded would catch a memory that grows with history, and one that tells wrong when
+// it is full.
 func TestSpansAreBounded(t *testing.T) {
 	var s spans
 	var g sync.WaitGroup
@@ -78,8 +79,9 @@ func TestSpansAreBounded(t *testing.T) {
 	}
 }
 
-// TestLocateComparesWhatTheIndexSays would catch a place taken from a hint: of two leaves that begin with the same 48 bits, the one that was
-// never stored would be found, and the other told to stand elsewhere.
+// TestLocateComparesWhatTheIndexSays would catch a place taken from a hint: of two leaves that
+// begin with the same 48 bits, the one that was never stored would be found, and the other told to
+// stand elsewhere.
 func TestLocateComparesWhatTheIndexSays(t *testing.T) {
 	for _, c := range []struct {
 		name        string

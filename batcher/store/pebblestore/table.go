@@ -8,26 +8,29 @@ import (
 )
 
 const (
-	// tableLeaves is how many leaves a table takes. A start reads at most the leaves of [maxFull]+1 tables; a table
-	// that is full has 12 MiB.
+	// tableLeaves is how many leaves a table takes. A start reads at most the leaves of [maxFull]+1
+	// tables; a table that is full has 12 MiB.
 	tableLeaves = 512 << 10
 
-	// maxFull is how many full tables may wait to become segments: Append waits when there are more to come.
+	// maxFull is how many full tables may wait to become segments: Append waits when there are more
+	// to come.
 	maxFull = 2
 
-	// firstSlots is how many slots a table begins with: a store of a few leaves needs little memory. They grow fourfold, because
-	// each time all leaves find their slot again while a write waits: 3 ms at most.
+	// firstSlots is how many slots a table begins with: a store of a few leaves needs little
+	// memory. They grow fourfold, because each time all leaves find their slot again while a write
+	// waits: 3 ms at most.
 	firstSlots = 4 << 10
 	slotGrowth = 4
 )
 
-// leafKey is the first eight bytes of a leaf as a number: what the index goes by. Leaves are SHA-256 of what only this
-// store's key can tell, so these bytes are spread evenly without further hashing, and nobody can choose them to collide.
-// They are a hint: two leaves may share them, and what the index says is compared with the leaf itself.
+// leafKey is the first eight bytes of a leaf as a number: what the index goes by. Leaves are
+// SHA-256 of what only this store's key can tell, so these bytes are spread evenly without further
+// hashing, and nobody can choose them to collide. They are a hint: two leaves may share them, and
+// what the index says is compared with the leaf itself.
 func leafKey(leaf *store.Leaf) uint64 { return binary.BigEndian.Uint64(leaf[:8]) }
 
-// table holds in memory where those leaves are that came last, and are in no segment yet. One goroutine at a time
-// inserts, any number find meanwhile. It only grows.
+// table holds in memory where those leaves are that came last, and are in no segment yet. One
+// goroutine at a time inserts, any number find meanwhile. It only grows.
 type table struct {
 	first uint64 // ordinal of its first leaf
 	limit int    // how many leaves it takes
@@ -54,7 +57,8 @@ func newSlots(n int) *tableSlots {
 // fits says whether n more leaves have room.
 func (t *table) fits(n int) bool { return t.size+n <= t.limit }
 
-// insert adds the leaves that come next. They can be found from then on; what may not be seen yet is the caller's to hide.
+// insert adds the leaves that come next. They can be found from then on; what may not be seen yet
+// is the caller's to hide.
 func (t *table) insert(leaves []store.Leaf) {
 	d := t.slots.Load()
 	if need := t.size + len(leaves); need > len(d.keys) {
@@ -86,7 +90,8 @@ func (d *tableSlots) put(i int, key uint64) {
 	atomic.StoreUint64(&d.slots[at], key>>32<<32|uint64(i+1))
 }
 
-// find calls match for each leaf that has the key of one in the table, with its index and the ordinal of the one in the table.
+// find calls match for each leaf that has the key of one in the table, with its index and the
+// ordinal of the one in the table.
 func (t *table) find(leaves []store.Leaf, match func(i int, ordinal uint64) error) error {
 	d := t.slots.Load()
 	slots, mask := d.slots, uint64(len(d.slots)-1)

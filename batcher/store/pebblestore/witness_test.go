@@ -185,7 +185,8 @@ func TestAStoreWithoutWitnessGetsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
-	// The store is closed: while it is open, its index may still be listed, and that write is counted.
+	// The store is closed: while it is open, its index may still be listed, and that write is
+	// counted.
 	db, err := pebble.Open(testDir, &pebble.Options{FS: mem, FormatMajorVersion: majorVersion})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// tail is where the newest batch ends: what Append has to know to go on. It is read again at each start.
+// tail is where the newest batch ends: what Append has to know to go on. It is read again at each
+// start.
 type tail struct {
 	newest uint64 // ID of the newest batch, 0 before the first
 	open   bool   // it still takes leaves
@@ -61,7 +62,8 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 	return nil
 }
 
-// appendSize estimates the bytes of a group in the log: its leaves, those of the run that it completes, and records.
+// appendSize estimates the bytes of a group in the log: its leaves, those of the run that it
+// completes, and records.
 func appendSize(a *store.Append) int {
 	return 512 + (len(a.Leaves)+store.RunSize)*33 + len(a.Batches)*128
 }
@@ -182,7 +184,8 @@ func seals(batches []store.Batch) bool {
 	return slices.ContainsFunc(batches, func(b store.Batch) bool { return b.State == store.Sealed })
 }
 
-// fill writes an update to b, after comparing it with what v shows. It returns the batches whose groups are to get a file from then on.
+// fill writes an update to b, after comparing it with what v shows. It returns the batches whose
+// groups are to get a file from then on.
 func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64, err error) {
 	stored := make(map[uint64]codec.BatchRecord)
 	lookup := func(id uint64) (codec.BatchRecord, error) {
@@ -335,7 +338,8 @@ type commit struct {
 	done chan error      // has room for the one answer
 }
 
-// commit hands a change to the committer and waits until it is on disk, or will not be. It owns the batch.
+// commit hands a change to the committer and waits until it is on disk, or will not be. It owns the
+// batch.
 func (s *Store) commit(ctx context.Context, c *commit) error {
 	c.ctx, c.done = ctx, make(chan error, 1)
 	defer func() { _ = c.batch.Close() }()
@@ -419,7 +423,8 @@ func (s *Store) write(c *commit) (err error) {
 		return err
 	}
 	defer func() {
-		// Pebble panics when its log cannot be written. The guard keeps it from noticing; this is for what it cannot.
+		// Pebble panics when its log cannot be written. The guard keeps it from noticing; this is
+		// for what it cannot.
 		if p := recover(); p != nil {
 			s.wedged.Store(true)
 			s.guard.fail(fmt.Errorf("write: %v", p))
@@ -457,7 +462,8 @@ func (s *Store) write(c *commit) (err error) {
 	return nil
 }
 
-// checkSpace sees a full disk before Pebble does: at this point it is certain that nothing was written.
+// checkSpace sees a full disk before Pebble does: at this point it is certain that nothing was
+// written.
 func (s *Store) checkSpace(size, reserve uint64) error {
 	if s.guard.full.Load() {
 		return fmt.Errorf("%w in %s", store.ErrFull, s.dir)

@@ -279,7 +279,8 @@ func testContext(t *testing.T, open Open) {
 	})
 }
 
-// testConcurrent runs one appender, one applier and readers, who must see every acknowledged write, whole.
+// testConcurrent runs one appender, one applier and readers, who must see every acknowledged write,
+// whole.
 func testConcurrent(t *testing.T, open Open) {
 	f := newFixture(t, open)
 	const groups, perGroup = 150, 33

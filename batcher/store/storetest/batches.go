@@ -47,7 +47,8 @@ func testEmpty(t *testing.T, open Open) {
 	})
 }
 
-// checkLocate says what is wrong with where a leaf is found that is stored, or with the beginning of its path.
+// checkLocate says what is wrong with where a leaf is found that is stored, or with the beginning
+// of its path.
 func (f *fixture) checkLocate(ctx context.Context, want store.Position) error {
 	at, path, level, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
 	if err != nil || at != want {
@@ -56,7 +57,8 @@ func (f *fixture) checkLocate(ctx context.Context, want store.Position) error {
 	return CheckPath(at, path, level)
 }
 
-// CheckPath says what is wrong with the beginning of the path of a leaf of [Leaf], up to a node of a level that stands above as many leaves as it can.
+// CheckPath says what is wrong with the beginning of the path of a leaf of [Leaf], up to a node of
+// a level that stands above as many leaves as it can.
 func CheckPath(at store.Position, path []proof.Step, level int) error {
 	width := uint64(1)
 	for range level {
@@ -160,7 +162,8 @@ func testLevels(t *testing.T, open Open) {
 	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 256, 280)}})
 	f.twice(func() { f.wantNodes(1, 1, 200, 1000, nodes(1, 200, 280)) })
 
-	// A run that is written again replaces the one before; an interrupted sealing repeats what it did.
+	// A run that is written again replaces the one before; an interrupted sealing repeats what it
+	// did.
 	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 0, 256), run(1, 256, 301), run(2, 0, 19), run(3, 0, 2)}})
 	b.State, b.Root = store.Sealed, Node(1, 4, 0)
 	f.apply(&store.Update{Nodes: []store.BatchRun{run(4, 0, 1)}, Batches: []store.Batch{b}})
@@ -177,7 +180,8 @@ func testLevels(t *testing.T, open Open) {
 	})
 }
 
-// testModel appends groups of any sizes over several batches, reopens in between, and compares with a model.
+// testModel appends groups of any sizes over several batches, reopens in between, and compares with
+// a model.
 func testModel(t *testing.T, open Open) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFixtureIn(rt, t.TempDir(), func(dir string) store.Store { return open(t, dir) })

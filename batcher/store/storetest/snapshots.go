@@ -116,8 +116,9 @@ func testSnapshotEmpty(t *testing.T, open Open) {
 	})
 }
 
-// fill stores something of everything: a sealed batch with an anchor, a closed one that waits, and one that is open, of which the
-// first is longer than a run and grew in groups that do not end where runs do.
+// fill stores something of everything: a sealed batch with an anchor, a closed one that waits, and
+// one that is open, of which the first is longer than a run and grew in groups that do not end
+// where runs do.
 func (f *fixture) fill() Content {
 	f.t.Helper()
 	const long = 2*store.RunSize + 77
@@ -164,7 +165,8 @@ func testSnapshotStays(t *testing.T, open Open) {
 	n := f.snapshot()
 	defer f.closeSnapshot(n)
 
-	// Everything that can change changes: runs that were in pieces become whole, batches close and are sealed, anchors move on.
+	// Everything that can change changes: runs that were in pieces become whole, batches close and
+	// are sealed, anchors move on.
 	third := store.Batch{ID: 3, State: store.Closed, Count: 600, Opened: Time(5), Closed: Time(6)}
 	f.append(Group([]store.Batch{third}, 3, 300, 600))
 	fourth := store.Batch{ID: 4, State: store.Open, Count: 1, Opened: Time(7)}

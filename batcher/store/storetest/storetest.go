@@ -1,5 +1,5 @@
-// Package storetest is the suite that every engine of [store.Store] must pass. It tests what the contract says, and
-// nothing of how an engine does it.
+// Package storetest is the suite that every engine of [store.Store] must pass. It tests what the
+// contract says, and nothing of how an engine does it.
 package storetest
 
 import (
@@ -17,7 +17,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Open opens the store in dir, making it if there is none, and fails the test if it cannot. It does not close it.
+// Open opens the store in dir, making it if there is none, and fails the test if it cannot. It does
+// not close it.
 type Open func(t *testing.T, dir string) store.Store
 
 // Run runs the suite against an engine.

@@ -1,5 +1,5 @@
-// Package svg draws plots small enough to be written by hand: SVG is text. What the commands of tools put into docs/ is drawn with it, and
-// the same figures give the same bytes.
+// Package svg draws plots small enough to be written by hand: SVG is text. What the commands of
+// tools put into docs/ is drawn with it, and the same figures give the same bytes.
 package svg
 
 import (
