@@ -14,10 +14,10 @@ import (
 // keptChange is the change of a mined version that left batches out: it has to pay for the next
 // anchor, see decision.begin.
 func keptChange(a store.Anchor) []wire.OutPoint {
-	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Paid(a).Batches) {
+	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Current(a).Batches) {
 		return nil
 	}
-	if change, _, ok := changeOf(Paid(a)); ok {
+	if change, _, ok := changeOf(Current(a)); ok {
 		return []wire.OutPoint{change}
 	}
 	return nil
@@ -181,7 +181,7 @@ func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err e
 			case a.Block.Height <= tip-BudgetBlocks-disorder:
 				return sats, nil
 			case a.Block.Height > tip-BudgetBlocks:
-				sats += Paid(a).FeeSats
+				sats += Current(a).FeeSats
 			}
 		}
 		if len(anchors) < page || before == 1 {

@@ -494,7 +494,7 @@ func (d *decision) owner(b store.Batch) uint64 {
 		case store.Spent:
 			rank = lost
 		}
-		if rank == none || !slices.Contains(Paid(a).Batches, b.ID) {
+		if rank == none || !slices.Contains(Current(a).Batches, b.ID) {
 			continue
 		}
 		if rank > best || rank == best && a.ID == b.Anchor {

@@ -119,13 +119,13 @@ func (d *decision) exclude(p *Payment) {
 // heir returns the change of a mined anchor, or, where later anchors spent that, the change that is
 // left of it.
 func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok bool) {
-	coin, out, ok = changeOf(Paid(a))
+	coin, out, ok = changeOf(Current(a))
 	for _, later := range d.s.Anchors { // by rising ID, as they are built
 		spends := func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin }
 		switch {
-		case !ok || !slices.ContainsFunc(Paid(later).Tx.TxIn, spends):
+		case !ok || !slices.ContainsFunc(Current(later).Tx.TxIn, spends):
 		case later.State == store.Mined || later.State == store.Final:
-			coin, out, ok = changeOf(Paid(later))
+			coin, out, ok = changeOf(Current(later))
 		case later.State == store.Spent:
 			ok = false // somebody else took it
 		}
@@ -219,7 +219,7 @@ func (d *decision) valid(a store.Anchor, version int) bool {
 func (d *decision) spentBeside(a store.Anchor, coin wire.OutPoint) bool {
 	return slices.ContainsFunc(d.s.Anchors, func(b store.Anchor) bool {
 		mined := b.State == store.Mined || b.State == store.Final
-		return mined && b.ID != a.ID && slices.ContainsFunc(Paid(b).Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin })
+		return mined && b.ID != a.ID && slices.ContainsFunc(Current(b).Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint == coin })
 	})
 }
 
@@ -278,7 +278,7 @@ func (d *decision) taken(besides uint64) int64 {
 		switch {
 		case mined && a.Block.Height <= d.tip.Height-BudgetBlocks:
 		case mined && d.depth(a) >= d.p.buryDepth():
-			sats += Paid(a).FeeSats
+			sats += Current(a).FeeSats
 		default: // a reorganisation may let the dearest through
 			sats += dearest(a)
 		}

@@ -267,7 +267,7 @@ func branchOf(block *wire.MsgBlock, index int) ([]chainhash.Hash, error) {
 		txids[i] = tx.TxHash()
 	}
 	siblings := proof.BlockBranch(txids, index)
-	if root := proof.ClimbBlock(txids[index], siblings, uint32(index)); root != block.Header.MerkleRoot {
+	if root := proof.BlockRootFromBranch(txids[index], siblings, uint32(index)); root != block.Header.MerkleRoot {
 		return nil, fmt.Errorf("its transactions have the Merkle root %s, its header %s", chainhash.Hash(root), block.Header.MerkleRoot)
 	}
 	branch := make([]chainhash.Hash, len(siblings))

@@ -225,7 +225,7 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 
 func (b *Batcher) mined(ctx context.Context, a store.Anchor) {
 	delete(b.offered, a.ID)
-	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", Paid(a).Tx.TxHash(), "height", a.Block.Height, "batches", Paid(a).Batches)
+	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", Current(a).Tx.TxHash(), "height", a.Block.Height, "batches", Current(a).Batches)
 	b.lease(ctx, a)
 }
 
@@ -242,8 +242,8 @@ func (b *Batcher) spent(action MarkSpent) {
 
 func (b *Batcher) final(ctx context.Context, a store.Anchor) {
 	b.board.Clear(warning.Reorganisation)
-	b.tally.paid(Paid(a).FeeSats)
-	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Paid(a).Batches)
+	b.tally.paid(Current(a).FeeSats)
+	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Current(a).Batches)
 	b.release(ctx, coins(a))
 }
 

@@ -102,7 +102,7 @@ func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 			t.Fatalf("the leaf at %v is not that of message %x (%v)", st.Position, m, err)
 		}
 	}
-	if n, err := h.store.Leaves(context.Background()); err != nil || n != uint64(len(answers)) {
+	if n, err := h.store.NumLeaves(context.Background()); err != nil || n != uint64(len(answers)) {
 		t.Errorf("%d leaves are stored for %d messages (%v)", n, len(answers), err)
 	}
 }
@@ -149,7 +149,7 @@ func TestMessageOf32BytesIsThatDigest(t *testing.T) {
 	if leaf := leafOf(t, d[:], answer[len("kept"):]); leaf != proof.Leaf(d[:], st.Nonce) {
 		t.Errorf("as a message it has the leaf %x, as a digest %x", leaf, proof.Leaf(d[:], st.Nonce))
 	}
-	if n, _ := h.store.Leaves(context.Background()); n != 1 {
+	if n, _ := h.store.NumLeaves(context.Background()); n != 1 {
 		t.Errorf("%d leaves are stored, want 1", n)
 	}
 }
@@ -159,7 +159,7 @@ func TestMessageThatIsTooLongIsRefused(t *testing.T) {
 	if _, err := h.b.SubmitMessage(context.Background(), nil, make([]byte, MaxMessage+1)); err == nil {
 		t.Error("65 bytes were accepted")
 	}
-	if n, _ := h.store.Leaves(context.Background()); n != 0 {
+	if n, _ := h.store.NumLeaves(context.Background()); n != 0 {
 		t.Errorf("%d leaves are stored, want none", n)
 	}
 }

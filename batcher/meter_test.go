@@ -62,8 +62,8 @@ func TestVersionsAreCountedOnceHoweverOftenTheyAreOffered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := h.b.Counts(); c.FeesSats != uint64(Paid(a.Anchor).FeeSats) || c.FeesSats == 0 {
-		t.Errorf("final anchors paid %d sats, and %d are counted", Paid(a.Anchor).FeeSats, c.FeesSats)
+	if c := h.b.Counts(); c.FeesSats != uint64(Current(a.Anchor).FeeSats) || c.FeesSats == 0 {
+		t.Errorf("final anchors paid %d sats, and %d are counted", Current(a.Anchor).FeeSats, c.FeesSats)
 	}
 	h.verify("a")
 	if _, _, _, err := h.b.Proof(context.Background(), nil, digest("never")); err == nil {

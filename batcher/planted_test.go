@@ -87,7 +87,7 @@ var faults = []planted{
 	}}},
 	{"batches that the mined version left out stay with it", []edit{{
 		file: "decide.go",
-		old:  "if rank == none || !slices.Contains(Paid(a).Batches, b.ID) {",
+		old:  "if rank == none || !slices.Contains(Current(a).Batches, b.ID) {",
 		new:  "if rank == none || !slices.Contains(committed(a), b.ID) {",
 	}}},
 	{"what was left out is paid from any coin", []edit{{
@@ -152,7 +152,7 @@ var faults = []planted{
 	}}},
 	{"a proof is built from the newest version, not the mined one", []edit{{
 		file: "standing.go",
-		old:  "version := Paid(*anchor)\n",
+		old:  "version := Current(*anchor)\n",
 		new:  "version := anchor.Versions[len(anchor.Versions)-1]\n",
 	}}},
 	{"the cursor is stored before what its blocks showed", []edit{{

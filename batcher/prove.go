@@ -69,10 +69,10 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 	return fmt.Errorf("batch %d, leaf %d: %w: %w: restore the data directory from a backup", batch.ID, index, store.ErrDamaged, err)
 }
 
-// Anchored returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format
+// Inclusion returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format
 // are made of. It is not to be changed. Until the status says Final there is nothing to tell, and
 // ok is false. ErrUnknown when the digest was never accepted.
-func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st Status, ok bool, err error) {
+func (b *Batcher) Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclusion, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st, f, err := b.status(ctx, digest)
 	if err != nil || st.State != Final {
@@ -84,7 +84,7 @@ func (b *Batcher) Anchored(ctx context.Context, digest [32]byte) (a proof.Anchor
 	}
 	a = *f.anchored
 	a.Path = path
-	if root := proof.Climb(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != f.batch.Root {
+	if root := proof.RootFromPath(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != f.batch.Root {
 		err = treeDamage(&f.batch, st.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, f.batch.Root))
 	}
 	return a, st, err == nil, err
@@ -146,7 +146,7 @@ func (b *Batcher) where(ctx context.Context, batch store.Batch) (Where, error) {
 }
 
 func (b *Batcher) whereAnchor(a store.Anchor) Where {
-	w := Where{Anchor: a.ID, State: Broadcast, TxID: Paid(a).Tx.TxHash()}
+	w := Where{Anchor: a.ID, State: Broadcast, TxID: Current(a).Tx.TxHash()}
 	switch a.State {
 	case store.Mined:
 		w.State = Mined
@@ -169,8 +169,8 @@ func (b *Batcher) confirmations(a store.Anchor) int32 {
 	return max(b.tip.Load()-a.Block.Height+1, 1)
 }
 
-// Paid returns the version of an anchor that counts: the mined one, else the newest.
-func Paid(a store.Anchor) store.Version {
+// Current returns the version of an anchor that counts: the mined one, else the newest.
+func Current(a store.Anchor) store.Version {
 	if a.State == store.Mined || a.State == store.Final {
 		return a.Versions[a.Block.Version]
 	}
@@ -296,7 +296,7 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	if len(newest) > 0 {
 		o.Anchors = newest[0].ID
 	}
-	if o.Digests, err = b.store.Leaves(ctx); err != nil {
+	if o.Digests, err = b.store.NumLeaves(ctx); err != nil {
 		return o, fmt.Errorf("count digests: %w", err)
 	}
 	o.BudgetSats = b.policy.BudgetSats
@@ -306,7 +306,7 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	}
 	for _, a := range s.Anchors {
 		if (a.State == store.Mined || a.State == store.Final) && a.Block.Height > tip-BudgetBlocks {
-			o.PaidSats += Paid(a).FeeSats
+			o.PaidSats += Current(a).FeeSats
 		}
 	}
 	if err := b.count(ctx, &o, s); err != nil {

@@ -62,7 +62,7 @@ func (c *simChain) block(prev chainhash.Hash, txs []*wire.MsgTx) *wire.MsgBlock 
 	for i, tx := range b.Transactions {
 		txids[i] = tx.TxHash()
 	}
-	b.Header.MerkleRoot = proof.ClimbBlock(txids[0], proof.BlockBranch(txids, 0), 0)
+	b.Header.MerkleRoot = proof.BlockRootFromBranch(txids[0], proof.BlockBranch(txids, 0), 0)
 	return b
 }
 

@@ -110,7 +110,7 @@ func newLink(prev chainhash.Hash, height int32, nonce uint32, at time.Time, txs 
 		k.Transactions = append(k.Transactions, p.MsgTx)
 		txids = append(txids, p.txid)
 	}
-	k.Header.MerkleRoot = proof.ClimbBlock(txids[0], proof.BlockBranch(txids, 0), 0)
+	k.Header.MerkleRoot = proof.BlockRootFromBranch(txids[0], proof.BlockBranch(txids, 0), 0)
 	k.hash = k.BlockHash()
 	return k
 }

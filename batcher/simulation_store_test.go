@@ -400,7 +400,7 @@ func (s *memStore) Unsettled(ctx context.Context) ([]store.Anchor, error) {
 	return out, nil
 }
 
-func (s *memStore) Leaves(ctx context.Context) (uint64, error) {
+func (s *memStore) NumLeaves(ctx context.Context) (uint64, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
 	}

@@ -30,7 +30,7 @@ type standing struct {
 	Where // Confirmations as when it was read
 
 	// Of a batch that is final.
-	anchored *proof.Anchored // its Path is empty
+	anchored *proof.Inclusion // its Path is empty
 	complete *proof.CompleteWriter
 	err      error // why they are missing
 }
@@ -83,7 +83,7 @@ func (b *Batcher) whereNow(s *standing) Where {
 
 // findWay gathers the way from a batch's root to the header of the block that its anchor is in.
 func (b *Batcher) findWay(ctx context.Context, s *standing, anchor *store.Anchor) error {
-	version := Paid(*anchor)
+	version := Current(*anchor)
 	which := slices.Index(version.Batches, s.batch.ID)
 	if which < 0 {
 		return fmt.Errorf("the mined version of anchor %d does not commit to batch %d", anchor.ID, s.batch.ID)
@@ -96,7 +96,7 @@ func (b *Batcher) findWay(ctx context.Context, s *standing, anchor *store.Anchor
 		}
 		roots[i] = sibling.Root
 	}
-	s.anchored = &proof.Anchored{
+	s.anchored = &proof.Inclusion{
 		RootPath:   proof.Path(roots, which),
 		Tx:         stripped(version.Tx),
 		TxIndex:    anchor.Block.TxIndex,

@@ -75,7 +75,7 @@ func TestDamagedTreeGivesNoProof(t *testing.T) {
 	if complete || !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("proof: complete %t, %v", complete, err)
 	}
-	if _, _, ok, err := h.b.Anchored(context.Background(), digest("b")); ok || !errors.Is(err, store.ErrDamaged) {
+	if _, _, ok, err := h.b.Inclusion(context.Background(), digest("b")); ok || !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("for a receipt: %t, %v", ok, err)
 	}
 	nonce := h.b.nonces.Nonce(digests("b")[0][:])

@@ -77,7 +77,7 @@ func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
 	for _, name := range names {
 		h.wants(name, Open)
 	}
-	if n, err := h.store.Leaves(context.Background()); err != nil || n != uint64(1+len(names)) {
+	if n, err := h.store.NumLeaves(context.Background()); err != nil || n != uint64(1+len(names)) {
 		t.Errorf("%d leaves are stored of %d digests (%v)", n, 1+len(names), err)
 	}
 }

@@ -147,7 +147,7 @@ func (q *request) tip(string) {
 	case newest == nil:
 		q.text(http.StatusNotFound, keep, "")
 	default:
-		root := batcher.Paid(newest.Anchor).Root
+		root := batcher.Current(newest.Anchor).Root
 		q.answer(http.StatusOK, octets, keep, bytes.Clone(root[:]))
 	}
 }

@@ -33,7 +33,7 @@ type fakeBatcher struct {
 	leaves   map[[32]byte]batcher.Where
 	anchors  []batcher.AnchorStatus
 	batches  []batcher.BatchStatus
-	anchored proof.Anchored
+	anchored proof.Inclusion
 	err      error // of every call
 	panics   any   // what a message makes it do
 	asked    int   // for batches
@@ -228,7 +228,7 @@ func (r *rig) anchor(leaf [32]byte, where batcher.Where) {
 		r.t.Fatal(err)
 	}
 	where.TxID = tx.TxHash()
-	r.batcher.anchored = proof.Anchored{Tx: raw.Bytes(), Height: uint64(where.Height), MerkleRoot: where.TxID}
+	r.batcher.anchored = proof.Inclusion{Tx: raw.Bytes(), Height: uint64(where.Height), MerkleRoot: where.TxID}
 	r.batcher.leaves[leaf] = where
 }
 

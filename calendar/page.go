@@ -149,7 +149,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	if newest != nil {
-		v := batcher.Paid(newest.Anchor)
+		v := batcher.Current(newest.Anchor)
 		st.MostRecentTx, st.Tip, st.PriorVersions = v.Tx.TxHash().String(), hex.EncodeToString(v.Root[:]), len(newest.Versions)-1
 	}
 	anchors, err := q.Batcher.Anchors(ctx, 0, shownAnchors)
@@ -158,7 +158,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 	}
 	for i := range anchors {
 		a := &anchors[i]
-		shown := Anchor{TxID: batcher.Paid(a.Anchor).Tx.TxHash().String(), State: string(a.State), Confirmations: a.Confirmations, Created: a.Created.UTC()}
+		shown := Anchor{TxID: batcher.Current(a.Anchor).Tx.TxHash().String(), State: string(a.State), Confirmations: a.Confirmations, Created: a.Created.UTC()}
 		switch a.State {
 		case store.Mined, store.Final:
 			shown.Height = a.Block.Height

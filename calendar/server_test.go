@@ -397,12 +397,12 @@ func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 // of almost the 4,096 bytes that an operation may result in, in a block of a million.
 func TestLargestTimestampIsReadByEveryClient(t *testing.T) {
 	leaf := [32]byte{1}
-	a := proof.Anchored{Height: 1 << 30}
+	a := proof.Inclusion{Height: 1 << 30}
 	for i := range 24 {
 		a.Path = append(a.Path, proof.Step{Left: i%2 == 0, Hash: [32]byte{2, byte(i)}})
 		a.RootPath = append(a.RootPath, proof.Step{Left: i%2 == 1, Hash: [32]byte{3, byte(i)}})
 	}
-	tx := anchorTx(proof.Climb(proof.Climb(leaf, a.Path), a.RootPath))
+	tx := anchorTx(proof.RootFromPath(proof.RootFromPath(leaf, a.Path), a.RootPath))
 	for tx.SerializeSize() < 4_096-2*41 {
 		tx.AddTxIn(&wire.TxIn{Sequence: uint32(len(tx.TxIn))})
 	}

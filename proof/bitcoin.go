@@ -31,9 +31,9 @@ func BlockBranch(txids [][32]byte, index int) [][32]byte {
 	return branch
 }
 
-// ClimbBlock returns where the branch of the transaction at index of its block leads: to the
+// BlockRootFromBranch returns where the branch of the transaction at index of its block leads: to the
 // block's Merkle root, if all is true.
-func ClimbBlock(txid [32]byte, branch [][32]byte, index uint32) [32]byte {
+func BlockRootFromBranch(txid [32]byte, branch [][32]byte, index uint32) [32]byte {
 	for _, sibling := range branch {
 		if index&1 == 1 {
 			txid = doublePair(sibling, txid)

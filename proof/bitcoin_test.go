@@ -79,7 +79,7 @@ func TestBranchesOfRealBlocksClimbToTheirMerkleRoots(t *testing.T) {
 				txids = append(txids, displayed(t, id))
 			}
 			for i, txid := range txids {
-				if got := ClimbBlock(txid, BlockBranch(txids, i), uint32(i)); got != displayed(t, block.root) {
+				if got := BlockRootFromBranch(txid, BlockBranch(txids, i), uint32(i)); got != displayed(t, block.root) {
 					t.Errorf("the branch of transaction %d leads to %s", i, reversedHex(got))
 				}
 			}
@@ -90,10 +90,10 @@ func TestBranchesOfRealBlocksClimbToTheirMerkleRoots(t *testing.T) {
 func TestBranchesOfBlocksOfAnySizeClimbToOneRoot(t *testing.T) {
 	for n := 1; n <= 70; n++ {
 		txids := numbered(n)
-		root := ClimbBlock(txids[0], BlockBranch(txids, 0), 0)
+		root := BlockRootFromBranch(txids[0], BlockBranch(txids, 0), 0)
 		for i, txid := range txids {
 			branch := BlockBranch(txids, i)
-			if ClimbBlock(txid, branch, uint32(i)) != root {
+			if BlockRootFromBranch(txid, branch, uint32(i)) != root {
 				t.Fatalf("the branch of transaction %d of %d leads elsewhere", i, n)
 			}
 		}

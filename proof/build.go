@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Anchored is how a leaf got into a Bitcoin block: everything that a proof says between the two.
-type Anchored struct {
+// Inclusion is how a leaf got into a Bitcoin block: everything that a proof says between the two.
+type Inclusion struct {
 	Path       []Step     // from the leaf to the root of its batch
 	RootPath   []Step     // from that root to the anchor root; empty when the anchor is of one batch
 	Tx         []byte     // the mined transaction, serialized without witnesses; output 0 commits to the anchor root
@@ -43,7 +43,7 @@ func PendingTimestamp(message []byte, nonce [32]byte, uri string) (*Timestamp, e
 
 // Complete returns the proof of a digest whose anchor is in a block. It refuses to make one that
 // would not verify: every link is checked, from the leaf to the block's Merkle root.
-func Complete(digest, nonce [32]byte, a Anchored) (*File, error) {
+func Complete(digest, nonce [32]byte, a Inclusion) (*File, error) {
 	t, err := CompleteTimestamp(digest[:], nonce, a)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func Complete(digest, nonce [32]byte, a Anchored) (*File, error) {
 }
 
 // CompleteTimestamp is the same for any message, without a file's header.
-func CompleteTimestamp(message []byte, nonce [32]byte, a Anchored) (*Timestamp, error) {
+func CompleteTimestamp(message []byte, nonce [32]byte, a Inclusion) (*Timestamp, error) {
 	t, leaf, err := commit(message, nonce)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func CompleteTimestamp(message []byte, nonce [32]byte, a Anchored) (*Timestamp, 
 
 // LeafTimestamp is what leads from the leaf on: what a calendar answers to a client that comes back
 // with its pending proof.
-func LeafTimestamp(leaf [32]byte, a Anchored) (*Timestamp, error) {
+func LeafTimestamp(leaf [32]byte, a Inclusion) (*Timestamp, error) {
 	t := &Timestamp{Msg: leaf[:]}
 	if err := a.attach(t); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func commit(message []byte, nonce [32]byte) (t, leaf *Timestamp, err error) {
 
 // attach leads from the leaf to the attestation of the block, or fails at the first link that does
 // not hold.
-func (a Anchored) attach(leaf *Timestamp) error {
+func (a Inclusion) attach(leaf *Timestamp) error {
 	at, err := commitmentAt(a.Tx)
 	if err != nil {
 		return fmt.Errorf("the anchor's transaction: %w", err)

@@ -14,7 +14,7 @@ import (
 // anchorage is a digest that was anchored, with everything around it.
 type anchorage struct {
 	digest, nonce [32]byte
-	Anchored
+	Inclusion
 }
 
 func (a anchorage) header() Header {
@@ -40,7 +40,7 @@ func anchor(leaf, leaves, batch, batches, tx, txs int) anchorage {
 	txids := numbered(txs)
 	txids[tx] = TxID(a.Tx)
 	a.TxIndex, a.Branch = uint32(tx), BlockBranch(txids, tx)
-	a.MerkleRoot = ClimbBlock(txids[tx], a.Branch, a.TxIndex)
+	a.MerkleRoot = BlockRootFromBranch(txids[tx], a.Branch, a.TxIndex)
 	a.Height = 820_001
 	return a
 }
@@ -62,7 +62,7 @@ func TestACompleteProofOfAnyShapeVerifies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyAnchor(t)
 
-		f, err := Complete(a.digest, a.nonce, a.Anchored)
+		f, err := Complete(a.digest, a.nonce, a.Inclusion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestACompleteProofOfAnyShapeVerifies(t *testing.T) {
 // Proofs that were handed out, and those of tomorrow, are the same bytes.
 func TestProofsAreBuiltAsTheyAlwaysWere(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
-	complete, err := Complete(a.digest, a.nonce, a.Anchored)
+	complete, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestAProofIsRefusedWhereALinkIsBroken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := anchor(5, 11, 1, 3, 3, 8)
 			c.broken(&a)
-			f, err := Complete(a.digest, a.nonce, a.Anchored)
+			f, err := Complete(a.digest, a.nonce, a.Inclusion)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, %v, want an error with %q", f, err, c.want)
 			}
@@ -154,10 +154,10 @@ func TestAProofDeeperThanReadersAllowIsRefused(t *testing.T) {
 	for steps, want := range map[int]string{124: "", 125: "more than 255 operations"} {
 		a := anchor(0, 1, 0, 1, 0, 1)
 		a.Path = make([]Step, steps)
-		root := Climb(Leaf(a.digest[:], a.nonce), a.Path)
+		root := RootFromPath(Leaf(a.digest[:], a.nonce), a.Path)
 		a.Tx = testTx(1, opReturn(root[:]))
 		a.MerkleRoot = TxID(a.Tx)
-		_, err := Complete(a.digest, a.nonce, a.Anchored)
+		_, err := Complete(a.digest, a.nonce, a.Inclusion)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d steps: got %v, want %q", steps, err, want)
 		}
@@ -173,7 +173,7 @@ func TestAProofWhoseTransactionIsTooLongIsRefused(t *testing.T) {
 	}
 	a.Tx = testTx(0, scripts...)
 	a.MerkleRoot = TxID(a.Tx)
-	_, err := Complete(a.digest, a.nonce, a.Anchored)
+	_, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err == nil || !strings.Contains(err.Error(), "the argument of append is 5904 bytes long, 1 to 4096 are allowed") {
 		t.Errorf("got %v", err)
 	}
@@ -202,7 +202,7 @@ func TestAPendingProofWaitsAtTheLeaf(t *testing.T) {
 	}
 
 	// What the calendar answers about the leaf completes it.
-	rest, err := LeafTimestamp(leaf, a.Anchored)
+	rest, err := LeafTimestamp(leaf, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestAPendingProofWaitsAtTheLeaf(t *testing.T) {
 	if rest, err = ParseTimestamp(answer, leaf[:]); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := Complete(a.digest, a.nonce, a.Anchored)
+	whole, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ type CompleteWriter struct {
 
 // NewCompleteWriter returns a writer for the batch with that root. a says how the root got into a
 // block; its Path does not count. It is refused unless it leads there, as by [Complete].
-func NewCompleteWriter(root [32]byte, a Anchored) (*CompleteWriter, error) {
+func NewCompleteWriter(root [32]byte, a Inclusion) (*CompleteWriter, error) {
 	a.Path = nil
 	t, err := LeafTimestamp(root, a)
 	if err != nil {
@@ -70,7 +70,7 @@ func (w *CompleteWriter) check(leaf [32]byte, path []Step, way Waypoint, ops int
 	if way.Steps < 0 || way.Steps > len(path) {
 		return fmt.Errorf("a waypoint after %d steps of a path of %d", way.Steps, len(path))
 	}
-	if node := Climb(leaf, path[:way.Steps]); node != way.Node {
+	if node := RootFromPath(leaf, path[:way.Steps]); node != way.Node {
 		return fmt.Errorf("the path leads from leaf %x in %d of %d steps to the node %x, but that of the batch is %x", leaf, way.Steps, len(path), node, way.Node)
 	}
 	if ops += 2*len(path) + w.ops; ops > MaxDepth {

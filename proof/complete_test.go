@@ -13,7 +13,7 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyAnchor(t)
 
-		f, err := Complete(a.digest, a.nonce, a.Anchored)
+		f, err := Complete(a.digest, a.nonce, a.Inclusion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +22,7 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 			t.Fatal(err)
 		}
 		node := Leaf(a.digest[:], a.nonce)
-		w, err := NewCompleteWriter(Climb(node, a.Path), a.Anchored)
+		w, err := NewCompleteWriter(RootFromPath(node, a.Path), a.Inclusion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 			t.Errorf("said %d bytes, wrote %d", w.Size(len(a.Path)), len(want))
 		}
 
-		rest, err := LeafTimestamp(node, a.Anchored)
+		rest, err := LeafTimestamp(node, a.Inclusion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,8 +52,8 @@ func TestCompleteWriterWritesWhatCompleteMarshals(t *testing.T) {
 func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 	a := anchor(3, 100, 1, 3, 2, 9)
 	node := Leaf(a.digest[:], a.nonce)
-	root := Climb(node, a.Path)
-	w, err := NewCompleteWriter(root, a.Anchored)
+	root := RootFromPath(node, a.Path)
+	w, err := NewCompleteWriter(root, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 		t.Errorf("took a path that lacks a step: %x", got)
 	}
 	for steps := 1; steps <= len(a.Path); steps++ {
-		way := Waypoint{steps, Climb(node, a.Path[:steps])}
+		way := Waypoint{steps, RootFromPath(node, a.Path[:steps])}
 		want, _ := w.Append(nil, a.digest, a.nonce, a.Path, Waypoint{})
 		if got, err := w.Append(nil, a.digest, a.nonce, a.Path, way); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("with a waypoint after %d steps wrote %x, %v, want %x", steps, got, err, want)
@@ -88,10 +88,10 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 			t.Errorf("took a waypoint after %d steps of %d: %x", steps, len(a.Path), got)
 		}
 	}
-	if _, err := NewCompleteWriter(node, a.Anchored); err == nil {
+	if _, err := NewCompleteWriter(node, a.Inclusion); err == nil {
 		t.Error("took a root that the anchor does not commit to")
 	}
-	moved := a.Anchored
+	moved := a.Inclusion
 	moved.TxIndex++
 	if _, err := NewCompleteWriter(root, moved); err == nil {
 		t.Error("took another place in the block")
@@ -102,9 +102,9 @@ func TestCompleteWriterRefusesWhatWouldNotVerify(t *testing.T) {
 	for steps := 100; steps < 130; steps++ {
 		path := make([]Step, steps)
 		node := Leaf(a.digest[:], a.nonce)
-		whole := a.Anchored
+		whole := a.Inclusion
 		whole.Path, whole.RootPath = path, nil
-		r := Climb(node, path)
+		r := RootFromPath(node, path)
 		whole.Tx = testTx(820_000, opReturn(r[:]), p2wpkh)
 		whole.Branch, whole.TxIndex, whole.MerkleRoot = nil, 0, TxID(whole.Tx)
 		w, err := NewCompleteWriter(r, whole)

@@ -32,7 +32,7 @@ type example struct {
 	pending       *proof.File
 	header        proof.Header
 	digest, nonce [32]byte
-	anchored      proof.Anchored
+	anchored      proof.Inclusion
 	block         []byte // the header's 80 bytes
 }
 
@@ -89,10 +89,10 @@ func newExample(t *testing.T) example {
 	show("first", txids[0][:])
 	show("third", txids[2][:])
 	branch := proof.BlockBranch(txids, 1)
-	left := proof.ClimbBlock(txid, branch[:1], 1)
+	left := proof.BlockRootFromBranch(txid, branch[:1], 1)
 	show("left", left[:])
 	show("right", branch[1][:])
-	merkleRoot := proof.ClimbBlock(txid, branch, 1)
+	merkleRoot := proof.BlockRootFromBranch(txid, branch, 1)
 	show("merkleroot", merkleRoot[:])
 
 	mined := time.Date(2027, 5, 7, 18, 0, 0, 0, time.UTC)
@@ -112,7 +112,7 @@ func newExample(t *testing.T) example {
 	x.values["blockhash as it is displayed"] = reversed(x.header.Hash)
 
 	x.digest, x.nonce = digests[0], nonces[0]
-	x.anchored = proof.Anchored{Path: proof.Path(leaves[:3], 0), RootPath: proof.Path(roots, 0), Tx: tx, TxIndex: 1, Branch: branch, Height: height, MerkleRoot: merkleRoot}
+	x.anchored = proof.Inclusion{Path: proof.Path(leaves[:3], 0), RootPath: proof.Path(roots, 0), Tx: tx, TxIndex: 1, Branch: branch, Height: height, MerkleRoot: merkleRoot}
 	var err error
 	if x.complete, err = proof.Complete(x.digest, x.nonce, x.anchored); err != nil {
 		t.Fatal(err)

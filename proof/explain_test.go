@@ -20,7 +20,7 @@ func explain(t *testing.T, f *File) *Explanation {
 
 func TestAnExplanationShowsTheTransactionAndTheBlock(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
-	f, err := Complete(a.digest, a.nonce, a.Anchored)
+	f, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func forge(t testing.TB, digest []byte, ops []Op, end Attestation) *File {
 // told.
 func TestForgedProofsAreRefused(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
-	f, err := Complete(a.digest, a.nonce, a.Anchored)
+	f, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestForgedProofsAreRefused(t *testing.T) {
 		"a kind of hash that is not SHA-256": {&File{SHA1, digest[:20], forge(t, digest[:20], ops, end).Timestamp}, digest[:20], src, another},
 
 		"another's way from the leaf on": {func() *File {
-			b, err := Complete(theirs.digest, theirs.nonce, theirs.Anchored)
+			b, err := Complete(theirs.digest, theirs.nonce, theirs.Inclusion)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +225,7 @@ func judge(b, original []byte, src HeaderSource) (verdict, error) {
 // place each byte put in that means something.
 func TestNoChangedByteVerifies(t *testing.T) {
 	a := anchor(1, 2, 0, 1, 1, 2)
-	f, err := Complete(a.digest, a.nonce, a.Anchored)
+	f, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestNoChangedByteVerifies(t *testing.T) {
 // bytes at once.
 func TestAChangedProofNeverVerifies(t *testing.T) {
 	a := anchor(5, 11, 1, 3, 3, 8)
-	f, err := Complete(a.digest, a.nonce, a.Anchored)
+	f, err := Complete(a.digest, a.nonce, a.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

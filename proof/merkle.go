@@ -109,8 +109,8 @@ func AppendPath(path []Step, nodes [][32]byte, index int) []Step {
 	return path
 }
 
-// Climb returns where the steps lead from node.
-func Climb(node [32]byte, path []Step) [32]byte {
+// RootFromPath returns where the steps lead from node.
+func RootFromPath(node [32]byte, path []Step) [32]byte {
 	for _, s := range path {
 		if s.Left {
 			node = pair(s.Hash, node)

@@ -89,12 +89,12 @@ func TestEveryPathClimbsToTheRoot(t *testing.T) {
 		before := Root(nodes)
 		for i := range nodes {
 			path := Path(nodes, i)
-			if Climb(nodes[i], path) != before {
+			if RootFromPath(nodes[i], path) != before {
 				t.Fatalf("the path of node %d of %d leads elsewhere", i, n)
 			}
 			for j := range path {
 				path[j].Left = !path[j].Left
-				if Climb(nodes[i], path) == before {
+				if RootFromPath(nodes[i], path) == before {
 					t.Fatalf("the path of node %d of %d leads to the root with step %d on the wrong side", i, n, j)
 				}
 				path[j].Left = !path[j].Left

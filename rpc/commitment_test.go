@@ -27,7 +27,7 @@ func TestADigestIsFoundByItsCommitment(t *testing.T) {
 		if err != nil || p.Complete || len(p.Proof) != 0 || p.State != "open" {
 			t.Errorf("%s: pending: %+v, %v", role, p, err)
 		}
-		r.batcher.final = &proof.Anchored{Height: 9}
+		r.batcher.final = &proof.Inclusion{Height: 9}
 		p, err = c.Proof(t.Context(), commitment, FormatOTS)
 		if err != nil || !p.Complete || p.State != "final" || p.Height != 9 {
 			t.Errorf("%s: complete: %+v, %v", role, p, err)

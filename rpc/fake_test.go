@@ -40,7 +40,7 @@ type memBatcher struct {
 	err     error  // what SubmitEach returns
 	onCall  func() // runs in SubmitEach
 	anchors []batcher.AnchorStatus
-	final   *proof.Anchored // how everything got into a block
+	final   *proof.Inclusion // how everything got into a block
 }
 
 func (b *memBatcher) SubmitEach(ctx context.Context, digests [][32]byte, answer func(*batcher.Status)) error {
@@ -110,11 +110,11 @@ func (b *memBatcher) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) (
 	return dst, batcher.LeafStatus{}, false, batcher.ErrUnknown
 }
 
-// Anchored says of digests that are in final where they are, of others that they wait.
-func (b *memBatcher) Anchored(ctx context.Context, d [32]byte) (proof.Anchored, batcher.Status, bool, error) {
+// Inclusion says of digests that are in final where they are, of others that they wait.
+func (b *memBatcher) Inclusion(ctx context.Context, d [32]byte) (proof.Inclusion, batcher.Status, bool, error) {
 	st, err := b.Status(ctx, d)
 	if b.final == nil || err != nil {
-		return proof.Anchored{}, st, false, err
+		return proof.Inclusion{}, st, false, err
 	}
 	st.Where = batcher.Where{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
 	return *b.final, st, true, nil

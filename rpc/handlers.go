@@ -178,7 +178,7 @@ func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, compl
 // receipt answers getproof with a receipt, or with none as long as the digest is not final:
 // receipts have no pending form.
 func (c *call) receipt(format string) (any, error) {
-	anchored, st, ok, err := c.Batcher.Anchored(c.ctx, c.get("digest").digests[0])
+	anchored, st, ok, err := c.Batcher.Inclusion(c.ctx, c.get("digest").digests[0])
 	if err != nil {
 		return nil, c.unknownDigest(err)
 	}

@@ -26,8 +26,8 @@ func (b *memBatcher) mine(t *testing.T, digest [32]byte) {
 		t.Fatal(err)
 	}
 	coinbase := [32]byte{7}
-	b.final = &proof.Anchored{Tx: raw.Bytes(), TxIndex: 1, Branch: [][32]byte{coinbase}, Height: 17}
-	b.final.MerkleRoot = proof.ClimbBlock(tx.TxHash(), b.final.Branch, 1)
+	b.final = &proof.Inclusion{Tx: raw.Bytes(), TxIndex: 1, Branch: [][32]byte{coinbase}, Height: 17}
+	b.final.MerkleRoot = proof.BlockRootFromBranch(tx.TxHash(), b.final.Branch, 1)
 }
 
 // The bugs that it catches: a script that asks too early gets an error, or something that looks

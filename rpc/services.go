@@ -51,9 +51,9 @@ type Batcher interface {
 	// is none, and ok is false.
 	Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
-	// Anchored returns how a digest got into a block, for receipts. ok is false as long as its
+	// Inclusion returns how a digest got into a block, for receipts. ok is false as long as its
 	// anchor is not final.
-	Anchored(ctx context.Context, digest [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error)
+	Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclusion, st batcher.Status, ok bool, err error)
 
 	// AppendPending appends the pending proof, in base64, of what SubmitEach answered. It touches
 	// no disk.

@@ -222,8 +222,8 @@ type Store interface {
 	// oldest first.
 	Unsettled(ctx context.Context) ([]Anchor, error)
 
-	// Leaves returns how many leaves were ever appended.
-	Leaves(ctx context.Context) (uint64, error)
+	// NumLeaves returns how many leaves were ever appended.
+	NumLeaves(ctx context.Context) (uint64, error)
 
 	// Cursor returns how far the chain was followed; no points in a new store.
 	Cursor(ctx context.Context) (Cursor, error)

@@ -293,7 +293,7 @@ func TestRestoreRefusesWithTheRemedy(t *testing.T) {
 	r.restore(dir, "restore", good).is(t, exitFailed, "a store with 302 digests in "+path, "move that directory away first", "another --datadir")
 	s, err := pebblestore.Open(path, pebblestore.Options{})
 	r.must(err)
-	if n, err := s.Leaves(t.Context()); n != 302 || err != nil {
+	if n, err := s.NumLeaves(t.Context()); n != 302 || err != nil {
 		t.Errorf("after a refused restore there are %d digests (%v)", n, err)
 	}
 	r.must(s.Close())
@@ -378,7 +378,7 @@ func TestKilledRestoreLeavesNoHalfStore(t *testing.T) {
 		}
 		whole, err := pebblestore.Open(path, pebblestore.Options{}) // the kill came late
 		r.must(err)
-		n, err := whole.Leaves(t.Context())
+		n, err := whole.NumLeaves(t.Context())
 		r.must(errors.Join(err, whole.Close(), os.RemoveAll(path)))
 		if n != many+300 {
 			t.Errorf("there is a store with %d digests of %d", n, many+300)

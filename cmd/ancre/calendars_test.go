@@ -140,7 +140,7 @@ func (r *rig) anchored(commitment []byte) []byte {
 	defer r.daemon.mu.Unlock()
 	last := r.daemon.headers[len(r.daemon.headers)-1]
 	r.daemon.headers = append(r.daemon.headers, wire.BlockHeader{PrevBlock: last.BlockHash(), MerkleRoot: tx.TxHash(), Timestamp: testTime})
-	t, err := proof.LeafTimestamp([32]byte(commitment), proof.Anchored{Tx: raw.Bytes(), Height: uint64(len(r.daemon.headers) - 1), MerkleRoot: tx.TxHash()})
+	t, err := proof.LeafTimestamp([32]byte(commitment), proof.Inclusion{Tx: raw.Bytes(), Height: uint64(len(r.daemon.headers) - 1), MerkleRoot: tx.TxHash()})
 	r.must(err)
 	data, err := t.Marshal()
 	r.must(err)

@@ -178,13 +178,13 @@ func (f *fakeDaemon) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) (
 }
 
 // anchored is how a digest got into the block.
-func (f *fakeDaemon) anchored(st batcher.Status) proof.Anchored {
+func (f *fakeDaemon) anchored(st batcher.Status) proof.Inclusion {
 	var tx bytes.Buffer
 	f.tx.SerializeNoWitness(&tx) // a bytes.Buffer takes everything
-	return proof.Anchored{Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot}
+	return proof.Inclusion{Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot}
 }
 
-func (f *fakeDaemon) Anchored(_ context.Context, d [32]byte) (a proof.Anchored, st batcher.Status, ok bool, err error) {
+func (f *fakeDaemon) Inclusion(_ context.Context, d [32]byte) (a proof.Inclusion, st batcher.Status, ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if st, err = f.status(d); err != nil || f.state != batcher.Final {

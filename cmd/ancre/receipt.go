@@ -295,7 +295,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 			return nil, err
 		}
 		r.Height = found.Height
-		return receipt.NewV2(found.Digest, found.Nonce, found.Anchored)
+		return receipt.NewV2(found.Digest, found.Nonce, found.Inclusion)
 	}
 	ways, err := receipt.Ways(r.ots)
 	if err != nil {
@@ -333,7 +333,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 // anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no
 // daemon. If it names several, the daemon says which of them the chain has.
 func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, error) {
-	all, err := receipt.AllAnchored(r.ots)
+	all, err := receipt.Inclusions(r.ots)
 	if err != nil || len(all) == 1 {
 		return append(all, receipt.Found{})[0], err
 	}

@@ -155,7 +155,7 @@ func mayReplace(ctx context.Context, target string) error {
 	if err != nil {
 		return fmt.Errorf("there is a store in %s that cannot be opened (%w): %s", target, err, remedy)
 	}
-	leaves, err := old.Leaves(ctx)
+	leaves, err := old.NumLeaves(ctx)
 	anchors, err2 := old.Anchors(ctx, 0, 1)
 	switch err := errors.Join(err, err2, old.Close()); {
 	case err != nil:

@@ -47,7 +47,7 @@ func newFakeNode(t *testing.T, commitment [32]byte) *fakeNode {
 	n.ids = [][32]byte{{1}, n.tx.TxHash(), {3}}
 	genesis := chaincfg.RegressionNetParams.GenesisBlock.Header
 	n.header = wire.BlockHeader{Version: 4, PrevBlock: genesis.BlockHash(), Timestamp: testTime,
-		MerkleRoot: proof.ClimbBlock(n.ids[1], proof.BlockBranch(n.ids, 1), 1)}
+		MerkleRoot: proof.BlockRootFromBranch(n.ids[1], proof.BlockBranch(n.ids, 1), 1)}
 	if err := os.WriteFile(n.cookie, []byte("__cookie__:secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -70,10 +70,10 @@ func TestNothingIsBuiltThatWouldNotVerify(t *testing.T) {
 	} {
 		s := usual()
 		spoil(&s)
-		if r, err := NewV2(s.digest, s.nonce, s.Anchored); err == nil {
+		if r, err := NewV2(s.digest, s.nonce, s.Inclusion); err == nil {
 			t.Errorf("%s: version 2 is built: %+v", name, r)
 		}
-		if r, err := NewV4(s.digest, s.nonce, s.Anchored, blockTime); err == nil {
+		if r, err := NewV4(s.digest, s.nonce, s.Inclusion, blockTime); err == nil {
 			t.Errorf("%s: version 4 is built: %+v", name, r)
 		}
 	}
@@ -87,7 +87,7 @@ func TestATransactionOfManyInputsFitsIntoVersion2Only(t *testing.T) {
 	for inputs, fits := range map[int]bool{5: true, 6: false} {
 		s.mine(transaction(inputs, opReturn(r.MerkleRoot[:]), change), 5, 9)
 		s.v2(t)
-		_, err := NewV4(s.digest, s.nonce, s.Anchored, blockTime)
+		_, err := NewV4(s.digest, s.nonce, s.Inclusion, blockTime)
 		if fits && err != nil || !fits && (err == nil || !strings.Contains(err.Error(), "take a receipt of version 2")) {
 			t.Errorf("%d inputs: %v", inputs, err)
 		}
@@ -96,12 +96,12 @@ func TestATransactionOfManyInputsFitsIntoVersion2Only(t *testing.T) {
 
 func TestTheTimeOfAVersion4ReceiptIsThatOfABlock(t *testing.T) {
 	s := usual()
-	r, err := NewV4(s.digest, s.nonce, s.Anchored, time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("CET", 3600)))
+	r, err := NewV4(s.digest, s.nonce, s.Inclusion, time.Date(2026, 1, 2, 4, 4, 5, 999, time.FixedZone("CET", 3600)))
 	if err != nil || write(t, r) != write(t, s.v4(t)) {
 		t.Errorf("a time in another zone, with nanoseconds, makes another receipt: %v", err)
 	}
 	for _, when := range []time.Time{{}, time.Unix(0, 0), time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		if _, err := NewV4(s.digest, s.nonce, s.Anchored, when); err == nil || !strings.Contains(err.Error(), "from 2009 on") {
+		if _, err := NewV4(s.digest, s.nonce, s.Inclusion, when); err == nil || !strings.Contains(err.Error(), "from 2009 on") {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestAProofIDHoldsTheTimeAsUUIDsDo(t *testing.T) {
 
 func TestAReceiptIsMadeOfACompleteProof(t *testing.T) {
 	for _, s := range []sample{usual(), anchored(0, 1, 0, 1, 0, 1), anchored(6, 7, 2, 3, 8, 9)} {
-		f, err := proof.Complete(s.digest, s.nonce, s.Anchored)
+		f, err := proof.Complete(s.digest, s.nonce, s.Inclusion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestAReceiptIsMadeOfACompleteProof(t *testing.T) {
 			t.Fatal(err)
 		}
 		next.Attest(proof.BitcoinAt(7))
-		digest, nonce, a, err := Anchored(f)
+		digest, nonce, a, err := InclusionOf(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	end.Attest(proof.BitcoinAt(7))
-	if _, _, _, err := Anchored(&proof.File{HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: turned}); err == nil || !strings.Contains(err.Error(), "was not made by Ancre") {
+	if _, _, _, err := InclusionOf(&proof.File{HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: turned}); err == nil || !strings.Contains(err.Error(), "was not made by Ancre") {
 		t.Errorf("with the nonce on the left: %v", err)
 	}
 	for want, f := range map[string]*proof.File{
@@ -172,7 +172,7 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		"was not made by Ancre": {HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: foreign},
 		"about sha1":            {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: foreign},
 	} {
-		if _, _, _, err := Anchored(f); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, _, err := InclusionOf(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
 	}
@@ -181,7 +181,7 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 // The bug that it catches: what is shown of a receipt is not what is in it.
 func TestAReceiptSaysWhatTheProofSays(t *testing.T) {
 	s := usual()
-	want, err := proof.Complete(s.digest, s.nonce, s.Anchored)
+	want, err := proof.Complete(s.digest, s.nonce, s.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,24 +12,24 @@ import (
 // Found is what receipts are made of: a digest, its nonce, and how its leaf got into a block.
 type Found struct {
 	Digest, Nonce [32]byte
-	proof.Anchored
+	proof.Inclusion
 }
 
-// Anchored finds in a complete .ots what receipts are made of, so that one can be had without the
+// InclusionOf finds in a complete .ots what receipts are made of, so that one can be had without the
 // daemon that made the proof. The proof must be of the shape of Ancre's: a nonce of 32 bytes, steps
 // of 32 bytes each, a transaction. Others cannot be written as receipts of version 2, whose
 // elements all have 32 bytes. Of several attestations the first that fits is taken.
-func Anchored(f *proof.File) (digest, nonce [32]byte, a proof.Anchored, err error) {
-	all, err := AllAnchored(f)
+func InclusionOf(f *proof.File) (digest, nonce [32]byte, a proof.Inclusion, err error) {
+	all, err := Inclusions(f)
 	if err != nil {
 		return digest, nonce, a, err
 	}
-	return all[0].Digest, all[0].Nonce, all[0].Anchored, nil
+	return all[0].Digest, all[0].Nonce, all[0].Inclusion, nil
 }
 
-// AllAnchored is [Anchored] for every attestation that fits, at most 16. They may contradict each
+// Inclusions is [InclusionOf] for every attestation that fits, at most 16. They may contradict each
 // other: which of them is true only the blocks can tell.
-func AllAnchored(f *proof.File) ([]Found, error) {
+func Inclusions(f *proof.File) ([]Found, error) {
 	if err := convertible(f); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *finder) find(t *proof.Timestamp, ops []proof.Op) {
 }
 
 // unpack reads operations in the order in which [proof.Complete] writes them.
-func unpack(digest [32]byte, ops []proof.Op) (nonce [32]byte, a proof.Anchored, ok bool) {
+func unpack(digest [32]byte, ops []proof.Op) (nonce [32]byte, a proof.Inclusion, ok bool) {
 	nonceStep, ops, ok := cutStep(ops, 1)
 	if !ok || nonceStep.Left {
 		return nonce, a, false
@@ -99,7 +99,7 @@ func unpack(digest [32]byte, ops []proof.Op) (nonce [32]byte, a proof.Anchored, 
 	if len(ops) < 4 || ops[0].Tag != proof.Prepend || ops[1].Tag != proof.Append || ops[2].Tag != proof.SHA256 || ops[3].Tag != proof.SHA256 {
 		return nonce, a, false
 	}
-	root := proof.Climb(proof.Leaf(digest[:], nonce), a.Path)
+	root := proof.RootFromPath(proof.Leaf(digest[:], nonce), a.Path)
 	a.Tx = slices.Concat(ops[0].Arg, root[:], ops[1].Arg)
 	for ops = ops[4:]; len(ops) > 0; {
 		s, rest, ok := cutStep(ops, 2)

@@ -97,7 +97,7 @@ func edited(t testing.TB, text []byte, s sample, want []byte) {
 func goods(t testing.TB) (s sample, texts [][]byte, ots []byte) {
 	t.Helper()
 	s = usual()
-	f, err := proof.Complete(s.digest, s.nonce, s.Anchored)
+	f, err := proof.Complete(s.digest, s.nonce, s.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

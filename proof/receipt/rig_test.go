@@ -22,7 +22,7 @@ var blockTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // sample is a digest and how it got into a block.
 type sample struct {
 	digest, nonce [32]byte
-	proof.Anchored
+	proof.Inclusion
 }
 
 // anchored puts a digest at place leaf of leaves in a batch, the batch at place batch of batches in
@@ -47,7 +47,7 @@ func (s *sample) mine(tx []byte, place, txs int) {
 	ids := numbered(txs)
 	ids[place] = proof.TxID(tx)
 	s.Tx, s.TxIndex, s.Branch = tx, uint32(place), proof.BlockBranch(ids, place)
-	s.MerkleRoot = proof.ClimbBlock(ids[place], s.Branch, s.TxIndex)
+	s.MerkleRoot = proof.BlockRootFromBranch(ids[place], s.Branch, s.TxIndex)
 }
 
 func usual() sample { return anchored(3, 11, 1, 3, 5, 9) }
@@ -121,7 +121,7 @@ func (s sample) node() node {
 
 func (s sample) v2(t testing.TB) *V2 {
 	t.Helper()
-	r, err := NewV2(s.digest, s.nonce, s.Anchored)
+	r, err := NewV2(s.digest, s.nonce, s.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (s sample) v2(t testing.TB) *V2 {
 
 func (s sample) v4(t testing.TB) *V4 {
 	t.Helper()
-	r, err := NewV4(s.digest, s.nonce, s.Anchored, blockTime)
+	r, err := NewV4(s.digest, s.nonce, s.Inclusion, blockTime)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,13 +44,13 @@ type AnchorV2 struct {
 
 // NewV2 builds the receipt of a digest whose anchor is in a block. It refuses to make one that
 // would not verify: every link is checked, from the digest to the block's Merkle root.
-func NewV2(digest, nonce [32]byte, a proof.Anchored) (*V2, error) {
+func NewV2(digest, nonce [32]byte, a proof.Inclusion) (*V2, error) {
 	if _, err := proof.Complete(digest, nonce, a); err != nil {
 		return nil, err
 	}
 	// Each element of the path has 32 bytes, and so has the nonce: it is the first of them.
 	path := slices.Concat([]proof.Step{{Hash: nonce}}, a.Path, a.RootPath)
-	r := &V2{TargetHash: digest, MerkleRoot: proof.Climb(digest, path), Proof: path}
+	r := &V2{TargetHash: digest, MerkleRoot: proof.RootFromPath(digest, path), Proof: path}
 	header := AnchorV2{Type: BTCBlockHeader, Height: a.Height, Tx: slices.Clone(a.Tx), BlockProof: blockSteps(a.Branch, a.TxIndex)}
 	r.Anchors = []AnchorV2{{Type: BTCOpReturn, TxID: proof.TxID(a.Tx)}, header}
 	if err := proven(r, a.Height, a.MerkleRoot); err != nil {
@@ -260,7 +260,7 @@ func (r *V2) anchor(kind string) *AnchorV2 {
 func (r *V2) seal() (*Seal, [32]byte) { return r.Seal, r.TargetHash }
 
 func (r *V2) claims(ctx context.Context, src proof.HeaderSource) (found claims, err error) {
-	if end := proof.Climb(r.TargetHash, r.Proof); end != r.MerkleRoot {
+	if end := proof.RootFromPath(r.TargetHash, r.Proof); end != r.MerkleRoot {
 		return found, refuse("the path leads from %x to %x, the receipt says that it leads to %x", r.TargetHash, end, r.MerkleRoot)
 	}
 	named, held := r.anchor(BTCOpReturn), r.anchor(BTCBlockHeader)
@@ -307,7 +307,7 @@ func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([
 	if _, err := commitment(tx.Raw, root); err != nil {
 		return nil, err
 	}
-	return []claim{{BTCOpReturn, tx.Height, proof.ClimbBlock(txid, tx.Branch, tx.Index), txid}}, nil
+	return []claim{{BTCOpReturn, tx.Height, proof.BlockRootFromBranch(txid, tx.Branch, tx.Index), txid}}, nil
 }
 
 // climbBlock returns where the steps lead from a transaction's id: to the block's Merkle root, if
@@ -321,5 +321,5 @@ func climbBlock(txid [32]byte, path []proof.Step) [32]byte {
 			index |= 1 << i
 		}
 	}
-	return proof.ClimbBlock(txid, branch, index)
+	return proof.BlockRootFromBranch(txid, branch, index)
 }

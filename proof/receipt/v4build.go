@@ -23,7 +23,7 @@ import (
 // Each of calendars is the address of a calendar of Ancre, without a slash at its end. The receipt
 // names where each gives the block's Merkle root. Our verifier does not ask there; chainpoint-js
 // crashes on an anchor that names no address.
-func NewV4(digest, nonce [32]byte, a proof.Anchored, mined time.Time, calendars ...string) (*V4, error) {
+func NewV4(digest, nonce [32]byte, a proof.Inclusion, mined time.Time, calendars ...string) (*V4, error) {
 	v2, err := NewV2(digest, nonce, a)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func Ways(f *proof.File) ([]Way, error) {
 		return nil, fmt.Errorf("no receipt can be made of the proof: %w", cmp.Or(s.why, errNoTransaction))
 	}
 	own, nonced := Way{}, false
-	if digest, nonce, a, err := Anchored(f); err == nil {
+	if digest, nonce, a, err := InclusionOf(f); err == nil {
 		own, nonced = Way{Height: a.Height, MerkleRoot: a.MerkleRoot, first: proof.Leaf(digest[:], nonce)}, true
 	}
 	isOwn := func(w Way) int {

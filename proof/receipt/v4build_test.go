@@ -18,7 +18,7 @@ const testCalendar = "https://calendar.example.org"
 func TestAReceiptOfVersion4NamesWhereTheMerkleRootIs(t *testing.T) {
 	s := usual()
 	build := func(calendars ...string) *V4 {
-		r, err := NewV4(s.digest, s.nonce, s.Anchored, blockTime, calendars...)
+		r, err := NewV4(s.digest, s.nonce, s.Inclusion, blockTime, calendars...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func foreign(t testing.TB, s sample, ops ...proof.Op) *proof.File {
 	root := proof.Root(nodes)
 	s.Path, s.RootPath = proof.Path(nodes, 2), nil
 	s.mine(transaction(1, opReturn(root[:]), change), 5, 9)
-	rest, err := proof.CompleteTimestamp(end.Msg, nonce, s.Anchored)
+	rest, err := proof.CompleteTimestamp(end.Msg, nonce, s.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestProofsThatOtherClientsStampedBecomeReceiptsOfVersion4(t *testing.T) {
 // A proof of Ancre becomes the receipt that the daemon makes, whatever else stands in the file.
 func TestAProofOfAncreBecomesTheDaemonsReceiptOfVersion4(t *testing.T) {
 	s := usual()
-	f, err := proof.Complete(s.digest, s.nonce, s.Anchored)
+	f, err := proof.Complete(s.digest, s.nonce, s.Inclusion)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (b *Reader) Restore(ctx context.Context, dst store.Store) (Summary, error) 
 	if dst.Key() != b.header.Key {
 		return Summary{}, errors.New("the new store was made with another key than the backup has")
 	}
-	if n, err := dst.Leaves(ctx); err != nil {
+	if n, err := dst.NumLeaves(ctx); err != nil {
 		return Summary{}, err
 	} else if n > 0 {
 		return Summary{}, fmt.Errorf("the store to restore into holds %d leaves, expected none", n)

@@ -218,7 +218,7 @@ func stepsIn(s *Store) (int, error) {
 	if err != nil || len(unsettled) != sealed {
 		return 0, fmt.Errorf("%d anchors are unsettled, %w", len(unsettled), err)
 	}
-	if n, err := s.Leaves(ctx); err != nil || n != leaves {
+	if n, err := s.NumLeaves(ctx); err != nil || n != leaves {
 		return 0, fmt.Errorf("%d leaves, %w, want %d", n, err, leaves)
 	}
 	return steps, nil

@@ -58,7 +58,7 @@ func appendAll(t *testing.T, s *Store, leaves []store.Leaf, group int) {
 }
 
 func appendGroup(ctx context.Context, s *Store, leaves []store.Leaf) error {
-	count, err := s.Leaves(ctx)
+	count, err := s.NumLeaves(ctx)
 	if err != nil {
 		return err
 	}

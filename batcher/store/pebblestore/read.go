@@ -320,8 +320,8 @@ func marked[T any](ctx context.Context, s *Store, prefix byte, lookup func(*view
 	return all, nil
 }
 
-// Leaves implements [store.Store].
-func (s *Store) Leaves(ctx context.Context) (uint64, error) {
+// NumLeaves implements [store.Store].
+func (s *Store) NumLeaves(ctx context.Context) (uint64, error) {
 	v, err := s.acquire(ctx)
 	if err != nil {
 		return 0, err

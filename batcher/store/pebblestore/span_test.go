@@ -114,7 +114,7 @@ func TestLocateComparesWhatTheIndexSays(t *testing.T) {
 				if err != nil || at != want {
 					t.Errorf("leaf %x stands at %v, %v, want %v", leaf, at, err, want)
 				}
-				if start := want.Index - want.Index%store.Fanout; want.Batch != 0 && (level != 1 || proof.Climb(leaf, path) != proof.Root(a.Leaves[start:start+store.Fanout])) {
+				if start := want.Index - want.Index%store.Fanout; want.Batch != 0 && (level != 1 || proof.RootFromPath(leaf, path) != proof.Root(a.Leaves[start:start+store.Fanout])) {
 					t.Errorf("the path of leaf %d to level %d is %v", want.Index, level, path)
 				} else if want.Batch == 0 && (path != nil || level != 0) {
 					t.Errorf("a leaf that is not stored has a path to level %d: %v", level, path)

@@ -170,7 +170,7 @@ func TestAStartOnASmallDiskEnds(t *testing.T) {
 		if err != nil {
 			t.Fatalf("with space again: %v", err)
 		}
-		if n, err := s.Leaves(t.Context()); err != nil || n != uint64(len(w.want.leaves)) {
+		if n, err := s.NumLeaves(t.Context()); err != nil || n != uint64(len(w.want.leaves)) {
 			t.Errorf("%d leaves (%v), want %d", n, err, len(w.want.leaves))
 		}
 		closeStore(t, s)

@@ -268,7 +268,7 @@ func testContext(t *testing.T, open Open) {
 		"waiting":   func() error { _, err := f.Waiting(ctx); return err },
 		"anchors":   func() error { _, err := f.Anchors(ctx, 0, 1); return err },
 		"unsettled": func() error { _, err := f.Unsettled(ctx); return err },
-		"leaves":    func() error { _, err := f.Leaves(ctx); return err },
+		"leaves":    func() error { _, err := f.NumLeaves(ctx); return err },
 		"cursor":    func() error { _, err := f.Cursor(ctx); return err },
 	} {
 		wantError(t, name, call(), context.Canceled)

@@ -65,7 +65,7 @@ func CheckPath(at store.Position, path []proof.Step, level int) error {
 		width *= store.Fanout
 	}
 	start := at.Index - at.Index%width
-	if got, want := proof.Climb(Leaf(at.Batch, at.Index), path), proof.Root(Leaves(at.Batch, start, start+width)); got != want {
+	if got, want := proof.RootFromPath(Leaf(at.Batch, at.Index), path), proof.Root(Leaves(at.Batch, start, start+width)); got != want {
 		return fmt.Errorf("the path of leaf %d of batch %d leads to %x, the node of level %d is %x", at.Index, at.Batch, got, level, want)
 	}
 	return nil
@@ -73,7 +73,7 @@ func CheckPath(at store.Position, path []proof.Step, level int) error {
 
 func (f *fixture) wantLeaves(want uint64) {
 	f.t.Helper()
-	if n, err := f.Leaves(f.t.Context()); err != nil || n != want {
+	if n, err := f.NumLeaves(f.t.Context()); err != nil || n != want {
 		f.t.Fatalf("leaves: %d, %v, want %d", n, err, want)
 	}
 }
