@@ -4,15 +4,333 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
+// rooms are the folders at the top of the module. A new room is added here, and below with what it
+// must not import.
+var rooms = []string{
+	"batcher",
+	"calendar",
+	"cmd",
+	"config",
+	"daemon",
+	"headers",
+	"internal",
+	"itest",
+	"metrics",
+	"proof",
+	"rpc",
+	"spv",
+	"tools",
+	"wallet",
+}
+
+const (
+	btcwallet  = "github.com/btcsuite/btcwallet"
+	neutrino   = "github.com/lightninglabs/neutrino"
+	pebble     = "github.com/cockroachdb/pebble"
+	prometheus = "github.com/prometheus"
+)
+
+// Names for many packages at once, in the fields of an arrow.
+const (
+	anything = "anything"             // every package, ours too
+	ours     = "ancre"                // every package of this module
+	std      = "the standard library" // every package of it
+)
+
+// An arrow is an import that must not be: from the packages at or below from to the packages at or
+// below to.
+type arrow struct {
+	from   string
+	except []string // packages at or below from that may
+	to     []string // import paths, or anything, ours, std
+	but    []string // packages at or below to that are allowed
+	uses   []string // functions that must not be used: "time.Now"
+	linked bool     // indirect imports count too: what ends up in the program
+
+	why   string    // told to the person whose import is refused
+	plant [2]string // an import that this arrow refuses: its own test
+}
+
+// forbidden holds every arrow that must not be. An import is refused if one of them refuses it.
+// Tests may import what they like.
+var forbidden = []arrow{
+	// proof
+	{
+		from: "ancre/proof", except: []string{"ancre/proof/receipt"},
+		to: []string{anything}, but: []string{std, "ancre/proof", "golang.org/x/crypto"},
+		why:   "proof could be published alone: it needs the standard library and golang.org/x/crypto",
+		plant: [2]string{"ancre/proof", "github.com/btcsuite/btcd/wire/v2"},
+	},
+	{
+		from:  "ancre/proof/receipt",
+		to:    []string{anything},
+		but:   []string{std, "ancre/proof", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/address/v2/base58"},
+		why:   "receipt needs proof, and beyond it only the signatures of seals and the addresses that made them",
+		plant: [2]string{"ancre/proof/receipt", "ancre/rpc"},
+	},
+
+	// headers
+	{
+		from: "ancre/headers",
+		to:   []string{ours, neutrino, btcwallet, "os", "net"}, but: []string{"ancre/headers"},
+		why:   "headers checks what it is given: no file, no peer, no other room",
+		plant: [2]string{"ancre/headers", "net/http"},
+	},
+
+	// batcher
+	{
+		from: "ancre/batcher",
+		to:   []string{ours}, but: []string{"ancre/batcher", "ancre/proof", "ancre/internal"},
+		why:   "the batcher declares the interfaces that it needs, and imports no other room but proof",
+		plant: [2]string{"ancre/batcher", "ancre/spv"},
+	},
+	{
+		from: "ancre/batcher", except: []string{"ancre/batcher/store/pebblestore"},
+		to:    []string{"ancre/batcher/store/pebblestore"},
+		why:   "the batcher works with every engine: the daemon chooses one",
+		plant: [2]string{"ancre/batcher", "ancre/batcher/store/pebblestore"},
+	},
+
+	// rpc, calendar
+	{
+		from:  "ancre/rpc",
+		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config"},
+		why:   "rpc is given what it speaks for",
+		plant: [2]string{"ancre/rpc", "ancre/wallet"},
+	},
+	{
+		from:  "ancre/calendar",
+		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config"},
+		why:   "calendar is given what it speaks for",
+		plant: [2]string{"ancre/calendar", "ancre/spv"},
+	},
+
+	// spv, wallet, config, metrics, internal
+	{
+		from: "ancre/spv",
+		to:   []string{ours}, but: []string{"ancre/spv", "ancre/internal"},
+		why:   "the light client knows nothing of those who use it",
+		plant: [2]string{"ancre/spv", "ancre/wallet"},
+	},
+	{
+		from: "ancre/wallet",
+		to:   []string{ours}, but: []string{"ancre/wallet", "ancre/internal"},
+		why:   "the wallet knows nothing of those who use it",
+		plant: [2]string{"ancre/wallet", "ancre/batcher"},
+	},
+	{
+		from: "ancre/config",
+		to:   []string{ours}, but: []string{"ancre/config", "ancre/internal"},
+		why:   "config reads a file into values: the rooms do not know it, and it does not know them",
+		plant: [2]string{"ancre/config", "ancre/rpc"},
+	},
+	{
+		from: "ancre/metrics",
+		to:   []string{ours}, but: []string{"ancre/metrics", "ancre/internal"},
+		why:   "the daemon reads the figures and hands them to metrics",
+		plant: [2]string{"ancre/metrics", "ancre/batcher"},
+	},
+	{
+		from: "ancre/internal",
+		to:   []string{ours}, but: []string{"ancre/internal"},
+		why:   "every room may use internal: it uses none of them",
+		plant: [2]string{"ancre/internal/atomicfile", "ancre/config"},
+	},
+
+	// What one room hides from all others
+	{
+		from: ours, except: []string{"ancre/spv", "ancre/tools/bench"},
+		to:    []string{neutrino},
+		why:   "neutrino is hidden in spv",
+		plant: [2]string{"ancre/wallet", neutrino},
+	},
+	{
+		from: ours, except: []string{"ancre/wallet", "ancre/spv", "ancre/tools/bench"},
+		to:    []string{btcwallet},
+		why:   "btcwallet is hidden in wallet (spv stores neutrino's headers with its walletdb)",
+		plant: [2]string{"ancre/daemon", btcwallet + "/wallet"},
+	},
+	{
+		from: ours, except: []string{"ancre/batcher/store/pebblestore", "ancre/tools/bench"},
+		to:    []string{pebble},
+		why:   "Pebble is hidden in its store",
+		plant: [2]string{"ancre/cmd/ancre", pebble + "/v2"},
+	},
+	{
+		from: ours, except: []string{"ancre/metrics"},
+		to:    []string{prometheus},
+		why:   "only metrics knows Prometheus: a room counts in plain numbers, and observes through an interface of its own",
+		plant: [2]string{"ancre/rpc", prometheus + "/client_golang/prometheus"},
+	},
+
+	// Programs
+	{
+		from: ours, except: []string{"ancre/cmd/ancred", "ancre/daemon"},
+		to:    []string{"ancre/daemon"},
+		why:   "only the daemon's main wires the rooms together",
+		plant: [2]string{"ancre/cmd/ancre", "ancre/daemon"},
+	},
+	{
+		from: "ancre/cmd/ancre", linked: true,
+		to:    []string{"ancre/wallet", "ancre/daemon", btcwallet + "/wallet"},
+		why:   "the command runs on machines that only verify: it must not carry the daemon's weight",
+		plant: [2]string{"ancre/cmd/ancre", "ancre/wallet"},
+	},
+
+	// Tests and tools
+	{
+		from: ours, except: []string{"ancre/itest", "ancre/tools"},
+		to:    []string{"ancre/itest", "ancre/tools"},
+		why:   "tests and tools are no part of the programs",
+		plant: [2]string{"ancre/daemon", "ancre/itest/harness"},
+	},
+	{
+		from: "ancre/itest",
+		to:   []string{ours}, but: []string{"ancre/itest", "ancre/rpc", "ancre/internal"},
+		why:   "the harness speaks to the programs as their users do",
+		plant: [2]string{"ancre/itest/harness", "ancre/daemon"},
+	},
+}
+
+// refuses reports whether a may not import path (or may not use it: a function, "time.Now").
+func (a arrow) refuses(from, path string) bool {
+	if !isUnder(from, a.from) || isUnder(from, a.except...) {
+		return false
+	}
+	return slices.Contains(a.uses, path) || isUnder(path, a.to...) && !isUnder(path, a.but...)
+}
+
+// isUnder reports whether an import path is one of roots or below it.
+func isUnder(path string, roots ...string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		switch root {
+		case anything:
+			return true
+		case std:
+			host, _, _ := strings.Cut(path, "/")
+			return !strings.Contains(host, ".") && host != ours
+		}
+		return path == root || strings.HasPrefix(path, root+"/")
+	})
+}
+
+func TestForbiddenImports(t *testing.T) {
+	all := listPackages(t, "ancre/...")
+	for _, p := range all {
+		if !slices.Contains(rooms, room(p)) {
+			t.Errorf("%s is in no room that this test knows: add the room, and what it must not import", p.ImportPath)
+		}
+		for _, a := range forbidden {
+			if !isUnder(p.ImportPath, a.from) {
+				continue
+			}
+			reached := p.Imports
+			if a.linked {
+				reached = p.Deps
+			}
+			if len(a.uses) > 0 {
+				reached = slices.Concat(reached, used(t, p))
+			}
+			for _, path := range reached {
+				if a.refuses(p.ImportPath, path) {
+					t.Errorf("%s must not use %s: %s", p.ImportPath, path, a.why)
+				}
+			}
+		}
+	}
+	for _, r := range rooms {
+		if !slices.ContainsFunc(all, func(p pkg) bool { return room(p) == r }) {
+			t.Errorf("there is no room %s any more: remove it here", r)
+		}
+	}
+	for _, a := range forbidden {
+		if !slices.ContainsFunc(all, func(p pkg) bool { return isUnder(p.ImportPath, a.from) }) {
+			t.Errorf("%s does not exist any more: the arrow from it holds nothing (%s)", a.from, a.why)
+		}
+	}
+}
+
+// Each arrow refuses the import that is planted beside it.
+func TestEachForbiddenArrowRefusesAPlantedImport(t *testing.T) {
+	for _, a := range forbidden {
+		from, path := a.plant[0], a.plant[1]
+		if a.why == "" {
+			t.Errorf("the arrow from %s to %v does not say why", a.from, a.to)
+		}
+		if !a.refuses(from, path) {
+			t.Errorf("the arrow from %s to %v does not refuse that %s imports %s", a.from, a.to, from, path)
+		}
+		for _, function := range a.uses {
+			if !a.refuses(a.from, function) {
+				t.Errorf("the arrow from %s does not refuse %s", a.from, function)
+			}
+		}
+	}
+}
+
+func TestNoArrowRefusesWhatIsAllowed(t *testing.T) {
+	for _, edge := range [][2]string{
+		{"ancre/proof", "crypto/sha256"},
+		{"ancre/proof", "golang.org/x/crypto/ripemd160"},
+		{"ancre/proof/receipt", "ancre/proof"},
+		{"ancre/batcher", "ancre/proof"},
+		{"ancre/batcher", "ancre/batcher/store"},
+		{"ancre/headers", "github.com/btcsuite/btcd/blockchain"},
+		{"ancre/spv", neutrino + "/headerfs"},
+		{"ancre/spv", btcwallet + "/walletdb"},
+		{"ancre/spv", "ancre/internal/btclogslog"},
+		{"ancre/rpc", "ancre/proof"},
+		{"ancre/metrics", prometheus + "/client_golang/prometheus"},
+		{"ancre/metrics", "ancre/internal/httpserve"},
+		{"ancre/daemon", "ancre/wallet"},
+		{"ancre/cmd/ancred", "ancre/daemon"},
+		{"ancre/cmd/ancre", "ancre/spv"},
+		{"ancre/tools/demo", "ancre/itest/harness"},
+	} {
+		for _, a := range forbidden {
+			if a.refuses(edge[0], edge[1]) {
+				t.Errorf("%s may import %s, and is refused: %s", edge[0], edge[1], a.why)
+			}
+		}
+	}
+}
+
+func TestUsedFindsFunctionsUnderEveryName(t *testing.T) {
+	dir := t.TempDir()
+	source := "package a\nimport (\n\"time\"\nlog \"log/slog\"\n)\nvar _, _ = time.Now, log.Info\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := used(t, pkg{Dir: dir, GoFiles: []string{"a.go"}})
+	if want := []string{"time.Now", "log/slog.Info"}; !slices.Equal(got, want) {
+		t.Errorf("used %v, want %v", got, want)
+	}
+}
+
+func TestEveryPackageHasAComment(t *testing.T) {
+	for _, p := range listPackages(t, "ancre/...") {
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
 // pkg is what the go command tells of a package.
 type pkg struct {
+	Dir        string
 	ImportPath string
 	Doc        string
 	Imports    []string // outside of tests
@@ -20,15 +338,21 @@ type pkg struct {
 	GoFiles    []string
 }
 
-// listPackages asks the go command; patterns are as it knows them.
-func listPackages(t *testing.T, flags ...string) (list []pkg) {
+// room is the folder at the top of the module in which p lies.
+func room(p pkg) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(p.ImportPath, "ancre/"), "/")
+	return name
+}
+
+// listPackages asks the go command for the packages that match a pattern.
+func listPackages(t *testing.T, pattern string) (list []pkg) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Doc,Imports,Deps,GoFiles"}, flags...)...)
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,Doc,Imports,Deps,GoFiles", pattern)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, complaint.String())
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
 	}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
@@ -41,153 +365,31 @@ func listPackages(t *testing.T, flags ...string) (list []pkg) {
 	}
 }
 
-// isUnder reports whether an import path is root or below it.
-func isUnder(path string, roots ...string) bool {
-	return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
-}
-
-const (
-	neutrino  = "github.com/lightninglabs/neutrino"
-	btcwallet = "github.com/btcsuite/btcwallet"
-	monitor   = "github.com/prometheus"
-	pebble    = "github.com/cockroachdb/pebble"
-)
-
-// The rooms and the arrows between them: who may import what, directly, outside of tests.
-func TestForbiddenImports(t *testing.T) {
-	rooms := []string{"batcher", "calendar", "config", "daemon", "internal", "proof", "rpc", "spv", "wallet", "cmd", "tools", "headers", "itest", "metrics"}
-	all := listPackages(t, "ancre/...")
-	if len(all) < len(rooms) {
-		t.Fatalf("go list knows %d packages, want at least the %d rooms", len(all), len(rooms))
-	}
-	seen := make(map[string]bool)
-	for _, p := range all {
-		room, _, _ := strings.Cut(strings.TrimPrefix(p.ImportPath, "ancre/"), "/")
-		seen[room] = true
-		if !slices.Contains(rooms, room) {
-			t.Errorf("%s is in no room that is known here: add it, with what it may import", p.ImportPath)
+// used returns what p's files name of other packages: "time.Now".
+func used(t *testing.T, p pkg) (names []string) {
+	t.Helper()
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, path := range p.Imports {
-			if why := forbidden(p.ImportPath, path); why != "" {
-				t.Errorf("%s imports %s: %s", p.ImportPath, path, why)
+		paths := make(map[string]string)
+		for _, spec := range file.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			local := path[strings.LastIndex(path, "/")+1:]
+			if spec.Name != nil {
+				local = spec.Name.Name
 			}
+			paths[local] = path
 		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && paths[x.Name] != "" {
+					names = append(names, paths[x.Name]+"."+sel.Sel.Name)
+				}
+			}
+			return true
+		})
 	}
-	for _, room := range rooms {
-		if !seen[room] && room != "internal" {
-			t.Errorf("there is no room %s any more: this test holds nothing of it", room)
-		}
-	}
-}
-
-// forbidden says why a package must not import another one, or nothing.
-func forbidden(from, path string) string {
-	ours, std := isUnder(path, "ancre"), !strings.Contains(strings.SplitN(path, "/", 2)[0], ".")
-	switch {
-	case isUnder(from, "ancre/proof/receipt") && (isUnder(path, "github.com/btcsuite/btcd/btcec/v2") || path == "github.com/btcsuite/btcd/address/v2/base58"): // signatures of seals, and who made them
-	case isUnder(from, "ancre/proof"):
-		if ours && !isUnder(path, "ancre/proof") || !ours && !std && !isUnder(path, "golang.org/x/crypto") {
-			return "proof stands alone, on the standard library and golang.org/x/crypto"
-		}
-	case isUnder(from, "ancre/batcher"):
-		if isUnder(path, "ancre/spv", "ancre/wallet", "ancre/rpc", "ancre/daemon", "ancre/config") {
-			return "the batcher declares what it needs of other rooms, and imports proof alone"
-		}
-	case isUnder(from, "ancre/rpc", "ancre/calendar"):
-		if isUnder(path, "ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config") {
-			return "rpc and calendar are given what they speak for"
-		}
-	case isUnder(from, "ancre/headers"):
-		if ours || isUnder(path, neutrino, btcwallet) || slices.Contains([]string{"os", "net", "net/http"}, path) {
-			return "headers checks what it is given: no file, no peer, no other room"
-		}
-	case isUnder(from, "ancre/metrics"):
-		if ours && !isUnder(path, "ancre/metrics", "ancre/internal") {
-			return "metrics is told everything: what it tells of is read by the daemon"
-		}
-	case isUnder(from, "ancre/spv"), isUnder(from, "ancre/wallet"), isUnder(from, "ancre/config"):
-		if ours && !isUnder(path, from, "ancre/internal") && !isUnder(path, strings.Join(strings.SplitN(from, "/", 3)[:2], "/")) {
-			return "the lower rooms import no other"
-		}
-	}
-	switch {
-	case isUnder(path, neutrino) && !isUnder(from, "ancre/spv", "ancre/tools/bench"):
-		return "neutrino is hidden in spv"
-	case isUnder(path, btcwallet) && !isUnder(from, "ancre/wallet", "ancre/spv", "ancre/tools/bench"):
-		return "btcwallet is hidden in wallet"
-	case isUnder(path, pebble) && !isUnder(from, "ancre/batcher/store/pebblestore", "ancre/tools/bench"):
-		return "Pebble is hidden in its store"
-	case isUnder(path, monitor) && !isUnder(from, "ancre/metrics"):
-		return "Prometheus is known to metrics alone: a room counts in plain numbers, and observes through an interface of its own"
-	case isUnder(path, "ancre/daemon") && !isUnder(from, "ancre/cmd/ancred", "ancre/daemon"):
-		return "only the daemon's main wires the rooms together"
-	case isUnder(path, "ancre/itest") && !isUnder(from, "ancre/itest", "ancre/tools"):
-		return "what tests stand on is no part of the programs"
-	}
-	return ""
-}
-
-func TestForbiddenKnowsGoodFromBad(t *testing.T) {
-	for _, c := range []struct {
-		from, path string
-		bad        bool
-	}{
-		{"ancre/proof", "crypto/sha256", false},
-		{"ancre/proof", "golang.org/x/crypto/ripemd160", false},
-		{"ancre/proof", "github.com/btcsuite/btcd/wire/v2", true},
-		{"ancre/proof", "ancre/rpc", true},
-		{"ancre/batcher", "ancre/proof", false},
-		{"ancre/batcher", "ancre/batcher/store", false},
-		{"ancre/batcher/store/pebblestore", "ancre/spv", true},
-		{"ancre/batcher", neutrino, true},
-		{"ancre/headers", "ancre/proof", true},
-		{"ancre/headers", "os", true},
-		{"ancre/headers", "github.com/btcsuite/btcd/blockchain", false},
-		{"ancre/spv", neutrino + "/headerfs", false},
-		{"ancre/spv", btcwallet + "/walletdb", false},
-		{"ancre/spv", "ancre/internal/btclogslog", false},
-		{"ancre/spv", "ancre/wallet", true},
-		{"ancre/wallet", neutrino, true},
-		{"ancre/rpc", "ancre/batcher", false},
-		{"ancre/rpc", "ancre/wallet", true},
-		{"ancre/rpc", monitor + "/client_golang/prometheus", true},
-		{"ancre/metrics", monitor + "/client_golang/prometheus", false},
-		{"ancre/metrics", "ancre/internal/httpserve", false},
-		{"ancre/metrics", "ancre/batcher", true},
-		{"ancre/daemon", btcwallet + "/wallet", true},
-		{"ancre/daemon", "ancre/wallet", false},
-		{"ancre/cmd/ancre", "ancre/daemon", true},
-		{"ancre/cmd/ancre", "ancre/batcher/store/pebblestore", false},
-		{"ancre/cmd/ancre", "ancre/spv", false},
-		{"ancre/cmd/ancre", neutrino, true},
-		{"ancre/cmd/ancre", pebble + "/v2", true},
-	} {
-		if got := forbidden(c.from, c.path); (got != "") != c.bad {
-			t.Errorf("%s imports %s: %q, want it forbidden: %t", c.from, c.path, got, c.bad)
-		}
-	}
-}
-
-// The command runs on machines that only verify: it must not carry the daemon's weight. Of that it
-// has the light client, with which it verifies while there is no daemon, and the store's engine,
-// because a restore fills a store while there is none. Neutrino comes with the light client, and
-// hides there (see forbidden).
-func TestCommandLinksNoDaemonAndNoWallet(t *testing.T) {
-	list := listPackages(t, "ancre/cmd/ancre")
-	if len(list) != 1 || len(list[0].Deps) < 50 {
-		t.Fatalf("go list tells %d packages, want the command with its dependencies", len(list))
-	}
-	for _, dep := range list[0].Deps {
-		if isUnder(dep, btcwallet+"/wallet", "ancre/wallet", "ancre/daemon") {
-			t.Errorf("cmd/ancre links %s", dep)
-		}
-	}
-}
-
-func TestEveryPackageHasAComment(t *testing.T) {
-	for _, p := range listPackages(t, "ancre/...") {
-		if p.Doc == "" && len(p.GoFiles) > 0 {
-			t.Errorf("%s has no package comment", p.ImportPath)
-		}
-	}
+	return names
 }
