@@ -16,31 +16,31 @@ import (
 )
 
 // A file of headers is what Bitcoin's programs have always kept: the headers of all blocks from the
-// first on, of 80 bytes each as they are on the wire, so that the one of block N begins at byte
-// 80·N. Its first header says of which network it is. After the last one follows the SHA-256 of all
-// that, 32 bytes.
+// first on, 80 bytes each, as they are on the wire. The header of block N begins at byte 80·N. The
+// first header shows which network it is. After the last header follows the SHA-256 of everything
+// before, 32 bytes.
 //
-// What the checksum is for: accidents. A changed byte breaks a header's proof of work, or the link
-// of the next header to it, except in the last header of a network on which proof of work costs
-// nothing (regtest). The checksum covers that one too. It proves nothing about who made the file,
-// and need not: the headers prove themselves. Files without it, as Electrum and neutrino have them,
-// are read as well.
+// The checksum is there to detect accidents. A changed byte breaks a header's proof of work, or the
+// link of the next header to it. The only exception is the last header of a network on which proof
+// of work costs nothing (regtest), and the checksum covers that one too. It proves nothing about
+// who made the file, and need not: the headers prove themselves. Files without a checksum, as
+// Electrum and neutrino have them, are read as well.
 const checksumSize = sha256.Size
 
-// FileSize is the length in bytes of a file with a checksum whose newest header is that of height.
+// FileSize returns the length in bytes of a file with a checksum whose newest header is at height.
 func FileSize(height int64) int64 { return (height+1)*Size + checksumSize }
 
 // maxHeaders is more than Bitcoin will have in a hundred years. A larger file is something else.
 const maxHeaders = 6_000_000
 
-// ErrNoBlock is wrapped when a file does not reach the height that was asked for.
+// ErrNoBlock is wrapped when a file ends below the requested height.
 var ErrNoBlock = errors.New("the headers end before")
 
-// stride is how many headers lie between two whose hashes are remembered.
+// stride is the number of headers between two whose hashes are kept in memory.
 const stride = 1024
 
-// File is a file of headers all of which were checked when it was opened. Its methods may be called
-// from several goroutines at once.
+// File is a file of headers that were all checked when it was opened. Several goroutines may use it
+// at once.
 type File struct {
 	r      io.ReaderAt
 	chain  *Chain
@@ -48,9 +48,9 @@ type File struct {
 	summed bool
 }
 
-// Open checks all headers of a file of that size, as they are to be checked at the given time, and
-// its checksum, if it has one. Progress, if it is not nil, is told now and then how many were
-// checked. Reading errors are returned as they are.
+// Open checks all headers of a file of that size, and its checksum if it has one. Headers that are
+// more than two hours later than now are refused. If progress is not nil, Open calls it from time
+// to time with the number of headers checked so far. Errors of r are returned unchanged.
 func Open(ctx context.Context, r io.ReaderAt, size int64, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*File, error) {
 	n, rest := size/Size, size%Size
 	switch {
@@ -123,8 +123,8 @@ func (f *File) Time() time.Time { return f.chain.Time() }
 // Summed reports whether the file has a checksum.
 func (f *File) Summed() bool { return f.summed }
 
-// Header returns the header at height. Above the newest, the error wraps [ErrNoBlock]. The file is
-// read again; that nobody changed it meanwhile is checked.
+// Header returns the header at height. If the file ends below it, the error wraps [ErrNoBlock].
+// Header reads from the file again and checks that the file has not changed since it was opened.
 func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 	if height > uint64(f.Height()) {
 		return h, fmt.Errorf("%w block %d: the newest is %d", ErrNoBlock, height, f.Height())
@@ -155,15 +155,14 @@ func (f *File) Header(height uint64) (h wire.BlockHeader, err error) {
 
 var errChanged = errors.New("the file was changed while it was being used")
 
-// Copy reads headers, without a checksum, checks them all as they are to be checked at the given
-// time, and writes a file of them to w. It returns the checked chain. It takes no more than [Open]
-// would: where proof of work costs nothing, whoever sends headers could send them for ever, and
-// fill the disk.
+// Copy reads headers without a checksum from r, checks them like [Open], and writes a file of
+// headers to w. It returns the checked chain. It accepts no more headers than Open does, because on
+// a network whose proof of work costs nothing, a hostile sender could go on until the disk is full.
 func Copy(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64)) (*Chain, error) {
 	return copyUpTo(ctx, w, r, params, now, progress, maxHeaders)
 }
 
-// copyUpTo is Copy of at most so many headers.
+// copyUpTo is Copy for at most that many headers.
 func copyUpTo(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Params, now time.Time, progress func(done uint64), most int64) (*Chain, error) {
 	chain := New(params, now)
 	out := NewWriter(w)
@@ -181,7 +180,7 @@ func copyUpTo(ctx context.Context, w io.Writer, r io.Reader, params *chaincfg.Pa
 			return nil, err
 		}
 		if chain.Height()+1 >= most {
-			return nil, fmt.Errorf("more than %d headers were sent, more than %s has blocks: take them from somebody else", most, params.Name)
+			return nil, fmt.Errorf("more than %d headers were sent, more than %s has blocks: get them from another source", most, params.Name)
 		}
 		if err := chain.Append(raw); err != nil {
 			return nil, err

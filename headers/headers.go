@@ -1,19 +1,18 @@
-// Package headers holds chains of Bitcoin's block headers by themselves: it checks them from the
-// first block on, and reads and writes files of them.
+// Package headers checks chains of Bitcoin's block headers from the first block on, and reads and
+// writes files of them.
 //
-// The promise: a chain that was accepted here begins with the network's first block, and each
-// header in it obeys all the rules that headers alone can show: it names the one before it, its
-// difficulty is the one that the rules demand, its hash meets it, its time is later than the median
-// of the eleven before and not in the future, its version is not outdated, and known blocks stand
-// where they should (checkpoints). On public networks there is, besides, as much work behind it as
-// Bitcoin's true chain is known to have (see [Chain.Enough]): forging one costs as much as mining
-// Bitcoin did.
+// A chain that it accepts begins with the network's first block, and each header obeys every rule
+// that headers alone can show. It names the header before it. Its difficulty is the one that the
+// rules demand, and its hash meets it. Its time is later than the median of the eleven headers
+// before, and not in the future. Its version is not outdated. Known blocks are where they should be
+// (checkpoints). On public networks the chain also has as much work as Bitcoin's true chain is
+// known to have (see [Chain.Enough]), so forging a chain costs as much as mining Bitcoin did.
 //
-// What headers cannot show: that the blocks' transactions are valid, that signet's blocks are
-// signed as they must be, and that there is no longer chain elsewhere.
+// Headers cannot show that the blocks' transactions are valid, that signet's blocks are signed, or
+// that no longer chain exists elsewhere.
 //
-// Nothing here opens a file, asks a peer or keeps more than some hundred kilobytes in memory,
-// however long the chain.
+// The package opens no file and asks no peer. It needs a few hundred kilobytes of memory, however
+// long the chain is. Its promise to files is that of the format: see [Open].
 package headers
 
 import (
@@ -34,8 +33,8 @@ import (
 // Size is the length of a header in bytes.
 const Size = wire.MaxBlockHeaderPayload
 
-// Chain is a chain of headers that were checked one after the other. It keeps what the rules look
-// back at, and no more. It is for one goroutine.
+// Chain is a chain of headers that were checked one after the other. It keeps only the headers that
+// the rules look back at. It must not be used by several goroutines at once.
 type Chain struct {
 	params      *chaincfg.Params
 	checkpoints map[int32]*chainhash.Hash
@@ -49,14 +48,15 @@ type Chain struct {
 	claim claim // of the newest header
 }
 
-// claim is what a header's difficulty bits stand for.
+// claim is the meaning of a header's difficulty bits.
 type claim struct {
 	bits   uint32
 	target [32]byte // the hash must not be higher; little endian, as hashes are
 	work   *big.Int // how many hashes it takes on average
 }
 
-// New returns an empty chain for a network, as it is to be checked at the given time.
+// New returns an empty chain for a network. Headers that are more than two hours later than now are
+// refused.
 func New(params *chaincfg.Params, now time.Time) *Chain {
 	c := &Chain{
 		params:      params,
@@ -92,11 +92,11 @@ func (c *Chain) Time() time.Time {
 	return time.Unix(c.at(c.height).time, 0).UTC()
 }
 
-// Work returns the number of hashes that the chain's headers stand for.
+// Work returns the number of hashes that it took on average to make the chain.
 func (c *Chain) Work() *big.Int { return new(big.Int).Set(c.work) }
 
-// Append checks the next header, the Size bytes of its serialization, and makes it the newest. The
-// chain stays as it was when there is an error.
+// Append checks the next header, given as its Size serialized bytes, and makes it the newest. If
+// there is an error, the chain stays as it was.
 func (c *Chain) Append(raw []byte) error {
 	if len(raw) != Size {
 		return fmt.Errorf("a header has %d bytes, not %d", Size, len(raw))
@@ -113,7 +113,7 @@ func (c *Chain) Append(raw []byte) error {
 	return nil
 }
 
-// check says what is wrong with a header, in words that go on after its name.
+// check returns what is wrong with a header, in words that continue "the header of block N …".
 func (c *Chain) check(height int32, hash *chainhash.Hash, h *wire.BlockHeader) error {
 	if height == 0 {
 		if *hash != *c.params.GenesisHash {
@@ -143,7 +143,7 @@ func (c *Chain) check(height int32, hash *chainhash.Hash, h *wire.BlockHeader) e
 	return nil
 }
 
-// foreign says what a chain is that does not begin with the network's first block.
+// foreign returns what is wrong with a chain that does not begin with the network's first block.
 func (c *Chain) foreign(first *chainhash.Hash) error {
 	for _, p := range []*chaincfg.Params{&chaincfg.MainNetParams, &chaincfg.TestNet3Params, &chaincfg.TestNet4Params, &chaincfg.SigNetParams,
 		&chaincfg.RegressionNetParams, &chaincfg.SimNetParams} {

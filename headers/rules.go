@@ -15,7 +15,7 @@ import (
 // and of the median time (11) before its first.
 const kept = 1 << 11
 
-// node is what the rules ask of a header that was accepted. It implements [blockchain.HeaderCtx].
+// node is what the rules need of an accepted header. It implements [blockchain.HeaderCtx].
 type node struct {
 	chain  *Chain
 	height int32
@@ -63,7 +63,7 @@ func (r rules) MaxRetargetTimespan() int64 {
 func (rules) VerifyCheckpoint(int32, *chainhash.Hash) bool          { return true }
 func (rules) FindPreviousCheckpoint() (blockchain.HeaderCtx, error) { return nil, nil }
 
-// obeys asks btcd for what depends on the headers before: difficulty (retargets, the minimum after
+// obeys lets btcd check what depends on earlier headers: difficulty (retargets, the minimum after
 // 20 minutes on test networks, BIP94), time (median of eleven, time warp) and version (BIP34,
 // BIP65, BIP66).
 func (c *Chain) obeys(h *wire.BlockHeader) error {

@@ -9,15 +9,15 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// ErrLittleWork is wrapped when a chain has less work behind it than the network's true one is
-// known to have.
+// ErrLittleWork is wrapped when a chain has less work than the network's true chain is known to
+// have.
 var ErrLittleWork = errors.New("too little work")
 
-// minimumWork is what the true chain of each public network has at least: the defaults of -minimumchainwork
-// in Bitcoin Knots 29.4.3 (bitcoind -help-debug; nMinimumChainWork in Bitcoin Core's
-// src/kernel/chainparams.cpp). Every file that this program ever wrote reaches further, so there is
-// no need to raise these: whoever did would refuse files that were put away with the proofs that
-// they verify. Networks that a developer runs alone have no minimum.
+// minimumWork is the least work of the true chain of each public network: the defaults of
+// -minimumchainwork in Bitcoin Knots 29.4.3 (bitcoind -help-debug; nMinimumChainWork in Bitcoin
+// Core's src/kernel/chainparams.cpp). Every file that this program has ever written has more, so
+// there is no need to raise these numbers. Raising them would refuse files that were archived with
+// the proofs that they verify. Private networks have no minimum.
 var minimumWork = map[wire.BitcoinNet]*big.Int{
 	chaincfg.MainNetParams.Net:  hexInt("13e00277374c9f9eeadc70200"),
 	chaincfg.TestNet4Params.Net: hexInt("1d6dce8651b6094e4c1"),
@@ -32,8 +32,8 @@ func hexInt(s string) *big.Int {
 	return n
 }
 
-// Enough refuses a chain with less work than the network's true one is known to have: an old one,
-// or one that was made cheaply.
+// Enough returns an error if the chain has less work than the network's true chain is known to
+// have: the chain is old, or was made cheaply.
 func (c *Chain) Enough() error {
 	least := minimumWork[c.params.Net]
 	if c.height < 0 {

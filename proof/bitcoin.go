@@ -11,9 +11,9 @@ import (
 // All hashes are in Bitcoin's internal byte order, the one in which they are hashed. People are
 // shown them reversed.
 
-// BlockBranch returns the siblings from txids[index] up to the Merkle root of the block whose
-// transactions have these ids, in the block's order. Bitcoin pairs an odd last node with itself. An
-// index out of range panics, as indexing does.
+// BlockBranch returns the Merkle branch of txids[index]: its siblings up to the Merkle root of the
+// block whose transactions have these ids, in the block's order. Bitcoin pairs an odd last node
+// with itself. BlockBranch panics if index is out of range.
 func BlockBranch(txids [][32]byte, index int) [][32]byte {
 	_ = txids[index]
 	level := slices.Clone(txids)
@@ -31,8 +31,8 @@ func BlockBranch(txids [][32]byte, index int) [][32]byte {
 	return branch
 }
 
-// BlockRootFromBranch returns where the branch of the transaction at index of its block leads: to the
-// block's Merkle root, if all is true.
+// BlockRootFromBranch returns the node to which the branch leads from the transaction at index of
+// its block: the block's Merkle root, if all three are right.
 func BlockRootFromBranch(txid [32]byte, branch [][32]byte, index uint32) [32]byte {
 	for _, sibling := range branch {
 		if index&1 == 1 {
@@ -50,14 +50,15 @@ func doublePair(left, right [32]byte) [32]byte {
 	return sha256.Sum256(h[:])
 }
 
-// TxID returns the id of a transaction from its serialization without witnesses.
+// TxID returns the id of a transaction: the double SHA-256 of its serialization without witnesses.
 func TxID(tx []byte) [32]byte {
 	h := sha256.Sum256(tx)
 	return sha256.Sum256(h[:])
 }
 
-// Commitment returns the 32 bytes that output 0 of the transaction commits to: its script must be
-// OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without witnesses.
+// Commitment returns the 32 bytes to which output 0 of the transaction commits. The output's script
+// must be OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without
+// witnesses.
 func Commitment(tx []byte) ([32]byte, error) {
 	at, err := commitmentAt(tx)
 	if err != nil {
@@ -66,9 +67,9 @@ func Commitment(tx []byte) ([32]byte, error) {
 	return [32]byte(tx[at:]), nil
 }
 
-// FirstCommitment returns where in tx the 32 bytes begin that its first OP_RETURN output commits
-// to, whichever output that is: what Woleet's and Chainpoint's verifiers look at. Its script must
-// be OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without witnesses.
+// FirstCommitment finds the first OP_RETURN output of tx, as Woleet's and Chainpoint's verifiers
+// do, and returns the offset in tx of the 32 bytes to which it commits. The output's script must be
+// OP_RETURN and one push of 32 bytes, nothing else. tx is the serialization without witnesses.
 func FirstCommitment(tx []byte) (at int, err error) {
 	outputs, err := parseTx(tx)
 	if err != nil {

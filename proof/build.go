@@ -16,8 +16,8 @@ type Inclusion struct {
 	MerkleRoot [32]byte   // of the block's header, internal byte order
 }
 
-// Pending returns the proof of a digest that waits for its anchor: whoever asks the calendar at uri
-// for the leaf gets the rest.
+// Pending returns the proof of a digest whose anchor is not final yet. It names the calendar at
+// uri, which will give the rest to anybody who asks it for the leaf.
 func Pending(digest, nonce [32]byte, uri string) (*File, error) {
 	t, err := PendingTimestamp(digest[:], nonce, uri)
 	if err != nil {
@@ -26,8 +26,8 @@ func Pending(digest, nonce [32]byte, uri string) (*File, error) {
 	return &File{HashOp: SHA256, Digest: digest[:], Timestamp: t}, nil
 }
 
-// PendingTimestamp is the same for any message, without a file's header: what a calendar answers to
-// it.
+// PendingTimestamp is Pending for a message of any length, without a file's header: a calendar's
+// answer to POST /digest.
 func PendingTimestamp(message []byte, nonce [32]byte, uri string) (*Timestamp, error) {
 	a, err := PendingAt(uri)
 	if err != nil {
@@ -41,8 +41,8 @@ func PendingTimestamp(message []byte, nonce [32]byte, uri string) (*Timestamp, e
 	return t, nil
 }
 
-// Complete returns the proof of a digest whose anchor is in a block. It refuses to make one that
-// would not verify: every link is checked, from the leaf to the block's Merkle root.
+// Complete returns the proof of a digest whose anchor is in a block. It checks every link from the
+// leaf to the block's Merkle root, and returns an error instead of a proof that would not verify.
 func Complete(digest, nonce [32]byte, a Inclusion) (*File, error) {
 	t, err := CompleteTimestamp(digest[:], nonce, a)
 	if err != nil {
@@ -51,7 +51,7 @@ func Complete(digest, nonce [32]byte, a Inclusion) (*File, error) {
 	return &File{HashOp: SHA256, Digest: digest[:], Timestamp: t}, nil
 }
 
-// CompleteTimestamp is the same for any message, without a file's header.
+// CompleteTimestamp is Complete for a message of any length, without a file's header.
 func CompleteTimestamp(message []byte, nonce [32]byte, a Inclusion) (*Timestamp, error) {
 	t, leaf, err := commit(message, nonce)
 	if err != nil {
@@ -63,8 +63,8 @@ func CompleteTimestamp(message []byte, nonce [32]byte, a Inclusion) (*Timestamp,
 	return union(t)
 }
 
-// LeafTimestamp is what leads from the leaf on: what a calendar answers to a client that comes back
-// with its pending proof.
+// LeafTimestamp returns the timestamp that leads from a leaf to the block: a calendar's answer to a
+// client that comes back with its pending proof.
 func LeafTimestamp(leaf [32]byte, a Inclusion) (*Timestamp, error) {
 	t := &Timestamp{Msg: leaf[:]}
 	if err := a.attach(t); err != nil {

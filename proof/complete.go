@@ -2,10 +2,10 @@ package proof
 
 import "fmt"
 
-// CompleteWriter writes complete proofs of the leaves of one batch: the bytes of [Complete] and
-// [File.Marshal], without building the tree, for whoever answers tens of thousands of questions a
-// second. All that follows on the batch's root is the same in each: it is made and checked once. It
-// is safe for concurrent use.
+// CompleteWriter writes complete proofs for the leaves of one batch. Its output equals that of
+// [Complete] followed by [File.Marshal], but it builds no tree, so a server can answer tens of
+// thousands of requests a second. Everything from the batch's root on is the same in each proof: it
+// is built and checked once. A CompleteWriter is safe for concurrent use.
 type CompleteWriter struct {
 	root [32]byte
 	rest []byte // serialized: from the root on
@@ -13,7 +13,8 @@ type CompleteWriter struct {
 }
 
 // NewCompleteWriter returns a writer for the batch with that root. a says how the root got into a
-// block; its Path does not count. It is refused unless it leads there, as by [Complete].
+// block; a.Path is ignored. Like [Complete], it refuses an inclusion that does not lead to the
+// block's Merkle root.
 func NewCompleteWriter(root [32]byte, a Inclusion) (*CompleteWriter, error) {
 	a.Path = nil
 	t, err := LeafTimestamp(root, a)
@@ -30,9 +31,8 @@ func NewCompleteWriter(root [32]byte, a Inclusion) (*CompleteWriter, error) {
 	return w, nil
 }
 
-// Waypoint is a node that a path comes through, and from where on the rest of the path is known to
-// lead to the root: so it need not be climbed for each leaf below. The zero value says that nothing
-// is known.
+// Waypoint is a node on a path whose remaining steps are known to lead to the root, so that they
+// need not be hashed again for each leaf. The zero value means that no such node is known.
 type Waypoint struct {
 	Steps int // of the path, from the leaf to the node
 	Node  [32]byte
@@ -54,8 +54,8 @@ func (w *CompleteWriter) Append(b []byte, digest, nonce [32]byte, path []Step, w
 	return w.append(b, path), nil
 }
 
-// AppendTimestamp appends what leads from a leaf on, without a file's header: the bytes of
-// [LeafTimestamp] and [Timestamp.Marshal].
+// AppendTimestamp appends the timestamp of a leaf, without a file's header. Its output equals that
+// of [LeafTimestamp] followed by [Timestamp.Marshal].
 func (w *CompleteWriter) AppendTimestamp(b []byte, leaf [32]byte, path []Step, way Waypoint) ([]byte, error) {
 	if err := w.check(leaf, path, way, 0); err != nil {
 		return b, err
@@ -88,7 +88,7 @@ func (w *CompleteWriter) append(b []byte, path []Step) []byte {
 	return append(b, w.rest...)
 }
 
-// Size is how many bytes Append appends for a path of so many steps.
+// Size returns how many bytes Append appends for a path of that many steps.
 func (w *CompleteWriter) Size(steps int) int {
 	return len(magic) + 2 + 32 + 2 + 32 + 1 + steps*(2+32+1) + len(w.rest)
 }

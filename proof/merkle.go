@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// Nonce returns what blinds the leaf of a message: HMAC-SHA256(key, message). The same message has
-// the same nonce each time, so nothing need be stored to find its leaf again, and whoever has not
-// the key cannot test from a leaf or a neighbour's proof whether a message was submitted.
+// Nonce returns the value that blinds the leaf of a message: HMAC-SHA256(key, message). The same
+// message always has the same nonce, so a leaf can be found again without storing anything. Without
+// the key, a leaf or a neighbour's proof does not tell whether a message was submitted.
 func Nonce(key [32]byte, message []byte) [32]byte {
 	h := hmac.New(sha256.New, key[:])
 	h.Write(message)
@@ -21,13 +21,14 @@ func Leaf(message []byte, nonce [32]byte) [32]byte {
 	return sha256.Sum256(append(append(small[:0], message...), nonce[:]...))
 }
 
-// Step is one level of the way from a node up to the root.
+// Step is one level of the path from a node up to the root.
 type Step struct {
 	Left bool // the sibling stands on the left
 	Hash [32]byte
 }
 
-// Op puts the sibling beside the message. What hashes both comes after it.
+// Op returns the operation that puts the sibling beside the message. The hash of both comes after
+// it.
 func (s Step) Op() Op { return Op{s.tag(), s.Hash[:]} }
 
 func (s *Step) tag() Tag {
@@ -37,10 +38,10 @@ func (s *Step) tag() Tag {
 	return Append
 }
 
-// Root returns the Merkle root of nodes: pairs become SHA256(left ‖ right), an odd last node is
-// carried up unchanged, until one is left. Doubling the last one, as Bitcoin does, would give two
-// lists one root (CVE-2012-2459). Root of no nodes panics, as indexing an empty slice does. One
-// pass, no allocation.
+// Root returns the Merkle root of nodes. Pairs become SHA256(left ‖ right), level by level, until
+// one node is left; an odd last node is carried up unchanged. (Bitcoin doubles it instead, which
+// gives two different lists the same root: CVE-2012-2459.) Root makes one pass and allocates
+// nothing. It panics if there are no nodes, as indexing an empty slice does.
 func Root(nodes [][32]byte) [32]byte {
 	if len(nodes) == 0 {
 		panic("proof: Merkle root of no nodes")
@@ -75,12 +76,11 @@ func Root(nodes [][32]byte) [32]byte {
 	return root
 }
 
-// Path returns the steps from nodes[index] to Root(nodes). An index out of range panics, as
-// indexing does.
+// Path returns the steps from nodes[index] to Root(nodes). It panics if index is out of range.
 //
-// A tree may be kept in runs of a power of two of nodes, aligned, the last one shorter; and their
-// roots again in runs. The path within a leaf's run, followed by the path of that run's root among
-// the roots, is the path among all the leaves.
+// A tree may be kept in runs of nodes, aligned, each of the same power of two long but for the
+// last; and the roots of these runs again in runs. The path within a leaf's run, followed by the
+// path of that run's root among the other roots, is the leaf's path in the whole tree.
 func Path(nodes [][32]byte, index int) []Step {
 	return AppendPath(make([]Step, 0, bits.Len(uint(len(nodes)))), nodes, index)
 }
@@ -109,7 +109,8 @@ func AppendPath(path []Step, nodes [][32]byte, index int) []Step {
 	return path
 }
 
-// RootFromPath returns where the steps lead from node.
+// RootFromPath returns the node to which the steps lead from node: the root, if node and steps are
+// right.
 func RootFromPath(node [32]byte, path []Step) [32]byte {
 	for _, s := range path {
 		if s.Left {

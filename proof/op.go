@@ -89,7 +89,7 @@ func (t Tag) Size() int {
 	return 0
 }
 
-// Op is one operation: it makes a message of a message.
+// Op is one operation: it turns one message into another.
 type Op struct {
 	Tag Tag
 	Arg []byte // of Append and Prepend, 1 to MaxMessage bytes; empty otherwise
@@ -103,7 +103,7 @@ func (o Op) String() string {
 	return o.Tag.String() + " " + hex.EncodeToString(o.Arg)
 }
 
-// check says whether the operation can be written.
+// check returns an error if the operation cannot be written.
 func (o Op) check() error {
 	switch n := len(o.Arg); {
 	case !o.Tag.known():
@@ -116,7 +116,7 @@ func (o Op) check() error {
 	return nil
 }
 
-// Apply returns the operation's result for the message, which it leaves as it is.
+// Apply returns the result of the operation on the message. It does not change msg.
 func (o Op) Apply(msg []byte) ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// DropFulfilled returns t, canonical, without the promises that calendars kept: pending
-// attestations of a message that a Bitcoin block attests, itself or by what follows from it.
-// Nothing else is left out, and t is not changed.
+// DropFulfilled returns a canonical copy of t without promises that were kept: pending attestations
+// of a message from which t also leads to a Bitcoin block. It removes nothing else and does not
+// change t.
 //
-// It believes the blocks that t names. A calendar that names a false one would so rid itself of its
-// promise: merge what was verified, or keep what was there before.
+// It believes the blocks that t names. A calendar could name a false block to get rid of its
+// promise, so merge only timestamps that were verified, or keep the old one.
 func DropFulfilled(t *Timestamp) (*Timestamp, error) {
 	u, err := union(t)
 	if err != nil {
@@ -38,11 +38,11 @@ func (t *Timestamp) dropFulfilled() bool {
 	return kept
 }
 
-// Prune returns the proof without what its verification made needless: of all that names a Bitcoin
-// block only the lowest that holds is kept, and no promise of a calendar, which could lead to
-// nothing better than a block. Attestations of other kinds are kept, since others may know what
-// they are worth. r is what [Verify] said of f; unless that was valid, there is nothing to rely on,
-// and an error. f is not changed.
+// Prune returns a copy of the proof without what its verification shows to be unnecessary. Of the
+// Bitcoin attestations it keeps only the valid one with the lowest block. It drops the calendars'
+// promises, which could lead to nothing better than a block. It keeps attestations of other kinds,
+// because other programs may verify them. r is the result of [Verify] for f; unless its outcome is
+// valid, Prune returns an error.
 func Prune(f *File, r Result) (*File, error) {
 	t, err := f.checked()
 	if err != nil {
@@ -67,8 +67,8 @@ func Prune(f *File, r Result) (*File, error) {
 	return &File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, nil
 }
 
-// keep returns the attestations of t that are wanted, with all that leads to them; nil when none
-// is. It asks of each in the order of [Timestamp.All].
+// keep returns the attestations of t that are wanted, with everything that leads to them, or nil if
+// none is wanted. It asks about each in the order of [Timestamp.All].
 func (t *Timestamp) keep(wanted func(Attestation) bool) *Timestamp {
 	u := &Timestamp{Msg: t.Msg}
 	for _, a := range t.Attestations {

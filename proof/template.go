@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// PendingWriter writes pending proofs for one calendar: the bytes of [Pending] and [File.Marshal],
-// without building the tree, for whoever answers a hundred thousand digests a second. It is safe
-// for concurrent use.
+// PendingWriter writes pending proofs for one calendar. Its output equals that of [Pending]
+// followed by [File.Marshal], but it builds no tree, so a server can answer a hundred thousand
+// digests a second. It is safe for concurrent use.
 type PendingWriter struct {
 	attestation []byte
 	head, tail  string // the text of what is before every digest, and behind every nonce
 }
 
-// NewPendingWriter returns a writer for the calendar at uri, which must be one that [PendingAt]
-// takes.
+// NewPendingWriter returns a writer for the calendar at uri. It returns an error for a URI that
+// [PendingAt] refuses.
 func NewPendingWriter(uri string) (*PendingWriter, error) {
 	a, err := PendingAt(uri)
 	if err != nil {
@@ -37,16 +37,16 @@ const (
 	ownSize  = 32 + 2 + 32
 )
 
-// Append appends the pending proof of a digest to b. All that it can hold is canonical, so nothing
-// is left to check.
+// Append appends the pending proof of a digest to b. Everything that varies in it is canonical by
+// itself, so no check is needed.
 func (w *PendingWriter) Append(b []byte, digest, nonce [32]byte) []byte {
 	b = append(b, magic...)
 	b = append(b, majorVersion, byte(SHA256))
 	return w.AppendTimestamp(append(b, digest[:]...), nonce)
 }
 
-// AppendBase64 appends the same in base64, as JSON has it. Only what differs from proof to proof is
-// encoded each time.
+// AppendBase64 appends the same proof in base64, as JSON-RPC returns it. It encodes only what
+// differs from proof to proof.
 func (w *PendingWriter) AppendBase64(b []byte, digest, nonce *[32]byte) []byte {
 	var own [ownSize]byte
 	copy(own[:], digest[:])
@@ -57,8 +57,9 @@ func (w *PendingWriter) AppendBase64(b []byte, digest, nonce *[32]byte) []byte {
 	return append(b, w.tail...)
 }
 
-// AppendTimestamp appends the same without a file's header, the bytes of [PendingTimestamp] and
-// [Timestamp.Marshal]: what a calendar answers to a message, whatever its length.
+// AppendTimestamp appends the timestamp alone, without a file's header: the bytes of
+// [PendingTimestamp] followed by [Timestamp.Marshal]. A calendar answers with it to a message of
+// any length.
 func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	b = append(b, byte(Append), byte(len(nonce)))
 	b = append(b, nonce[:]...)
@@ -66,8 +67,8 @@ func (w *PendingWriter) AppendTimestamp(b []byte, nonce [32]byte) []byte {
 	return append(b, w.attestation...)
 }
 
-// Noncer makes nonces with one key: what [Nonce] returns, without preparing the key each time. It
-// is safe for concurrent use.
+// Noncer computes nonces with one key, like [Nonce], without preparing the key each time. It is
+// safe for concurrent use.
 type Noncer struct{ macs sync.Pool }
 
 // NewNoncer returns a Noncer for a store key.

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Timestamp is a message with all that is known of its time: attestations of it, and operations
-// that lead to other messages whose time is known. Whatever existed before a result of such
-// operations existed before it.
+// Timestamp is a message with what is known about its time: attestations of the message itself, and
+// operations that lead to other messages whose time is known. A message existed before every result
+// of operations on it.
 type Timestamp struct {
 	Msg          []byte
 	Attestations []Attestation
@@ -28,8 +28,8 @@ type Attested struct {
 	Attestation
 }
 
-// ParseTimestamp reads a timestamp of msg without a file's header, as calendars send them. The
-// result is canonical: sorted, without duplicates, each number in as few bytes as it needs.
+// ParseTimestamp reads a timestamp of msg without a file's header, as calendars send it. The result
+// is canonical: sorted, without duplicates, each number in as few bytes as it needs.
 func ParseTimestamp(b, msg []byte) (*Timestamp, error) {
 	if err := checkSize(b); err != nil {
 		return nil, err
@@ -238,9 +238,9 @@ func unionAt(ts []*Timestamp, msg []byte, depth int, left *budget) (*Timestamp, 
 	return u, nil
 }
 
-// Then adds operations, one after the other, and returns the timestamp of the last one's result:
-// the one that is there, or a new one, which needs an attestation or a further operation before it
-// can be written.
+// Then applies operations, one after the other, and returns the timestamp of the last result. If t
+// has it already, that one is returned; else Then adds it, and it needs an attestation or a further
+// operation before it can be written.
 func (t *Timestamp) Then(ops ...Op) (*Timestamp, error) {
 	for _, op := range ops {
 		next, err := t.then(op)
@@ -270,8 +270,8 @@ func (t *Timestamp) then(op Op) (*Timestamp, error) {
 // Attest adds an attestation of the message.
 func (t *Timestamp) Attest(a Attestation) { t.Attestations = append(t.Attestations, a) }
 
-// All lists the attestations of the message and of all that operations make of it, in the order in
-// which they are written.
+// All lists the attestations of the message and of everything that operations make of it, in the
+// order in which they are written.
 func (t *Timestamp) All() []Attested { return t.appendAll(nil) }
 
 func (t *Timestamp) appendAll(all []Attested) []Attested {

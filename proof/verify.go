@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Header is what verification needs of a block.
+// Header is what verification needs to know about a block.
 type Header struct {
 	Height     uint64
 	Hash       [32]byte // internal byte order
@@ -19,8 +19,8 @@ type Header struct {
 	Time       time.Time
 }
 
-// HeaderSource gives the headers of Bitcoin's chain. Verification trusts it: it should check proof
-// of work, and answer of blocks that are deep enough to stay.
+// HeaderSource returns headers of Bitcoin's chain. Verification trusts it. It should check proof of
+// work, and answer only for blocks deep enough to stay in the chain.
 type HeaderSource interface {
 	// Header returns the header at height. The error wraps [ErrNoHeader] if the source knows no
 	// block that high, and [ErrTooHigh] if it knows that there is none yet. Any other error means
@@ -38,10 +38,10 @@ var (
 	ErrTooHigh = fmt.Errorf("%w, and there can be none yet", ErrNoHeader)
 )
 
-// MayExist reports whether there may be a block at height by now, when a source's newest block is
-// at tip and has that time. A block takes ten minutes on average, so four minutes is far below what
-// any stretch of the chain took. It does not hold for the chains of developers, who make blocks at
-// will.
+// MayExist reports whether a block at height may exist by now, if a source's newest block is at
+// height tip and has the time tipTime. A block takes ten minutes on average. MayExist allows for
+// one every four minutes, far faster than any stretch of the chain so far. It is of no use for
+// private chains, whose owners make blocks at will.
 func MayExist(height, tip uint64, tipTime, now time.Time) bool {
 	const (
 		fastest = 4 * time.Minute
@@ -60,8 +60,8 @@ func MayExist(height, tip uint64, tipTime, now time.Time) bool {
 // MaxHeight is the highest that a block can be: Bitcoin Core counts heights in an int.
 const MaxHeight = math.MaxInt32
 
-// maxHeights is how many blocks one proof may make [Verify] ask for; a proof upgraded at each of a
-// dozen calendars names a dozen.
+// maxHeights is for how many different blocks one proof may make [Verify] ask. A proof that was
+// upgraded at a dozen calendars names a dozen.
 const maxHeights = 256
 
 // Outcome is what became of a proof, or of one attestation in it.
@@ -103,9 +103,9 @@ type Result struct {
 	Warnings []string
 }
 
-// Verify says whether the proof shows that the file with this digest existed before some Bitcoin
-// block. One attestation that holds is enough. An error means that the source could not answer, and
-// says nothing of the proof.
+// Verify checks whether the proof shows that the file with this digest existed before some Bitcoin
+// block. One valid attestation is enough. An error means that the source could not answer; it says
+// nothing about the proof.
 func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Result, error) {
 	// The tree may come from anybody's hands: nothing in it is believed before it is computed
 	// again.
@@ -133,9 +133,9 @@ func Verify(ctx context.Context, f *File, digest []byte, src HeaderSource) (Resu
 	return r, nil
 }
 
-// CheckAll says what became of each attestation of t, in the order of [Timestamp.All]. It believes
-// the messages of t, as those are that were parsed. An error means that the source could not
-// answer.
+// CheckAll returns the outcome of each attestation of t, in the order of [Timestamp.All]. It does
+// not recompute the messages in t, which [ParseTimestamp] has done for any t that it returned. An
+// error means that the source could not answer.
 func CheckAll(ctx context.Context, t *Timestamp, src HeaderSource) ([]Check, error) {
 	var checks []Check
 	headers := headerCache{src: src, found: map[uint64]lookup{}}
@@ -149,7 +149,7 @@ func CheckAll(ctx context.Context, t *Timestamp, src HeaderSource) ([]Check, err
 	return checks, nil
 }
 
-// conclude says what attestations come to of which none is valid.
+// conclude sets the outcome of a proof that has no valid attestation.
 func (r *Result) conclude() {
 	// What says most about the proof comes first.
 	for _, o := range []Outcome{OutcomeInvalid, OutcomeNoBlock, OutcomePending, OutcomeUnchecked} {
@@ -218,7 +218,7 @@ type lookup struct {
 	err    error // nil, or wraps ErrNoHeader
 }
 
-// headerCache asks the source once for each height.
+// headerCache asks the source for each height once.
 type headerCache struct {
 	src   HeaderSource
 	found map[uint64]lookup
@@ -234,7 +234,7 @@ func (h *headerCache) at(ctx context.Context, height uint64) (lookup, error) {
 		header, err = h.src.Header(ctx, height)
 	}
 	if err != nil && !errors.Is(err, ErrNoHeader) {
-		return lookup{}, fmt.Errorf("the header of block %d cannot be had: %w", height, err)
+		return lookup{}, fmt.Errorf("cannot get the header of block %d: %w", height, err)
 	}
 	header.Height = height
 	h.found[height] = lookup{header, err}

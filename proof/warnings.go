@@ -99,13 +99,13 @@ func weakSteps(t *Timestamp) []Tag {
 	return list
 }
 
-// weakness says why two contents may have the same hash of that kind; empty: nobody can make such
-// two.
+// weakness says why two different contents can have the same hash of that kind. It is empty for a
+// hash for which no such pair can be made.
 //
 // SHA-1: the first two files with the same one were published in 2017 (https://shattered.io), and
 // the cost fell below 50,000 dollars by 2020 (https://sha-mbles.github.io). RIPEMD-160 is not
-// broken, but any hash of 160 bits gives way to a search of 2^80 steps: Bitcoin's miners do as many
-// in an hour.
+// broken, but a collision of any hash of 160 bits takes about 2^80 steps. Bitcoin's miners do as
+// many in an hour.
 func weakness(op Tag) string {
 	switch op {
 	case SHA1:

@@ -49,7 +49,7 @@ func (t *tree) readProof(path string) (*proof.File, []byte, error) {
 	f, data, err := parseProof(file)
 	if err != nil && !bytes.HasPrefix(data, []byte(proofMagic)) {
 		switch {
-		case receipt.LooksLike(data) && (isReceiptName(path) || receipt.SaysSo(data)):
+		case receipt.LooksLike(data) && (isReceiptName(path) || receipt.NamesChainpoint(data)):
 			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
 		case !isProofName(path):
 			err = noProofError{notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}}

@@ -83,7 +83,7 @@ func (a *app) explain(arg string, e *explained) error {
 	if err != nil {
 		return err
 	}
-	if data != nil && (name == "-" || isReceiptName(name) || receipt.SaysSo(data)) {
+	if data != nil && (name == "-" || isReceiptName(name) || receipt.NamesChainpoint(data)) {
 		e.ProofFile = name
 		return e.ofReceipt(data)
 	}

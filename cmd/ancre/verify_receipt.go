@@ -58,7 +58,7 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 		switch {
 		case errors.Is(err, proof.ErrUnsupported):
 			r.unverifiable(r.Reason, newerProgram)
-		case name != "-" && !isReceiptName(name) && !receipt.SaysSo(data):
+		case name != "-" && !isReceiptName(name) && !receipt.NamesChainpoint(data):
 			// A document that happens to be JSON, as any other without a proof.
 			r.File = name
 			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no %s", shown(name+proofSuffix)), itsProof)
@@ -143,7 +143,7 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 		return nil, "", nil
 	}
 	data, err = io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
-	if hasProofSuffix(name) && !receipt.SaysSo(data) {
+	if hasProofSuffix(name) && !receipt.NamesChainpoint(data) {
 		return nil, "", nil // a proof that is none
 	}
 	return data, name, plainError(err)

@@ -9,16 +9,17 @@ import (
 	"ancre/proof"
 )
 
-// Found is what receipts are made of: a digest, its nonce, and how its leaf got into a block.
+// Found is what a receipt is made of: a digest, its nonce, and how its leaf got into a block.
 type Found struct {
 	Digest, Nonce [32]byte
 	proof.Inclusion
 }
 
-// InclusionOf finds in a complete .ots what receipts are made of, so that one can be had without the
-// daemon that made the proof. The proof must be of the shape of Ancre's: a nonce of 32 bytes, steps
-// of 32 bytes each, a transaction. Others cannot be written as receipts of version 2, whose
-// elements all have 32 bytes. Of several attestations the first that fits is taken.
+// InclusionOf returns what a receipt of version 2 is made of, taken from a complete .ots file. So a
+// receipt can be made without the daemon that made the proof. The proof must have the shape of
+// Ancre's: a nonce of 32 bytes, steps of 32 bytes each, a transaction. Other proofs cannot be
+// written as receipts of version 2, whose elements all have 32 bytes. If several attestations fit,
+// InclusionOf returns the first.
 func InclusionOf(f *proof.File) (digest, nonce [32]byte, a proof.Inclusion, err error) {
 	all, err := Inclusions(f)
 	if err != nil {
@@ -27,8 +28,8 @@ func InclusionOf(f *proof.File) (digest, nonce [32]byte, a proof.Inclusion, err 
 	return all[0].Digest, all[0].Nonce, all[0].Inclusion, nil
 }
 
-// Inclusions is [InclusionOf] for every attestation that fits, at most 16. They may contradict each
-// other: which of them is true only the blocks can tell.
+// Inclusions returns the same as [InclusionOf] for every attestation that fits, at most 16. They
+// may contradict each other: only the blocks can tell which is true.
 func Inclusions(f *proof.File) ([]Found, error) {
 	if err := convertible(f); err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func Inclusions(f *proof.File) ([]Found, error) {
 	return s.found, nil
 }
 
-// convertible says why no receipt can be made of the proof, whatever its path is.
+// convertible returns the reason why no receipt can be made of the proof, whatever its path is.
 func convertible(f *proof.File) error {
 	switch {
 	case f == nil || f.Timestamp == nil:
@@ -58,7 +59,7 @@ func convertible(f *proof.File) error {
 // ErrPending says that a proof names no Bitcoin block yet.
 var ErrPending = errors.New("the proof is pending: complete it first (ancre upgrade)")
 
-// finder collects attestations of Bitcoin that operations in the right shape lead to.
+// finder collects the Bitcoin attestations to which operations in the right shape lead.
 type finder struct {
 	digest [32]byte
 	found  []Found
@@ -114,7 +115,8 @@ func unpack(digest [32]byte, ops []proof.Op) (nonce [32]byte, a proof.Inclusion,
 	return nonce, a, true
 }
 
-// cutStep cuts one step off the operations: 32 bytes put beside, and so many times sha256.
+// cutStep cuts one step off the operations: 32 bytes added on one side, followed by that many
+// sha256.
 func cutStep(ops []proof.Op, hashes int) (s proof.Step, rest []proof.Op, ok bool) {
 	if len(ops) < 1+hashes || len(ops[0].Arg) != 32 {
 		return s, ops, false
@@ -128,9 +130,9 @@ func cutStep(ops []proof.Op, hashes int) (s proof.Step, rest []proof.Op, ok bool
 	return proof.Step{Left: ops[0].Tag == proof.Prepend, Hash: [32]byte(ops[0].Arg)}, ops[1+hashes:], true
 }
 
-// Proof says what a receipt says as a proof, for who explains proofs step by step. It verifies
-// nothing. A receipt that does not hold its transaction, or has operations that no .ots has, cannot
-// be written as one.
+// Proof converts a receipt to a proof, for programs that explain proofs step by step. It verifies
+// nothing. It returns an error for a receipt that does not hold its transaction, and for one with
+// an operation that no .ots file has.
 func Proof(r Receipt) (*proof.File, error) {
 	var w writer
 	f := &proof.File{HashOp: proof.SHA256}

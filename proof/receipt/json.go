@@ -17,9 +17,9 @@ const (
 	maxMembers = 16    // of an object: no receipt's has more than 7
 )
 
-// value is one JSON value, and where it stands. encoding/json takes of two members of one name the
-// last, of names that differ in case either, and skips what it does not know: this keeps
-// everything, so that it can be refused.
+// value is one JSON value and its place in the document. It keeps everything, so that unknown and
+// repeated members can be refused. encoding/json would take the last of two members with one name,
+// ignore case in names, and skip members that it does not know.
 type value struct {
 	path    string
 	token   any      // string, json.Number, bool, nil, or json.Delim of an object or array
@@ -73,7 +73,7 @@ func readValue(dec *json.Decoder, path string, depth int, left *int) (value, err
 			m := member{name: plainName(name.(string))}
 			m.path = join(path, clip(name.(string)))
 			if v.has(m.name) {
-				return v, m.fail("stands there twice: which one counts, nobody can tell")
+				return v, m.fail("stands there twice: it is not clear which one counts")
 			}
 			if m.value, err = readValue(dec, m.path, depth+1, left); err != nil {
 				return v, err
@@ -100,8 +100,9 @@ func readValue(dec *json.Decoder, path string, depth int, left *int) (value, err
 	return v, nil
 }
 
-// plainName is the name by which a member is known here. JSON-LD writes "@type" for what receipts
-// call "type", and chainpoint-validate reads either. Both in one object are the same member twice.
+// plainName returns the name under which a member is known here. JSON-LD writes "@type" for what
+// receipts call "type", and chainpoint-validate reads either. Both in one object are the same
+// member twice.
 func plainName(name string) string {
 	if name == "@type" {
 		return "type"
@@ -120,7 +121,7 @@ func (v value) fail(format string, args ...any) error {
 	return &SyntaxError{Member: v.path, Reason: fmt.Sprintf(format, args...)}
 }
 
-// unsupported is fail for what another program may understand.
+// unsupported is fail for a value that another program may understand.
 func (v value) unsupported(format string, args ...any) error {
 	return &SyntaxError{Member: v.path, Reason: fmt.Sprintf(format, args...), Unsupported: true}
 }
@@ -129,7 +130,7 @@ func (v value) has(name string) bool {
 	return slices.ContainsFunc(v.members, func(m member) bool { return m.name == name })
 }
 
-// member returns one that is known to be there.
+// member returns a member that is known to exist.
 func (v value) member(name string) value {
 	for _, m := range v.members {
 		if m.name == name {
@@ -139,7 +140,7 @@ func (v value) member(name string) value {
 	return value{path: join(v.path, name)}
 }
 
-// kind names what kind of value it is.
+// kind returns the kind of the value, in words.
 func (v value) kind() string {
 	switch t := v.token.(type) {
 	case string:
@@ -157,8 +158,8 @@ func (v value) kind() string {
 	return "null"
 }
 
-// object checks that it is an object with all members of required, and with none that are not in
-// required or optional.
+// object checks that v is an object, that it has every member of required, and that each other
+// member is in optional.
 func (v value) object(required, optional []string) error {
 	if v.token != json.Delim('{') {
 		return v.fail("found %s, want an object", v.kind())
@@ -177,7 +178,7 @@ func (v value) object(required, optional []string) error {
 	return nil
 }
 
-// array returns the items, of which there must be low to high.
+// array returns the items of an array of low to high items.
 func (v value) array(low, high int) ([]value, error) {
 	if v.token != json.Delim('[') {
 		return nil, v.fail("found %s, want an array", v.kind())
@@ -200,7 +201,7 @@ func (v value) text(low, high int) (string, error) {
 	return s, nil
 }
 
-// is checks that it is one string.
+// is checks that the value is this string.
 func (v value) is(want string) error {
 	s, err := v.text(0, maxText)
 	if err == nil && s != want {
@@ -209,7 +210,8 @@ func (v value) is(want string) error {
 	return err
 }
 
-// isType is is for the type of a receipt: another one of Chainpoint's is not supported.
+// isType checks that the value is this type of receipt. Other types of Chainpoint's are not
+// supported.
 func (v value) isType(want string) error {
 	v = v.single()
 	if s, ok := v.token.(string); ok && s != want && strings.HasPrefix(s, typeV4) {
@@ -305,8 +307,8 @@ func (v value) single() value {
 	return v
 }
 
-// context returns the context that says which version of receipts it is. JSON-LD allows an array of
-// several contexts; the others say nothing that a receipt is read by.
+// context returns the context, which says what version a receipt is. JSON-LD allows an array of
+// several contexts; a receipt is read by Chainpoint's alone.
 func (v value) context() (string, error) {
 	const most = 8
 	c := v.member("@context")
@@ -378,8 +380,8 @@ func (v value) writeTo(b *bytes.Buffer) {
 	}
 }
 
-// marshal writes JSON as all receipts are written: indented, one newline at the end, nothing
-// escaped that need not be.
+// marshal writes JSON as all receipts are written: indented, with one newline at the end, and
+// escaped only where JSON needs it.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -389,7 +391,7 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// clip shortens what others wrote, for an error.
+// clip shortens a stranger's text for an error.
 func clip(s string) string {
 	const enough = 80
 	if len(s) > enough {

@@ -122,8 +122,8 @@ func Parse(b []byte) (Receipt, error) {
 // contextsOfChainpoint is how the contexts of all versions of Chainpoint begin.
 const contextsOfChainpoint = "https://w3id.org/chainpoint/"
 
-// LooksLike reports whether bytes begin as a receipt does, well-formed or not, rather than as an
-// .ots file does: as a JSON object.
+// LooksLike reports whether b begins like a receipt, well-formed or not, and not like an .ots file:
+// as a JSON object does.
 func LooksLike(b []byte) bool {
 	for _, c := range b {
 		switch c {
@@ -135,9 +135,9 @@ func LooksLike(b []byte) bool {
 	return false
 }
 
-// SaysSo reports whether text that is no receipt names Chainpoint, as the receipts of all versions
-// do: it is a damaged receipt then, and otherwise a document that happens to be JSON.
-func SaysSo(b []byte) bool {
+// NamesChainpoint reports whether text that is not a receipt names Chainpoint, as the receipts of all
+// versions do. Such text is a damaged receipt; other text is a document that happens to be JSON.
+func NamesChainpoint(b []byte) bool {
 	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
 }
 
@@ -155,7 +155,7 @@ func commitment(tx []byte, root [32]byte) (txid [32]byte, err error) {
 	return txid, nil
 }
 
-// displayed shows a hash as Bitcoin's people are used to see it.
+// displayed returns a hash as Bitcoin's programs display it, reversed.
 func displayed(h [32]byte) string {
 	slices.Reverse(h[:])
 	return fmt.Sprintf("%x", h)

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/crypto/ripemd160"
 )
 
-// Seal is Woleet's extension of version 2, the member "signature": somebody signed the hash of a
-// file with a Bitcoin key, and what is anchored is the hash of the signature. The receipt then
-// proves that the signature existed, and the file before it.
+// Seal is Woleet's extension of version 2, the member "signature": a Bitcoin key signed the hash of
+// a file, and the hash of the signature is anchored. The receipt then proves that the signature
+// existed, and the file before it.
 //
-// Who has the key is not proven, here or by the seal. SignedIdentity and SignedIssuerDomain are
-// what the signer's software put under the signature beside the hash; nobody checked them, and as
-// they are joined without anything between them, not even where one ends and the other begins is
-// signed. IdentityURL is not signed at all, and is not asked.
+// Neither the receipt nor the seal proves who has the key. The signer's software put SignedIdentity
+// and SignedIssuerDomain under the signature beside the hash, and nobody checked them. They are
+// joined without a separator, so the signature does not even show where one ends and the other
+// begins. IdentityURL is not signed, and no program here asks it.
 type Seal struct {
 	SignedHash         [32]byte // the file's SHA-256
 	PubKey             string   // a Bitcoin address, despite its name
@@ -73,8 +73,8 @@ func parseSeal(v value) (*Seal, error) {
 	return s, nil
 }
 
-// check verifies the signature, and that it is what the receipt anchors: without the second, a seal
-// could be put on anybody's receipt.
+// check verifies the signature, and that the receipt anchors this signature. Without the second
+// check, a seal could be put on any other receipt.
 func (s *Seal) check(target [32]byte) error {
 	// Of the signature's text, not of its bytes.
 	if sum := sha256.Sum256([]byte(s.Signature)); sum != target {
@@ -105,7 +105,7 @@ func (s *Seal) check(target [32]byte) error {
 	return nil
 }
 
-// unchecked says what of a seal whose signature is right nobody checked.
+// unchecked returns a warning about the parts of a valid seal that were not checked.
 func (s *Seal) unchecked() string {
 	const what = "who holds the key of Bitcoin address %s, and whether it was revoked or had expired: "
 	if s.IdentityURL == "" {
@@ -114,9 +114,9 @@ func (s *Seal) unchecked() string {
 	return fmt.Sprintf(what+"the seal names %q for that, which is not asked", s.PubKey, clip(s.IdentityURL))
 }
 
-// messageHash is what the key signs: the text, as Bitcoin's wallets sign messages. The text is the
-// hash in hexadecimal digits, or, when an identity or an issuer's domain is given, the hash of all
-// three texts joined, in hexadecimal digits as well.
+// messageHash returns the hash that the key signs, made as Bitcoin's wallets sign messages. The
+// message is the hash of the file in hexadecimal digits. If an identity or an issuer's domain is
+// given, it is the hash of all three texts joined, again in hexadecimal digits.
 func (s *Seal) messageHash() []byte {
 	text := hex.EncodeToString(s.SignedHash[:])
 	if s.SignedIdentity != "" || s.SignedIssuerDomain != "" {

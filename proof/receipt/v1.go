@@ -18,10 +18,9 @@ var (
 	hashesV1   = []string{"SHA-256", "sha-256", "SHA256", "sha256"}
 )
 
-// V1 is a receipt of version 1, as Woleet's are of 2016 and 2017, and Tierion's of 2015. It names a
-// transaction and does not hold it. The path leads from the target to the root; each step is the
-// SHA-256 of the two hashes written one after the other as 128 hexadecimal digits, not of their
-// bytes.
+// V1 is a receipt of version 1, as Woleet made in 2016 and 2017, and Tierion in 2015. It names a
+// transaction and does not hold it. The path leads from the target to the root. Each step is the
+// SHA-256 of two hashes written one after the other as 128 hexadecimal digits, not of their bytes.
 type V1 struct {
 	Chainpoint string          // 1.0 or 1.1: both say the same
 	TargetHash [32]byte        // what is anchored: the file's SHA-256, or, of a sealed one, that of the seal's signature
@@ -34,7 +33,8 @@ type V1 struct {
 	Extra      json.RawMessage // what the format leaves to the receipt's maker; nil: nothing
 }
 
-// StepV1 is one element of target_proof: two hashes, one of which is what the step before led to.
+// StepV1 is one element of target_proof: two hashes, one of which is the result of the step before,
+// and the hash of both.
 type StepV1 struct{ Left, Right, Parent [32]byte }
 
 // parentV1 hashes two hashes as version 1 does.
@@ -45,7 +45,7 @@ func parentV1(left, right [32]byte) [32]byte {
 // Version is 1.
 func (r *V1) Version() int { return 1 }
 
-// Digest is the SHA-256 of the file: what was signed, when the receipt is sealed.
+// Digest returns the SHA-256 of the file: if the receipt has a seal, the hash that was signed.
 func (r *V1) Digest() [32]byte {
 	if r.Seal != nil {
 		return r.Seal.SignedHash
@@ -214,5 +214,5 @@ func (r *V1) claims(ctx context.Context, src proof.HeaderSource) (found claims, 
 	return found, err
 }
 
-// errNoTx says why a receipt cannot be written as a proof.
+// errNoTx is the reason why such a receipt cannot be converted to a proof.
 var errNoTx = errors.New("the receipt does not hold its transaction")

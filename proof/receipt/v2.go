@@ -42,8 +42,9 @@ type AnchorV2 struct {
 	BlockProof []proof.Step // of a BTCBlockHeader: from the transaction's id to the Merkle root, hashed twice at each step
 }
 
-// NewV2 builds the receipt of a digest whose anchor is in a block. It refuses to make one that
-// would not verify: every link is checked, from the digest to the block's Merkle root.
+// NewV2 builds the receipt of a digest whose anchor is in a block. It checks every link from the
+// digest to the block's Merkle root, and returns an error instead of a receipt that would not
+// verify.
 func NewV2(digest, nonce [32]byte, a proof.Inclusion) (*V2, error) {
 	if _, err := proof.Complete(digest, nonce, a); err != nil {
 		return nil, err
@@ -68,7 +69,8 @@ func blockSteps(branch [][32]byte, index uint32) []proof.Step {
 	return steps
 }
 
-// proven reads back what was built, and verifies it against the header that it names.
+// proven reads back a receipt that was built, and verifies it against the header of the block that
+// it names.
 func proven(r Receipt, height uint64, merkleRoot [32]byte) error {
 	b, err := r.Marshal()
 	if err != nil {
@@ -85,7 +87,7 @@ func proven(r Receipt, height uint64, merkleRoot [32]byte) error {
 	return err
 }
 
-// oneHeader is a chain of which one block is known.
+// oneHeader is a source that knows one block.
 type oneHeader proof.Header
 
 func (h oneHeader) Header(_ context.Context, height uint64) (proof.Header, error) {
@@ -98,7 +100,7 @@ func (h oneHeader) Header(_ context.Context, height uint64) (proof.Header, error
 // Version is 2.
 func (r *V2) Version() int { return 2 }
 
-// Digest is the SHA-256 of the file: what was signed, when the receipt is sealed.
+// Digest returns the SHA-256 of the file: if the receipt has a seal, the hash that was signed.
 func (r *V2) Digest() [32]byte {
 	if r.Seal != nil {
 		return r.Seal.SignedHash
@@ -200,7 +202,7 @@ func parseV2(v value) (*V2, error) {
 		}
 		// Woleet's verifier looks at the first one, others may look at the last.
 		if r.anchor(a.Type) != nil {
-			return nil, item.fail("is a second anchor of type %s: which one counts, nobody can tell", a.Type)
+			return nil, item.fail("is a second anchor of type %s: it is not clear which one counts", a.Type)
 		}
 		r.Anchors = append(r.Anchors, a)
 	}
@@ -247,7 +249,7 @@ func parseAnchorV2(v value) (a AnchorV2, err error) {
 	return a, v.member("type").unsupported("found %q, known are %s, %s and %s", clip(a.Type), BTCOpReturn, BTCBlockHeader, ETHData)
 }
 
-// anchor returns the one of a type, nil when there is none.
+// anchor returns the anchor of that type, or nil if there is none.
 func (r *V2) anchor(kind string) *AnchorV2 {
 	for i := range r.Anchors {
 		if r.Anchors[i].Type == kind {
@@ -281,12 +283,12 @@ func (r *V2) claims(ctx context.Context, src proof.HeaderSource) (found claims, 
 	if named != nil && named.TxID != txid {
 		return found, refuse("its two anchors contradict each other: one names transaction %s, the other holds transaction %s", displayed(named.TxID), displayed(txid))
 	}
-	found.bitcoin = []claim{{held.Type, held.Height, climbBlock(txid, held.BlockProof), txid}}
+	found.bitcoin = []claim{{held.Type, held.Height, blockRoot(txid, held.BlockProof), txid}}
 	return found, nil
 }
 
-// lookUp asks for a transaction that a receipt names but does not hold, and which must commit to
-// the root.
+// lookUp asks the source for a transaction that a receipt names but does not hold. The transaction
+// must commit to the root.
 func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([]claim, error) {
 	txs, ok := src.(TxSource)
 	if !ok {
@@ -299,7 +301,7 @@ func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([
 	case errors.Is(err, ErrNoTx):
 		return nil, &unfitError{proof.OutcomeNoBlock, fmt.Sprintf("the receipt names transaction %s, which is in no block known here", displayed(txid))}
 	case err != nil:
-		return nil, fmt.Errorf("transaction %s cannot be had: %w", displayed(txid), err)
+		return nil, fmt.Errorf("cannot get transaction %s: %w", displayed(txid), err)
 	}
 	if got := proof.TxID(tx.Raw); got != txid {
 		return nil, fmt.Errorf("asked for transaction %s, got %s", displayed(txid), displayed(got))
@@ -310,9 +312,9 @@ func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([
 	return []claim{{BTCOpReturn, tx.Height, proof.BlockRootFromBranch(txid, tx.Branch, tx.Index), txid}}, nil
 }
 
-// climbBlock returns where the steps lead from a transaction's id: to the block's Merkle root, if
-// all is true.
-func climbBlock(txid [32]byte, path []proof.Step) [32]byte {
+// blockRoot returns the hash to which the steps lead from a transaction's id: the block's Merkle
+// root, if all of them are right.
+func blockRoot(txid [32]byte, path []proof.Step) [32]byte {
 	var branch [][32]byte
 	var index uint32
 	for i, s := range path {

@@ -30,8 +30,9 @@ const (
 	maxOps      = 1024
 )
 
-// V4 is a receipt of version 4, or of 3 or 5, which lead to a block in the same way. Each branch
-// begins where the operations of the one that it lies in end; those on top with the hash.
+// V4 is a receipt of version 4, or of version 3 or 5, which lead to a block in the same way. Top
+// branches begin with the hash. Each other branch begins with the result of the branch that holds
+// it.
 type V4 struct {
 	Hash     [32]byte
 	ID       string    // proof_id: a UUID of version 1, or a ULID
@@ -42,27 +43,28 @@ type V4 struct {
 	V3   [2]Submission // of version 3, instead of ID and Received: at a node, and at the core
 }
 
-// Submission is what a receipt of version 3 says of when its hash came, proven by nothing.
+// Submission is what a receipt of version 3 says about when its hash was received. Nothing proves
+// it.
 type Submission struct {
 	ID string    // hash_id_node, hash_id_core: a UUID of version 1
 	At time.Time // hash_submitted_node_at, hash_submitted_core_at, whole seconds in UTC
 }
 
-// Branch is a run of operations, and branches that go on from its end.
+// Branch is a run of operations, and the branches that continue from its result.
 type Branch struct {
 	Label    string // may be empty
 	Ops      []Op
 	Branches []Branch
 }
 
-// Op is one operation: exactly one of the four is set.
+// Op is one operation: exactly one of its four fields is set.
 type Op struct {
 	L, R    string // to be put to the left or to the right: hexadecimal digits, or any other text, which stands for its bytes
 	Hash    string // "sha-256", "sha-256-x2" (twice) …
 	Anchors []AnchorV4
 }
 
-// AnchorV4 says that somebody published the value that operations lead to.
+// AnchorV4 says that the value to which the operations lead was published.
 type AnchorV4 struct {
 	Type string   // btc (Bitcoin), cal (a Chainpoint calendar), eth; tbtc and tcal are their test networks
 	ID   string   // of btc: the block's height
@@ -75,8 +77,8 @@ func (r *V4) Version() int { return cmp.Or(r.Kind, 4) }
 // Digest is the SHA-256 of the file.
 func (r *V4) Digest() [32]byte { return r.Hash }
 
-// WithoutURIs returns the receipt without the addresses where values can be asked for. It says the
-// same.
+// WithoutURIs returns a copy of the receipt without the addresses that return the published values.
+// It proves the same.
 func (r *V4) WithoutURIs() *V4 {
 	out := *r
 	out.Branches = withoutURIs(r.Branches)
@@ -225,8 +227,8 @@ func parseV4(v value, context string) (*V4, error) {
 	return r, err
 }
 
-// fileHash returns the hash of the file. These versions allow hashes of other kinds, which say no
-// more of their kind than how long they are.
+// fileHash returns the hash of the file. These versions allow other kinds of hashes, and only the
+// length tells which kind it is.
 func (v value) fileHash() ([32]byte, error) {
 	const fewest, most, sha256 = 40, 128, 64
 	s, ok := v.token.(string)
@@ -329,7 +331,7 @@ func (p *parserV4) op(v value) (op Op, err error) {
 	return op, err
 }
 
-// concatenated returns what l or r holds.
+// concatenated returns the text of l or r.
 func (v value) concatenated() (string, error) {
 	s, err := v.text(1, maxValue)
 	if err == nil && hexV4.MatchString(s) {

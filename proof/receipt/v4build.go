@@ -12,17 +12,17 @@ import (
 	"ancre/proof"
 )
 
-// NewV4 builds the receipt of a digest whose anchor is in a block that was mined at that time, as
-// the block's header tells it. It refuses to make one that would not verify.
+// NewV4 builds the receipt of a digest whose anchor is in a block. mined is the time in the block's
+// header. NewV4 returns an error instead of a receipt that would not verify.
 //
-// hash_received is the block's time: when the digest was received is not known to whoever makes a
-// receipt years later, and would be a mere claim; that it was there by then is what the receipt
-// proves. proof_id is a UUID of version 1 made of that time and of the leaf, so that the receipt of
-// a digest is the same each time.
+// hash_received is the block's time. A program that makes a receipt years later does not know when
+// the digest was received, and any time would be a mere claim; that the digest existed by the
+// block's time is what the receipt proves. proof_id is a UUID of version 1 made from that time and
+// the leaf, so the receipt of a digest is the same each time.
 //
-// Each of calendars is the address of a calendar of Ancre, without a slash at its end. The receipt
-// names where each gives the block's Merkle root. Our verifier does not ask there; chainpoint-js
-// crashes on an anchor that names no address.
+// Each of calendars is the address of an Ancre calendar, without a slash at its end. The receipt
+// names the URLs at which they return the block's Merkle root. Our verifier does not ask there, but
+// chainpoint-js crashes on an anchor that names no address.
 func NewV4(digest, nonce [32]byte, a proof.Inclusion, mined time.Time, calendars ...string) (*V4, error) {
 	v2, err := NewV2(digest, nonce, a)
 	if err != nil {
@@ -60,7 +60,7 @@ type Way struct {
 	first [32]byte // what the first hash gives: in proofs of Ancre the leaf
 }
 
-// V4 builds the receipt, as [NewV4] does.
+// V4 builds the receipt, like [NewV4].
 func (w Way) V4(mined time.Time, calendars ...string) (*V4, error) {
 	mined = mined.UTC().Truncate(time.Second)
 	if y := mined.Year(); y < 2009 || y > 9999 {
@@ -80,8 +80,8 @@ func (w Way) V4(mined time.Time, calendars ...string) (*V4, error) {
 	return r, nil
 }
 
-// merkleRootAt returns where calendars give the Merkle root of the block. An address that the
-// format has no room for is left out: verifying a receipt needs none.
+// merkleRootAt returns the URLs at which the calendars return the Merkle root of the block. It
+// leaves out an address that is too long for the format: verifying a receipt needs none.
 func merkleRootAt(height string, calendars []string) (uris []string) {
 	for _, c := range calendars {
 		uri := c + "/calendar/" + height + "/data"
@@ -112,10 +112,10 @@ func proofID(t time.Time, leaf [32]byte) string {
 // public calendar has four.
 const maxWays = 16
 
-// Ways finds in a complete .ots every way to a Bitcoin block that a receipt of version 4 can hold,
-// at most 16: those of Ancre's own shape first, then the lowest block first. Unlike a receipt of
-// version 2, one of version 4 holds steps of any length, so that proofs which other clients stamped
-// have such ways too. Which of several is true only the blocks can tell.
+// Ways returns every way in a complete .ots file to a Bitcoin block that a receipt of version 4 can
+// hold, at most 16: those of Ancre's own shape first, then by height. Version 4 holds steps of any
+// length, so unlike version 2 it also holds proofs that other clients stamped. If the ways
+// contradict each other, only the blocks can tell which is true.
 func Ways(f *proof.File) ([]Way, error) {
 	if err := convertible(f); err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (s *search) follow(t *proof.Timestamp, ops []proof.Op) {
 
 var errNoTransaction = errors.New("no path of it leads through a Bitcoin transaction to a block")
 
-// take writes the operations of a proof as those of a receipt.
+// take converts the operations of a proof to those of a receipt.
 func (w *Way) take(ops []proof.Op) error {
 	tx, err := transactionIn(w.Digest[:], ops)
 	if err != nil {
@@ -214,9 +214,9 @@ func (w *Way) take(ops []proof.Op) error {
 	return nil
 }
 
-// transactionIn returns the place of the first operation that hashes the transaction. Chainpoint's
-// parser wants exactly two operations before it, which put the rest of the transaction around what
-// a hash gave; it takes what stands before those for the commitment.
+// transactionIn returns the index of the first operation that hashes the transaction. Chainpoint's
+// parser wants exactly two operations before it, which put the rest of the transaction around the
+// result of a hash. It takes what precedes those two for the commitment.
 func transactionIn(digest []byte, ops []proof.Op) (int, error) {
 	msg := digest
 	for i, op := range ops {
@@ -238,7 +238,7 @@ func transactionIn(digest []byte, ops []proof.Op) (int, error) {
 	return 0, errNoTransaction
 }
 
-// putBeside writes an append or a prepend.
+// putBeside converts an append or a prepend.
 func putBeside(op proof.Op) Op {
 	if op.Tag == proof.Prepend {
 		return Op{L: hex.EncodeToString(op.Arg)}

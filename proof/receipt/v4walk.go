@@ -12,7 +12,7 @@ import (
 	"ancre/proof"
 )
 
-// state is how far the operations of a branch have led.
+// state is what the operations of a branch have computed so far.
 type state struct {
 	msg           []byte
 	core          []byte // what the last hash gave, or the hash that all begins with; msg is this with bytes put around it
@@ -39,13 +39,13 @@ func (r *V4) claims(context.Context, proof.HeaderSource) (claims, error) {
 	return claims{}, cannotTell("the receipt has no anchor in Bitcoin (btc), only of type %s, which is not verified here", strings.Join(kinds, ", "))
 }
 
-// walker collects what the anchors of branches say.
+// walker collects the claims of the anchors of branches.
 type walker struct {
 	claims
 	types map[string]bool // of the anchors that are not verified here
 }
 
-// walk does the operations of branches that begin with st.
+// walk performs the operations of branches that begin with st.
 func (w *walker) walk(branches []Branch, st state) error {
 	for _, b := range branches {
 		st := st
@@ -83,7 +83,7 @@ func (w *walker) walk(branches []Branch, st state) error {
 	return nil
 }
 
-// anchor takes up what an anchor says of the state.
+// anchor adds the claim that an anchor makes about the state.
 func (w *walker) anchor(a AnchorV4, st *state) error {
 	if a.Type != "btc" {
 		w.types[a.Type] = true
@@ -98,8 +98,8 @@ func (w *walker) anchor(a AnchorV4, st *state) error {
 	return nil
 }
 
-// concatenatedBytes is what l or r stands for: Chainpoint takes what looks like hexadecimal digits
-// as such, and all else as text.
+// concatenatedBytes returns the bytes that l or r stands for. Like Chainpoint, it decodes what
+// looks like hexadecimal digits and takes everything else as text.
 func concatenatedBytes(s string) []byte {
 	if hexV4.MatchString(s) {
 		b, _ := hex.DecodeString(s)
@@ -108,13 +108,13 @@ func concatenatedBytes(s string) []byte {
 	return []byte(s)
 }
 
-// hashed goes on with a hash.
+// hashed sets the result of a hash.
 func (st *state) hashed(sum []byte) {
 	st.msg, st.core, st.before, st.after = sum, sum, 0, 0
 }
 
-// double hashes twice, as Bitcoin does: the first time a transaction, from then on two nodes of the
-// block's Merkle tree.
+// double hashes twice, as Bitcoin does: the first time a transaction, then two nodes of the block's
+// Merkle tree each time.
 func (st *state) double() {
 	sum := proof.TxID(st.msg)
 	switch {
@@ -132,7 +132,8 @@ func (st *state) double() {
 	st.hashed(sum[:])
 }
 
-// transaction checks that the message is one, whose first OP_RETURN holds what was hashed last.
+// transaction checks that the message is a transaction whose first OP_RETURN holds the result of
+// the last hash.
 func (st *state) transaction() error {
 	at, err := proof.FirstCommitment(st.msg)
 	if err != nil {
@@ -144,7 +145,7 @@ func (st *state) transaction() error {
 	return nil
 }
 
-// anchored returns what a btc anchor says of the state.
+// anchored returns the claim that a btc anchor makes about the state.
 func (st *state) anchored(a AnchorV4) (claim, error) {
 	switch {
 	case st.levels < 0:

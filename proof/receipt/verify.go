@@ -10,8 +10,8 @@ import (
 	"ancre/proof"
 )
 
-// claim is what one anchor says: this transaction is in the block at this height, if its Merkle
-// root is this.
+// claim is what one anchor says: this transaction is in the block at this height, provided that the
+// block has this Merkle root.
 type claim struct {
 	anchor     string // its type
 	height     uint64
@@ -25,7 +25,7 @@ type claims struct {
 	unchecked []string // the anchors that cannot be checked here: each in words
 }
 
-// Result is what a receipt is worth.
+// Result is the outcome of verifying a receipt.
 type Result struct {
 	// Outcome is valid, invalid, pending (its transaction waits to be mined), "no block" (the
 	// source knows no block of that height, or none with the transaction), or unchecked: nothing is
@@ -46,10 +46,10 @@ type Result struct {
 	Warnings []string
 }
 
-// Verify says whether the receipt shows that the file with this digest existed before some Bitcoin
-// block. Every anchor that can be checked must hold: one that fails makes the receipt invalid,
-// whatever the others prove. Those that cannot be checked are named in the warnings. An error means
-// that the source could not answer, and says nothing of the receipt.
+// Verify checks whether the receipt shows that the file with this digest existed before some
+// Bitcoin block. Every anchor that can be checked must hold: one that fails makes the receipt
+// invalid, whatever the others prove. The warnings name those that cannot be checked. An error
+// means that the source could not answer; it says nothing about the receipt.
 func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSource) (Result, error) {
 	if about := r.Digest(); about != digest {
 		return invalid("the receipt is about another file: one with sha256 %x, this one has %x", about, digest), nil
@@ -96,7 +96,7 @@ func judgeClaims(ctx context.Context, list []claim, src proof.HeaderSource) (Res
 			missing = append(missing, c.height)
 			continue
 		case err != nil:
-			return Result{}, fmt.Errorf("the header of block %d cannot be had: %w", c.height, err)
+			return Result{}, fmt.Errorf("cannot get the header of block %d: %w", c.height, err)
 		case h.MerkleRoot != c.merkleRoot:
 			return invalid("Bitcoin block %d has the Merkle root %s, the receipt leads to %s", c.height, displayed(h.MerkleRoot), displayed(c.merkleRoot)), nil
 		}
@@ -128,7 +128,7 @@ func needed(r Receipt, o proof.Outcome) string {
 	return "a program that verifies anchors of these types"
 }
 
-// unfitError says that a receipt does not prove anything, and why.
+// unfitError is the reason why a receipt proves nothing.
 type unfitError struct {
 	outcome proof.Outcome
 	reason  string
@@ -141,7 +141,7 @@ func refuse(format string, args ...any) error {
 	return &unfitError{proof.OutcomeInvalid, fmt.Sprintf(format, args...)}
 }
 
-// cannotTell leaves open what the receipt is worth.
+// cannotTell returns an error that leaves the outcome open.
 func cannotTell(format string, args ...any) error {
 	return &unfitError{proof.OutcomeUnchecked, fmt.Sprintf(format, args...)}
 }
@@ -150,9 +150,9 @@ func invalid(format string, args ...any) Result {
 	return Result{Outcome: proof.OutcomeInvalid, Reason: fmt.Sprintf(format, args...)}
 }
 
-// TxSource finds transactions in Bitcoin's chain, as a full node with an index of them does. A
-// [proof.HeaderSource] that is one as well can verify receipts that name their transaction and do
-// not hold it, as Woleet's are. Nothing that it answers is believed.
+// TxSource finds transactions in Bitcoin's chain, as a full node with a transaction index does. If
+// a [proof.HeaderSource] implements it too, receipts can be verified that name their transaction
+// and do not hold it, as Woleet's do. Its answers are checked against the header.
 type TxSource interface {
 	// Transaction returns the transaction of that id (internal byte order) and its place in the
 	// chain, an error that wraps [ErrNoTx] or [ErrUnmined] when it is in no block, or another one
