@@ -77,8 +77,8 @@ var forbidden = []arrow{
 	{
 		from:  "ancre/proof/receipt",
 		to:    []string{anything},
-		but:   []string{std, "ancre/proof", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/address/v2/base58"},
-		why:   "receipt needs proof, and beyond it only the signatures of seals and the addresses that made them",
+		but:   []string{std, "ancre/proof", "golang.org/x/crypto", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/address/v2/base58"},
+		why:   "receipt needs what proof needs, and beyond it only the signatures of seals and the addresses that made them",
 		plant: [2]string{"ancre/proof/receipt", "ancre/rpc"},
 	},
 
