@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of docs/metrics.md")
 
-// What is documented is what there is: the tables of the document are made of ours.
+// The document has every metric, because its tables are written from the table of this package.
 func TestDocumentExplainsEveryMetric(t *testing.T) {
 	documents(t, "-update writes them. -->\n", "<!-- end -->\n", tables())
 }
