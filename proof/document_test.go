@@ -42,77 +42,14 @@ const examplePendingAt = "https://calendar.example.org"
 func newExample(t *testing.T) example {
 	t.Helper()
 	x := example{values: map[string]string{}}
-	show := func(name string, b []byte) { x.values[name] = hex.EncodeToString(b) }
-
-	var key [32]byte
-	for i := range key {
-		key[i] = byte(i)
-	}
-	show("key", key[:])
-	var digests, nonces, leaves [4][32]byte
-	for i, content := range []string{"Agenda of 7 May\n", "Minutes of 7 May\n", "Budget of 2027\n", "Notice of 8 May\n"} {
-		digests[i] = sha256.Sum256([]byte(content))
-		nonces[i] = proof.Nonce(key, digests[i][:])
-		leaves[i] = proof.Leaf(digests[i][:], nonces[i])
-		show(fmt.Sprintf("digest%d", i+1), digests[i][:])
-		show(fmt.Sprintf("nonce%d", i+1), nonces[i][:])
-		show(fmt.Sprintf("leaf%d", i+1), leaves[i][:])
-	}
-	pair := proof.Root(leaves[:2])
-	show("pair", pair[:])
+	leaves := x.submit()
 	roots := [][32]byte{proof.Root(leaves[:3]), proof.Root(leaves[3:])}
-	show("root1", roots[0][:])
-	show("root2", roots[1][:])
-	anchorRoot := proof.Root(roots)
-	show("anchorroot", anchorRoot[:])
+	x.show("root1", roots[0][:])
+	x.show("root2", roots[1][:])
+	tx := x.pay(proof.Root(roots))
+	branch, merkleRoot := x.mine(proof.TxID(tx))
 
-	const height = 102
-	tx := binary.LittleEndian.AppendUint32(nil, 2)
-	tx = append(tx, 1)
-	tx = append(tx, bytes.Repeat([]byte{0xaa}, 32)...)
-	tx = append(tx, 0, 0, 0, 0, 0)
-	tx = binary.LittleEndian.AppendUint32(tx, 0xfffffffd)
-	tx = append(tx, 2)
-	tx = append(binary.LittleEndian.AppendUint64(tx, 0), 0x22, 0x6a, 0x20)
-	show("before", tx)
-	tx = append(tx, anchorRoot[:]...)
-	after := append(binary.LittleEndian.AppendUint64(nil, 19_847), 0x16, 0x00, 0x14)
-	after = append(after, bytes.Repeat([]byte{0xbb}, 20)...)
-	after = binary.LittleEndian.AppendUint32(after, height-1)
-	show("after", after)
-	tx = append(tx, after...)
-	txid := proof.TxID(tx)
-	show("txid", txid[:])
-	x.values["txid as it is displayed"] = reversed(txid)
-
-	txids := [][32]byte{[32]byte(bytes.Repeat([]byte{0xc0}, 32)), txid, [32]byte(bytes.Repeat([]byte{0x33}, 32))}
-	show("first", txids[0][:])
-	show("third", txids[2][:])
-	branch := proof.BlockBranch(txids, 1)
-	left := proof.BlockRootFromBranch(txid, branch[:1], 1)
-	show("left", left[:])
-	show("right", branch[1][:])
-	merkleRoot := proof.BlockRootFromBranch(txid, branch, 1)
-	show("merkleroot", merkleRoot[:])
-
-	mined := time.Date(2027, 5, 7, 18, 0, 0, 0, time.UTC)
-	x.block = append([]byte{0, 0, 0, 0x20}, bytes.Repeat([]byte{0xdd}, 32)...)
-	x.block = append(x.block, merkleRoot[:]...)
-	x.block = binary.LittleEndian.AppendUint32(x.block, uint32(mined.Unix()))
-	x.block = append(x.block, 0xff, 0xff, 0x7f, 0x20) // regtest's difficulty
-	for nonce := uint32(0); ; nonce++ {
-		whole := binary.LittleEndian.AppendUint32(bytes.Clone(x.block), nonce)
-		if hash := proof.TxID(whole); hash[31] < 0x7f { // twice SHA-256, as of transactions
-			x.block = whole
-			x.header = proof.Header{Height: height, Hash: hash, MerkleRoot: merkleRoot, Time: mined}
-			break
-		}
-	}
-	show("header", x.block)
-	x.values["blockhash as it is displayed"] = reversed(x.header.Hash)
-
-	x.digest, x.nonce = digests[0], nonces[0]
-	x.anchored = proof.Inclusion{Path: proof.Path(leaves[:3], 0), RootPath: proof.Path(roots, 0), Tx: tx, TxIndex: 1, Branch: branch, Height: height, MerkleRoot: merkleRoot}
+	x.anchored = proof.Inclusion{Path: proof.Path(leaves[:3], 0), RootPath: proof.Path(roots, 0), Tx: tx, TxIndex: 1, Branch: branch, Height: exampleHeight, MerkleRoot: merkleRoot}
 	var err error
 	if x.complete, err = proof.Complete(x.digest, x.nonce, x.anchored); err != nil {
 		t.Fatal(err)
@@ -123,10 +60,93 @@ func newExample(t *testing.T) example {
 	for name, f := range map[string]*proof.File{"complete": x.complete, "pending": x.pending} {
 		ots := marshal(t, f)
 		sum := sha256.Sum256(ots)
-		show(name, ots)
-		show("sha256 of the "+name+" proof", sum[:])
+		x.show(name, ots)
+		x.show("sha256 of the "+name+" proof", sum[:])
 	}
 	return x
+}
+
+// exampleHeight is the block in which the example's anchor is mined.
+const exampleHeight = 102
+
+func (x *example) show(name string, b []byte) { x.values[name] = hex.EncodeToString(b) }
+
+// submit makes the leaves of four documents. The example follows the first.
+func (x *example) submit() [][32]byte {
+	var key [32]byte
+	for i := range key {
+		key[i] = byte(i)
+	}
+	x.show("key", key[:])
+	var leaves [][32]byte
+	for i, content := range []string{"Agenda of 7 May\n", "Minutes of 7 May\n", "Budget of 2027\n", "Notice of 8 May\n"} {
+		digest := sha256.Sum256([]byte(content))
+		nonce := proof.Nonce(key, digest[:])
+		leaf := proof.Leaf(digest[:], nonce)
+		x.show(fmt.Sprintf("digest%d", i+1), digest[:])
+		x.show(fmt.Sprintf("nonce%d", i+1), nonce[:])
+		x.show(fmt.Sprintf("leaf%d", i+1), leaf[:])
+		if i == 0 {
+			x.digest, x.nonce = digest, nonce
+		}
+		leaves = append(leaves, leaf)
+	}
+	pair := proof.Root(leaves[:2])
+	x.show("pair", pair[:])
+	return leaves
+}
+
+// pay makes the transaction that commits to the anchor root.
+func (x *example) pay(anchorRoot [32]byte) []byte {
+	x.show("anchorroot", anchorRoot[:])
+	tx := binary.LittleEndian.AppendUint32(nil, 2)
+	tx = append(tx, 1)
+	tx = append(tx, bytes.Repeat([]byte{0xaa}, 32)...)
+	tx = append(tx, 0, 0, 0, 0, 0)
+	tx = binary.LittleEndian.AppendUint32(tx, 0xfffffffd)
+	tx = append(tx, 2)
+	tx = append(binary.LittleEndian.AppendUint64(tx, 0), 0x22, 0x6a, 0x20)
+	x.show("before", tx)
+	tx = append(tx, anchorRoot[:]...)
+	after := append(binary.LittleEndian.AppendUint64(nil, 19_847), 0x16, 0x00, 0x14)
+	after = append(after, bytes.Repeat([]byte{0xbb}, 20)...)
+	after = binary.LittleEndian.AppendUint32(after, exampleHeight-1)
+	x.show("after", after)
+	tx = append(tx, after...)
+	txid := proof.TxID(tx)
+	x.show("txid", txid[:])
+	x.values["txid as it is displayed"] = reversed(txid)
+	return tx
+}
+
+// mine puts the transaction between two others into a block with proof of work.
+func (x *example) mine(txid [32]byte) (branch [][32]byte, merkleRoot [32]byte) {
+	txids := [][32]byte{[32]byte(bytes.Repeat([]byte{0xc0}, 32)), txid, [32]byte(bytes.Repeat([]byte{0x33}, 32))}
+	x.show("first", txids[0][:])
+	x.show("third", txids[2][:])
+	branch = proof.BlockBranch(txids, 1)
+	left := proof.BlockRootFromBranch(txid, branch[:1], 1)
+	x.show("left", left[:])
+	x.show("right", branch[1][:])
+	merkleRoot = proof.BlockRootFromBranch(txid, branch, 1)
+	x.show("merkleroot", merkleRoot[:])
+
+	mined := time.Date(2027, 5, 7, 18, 0, 0, 0, time.UTC)
+	x.block = append([]byte{0, 0, 0, 0x20}, bytes.Repeat([]byte{0xdd}, 32)...)
+	x.block = append(x.block, merkleRoot[:]...)
+	x.block = binary.LittleEndian.AppendUint32(x.block, uint32(mined.Unix()))
+	x.block = append(x.block, 0xff, 0xff, 0x7f, 0x20) // regtest's difficulty
+	for nonce := uint32(0); ; nonce++ {
+		whole := binary.LittleEndian.AppendUint32(bytes.Clone(x.block), nonce)
+		if hash := proof.TxID(whole); hash[31] < 0x7f { // twice SHA-256, as of transactions
+			x.block = whole
+			x.header = proof.Header{Height: exampleHeight, Hash: hash, MerkleRoot: merkleRoot, Time: mined}
+			break
+		}
+	}
+	x.show("header", x.block)
+	x.values["blockhash as it is displayed"] = reversed(x.header.Hash)
+	return branch, merkleRoot
 }
 
 func reversed(h [32]byte) string {
