@@ -131,6 +131,17 @@ type Flags struct {
 	Network string // --network
 }
 
+// Command returns the command line that calls a program with these flags, for messages.
+func (f Flags) Command(program string) string {
+	parts := []string{program}
+	for _, flag := range []struct{ name, value string }{{"config", f.File}, {"datadir", f.DataDir}, {"network", f.Network}} {
+		if flag.value != "" {
+			parts = append(parts, "--"+flag.name, flag.value)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
 // Load returns the defaults, changed by the configuration file, changed by the flags. A file that
 // was named must exist; else ancre.conf in the data directory is read if there is one.
 func (f Flags) Load() (Config, error) {

@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"ancre/internal/atomicfile"
 
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -127,7 +128,7 @@ func (w *Wallet) create(ctx context.Context, passphrase []byte, words []string, 
 			_ = os.Remove(whole)
 		}
 	}()
-	if err := syncDir(w.cfg.Dir); err != nil {
+	if err := atomicfile.SyncDir(w.cfg.Dir); err != nil {
 		return nil, "", fmt.Errorf("create wallet: %w", err)
 	}
 	if v, err = w.openVault(whole); err != nil {
@@ -166,18 +167,6 @@ func (w *Wallet) removeHalfMade() error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes a rename in the directory last. Windows can not, and needs not.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // birthdayOf says from when on blocks are looked at. btcwallet takes two days off.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ancre/batcher/store/backup"
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 
 	"github.com/spf13/cobra"
@@ -64,9 +65,9 @@ func newBackupResult(file string, s backup.Summary) backupResult {
 
 // contents tells in words what a backup holds.
 func contents(s backup.Summary) string {
-	text := fmt.Sprintf("%s in %s and %s", plural(s.Digests, "digest", "digests"), plural(s.Batches, "batch", "batches"), plural(s.Anchors, "anchor", "anchors"))
+	text := fmt.Sprintf("%s in %s and %s", humanize.Plural(s.Digests, "digest", "digests"), humanize.Plural(s.Batches, "batch", "batches"), humanize.Plural(s.Anchors, "anchor", "anchors"))
 	if s.Followed.Height > 0 {
-		text += ", with the chain followed to block " + count(s.Followed.Height) + ","
+		text += ", with the chain followed to block " + humanize.Count(s.Followed.Height) + ","
 	}
 	return text
 }
@@ -80,7 +81,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		if err != nil {
 			return fmt.Errorf("what came to standard output is no whole backup: %w", err)
 		}
-		a.note("Backed up %s to standard output (%s).", contents(s), byteCount(s.Bytes))
+		a.note("Backed up %s to standard output (%s).", contents(s), humanize.Bytes(s.Bytes))
 		return nil
 	}
 	if err := mayWrite(path, force); err != nil { // before the daemon is asked for megabytes
@@ -94,7 +95,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		result := newBackupResult(path, s)
 		return a.printJSON(&result, false)
 	}
-	a.say("Backed up %s to %s (%s).\n", contents(s), path, byteCount(s.Bytes))
+	a.say("Backed up %s to %s (%s).\n", contents(s), path, humanize.Bytes(s.Bytes))
 	return nil
 }
 
@@ -127,7 +128,7 @@ func (a *app) fetchBackup(ctx context.Context, w io.Writer) (s backup.Summary, e
 		return s, err
 	}
 	progress := a.startProgress("Backing up digests", int64(r.Header().Digests), false)
-	defer progress.finish()
-	r.Progress = progress.setDone
+	defer progress.Finish()
+	r.Progress = progress.SetDone
 	return r.Verify(ctx)
 }

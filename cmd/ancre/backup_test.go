@@ -335,17 +335,6 @@ func TestRestoreCheckOnlyVerifies(t *testing.T) {
 	}
 }
 
-func TestProgressOfABackupIsInDigests(t *testing.T) {
-	var out bytes.Buffer
-	p := &progress{out: &out, width: func() int { return 100 }, label: "Backing up digests", unit: count[int64], total: 2_000_000}
-	p.setDone(500_000)
-	p.draw(p.begun.Add(time.Second))
-	if !strings.Contains(out.String(), "25%  500,000 of 2,000,000") {
-		t.Errorf("progress: %q", out.String())
-	}
-	(*progress)(nil).setDone(1) // nobody looks
-}
-
 // A restore that is killed leaves no store or a whole one, and the next begins anew.
 func TestKilledRestoreLeavesNoHalfStore(t *testing.T) {
 	r := newRig(t)

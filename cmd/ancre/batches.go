@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"ancre/internal/humanize"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ func (a *app) listBatches(ctx context.Context, limit int) error {
 		if b.TxID != "" {
 			txid = b.TxID
 		}
-		row(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, clock(b.Opened), block, confirmations, txid)
+		row(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, humanize.Time(b.Opened), block, confirmations, txid)
 	}
 	return w.Flush()
 }
@@ -88,13 +89,13 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 		return a.printJSON(both, false)
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	row(w, "batch\t%d, %s, %s\n", b.ID, b.State, plural(b.Digests, "digest", "digests"))
-	row(w, "opened\t%s\n", clock(b.Opened))
+	row(w, "batch\t%d, %s, %s\n", b.ID, b.State, humanize.Plural(b.Digests, "digest", "digests"))
+	row(w, "opened\t%s\n", humanize.Time(b.Opened))
 	if b.Closes != nil {
-		row(w, "sealed at\t%s at the latest\n", clock(*b.Closes))
+		row(w, "sealed at\t%s at the latest\n", humanize.Time(*b.Closes))
 	}
 	if b.Closed != nil {
-		row(w, "closed\t%s\n", clock(*b.Closed))
+		row(w, "closed\t%s\n", humanize.Time(*b.Closed))
 	}
 	if b.Root != "" {
 		row(w, "root\t%s\n", b.Root)
@@ -102,11 +103,11 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 	if p := both.Payment; p != nil {
 		row(w, "anchor\t%d, %s\n", p.ID, p.State)
 		for i, v := range p.Versions {
-			row(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, count(v.FeeSats), v.SatPerVByte,
-				plural(len(v.Batches), "batch", "batches"), clock(v.Created))
+			row(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, humanize.Count(v.FeeSats), v.SatPerVByte,
+				humanize.Plural(len(v.Batches), "batch", "batches"), humanize.Time(v.Created))
 		}
 		if p.Height > 0 {
-			row(w, "mined\tin block %s, %s, %s\n", count(p.Height), p.BlockHash, plural(p.Confirmations, "confirmation", "confirmations"))
+			row(w, "mined\tin block %s, %s, %s\n", humanize.Count(p.Height), p.BlockHash, humanize.Plural(p.Confirmations, "confirmation", "confirmations"))
 		}
 	}
 	return w.Flush()

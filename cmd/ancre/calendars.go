@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/calendar"
+	"ancre/internal/humanize"
 	"ancre/proof"
 
 	"github.com/spf13/pflag"
@@ -93,7 +94,7 @@ type restError struct {
 }
 
 func (e *restError) Error() string {
-	return fmt.Sprintf("it is busy (HTTP status %d) and left alone until %s", e.Status, clock(e.until))
+	return fmt.Sprintf("it is busy (HTTP status %d) and left alone until %s", e.Status, humanize.Time(e.until))
 }
 
 func (e *restError) Unwrap() error { return e.BusyError }

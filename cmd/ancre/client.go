@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/rpc"
 )
 
 // passwordVariable holds the password of --rpc-user: other people on the machine see command lines,
 // but not this.
 const passwordVariable = "ANCRE_RPC_PASSWORD"
-
-// cookieName is the daemon's cookie file in the network's directory.
-const cookieName = ".cookie"
 
 // daemon returns the client for the daemon that the flags and the configuration name. It sends
 // nothing yet.
@@ -61,26 +59,15 @@ func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 			if err != nil {
 				return nil, &exitError{exitUsage, err}
 			}
-			cookie = filepath.Join(dir, cookieName)
+			cookie = filepath.Join(dir, datadir.Cookie)
 		}
 		if c, err = rpc.NewCookieClient(addr, cookie); err != nil {
 			return nil, &exitError{exitUsage, err}
 		}
 	}
-	c.Hint = fmt.Sprintf("is ancred running? Start it with `%s`, or name another address with --rpc", a.startCommand())
+	c.Hint = fmt.Sprintf("is ancred running? Start it with `%s`, or name another address with --rpc", a.flags.Command("ancred"))
 	a.client = c
 	return c, nil
-}
-
-// startCommand is how the daemon that is meant is started.
-func (a *app) startCommand() string {
-	parts := []string{"ancred"}
-	for _, f := range []struct{ name, value string }{{"config", a.flags.File}, {"datadir", a.flags.DataDir}, {"network", a.flags.Network}} {
-		if f.value != "" {
-			parts = append(parts, "--"+f.name, f.value)
-		}
-	}
-	return strings.Join(parts, " ")
 }
 
 // checkURL accepts the value of --rpc: a URL without credentials, or HOST:PORT.

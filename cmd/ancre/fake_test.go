@@ -20,6 +20,7 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -370,7 +371,7 @@ func newRig(t *testing.T) *rig {
 	if err := os.Mkdir(network, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cookie, err := rpc.WriteCookie(filepath.Join(network, cookieName))
+	cookie, err := rpc.WriteCookie(filepath.Join(network, datadir.Cookie))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -39,17 +40,17 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	from := "there is no block to look at"
 	if len(f.Blocks) > 0 {
-		from = "the median of " + plural(len(f.Blocks), "block", "blocks")
+		from = "the median of " + humanize.Plural(len(f.Blocks), "block", "blocks")
 	}
 	if f.AsOf != nil && now.After(*f.AsOf) {
-		from += ", the newest " + roughly(now.Sub(*f.AsOf)) + " old"
+		from += ", the newest " + humanize.Duration(now.Sub(*f.AsOf)) + " old"
 	}
-	row(w, "estimate\t%s sat/vB\t%s\n", count(f.SatPerVByte), from)
+	row(w, "estimate\t%s sat/vB\t%s\n", humanize.Count(f.SatPerVByte), from)
 	said := "no peer names one"
 	if f.FloorPeers > 0 {
-		said = "the median of what " + plural(f.FloorPeers, "peer says", "peers say")
+		said = "the median of what " + humanize.Plural(f.FloorPeers, "peer says", "peers say")
 	}
-	row(w, "floor\t%s sat/vB\t%s\n", count(f.FloorSatPerVByte), said)
+	row(w, "floor\t%s sat/vB\t%s\n", humanize.Count(f.FloorSatPerVByte), said)
 	for i, s := range f.NextAnchor {
 		label, when := "anchor", "at once"
 		if i > 0 {
@@ -58,7 +59,7 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 			}
 			label, when = "", "after "+config.Brief(time.Duration(s.AfterSeconds)*time.Second)
 		}
-		row(w, "%s\t%s sat/vB\t%s, %s sat\n", label, count(s.SatPerVByte), when, count(s.AnchorSats))
+		row(w, "%s\t%s sat/vB\t%s, %s sat\n", label, humanize.Count(s.SatPerVByte), when, humanize.Count(s.AnchorSats))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -75,18 +76,18 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 	for _, b := range f.Blocks {
 		at := "-"
 		if b.BlockTime != nil {
-			at = clock(*b.BlockTime)
+			at = humanize.Time(*b.BlockTime)
 		}
-		row(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, count(b.Transactions), count(b.AverageSatPerVByte), count(b.CountsSatPerVByte))
+		row(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, humanize.Count(b.Transactions), humanize.Count(b.AverageSatPerVByte), humanize.Count(b.CountsSatPerVByte))
 	}
 	return w.Flush()
 }
 
 // spendingText puts into words what anchors cost.
 func spendingText(s rpc.Spending) string {
-	text := count(s.PaidSats) + " sat paid in the last 30 days"
+	text := humanize.Count(s.PaidSats) + " sat paid in the last 30 days"
 	if s.BudgetSats > 0 {
-		text += ", of a budget of " + count(s.BudgetSats)
+		text += ", of a budget of " + humanize.Count(s.BudgetSats)
 	}
 	return text
 }

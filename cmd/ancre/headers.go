@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -103,7 +104,7 @@ func (a *app) exportHeaders(ctx context.Context, path string, o exportOptions) e
 	if a.json {
 		return a.printJSON(&r, false)
 	}
-	a.say("Exported the headers of %s up to block %s of %s to %s (%s).\n", r.Network, count(r.Height), clock(r.BlockTime), path, byteCount(r.Bytes))
+	a.say("Exported the headers of %s up to block %s of %s to %s (%s).\n", r.Network, humanize.Count(r.Height), humanize.Time(r.BlockTime), path, humanize.Bytes(r.Bytes))
 	return nil
 }
 
@@ -134,8 +135,8 @@ func (a *app) copyHeaders(ctx context.Context, w io.Writer, o exportOptions) (*h
 	}
 	defer body.Close()
 	progress := a.startProgress("Exporting block headers", int64(height)+1, false)
-	defer progress.finish()
-	chain, err := headers.Copy(ctx, w, body, params, time.Now(), progress.setDone)
+	defer progress.Finish()
+	chain, err := headers.Copy(ctx, w, body, params, time.Now(), progress.SetDone)
 	switch {
 	case errors.Is(err, headers.ErrOtherNetwork):
 		return nil, fmt.Errorf("the headers of the daemon at %s: %w: name its network with --network", client.URL(), err)
@@ -155,6 +156,6 @@ func (a *app) copyOwnHeaders(ctx context.Context, w io.Writer, params *chaincfg.
 		return nil, fmt.Errorf("the headers are not up to date: %w", behind)
 	}
 	progress := a.startProgress("Exporting block headers", h.Height()+1, false)
-	defer progress.finish()
-	return headers.Copy(ctx, w, io.NewSectionReader(h.file, 0, (h.Height()+1)*headers.Size), params, time.Now(), progress.setDone)
+	defer progress.Finish()
+	return headers.Copy(ctx, w, io.NewSectionReader(h.file, 0, (h.Height()+1)*headers.Size), params, time.Now(), progress.SetDone)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/datadir"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/blockchain"
@@ -105,7 +106,7 @@ func TestHeadersAreExportedWholeOrNotAtAll(t *testing.T) {
 	r.daemon.headersErr = nil
 	r.daemon.headers[3].Nonce++
 	r.ancre("headers", "export", "--force", exported).is(t, exitFailed, "the header of block ")
-	r.ancre("--network", "signet", "--rpc", r.http.URL, "--rpc-cookie", filepath.Join(r.data, "regtest", cookieName), "headers", "export", "--force", exported).
+	r.ancre("--network", "signet", "--rpc", r.http.URL, "--rpc-cookie", filepath.Join(r.data, "regtest", datadir.Cookie), "headers", "export", "--force", exported).
 		is(t, exitFailed, "of another network: it is the first one of regtest", "--network")
 	if !bytes.Equal(r.read(exported), before) || len(r.names()) != files {
 		t.Errorf("changed, or left %v", r.names())

@@ -9,8 +9,13 @@
 // written.
 package main
 
-import "os"
+import (
+	"os"
+
+	"ancre/internal/atomicfile"
+	"ancre/internal/interrupt"
+)
 
 func main() {
-	os.Exit(run(untilSignal(), os.Args[1:], systemTerminal()))
+	os.Exit(run(interrupt.Context(atomicfile.RemoveUnfinished), os.Args[1:], systemTerminal()))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 
@@ -65,7 +66,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	}
 	defer func() { err = errors.Join(err, src.done()) }()
 	bar := a.startProgress("pruning proofs", 0, false)
-	defer bar.finish()
+	defer bar.Finish()
 	exit, told := exitDone, 0
 	one := func(ctx context.Context, t target) *prunedProof {
 		p := &prunedProof{}
@@ -79,10 +80,10 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 			break // interrupted: that is said once, below
 		}
 		told++
-		bar.addFile()
-		bar.above(func() { exit = worse(exit, a.tellPruned(p)) })
+		bar.AddFile()
+		bar.Above(func() { exit = worse(exit, a.tellPruned(p)) })
 	}
-	bar.finish()
+	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (a *app) tellPruned(p *prunedProof) int {
 	var said string
 	switch p.Result {
 	case pruned:
-		said = fmt.Sprintf("%s: pruned, %s left out; Bitcoin block %s holds it", name, plural(p.leftOut, "attestation", "attestations"), count(p.Height))
+		said = fmt.Sprintf("%s: pruned, %s left out; Bitcoin block %s holds it", name, humanize.Plural(p.leftOut, "attestation", "attestations"), humanize.Count(p.Height))
 	case already:
 		said = fmt.Sprintf("%s: holds nothing needless", name)
 	case unverifiable:

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/rpc"
@@ -314,7 +315,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 			continue
 		}
 		if err != nil {
-			return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", count(w.Height), err))
+			return nil, callError(fmt.Errorf("a receipt of version 4 holds the time of block %s: %w", humanize.Count(w.Height), err))
 		}
 		if h.MerkleRoot != w.MerkleRoot {
 			contradicted = append(contradicted, w.Height)
@@ -324,10 +325,10 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 		return w.V4(h.Time, a.calendarOf(ctx, client))
 	}
 	if len(contradicted) == 0 {
-		return nil, unverifiableError{fmt.Sprintf("a receipt of version 4 holds the time of block %s, which the daemon does not have", count(missing)),
+		return nil, unverifiableError{fmt.Sprintf("a receipt of version 4 holds the time of block %s, which the daemon does not have", humanize.Count(missing)),
 			"a daemon that has the block. Version 2 needs none"}
 	}
-	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
+	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", humanize.Count(contradicted[0]))
 }
 
 // anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no
@@ -357,9 +358,9 @@ func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, 
 		return all[0], nil
 	}
 	if len(contradicted) == 0 {
-		return receipt.Found{}, unverifiableError{fmt.Sprintf("the proof names %d blocks, and the daemon does not have block %s", len(all), count(missing)), "a daemon that has the block"}
+		return receipt.Found{}, unverifiableError{fmt.Sprintf("the proof names %d blocks, and the daemon does not have block %s", len(all), humanize.Count(missing)), "a daemon that has the block"}
 	}
-	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", count(contradicted[0]))
+	return receipt.Found{}, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", humanize.Count(contradicted[0]))
 }
 
 // calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of
@@ -423,7 +424,7 @@ func (a *app) tellReceipt(r *receiptResult) int {
 	case r.Result == already:
 		a.say("%s: was there already\n", shown(r.ProofFile))
 	default:
-		a.say("%s: written, for Bitcoin block %s\n", shown(r.ProofFile), count(r.Height))
+		a.say("%s: written, for Bitcoin block %s\n", shown(r.ProofFile), humanize.Count(r.Height))
 	}
 	for _, w := range r.Warnings {
 		a.note("%s: warning: %s", r.subject(), w)

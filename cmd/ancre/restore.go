@@ -14,6 +14,7 @@ import (
 	"ancre/batcher/store/pebblestore"
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
+	"ancre/internal/humanize"
 
 	"github.com/spf13/cobra"
 )
@@ -79,7 +80,7 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 	}
 
 	var s backup.Summary
-	err = asOwnerOf(dir, func() error {
+	err = datadir.AsOwner(dir, func() error {
 		s, err = a.restoreIn(ctx, r, dir, cfg.Network, name)
 		return err
 	})
@@ -92,9 +93,9 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 		result.DataDir = dir
 		return a.printJSON(&result, false)
 	}
-	a.say("Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, clock(s.Taken))
+	a.say("Restored %s to %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", contents(s), dir, humanize.Time(s.Taken))
 	a.note("\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
-		"The daemon that was backed up must not run any more: both would spend the same coins.", a.startCommand(), a.restoreWalletCommand())
+		"The daemon that was backed up must not run any more: both would spend the same coins.", a.flags.Command("ancred"), a.restoreWalletCommand())
 	return nil
 }
 
@@ -121,9 +122,9 @@ func (a *app) restoreIn(ctx context.Context, r *backup.Reader, dir, network, nam
 // checkBackup verifies a backup of whatever network.
 func (a *app) checkBackup(ctx context.Context, r *backup.Reader, path, name string) error {
 	progress := a.startProgress("Verifying digests", int64(r.Header().Digests), false)
-	r.Progress = progress.setDone
+	r.Progress = progress.SetDone
 	s, err := r.Verify(ctx)
-	progress.finish()
+	progress.Finish()
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -131,13 +132,13 @@ func (a *app) checkBackup(ctx context.Context, r *backup.Reader, path, name stri
 		result := newBackupResult(path, s)
 		return a.printJSON(&result, false)
 	}
-	a.say("%s is a whole backup of %s, taken %s: %s.\n", name, s.Network, clock(s.Taken), strings.TrimSuffix(contents(s), ","))
+	a.say("%s is a whole backup of %s, taken %s: %s.\n", name, s.Network, humanize.Time(s.Taken), strings.TrimSuffix(contents(s), ","))
 	return nil
 }
 
 // restoreWalletCommand is how the wallet comes back, with the flags that were given here.
 func (a *app) restoreWalletCommand() string {
-	return "ancre" + strings.TrimPrefix(a.startCommand(), "ancred") + " wallet create --restore"
+	return "ancre" + strings.TrimPrefix(a.flags.Command("ancred"), "ancred") + " wallet create --restore"
 }
 
 // mayReplace refuses when there is a store that holds anything. One that a daemon made and that
@@ -161,7 +162,7 @@ func mayReplace(ctx context.Context, target string) error {
 	case err != nil:
 		return fmt.Errorf("there is a store in %s that cannot be read (%w): %s", target, err, remedy)
 	case leaves > 0 || len(anchors) > 0:
-		return fmt.Errorf("there is a store with %s in %s already, which a restore would replace: %s", plural(leaves, "digest", "digests"), target, remedy)
+		return fmt.Errorf("there is a store with %s in %s already, which a restore would replace: %s", humanize.Plural(leaves, "digest", "digests"), target, remedy)
 	}
 	return nil
 }
@@ -178,8 +179,8 @@ func (a *app) restoreTo(ctx context.Context, r *backup.Reader, target string) (s
 		}
 	}()
 	progress := a.startProgress("Restoring digests", int64(r.Header().Digests), false)
-	defer progress.finish()
-	r.Progress = progress.setDone
+	defer progress.Finish()
+	r.Progress = progress.SetDone
 	key := r.Header().Key
 	dst, err := pebblestore.Open(temp, pebblestore.Options{Key: &key})
 	if err != nil {
@@ -198,5 +199,5 @@ func (a *app) restoreTo(ctx context.Context, r *backup.Reader, target string) (s
 	if err := os.Rename(temp, target); err != nil {
 		return s, err
 	}
-	return s, syncDir(filepath.Dir(target))
+	return s, atomicfile.SyncDir(filepath.Dir(target))
 }

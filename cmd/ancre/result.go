@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
@@ -166,7 +167,7 @@ func worse(a, b int) int {
 
 // whereabouts tells in words where a pending digest is.
 func whereabouts(e rpc.Entry) string {
-	batch := "batch " + count(e.Batch)
+	batch := "batch " + humanize.Count(e.Batch)
 	switch e.State {
 	case "open":
 		return batch + " takes digests still"
@@ -175,9 +176,9 @@ func whereabouts(e rpc.Entry) string {
 	case "broadcast":
 		return batch + " is in transaction " + e.TxID + ", which waits to be mined"
 	case "mined":
-		return batch + " is in Bitcoin block " + count(e.Height) + ", which has " + plural(e.Confirmations, "confirmation", "confirmations") + " so far"
+		return batch + " is in Bitcoin block " + humanize.Count(e.Height) + ", which has " + humanize.Plural(e.Confirmations, "confirmation", "confirmations") + " so far"
 	case stateFinal:
-		return batch + " is final in Bitcoin block " + count(e.Height)
+		return batch + " is final in Bitcoin block " + humanize.Count(e.Height)
 	}
 	return batch + " is " + e.State
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ancre/config"
+	"ancre/internal/interrupt"
 	"ancre/internal/printable"
 	"ancre/rpc"
 
@@ -68,13 +69,17 @@ type app struct {
 	client *rpc.Client
 }
 
+// errReaderGone ends a command whose results nobody reads any more, as in "ancre stamp -r DIR |
+// head".
+var errReaderGone = errors.New("nobody reads the results any more")
+
 // run does what args say and returns the exit status. It closes the terminal's output.
 func run(ctx context.Context, args []string, t *terminal) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	out, errOut := &output{w: t.out, gone: func() { stop(errReaderGone) }}, &output{w: t.err}
 	own := *t
-	own.in = &interruptReader{ctx: ctx, r: t.in}
+	own.in = interrupt.NewReader(ctx, t.in)
 	own.out, own.err = printable.NewWriter(out, printable.Text), printable.NewWriter(errOut, printable.Text)
 	a := &app{terminal: &own}
 	status := a.run(ctx, args)

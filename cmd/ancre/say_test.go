@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"ancre/internal/datadir"
 )
 
 // nasty is what a stranger says: it moves the cursor, turns the line around, and forges a result.
@@ -57,7 +59,7 @@ func TestWhatADaemonSaysIsHarmless(t *testing.T) {
 	r := newRig(t)
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
-	cookie := filepath.Join(r.data, "regtest", cookieName)
+	cookie := filepath.Join(r.data, "regtest", datadir.Cookie)
 	calls := [][]string{{"status"}, {"status", file}, {"batches"}, {"batches", "1"}, {"wallet", "address"}, {"wallet", "history"}, {"wallet", "fees"},
 		{"wallet", "send", "--yes", "addr", "5"}, {"wallet", "balance"}, {"stamp", r.write("new", "new")}, {"upgrade", file}, {"verify", "--offline", file},
 		{"receipt", file}, {"verify", "--offline", "--node", "URL", file}}
@@ -132,7 +134,7 @@ func TestWhatACalendarOrAPageSaysIsHarmless(t *testing.T) {
 		fmt.Fprint(w, nasty)
 	}))
 	defer page.Close()
-	cookie := filepath.Join(r.data, "regtest", cookieName)
+	cookie := filepath.Join(r.data, "regtest", datadir.Cookie)
 	for _, verb := range [][]string{{"status"}, {"backup", r.path("x")}, {"headers", "export", r.path("y")}, {"rpc", "getinfo"}} {
 		wantHarmless(t, r.ancre(append([]string{"--rpc", page.URL, "--rpc-cookie", cookie}, verb...)...), verb[0])
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/rpc"
@@ -288,7 +289,7 @@ func (s *source) vouch(ctx context.Context, h proof.Header, r *fileResult) error
 // block is the block that a valid result names, and what stands behind it.
 func (r *fileResult) block() string {
 	return fmt.Sprintf("Bitcoin block %s, mined about %s, %s of work on top, %s",
-		count(r.Height), clock(*r.BlockTime), plural(r.Confirmations-1, "block", "blocks"), r.Headers.Trusted)
+		humanize.Count(r.Height), humanize.Time(*r.BlockTime), humanize.Plural(r.Confirmations-1, "block", "blocks"), r.Headers.Trusted)
 }
 
 // locate says where the digest of a pending proof is, if the source is a daemon that knows it, or
@@ -359,9 +360,9 @@ func (a *app) daemonSource(ctx context.Context) (*source, error) {
 			case err != nil:
 				return "", otherSources
 			case !info.Chain.Synced:
-				return fmt.Sprintf("the daemon is still syncing (block %s of %s)", count(info.Chain.Height), count(info.Chain.TargetHeight)), "wait for the daemon, or " + otherSources
+				return fmt.Sprintf("the daemon is still syncing (block %s of %s)", humanize.Count(info.Chain.Height), humanize.Count(info.Chain.TargetHeight)), "wait for the daemon, or " + otherSources
 			}
-			return fmt.Sprintf("the daemon's newest block is %s", count(info.Chain.Height)), otherSources
+			return fmt.Sprintf("the daemon's newest block is %s", humanize.Count(info.Chain.Height)), otherSources
 		},
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"ancre/headers"
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -41,8 +42,8 @@ func (a *app) openHeaders(ctx context.Context, path string, params *chaincfg.Par
 		}
 	}()
 	progress := a.startProgress("Checking block headers", info.Size()/headers.Size, false)
-	defer progress.finish()
-	checked, err := headers.Open(ctx, file, info.Size(), params, time.Now(), progress.setDone)
+	defer progress.Finish()
+	checked, err := headers.Open(ctx, file, info.Size(), params, time.Now(), progress.SetDone)
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +92,9 @@ func (a *app) fileSource(ctx context.Context, path string) (*source, error) {
 	s := h.source()
 	s.kind, s.from = "file", path
 	s.trusted = "headers of " + path + " checked here from the first block on"
-	s.caution = fmt.Sprintf("The headers in %s end with block %s of %s; what came after that it cannot tell.", path, count(h.Height()), clock(h.Time()))
+	s.caution = fmt.Sprintf("The headers in %s end with block %s of %s; what came after that it cannot tell.", path, humanize.Count(h.Height()), humanize.Time(h.Time()))
 	s.lacks = func(context.Context, uint64) (why, needed string) {
-		return fmt.Sprintf("the headers in %s end with block %s of %s", path, count(h.Height()), clock(h.Time())), `export newer ones with "ancre headers export"`
+		return fmt.Sprintf("the headers in %s end with block %s of %s", path, humanize.Count(h.Height()), humanize.Time(h.Time())), `export newer ones with "ancre headers export"`
 	}
 	return s, nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/rpc"
 	"ancre/spv"
@@ -22,6 +23,9 @@ import (
 
 // nodeTimeout is how long a node may take for one answer. bitcoind looks headers up in its memory.
 const nodeTimeout = time.Minute
+
+// bitcoindCookie is the name of bitcoind's cookie file.
+const bitcoindCookie = ".cookie"
 
 // bitcoind's own names: of the directory of each network's cookie below its data directory, and of
 // the ports of its JSON-RPC (bitcoind -help). btcd's simnet has a port, and no cookie.
@@ -82,7 +86,7 @@ func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.
 		if !known || err != nil {
 			return nil, usagef("--node %s: name its cookie file with --rpc-cookie, or a user with --rpc-user", node)
 		}
-		cookie = filepath.Join(home, dir, cookieName)
+		cookie = filepath.Join(home, dir, bitcoindCookie)
 		if !exists(cookie) {
 			return nil, usagef("--node %s: there is no cookie of a bitcoind at %s: name the file with --rpc-cookie, or a user with --rpc-user", node, cookie)
 		}
@@ -174,9 +178,9 @@ func (n *nodeHeaders) lacks(ctx context.Context, _ uint64) (why, needed string) 
 	case err != nil:
 		return "", "wait until the node has it, or name another source"
 	case info.InitialBlockDownload || info.Blocks < info.Headers:
-		return fmt.Sprintf("the node at %s is still syncing (block %s of %s)", n.client.URL(), count(info.Blocks), count(info.Headers)), "wait for the node, or name another source"
+		return fmt.Sprintf("the node at %s is still syncing (block %s of %s)", n.client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers)), "wait for the node, or name another source"
 	}
-	return fmt.Sprintf("the newest block of the node at %s is %s", n.client.URL(), count(info.Blocks)), "wait until the node has it, or name another source"
+	return fmt.Sprintf("the newest block of the node at %s is %s", n.client.URL(), humanize.Count(info.Blocks)), "wait until the node has it, or name another source"
 }
 
 // ask bounds how long the node may take.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"ancre/headers"
+	"ancre/internal/datadir"
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -44,7 +45,7 @@ func TestVerifyAgainstANodeThatLies(t *testing.T) {
 	genesis := chaincfg.RegressionNetParams.GenesisHash.String()
 	hash := r.daemon.headers[1].BlockHash().String()
 	raw := fmt.Sprintf("%x", headers.Raw(&r.daemon.headers[1]))
-	cookie := filepath.Join(r.data, "regtest", cookieName)
+	cookie := filepath.Join(r.data, "regtest", datadir.Cookie)
 	honest := func(method string, params []any) any {
 		switch {
 		case method == "getblockhash" && params[0] == 0.0:
@@ -152,8 +153,8 @@ func TestNodeCredentials(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "regtest"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	data := r.read(filepath.Join(r.data, "regtest", cookieName))
-	if err := os.WriteFile(filepath.Join(dir, "regtest", cookieName), data, 0o600); err != nil {
+	data := r.read(filepath.Join(r.data, "regtest", datadir.Cookie))
+	if err := os.WriteFile(filepath.Join(dir, "regtest", datadir.Cookie), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.ancre("verify", "--node", url, file).is(t, exitDone)

@@ -11,6 +11,7 @@ import (
 	"ancre/config"
 	"ancre/headers"
 	"ancre/internal/datadir"
+	"ancre/internal/humanize"
 	"ancre/spv"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -39,7 +40,7 @@ func (a *app) spvSource(ctx context.Context) (*source, error) {
 	s.kind, s.trusted = "spv", "headers checked by our own light client"
 	s.caution = "The peers gave the headers, and each was checked here from the first block on."
 	if behind != nil {
-		until := clock(h.Time())
+		until := humanize.Time(h.Time())
 		s.trusted += ", up to " + until + " only"
 		s.caution += " They are of " + until + ", since " + behind.Error() + "."
 		s.lacks = func(context.Context, uint64) (why, needed string) {
@@ -62,7 +63,7 @@ func (a *app) ownHeaders(ctx context.Context) (_ *fileHeaders, behind error, rel
 	}
 	dir := filepath.Join(network, datadir.Verifier)
 	var h *fileHeaders
-	err = asOwnerOf(network, func() (err error) {
+	err = datadir.AsOwner(network, func() (err error) {
 		if release, err = a.lockVerifier(ctx, dir); err != nil {
 			return err
 		}
@@ -109,10 +110,10 @@ func (a *app) syncHeaders(ctx context.Context, cfg config.Config, params *chainc
 	}
 	progress := a.startProgress("Downloading block headers", 0, false)
 	err = c.SyncHeaders(ctx, func(have, want int32) {
-		progress.setTotal(int64(want))
-		progress.setDone(uint64(max(have, 0)))
+		progress.SetTotal(int64(want))
+		progress.SetDone(uint64(max(have, 0)))
 	})
-	progress.finish()
+	progress.Finish()
 	if closeErr := c.Close(); closeErr != nil {
 		return nil, errors.Join(err, closeErr)
 	}

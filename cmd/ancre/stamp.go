@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 
+	"ancre/internal/humanize"
+	"ancre/internal/progress"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -122,7 +124,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 		return err
 	}
 	bar := a.stampProgress(args, o)
-	defer bar.finish()
+	defer bar.Finish()
 
 	s := stamper{app: a, client: client, options: o, bar: bar}
 	hashing, stop := context.WithCancel(ctx)
@@ -134,26 +136,26 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 			return s.interrupted(err)
 		}
 	}
-	bar.finish()
+	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return s.interrupted(err)
 	}
 	if s.skipped > 0 {
-		a.note("%s skipped: a proof itself needs none.", plural(s.skipped, "proof", "proofs"))
+		a.note("%s skipped: a proof itself needs none.", humanize.Plural(s.skipped, "proof", "proofs"))
 	}
 	if s.already > 0 && o.recursive {
-		a.note("%s stamped already.", plural(s.already, "file was", "files were"))
+		a.note("%s stamped already.", humanize.Plural(s.already, "file was", "files were"))
 	}
 	if len(s.waiting) > 0 {
 		s.exit = worse(s.exit, newUpgrader(a, client, nil).completeAll(ctx, s.waiting))
 	} else if s.stamped > 0 {
-		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", plural(s.stamped, "file stamped", "files stamped"))
+		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", humanize.Plural(s.stamped, "file stamped", "files stamped"))
 	}
 	return finish(s.exit)
 }
 
 // stampProgress counts what is to be done only where somebody watches.
-func (a *app) stampProgress(args []string, o stampOptions) *progress {
+func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 	if !a.errTerm || a.json {
 		return nil
 	}
@@ -177,7 +179,7 @@ type stamper struct {
 	*app
 	client  *rpc.Client
 	options stampOptions
-	bar     *progress
+	bar     *progress.Bar
 
 	exit    int
 	stamped int
@@ -243,9 +245,9 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 		j.ProofFile = s.output(j.File)
 		var sum []byte
 		if j.File == "-" {
-			sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.addBytes)
+			sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.AddBytes)
 		} else {
-			sum, err = j.tree.hashFile(ctx, j.File, proof.SHA256.Hash, s.bar.addBytes)
+			sum, err = j.tree.hashFile(ctx, j.File, proof.SHA256.Hash, s.bar.AddBytes)
 		}
 		if err != nil {
 			return err

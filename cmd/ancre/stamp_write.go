@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 )
@@ -71,7 +72,7 @@ func (s *stamper) extend(j *stampJob) error {
 
 // tell says what became of a file.
 func (s *stamper) tell(j *stampJob) {
-	s.bar.addFile()
+	s.bar.AddFile()
 	switch j.Result {
 	case failed:
 		s.exit = exitFailed
@@ -93,7 +94,7 @@ func (s *stamper) tell(j *stampJob) {
 			return
 		}
 	}
-	s.bar.above(func() {
+	s.bar.Above(func() {
 		if s.json {
 			s.printJSON(&j.fileResult, true)
 			return
@@ -102,7 +103,7 @@ func (s *stamper) tell(j *stampJob) {
 		if j.Complete {
 			state = "complete"
 		} else if j.Batch != 0 {
-			state += ", in batch " + count(j.Batch)
+			state += ", in batch " + humanize.Count(j.Batch)
 		}
 		switch j.Result {
 		case failed:
@@ -119,9 +120,9 @@ func (s *stamper) tell(j *stampJob) {
 
 // interrupted adds to an error how far stamping came.
 func (s *stamper) interrupted(err error) error {
-	s.bar.finish()
+	s.bar.Finish()
 	if s.stamped > 0 {
-		s.note("%s before this: those are handed in, and their proofs written.", plural(s.stamped, "file was stamped", "files were stamped"))
+		s.note("%s before this: those are handed in, and their proofs written.", humanize.Plural(s.stamped, "file was stamped", "files were stamped"))
 	}
 	return err
 }

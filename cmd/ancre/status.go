@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
+	"ancre/internal/progress"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -176,23 +178,23 @@ func overviewText(i rpc.Info, now time.Time) string {
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, printable.Args(args)...)...)
 	}
-	line("ancred", "%s on %s, up for %s, data in %s", i.Version, i.Network, roughly(time.Duration(i.UptimeSeconds)*time.Second), i.DataDir)
+	line("ancred", "%s on %s, up for %s, data in %s", i.Version, i.Network, humanize.Duration(time.Duration(i.UptimeSeconds)*time.Second), i.DataDir)
 
 	c := i.Chain
-	peers := plural(len(c.Peers), "peer", "peers")
+	peers := humanize.Plural(len(c.Peers), "peer", "peers")
 	if c.Synced {
 		at := ""
 		if c.BlockTime != nil {
-			at = " of " + clock(*c.BlockTime)
+			at = " of " + humanize.Time(*c.BlockTime)
 		}
-		line("chain", "synced to block %s%s, %s", count(c.Height), at, peers)
+		line("chain", "synced to block %s%s, %s", humanize.Count(c.Height), at, peers)
 	} else {
 		left := ""
 		if c.RemainingSeconds > 0 {
-			left = ", " + roughly(time.Duration(c.RemainingSeconds)*time.Second) + " left"
+			left = ", " + humanize.Duration(time.Duration(c.RemainingSeconds)*time.Second) + " left"
 		}
-		line("chain", "syncing %s %.1f%%%s, %s", bar(c.Progress, 30), 100*c.Progress, left, peers)
-		line("", "headers %s and filters %s of %s, %s blocks/s", count(c.HeadersHeight), count(c.FiltersHeight), count(c.TargetHeight), count(int64(c.BlocksPerSecond)))
+		line("chain", "syncing %s %.1f%%%s, %s", progress.Fraction(c.Progress, 30), 100*c.Progress, left, peers)
+		line("", "headers %s and filters %s of %s, %s blocks/s", humanize.Count(c.HeadersHeight), humanize.Count(c.FiltersHeight), humanize.Count(c.TargetHeight), humanize.Count(int64(c.BlocksPerSecond)))
 	}
 
 	if i.Batch == nil {
@@ -200,18 +202,18 @@ func overviewText(i rpc.Info, now time.Time) string {
 	} else {
 		closes := ""
 		if i.Batch.Closes != nil {
-			closes = ", sealed at " + clock(*i.Batch.Closes)
+			closes = ", sealed at " + humanize.Time(*i.Batch.Closes)
 			if d := i.Batch.Closes.Sub(now); d > 0 {
-				closes += ", in " + roughly(d)
+				closes += ", in " + humanize.Duration(d)
 			}
 		}
-		line("batch", "%s is open with %s%s", count(i.Batch.ID), plural(i.Batch.Digests, "digest", "digests"), closes)
+		line("batch", "%s is open with %s%s", humanize.Count(i.Batch.ID), humanize.Plural(i.Batch.Digests, "digest", "digests"), closes)
 	}
-	line("digests", "%s so far", count(i.Digests))
+	line("digests", "%s so far", humanize.Count(i.Digests))
 
 	n := i.Anchors
 	line("anchors", "%d waiting to be mined, %d mined and not yet final, %s ever; %s without one",
-		n.Broadcast, n.Mined, count(n.Total), plural(i.Waiting, "sealed batch", "sealed batches"))
+		n.Broadcast, n.Mined, humanize.Count(n.Total), humanize.Plural(i.Waiting, "sealed batch", "sealed batches"))
 
 	if s := i.Spending; n.Total > 0 || s.BudgetSats > 0 {
 		line("fees", "%s", spendingText(s))
@@ -245,12 +247,12 @@ func calendarText(c rpc.CalendarInfo) string {
 
 // balanceText puts a balance into words.
 func balanceText(w rpc.Balance) string {
-	s := count(w.SpendableSats) + " sat to spend"
+	s := humanize.Count(w.SpendableSats) + " sat to spend"
 	if w.ConfirmedSats != w.SpendableSats {
-		s += fmt.Sprintf(" (of %s confirmed)", count(w.ConfirmedSats))
+		s += fmt.Sprintf(" (of %s confirmed)", humanize.Count(w.ConfirmedSats))
 	}
 	if w.PendingSats != 0 {
-		s += fmt.Sprintf(", %s unconfirmed", count(w.PendingSats))
+		s += fmt.Sprintf(", %s unconfirmed", humanize.Count(w.PendingSats))
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
@@ -87,7 +88,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		return err
 	}
 	bar := a.startProgress("upgrading proofs", 0, false)
-	defer bar.finish()
+	defer bar.Finish()
 
 	u := newUpgrader(a, client, others)
 	exit, told := exitDone, 0
@@ -95,7 +96,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
 	for w := range results {
 		told++
-		bar.addFile()
+		bar.AddFile()
 		if err := ctx.Err(); err != nil {
 			return err // what failed may have failed by it
 		}
@@ -103,9 +104,9 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 			waiting = append(waiting, w)
 			continue
 		}
-		bar.above(func() { exit = worse(exit, u.tell(w)) })
+		bar.Above(func() { exit = worse(exit, u.tell(w)) })
 	}
-	bar.finish()
+	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -484,14 +485,14 @@ func (w *waiter) block() (height uint64, by string, checked bool) {
 // words says that the proof is complete, and by whose word.
 func (w *waiter) words() string {
 	if w.State == stateFinal {
-		return "complete, in Bitcoin block " + count(w.Height)
+		return "complete, in Bitcoin block " + humanize.Count(w.Height)
 	}
 	height, by, checked := w.block()
 	trust := `not checked, "ancre verify" checks it`
 	if checked {
 		trust = "checked against the daemon's headers"
 	}
-	return fmt.Sprintf("complete, in Bitcoin block %s (says %s; %s)", count(height), by, trust)
+	return fmt.Sprintf("complete, in Bitcoin block %s (says %s; %s)", humanize.Count(height), by, trust)
 }
 
 // tell says what became of a proof and returns the exit status that it calls for.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/rpc"
 
 	"rsc.io/qr"
@@ -81,7 +82,7 @@ func TestADaemonThatDoesNotRun(t *testing.T) {
 		t.Errorf("%d errors:\n%s", n, a.err)
 	}
 	r.ancre("--json", "stamp", file).is(t, exitFailed, `"exit":1`)
-	if err := os.Remove(filepath.Join(r.data, "regtest", cookieName)); err != nil {
+	if err := os.Remove(filepath.Join(r.data, "regtest", datadir.Cookie)); err != nil {
 		t.Fatal(err)
 	}
 	r.ancre("status").is(t, exitFailed, "the daemon does not seem to run")
@@ -356,45 +357,6 @@ func TestQRCodeInHalfBlocks(t *testing.T) {
 			if top == code.Black(x, y) || bottom == code.Black(x, y+1) {
 				t.Fatalf("column %d, line %d is %q", column, row, r)
 			}
-		}
-	}
-}
-
-func TestProgressIsShownWhenWorkLasts(t *testing.T) {
-	var screen strings.Builder
-	p := &progress{out: &screen, width: func() int { return 60 }, label: "hashing", unit: byteCount, total: 4_000_000_000, bytes: true,
-		begun: testTime, stop: make(chan struct{})}
-	p.addBytes(1_000_000_000)
-	p.addFile() // counts for nothing here
-	p.draw(testTime.Add(10 * time.Second))
-	if got, want := screen.String(), "\rhashing [###...........]  25%  1.0 GB of 4.0 GB, 100.0 MB/s"; got != want {
-		t.Errorf("\n got %q\nwant %q", got, want)
-	}
-	screen.Reset()
-	p.above(func() { screen.WriteString("line\n") })
-	if got, want := screen.String(), "\r"+strings.Repeat(" ", 59)+"\rline\n"; got != want {
-		t.Errorf("\n got %q\nwant %q", got, want)
-	}
-	var none *progress
-	none.addBytes(1)
-	none.finish()
-}
-
-func TestNumbersForPeople(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 123456: "123,456"} {
-		if got := count(n); got != want {
-			t.Errorf("%d is written %s, want %s", n, got, want)
-		}
-	}
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 62: "4.6 EB"} {
-		if got := byteCount(n); got != want {
-			t.Errorf("%d is written %s, want %s", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{0: "0 seconds", time.Second: "1 second", 89 * time.Second: "89 seconds", 90 * time.Second: "2 minutes",
-		90 * time.Minute: "2 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days"} {
-		if got := roughly(d); got != want {
-			t.Errorf("%v is written %s, want %s", d, got, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/internal/datadir"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -126,7 +127,7 @@ func TestASourceThatDoesNotAnswerMakesNothingInvalid(t *testing.T) {
 // A node that is behind, or still syncing, is no witness against a proof.
 func TestANodeThatIsBehindMakesNothingInvalid(t *testing.T) {
 	r, file, _ := proved(t, 6)
-	cookie := filepath.Join(r.data, "regtest", cookieName)
+	cookie := filepath.Join(r.data, "regtest", datadir.Cookie)
 	for name, c := range map[string]struct {
 		info any
 		want []string

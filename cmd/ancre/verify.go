@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ancre/internal/progress"
 	"ancre/proof"
 
 	"github.com/spf13/cobra"
@@ -118,8 +119,8 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	}
 	defer others.close()
 	bar := a.verifyProgress(args, o)
-	defer bar.finish()
-	o.hashed = bar.addBytes
+	defer bar.Finish()
+	o.hashed = bar.AddBytes
 
 	type verified struct {
 		fileResult
@@ -138,7 +139,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		if v.err != nil && ctx.Err() != nil {
 			break // interrupted: that is said once, below
 		}
-		bar.addFile()
+		bar.AddFile()
 		anyValid = anyValid || v.Result == valid
 		if told++; v.unanswered && src.failed() != nil && !a.json {
 			if saidWhy {
@@ -146,9 +147,9 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 			}
 			saidWhy = true
 		}
-		bar.above(func() { exit = worse(exit, a.tellVerified(&v.fileResult)) })
+		bar.Above(func() { exit = worse(exit, a.tellVerified(&v.fileResult)) })
 	}
-	bar.finish()
+	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 }
 
 // verifyProgress counts proofs, or of a single large file what is read of it, which takes longest.
-func (a *app) verifyProgress(args []string, o verifyOptions) *progress {
+func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 	if len(args) == 1 && !o.recursive && o.digest == "" {
 		name := o.file
 		if name == "" {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/rpc"
@@ -272,7 +273,7 @@ func (n *nodeHeaders) noTransaction(ctx context.Context, err error) error {
 		return fmt.Errorf("the node at %s knows no transactions, only headers: name a bitcoind with --node", n.client.URL())
 	case rpc.HasCode(err, rpc.CodeNotFound) && strings.Contains(err.Error(), "No such mempool or blockchain transaction"):
 		if info, infoErr := n.client.BlockchainInfo(ctx); infoErr == nil && info.InitialBlockDownload {
-			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", n.client.URL(), count(info.Blocks), count(info.Headers))
+			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", n.client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers))
 		}
 		return fmt.Errorf("%w: %w", receipt.ErrNoTx, err)
 	case rpc.HasCode(err, rpc.CodeNotFound):

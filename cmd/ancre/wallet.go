@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/rpc"
 
@@ -245,7 +246,7 @@ func (a *app) readWords(ctx context.Context) (string, error) {
 	case 12, 15, 18, 21, 24: // BIP39
 		return strings.Join(words, " "), nil
 	}
-	return "", usagef("%s came from standard input: a wallet has 24, or as BIP39 allows 12, 15, 18 or 21", plural(len(words), "word", "words"))
+	return "", usagef("%s came from standard input: a wallet has 24, or as BIP39 allows 12, 15, 18 or 21", humanize.Plural(len(words), "word", "words"))
 }
 
 // printWords prints them numbered, in columns that are read downwards.
@@ -379,7 +380,7 @@ func (a *app) walletBalanceCommand() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 			row(w, "confirmed\t%s\tsat\t\nunconfirmed\t%s\tsat\t\nto spend now\t%s\tsat\t\n",
-				count(b.ConfirmedSats), count(b.PendingSats), count(b.SpendableSats))
+				humanize.Count(b.ConfirmedSats), humanize.Count(b.PendingSats), humanize.Count(b.SpendableSats))
 			if err := w.Flush(); err != nil {
 				return err
 			}
@@ -418,9 +419,9 @@ func (a *app) walletHistoryCommand() *cobra.Command {
 			for _, t := range list {
 				fee := "-"
 				if t.FeeSats != nil {
-					fee = count(*t.FeeSats)
+					fee = humanize.Count(*t.FeeSats)
 				}
-				row(w, "%s\t%s\t%s\t%s\t%d\t%s\n", clock(t.Time), t.Kind, count(t.AmountSats), fee, t.Confirmations, t.TxID)
+				row(w, "%s\t%s\t%s\t%s\t%d\t%s\n", humanize.Time(t.Time), t.Kind, humanize.Count(t.AmountSats), fee, t.Confirmations, t.TxID)
 			}
 			return w.Flush()
 		},
@@ -468,7 +469,7 @@ func (a *app) walletSend(ctx context.Context, address, amount string, o walletSe
 		if !a.person {
 			return usagef("nobody to ask whether to send: say --yes")
 		}
-		answer, err := a.ask(ctx, fmt.Sprintf("Send %s sat to %s? It cannot be taken back. [y/N] ", count(sats), address))
+		answer, err := a.ask(ctx, fmt.Sprintf("Send %s sat to %s? It cannot be taken back. [y/N] ", humanize.Count(sats), address))
 		if err != nil {
 			return err
 		}

@@ -76,13 +76,3 @@ func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer)
 	}
 	return dir.Sync()
 }
-
-// syncDir has a directory's names survive a loss of power, where directories can be synced.
-func syncDir(path string) error {
-	dir, err := atomicfile.OpenDir(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
-}

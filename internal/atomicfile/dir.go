@@ -175,6 +175,16 @@ func (d *Dir) Sync() error {
 	return nil
 }
 
+// SyncDir makes the names in the directory at path survive a loss of power, where the system can do
+// that.
+func SyncDir(path string) error {
+	d, err := OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // maxLinks is how many symbolic links lead to a file at most: as many as Linux follows.
 const maxLinks = 40
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package datadir
 
 import (
 	"errors"
@@ -13,13 +13,14 @@ import (
 	"syscall"
 )
 
-// asOwnerOf does something in a data directory. When root does it in a directory that belongs to
-// another user, such as that of the daemon, it is done as that user: the daemon could not open what
-// is root's, and whoever has the directory cannot have root write anywhere else, whatever links are
-// in it. A directory that is not there yet belongs to the owner of the nearest one above it.
+// AsOwner calls do, which works in a data directory. If root calls it and the directory belongs to
+// another user, such as the daemon's, then do runs as that user. Otherwise the daemon could not
+// open what root made. And the owner of the directory cannot have root write anywhere else,
+// whatever links are in it. A directory that is not there yet belongs to the owner of the nearest
+// one above it.
 //
 // The user of the whole process changes meanwhile, so nothing else may be going on.
-func asOwnerOf(dir string, do func() error) (err error) {
+func AsOwner(dir string, do func() error) (err error) {
 	uid, gid, ok := ownerOf(dir)
 	if !ok {
 		return do()

@@ -1,0 +1,63 @@
+// Package humanize writes numbers, sizes and times as a person reads them, in English. Programs
+// parse none of it: results for scripts hold plain numbers.
+package humanize
+
+import (
+	"fmt"
+	"time"
+)
+
+// Integer is what this package writes.
+type Integer interface {
+	int | int32 | int64 | uint64
+}
+
+// Count writes a number with separators of thousands: "1,234".
+func Count[N Integer](n N) string {
+	s := fmt.Sprint(n)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// Plural writes a number of things: "1 batch", "2 batches".
+func Plural[N Integer](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(n) + " " + many
+}
+
+// Bytes writes a size in decimal units: "1.0 kB".
+func Bytes(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1000, 0
+	for f >= 999.95 {
+		f, i = f/1000, i+1
+	}
+	return fmt.Sprintf("%.1f %cB", f, units[i])
+}
+
+// Duration writes a duration in its largest useful unit: "2 hours".
+func Duration(d time.Duration) string {
+	switch {
+	case d < 90*time.Second:
+		return Plural(int64((d+time.Second-1)/time.Second), "second", "seconds")
+	case d < 90*time.Minute:
+		return Plural(int64((d+30*time.Second)/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return Plural(int64((d+30*time.Minute)/time.Hour), "hour", "hours")
+	}
+	return Plural(int64((d+12*time.Hour)/(24*time.Hour)), "day", "days")
+}
+
+// Time writes a time to the minute, in UTC: "2026-01-02 03:04 UTC".
+func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

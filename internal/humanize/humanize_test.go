@@ -1,0 +1,33 @@
+package humanize
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNumbersForPeople(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 123456: "123,456"} {
+		if got := Count(n); got != want {
+			t.Errorf("%d is written %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 62: "4.6 EB"} {
+		if got := Bytes(n); got != want {
+			t.Errorf("%d is written %s, want %s", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{0: "0 seconds", time.Second: "1 second", 89 * time.Second: "89 seconds", 90 * time.Second: "2 minutes",
+		90 * time.Minute: "2 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days"} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v is written %s, want %s", d, got, want)
+		}
+	}
+	for n, want := range map[uint64]string{0: "0 batches", 1: "1 batch", 1234: "1,234 batches"} {
+		if got := Plural(n, "batch", "batches"); got != want {
+			t.Errorf("%d is written %q, want %q", n, got, want)
+		}
+	}
+	if got, want := Time(time.Date(2026, 1, 2, 4, 4, 59, 0, time.FixedZone("", 3600))), "2026-01-02 03:04 UTC"; got != want {
+		t.Errorf("a time is written %q, want %q", got, want)
+	}
+}
