@@ -102,7 +102,7 @@ func TestSpendOfAnAnchorsCoinElsewhereGivesItsBatchesAnotherAnchor(t *testing.T)
 		t.Fatal(err)
 	}
 	foreign := wire.NewMsgTx(2)
-	foreign.AddTxIn(&wire.TxIn{PreviousOutPoint: a.Versions[0].Tx.TxIn[0].PreviousOutPoint})
+	foreign.AddTxIn(&wire.TxIn{PreviousOutPoint: a.Anchor.Versions[0].Tx.TxIn[0].PreviousOutPoint})
 	foreign.AddTxOut(wire.NewTxOut(1, []byte{0x51}))
 	h.chain.deaf = false
 	h.chain.mempool = []*wire.MsgTx{foreign}
@@ -111,8 +111,8 @@ func TestSpendOfAnAnchorsCoinElsewhereGivesItsBatchesAnotherAnchor(t *testing.T)
 	h.mine(11)
 	h.wants("a", Broadcast) // it may still be undone: paying again now could pay twice
 	h.mine(1)
-	if a, err = h.b.Anchor(context.Background(), 1); err != nil || a.State != store.Dead {
-		t.Fatalf("the anchor is %s (%v)", a.State, err)
+	if a, err = h.b.Anchor(context.Background(), 1); err != nil || a.Anchor.State != store.Dead {
+		t.Fatalf("the anchor is %s (%v)", a.Anchor.State, err)
 	}
 	h.mustStep()
 	h.mine(7)
@@ -150,13 +150,13 @@ func TestReorganisationThatMinesItAgainIsSeenInOneStep(t *testing.T) {
 	h.sealNow()
 	h.mine(3)
 	before, err := h.b.Status(context.Background(), digest("a"))
-	if err != nil || before.State != Mined {
+	if err != nil || before.Progress.State != Mined {
 		t.Fatalf("%+v, %v", before, err)
 	}
 	h.chain.shuffle(3)
 	h.mustStep()
 	after, err := h.b.Status(context.Background(), digest("a"))
-	if err != nil || after.State != Mined || after.BlockHash == before.BlockHash {
+	if err != nil || after.Progress.State != Mined || after.Progress.BlockHash == before.Progress.BlockHash {
 		t.Fatalf("after a reorganisation that mined it in another block: %+v, %v", after, err)
 	}
 	h.mine(3)
@@ -222,7 +222,7 @@ func TestCoinsInFlightAreLeasedAgainAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.crash()
-	if coin := a.Versions[0].Tx.TxIn[0].PreviousOutPoint; !h.wallet.leases[coin] {
+	if coin := a.Anchor.Versions[0].Tx.TxIn[0].PreviousOutPoint; !h.wallet.leases[coin] {
 		t.Error("after a start the wallet may spend the coin of an anchor in flight")
 	}
 }
@@ -259,7 +259,7 @@ func TestRunAloneDoesItAll(t *testing.T) {
 	go func() { done <- b.Run(ctx) }()
 	h.fund()
 	h.submit("a")
-	if st, closed, err := b.CloseBatch(ctx); err != nil || !closed || st.Batch.State != store.Sealed || st.ID != 1 {
+	if st, closed, err := b.CloseBatch(ctx); err != nil || !closed || st.Batch.State != store.Sealed || st.Batch.ID != 1 {
 		t.Fatalf("closebatch: %+v, %v, %v", st, closed, err)
 	}
 	if _, closed, err := b.CloseBatch(ctx); err != nil || closed {

@@ -475,7 +475,7 @@ func TestEachAcknowledgementOutlivesACrash(t *testing.T) {
 	}
 	await(t, "batch 1 to be sealed meanwhile", func() bool {
 		st, err := s.batcher.Batch(context.Background(), 1)
-		return err == nil && st.Where.State == batcher.Sealed
+		return err == nil && st.Progress.State == batcher.Sealed
 	})
 }
 

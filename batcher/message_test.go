@@ -90,14 +90,14 @@ func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 	for m, answer := range answers {
 		leaf := leafOf(t, []byte(m), answer)
 		_, st, complete, err := h.b.Timestamp(context.Background(), nil, leaf)
-		if err != nil || complete || st.Leaf != leaf || st.Batch == 0 {
+		if err != nil || complete || st.Leaf != leaf || st.Position.Batch == 0 {
 			t.Fatalf("message %x: %+v, complete %t, %v", m, st, complete, err)
 		}
 		if other, twice := taken[st.Position]; twice {
 			t.Fatalf("messages %x and %x are both at %v", m, other, st.Position)
 		}
 		taken[st.Position] = m
-		nodes, err := h.store.Nodes(context.Background(), st.Batch, 0, st.Index, 1)
+		nodes, err := h.store.Nodes(context.Background(), st.Position.Batch, 0, st.Position.Index, 1)
 		if err != nil || nodes[0] != leaf {
 			t.Fatalf("the leaf at %v is not that of message %x (%v)", st.Position, m, err)
 		}
@@ -143,7 +143,7 @@ func TestMessageOf32BytesIsThatDigest(t *testing.T) {
 		t.Fatalf("%q, %v", answer, err)
 	}
 	st, err := h.b.Status(context.Background(), d)
-	if err != nil || st.Index != 0 {
+	if err != nil || st.Position.Index != 0 {
 		t.Fatalf("%+v, %v", st, err)
 	}
 	if leaf := leafOf(t, d[:], answer[len("kept"):]); leaf != proof.Leaf(d[:], st.Nonce) {
@@ -180,7 +180,7 @@ func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	want := func(state State) {
 		t.Helper()
 		_, st, complete, err := h.b.Timestamp(context.Background(), nil, leaf)
-		if err != nil || st.State != state || complete != (state == Final) {
+		if err != nil || st.Progress.State != state || complete != (state == Final) {
 			t.Fatalf("%+v, complete %t, %v; want it %s", st, complete, err, state)
 		}
 	}
@@ -206,9 +206,9 @@ func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	if len(all) != 1 || all[0].Kind() != proof.KindBitcoin {
 		t.Fatalf("the leaf leads to %v", all)
 	}
-	header, err := h.chain.Header(context.Background(), uint64(st.Height))
+	header, err := h.chain.Header(context.Background(), uint64(st.Progress.Height))
 	if err != nil || string(header.MerkleRoot[:]) != string(all[0].Msg) {
-		t.Errorf("block %d has the root %x (%v), the proof says %x", st.Height, header.MerkleRoot, err, all[0].Msg)
+		t.Errorf("block %d has the root %x (%v), the proof says %x", st.Progress.Height, header.MerkleRoot, err, all[0].Msg)
 	}
 	if _, _, _, err := h.b.Timestamp(context.Background(), nil, store.Leaf(digest("beside"))); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a digest asked for as if it were a leaf: %v", err)

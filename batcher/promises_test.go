@@ -149,7 +149,7 @@ func (h *house) state(name string) State {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return st.State
+	return st.Progress.State
 }
 
 func (h *house) wants(name string, want State) {
@@ -171,8 +171,8 @@ func (h *house) verify(name string) proof.Result {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if f.IsComplete() != complete || complete != (st.State == Final) {
-		h.t.Fatalf("the proof of digest %q, which is %s, is complete: %t; it was said: %t", name, st.State, f.IsComplete(), complete)
+	if f.IsComplete() != complete || complete != (st.Progress.State == Final) {
+		h.t.Fatalf("the proof of digest %q, which is %s, is complete: %t; it was said: %t", name, st.Progress.State, f.IsComplete(), complete)
 	}
 	r, err := proof.Verify(context.Background(), f, d[:], h.chain)
 	if err != nil {
@@ -307,9 +307,9 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, b := range all {
-		total += b.Count
-		if b.Count > 37 {
-			t.Errorf("batch %d has %d digests, at most 37 are allowed", b.ID, b.Count)
+		total += b.Batch.Count
+		if b.Batch.Count > 37 {
+			t.Errorf("batch %d has %d digests, at most 37 are allowed", b.Batch.ID, b.Batch.Count)
 		}
 	}
 	o, err := h.b.Overview(context.Background())
@@ -563,7 +563,7 @@ func TestP5CapsAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := a.Versions[0]
+	v := a.Anchor.Versions[0]
 	if v.SatPerVByte > 10 || v.FeeSats > 1000 {
 		t.Errorf("paid %d sats at %d sat/vB, 1000 and 10 were allowed", v.FeeSats, v.SatPerVByte)
 	}

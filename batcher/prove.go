@@ -18,7 +18,7 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 	if err != nil {
 		return dst, st, false, err
 	}
-	if st.State != Final {
+	if st.Progress.State != Final {
 		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
 	var steps [maxSteps]proof.Step
@@ -26,8 +26,8 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 	if err != nil {
 		return dst, st, false, err
 	}
-	ots, err = f.complete.Append(slices.Grow(dst, f.complete.Size(len(path))), st.Digest, st.Nonce, path, way)
-	return ots, st, err == nil, treeDamage(&f.batch, st.Index, err)
+	ots, err = f.standing.complete.Append(slices.Grow(dst, f.standing.complete.Size(len(path))), st.Digest, st.Nonce, path, way)
+	return ots, st, err == nil, treeDamage(&f.standing.batch, st.Position.Index, err)
 }
 
 // Timestamp is Proof for whoever knows only the leaf: a client of the calendar that comes back with
@@ -45,7 +45,7 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 		return dst, st, false, err
 	}
 	st.Position = f.Position
-	if st.Where = b.whereNow(f.standing); st.State != Final {
+	if st.Progress = b.whereNow(f.standing); st.Progress.State != Final {
 		return dst, st, false, nil
 	}
 	var steps [maxSteps]proof.Step
@@ -53,8 +53,8 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 	if err != nil {
 		return dst, st, false, err
 	}
-	ts, err = f.complete.AppendTimestamp(dst, leaf, path, way)
-	return ts, st, err == nil, treeDamage(&f.batch, st.Index, err)
+	ts, err = f.standing.complete.AppendTimestamp(dst, leaf, path, way)
+	return ts, st, err == nil, treeDamage(&f.standing.batch, st.Position.Index, err)
 }
 
 // maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be
@@ -75,17 +75,17 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 func (b *Batcher) Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclusion, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st, f, err := b.status(ctx, digest)
-	if err != nil || st.State != Final {
+	if err != nil || st.Progress.State != Final {
 		return a, st, false, err
 	}
 	path, _, err := b.path(ctx, nil, &f)
 	if err != nil {
 		return a, st, false, err
 	}
-	a = *f.anchored
+	a = *f.standing.anchored
 	a.Path = path
-	if root := proof.RootFromPath(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != f.batch.Root {
-		err = treeDamage(&f.batch, st.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, f.batch.Root))
+	if root := proof.RootFromPath(proof.Leaf(st.Digest[:], st.Nonce), a.Path); root != f.standing.batch.Root {
+		err = treeDamage(&f.standing.batch, st.Position.Index, fmt.Errorf("the path leads to the root %x, it was sealed with %x", root, f.standing.batch.Root))
 	}
 	return a, st, err == nil, err
 }
@@ -106,7 +106,7 @@ func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, f fou
 	case err != nil:
 		return st, f, err
 	}
-	st.Where = b.whereNow(f.standing)
+	st.Progress = b.whereNow(f.standing)
 	return st, f, nil
 }
 
@@ -123,30 +123,30 @@ func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (f found, err error
 	if f.Position, f.path, f.level, err = b.store.Locate(ctx, leaf); err != nil {
 		return f, fmt.Errorf("look a digest up: %w", err)
 	}
-	if f.Batch == 0 {
+	if f.Position.Batch == 0 {
 		return f, ErrUnknown
 	}
-	f.standing, err = b.stand(ctx, f.Batch)
+	f.standing, err = b.stand(ctx, f.Position.Batch)
 	return f, err
 }
 
 // where returns how far a batch came.
-func (b *Batcher) where(ctx context.Context, batch store.Batch) (Where, error) {
+func (b *Batcher) where(ctx context.Context, batch store.Batch) (Progress, error) {
 	switch {
 	case batch.State == store.Open:
-		return Where{State: Open}, nil
+		return Progress{State: Open}, nil
 	case batch.Anchor == 0:
-		return Where{State: Sealed}, nil
+		return Progress{State: Sealed}, nil
 	}
 	anchor, err := b.store.Anchor(ctx, batch.Anchor)
 	if err != nil {
-		return Where{}, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
+		return Progress{}, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
 	}
 	return b.whereAnchor(anchor), nil
 }
 
-func (b *Batcher) whereAnchor(a store.Anchor) Where {
-	w := Where{Anchor: a.ID, State: Broadcast, TxID: Current(a).Tx.TxHash()}
+func (b *Batcher) whereAnchor(a store.Anchor) Progress {
+	w := Progress{Anchor: a.ID, State: Broadcast, TxID: Current(a).Tx.TxHash()}
 	switch a.State {
 	case store.Mined:
 		w.State = Mined
@@ -214,7 +214,7 @@ func (b *Batcher) Batch(ctx context.Context, id uint64) (BatchStatus, error) {
 
 func (b *Batcher) batchStatus(ctx context.Context, batch store.Batch) (BatchStatus, error) {
 	w, err := b.where(ctx, batch)
-	st := BatchStatus{Batch: batch, Where: w}
+	st := BatchStatus{Batch: batch, Progress: w}
 	if batch.State == store.Open {
 		st.Closes = b.now().UTC().Add(max(0, b.policy.Interval-b.committer.openFor()))
 	}

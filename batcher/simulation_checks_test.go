@@ -384,11 +384,11 @@ func (j *judge) prove(digest [32]byte) (final bool) {
 		return false
 	}
 	j.acknowledged([]Status{st})
-	if st.State != Final || !j.l.client.current() || !j.followed() {
-		return st.State == Final
+	if st.Progress.State != Final || !j.l.client.current() || !j.followed() {
+		return st.Progress.State == Final
 	}
 	for i := range j.handed {
-		if h := &j.handed[i]; h.digest == digest && h.block.height == st.Height && bytes.Equal(h.bytes, data) {
+		if h := &j.handed[i]; h.digest == digest && h.block.height == st.Progress.Height && bytes.Equal(h.bytes, data) {
 			return true
 		} else if h.digest == digest {
 			j.l.fail("P4: the proof of digest %.4x changed, and no reorganisation undid it", digest)

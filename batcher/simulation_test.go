@@ -480,12 +480,12 @@ func (l *life) ending() {
 			return
 		}
 		st, err := l.b.Status(context.Background(), d)
-		if err != nil || st.State != Final {
-			l.fail("P2: digest %.4x is %s (%v)", d, st.State, err)
+		if err != nil || st.Progress.State != Final {
+			l.fail("P2: digest %.4x is %s (%v)", d, st.Progress.State, err)
 		}
 		// The proofs of one anchor differ in their path to its root alone.
-		if !proved[st.Anchor] || l.chance(8) {
-			proved[st.Anchor] = l.judge.prove(d)
+		if !proved[st.Progress.Anchor] || l.chance(8) {
+			proved[st.Progress.Anchor] = l.judge.prove(d)
 		}
 	}
 	l.judge.every()

@@ -26,8 +26,8 @@ const (
 // standing is how far a sealed batch came. It is never changed, and what it refers to is not
 // either.
 type standing struct {
-	batch store.Batch
-	Where // Confirmations as when it was read
+	batch    store.Batch
+	progress Progress // Confirmations as when it was read
 
 	// Of a batch that is final.
 	anchored *proof.Inclusion // its Path is empty
@@ -58,23 +58,23 @@ func (b *Batcher) readStanding(ctx context.Context, id uint64) (*standing, error
 	}
 	s := &standing{batch: batch}
 	if batch.State == store.Open || batch.Anchor == 0 {
-		s.Where, err = b.where(ctx, batch)
+		s.progress, err = b.where(ctx, batch)
 		return s, err
 	}
 	anchor, err := b.store.Anchor(ctx, batch.Anchor)
 	if err != nil {
 		return nil, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
 	}
-	s.Where = b.whereAnchor(anchor)
-	if s.State == Final {
+	s.progress = b.whereAnchor(anchor)
+	if s.progress.State == Final {
 		s.err = b.findWay(ctx, s, &anchor)
 	}
 	return s, nil
 }
 
 // whereNow returns where the batch stands, with the confirmations of this moment.
-func (b *Batcher) whereNow(s *standing) Where {
-	w := s.Where
+func (b *Batcher) whereNow(s *standing) Progress {
+	w := s.progress
 	if w.Height != 0 {
 		w.Confirmations = max(b.tip.Load()-w.Height+1, 1)
 	}

@@ -55,8 +55,8 @@ func TestConfirmationsGoOnInWhatIsRemembered(t *testing.T) {
 	for want := int32(1); want <= 10; want++ {
 		h.mine(1)
 		st, err := h.b.Status(context.Background(), digest("a"))
-		if err != nil || st.Confirmations != want {
-			t.Fatalf("%d confirmations, %v, want %d", st.Confirmations, err, want)
+		if err != nil || st.Progress.Confirmations != want {
+			t.Fatalf("%d confirmations, %v, want %d", st.Progress.Confirmations, err, want)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 		for _, at := range []uint64{0, 1, 15, 16, 255, 256, 4095, 4096, 8191, 8192, n - 18, n - 17, n - 2, n - 1} {
 			d := number(at)
 			data, st, complete, err := h.b.Proof(context.Background(), nil, d)
-			if err != nil || !complete || st.Index != at {
+			if err != nil || !complete || st.Position.Index != at {
 				t.Fatalf("digest %d: %+v, complete %t, %v", at, st, complete, err)
 			}
 			f, err := proof.Parse(data)

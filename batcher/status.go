@@ -34,8 +34,8 @@ const (
 	Final     State = "final"     // under enough blocks: its proof is complete
 )
 
-// Where is how far an anchor came, as seen from a batch of it or from itself.
-type Where struct {
+// Progress is how far a batch is on its way into the chain, and with it each of its digests.
+type Progress struct {
 	State         State
 	Anchor        uint64 // 0: none yet
 	TxID          chainhash.Hash
@@ -47,30 +47,30 @@ type Where struct {
 
 // Status is where one digest is.
 type Status struct {
-	Digest [32]byte
-	Nonce  [32]byte
-	store.Position
-	Where
-	New bool // told by SubmitEach: the digest was not known before
+	Digest   [32]byte
+	Nonce    [32]byte
+	Position store.Position
+	Progress Progress
+	New      bool // set by SubmitEach: the digest was not known before
 }
 
 // LeafStatus is where one leaf is: what can be told without the message.
 type LeafStatus struct {
-	Leaf store.Leaf
-	store.Position
-	Where
+	Leaf     store.Leaf
+	Position store.Position
+	Progress Progress
 }
 
 // BatchStatus is where one batch is.
 type BatchStatus struct {
-	store.Batch
-	Where
-	Closes time.Time // of the open one: when it is sealed at the latest
+	Batch    store.Batch
+	Progress Progress
+	Closes   time.Time // of the open batch: when it is closed at the latest
 }
 
 // AnchorStatus is where one anchor is.
 type AnchorStatus struct {
-	store.Anchor
+	Anchor        store.Anchor
 	Confirmations int32
 }
 

@@ -43,23 +43,23 @@ func (b *Batcher) SubmitEach(ctx context.Context, digests [][32]byte, answer fun
 		return err
 	}
 	defer b.committer.release(s)
-	var sealed map[uint64]Where // of digests that were there before
+	var sealed map[uint64]Progress // of digests that were there before
 	for i := range digests {
 		st := &s.status
-		*st = Status{Digest: digests[i], Nonce: s.nonces[i], Position: s.at[i], Where: Where{State: Open}, New: s.isNew(s.at[i])}
-		if st.Batch < s.open {
-			w, ok := sealed[st.Batch]
+		*st = Status{Digest: digests[i], Nonce: s.nonces[i], Position: s.at[i], Progress: Progress{State: Open}, New: s.isNew(s.at[i])}
+		if st.Position.Batch < s.open {
+			w, ok := sealed[st.Position.Batch]
 			if !ok {
-				stands, err := b.stand(ctx, st.Batch)
+				stands, err := b.stand(ctx, st.Position.Batch)
 				if err != nil {
 					return err
 				}
 				if w = b.whereNow(stands); sealed == nil {
-					sealed = make(map[uint64]Where)
+					sealed = make(map[uint64]Progress)
 				}
-				sealed[st.Batch] = w
+				sealed[st.Position.Batch] = w
 			}
-			st.Where = w
+			st.Progress = w
 		}
 		answer(st)
 	}

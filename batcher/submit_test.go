@@ -101,8 +101,8 @@ func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 			if want[i].Batch == 1 {
 				state = Sealed
 			}
-			if st.Digest != call[i] || st.Position != want[i] || st.State != state {
-				t.Errorf("digest %d of the call: %x is %s at %v, want %x %s at %v", i, st.Digest, st.State, st.Position, call[i], state, want[i])
+			if st.Digest != call[i] || st.Position != want[i] || st.Progress.State != state {
+				t.Errorf("digest %d of the call: %x is %s at %v, want %x %s at %v", i, st.Digest, st.Progress.State, st.Position, call[i], state, want[i])
 			}
 			st.New = false // Status does not know; see TestADigestIsNewOnce
 			if again, err := h.b.Status(context.Background(), call[i]); err != nil || again != st {

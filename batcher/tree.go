@@ -99,10 +99,10 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 // path leads to the waypoint, or without one to the root, is for the caller to see.
 func (b *Batcher) path(ctx context.Context, steps []proof.Step, f *found) ([]proof.Step, proof.Waypoint, error) {
 	var way proof.Waypoint
-	if f.err != nil {
-		return nil, way, f.err
+	if f.standing.err != nil {
+		return nil, way, f.standing.err
 	}
-	batch, at := &f.batch, f.Index
+	batch, at := &f.standing.batch, f.Position.Index
 	if at >= batch.Count {
 		return nil, way, fmt.Errorf("batch %d: %w: it has %d digests, and one at index %d: restore the data directory from a backup", batch.ID, store.ErrDamaged, batch.Count, at)
 	}

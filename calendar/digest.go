@@ -120,9 +120,9 @@ func (q *request) timestamp(rest string) {
 	case err != nil:
 		q.fail("looking a commitment up", err)
 		return
-	case st.State == batcher.Mined:
+	case st.Progress.State == batcher.Mined:
 		q.text(http.StatusNotFound, keepBriefly, fmt.Sprintf("Timestamped by transaction %s; waiting for %d confirmations",
-			st.TxID, max(q.Confirmations-st.Confirmations, 1)))
+			st.Progress.TxID, max(q.Confirmations-st.Progress.Confirmations, 1)))
 		return
 	case !complete:
 		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
@@ -161,7 +161,7 @@ func newestUnconfirmed(q *request) (*batcher.AnchorStatus, error) {
 		return nil, err
 	}
 	for i := range anchors {
-		if anchors[i].State == store.Broadcast {
+		if anchors[i].Anchor.State == store.Broadcast {
 			return &anchors[i], nil
 		}
 	}

@@ -30,7 +30,7 @@ const testURI = "https://calendar.example"
 type fakeBatcher struct {
 	mu       sync.Mutex
 	messages map[string]bool
-	leaves   map[[32]byte]batcher.Where
+	leaves   map[[32]byte]batcher.Progress
 	anchors  []batcher.AnchorStatus
 	batches  []batcher.BatchStatus
 	anchored proof.Inclusion
@@ -51,7 +51,7 @@ func (b *fakeBatcher) SubmitMessage(_ context.Context, dst, message []byte) ([]b
 	nonce := proof.Nonce([32]byte{}, message)
 	w, err := proof.NewPendingWriter(testURI)
 	b.messages[string(message)] = true
-	b.leaves[proof.Leaf(message, nonce)] = batcher.Where{State: batcher.Open}
+	b.leaves[proof.Leaf(message, nonce)] = batcher.Progress{State: batcher.Open}
 	return w.AppendTimestamp(dst, nonce), err
 }
 
@@ -65,7 +65,7 @@ func (b *fakeBatcher) Timestamp(_ context.Context, dst []byte, leaf [32]byte) (t
 	case !known:
 		return dst, st, false, fmt.Errorf("leaf %x: %w", leaf, batcher.ErrUnknown)
 	}
-	st = batcher.LeafStatus{Leaf: leaf, Position: store.Position{Batch: 1}, Where: where}
+	st = batcher.LeafStatus{Leaf: leaf, Position: store.Position{Batch: 1}, Progress: where}
 	if where.State != batcher.Final {
 		return dst, st, false, nil
 	}
@@ -141,7 +141,7 @@ func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
 	r := &rig{
 		t:       t,
-		batcher: &fakeBatcher{messages: make(map[string]bool), leaves: make(map[[32]byte]batcher.Where)},
+		batcher: &fakeBatcher{messages: make(map[string]bool), leaves: make(map[[32]byte]batcher.Progress)},
 		chain:   newFakeChain(20),
 		node:    &fakeNode{info: rpc.Info{Version: "test", Network: "regtest", Ready: true, Chain: rpc.ChainInfo{Synced: true, Height: 20}}},
 		log:     new(bytes.Buffer),
@@ -220,7 +220,7 @@ func (r *rig) submitted(message string) [32]byte {
 
 // anchor puts a leaf into a block, alone in its batch and its block: the transaction is the
 // coinbase's neighbour of nobody.
-func (r *rig) anchor(leaf [32]byte, where batcher.Where) {
+func (r *rig) anchor(leaf [32]byte, where batcher.Progress) {
 	r.t.Helper()
 	tx := anchorTx(leaf)
 	var raw bytes.Buffer

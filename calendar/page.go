@@ -139,9 +139,9 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	for i := range batches {
-		switch batches[i].Where.State {
+		switch batches[i].Progress.State {
 		case batcher.Open, batcher.Sealed, batcher.Broadcast:
-			st.PendingCommitments += batches[i].Count
+			st.PendingCommitments += batches[i].Batch.Count
 		}
 	}
 	newest, err := newestUnconfirmed(q)
@@ -150,7 +150,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 	}
 	if newest != nil {
 		v := batcher.Current(newest.Anchor)
-		st.MostRecentTx, st.Tip, st.PriorVersions = v.Tx.TxHash().String(), hex.EncodeToString(v.Root[:]), len(newest.Versions)-1
+		st.MostRecentTx, st.Tip, st.PriorVersions = v.Tx.TxHash().String(), hex.EncodeToString(v.Root[:]), len(newest.Anchor.Versions)-1
 	}
 	anchors, err := q.Batcher.Anchors(ctx, 0, shownAnchors)
 	if err != nil {
@@ -158,10 +158,10 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 	}
 	for i := range anchors {
 		a := &anchors[i]
-		shown := Anchor{TxID: batcher.Current(a.Anchor).Tx.TxHash().String(), State: string(a.State), Confirmations: a.Confirmations, Created: a.Created.UTC()}
-		switch a.State {
+		shown := Anchor{TxID: batcher.Current(a.Anchor).Tx.TxHash().String(), State: string(a.Anchor.State), Confirmations: a.Confirmations, Created: a.Anchor.Created.UTC()}
+		switch a.Anchor.State {
 		case store.Mined, store.Final:
-			shown.Height = a.Block.Height
+			shown.Height = a.Anchor.Block.Height
 		case store.Broadcast:
 		default:
 			continue // its batches have another

@@ -34,9 +34,9 @@ func TestAnswersAreOtsdsToTheLetter(t *testing.T) {
 	r := newRig(t, Config{})
 	open := r.submitted("open")
 	mined, final := r.submitted("mined"), r.submitted("final")
-	r.anchor(mined, batcher.Where{State: batcher.Mined, Height: 18, Confirmations: 2})
+	r.anchor(mined, batcher.Progress{State: batcher.Mined, Height: 18, Confirmations: 2})
 	minedBy := r.batcher.leaves[mined].TxID.String()
-	r.anchor(final, batcher.Where{State: batcher.Final, Height: 7, Confirmations: 14})
+	r.anchor(final, batcher.Progress{State: batcher.Final, Height: 7, Confirmations: 14})
 
 	const day, year = "public, max-age=60", "public, max-age=31536000"
 	for _, c := range []struct {
@@ -171,7 +171,7 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	r := newRig(t, Config{})
 	addr := r.listen()
 	final := r.submitted("final")
-	r.anchor(final, batcher.Where{State: batcher.Final, Height: 7})
+	r.anchor(final, batcher.Progress{State: batcher.Final, Height: 7})
 	for _, path := range []string{"/", "/tip", "/timestamp/" + hexOf(final), "/timestamp/zz", "/block-height/3", "/nowhere"} {
 		get, err := http.Get("http://" + addr + path)
 		if err != nil {
@@ -418,7 +418,7 @@ func TestLargestTimestampIsReadByEveryClient(t *testing.T) {
 	}
 	r := newRig(t, Config{})
 	r.batcher.anchored = a
-	r.batcher.leaves[leaf] = batcher.Where{State: batcher.Final}
+	r.batcher.leaves[leaf] = batcher.Progress{State: batcher.Final}
 	resp := r.ask("GET", "/timestamp/"+hexOf(leaf), "")
 	if got := text(t, resp); resp.StatusCode != 200 || len(got) > maxAnswerBytes || len(got) < 6_000 {
 		t.Errorf("status %d, %d bytes; want no more than the %d that clients read\n%s", resp.StatusCode, len(got), maxAnswerBytes, r.log)
@@ -449,9 +449,9 @@ func TestStatusPageIsForPeopleAndPrograms(t *testing.T) {
 		Anchors: rpc.AnchorCounts{Mined: 1},
 	}
 	r.batcher.batches = []batcher.BatchStatus{
-		{Batch: store.Batch{ID: 3, Count: 10}, Where: batcher.Where{State: batcher.Open}},
-		{Batch: store.Batch{ID: 2, Count: 500}, Where: batcher.Where{State: batcher.Broadcast}},
-		{Batch: store.Batch{ID: 1, Count: 7}, Where: batcher.Where{State: batcher.Mined}},
+		{Batch: store.Batch{ID: 3, Count: 10}, Progress: batcher.Progress{State: batcher.Open}},
+		{Batch: store.Batch{ID: 2, Count: 500}, Progress: batcher.Progress{State: batcher.Broadcast}},
+		{Batch: store.Batch{ID: 1, Count: 7}, Progress: batcher.Progress{State: batcher.Mined}},
 	}
 	root := [32]byte{9}
 	r.batcher.anchors = []batcher.AnchorStatus{anchorStatus(3, store.Broadcast, root), anchorStatus(2, store.Dead, [32]byte{8}), anchorStatus(1, store.Mined, [32]byte{7})}

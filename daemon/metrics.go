@@ -126,7 +126,7 @@ func (d *node) scrapeChain(emit metrics.Emit, s spv.Status) {
 func (d *node) scrapeOverview(ctx context.Context, emit metrics.Emit, chain spv.Status, o batcher.Overview) {
 	open := 0.0
 	if o.Open != nil {
-		open = float64(o.Open.Count)
+		open = float64(o.Open.Batch.Count)
 	}
 	emit(metrics.OpenDigests, open)
 	emit(metrics.Batches, float64(o.Batches.Open), string(batcher.Open))

@@ -152,7 +152,7 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkEntry(b *testing.B) {
-	st := batcher.Status{Digest: [32]byte(mustHex(someDigest)), Where: batcher.Where{State: batcher.Open}}
+	st := batcher.Status{Digest: [32]byte(mustHex(someDigest)), Progress: batcher.Progress{State: batcher.Open}}
 	pending, _ := (&memBatcher{}).Pending(st)
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()

@@ -18,14 +18,14 @@ import (
 func entryOf(st *batcher.Status, proof []byte) Entry {
 	return Entry{
 		Digest:        hex.EncodeToString(st.Digest[:]),
-		State:         string(st.State),
-		Batch:         st.Batch,
-		Index:         st.Index,
-		TxID:          hashText(st.TxID),
-		Height:        st.Height,
-		BlockHash:     hashText(st.BlockHash),
-		BlockTime:     timeOf(st.BlockTime),
-		Confirmations: st.Confirmations,
+		State:         string(st.Progress.State),
+		Batch:         st.Position.Batch,
+		Index:         st.Position.Index,
+		TxID:          hashText(st.Progress.TxID),
+		Height:        st.Progress.Height,
+		BlockHash:     hashText(st.Progress.BlockHash),
+		BlockTime:     timeOf(st.Progress.BlockTime),
+		Confirmations: st.Progress.Confirmations,
 		Proof:         base64.StdEncoding.EncodeToString(proof),
 	}
 }
@@ -33,20 +33,20 @@ func entryOf(st *batcher.Status, proof []byte) Entry {
 // BatchOf makes the answer of getbatch. The daemon needs it for getinfo.
 func BatchOf(st *batcher.BatchStatus) Batch {
 	b := Batch{
-		ID:            st.ID,
-		State:         string(st.Where.State),
-		Digests:       st.Count,
-		Opened:        st.Opened.UTC(),
+		ID:            st.Batch.ID,
+		State:         string(st.Progress.State),
+		Digests:       st.Batch.Count,
+		Opened:        st.Batch.Opened.UTC(),
 		Closes:        timeOf(st.Closes),
-		Closed:        timeOf(st.Closed),
-		Anchor:        st.Where.Anchor,
-		TxID:          hashText(st.TxID),
-		Height:        st.Height,
-		BlockHash:     hashText(st.BlockHash),
-		Confirmations: st.Confirmations,
+		Closed:        timeOf(st.Batch.Closed),
+		Anchor:        st.Progress.Anchor,
+		TxID:          hashText(st.Progress.TxID),
+		Height:        st.Progress.Height,
+		BlockHash:     hashText(st.Progress.BlockHash),
+		Confirmations: st.Progress.Confirmations,
 	}
-	if st.Root != ([32]byte{}) {
-		b.Root = hex.EncodeToString(st.Root[:])
+	if st.Batch.Root != ([32]byte{}) {
+		b.Root = hex.EncodeToString(st.Batch.Root[:])
 	}
 	return b
 }
@@ -54,23 +54,23 @@ func BatchOf(st *batcher.BatchStatus) Batch {
 // anchorOf makes the answer of getanchor; without the transactions, that of listanchors.
 func anchorOf(st *batcher.AnchorStatus, transactions bool) Anchor {
 	a := Anchor{
-		ID:            st.ID,
-		State:         string(st.State),
-		Created:       st.Created.UTC(),
+		ID:            st.Anchor.ID,
+		State:         string(st.Anchor.State),
+		Created:       st.Anchor.Created.UTC(),
 		Confirmations: st.Confirmations,
 		Batches:       []uint64{},
-		Versions:      make([]Version, len(st.Versions)),
+		Versions:      make([]Version, len(st.Anchor.Versions)),
 	}
-	current, is := len(st.Versions)-1, VersionNewest
-	if st.Block != nil {
-		a.Height = st.Block.Height
-		a.BlockHash = hashText(st.Block.Hash)
-		if st.State == store.Mined || st.State == store.Final { // else the block holds what spent its coin
-			current, is = st.Block.Version, VersionMined
+	current, is := len(st.Anchor.Versions)-1, VersionNewest
+	if st.Anchor.Block != nil {
+		a.Height = st.Anchor.Block.Height
+		a.BlockHash = hashText(st.Anchor.Block.Hash)
+		if st.Anchor.State == store.Mined || st.Anchor.State == store.Final { // else the block holds what spent its coin
+			current, is = st.Anchor.Block.Version, VersionMined
 		}
 	}
-	for i := range st.Versions {
-		a.Versions[i] = versionOf(&st.Versions[i], transactions)
+	for i := range st.Anchor.Versions {
+		a.Versions[i] = versionOf(&st.Anchor.Versions[i], transactions)
 		a.Versions[i].State = VersionReplaced
 	}
 	if current >= 0 && current < len(a.Versions) {

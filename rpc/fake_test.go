@@ -70,7 +70,7 @@ func (b *memBatcher) SubmitEach(ctx context.Context, digests [][32]byte, answer 
 }
 
 func (b *memBatcher) status(d [32]byte) batcher.Status {
-	return batcher.Status{Digest: d, Nonce: sha256.Sum256(d[:]), Position: store.Position{Batch: 1, Index: b.at[d]}, Where: batcher.Where{State: batcher.Open}}
+	return batcher.Status{Digest: d, Nonce: sha256.Sum256(d[:]), Position: store.Position{Batch: 1, Index: b.at[d]}, Progress: batcher.Progress{State: batcher.Open}}
 }
 
 func (b *memBatcher) Status(_ context.Context, d [32]byte) (batcher.Status, error) {
@@ -99,12 +99,12 @@ func (b *memBatcher) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) (
 		if st := b.status(d); st.Nonce != leaf {
 			continue
 		} else if b.final == nil {
-			return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, false, nil
+			return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Progress: st.Progress}, false, nil
 		} else {
-			where := batcher.Where{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
+			where := batcher.Progress{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
 			t := &proof.Timestamp{Msg: leaf[:], Attestations: []proof.Attestation{proof.BitcoinAt(b.final.Height)}}
 			ts, err := t.Marshal()
-			return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: where}, true, err
+			return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Progress: where}, true, err
 		}
 	}
 	return dst, batcher.LeafStatus{}, false, batcher.ErrUnknown
@@ -116,7 +116,7 @@ func (b *memBatcher) Inclusion(ctx context.Context, d [32]byte) (proof.Inclusion
 	if b.final == nil || err != nil {
 		return proof.Inclusion{}, st, false, err
 	}
-	st.Where = batcher.Where{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
+	st.Progress = batcher.Progress{State: batcher.Final, Height: int32(b.final.Height), BlockTime: testTime, Confirmations: 6}
 	return *b.final, st, true, nil
 }
 
@@ -151,13 +151,13 @@ func (b *memBatcher) batch(id uint64) (st batcher.BatchStatus, err error) {
 		return st, batcher.ErrUnknown
 	}
 	st = batcher.BatchStatus{
-		Batch:  store.Batch{ID: 1, State: store.Open, Count: uint64(len(b.at)), Opened: testTime},
-		Where:  batcher.Where{State: batcher.Open},
-		Closes: testTime.Add(time.Hour),
+		Batch:    store.Batch{ID: 1, State: store.Open, Count: uint64(len(b.at)), Opened: testTime},
+		Progress: batcher.Progress{State: batcher.Open},
+		Closes:   testTime.Add(time.Hour),
 	}
 	if b.sealed {
-		st.Closed, st.Closes = testTime.Add(time.Minute), time.Time{}
-		st.Batch.State, st.Where.State, st.Root = store.Sealed, batcher.Sealed, [32]byte{1}
+		st.Batch.Closed, st.Closes = testTime.Add(time.Minute), time.Time{}
+		st.Batch.State, st.Progress.State, st.Batch.Root = store.Sealed, batcher.Sealed, [32]byte{1}
 	}
 	return st, nil
 }
@@ -184,7 +184,7 @@ func (b *memBatcher) Anchors(context.Context, uint64, int) ([]batcher.AnchorStat
 
 func (b *memBatcher) Anchor(_ context.Context, id uint64) (batcher.AnchorStatus, error) {
 	for _, a := range b.anchors {
-		if a.ID == id {
+		if a.Anchor.ID == id {
 			return a, nil
 		}
 	}

@@ -292,33 +292,33 @@ func appendState(dst []byte, st *batcher.Status) []byte {
 	dst = append(dst, `{"digest":"`...)
 	dst = hex.AppendEncode(dst, st.Digest[:])
 	dst = append(dst, `","state":"`...)
-	dst = append(dst, st.State...) // one of our five words: nothing to escape
+	dst = append(dst, st.Progress.State...) // one of our five words: nothing to escape
 	dst = append(dst, `","batch":`...)
-	dst = strconv.AppendUint(dst, st.Batch, 10)
+	dst = strconv.AppendUint(dst, st.Position.Batch, 10)
 	dst = append(dst, `,"index":`...)
-	dst = strconv.AppendUint(dst, st.Index, 10)
-	if st.TxID != (chainhash.Hash{}) {
+	dst = strconv.AppendUint(dst, st.Position.Index, 10)
+	if st.Progress.TxID != (chainhash.Hash{}) {
 		dst = append(dst, `,"txid":"`...)
-		dst = appendReversed(dst, &st.TxID)
+		dst = appendReversed(dst, &st.Progress.TxID)
 		dst = append(dst, '"')
 	}
-	if st.Height != 0 {
+	if st.Progress.Height != 0 {
 		dst = append(dst, `,"height":`...)
-		dst = strconv.AppendInt(dst, int64(st.Height), 10)
+		dst = strconv.AppendInt(dst, int64(st.Progress.Height), 10)
 	}
-	if st.BlockHash != (chainhash.Hash{}) {
+	if st.Progress.BlockHash != (chainhash.Hash{}) {
 		dst = append(dst, `,"blockhash":"`...)
-		dst = appendReversed(dst, &st.BlockHash)
+		dst = appendReversed(dst, &st.Progress.BlockHash)
 		dst = append(dst, '"')
 	}
-	if !st.BlockTime.IsZero() {
+	if !st.Progress.BlockTime.IsZero() {
 		dst = append(dst, `,"blocktime":"`...)
-		dst = st.BlockTime.UTC().AppendFormat(dst, time.RFC3339Nano)
+		dst = st.Progress.BlockTime.UTC().AppendFormat(dst, time.RFC3339Nano)
 		dst = append(dst, '"')
 	}
-	if st.Confirmations != 0 {
+	if st.Progress.Confirmations != 0 {
 		dst = append(dst, `,"confirmations":`...)
-		dst = strconv.AppendInt(dst, int64(st.Confirmations), 10)
+		dst = strconv.AppendInt(dst, int64(st.Progress.Confirmations), 10)
 	}
 	return dst
 }

@@ -184,7 +184,7 @@ func TestAnEntryIsWrittenAsEncodingJSONWrites(t *testing.T) {
 		st := batcher.Status{
 			Digest:   hash("digest"),
 			Position: store.Position{Batch: rapid.Uint64().Draw(t, "batch"), Index: rapid.Uint64().Draw(t, "index")},
-			Where: batcher.Where{
+			Progress: batcher.Progress{
 				State:         rapid.SampledFrom([]batcher.State{batcher.Open, batcher.Sealed, batcher.Broadcast, batcher.Mined, batcher.Final}).Draw(t, "state"),
 				TxID:          hash("txid"),
 				Height:        rapid.Int32().Draw(t, "height"),
@@ -194,7 +194,7 @@ func TestAnEntryIsWrittenAsEncodingJSONWrites(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "time?") {
 			zone := time.FixedZone("", rapid.IntRange(-50_000, 50_000).Draw(t, "zone"))
-			st.BlockTime = time.Unix(rapid.Int64Range(1e9, 1e10).Draw(t, "time"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).In(zone)
+			st.Progress.BlockTime = time.Unix(rapid.Int64Range(1e9, 1e10).Draw(t, "time"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).In(zone)
 		}
 		proof := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "proof")
 		want, err := json.Marshal(entryOf(&st, proof))

@@ -163,7 +163,7 @@ func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, compl
 	case err != nil:
 		return nil, st, false, err
 	}
-	st = batcher.Status{Digest: leaf, Position: at.Position, Where: at.Where}
+	st = batcher.Status{Digest: leaf, Position: at.Position, Progress: at.Progress}
 	if !complete {
 		return nil, st, false, nil
 	}
@@ -188,7 +188,7 @@ func (c *call) receipt(format string) (any, error) {
 	}
 	var r receipt.Receipt
 	if format == FormatChainpoint4 {
-		r, err = receipt.NewV4(st.Digest, st.Nonce, anchored, st.BlockTime, c.CalendarURI)
+		r, err = receipt.NewV4(st.Digest, st.Nonce, anchored, st.Progress.BlockTime, c.CalendarURI)
 	} else {
 		r, err = receipt.NewV2(st.Digest, st.Nonce, anchored)
 	}

@@ -144,9 +144,9 @@ func TestEachVersionOfAnAnchorSaysWhatItIs(t *testing.T) {
 		{store.Dead, true, 0, []string{VersionReplaced, VersionNewest}, 500},
 	} {
 		st := r.batcher.anchors[0]
-		st.State, st.Block = c.state, nil
+		st.Anchor.State, st.Anchor.Block = c.state, nil
 		if c.block {
-			st.Block = &store.Block{Height: 18, Version: c.mined}
+			st.Anchor.Block = &store.Block{Height: 18, Version: c.mined}
 		}
 		a := anchorOf(&st, false)
 		got := []string{a.Versions[0].State, a.Versions[1].State}

@@ -84,7 +84,7 @@ func newWide(t *testing.T, size int) (*rig, *wide) {
 	t.Helper()
 	r := newRig(t)
 	r.withAnchor()
-	r.batcher.anchors[0].Versions[0].Tx.TxOut[0].PkScript = make([]byte, size)
+	r.batcher.anchors[0].Anchor.Versions[0].Tx.TxOut[0].PkScript = make([]byte, size)
 	w := &wide{memBatcher: r.batcher}
 	r.server.Provide(Services{Batcher: w, Chain: r.chain, Wallet: r.wallet, Node: fixedNode{}})
 	return r, w

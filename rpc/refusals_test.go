@@ -339,7 +339,7 @@ func TestTheAnswersOfAnArrayAreBounded(t *testing.T) {
 	r := newRig(t)
 	r.withAnchor()
 	const size = 100_000 // of each answer, about
-	r.batcher.anchors[0].Versions[0].Tx.TxOut[0].PkScript = make([]byte, size/2)
+	r.batcher.anchors[0].Anchor.Versions[0].Tx.TxOut[0].PkScript = make([]byte, size/2)
 	status, answer := r.post(t, RoleAdmin, `[`+strings.Repeat(`{"id":1,"method":"getanchor","params":[1]},`, maxCalls-1)+`{"id":2,"method":"uptime"}]`)
 	var answers []struct {
 		Result json.RawMessage

@@ -98,10 +98,10 @@ func (f *fakeDaemon) status(d [32]byte) (batcher.Status, error) {
 	if i < 0 {
 		return batcher.Status{}, fmt.Errorf("digest %x: %w", d, batcher.ErrUnknown)
 	}
-	st := batcher.Status{Digest: d, Nonce: f.nonce(d), Position: store.Position{Batch: 1, Index: uint64(i)}, Where: batcher.Where{State: f.state}}
+	st := batcher.Status{Digest: d, Nonce: f.nonce(d), Position: store.Position{Batch: 1, Index: uint64(i)}, Progress: batcher.Progress{State: f.state}}
 	if f.state == batcher.Final {
-		st.Anchor, st.TxID, st.Height, st.BlockHash = 1, f.tx.TxHash(), 1, f.headers[1].BlockHash()
-		st.BlockTime, st.Confirmations = testTime, 6
+		st.Progress.Anchor, st.Progress.TxID, st.Progress.Height, st.Progress.BlockHash = 1, f.tx.TxHash(), 1, f.headers[1].BlockHash()
+		st.Progress.BlockTime, st.Progress.Confirmations = testTime, 6
 	}
 	return st, nil
 }
@@ -168,21 +168,21 @@ func (f *fakeDaemon) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) (
 	}
 	st, err := f.status(f.digests[i])
 	if err != nil || f.state != batcher.Final {
-		return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, false, err
+		return dst, batcher.LeafStatus{Leaf: leaf, Position: st.Position, Progress: st.Progress}, false, err
 	}
 	t, err := proof.LeafTimestamp(leaf, f.anchored(st))
 	if err != nil {
 		return dst, batcher.LeafStatus{}, false, err
 	}
 	ts, err := t.Marshal()
-	return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Where: st.Where}, true, err
+	return append(dst, ts...), batcher.LeafStatus{Leaf: leaf, Position: st.Position, Progress: st.Progress}, true, err
 }
 
 // anchored is how a digest got into the block.
 func (f *fakeDaemon) anchored(st batcher.Status) proof.Inclusion {
 	var tx bytes.Buffer
 	f.tx.SerializeNoWitness(&tx) // a bytes.Buffer takes everything
-	return proof.Inclusion{Path: proof.Path(f.leaves(), int(st.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot}
+	return proof.Inclusion{Path: proof.Path(f.leaves(), int(st.Position.Index)), Tx: tx.Bytes(), Height: 1, MerkleRoot: f.headers[1].MerkleRoot}
 }
 
 func (f *fakeDaemon) Inclusion(_ context.Context, d [32]byte) (a proof.Inclusion, st batcher.Status, ok bool, err error) {
@@ -225,9 +225,9 @@ func (f *fakeDaemon) Batch(_ context.Context, id uint64) (st batcher.BatchStatus
 		return st, fmt.Errorf("batch %d: %w", id, batcher.ErrUnknown)
 	}
 	first, _ := f.status(f.digests[0])
-	st = batcher.BatchStatus{Batch: store.Batch{ID: 1, State: store.Open, Count: uint64(len(f.digests)), Opened: testTime}, Where: first.Where}
-	if st.Where.Anchor != 0 {
-		st.Batch.State, st.Batch.Anchor, st.Root = store.Sealed, 1, proof.Root(f.leaves())
+	st = batcher.BatchStatus{Batch: store.Batch{ID: 1, State: store.Open, Count: uint64(len(f.digests)), Opened: testTime}, Progress: first.Progress}
+	if st.Progress.Anchor != 0 {
+		st.Batch.State, st.Batch.Anchor, st.Batch.Root = store.Sealed, 1, proof.Root(f.leaves())
 	}
 	return st, nil
 }
