@@ -126,7 +126,7 @@ func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBloc
 	}
 	var err error
 	for try := range blockTries {
-		if try > 0 && !sleep(ctx, c.ctx, blockPause) {
+		if try > 0 && !c.sleep(ctx, blockPause) {
 			break
 		}
 		if _, _, err := c.Header(block); err != nil {
@@ -186,16 +186,22 @@ func fetch[T any](ctx context.Context, c *Client, key string, call func() (T, er
 	}
 }
 
-// sleep waits, and reports whether neither context ended meanwhile.
-func sleep(a, b context.Context, t time.Duration) bool {
+// sleep waits, and reports whether the context and the client lasted as long.
+func (c *Client) sleep(ctx context.Context, t time.Duration) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	return sleep(ctx, t)
+}
+
+// sleep waits, and reports whether the context lasted as long.
+func sleep(ctx context.Context, t time.Duration) bool {
 	timer := time.NewTimer(t)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-a.Done():
-		return false
-	case <-b.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

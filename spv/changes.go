@@ -26,7 +26,7 @@ func (c *Client) Changes() (changed <-chan struct{}, stop func()) {
 	}
 }
 
-func (c *Client) tellChange() {
+func (c *Client) notifyChange() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for ch := range c.listeners {
@@ -52,11 +52,11 @@ func (c *Client) followBlocks(sub *blockntfns.Subscription) {
 				news = nil
 				continue
 			}
-			c.tellChange()
+			c.notifyChange()
 		case <-look.C:
 			if _, hash, err := c.Best(); err == nil && hash != last {
 				last = hash
-				c.tellChange()
+				c.notifyChange()
 			}
 		case <-c.ctx.Done():
 			return

@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// clockWrong is by how much this machine's clock has to differ from the peers' before a person
-	// is told, and clockRight from when it is right again. Bitcoin Core warns at 10 minutes too.
+	// clockWrong is how far this machine's clock may differ from those of the peers before the
+	// operator is warned. The warning ends below clockRight. Bitcoin Core warns at 10 minutes too.
 	clockWrong = 10 * time.Minute
 	clockRight = 5 * time.Minute
 )
 
 // clocks compares this machine's clock with those of the peers.
 //
-// A peer tells its time once, when it connects, and stays for days. Meanwhile this machine's clock
-// may be set. So each peer is remembered with how far the clock had been set until then, which the
-// monotonic clock tells.
+// A peer tells its time once, when it connects, and stays connected for days. This machine's clock
+// may be set meanwhile. So each peer is noted with how far the clock had been set until then, which
+// the monotonic clock shows.
 type clocks struct {
 	set   func() time.Duration // how far the clock was set since the start
 	at    map[*neutrino.ServerPeer]time.Duration
-	wrong bool // the clock was, at the last look
+	wrong bool // at the last look
 }
 
 func newClocks() clocks {
@@ -33,21 +33,21 @@ func newClocks() clocks {
 	}}
 }
 
-// meet remembers the peers that are connected, and forgets others.
-func (k *clocks) meet(peers []*neutrino.ServerPeer) {
-	met := make(map[*neutrino.ServerPeer]time.Duration, len(peers))
+// notePeers remembers the connected peers, and forgets all others.
+func (k *clocks) notePeers(peers []*neutrino.ServerPeer) {
+	noted := make(map[*neutrino.ServerPeer]time.Duration, len(peers))
 	set := k.set()
 	for _, sp := range peers {
-		met[sp] = set
+		noted[sp] = set
 		if at, ok := k.at[sp]; ok {
-			met[sp] = at
+			noted[sp] = at
 		}
 	}
-	k.at = met
+	k.at = noted
 }
 
-// off returns by how much this machine's clock is ahead of the peers' now, and whether that is too
-// much. offset is by how much a peer's clock was ahead of this one when it connected.
+// off returns how far this machine's clock is ahead of the clocks of the peers, and whether that is
+// too much. offset returns how far a peer's clock was ahead of this one when the peer connected.
 func (k *clocks) off(enough int, offset func(*neutrino.ServerPeer) time.Duration) (ahead time.Duration, wrong bool) {
 	var all []time.Duration
 	set := k.set()
@@ -60,13 +60,14 @@ func (k *clocks) off(enough int, offset func(*neutrino.ServerPeer) time.Duration
 	slices.Sort(all)
 	ahead = all[(len(all)-1)/2]
 	if len(all)%2 == 0 && all[len(all)/2].Abs() < ahead.Abs() {
-		ahead = all[len(all)/2] // of two, the one that finds less fault
+		ahead = all[len(all)/2] // of two, the smaller difference
 	}
 	k.wrong = ahead.Abs() >= clockWrong || k.wrong && ahead.Abs() >= clockRight
 	return ahead, k.wrong
 }
 
-// clockOff returns by how much this machine's clock is ahead of the peers', where that is too much.
+// clockOff returns how far this machine's clock is ahead of the clocks of the peers, and whether
+// that is too much.
 func (c *Client) clockOff() (ahead time.Duration, wrong bool) {
 	m := &c.state
 	m.mu.Lock()

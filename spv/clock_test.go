@@ -22,7 +22,7 @@ func TestAClockThatDisagreesWithThePeersIsToldOf(t *testing.T) {
 		}
 	}
 	want(0, false)
-	k.meet([]*neutrino.ServerPeer{a, b, c})
+	k.notePeers([]*neutrino.ServerPeer{a, b, c})
 	want(0, false)
 	offsets[a] = 5 * time.Hour // one that lies, or is wrong itself
 	want(0, false)
@@ -44,16 +44,16 @@ func TestAClockThatDisagreesWithThePeersIsToldOf(t *testing.T) {
 	d := new(neutrino.ServerPeer)
 	set = time.Hour
 	offsets[d] = -time.Hour // it connects after the clock was set wrong
-	k.meet([]*neutrino.ServerPeer{a, c, d})
+	k.notePeers([]*neutrino.ServerPeer{a, c, d})
 	want(time.Hour, true)
 	set = 0
 	want(0, false)
-	k.meet(nil)
+	k.notePeers(nil)
 	want(0, false)
 	if _, wrong := k.off(3, offset); wrong {
 		t.Error("wrong by no peer's word")
 	}
-	k.meet([]*neutrino.ServerPeer{d})
+	k.notePeers([]*neutrino.ServerPeer{d})
 	offsets[d] = time.Hour
 	if _, wrong := k.off(3, offset); wrong {
 		t.Error("one peer is believed where there should be three")

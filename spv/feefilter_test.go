@@ -13,9 +13,9 @@ import (
 
 // said returns what is found when the bytes come in pieces of a size.
 func said(stream []byte, size int) (found []int64, lost bool) {
-	f := feeFilters{magic: chaincfg.RegressionNetParams.Net}
+	f := frameScanner{magic: chaincfg.RegressionNetParams.Net}
 	for piece := range slices.Chunk(stream, size) {
-		f.read(piece, func(v int64) { found = append(found, v) })
+		f.scan(piece, func(v int64) { found = append(found, v) })
 	}
 	return found, f.lost
 }
@@ -102,7 +102,7 @@ func TestTheFirstFeeFilterOfANodeIsHeard(t *testing.T) {
 	heard := func() int64 {
 		c.peers.mu.Lock()
 		defer c.peers.mu.Unlock()
-		for h := range c.peers.heard {
+		for h := range c.peers.open {
 			return h.satPerKvB.Load()
 		}
 		return noFeeFilter
@@ -136,8 +136,8 @@ func TestTheFirstFeeFilterOfANodeIsHeard(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if len(c.peers.heard) != 0 {
-		t.Errorf("%d connections are still listened to", len(c.peers.heard))
+	if len(c.peers.open) != 0 {
+		t.Errorf("%d connections are still listened to", len(c.peers.open))
 	}
 }
 
@@ -197,13 +197,13 @@ func TestOnePeerCannotMoveTheFloorOfThree(t *testing.T) {
 func TestAFeeFilterThatCannotBeIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, v := range []int64{-1, math.MinInt64, math.MaxInt64, 21_000_000*1e8 + 1} {
-		d := &dialer{ctx: t.Context(), magic: chaincfg.RegressionNetParams.Net, heard: make(map[*peerConn]struct{}), limits: defaultPeerLimits()}
-		h := d.hear(nil, "peer").(*peerConn)
-		h.frames.read(frameOf(wire.NewMsgFeeFilter(v)).bytes(), h.satPerKvB.Store)
+		d := &dialer{ctx: t.Context(), magic: chaincfg.RegressionNetParams.Net, open: make(map[*peerConn]struct{}), limits: defaultPeerLimits()}
+		h := d.wrap(nil, "peer").(*peerConn)
+		h.frames.scan(frameOf(wire.NewMsgFeeFilter(v)).bytes(), h.satPerKvB.Store)
 		if got, told := d.feeFilter("peer"); told {
 			t.Errorf("%d is taken for %d", v, got)
 		}
-		h.frames.read(frameOf(wire.NewMsgFeeFilter(5)).bytes(), h.satPerKvB.Store)
+		h.frames.scan(frameOf(wire.NewMsgFeeFilter(5)).bytes(), h.satPerKvB.Store)
 		if got, told := d.feeFilter("peer"); !told || got != 5 {
 			t.Errorf("a good value after a bad one: %d, %v", got, told)
 		}

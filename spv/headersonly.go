@@ -108,12 +108,12 @@ type headersSync struct {
 func (c *Client) lookAtHeaders(s *headersSync, progress func(have, want int32)) (bool, error) {
 	now := c.now()
 	peers := c.service().Peers()
-	c.meet(peers, now)
+	c.notePeers(peers, now)
 	p, err := c.position()
 	if err != nil {
 		return false, err
 	}
-	c.state.move(p, now)
+	c.state.noteProgress(p, now)
 	c.dropStaller(p, peers, now)
 	if progress != nil {
 		progress(p.headers, max(p.target, p.headers))
@@ -134,7 +134,7 @@ func (c *Client) lookAtHeaders(s *headersSync, progress func(have, want int32)) 
 			since = s.moved
 		}
 		if now.Sub(since) >= c.limits.findPeers {
-			return false, fmt.Errorf("%w: none could be reached within %v%s", ErrNoPeers, c.limits.findPeers, c.troubles())
+			return false, fmt.Errorf("%w: none could be reached within %v%s", ErrNoPeers, c.limits.findPeers, c.peerFailures())
 		}
 		return false, nil
 	case s.met.IsZero():
@@ -161,8 +161,8 @@ func (c *Client) lookAtHeaders(s *headersSync, progress func(have, want int32)) 
 	return false, nil
 }
 
-// troubles tells why configured peers are not connected.
-func (c *Client) troubles() string {
+// peerFailures says why configured peers are not connected.
+func (c *Client) peerFailures() string {
 	var b strings.Builder
 	for _, cp := range c.peers.configured {
 		if why := cp.warning(c.now(), false, c.params.Name); why != "" {

@@ -192,7 +192,7 @@ func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	n.mine(1)
 	waitFor(t, "the header, and the lie", func() bool { return c.Status().HeadersHeight == 21 && lies.lied() > 0 })
 	k.forward(stuck)
-	waitFor(t, "a warning", func() bool { return warned(c, "stand still at height 20, of 21", "disagree", "spv.add_peers") })
+	waitFor(t, "a warning", func() bool { return warned(c, "have stopped at height 20 of 21", "disagree", "spv.add_peers") })
 	if s := c.Status(); s.Height != 20 || s.FiltersHeight != 20 {
 		t.Errorf("one of two was believed: %+v", s)
 	}
@@ -231,7 +231,7 @@ func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	if s := c.Status(); s.FiltersHeight != 20 || s.Synced {
 		t.Errorf("filters at %d, synced %v", s.FiltersHeight, s.Synced)
 	}
-	if warned(c, "stand still") {
+	if warned(c, "have stopped") {
 		t.Errorf("told at once: %q", c.Status().Warnings)
 	}
 	var last uint64 // the connection at which the clock was set forward: without any peer, it is not the filters' fault
@@ -241,7 +241,7 @@ func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 			k.forward(stuck)
 		}
 		_, err := os.Stat(filepath.Join(dir, suspectFile))
-		return err == nil && warned(c, "stand still at height 20, of 21", "disagree", "restart the daemon")
+		return err == nil && warned(c, "have stopped at height 20 of 21", "disagree", "restart ancred")
 	})
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ func testDialer(t *testing.T) *dialer {
 	limits := defaultPeerLimits()
 	limits.writeTimeout = 200 * time.Millisecond
 	d := &dialer{ctx: t.Context(), log: slog.New(slog.DiscardHandler), magic: chaincfg.RegressionNetParams.Net, now: time.Now,
-		heard: make(map[*peerConn]struct{}), limits: limits, byAddr: map[string]*configuredPeer{cp.known: cp}}
-	t.Cleanup(d.hangUp)
+		open: make(map[*peerConn]struct{}), limits: limits, byAddr: map[string]*configuredPeer{cp.known: cp}}
+	t.Cleanup(d.closeAll)
 	return d
 }
 
@@ -59,7 +59,7 @@ func newStranger(t *testing.T, d *dialer) *stranger {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Disconnect)
-	p.AssociateConnection(d.hear(here, "stranger:1"))
+	p.AssociateConnection(d.wrap(here, "stranger:1"))
 	s := &stranger{there, p}
 	read := func() wire.Message {
 		m, _, err := wire.ReadMessage(there, wire.ProtocolVersion, wire.TestNet)
@@ -229,7 +229,7 @@ func TestAnswersAreTakenAsOftenAsTheyWereAskedFor(t *testing.T) {
 		{&wire.MsgGetCFilters{}, wire.CmdCFilter, wire.MaxCFilterDataSize, 1000},
 		{blocks, wire.CmdBlock, wire.MaxBlockPayload, 3},
 	} {
-		g := newGate(allowance{messages: 1, bytes: 100}) // nothing comes back
+		g := newInboundLimit(allowance{messages: 1, bytes: 100}) // nothing comes back
 		f := frameOf(tt.ask)
 		g.asked(f.command, uint32(len(f.payload)))
 		for i := range tt.times {
@@ -252,7 +252,7 @@ func TestAnswersAreTakenAsOftenAsTheyWereAskedFor(t *testing.T) {
 func TestWhatWasNotAskedForIsTakenFromTheAllowance(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1e9, 0)
-	g := newGate(allowance{messages: 10, messagesPerSecond: 2, bytes: 1000, bytesPerSecond: 100})
+	g := newInboundLimit(allowance{messages: 10, messagesPerSecond: 2, bytes: 1000, bytesPerSecond: 100})
 	take := func(length uint32, want time.Duration) {
 		t.Helper()
 		if wait, err := g.admit(now, wire.CmdPing, length); wait != want || err != nil {
@@ -276,7 +276,7 @@ func TestWhatIsNoMessageIsTakenFromTheAllowanceToo(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	d.limits.allowance = allowance{messages: 1 << 20, messagesPerSecond: 1, bytes: 10_000, bytesPerSecond: 1}
-	conn := d.hear(here, "stranger:1")
+	conn := d.wrap(here, "stranger:1")
 	go func() { _, _ = io.Copy(there, bytes.NewReader(bytes.Repeat([]byte{0x5a}, 1<<20))) }() // ends with there
 	got := make([]byte, 0, 1<<20)
 	for len(got) <= 10_000 {

@@ -236,7 +236,7 @@ func Open(cfg Config) (_ *Client, err error) {
 	if err != nil {
 		// The checks above know the damage that was seen so far. For any other that neutrino finds,
 		// the cure is the same.
-		c.log.Error("the header files cannot be opened; removing them, all headers will be downloaded again", "dir", cfg.Dir, "error", err)
+		c.log.Error("the header files cannot be opened; removing them, all headers will be downloaded again", "dir", cfg.Dir, "err", err)
 		if err := removeHeaders(cfg.Dir); err != nil {
 			return nil, err
 		}
@@ -247,7 +247,7 @@ func Open(cfg Config) (_ *Client, err error) {
 	peers.now = func() time.Time { return c.now() }
 	c.state.opened = c.now()
 	c.state.clocks = newClocks()
-	c.state.disbelieved = make(map[string]time.Time)
+	c.state.distrusted = make(map[string]time.Time)
 	return c, nil
 }
 
@@ -321,7 +321,7 @@ func (c *Client) close() error {
 	stopped := make(chan error, 1)
 	go func() { // ends before this call, or else with the process
 		err := c.running.Load().Stop()
-		c.peers.hangUp()
+		c.peers.closeAll()
 		c.wg.Wait()
 		stopped <- err
 	}()

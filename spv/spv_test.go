@@ -130,7 +130,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		}},
 		{"while a peer does not answer", func(c *Client) {
 			startClient(t, c)
-			waitFor(t, "both connections", func() bool { c.peers.mu.Lock(); defer c.peers.mu.Unlock(); return len(c.peers.heard) == 2 })
+			waitFor(t, "both connections", func() bool { c.peers.mu.Lock(); defer c.peers.mu.Unlock(); return len(c.peers.open) == 2 })
 		}},
 	} {
 		peers := []string{n.p2p}

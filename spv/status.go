@@ -81,7 +81,7 @@ func (c *Client) Status() Status {
 		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock()})
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
-	s.Warnings = c.alarms(p)
+	s.Warnings = c.warnings(p)
 	return s
 }
 
@@ -135,7 +135,7 @@ func (c *Client) position() (position, error) {
 	peers := c.connected()
 	now := c.now()
 	p.target = p.estimate(slices.DeleteFunc(slices.Clone(peers), func(sp *neutrino.ServerPeer) bool {
-		return sp.LastBlock() > p.headers && c.state.disbelieves(sp.Addr(), now)
+		return sp.LastBlock() > p.headers && c.state.distrusts(sp.Addr(), now)
 	}), c.public, now)
 
 	age := now.Sub(p.headerTime)
@@ -145,7 +145,7 @@ func (c *Client) position() (position, error) {
 	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!c.public || c.service().IsCurrent()):
 		p.synced = true
 		c.state.wasSynced.Store(true)
-	case c.state.wasSynced.Load() && lag <= nearTip && c.state.lonely(now) < alone:
+	case c.state.wasSynced.Load() && lag <= nearTip && c.state.sinceLastPeer(now) < alone:
 		p.synced = true
 	}
 	return p, nil

@@ -11,52 +11,56 @@ import (
 )
 
 const (
-	// pollInterval is how often the connected peers and the speed are looked at.
+	// pollInterval is how often the watching goroutine looks at the connected peers and the speed.
 	pollInterval = time.Second
 
-	// speedWindow is the time that a speed is measured over: neutrino syncs in bursts of some
+	// speedWindow is the time over which the speed is measured: neutrino syncs in bursts of some
 	// seconds.
 	speedWindow = 20 * time.Second
 
-	// Progress is logged often while someone may be watching, then now and then.
+	// Progress is logged often during the first minute, in which somebody may be watching, and
+	// then now and then.
 	earlyLog     = 5 * time.Second
 	lateLog      = 30 * time.Second
 	earlyLogEnds = time.Minute
 )
 
-// monitor is what the watching goroutine sees, for Status.
+// monitor is what the watching goroutine sees, for Status and for the warnings.
 type monitor struct {
 	opened    time.Time // set by Open, never changed
 	wasSynced atomic.Bool
 
-	connections atomic.Uint64 // that became peers since Open
-	stallers    atomic.Uint64 // peers that were hung up on since, see dropStaller
+	connections atomic.Uint64 // connections that became peers since Open
+	stallers    atomic.Uint64 // peers that were dropped since Open for stalling, see dropStaller
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards all below
 	peers      []*neutrino.ServerPeer
 	lastPeer   time.Time // when a peer was last connected; zero: never
 	lastEnough time.Time // when there were last as many peers as there should be; zero: never
-	samples    []sample  // oldest first, of the last speedWindow
+	samples    []sample  // of the last speedWindow, the oldest first
 
 	headers, filters int32     // heights at the last look
-	headersMoved     time.Time // when headers last changed, or could not for lack of peers
-	filtersMoved     time.Time // the same for filters, which cannot pass headers either
+	headersMoved     time.Time // when headers last changed, or could not change for lack of peers
+	filtersMoved     time.Time // the same for filters, which cannot pass the headers either
 	lastStall        time.Time // when a peer was last dropped for stalling
 
-	// disbelieved has the peers that told of blocks and did not send them, by the address that
-	// neutrino knows, and when that was. What they tell of newer blocks counts for nothing for as
-	// long as disbelief lasts.
-	disbelieved map[string]time.Time
+	// distrusted has the peers that announced blocks and did not send them, by the address that
+	// neutrino knows, and the time of that. For distrustFor, the heights that they claim count for
+	// nothing.
+	distrusted map[string]time.Time
 
 	failing failures // of fetches
 	clocks  clocks
 }
 
-// failures is a run of fetches none of which succeeded.
+// failures is a run of fetches of which none succeeded.
 type failures struct {
-	first, last time.Time // zero: there are none
-	what        string    // of the last: what was fetched, and why that failed
+	first, last time.Time // zero: none failed
+	what        string    // what was fetched last, and why that failed
 }
+
+// forgetFailures is the time without any fetch after which a new run of failures begins.
+const forgetFailures = time.Hour
 
 // fetched notes how a fetch ended.
 func (m *monitor) fetched(what string, err error, now time.Time) {
@@ -66,28 +70,20 @@ func (m *monitor) fetched(what string, err error, now time.Time) {
 		m.failing = failures{}
 		return
 	}
-	if m.failing.first.IsZero() || now.Sub(m.failing.last) > disbelief {
+	if m.failing.first.IsZero() || now.Sub(m.failing.last) > forgetFailures {
 		m.failing.first = now
 	}
 	m.failing.last, m.failing.what = now, fmt.Sprintf("%s: %v", what, err)
 }
 
-// disbelieves reports whether what a peer tells of newer blocks counts for nothing.
-func (m *monitor) disbelieves(addr string, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	since, ok := m.disbelieved[addr]
-	return ok && now.Sub(since) < disbelief
-}
-
-// sample is how much was synced when.
+// sample is how much was synced at one time.
 type sample struct {
 	at   time.Time
 	done int64
 }
 
-// lonely returns since when no peer was connected.
-func (m *monitor) lonely(now time.Time) time.Duration {
+// sinceLastPeer returns how long no peer has been connected.
+func (m *monitor) sinceLastPeer(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	since := m.lastPeer
@@ -97,8 +93,8 @@ func (m *monitor) lonely(now time.Time) time.Duration {
 	return now.Sub(since)
 }
 
-// speed returns how many blocks per second come, a block being its header and its filter header,
-// and how long it will take at that.
+// speed returns how many blocks come per second, a block being its header and its filter header,
+// and how long the rest takes at that speed.
 func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Duration) {
 	if p.synced {
 		return 0, 0
@@ -117,8 +113,8 @@ func (m *monitor) speed(p position) (blocksPerSecond float64, remaining time.Dur
 	return perSecond / 2, time.Duration(left / perSecond * float64(time.Second)).Round(time.Second)
 }
 
-// connected returns the peers that are connected, as seen at most pollInterval ago. neutrino itself
-// is asked by the watching goroutine only: its answer may never come once it is being stopped.
+// connected returns the connected peers, as seen at most pollInterval ago. Only the watching
+// goroutine asks neutrino itself: once neutrino is being stopped, its answer may never come.
 func (c *Client) connected() []*neutrino.ServerPeer {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
@@ -131,26 +127,25 @@ func (c *Client) connected() []*neutrino.ServerPeer {
 	return out
 }
 
-// Peers counts the connections to peers that were made since Open, those that are lost since
-// included: it grows when a peer came that has not been offered anything yet. [Client.Changes]
-// tells of it.
+// Peers counts the connections to peers since Open, lost ones included. It grows when a peer
+// connects that has not been offered any transaction yet. [Client.Changes] tells of it.
 func (c *Client) Peers() uint64 { return c.state.connections.Load() }
 
 // Counts is what happened to the connections since Open.
 type Counts struct {
-	Connections uint64 // that became peers
-	Stallers    uint64 // that were ended because the peer told of newer blocks and sent none
-	Bans        uint64 // of configured peers, which are lifted after a while
-	Abusers     uint64 // that were ended because the peer did not read, or sent too large a message unasked
+	Connections uint64 // connections that became peers
+	Stallers    uint64 // connections ended because the peer announced newer blocks and sent none
+	Bans        uint64 // bans of configured peers; they are lifted after a while
+	Abusers     uint64 // connections ended because the peer did not read, or sent too large a message unasked
 }
 
-// Counts returns the counters as they are now.
+// Counts returns the present counts.
 func (c *Client) Counts() Counts {
 	return Counts{Connections: c.Peers(), Stallers: c.state.stallers.Load(), Bans: c.peers.lifted.Load(), Abusers: c.peers.abusers.Load()}
 }
 
-// meet notes which peers are connected now.
-func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
+// notePeers notes which peers are connected now.
+func (c *Client) notePeers(peers []*neutrino.ServerPeer, now time.Time) {
 	m := &c.state
 	m.mu.Lock()
 	fresh := 0
@@ -159,11 +154,11 @@ func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
 			fresh++
 		}
 		if p := c.peers.byAddr[sp.Addr()]; p != nil && sp.Connected() {
-			p.met()
+			p.becamePeer()
 		}
 	}
 	m.peers = peers
-	m.clocks.meet(peers)
+	m.clocks.notePeers(peers)
 	if len(peers) > 0 {
 		m.lastPeer = now
 	}
@@ -173,23 +168,23 @@ func (c *Client) meet(peers []*neutrino.ServerPeer, now time.Time) {
 	m.mu.Unlock()
 	if fresh > 0 {
 		m.connections.Add(uint64(fresh))
-		c.tellChange()
+		c.notifyChange()
 	}
 }
 
-// move notes how far the chain has come.
-func (m *monitor) move(p position, now time.Time) {
-	lonely := m.lonely(now) >= aloneWarning
+// noteProgress notes how far the chain has come.
+func (m *monitor) noteProgress(p position, now time.Time) {
+	noPeer := m.sinceLastPeer(now) >= aloneWarning
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.samples = append(m.samples, sample{now, p.done()})
 	for len(m.samples) > 2 && now.Sub(m.samples[0].at) > speedWindow {
 		m.samples = m.samples[1:]
 	}
-	if p.headers != m.headers || lonely || m.headersMoved.IsZero() {
+	if p.headers != m.headers || noPeer || m.headersMoved.IsZero() {
 		m.headersMoved = now
 	}
-	if p.filters != m.filters || p.filters >= p.headers || lonely || m.filtersMoved.IsZero() {
+	if p.filters != m.filters || p.filters >= p.headers || noPeer || m.filtersMoved.IsZero() {
 		m.filtersMoved = now
 	}
 	m.headers, m.filters = p.headers, p.filters
@@ -202,15 +197,15 @@ func (c *Client) watch() {
 	defer tick.Stop()
 	start := c.now()
 	var lastLog time.Time
-	var toldSynced bool
-	suspected := false // Open has seen to it
+	loggedSynced := false
+	suspected := false // Open has removed what was suspected before
 	for {
 		now := c.now()
 		peers := c.service().Peers()
-		c.meet(peers, now)
+		c.notePeers(peers, now)
 
 		if p, err := c.position(); err == nil {
-			c.state.move(p, now)
+			c.state.noteProgress(p, now)
 			c.dropStaller(p, peers, now)
 
 			interval := lateLog
@@ -218,14 +213,14 @@ func (c *Client) watch() {
 				interval = earlyLog
 			}
 			switch {
-			case p.synced && !toldSynced:
+			case p.synced && !loggedSynced:
 				c.log.Info("light client synced", "height", p.height, "block", p.hash, "peers", len(peers))
 			case !p.synced && len(peers) > 0 && now.Sub(lastLog) >= interval:
 				lastLog = now
 				c.logProgress(p)
 			}
-			toldSynced = p.synced
-			suspected = c.suspect(suspected, c.alarms(p))
+			loggedSynced = p.synced
+			suspected = c.noteSuspicion(suspected, c.warnings(p))
 		}
 
 		select {

@@ -199,7 +199,7 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 		d, err := o.fund(coins, change)
 		if short := (*ShortageError)(nil); errors.As(err, &short) {
 			if short.Address, err = v.nextAddress(external, 0); err != nil {
-				w.log.Warn("no address to name for a deposit", "error", err)
+				w.log.Warn("no address to name for a deposit", "err", err)
 			}
 			return nil, short
 		}

@@ -71,7 +71,7 @@ func (c *client) tell(n any) bool {
 	}
 	if yes { // btcwallet took nothing, so it has done what it was told before
 		if err := c.vault.stepBack(c.NeutrinoClient, gone.Height); err != nil {
-			c.log.Warn("the wallet did not step back from a block that left the chain", "height", gone.Height, "error", err)
+			c.log.Warn("the wallet did not step back from a block that left the chain", "height", gone.Height, "err", err)
 		}
 	}
 	return true

@@ -188,7 +188,7 @@ func (w *Wallet) warnOfLost(ctx context.Context, v *vault, missing []chainhash.H
 	}
 	lost, err := guard(ctx, w, "look for payments", func() ([]chainhash.Hash, error) { return v.lost(missing) })
 	if err != nil {
-		w.log.Debug("could not look for payments", "error", err)
+		w.log.Debug("could not look for payments", "err", err)
 	}
 	for _, txid := range lost {
 		w.log.Error("a payment can not be mined any more, as a reorganisation undid a coin that it spent: send it again", "txid", txid)

@@ -230,7 +230,7 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		}
 		f, err := w.observe(ctx, v)
 		if err != nil {
-			w.log.Debug("wallet does not answer", "error", err)
+			w.log.Debug("wallet does not answer", "err", err)
 		}
 		if f.height != watch.height {
 			w.addressesUsed.Store(true)
@@ -263,7 +263,7 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 		}
 		if f.branch > 0 {
 			if err := v.stepBack(client.NeutrinoClient, f.branch); err != nil {
-				w.log.Warn("the wallet may count what left the chain", "error", err)
+				w.log.Warn("the wallet may count what left the chain", "err", err)
 			}
 		}
 		next := w.attach(ctx, v)
@@ -282,7 +282,7 @@ func (w *Wallet) atTip(ctx context.Context, v *vault, client *client) {
 	if v.restoring.Load() {
 		_, err := guard(ctx, w, "end the restore", func() (struct{}, error) { return struct{}{}, v.endRestoring() })
 		if err != nil {
-			w.log.Warn("the search for coins is done, but will be repeated at the next start", "error", err)
+			w.log.Warn("the search for coins is done, but will be repeated at the next start", "err", err)
 		} else {
 			w.log.Info("wallet restored: the search for coins is done")
 		}
@@ -298,7 +298,7 @@ func (w *Wallet) atTip(ctx context.Context, v *vault, client *client) {
 		return fresh, err
 	})
 	if err != nil {
-		w.log.Debug("could not follow new addresses yet", "error", err)
+		w.log.Debug("could not follow new addresses yet", "err", err)
 	} else if len(fresh) > 0 {
 		w.log.Debug("follow new addresses", "count", len(fresh))
 	}
@@ -344,7 +344,7 @@ func (w *Wallet) attach(ctx context.Context, v *vault) *client {
 			if err == nil {
 				return c
 			}
-			w.log.Debug("can not follow the chain yet", "error", err)
+			w.log.Debug("can not follow the chain yet", "err", err)
 		}
 		select {
 		case <-tick.C:

@@ -194,7 +194,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 		}
 		payments, err := guard(ctx, w, "list payments", v.unminedPayments)
 		if err != nil {
-			w.log.Debug("could not list payments to offer", "error", err)
+			w.log.Debug("could not list payments to offer", "err", err)
 			continue
 		}
 		known, missing := offered, maps.Clone(offered)
@@ -213,7 +213,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 				defer cancel()
 				err := w.cfg.Chain.Broadcast(once, tx)
 				if err != nil && ctx.Err() == nil {
-					w.log.Warn("peers did not take a payment; it is offered again", "txid", txid, "error", err)
+					w.log.Warn("peers did not take a payment; it is offered again", "txid", txid, "err", err)
 				}
 				return err
 			})

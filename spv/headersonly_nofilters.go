@@ -8,22 +8,22 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// filterless is a connection to a peer that is never asked for filters. neutrino fetches filter
-// headers as soon as they are a thousand behind the headers: who wants headers alone would download
-// half as much again, and where headers are reorganised meanwhile, neutrino panics ("failed getting
-// block header", in getCheckpointedCFHeaders, v0.18). A peer that does not answer, it asks again
-// later.
+// noFilters is a connection on which no peer is asked for filters, for a client that wants headers
+// only. neutrino fetches filter headers as soon as they are a thousand behind the headers. That
+// would be half as much again to download. If headers are reorganised meanwhile, neutrino even
+// panics ("failed getting block header", in getCheckpointedCFHeaders, v0.18). When a peer does not
+// answer, neutrino asks again later, so the questions for filters are just not sent.
 //
-// Writes come from one goroutine at a time.
-type filterless struct {
+// Only one goroutine writes at a time.
+type noFilters struct {
 	net.Conn
-	begin []byte // of a message whose header is not whole yet
+	begin []byte // the beginning of a message whose header has not come as a whole
 	left  uint32 // bytes of the present message that are still to come
 	drop  bool   // the present message is not sent
 }
 
-// Write sends what is no question for filters, and says of all that it was sent.
-func (f *filterless) Write(b []byte) (int, error) {
+// Write sends all messages but those that ask for filters. It reports everything as sent.
+func (f *noFilters) Write(b []byte) (int, error) {
 	for rest := b; len(rest) > 0; {
 		if f.left > 0 {
 			part := rest[:min(int64(f.left), int64(len(rest)))]

@@ -10,27 +10,27 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// maxVersionMessage is far above what a version message has: 86 bytes, and a user agent of up to
-// 256 (Bitcoin Core: MAX_SUBVERSION_LENGTH).
+// maxVersionMessage is far above the length of a version message: 86 bytes, and a user agent of up
+// to 256 (Bitcoin Core: MAX_SUBVERSION_LENGTH).
 const maxVersionMessage = 2048
 
-// anyServices is a connection to a peer that may serve no compact filters. neutrino bans such a
-// peer as soon as it has shaken hands, although every full node serves headers. Where headers alone
-// are wanted, the version message of the peer is read as if it promised filters too. They are never
-// asked for: see filterless.
+// anyServices is a connection to a peer that may serve no compact filters, for a client that wants
+// headers only. neutrino bans such a peer as soon as it has shaken hands, although every full node
+// serves headers. So the peer's version message is changed to promise filters too. They are never
+// asked for: see noFilters.
 //
-// Reads come from one goroutine at a time.
+// Only one goroutine reads at a time.
 type anyServices struct {
 	net.Conn
 	magic wire.BitcoinNet
-	met   bool   // the version message has come
-	begin []byte // what was read and not yet returned
+	seen  bool   // the first message has been looked at
+	begin []byte // bytes that were read and not yet returned
 }
 
-// Read returns the bytes of the peer, its first message changed.
+// Read returns the bytes that the peer sends, with its version message changed.
 func (s *anyServices) Read(b []byte) (int, error) {
-	if !s.met {
-		if err := s.meet(); err != nil {
+	if !s.seen {
+		if err := s.firstMessage(); err != nil {
 			return 0, err
 		}
 	}
@@ -42,8 +42,8 @@ func (s *anyServices) Read(b []byte) (int, error) {
 	return s.Conn.Read(b)
 }
 
-// meet reads the first message. One that is not the version message of a peer stays as it is.
-func (s *anyServices) meet() error {
+// firstMessage reads the first message, and changes it if it is a version message.
+func (s *anyServices) firstMessage() error {
 	for len(s.begin) < frameHeader {
 		if err := s.more(frameHeader); err != nil {
 			return err
@@ -53,7 +53,7 @@ func (s *anyServices) meet() error {
 	const version, lengthAt, checksumAt = "version\x00\x00\x00\x00\x00", 16, 20
 	length := binary.LittleEndian.Uint32(s.begin[lengthAt:])
 	if binary.LittleEndian.Uint32(s.begin) != uint32(s.magic) || string(s.begin[4:lengthAt]) != version || length > maxVersionMessage {
-		s.met = true
+		s.seen = true
 		return nil
 	}
 	whole := frameHeader + int(length)
@@ -62,7 +62,7 @@ func (s *anyServices) meet() error {
 			return err
 		}
 	}
-	s.met = true
+	s.seen = true
 	const servicesAt, servicesEnd = 4, 12 // of the payload, after the protocol version
 	payload := s.begin[frameHeader:whole]
 	if len(payload) < servicesEnd || string(chainhash.DoubleHashB(payload)[:4]) != string(s.begin[checksumAt:frameHeader]) {
@@ -74,7 +74,7 @@ func (s *anyServices) meet() error {
 	return nil
 }
 
-// more reads on, to no more than so many bytes in all.
+// more reads on. In all, it reads no more than want bytes.
 func (s *anyServices) more(want int) error {
 	have := len(s.begin)
 	s.begin = slices.Grow(s.begin, want-have)

@@ -34,7 +34,7 @@ func TestNoFiltersAreAskedFor(t *testing.T) {
 	}
 	for size := 1; size <= len(stream); size++ {
 		r := new(recorder)
-		f := &filterless{Conn: r}
+		f := &noFilters{Conn: r}
 		for at := 0; at < len(stream); at += size {
 			piece := stream[at:min(at+size, len(stream))]
 			if n, err := f.Write(piece); n != len(piece) || err != nil {

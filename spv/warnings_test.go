@@ -79,14 +79,14 @@ func TestAStaleTipIsToldOfAlsoWhenAPeerClaimsMore(t *testing.T) {
 	}
 	p.target = p.headers + 1000
 	has := func() bool {
-		return warning.Has(c.alarms(p), warning.StaleTip)
+		return warning.Has(c.warnings(p), warning.StaleTip)
 	}
-	waitFor(t, "the alarm", has)
+	waitFor(t, "the warning", has)
 	c.state.mu.Lock()
 	c.state.headersMoved = c.now()
 	c.state.mu.Unlock()
 	if has() {
-		t.Error("old headers that are being synced are an alarm")
+		t.Error("old headers that are being synced raise a warning")
 	}
 }
 
@@ -186,7 +186,7 @@ func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	startClient(t, c)
 	waitAt(t, c, n)
 	c.state.fetched("block 1234", errors.New("no answer"), c.now())
-	k.forward(failing - time.Second)
+	k.forward(fetchesFailing - time.Second)
 	c.state.fetched("block 1234", errors.New("no answer"), c.now())
 	wantWarnings(t, c)
 	k.forward(time.Second)
@@ -227,7 +227,7 @@ func TestEachWarningHasItsKind(t *testing.T) {
 		{warning.FiltersBlock, false, func(p *position) { p.filters--; p.headerTime = c.now().Add(-48 * time.Hour) }},
 		{warning.FiltersStuck, false, func(p *position) { p.filters--; m.filtersMoved = c.now().Add(-stuck) }},
 		{warning.ClockOff, false, func(*position) { m.clocks.set = func() time.Duration { return -2 * clockWrong } }},
-		{warning.FetchesFail, false, func(*position) { m.failing = failures{c.now().Add(-failing), c.now(), "block 7"} }},
+		{warning.FetchesFail, false, func(*position) { m.failing = failures{c.now().Add(-fetchesFailing), c.now(), "block 7"} }},
 		{warning.FewPeers, true, func(*position) { m.lastEnough = c.now().Add(-fewWarning) }},
 		{warning.NoPeers, false, func(*position) { m.peers, m.lastPeer = nil, c.now().Add(-aloneWarning) }},
 	} {
@@ -242,7 +242,7 @@ func TestEachWarningHasItsKind(t *testing.T) {
 			if tt.kind == warning.FewPeers {
 				c.cfg.Connect = nil
 			}
-			all := c.alarms(p)
+			all := c.warnings(p)
 			c.public, c.cfg.Connect = false, []string{n.p2p}
 			m.mu.Lock()
 			m.clocks.set, m.clocks.wrong, m.failing = set, false, failures{}
