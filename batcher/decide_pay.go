@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -74,7 +75,7 @@ func (d *decision) begin(ready []store.Batch) {
 	pay := Pay{Payment{Batches: ready, MaxFeeSats: d.allowed(0)}}
 	pay.SatPerVByte = min(d.p.Rate(d.ageOf(ready), d.f.Market), d.p.MaxFeeRate)
 	d.exclude(&pay.Payment)
-	if pay.MaxFeeSats < leastSize {
+	if pay.MaxFeeSats < txsize.SmallestAnchor {
 		kind, why := d.limit(pay.MaxFeeSats)
 		d.hold(kind, "%s: %s", waiting(len(ready)), why)
 		return
@@ -133,10 +134,6 @@ func (d *decision) heir(a store.Anchor) (coin wire.OutPoint, out *wire.TxOut, ok
 	return coin, out, ok && !d.f.Taken[coin]
 }
 
-// leastSize is the smallest that an anchor can be, in vB: one coin and no change. At 1 sat/vB that
-// is also the least that one costs.
-const leastSize = 122
-
 // raise decides whether an anchor in flight is replaced by a version that pays more, and commits to
 // the batches that wait. It reports whether it is.
 func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
@@ -156,7 +153,7 @@ func (d *decision) raise(a store.Anchor, ready []store.Batch) bool {
 	r := Replace{Anchor: a, Before: before, Offer: d.due(a)}
 	r.Batches, r.SatPerVByte = slices.Clone(ready), rate
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
-	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*vsize(newest.Tx) {
+	if r.MaxFeeSats < r.MinFeeSats+minRelayIncrement*txsize.VSize(newest.Tx) {
 		kind, why := d.limit(r.MaxFeeSats)
 		d.hold(kind, "anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, why)
 		return false

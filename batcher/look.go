@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -191,7 +192,7 @@ func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uin
 	for _, out := range tx.TxOut {
 		v.FeeSats -= out.Value
 	}
-	v.SatPerVByte = max(v.FeeSats/vsize(tx), 1)
+	v.SatPerVByte = max(v.FeeSats/txsize.VSize(tx), 1)
 	b.log.Info("found a version of an anchor that this store did not know", "anchor", anchor, "txid", tx.TxHash(), "batches", batches)
 	return v
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -17,13 +18,6 @@ import (
 // minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces
 // (BIP125, rule 4), in sat/vB.
 const minRelayIncrement = 1
-
-const (
-	// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi; changeSize is what one
-	// adds to a transaction, in vB.
-	dustLimit  = 294
-	changeSize = 31
-)
 
 // pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now
 // is no failure: it is said, and tried again at the next step.
@@ -168,10 +162,10 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 // price finds the rate at which the version pays what it has to and no more than it may, and signs
 // it at that. A wallet that is short pays less than it should, if that is of any use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
-	const tries = 32                              // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
-	least, expected := int64(1), int64(leastSize) // rate and size
+	const tries = 32                                          // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
+	least, expected := int64(1), int64(txsize.SmallestAnchor) // rate and size
 	if before != nil {
-		least, expected = before.SatPerVByte+1, vsize(before.Tx)
+		least, expected = before.SatPerVByte+1, txsize.VSize(before.Tx)
 	}
 	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/expected, least))
 	rate := min(p.SatPerVByte, most)
@@ -193,11 +187,11 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		if err != nil {
 			return err
 		}
-		size, owed := vsize(v.Tx), int64(0)
+		size, owed := txsize.VSize(v.Tx), int64(0)
 		if before != nil {
 			// More than what it throws out, and a better rate than what it replaces (BIP125, rules
 			// 3 and 4).
-			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/vsize(before.Tx)+1)
+			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/txsize.VSize(before.Tx)+1)
 		}
 		// What would have been dust as change goes to the fee, and counts.
 		allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)
@@ -215,7 +209,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 			// rather than more than allowed.
 			most = min(most, allowed/size, rate-1)
 			if _, _, change := changeOf(*v); !change {
-				most = min(most, (v.FeeSats-dustLimit)/(size+changeSize))
+				most = min(most, (v.FeeSats-txsize.DustLimit)/(size+txsize.Change))
 			}
 			rate = most
 		}
@@ -277,12 +271,6 @@ func (b *Batcher) discard(ctx context.Context, tx *wire.MsgTx, given []wire.OutP
 		}
 	}
 	b.release(ctx, added)
-}
-
-// vsize returns the virtual size of a signed transaction (BIP141): three parts without witnesses to
-// one with them.
-func vsize(tx *wire.MsgTx) int64 {
-	return int64(3*tx.SerializeSizeStripped()+tx.SerializeSize()+3) / 4
 }
 
 // stripped serializes a transaction without its witnesses: the bytes that its txid is the hash of.

@@ -14,6 +14,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -651,7 +652,7 @@ func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
 		if v.FeeSats > 4000 || v.SatPerVByte > 30 {
 			t.Errorf("version %d pays %d sats at %d sat/vB", i, v.FeeSats, v.SatPerVByte)
 		}
-		if i > 0 && v.FeeSats < a.Versions[i-1].FeeSats+vsize(v.Tx) {
+		if i > 0 && v.FeeSats < a.Versions[i-1].FeeSats+txsize.VSize(v.Tx) {
 			t.Errorf("version %d pays %d sats, and the one before %d: no node takes that", i, v.FeeSats, a.Versions[i-1].FeeSats)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -239,7 +240,7 @@ func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h.skip(1)
 	a := h.anchor(1)
 	newest := a.Versions[len(a.Versions)-1]
-	if len(a.Versions) != 3 || newest.FeeSats < a.Versions[1].FeeSats+child.Versions[0].FeeSats+vsize(newest.Tx) {
+	if len(a.Versions) != 3 || newest.FeeSats < a.Versions[1].FeeSats+child.Versions[0].FeeSats+txsize.VSize(newest.Tx) {
 		t.Errorf("the parent has %d versions, and its newest pays %d sats", len(a.Versions), newest.FeeSats)
 	}
 	h.chain.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -286,7 +287,7 @@ func (c *simChain) Broadcast(_ context.Context, tx *wire.MsgTx) error {
 			}
 		}
 	}
-	if len(evicted) > 0 && fee(tx) < least+vsize(tx) {
+	if len(evicted) > 0 && fee(tx) < least+txsize.VSize(tx) {
 		return errors.New("insufficient fee")
 	}
 	c.mempool = slices.DeleteFunc(c.mempool, func(other *wire.MsgTx) bool { return evicted[other.TxHash()] })

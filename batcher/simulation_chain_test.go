@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -129,8 +130,7 @@ func (n *network) payment(tx *wire.MsgTx) *payment {
 	if p, ok := n.known[txid]; ok {
 		return p
 	}
-	weight := 3*tx.SerializeSizeStripped() + tx.SerializeSize()
-	p := &payment{MsgTx: tx, txid: txid, size: int64(weight+3) / 4}
+	p := &payment{MsgTx: tx, txid: txid, size: txsize.VSize(tx)}
 	for _, in := range tx.TxIn {
 		if out := n.output(in.PreviousOutPoint); out != nil {
 			p.fee += out.Value

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/internal/txsize"
 	"ancre/rpc"
 	"ancre/spv"
 )
@@ -39,7 +40,7 @@ const feeSteps = 4
 func feeEstimate(fees spv.Fees, p batcher.Policy) rpc.FeeEstimate {
 	out := rpc.FeeEstimate{
 		SatPerVByte:      fees.Estimate,
-		AnchorSats:       fees.Estimate * rpc.AnchorVSize,
+		AnchorSats:       fees.Estimate * txsize.Anchor,
 		FloorSatPerVByte: fees.Floor,
 		FloorPeers:       fees.FloorPeers,
 	}
@@ -56,11 +57,11 @@ func feeEstimate(fees spv.Fees, p batcher.Policy) rpc.FeeEstimate {
 	market := batcher.Market{Estimate: fees.Estimate, Floor: fees.Floor}
 	for i := range feeSteps + 1 {
 		age := p.Target / feeSteps * time.Duration(i)
-		rate := min(p.Rate(age, market), p.MaxFeeRate, p.MaxFeeSats/rpc.AnchorVSize)
+		rate := min(p.Rate(age, market), p.MaxFeeRate, p.MaxFeeSats/txsize.Anchor)
 		out.NextAnchor = append(out.NextAnchor, rpc.FeeStep{
 			AfterSeconds: int64(age / time.Second),
 			SatPerVByte:  rate,
-			AnchorSats:   rate * rpc.AnchorVSize,
+			AnchorSats:   rate * txsize.Anchor,
 		})
 	}
 	return out

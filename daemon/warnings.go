@@ -9,8 +9,8 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/txsize"
 	"ancre/internal/warning"
-	"ancre/rpc"
 	"ancre/spv"
 	"ancre/wallet"
 )
@@ -183,7 +183,7 @@ func (d *node) balance(ctx context.Context) (wallet.Balance, error) {
 // anchorFee returns what an anchor would pay at the last known estimate, within the caps.
 func (d *node) anchorFee() int64 {
 	estimate, floor := d.chain.LastFees()
-	return min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/rpc.AnchorVSize) * rpc.AnchorVSize
+	return min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/txsize.Anchor) * txsize.Anchor
 }
 
 // logWarnings writes each warning into the log when it begins, and when it is over, until ctx ends.

@@ -9,6 +9,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
@@ -82,11 +83,7 @@ func anchorOf(st *batcher.AnchorStatus, transactions bool) Anchor {
 }
 
 func versionOf(v *store.Version, transaction bool) Version {
-	// Virtual size: a quarter of the weight, rounded up; witnesses weigh one unit a byte, the rest
-	// four (BIP141).
-	const witnessScale = 4
-	weight := int64(v.Tx.SerializeSizeStripped()*(witnessScale-1) + v.Tx.SerializeSize())
-	vsize := (weight + witnessScale - 1) / witnessScale
+	vsize := txsize.VSize(v.Tx)
 	out := Version{
 		TxID:        v.Tx.TxHash().String(),
 		Root:        hex.EncodeToString(v.Root[:]),

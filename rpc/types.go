@@ -197,10 +197,6 @@ type CreatedWallet struct {
 	Address  string   `json:"address"` // the first one, to be funded
 }
 
-// AnchorVSize is the virtual size of the usual anchor: one P2WPKH input, OP_RETURN of 32 bytes, one
-// P2WPKH output.
-const AnchorVSize = 153
-
 // FeeEstimate is the answer of estimatefee: what is known of the market for block space, how it was
 // found, and what an anchor would pay. No web service is asked.
 type FeeEstimate struct {

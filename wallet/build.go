@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/txsize"
+
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
@@ -214,11 +216,7 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 }
 
 // inputFee is what spending one more coin costs at the rate: 68 vB.
-func (o *order) inputFee() int64 { return o.satPerVByte * inputSize }
-
-// inputSize is what a P2WPKH input adds, in vB, rounded up: 41 without its witness of 108 weight
-// units.
-const inputSize = 68
+func (o *order) inputFee() int64 { return o.satPerVByte * txsize.Input }
 
 // fund chooses coins for the order and sets inputs, outputs and fee. It is a pure function.
 //
@@ -232,7 +230,7 @@ func (o *order) fund(coins []coin, change []byte) (*draft, error) {
 	for _, c := range coins {
 		switch {
 		case slices.ContainsFunc(o.given, func(g coin) bool { return g.OutPoint == c.OutPoint }):
-		case c.out.Value <= o.inputFee() || c.out.Value < dustLimit:
+		case c.out.Value <= o.inputFee() || c.out.Value < txsize.DustLimit:
 		case c.spendable():
 			usable = append(usable, c)
 		default:
@@ -291,13 +289,7 @@ func (o *order) fee(n int, change []byte) int64 {
 	if change != nil {
 		tx.AddTxOut(wire.NewTxOut(0, change))
 	}
-	return o.satPerVByte * virtualSize(tx)
-}
-
-// virtualSize is the size of BIP141, in vB.
-func virtualSize(tx *wire.MsgTx) int64 {
-	weight := 3*tx.SerializeSizeStripped() + tx.SerializeSize()
-	return int64(weight+3) / 4
+	return o.satPerVByte * txsize.VSize(tx)
 }
 
 // assemble makes the unsigned transaction, of what is given and some coins more, or returns nil
@@ -313,7 +305,7 @@ func (o *order) assemble(more []coin, change []byte) *draft {
 	d.tx.AddTxOut(o.out)
 
 	have := sum(coins) - o.out.Value
-	if rest := have - o.fee(len(coins), change); rest >= dustLimit {
+	if rest := have - o.fee(len(coins), change); rest >= txsize.DustLimit {
 		d.tx.AddTxOut(wire.NewTxOut(rest, change))
 		return d
 	}
@@ -344,7 +336,7 @@ func (o *order) shortage(coins []coin, waiting int64) error {
 		Have:    sum(o.given) + sum(coins),
 		Waiting: waiting,
 	}
-	e.Missing = max(e.Cost-e.Have, dustLimit, o.inputFee()+1)
+	e.Missing = max(e.Cost-e.Have, txsize.DustLimit, o.inputFee()+1)
 	return e
 }
 

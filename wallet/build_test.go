@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/internal/txsize"
+
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 	"pgregory.net/rapid"
@@ -35,7 +37,7 @@ func signedSize(tx *wire.MsgTx) int64 {
 	for _, in := range tx.TxIn {
 		in.Witness = wire.TxWitness{make([]byte, signatureSize), make([]byte, 33)}
 	}
-	return virtualSize(tx)
+	return txsize.VSize(tx)
 }
 
 func (d *draft) fee() int64 {
@@ -224,11 +226,11 @@ func TestFunding(t *testing.T) {
 			if d.fee() != right {
 				t.Fatalf("fee %d, want %d", d.fee(), right)
 			}
-			if d.tx.TxOut[1].Value < dustLimit || string(d.tx.TxOut[1].PkScript) != string(testScript) {
+			if d.tx.TxOut[1].Value < txsize.DustLimit || string(d.tx.TxOut[1].PkScript) != string(testScript) {
 				t.Fatalf("change %+v", d.tx.TxOut[1])
 			}
 		case 1: // what is over would not have made an output
-			if over := d.fee() - right; over < 0 || over >= dustLimit+o.satPerVByte*31 {
+			if over := d.fee() - right; over < 0 || over >= txsize.DustLimit+o.satPerVByte*txsize.Change {
 				t.Fatalf("fee %d, want %d and less than an output more", d.fee(), right)
 			}
 		default:
@@ -270,7 +272,7 @@ func TestFunding(t *testing.T) {
 		anchor := o.out.Value == 0
 		n := len(added)
 		if anchor && len(d.tx.TxOut) == 2 {
-			if n > 0 && over(n-1, testScript) >= dustLimit {
+			if n > 0 && over(n-1, testScript) >= txsize.DustLimit {
 				t.Fatalf("%d coins were added, and %d are enough", n, n-1)
 			}
 			return
@@ -282,7 +284,7 @@ func TestFunding(t *testing.T) {
 			return
 		}
 		for n := range len(values) + 1 {
-			if (n == 0 || values[n-1] > o.inputFee() && values[n-1] >= dustLimit) && over(n, testScript) >= dustLimit {
+			if (n == 0 || values[n-1] > o.inputFee() && values[n-1] >= txsize.DustLimit) && over(n, testScript) >= txsize.DustLimit {
 				t.Fatalf("no change, though %d coins more leave some", n)
 			}
 		}
@@ -312,7 +314,7 @@ func TestDustLimitsAreThoseOfNodes(t *testing.T) {
 		script []byte
 		want   int64
 	}{
-		"P2WPKH": {testScript, dustLimit},
+		"P2WPKH": {testScript, txsize.DustLimit},
 		"P2PKH":  {append(append([]byte{0x76, 0xa9, 20}, make([]byte, 20)...), 0x88, 0xac), 546},
 		"P2TR":   {append([]byte{0x51, 32}, make([]byte, 32)...), 330},
 	} {

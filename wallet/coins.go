@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/internal/txsize"
+
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/waddrmgr"
 	"github.com/btcsuite/btcwallet/walletdb"
 )
-
-// dustLimit is the smallest P2WPKH output that nodes relay, in satoshi: 98 vB to make and to spend
-// it, at 3 sat/vB.
-const dustLimit = 294
 
 // coin is an output of ours that no transaction known to us spends.
 type coin struct {
@@ -120,7 +118,7 @@ func balanceOf(coins []coin) (b Balance) {
 			continue
 		}
 		b.Confirmed += c.out.Value
-		if c.spendable() && c.out.Value >= dustLimit {
+		if c.spendable() && c.out.Value >= txsize.DustLimit {
 			b.Spendable += c.out.Value
 		}
 	}

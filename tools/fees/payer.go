@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/internal/txsize"
 )
 
 const (
 	interval = 6 * hour // between batches
 	target   = 6 * hour // from a batch's sealing to its block; what lateness is measured by
 	maxRate  = 100      // sat/vB, for all
-	vsize    = 153      // of an anchor
 	relaying = 30.0     // seconds until a version has reached the miners' templates
 )
 
@@ -136,7 +136,7 @@ func play(p payer, blocks []block, seed uint64) outcome {
 			begin(nextSeal, before)
 		}
 		if v, ok := known(versions, b.time); ok && float64(v.rate) >= max(b.marginal, float64(before.floor)) {
-			o.sats += v.rate * vsize
+			o.sats += v.rate * txsize.Anchor
 			o.anchors++
 			o.paid = append(o.paid, payment{b.time, v.rate})
 			for _, s := range sealed[:v.batches] {
@@ -200,7 +200,7 @@ func hindsight(blocks []block, seed uint64) outcome {
 			}
 		}
 		rate := int64(min(lowest, maxRate)) // without a block at all, as good as any other
-		o.sats += rate * vsize
+		o.sats += rate * txsize.Anchor
 		o.anchors++
 		o.versions++
 		o.batches++
