@@ -62,7 +62,7 @@ func during(t, from, to float64) float64 {
 }
 
 var markets = []market{{
-	name: "calm", about: "nine tenths of the space are asked for: queues are short, and now and then a block has room",
+	name: "calm", about: "demand fills nine tenths of the space: queues are short, and sometimes a block has room",
 	demand: func(t float64) (float64, float64) { return 0.85 + 0.1*daily(t) + 0.05*weekly(t), 4 },
 }, {
 	name: "waves", about: "busy by day and in mid-week, quiet by night; weekends clear the mempool",
@@ -70,13 +70,13 @@ var markets = []market{{
 		return 0.95 + 0.2*daily(t) + 0.25*weekly(t), 12 * math.Exp(0.3*daily(t)+0.4*weekly(t))
 	},
 }, {
-	name: "spike", about: "as calm, but each Thursday something sells for twelve hours, at ten times the price",
+	name: "spike", about: "as calm, but every Thursday demand bids ten times the price for twelve hours",
 	demand: func(t float64) (float64, float64) {
 		s := during(math.Mod(t, week), 3.3*day, 3.8*day)
 		return 0.85 + 0.1*daily(t) + 1.2*s, 4 * math.Exp(math.Ln10*s)
 	},
 }, {
-	name: "congestion", about: "three weeks in which more is bid for than blocks can hold, then a quiet one",
+	name: "congestion", about: "for three weeks demand exceeds the space, then a quiet week",
 	demand: func(t float64) (float64, float64) {
 		s := during(t, warmUp, warmUp+3*week)
 		return 0.85 + 0.15*daily(t) + 0.3*s, 5 * math.Exp(math.Log(6)*s+0.3*daily(t))

@@ -36,7 +36,7 @@ func replaceBlock(page []byte, name, text string) ([]byte, error) {
 
 func marketTable(results []result) string {
 	var s strings.Builder
-	s.WriteString("| market | what happens | a payment has to reach, sat/vB: in 1 block of 10, half, 9 of 10 | estimate, mean | bitcoind's for 1008 blocks, mean |\n|---|---|---|---|---|\n")
+	s.WriteString("| market | what happens | a payment must bid, sat/vB: in 1 block of 10, half, 9 of 10 | estimate, mean | bitcoind's for 1008 blocks, mean |\n|---|---|---|---|---|\n")
 	for _, r := range results {
 		at := func(q float64) float64 { return r.marginals[int(q*float64(len(r.marginals)-1))] }
 		fmt.Fprintf(&s, "| %s | %s | %.0f, %.0f, %.0f | %.1f | %.1f |\n", r.name, r.about, at(0.1), at(0.5), at(0.9), r.estimate, r.week)
