@@ -121,7 +121,7 @@ func measureHeaders(ctx context.Context, o options, dir string) (rows []row, err
 	synced.detail = fmt.Sprintf("beside plain neutrino, headers and filter headers from one btcd; %.1f s; CPU %.1f s, neutrino's %.1f s",
 		float64(height)/synced.ours, middle(cpu[syncOurs]), middle(cpu[syncPlain]))
 	held := inTurns("header sync, memory", "MB", memory[syncOurs], memory[syncPlain], target{})
-	if held.detail = "the most that was held, beside plain neutrino"; held.ours == 0 {
+	if held.detail = "peak, beside plain neutrino"; held.ours == 0 {
 		held.absent = "what a process holds is not told on this system"
 	}
 	imported := inTurns("header import, "+size+" blocks", "blocks/s", speeds[syncImport], speeds[syncPlain], target{})

@@ -46,7 +46,7 @@ func (b *bench) measureMined(ctx context.Context) (err error) {
 	}
 	b.rows = append(b.rows, row{
 		name: "new block to the updated anchor", ours: middle(took), unit: "ms",
-		detail: fmt.Sprintf("from a node on this machine having the block to getstatus saying mined; median of %d", len(took)),
+		detail: fmt.Sprintf("from the block's arrival at a node on this machine until getstatus says mined; median of %d", len(took)),
 	})
 	return s.close()
 }

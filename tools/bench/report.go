@@ -41,7 +41,7 @@ func printTable(w io.Writer, rows []row) {
 		fmt.Fprintln(t, strings.Join(rows[i].cells(), "\t"))
 	}
 	_ = t.Flush()
-	fmt.Fprintln(w, "\nFigures are medians of the rounds; a ratio is ours ÷ the floor of the same round, and its median is what counts.")
+	fmt.Fprintln(w, "\nFigures are medians of the rounds. A ratio is ours ÷ the floor of the same round; the median of the ratios counts.")
 	fmt.Fprintln(w, tally(rows))
 	fmt.Fprintln(w)
 	for i := range rows {

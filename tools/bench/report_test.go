@@ -40,7 +40,7 @@ func TestTheDocumentHidesNothing(t *testing.T) {
 		"| getproof, 100 M stored |  |  |  |  | ≥ 0.5 × floor | **not measured** |",
 		"| new block to the updated anchor | 800 ms |  |  |  |  |  |",
 		"Of 3 figures with a target 1 met it, 1 missed it, 1 were not measured. Missed: start to the first answer.",
-		"it gets slower with what is stored", "A\nlarger store was not measured", "- **getproof, 100 M stored**: no store.",
+		"gets slower as the store grows", "A larger store was not measured in this run", "- **getproof, 100 M stored**: no store.",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the document lacks %q", want)

@@ -93,7 +93,7 @@ func (b *bench) measureSeal(ctx context.Context) error {
 	fmt.Println()
 	n := mebi(leaves)
 	r := inTurns("sealing "+n+" leaves", "ms", alone, tree, atMost(ratio, 2))
-	r.detail = fmt.Sprintf("closebatch to its answer; floor: plain crypto/sha256, one core. Under %d connections of submit %s ms", probes, brief(middle(crowded)))
+	r.detail = fmt.Sprintf("from closebatch to its answer; floor: plain crypto/sha256, one core. Under %d connections of submit %s ms", probes, brief(middle(crowded)))
 	b.rows = append(b.rows, r)
 	r = inTurns("longest submit while "+n+" leaves are sealed", "ms", during, without, atMost(figure, 20))
 	r.detail = fmt.Sprintf("%d connections; median of %d sealings, the worst of all %s. Floor: the longest without sealing, in as much time; the longest at the bare handler is %s",

@@ -122,7 +122,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r := row{name: fmt.Sprintf(idleName, count(s.book.Stored)), ours: float64(rest) / 1e6, unit: unit, target: idle, detail: "some seconds after a start, the most of 10"}
+		r := row{name: fmt.Sprintf(idleName, count(s.book.Stored)), ours: float64(rest) / 1e6, unit: unit, target: idle, detail: "the largest of 10 values, some seconds after a start"}
 		if rest == 0 {
 			r.absent = "not to be seen on " + runtime.GOOS
 		}
@@ -176,7 +176,7 @@ func (b *bench) measureDisk(ctx context.Context) error {
 	for _, s := range sites[1:] {
 		b.rows = append(b.rows, row{
 			name: fmt.Sprintf(name, count(s.book.Stored)), ours: float64(s.book.Bytes) / float64(s.book.Stored), unit: "bytes", target: t,
-			detail: "every file of the daemon, when all batches were final: store, chain, wallet",
+			detail: "all files of the daemon (store, chain, wallet), after all batches became final",
 		})
 	}
 	b.absent(name, "bytes", t)
