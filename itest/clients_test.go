@@ -162,9 +162,7 @@ const otsCLI = installed + "/node_modules/opentimestamps/ots-cli.js"
 // python runs a script with Debian's packages, or skips.
 func (c clients) python(args ...string) (string, error) {
 	c.Helper()
-	if err := exec.CommandContext(c.ctx, python, "-c", "import opentimestamps").Run(); err != nil {
-		c.Skipf("%s has no module opentimestamps (Debian: python3-opentimestamps)", python)
-	}
+	c.needPython()
 	return c.run(c.TempDir(), nil, nil, python, args...)
 }
 

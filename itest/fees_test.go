@@ -29,7 +29,7 @@ func eachKind(t *testing.T, test func(t *testing.T, kind string)) {
 		t.Skip("end-to-end tests take minutes")
 	}
 	t.Parallel()
-	for _, kind := range nodeKinds() {
+	for _, kind := range nodeKinds(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			test(t, kind)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"ancre/rpc"
 )
@@ -17,16 +18,26 @@ import (
 // python is the interpreter that Debian's packages are for, which need not be the first on PATH.
 const python = "/usr/bin/python3"
 
-// wantReadByPython has the reference library of OpenTimestamps read a complete proof and check it
-// against the header that the Bitcoin node itself has; and then against our daemon, which speaks as
-// bitcoind does to `ots verify --bitcoin-node`. Where the library is not installed, it says so and
-// goes on.
-func (w *world) wantReadByPython(digest string, p rpc.Proof) {
+// needPython skips the test without the reference library of OpenTimestamps.
+func (w *world) needPython() {
 	w.Helper()
 	if err := exec.CommandContext(w.ctx, python, "-c", "import opentimestamps").Run(); err != nil {
-		w.Logf("not read by the reference library: %s has no module opentimestamps (Debian: python3-opentimestamps)", python)
-		return
+		w.Skipf("%s has no module opentimestamps (Debian: python3-opentimestamps)", python)
 	}
+}
+
+// wantReadByPython has the reference library of OpenTimestamps read a complete proof. The library
+// checks it against the header that the Bitcoin node has, and then against our daemon, which
+// answers `ots verify --bitcoin-node` as bitcoind does. It is a subtest, skipped without the
+// library.
+func (w *world) wantReadByPython(digest string, p rpc.Proof) {
+	w.Helper()
+	w.Run("read by python-opentimestamps", func(t *testing.T) { w.in(t).readByPython(digest, p) })
+}
+
+func (w *world) readByPython(digest string, p rpc.Proof) {
+	w.Helper()
+	w.needPython()
 	raw, err := base64.StdEncoding.DecodeString(p.Proof)
 	w.must(err)
 	file := filepath.Join(w.TempDir(), digest+".ots")
