@@ -21,7 +21,8 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race; } 2>/dev
 # What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build demo test unit itest clients simulate bench fees lint cross install clean help
+.PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
+	lint cross install clean help
 
 build: ## the daemon and the command, into bin/ (what plain `make` does)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
@@ -30,18 +31,34 @@ demo: build ## files of this repository, stamped and verified on a private Bitco
 	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd
 	@KEEP="$(KEEP)" bin/demo
 
-test: unit itest ## everything: unit tests with the race detector, then end to end on real nodes
+# go test, which then says which tests it skipped and why.
+GOTEST := $(GO) run ./tools/gotest
 
-# The store's tests of crashes, faults and flipped bits take minutes, and with the race detector many: with it, only the short ones run.
+test: ## everything: unit tests, end to end on real nodes; then what was skipped because this machine lacks it
+	@mkdir -p bin && rm -f bin/skipped && touch bin/skipped
+	@$(MAKE) --no-print-directory ANCRE_SKIPPED=$(CURDIR)/bin/skipped unit itest
+	@$(GOTEST) -skipped bin/skipped
+
+# Where the skipped tests are noted down, for one list at the end of several targets.
+export ANCRE_SKIPPED
+
+unit: unit-rooms unit-store ## the unit tests, with the race detector
+
 STORE_TESTS := ancre/batcher/store/pebblestore
-unit:
-	@test -n "$(RACE)" || echo "No C compiler: the unit tests run without the race detector."
-	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '^ancre/itest' -e '^$(STORE_TESTS)$$')
-	$(if $(RACE),CGO_ENABLED=1 $(GO) test -race -short -timeout 20m $(STORE_TESTS))
-	$(GO) test -timeout 20m $(STORE_TESTS)
+unit-rooms: ## the unit tests without those of the store
+ifeq ($(RACE),)
+	@echo "There is no C compiler: the unit tests run without the race detector."
+	@test -z "$$ANCRE_SKIPPED" || printf 'no C compiler\tthe race detector\n' >>"$$ANCRE_SKIPPED"
+endif
+	$(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '^ancre/itest' -e '^$(STORE_TESTS)$$')
 
-itest: clients
-	$(GO) test -count=1 -timeout 15m -parallel 4 ./itest/...
+# With the race detector, those that crash the store and flip its bits would take very long: with it they are short.
+unit-store: ## the unit tests of the store, which crash it, fill its disk and flip its bits
+	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) -race -short -timeout 20m $(STORE_TESTS))
+	$(GOTEST) -timeout 20m $(STORE_TESTS)
+
+itest: clients ## end to end: the real programs on real nodes
+	$(GOTEST) -count=1 -timeout 15m -parallel 4 ./itest/...
 
 # Exactly what the lock file says. Without npm or a network the rest goes on, and the tests that want these say so and are skipped.
 CLIENTS := bin/clients/node_modules/.package-lock.json
@@ -59,7 +76,7 @@ simulate: ## 10,000 lives of the daemon (SEEDS=), then faults planted in its sou
 # A number of inputs, not a time: a Go older than 1.27 may report the end of that time as a finding (go.dev/issue/75804).
 FUZZTIME ?= 50000x
 FUZZ ?= .
-fuzz: ## every decoder of outside bytes (in the folders FUZZ=), each fed 50,000 mutated inputs (FUZZTIME=)
+fuzz: ## 50,000 mutated inputs (FUZZTIME=) for each decoder of outside bytes (in the folders FUZZ=)
 	@grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ) | xargs -n 1 dirname | sort -u | sed '/^\./!s|^|./|' | while read -r p; do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x $$p || exit 1; done || exit 1; done
@@ -94,4 +111,4 @@ clean: ## removes bin/
 	rm -rf bin
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
