@@ -52,6 +52,7 @@ func (d *draft) fee() int64 {
 }
 
 func TestTheUsualAnchorHas153VB(t *testing.T) {
+	t.Parallel()
 	o := anchorOrder(3)
 	d, err := o.fund(purse(100_000), testScript)
 	if err != nil {
@@ -69,6 +70,7 @@ func TestTheUsualAnchorHas153VB(t *testing.T) {
 }
 
 func TestWhichCoinsAreTaken(t *testing.T) {
+	t.Parallel()
 	// Fee of one input at 1 sat/vB: 153 with change, 122 without.
 	for name, c := range map[string]struct {
 		coins []int64
@@ -105,6 +107,7 @@ func TestWhichCoinsAreTaken(t *testing.T) {
 }
 
 func TestWhatIsAddedToGivenCoins(t *testing.T) {
+	t.Parallel()
 	// Two inputs and change cost 221 at 1 sat/vB, one 153.
 	for name, c := range map[string]struct {
 		given, coins []int64
@@ -141,6 +144,7 @@ func TestWhatIsAddedToGivenCoins(t *testing.T) {
 }
 
 func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
+	t.Parallel()
 	o := anchorOrder(50)
 	o.what = AnchorOrder{SatPerVByte: 50, Change: testScript}.what()
 	o.given = []coin{{OutPoint: wire.OutPoint{Index: 9}, out: wire.NewTxOut(5_000, testScript)}}
@@ -171,6 +175,7 @@ func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
 }
 
 func TestWhatMayNotBeSpentIsNot(t *testing.T) {
+	t.Parallel()
 	coins := purse(10_000, 20_000, 30_000)
 	coins[0].leased, coins[1].height, coins[2].young = true, -1, true
 	o := anchorOrder(1)
@@ -187,6 +192,7 @@ func TestWhatMayNotBeSpentIsNot(t *testing.T) {
 // For any coins, given ones among them or not, and any rate: either the transaction is right to the
 // satoshi, or the shortage that is told is exactly what is missing.
 func TestFunding(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 30).Draw(t, "coins")
 		coins := purse(values...)
@@ -292,6 +298,7 @@ func TestFunding(t *testing.T) {
 }
 
 func TestSendingAllLeavesNothing(t *testing.T) {
+	t.Parallel()
 	o := order{what: "this payment", out: wire.NewTxOut(0, testScript), all: true, satPerVByte: 2}
 	d, err := o.fund(purse(10_000, 100, 20_000), nil)
 	if err != nil {
@@ -310,6 +317,7 @@ func TestSendingAllLeavesNothing(t *testing.T) {
 }
 
 func TestDustLimitsAreThoseOfNodes(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		script []byte
 		want   int64

@@ -16,6 +16,7 @@ import (
 const deposit = 1_000_000
 
 func TestAnAnchorFromDepositOverReorganisationToAnotherVersion(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
 	_, first := r.create()
@@ -113,6 +114,7 @@ func checkAnchor(t *testing.T, tx *wire.MsgTx, root byte, want, fee int64) {
 }
 
 func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
 	r.create()
@@ -171,6 +173,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 }
 
 func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
+	t.Parallel()
 	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
 	node := startBtcd(t)
 	chain := startClient(t, node.P2P())

@@ -29,6 +29,10 @@ var (
 // other things.
 const patience = 3 * time.Minute
 
+// recoveryWindow is more addresses than any test leaves unused. Each costs a restore some
+// arithmetic, which the race detector makes slow.
+const recoveryWindow = 30
+
 var passphrase = []byte("correct horse")
 
 // btcdPath asks the go command for the btcd that go.mod pins.
@@ -116,7 +120,7 @@ func start(t *testing.T, node *harness.Node, chain *spv.Client, dir string, chan
 	r.cfg = wallet.Config{
 		Dir: dir, Params: &chaincfg.RegressionNetParams, Chain: chain,
 		Logger:      slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		CallTimeout: patience, StallAfter: patience, RestoreStallAfter: patience,
+		CallTimeout: patience, StallAfter: patience, RestoreStallAfter: patience, RecoveryWindow: recoveryWindow,
 	}
 	if change != nil {
 		change(&r.cfg)

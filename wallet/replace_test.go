@@ -14,6 +14,7 @@ import (
 )
 
 func TestAWalletThatWasNeverUsedIsReplaced(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	if _, _, err := w.Replace(t.Context(), passphrase, nil, time.Time{}); err != nil {
@@ -63,6 +64,7 @@ func TestAWalletThatWasNeverUsedIsReplaced(t *testing.T) {
 }
 
 func TestAWalletThatWasUsedIsNeverReplaced(t *testing.T) {
+	t.Parallel()
 	for name, use := range map[string]func(t *testing.T, w *Wallet, address string){
 		"a payment came": func(t *testing.T, w *Wallet, address string) { receive(t, w, address, 1) },
 		"a coin is leased": func(t *testing.T, w *Wallet, _ string) {
@@ -94,6 +96,7 @@ func TestAWalletThatWasUsedIsNeverReplaced(t *testing.T) {
 // Leases that no stored anchor stands for end at the start, and coins are spendable again: those of
 // anchors after the backup that a store was restored from.
 func TestLeasesThatNobodyNeedsEnd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	_, address, err := w.Create(t.Context(), passphrase, nil, time.Time{})

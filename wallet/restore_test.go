@@ -22,7 +22,12 @@ import (
 	"github.com/tyler-smith/go-bip39"
 )
 
+// searching is what the wallet logs when it is opened to search for coins. (btcwallet has one logger
+// in a process, so what it logs may come from another test.)
+const searching = "the wallet is being restored"
+
 func TestTheWordsRestoreTheCoins(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	chain := startClient(t, node.P2P())
 	r := start(t, node, chain, t.TempDir(), nil)
@@ -77,6 +82,9 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 		}
 		return ""
 	})
+	if !strings.Contains(r.log.String(), searching) {
+		t.Error("the log does not tell of the search")
+	}
 	r.stop()
 
 	// Later openings search no more, and know the same; locked ones follow the chain too.
@@ -89,7 +97,7 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.await("ready", func() string { return complaint(r.Ready()) })
-	if strings.Contains(r.log.String(), "RECOVERY MODE") {
+	if strings.Contains(r.log.String(), searching) {
 		t.Error("searches for coins again, though the restore has ended")
 	}
 
@@ -99,6 +107,7 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 // More addresses than are followed ahead: only the search finds these coins, also when it was
 // interrupted; and whatever it finds, the wallet follows as many addresses again beyond.
 func TestALongLifeIsRestored(t *testing.T) {
+	t.Parallel()
 	const payments = 24                                       // lookahead is 20
 	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
 	node := startBtcd(t)
@@ -141,7 +150,7 @@ func TestALongLifeIsRestored(t *testing.T) {
 
 	// The process ends before the search has begun.
 	dir := t.TempDir()
-	w, err := wallet.Open(wallet.Config{Dir: dir, Params: &chaincfg.RegressionNetParams, Chain: chain})
+	w, err := wallet.Open(wallet.Config{Dir: dir, Params: &chaincfg.RegressionNetParams, Chain: chain, RecoveryWindow: recoveryWindow})
 	if err != nil {
 		t.Fatal(err)
 	}

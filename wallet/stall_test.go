@@ -19,6 +19,7 @@ import (
 // A block that no peer hands out ends btcwallet's rescan for good, while btcwallet goes on calling
 // itself synced.
 func TestADeadRescanIsRevived(t *testing.T) {
+	t.Parallel()
 	node := startBtcd(t)
 	proxy := startProxy(t, node.P2P())
 	r := start(t, node, startClient(t, proxy.addr), t.TempDir(), func(c *wallet.Config) {
@@ -32,7 +33,7 @@ func TestADeadRescanIsRevived(t *testing.T) {
 	proxy.mute.Store(true)
 	r.fund(50_000)
 	r.await("a rescan dies", func() string {
-		if !strings.Contains(r.log.String()+proxy.seen(), "getdata") {
+		if !strings.Contains(proxy.seen(), "getdata") {
 			return "no block was asked for"
 		}
 		if r.Revivals() < 1 {

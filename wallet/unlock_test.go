@@ -48,6 +48,7 @@ func receive(t *testing.T, w *Wallet, to string, sats int64) {
 // A passphrase takes seconds on a slow machine, at each start: whoever asks meanwhile how the
 // daemon stands is not kept waiting.
 func TestBalanceAnswersWhileThePassphraseIsChecked(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	_, first, err := w.Create(t.Context(), passphrase, nil, time.Time{})

@@ -63,6 +63,7 @@ func otherDatabase(path string) error {
 // Whatever is in the place of the wallet's file: it opens, or says which file, what is wrong and
 // what to do; and once that is moved away, the wallet is restored without a new start.
 func TestAWalletThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	whole := aWalletFile(t)
 	write := func(data []byte) func(string) error {
 		return func(path string) error { return os.WriteFile(path, data, 0o600) }
@@ -116,6 +117,7 @@ func TestAWalletThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
 }
 
 func TestAWalletDirectoryThatIsNone(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "wallet")
 	if err := os.WriteFile(dir, []byte("a file"), 0o600); err != nil {
 		t.Fatal(err)
@@ -135,6 +137,7 @@ func TestAWalletDirectoryThatIsNone(t *testing.T) {
 // One flipped bit anywhere in the file of a wallet that was closed: it is found, or it changes
 // nothing.
 func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
+	t.Parallel()
 	whole := aWalletFile(t)
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -171,6 +174,7 @@ func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
 // finds it. After a crash there is none, and a file that another program version wrote to in
 // between has none that counts.
 func TestAFlippedBitInAValueIsFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, databaseName)
 	flip := func() {
@@ -230,6 +234,7 @@ func TestAFlippedBitInAValueIsFound(t *testing.T) {
 
 // What the library stumbles over while the wallet is open ends the payments, and not the process.
 func TestADamageThatShowsLaterEndsNoProcess(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
 	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
 		t.Fatal(err)
@@ -247,6 +252,7 @@ func TestADamageThatShowsLaterEndsNoProcess(t *testing.T) {
 }
 
 func TestAWalletThatMayNotBeReadSaysSo(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() <= 0 {
 		t.Skip("may read everything")
 	}

@@ -173,6 +173,7 @@ func (w *Wallet) open(v *vault) (err error) {
 
 	if v.restoring.Load() {
 		v.window = w.cfg.RecoveryWindow
+		w.log.Info("the wallet is being restored: it searches the chain for its coins", "file", v.path)
 	}
 	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
 	v.btc, err = btcwallet.OpenWithRetry(v.db, publicPassphrase,

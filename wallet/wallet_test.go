@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,11 +22,24 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/chain"
 	"github.com/btcsuite/btcwallet/waddrmgr"
+	"github.com/lightninglabs/neutrino"
 	"github.com/tyler-smith/go-bip39"
 	"go.uber.org/goleak"
 )
 
+// atOnce is how many tests run at once: those with a real node mostly wait for it.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
+	}
+	neutrino.QueryTimeout = 3 * time.Second // from ten: peers here answer at once or never
 	// A key derivation costs a second and 256 MB in production. Only a test binary has this line.
 	waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions
 	// neutrino 0.18 stops its broadcaster while a rescan may still hand it a transaction, and that
@@ -67,6 +81,7 @@ func open(t *testing.T, dir string, params *chaincfg.Params, log *slog.Logger) *
 
 // The addresses are those of BIP84's test vectors.
 func TestKeysAreThoseOfBIP84(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.MainNetParams, nil)
 	made, first, err := w.Create(t.Context(), passphrase, vectorWords, time.Time{})
 	if err != nil {
@@ -88,6 +103,7 @@ func TestKeysAreThoseOfBIP84(t *testing.T) {
 }
 
 func TestTestNetworksUseCoinType1(t *testing.T) {
+	t.Parallel()
 	for _, params := range []*chaincfg.Params{
 		&chaincfg.RegressionNetParams, &chaincfg.TestNet4Params, &chaincfg.SigNetParams, &chaincfg.SimNetParams,
 	} {
@@ -133,6 +149,7 @@ func derive(t *testing.T, words []string, params *chaincfg.Params, coin, branch,
 
 // btcwallet makes wrong keys of one set of words in 128: they must neither be made nor taken.
 func TestWordsThatOtherWalletsReadDifferentlyAreRefused(t *testing.T) {
+	t.Parallel()
 	params := &chaincfg.RegressionNetParams
 	refused := 0
 	for i := range uint32(1000) {
@@ -172,6 +189,7 @@ func TestWordsThatOtherWalletsReadDifferentlyAreRefused(t *testing.T) {
 }
 
 func TestWordsAreReadAsPeopleWriteThem(t *testing.T) {
+	t.Parallel()
 	got, err := checkWords([]string{"  ABANDON abandon\n", strings.Repeat("Abandon\t", 9), "About"})
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +200,7 @@ func TestWordsAreReadAsPeopleWriteThem(t *testing.T) {
 }
 
 func TestWrongWordsAreRefusedWithoutTellingThem(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		words []string
 		want  string
@@ -228,6 +247,7 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 }
 
 func TestAWalletIsCreatedOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	if err := w.Ready(); !errors.Is(err, ErrNoWallet) {
@@ -267,6 +287,7 @@ func TestAWalletIsCreatedOnce(t *testing.T) {
 }
 
 func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	aside := filepath.Join(dir, halfMade+"1")
 	if err := os.Mkdir(aside, 0o700); err != nil {
@@ -313,6 +334,7 @@ func exists(path string) bool {
 }
 
 func TestUnlocking(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	if err := w.Unlock(t.Context(), passphrase); !errors.Is(err, ErrNoWallet) {
@@ -348,6 +370,7 @@ func TestUnlocking(t *testing.T) {
 }
 
 func TestAWalletOfAnotherNetworkIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
@@ -391,6 +414,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 }
 
 func TestLeasesOutlastTheProcess(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	kept, given := wire.OutPoint{Hash: chainhash.Hash{1}, Index: 7}, wire.OutPoint{Hash: chainhash.Hash{2}}
 
@@ -426,6 +450,7 @@ func TestLeasesOutlastTheProcess(t *testing.T) {
 }
 
 func TestALeaseIsNeverShortened(t *testing.T) {
+	t.Parallel()
 	l := newLeases()
 	coin := []wire.OutPoint{{Index: 1}}
 	l.hold(coin, time.Now().Add(time.Hour))
@@ -441,6 +466,7 @@ func TestALeaseIsNeverShortened(t *testing.T) {
 }
 
 func TestTheWatchdog(t *testing.T) {
+	t.Parallel()
 	start := time.Unix(1e9, 0)
 	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 	d := watchdog{since: start}
@@ -470,6 +496,7 @@ func TestTheWatchdog(t *testing.T) {
 }
 
 func TestAHangingCallIsGivenUp(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
 	w.cfg.CallTimeout = 10 * time.Millisecond
 	hang := make(chan struct{})
@@ -491,6 +518,7 @@ func TestAHangingCallIsGivenUp(t *testing.T) {
 }
 
 func TestAddressesAreChecked(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
 	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
 		t.Fatal(err)
@@ -517,6 +545,7 @@ func TestAddressesAreChecked(t *testing.T) {
 }
 
 func TestOrdersAreChecked(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
 	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
 		t.Fatal(err)
@@ -580,6 +609,7 @@ func TestOrdersAreChecked(t *testing.T) {
 }
 
 func TestWhatIsGoneIsNotToldByAWalletThatIsBehind(t *testing.T) {
+	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)
 	if _, err := w.Gone(t.Context(), nil); !errors.Is(err, ErrNoWallet) {
 		t.Errorf("without a wallet: %v, want %v", err, ErrNoWallet)
