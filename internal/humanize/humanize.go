@@ -1,10 +1,13 @@
-// Package humanize writes numbers, sizes and times as a person reads them, in English. Programs
-// parse none of it: results for scripts hold plain numbers.
+// Package humanize writes numbers, sizes, times and lists as a person reads them, in English.
+// Programs parse none of it: results for scripts hold plain numbers.
 package humanize
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Integer is what this package writes.
@@ -61,3 +64,25 @@ func Duration(d time.Duration) string {
 
 // Time writes a time to the minute, in UTC: "2026-01-02 03:04 UTC".
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Clip shortens a text that somebody else wrote to 80 bytes. It cuts no letter in two.
+func Clip(s string) string {
+	const enough = 80
+	if len(s) <= enough {
+		return s
+	}
+	end := enough
+	for end > enough-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// Few joins the first three parts of a sentence, and says how many it leaves out.
+func Few(parts []string) string {
+	const enough = 3
+	if n := len(parts) - enough; n > 0 {
+		parts = append(slices.Clone(parts[:enough]), fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,8 +1,10 @@
 package humanize
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestNumbersForPeople(t *testing.T) {
@@ -29,5 +31,29 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 	if got, want := Time(time.Date(2026, 1, 2, 4, 4, 59, 0, time.FixedZone("", 3600))), "2026-01-02 03:04 UTC"; got != want {
 		t.Errorf("a time is written %q, want %q", got, want)
+	}
+}
+
+func TestClipCutsNoLetterInTwo(t *testing.T) {
+	for _, s := range []string{"", strings.Repeat("a", 80), strings.Repeat("é", 40)} {
+		if got := Clip(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	for _, s := range []string{strings.Repeat("a", 81), "a" + strings.Repeat("é", 40), "ab" + strings.Repeat("🙂", 20)} {
+		if got := Clip(s); !utf8.ValidString(got) || !strings.HasSuffix(got, "…") || len(got) > 80+len("…") || len(got) < 77 {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	if got := Clip(strings.Repeat("\x80", 100)); len(got) > 80+len("…") { // not UTF-8: others wrote it
+		t.Errorf("%d bytes are left", len(got))
+	}
+}
+
+func TestFew(t *testing.T) {
+	for want, parts := range map[string][]string{"": nil, "a; b; c": {"a", "b", "c"}, "a; b; c; and 2 more": {"a", "b", "c", "d", "e"}} {
+		if got := Few(parts); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
