@@ -33,6 +33,7 @@ var rooms = []string{
 	"rpc",
 	"spv",
 	"tools",
+	"verify",
 	"wallet",
 }
 
@@ -116,6 +117,32 @@ var forbidden = []arrow{
 		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config"},
 		why:   "calendar is given what it speaks for",
 		plant: [2]string{"ancre/calendar", "ancre/spv"},
+	},
+
+	// verify
+	{
+		from: "ancre/verify", except: []string{"ancre/verify/lightclient"},
+		to: []string{ours}, but: []string{"ancre/verify", "ancre/proof", "ancre/headers", "ancre/rpc", "ancre/calendar", "ancre/internal"},
+		why:   "verify asks daemons and calendars as their clients do, and knows no room behind them",
+		plant: [2]string{"ancre/verify", "ancre/batcher"},
+	},
+	{
+		from: "ancre/verify", except: []string{"ancre/verify/lightclient"}, linked: true,
+		to:    []string{"ancre/verify/lightclient", "ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config", neutrino, btcwallet, pebble},
+		why:   "who verifies with a daemon, a node or a file links no light client: that is verify/lightclient's alone",
+		plant: [2]string{"ancre/verify", "ancre/verify/lightclient"},
+	},
+	{
+		from: "ancre/verify", except: []string{"ancre/verify/lightclient"},
+		to:    []string{"os", "log", "github.com/spf13"},
+		why:   "verify is given what it verifies: flags, files and printing are its caller's",
+		plant: [2]string{"ancre/verify", "os"},
+	},
+	{
+		from: "ancre/verify/lightclient",
+		to:   []string{ours}, but: []string{"ancre/verify", "ancre/spv", "ancre/headers", "ancre/internal"},
+		why:   "the light client's headers are a source for verify, and no more",
+		plant: [2]string{"ancre/verify/lightclient", "ancre/config"},
 	},
 
 	// spv, wallet, config, metrics, internal
@@ -293,6 +320,9 @@ func TestNoArrowRefusesWhatIsAllowed(t *testing.T) {
 		{"ancre/spv", btcwallet + "/walletdb"},
 		{"ancre/spv", "ancre/internal/btclogslog"},
 		{"ancre/rpc", "ancre/proof"},
+		{"ancre/verify", "ancre/rpc"},
+		{"ancre/verify", "ancre/calendar"},
+		{"ancre/verify/lightclient", "ancre/spv"},
 		{"ancre/metrics", prometheus + "/client_golang/prometheus"},
 		{"ancre/metrics", "ancre/internal/httpserve"},
 		{"ancre/daemon", "ancre/wallet"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,14 +16,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"ancre/batcher"
-	"ancre/calendar"
 	"ancre/config"
 	"ancre/proof"
+	"ancre/verify"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
@@ -153,6 +150,17 @@ func (r *rig) attesting(commitment []byte, list ...proof.Attestation) []byte {
 	data, err := (&proof.Timestamp{Msg: commitment, Attestations: list}).Marshal()
 	r.must(err)
 	return data
+}
+
+// add puts into a proof what an answer says of one of its messages.
+func add(t, answer *proof.Timestamp) {
+	for _, b := range t.Branches {
+		add(b.Next, answer)
+	}
+	if bytes.Equal(t.Msg, answer.Msg) {
+		t.Attestations = append(t.Attestations, answer.Attestations...)
+		t.Branches = append(t.Branches, answer.Branches...)
+	}
 }
 
 // kinds lists who attests in a proof.
@@ -289,7 +297,7 @@ func TestAProofStaysPendingWhenNobodyAnswers(t *testing.T) {
 		"longer than 10000 bytes": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) },
 		"no timestamp of what":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
 		"17 attestations, no more": func(w http.ResponseWriter, _ *http.Request) {
-			w.Write(r.attesting(leaves[0], many(maxAttestations+1)...))
+			w.Write(r.attesting(leaves[0], many(17)...))
 		},
 		"no answer": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
@@ -299,7 +307,7 @@ func TestAProofStaysPendingWhenNobodyAnswers(t *testing.T) {
 		r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, name)
 		a := r.ancre("upgrade", "--json", "--calendar", c.URL, file).is(t, exitPending)
 		var got fileResult
-		if err := json.Unmarshal([]byte(a.out), &got); err != nil || len(got.Calendars) != 1 || got.Calendars[0].Result != failed || !strings.Contains(got.Calendars[0].Reason, name) {
+		if err := json.Unmarshal([]byte(a.out), &got); err != nil || len(got.Calendars) != 1 || got.Calendars[0].Result != verify.AnswerFailed || !strings.Contains(got.Calendars[0].Reason, name) {
 			t.Errorf("%v in %s", err, a.out)
 		}
 	}
@@ -374,41 +382,6 @@ func TestPromisesAreFollowedOn(t *testing.T) {
 	}
 }
 
-// Neither a calendar that sends us on for ever, nor a proof with promises without end, makes us ask
-// for ever.
-func TestQuestionsAreBounded(t *testing.T) {
-	r, c := newRig(t), newFakeCalendar(t)
-	c.does(func(w http.ResponseWriter, q *http.Request) {
-		msg, err := hex.DecodeString(strings.TrimPrefix(q.URL.Path, "/timestamp/"))
-		r.must(err)
-		ts := &proof.Timestamp{Msg: msg}
-		next, err := ts.Then(proof.Op{Tag: proof.SHA256})
-		r.must(err)
-		at, err := proof.PendingAt(c.URL)
-		r.must(err)
-		next.Attest(at)
-		data, err := ts.Marshal()
-		r.must(err)
-		w.Write(data)
-	})
-	file, _ := r.promised("a", c.URL)
-	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending)
-	if n := c.questions(); n != maxRelays {
-		t.Errorf("%d questions, want %d", n, maxRelays)
-	}
-
-	c.does(nil)
-	uris := make([]string, 5*maxPromises)
-	for i := range uris {
-		uris[i] = c.URL
-	}
-	file, _ = r.promised("b", uris...)
-	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending)
-	if n := c.questions() - maxRelays; n != maxPromises {
-		t.Errorf("%d questions for one proof, want %d", n, maxPromises)
-	}
-}
-
 func TestVerifyFollowsCalendarsAndChangesNothing(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
@@ -442,8 +415,7 @@ func TestVerifyAsksTheDaemonBeforeItsCalendar(t *testing.T) {
 	leaf := f.Attestations()[0].Msg
 	at, err := proof.PendingAt(c.URL) // the same promise, at an address that is asked
 	r.must(err)
-	f, err = graft(f, &proof.Timestamp{Msg: leaf, Attestations: []proof.Attestation{at}})
-	r.must(err)
+	add(f.Timestamp, &proof.Timestamp{Msg: leaf, Attestations: []proof.Attestation{at}})
 	r.save(file, f)
 	before := r.read(file + proofSuffix)
 	r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still")
@@ -495,8 +467,8 @@ func TestCalendarsAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.out), &got); err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(got.Calendars, func(a, b calendarTold) int { return strings.Compare(a.Calendar, b.Calendar) })
-	if got.Result != complete || got.Height != 1 || len(got.Calendars) != 2 || got.Calendars[0].Result != complete || got.Calendars[1].Result != skipped {
+	slices.SortFunc(got.Calendars, func(a, b verify.Answer) int { return strings.Compare(a.Calendar, b.Calendar) })
+	if got.Result != complete || got.Height != 1 || len(got.Calendars) != 2 || got.Calendars[0].Result != verify.AnswerComplete || got.Calendars[1].Result != verify.AnswerSkipped {
 		t.Errorf("%s", a.out)
 	}
 	r.http.Close()
@@ -533,7 +505,7 @@ func TestHeadersInAFileMeanThatNobodyIsAsked(t *testing.T) {
 	}
 	a := &app{terminal: &terminal{}}
 	a.flags.DataDir = r.data
-	if others, err := a.openCalendars(o); others != nil || err != nil {
+	if others, _, err := a.openCalendars(o); others != nil || err != nil {
 		t.Errorf("with --headers: %v, %v, want no calendars", others, err)
 	}
 }
@@ -574,102 +546,5 @@ func TestCalendarsAreAskedThroughTheProxy(t *testing.T) {
 		}
 	default:
 		t.Error("the proxy was not asked")
-	}
-}
-
-// newFollowing returns calendars on which time passes at once, and how long was waited in all.
-func newFollowing(t *testing.T, allowed ...string) (*calendars, *atomic.Int64) {
-	t.Helper()
-	list := &calendar.Whitelist{}
-	for _, a := range allowed {
-		if err := list.Add(a); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var waited atomic.Int64
-	c := &calendars{
-		client: calendar.NewClient(calendar.ClientConfig{}), list: list, busy: make(map[string]busyCalendar),
-		now: func() time.Time { return testTime.Add(time.Duration(waited.Load())) },
-		pause: func(_ context.Context, d time.Duration) error {
-			waited.Add(int64(d))
-			return nil
-		},
-	}
-	t.Cleanup(c.close)
-	return c, &waited
-}
-
-func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
-	r, c := newRig(t), newFakeCalendar(t)
-	file, leaves := r.promised("a", c.URL)
-	f := r.proof(file + proofSuffix)
-	busy := func(after string, times int32) {
-		var n atomic.Int32
-		answer := r.anchored(leaves[0])
-		c.does(func(w http.ResponseWriter, _ *http.Request) {
-			if n.Add(1) > times {
-				w.Write(answer)
-				return
-			}
-			w.Header().Set("Retry-After", after)
-			w.WriteHeader(http.StatusTooManyRequests)
-		})
-	}
-	busy("20", 2)
-	following, waited := newFollowing(t, c.URL)
-	got, told := following.follow(t.Context(), f, map[promise]bool{})
-	if !got.IsComplete() || told[0].Result != complete || waited.Load() != int64(40*time.Second) {
-		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
-	}
-	busy("20", 1000)
-	following, waited = newFollowing(t, c.URL)
-	got, told = following.follow(t.Context(), f, map[promise]bool{})
-	if got.IsComplete() || told[0].Result != pending || told[0].retryAfter != 20*time.Second || waited.Load() != int64(busyPatience) {
-		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
-	}
-	asked := c.questions()
-	_, told = following.follow(t.Context(), f, map[promise]bool{})
-	if waited.Load() != int64(busyPatience) {
-		t.Errorf("for the next proof it was waited once more: %s", time.Duration(waited.Load()))
-	}
-	if c.questions() != asked || told[0].Result != pending || told[0].Reason != "it is busy (HTTP status 429) and left alone until 2026-01-02 03:05 UTC" {
-		t.Errorf("it was asked %d times while it wants to be left alone, and %q is told", c.questions()-asked, told[0].Reason)
-	}
-	waited.Add(int64(20 * time.Second))
-	if following.follow(t.Context(), f, map[promise]bool{}); c.questions() != asked+1 {
-		t.Errorf("it was asked %d times after that, want once", c.questions()-asked)
-	}
-	waited.Add(int64(20 * time.Second))
-	busy("20", 0)
-	following.follow(t.Context(), f, map[promise]bool{})
-	busy("20", 1)
-	if got, _ := following.follow(t.Context(), f, map[promise]bool{}); !got.IsComplete() {
-		t.Error("it answers again, and is not waited for any more")
-	}
-	busy("3600", 1000)
-	following, waited = newFollowing(t, c.URL)
-	if _, told = following.follow(t.Context(), f, map[promise]bool{}); told[0].retryAfter != time.Hour || waited.Load() != 0 {
-		t.Errorf("%+v after %s", told, time.Duration(waited.Load()))
-	}
-}
-
-// A proof takes in no answer that it could not be written with.
-func TestGraftRefusesWhatDoesNotFit(t *testing.T) {
-	r := newRig(t)
-	file, leaves := r.promised("a", "https://calendar.example")
-	f := r.proof(file + proofSuffix)
-	deep := &proof.Timestamp{Msg: leaves[0]}
-	next := deep
-	for range proof.MaxDepth - 1 {
-		var err error
-		next, err = next.Then(proof.Op{Tag: proof.SHA256})
-		r.must(err)
-	}
-	next.Attest(proof.BitcoinAt(1))
-	if _, err := deep.Marshal(); err != nil {
-		t.Fatal(err) // alone it is one that a calendar may send
-	}
-	if _, err := graft(f, deep); err == nil || !strings.Contains(err.Error(), "more than 255 operations") {
-		t.Errorf("%v", err)
 	}
 }

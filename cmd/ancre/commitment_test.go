@@ -10,6 +10,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/proof"
+	"ancre/verify"
 )
 
 // handedIn makes a file that another client stamped at the daemon's calendar: it blinded the hash,
@@ -59,7 +60,7 @@ func TestTheDaemonIsAskedForWhatItsCalendarPromised(t *testing.T) {
 	r.ancre("status", files[2]+proofSuffix).is(t, exitDone, "is final in Bitcoin block 1")
 	a := r.ancre("--json", "upgrade", files[0]).is(t, exitDone)
 	var got fileResult
-	if err := json.Unmarshal([]byte(a.out), &got); err != nil || got.Result != complete || got.State != stateFinal || got.Height != 1 || got.TxID == "" {
+	if err := json.Unmarshal([]byte(a.out), &got); err != nil || got.Result != complete || got.State != verify.StateFinal || got.Height != 1 || got.TxID == "" {
 		t.Errorf("%v: %s", err, a.out)
 	}
 	r.ancre("upgrade", files[1], files[2]).is(t, exitDone, "b.ots: complete, in Bitcoin block 1\n", "c.ots: complete, in Bitcoin block 1\n")
@@ -116,7 +117,7 @@ func TestTheDaemonChecksTheBlocksOfCalendars(t *testing.T) {
 		t.Fatalf("%s", a.out)
 	}
 	for _, told := range got.Calendars {
-		if ok := told.Calendar == honest.URL; told.Checked != ok || (told.Result == complete) != ok || (told.Result == failed) == ok {
+		if ok := told.Calendar == honest.URL; told.Checked != ok || (told.Result == verify.AnswerComplete) != ok || (told.Result == verify.AnswerFailed) == ok {
 			t.Errorf("%+v", told)
 		}
 	}

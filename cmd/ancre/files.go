@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
 )
@@ -134,14 +135,5 @@ func parseDigest(s string) ([32]byte, error) {
 			return d, nil
 		}
 	}
-	return d, usagef("digest %q: must be %d hexadecimal digits, the SHA-256 of what is stamped; this has %d characters", clip(s), 2*len(d), len(s))
-}
-
-// clip shortens what others wrote, for an error.
-func clip(s string) string {
-	const enough = 80
-	if len(s) > enough {
-		return s[:enough] + "…"
-	}
-	return s
+	return d, usagef("digest %q: must be %d hexadecimal digits, the SHA-256 of what is stamped; this has %d characters", humanize.Clip(s), 2*len(d), len(s))
 }

@@ -147,15 +147,20 @@ func (a *app) copyHeaders(ctx context.Context, w io.Writer, o exportOptions) (*h
 }
 
 func (a *app) copyOwnHeaders(ctx context.Context, w io.Writer, params *chaincfg.Params) (_ *headers.Chain, err error) {
-	h, behind, release, err := a.ownHeaders(ctx)
+	cfg, err := a.configuration()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.file.Close(), release()) }()
-	if behind != nil {
+	src, err := a.openLightClient(ctx, cfg, params)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	if behind := src.Behind(); behind != nil {
 		return nil, fmt.Errorf("the headers are not up to date: %w", behind)
 	}
-	progress := a.startProgress("Exporting block headers", h.Height()+1, false)
+	raw := src.Raw()
+	progress := a.startProgress("Exporting block headers", raw.Size()/headers.Size, false)
 	defer progress.Finish()
-	return headers.Copy(ctx, w, io.NewSectionReader(h.file, 0, (h.Height()+1)*headers.Size), params, time.Now(), progress.SetDone)
+	return headers.Copy(ctx, w, raw, params, time.Now(), progress.SetDone)
 }

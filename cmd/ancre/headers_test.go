@@ -14,7 +14,7 @@ import (
 
 	"ancre/headers"
 	"ancre/internal/datadir"
-	"ancre/proof"
+	"ancre/verify"
 
 	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -124,14 +124,14 @@ func TestVerifyOffline(t *testing.T) {
 	var told struct {
 		Result        string
 		Confirmations int32
-		Headers       trustTold
+		Headers       verify.Trust
 		Path          struct{ Steps []any }
 	}
 	a = r.ancre("verify", "--json", "-v", "--headers", exported, file).is(t, exitDone)
 	if err := json.Unmarshal([]byte(a.out), &told); err != nil {
 		t.Fatal(err)
 	}
-	if told.Result != "valid" || told.Confirmations != 7 || told.Headers.Source != "file" || told.Headers.From != exported || told.Headers.Tip != 7 || told.Headers.Trusted == "" || len(told.Path.Steps) < 5 {
+	if told.Result != "valid" || told.Confirmations != 7 || told.Headers.Source != "file" || told.Headers.From != exported || told.Headers.Tip != 7 || told.Headers.Words == "" || len(told.Path.Steps) < 5 {
 		t.Errorf("%s", a.out)
 	}
 	r.ancre("verify", "-v", "--headers", exported, file).is(t, exitDone, "    file with sha256 ", "    sha256\n      = ", "attested by Bitcoin block 1, if its Merkle root is ")
@@ -189,29 +189,6 @@ func TestHeaderFilesThatAreNone(t *testing.T) {
 		}
 		r.ancre("verify", "--headers", exported, file).is(t, exitFailed, "permission denied")
 	}
-}
-
-// Of public networks, a file that does not reach the block of a proof says nothing of it; a block
-// that cannot be there yet says that the proof is false.
-func TestABlockAboveTheFile(t *testing.T) {
-	h := &fileHeaders{params: &chaincfg.MainNetParams, File: openGenesis(t, &chaincfg.MainNetParams)}
-	atMost := uint64(time.Since(h.Time())/(4*time.Minute)) + 5
-	for height, want := range map[uint64]error{1: proof.ErrNoHeader, 800_000: proof.ErrNoHeader, atMost: proof.ErrNoHeader, atMost + 100: proof.ErrTooHigh, 1 << 30: proof.ErrTooHigh, 1 << 62: proof.ErrTooHigh} {
-		if _, err := h.source().Header(t.Context(), height); !errors.Is(err, want) || errors.Is(err, proof.ErrTooHigh) != (want == proof.ErrTooHigh) {
-			t.Errorf("block %d: %v", height, err)
-		}
-	}
-	h.params = &chaincfg.RegressionNetParams
-	if _, err := h.source().Header(t.Context(), 1<<62); errors.Is(err, proof.ErrTooHigh) {
-		t.Error("a developer may have made any number of blocks")
-	}
-}
-
-func openGenesis(t *testing.T, p *chaincfg.Params) *headers.File {
-	t.Helper()
-	raw := headers.Raw(&p.GenesisBlock.Header)
-	f, _ := headers.Open(t.Context(), bytes.NewReader(raw), int64(len(raw)), p, time.Now(), nil) // too little work
-	return f
 }
 
 func TestOneSourceARun(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"net/http"
 	"os"
 	"strings"
@@ -10,58 +9,6 @@ import (
 
 	"ancre/proof"
 )
-
-// A stranger's proof may hold the message that a calendar answers for more than a hundred times,
-// each above all the others and above thousands of attestations. Taking the answer in costs about
-// what reading the proof costs, not that for each time.
-func TestGraftOfAMessageThatComesBack(t *testing.T) {
-	const leaves = 8000
-	last := &proof.Timestamp{Msg: make([]byte, 32)}
-	last.Msg[0] = 1
-	for i := range uint32(leaves) {
-		op := proof.Op{Tag: proof.Append, Arg: binary.BigEndian.AppendUint32(nil, i)}
-		msg, err := op.Apply(last.Msg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		last.Branches = append(last.Branches, proof.Branch{Op: op, Next: &proof.Timestamp{Msg: msg, Attestations: []proof.Attestation{{Tag: [8]byte{1}}}}})
-	}
-	top := last
-	reversed := proof.Op{Tag: proof.Reverse}
-	for range proof.MaxDepth/2 - 2 {
-		for range 2 {
-			msg, err := reversed.Apply(top.Msg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			top = &proof.Timestamp{Msg: msg, Branches: []proof.Branch{{Op: reversed, Next: top}}}
-		}
-	}
-	data, err := (&proof.File{HashOp: proof.SHA256, Digest: top.Msg, Timestamp: top}).Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Work is counted in allocations, which no other program on the machine changes.
-	var f, better *proof.File
-	reading := testing.AllocsPerRun(1, func() { f, err = proof.Parse(data) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	took := testing.AllocsPerRun(1, func() {
-		better, err = graft(f, &proof.Timestamp{Msg: last.Msg, Attestations: []proof.Attestation{proof.BitcoinAt(7)}})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const factor = 10
-	if took > factor*reading {
-		t.Errorf("%.0f allocations for a proof that is read with %.0f", took, reading)
-	}
-	t.Logf("%.0f allocations, %.0f to read it", took, reading)
-	if n := len(better.Attestations()) - leaves; n != proof.MaxDepth/2-1 {
-		t.Errorf("the answer was taken in %d times", n)
-	}
-}
 
 // The bug that it catches: a proof that somebody put there while calendars were asked is replaced
 // by the older one.

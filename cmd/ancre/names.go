@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/proof/receipt"
 )
 
@@ -88,7 +89,7 @@ func (e severalError) Error() string {
 	for i, path := range e.list {
 		names[i] = shown(path)
 	}
-	return fmt.Sprintf("there is no %s, and %d receipts are beside it: %s", shown(e.file+proofSuffix), len(e.list), few(names))
+	return fmt.Sprintf("there is no %s, and %d receipts are beside it: %s", shown(e.file+proofSuffix), len(e.list), humanize.Few(names))
 }
 
 // tooLong explains that a name is too long for the file system, and leaves other errors as they
@@ -97,7 +98,7 @@ func tooLong(path string, err error, remedy string) error {
 	if !errors.Is(err, syscall.ENAMETOOLONG) {
 		return err
 	}
-	return fmt.Errorf("the name %s has %d bytes, which is too long for the file system: %s", shown(clip(filepath.Base(path))), len(filepath.Base(path)), remedy)
+	return fmt.Errorf("the name %s has %d bytes, which is too long for the file system: %s", shown(humanize.Clip(filepath.Base(path))), len(filepath.Base(path)), remedy)
 }
 
 // notToStamp leaves the remedy of "ancre stamp" out of an error of hashing a file that another verb

@@ -10,6 +10,7 @@ import (
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
+	"ancre/verify"
 
 	"github.com/spf13/cobra"
 )
@@ -60,17 +61,22 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	if slices.Contains(args, "-") && a.outTerm && !a.json {
 		return usagef("refusing to write a binary proof to the terminal: redirect standard output")
 	}
-	src, err := a.openSource(ctx, o.source)
+	src, closeSource, err := a.openSource(ctx, o.source)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.done()) }()
+	defer func() { err = errors.Join(err, closeSource()) }()
+	config, err := a.verifyConfig(src)
+	if err != nil {
+		return err
+	}
+	verifier := verify.New(config)
 	bar := a.startProgress("pruning proofs", 0, false)
 	defer bar.Finish()
 	exit, told := exitDone, 0
 	one := func(ctx context.Context, t target) *prunedProof {
 		p := &prunedProof{}
-		if p.err = a.pruneOne(ctx, src, t, p); p.err != nil {
+		if p.err = a.pruneOne(ctx, verifier, t, p); p.err != nil {
 			p.fail(p.err)
 		}
 		return p
@@ -94,36 +100,27 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 }
 
 // pruneOne prunes one proof. An error says that this cannot be done.
-func (a *app) pruneOne(ctx context.Context, src *source, t target, p *prunedProof) error {
+func (a *app) pruneOne(ctx context.Context, v *verify.Verifier, t target, p *prunedProof) error {
 	f, before, err := a.openProofBytes(t, &p.fileResult)
 	if f == nil || err != nil {
 		return err
 	}
 	p.file = f
 	p.about(f.HashOp, f.Digest)
-	result, err := proof.Verify(ctx, f, f.Digest, src)
+	verdict, err := v.Proof(ctx, f, f.Digest)
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		src.unanswered(&p.fileResult, err)
-		return nil
+		return err
 	}
-	switch result.Outcome {
+	switch verdict.Outcome {
 	case proof.OutcomeValid:
 	case proof.OutcomePending:
-		p.Result, p.Reason = pending, result.Reason+`: "ancre upgrade" completes the proof`
-		return nil
-	case proof.OutcomeUnverifiable:
-		if p.unverifiable(result.Reason, result.Needed); result.Missing != 0 {
-			src.missing(ctx, result.Missing, result.Reason, result.Needed, &p.fileResult)
-		}
+		p.Result, p.Reason = pending, verdict.Reason+`: "ancre upgrade" completes the proof`
 		return nil
 	default:
-		p.Result, p.Reason = invalid, result.Reason
+		p.judge(verdict)
 		return nil
 	}
-	less, err := proof.Prune(f, result)
+	less, err := proof.Prune(f, verdict.Result)
 	if err != nil {
 		return err
 	}
@@ -132,7 +129,7 @@ func (a *app) pruneOne(ctx context.Context, src *source, t target, p *prunedProo
 		return err
 	}
 	p.file, p.leftOut = less, len(f.Attestations())-len(less.Attestations())
-	p.Complete, p.Height, p.Result = true, result.Header.Height, pruned
+	p.Complete, p.Height, p.Result = true, verdict.Block.Height, pruned
 	if p.leftOut == 0 {
 		p.Result = already
 	}

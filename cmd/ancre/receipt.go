@@ -19,6 +19,7 @@ import (
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/rpc"
+	"ancre/verify"
 
 	"github.com/spf13/cobra"
 )
@@ -83,7 +84,7 @@ func (o *receiptOptions) check(args []string) error {
 	case n == 0:
 		return errors.New("the receipt of what? Name files, - for standard input, or --digest HEX")
 	case receiptKinds[o.format].version == 0:
-		return fmt.Errorf("--format %q: must be v2 or v4", clip(o.format))
+		return fmt.Errorf("--format %q: must be v2 or v4", humanize.Clip(o.format))
 	case o.output != "" && n > 1:
 		return errors.New("-o names one receipt, and more are to be written")
 	case countOf(args, "-") > 1:
@@ -391,7 +392,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	}
 	r.at(p.Entry)
 	if !p.Complete {
-		r.Result, r.Reason = pending, whereabouts(p.Entry)
+		r.Result, r.Reason = pending, verify.Whereabouts(p.Entry)
 		return nil, nil
 	}
 	made, err := receipt.Parse(p.Receipt)

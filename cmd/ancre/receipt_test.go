@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -347,32 +346,4 @@ func TestFileMeansItsProofBeforeItsReceipt(t *testing.T) {
 	if a := r.ancre("--json", "verify", file).is(t, exitDone); !strings.Contains(a.out, v2Suffix) {
 		t.Errorf("it verified %s", a.out)
 	}
-}
-
-// Whether a block that is not here may come yet depends on its height, of receipts as of proofs.
-func TestASourceIsAskedWhetherTheBlockOfAReceiptMayCome(t *testing.T) {
-	r := newRig(t)
-	file := r.write("report.pdf", "content")
-	r.ancre("stamp", file).is(t, exitDone)
-	r.daemon.mine()
-	r.ancre("receipt", file).is(t, exitDone)
-	asked := uint64(0)
-	src := &source{HeaderSource: noHeaders{}, madeAtWill: true, lacks: func(_ context.Context, height uint64) (string, string) {
-		asked = height
-		return "", ""
-	}}
-	var result fileResult
-	a := &app{terminal: systemTerminal()}
-	sum := sha256.Sum256([]byte("content"))
-	is, err := a.verifyReceipt(t.Context(), src, target{path: file + v2Suffix}, verifyOptions{digest: hex.EncodeToString(sum[:])}, &result)
-	if !is || err != nil || result.Result != unverifiable || asked != 1 {
-		t.Errorf("receipt %t, error %v, %s; asked about block %d, want 1, which the receipt names", is, err, result.Result, asked)
-	}
-}
-
-// noHeaders is a chain of which nothing is known.
-type noHeaders struct{}
-
-func (noHeaders) Header(context.Context, uint64) (proof.Header, error) {
-	return proof.Header{}, proof.ErrNoHeader
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
+	"ancre/verify"
 )
 
 // outcome is what became of one file.
@@ -59,7 +61,7 @@ type fileResult struct {
 	Warnings []string `json:"warnings,omitempty"`
 
 	// Of a valid proof: whose word that is. Of any, when asked: the steps.
-	Headers *trustTold         `json:"headers,omitempty"`
+	Headers *verify.Trust      `json:"headers,omitempty"`
 	Path    *proof.Explanation `json:"path,omitempty"`
 
 	// Of a valid receipt: which of its anchors was proven, and who sealed it.
@@ -67,17 +69,13 @@ type fileResult struct {
 	Seal   *sealTold `json:"seal,omitempty"`
 
 	// What other calendars said, as far as they were asked.
-	Calendars []calendarTold `json:"calendars,omitempty"`
+	Calendars []verify.Answer `json:"calendars,omitempty"`
 
 	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
 
-	// The file itself names no block: what makes it valid was fetched for this once, and not
-	// written. Scripts keep what is complete, and would keep a proof that needs its calendar still.
-	blockless bool
-
 	// The source of block headers did not answer: that is the reason.
-	unanswered bool
-	tree       *tree // in which both files are; nil when they were named
+	sourceFailed bool
+	tree         *tree // in which both files are; nil when they were named
 }
 
 // fillNames makes the names and the reason text, for JSON.
@@ -132,6 +130,30 @@ func (r *fileResult) at(e rpc.Entry) {
 	r.Height, r.BlockHash, r.BlockTime, r.Confirmations = uint64(max(e.Height, 0)), e.BlockHash, e.BlockTime, e.Confirmations
 }
 
+// judge fills in the verdict on a proof or a receipt.
+func (r *fileResult) judge(v verify.Verdict) {
+	if v.Entry != nil {
+		r.at(*v.Entry)
+	}
+	r.Result, r.Reason, r.Needed, r.Warnings = outcome(v.Outcome), v.Reason, v.Needed, v.Warnings
+	r.Complete, r.Headers, r.Calendars, r.sourceFailed = v.Complete, v.Trust, v.Answers, v.SourceFailed
+	if b := v.Block; b != nil {
+		r.Height, r.BlockHash, r.BlockTime, r.Confirmations = b.Height, b.Hash.String(), &b.Time, int32(b.OnTop+1)
+	}
+	if v.Anchor != "" {
+		r.TxID, r.Anchor = v.TxID.String(), v.Anchor
+	}
+	if s := v.Seal; s != nil {
+		r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
+	}
+}
+
+// block is the block that a valid result names, and what stands behind it.
+func (r *fileResult) block() string {
+	return fmt.Sprintf("Bitcoin block %s, mined about %s, %s of work on top, %s",
+		humanize.Count(r.Height), humanize.Time(*r.BlockTime), humanize.Plural(r.Confirmations-1, "block", "blocks"), r.Headers.Words)
+}
+
 // name is what a person calls it.
 func (r *fileResult) name() string {
 	if r.ProofFile != "" && r.ProofFile != "-" {
@@ -164,24 +186,3 @@ func worse(a, b int) int {
 	}
 	return max(a, b)
 }
-
-// whereabouts tells in words where a pending digest is.
-func whereabouts(e rpc.Entry) string {
-	batch := "batch " + humanize.Count(e.Batch)
-	switch e.State {
-	case "open":
-		return batch + " takes digests still"
-	case "sealed":
-		return batch + " is sealed and waits to be paid for"
-	case "broadcast":
-		return batch + " is in transaction " + e.TxID + ", which waits to be mined"
-	case "mined":
-		return batch + " is in Bitcoin block " + humanize.Count(e.Height) + ", which has " + humanize.Plural(e.Confirmations, "confirmation", "confirmations") + " so far"
-	case stateFinal:
-		return batch + " is final in Bitcoin block " + humanize.Count(e.Height)
-	}
-	return batch + " is " + e.State
-}
-
-// stateFinal is the state of a digest whose proof is complete.
-const stateFinal = "final"

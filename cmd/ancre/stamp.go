@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +14,7 @@ import (
 	"ancre/internal/progress"
 	"ancre/proof"
 	"ancre/rpc"
+	"ancre/verify"
 
 	"github.com/spf13/cobra"
 )
@@ -147,7 +147,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 		a.note("%s stamped already.", humanize.Plural(s.already, "file was", "files were"))
 	}
 	if len(s.waiting) > 0 {
-		s.exit = worse(s.exit, newUpgrader(a, client, nil).completeAll(ctx, s.waiting))
+		s.exit = worse(s.exit, newUpgrader(a, client, nil, nil).completeAll(ctx, s.waiting))
 	} else if s.stamped > 0 {
 		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", humanize.Plural(s.stamped, "file stamped", "files stamped"))
 	}
@@ -268,7 +268,7 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 		return nil
 	}
 	if err != nil && !isThere(j.ProofFile) {
-		return fmt.Errorf("the proof %s cannot be written: %w", shown(clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o"))
+		return fmt.Errorf("the proof %s cannot be written: %w", shown(humanize.Clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o"))
 	}
 	if err != nil {
 		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))
@@ -364,7 +364,7 @@ func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
 // take keeps the proof that the daemon has.
 func (s *stamper) take(ctx context.Context, j *stampJob, e rpc.Entry) error {
 	encoded := e.Proof
-	if e.State == stateFinal {
+	if e.State == verify.StateFinal {
 		// Handed in before, and done since. What submit answers with is pending always.
 		p, err := s.client.Proof(ctx, j.digest, rpc.FormatOTS)
 		if err != nil {
@@ -372,27 +372,11 @@ func (s *stamper) take(ctx context.Context, j *stampJob, e rpc.Entry) error {
 		}
 		encoded = p.Proof
 	}
-	f, err := decodeProof(encoded, j.digest[:])
+	f, err := verify.DecodeProof(encoded, j.digest[:])
 	if err != nil {
 		return err
 	}
 	j.Complete = f.IsComplete()
 	j.after, err = f.Marshal()
 	return err
-}
-
-// decodeProof reads a proof that the daemon sent, and makes sure that it is about the digest.
-func decodeProof(encoded string, digest []byte) (*proof.File, error) {
-	data, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("the daemon sent a proof that is not base64: %w", err)
-	}
-	f, err := proof.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("the daemon sent no proof: %w", err)
-	}
-	if f.HashOp != proof.SHA256 || !bytes.Equal(f.Digest, digest) {
-		return nil, fmt.Errorf("the daemon sent a proof of %s %x when asked for %x", f.HashOp, f.Digest, digest)
-	}
-	return f, nil
 }

@@ -39,7 +39,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 		err = s.extend(j)
 	}
 	if err != nil {
-		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o")))
+		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(humanize.Clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o")))
 	}
 	return j
 }

@@ -15,6 +15,7 @@ import (
 	"ancre/internal/progress"
 	"ancre/proof"
 	"ancre/rpc"
+	"ancre/verify"
 
 	"github.com/spf13/cobra"
 )
@@ -93,7 +94,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 			}
 			return nil, err
 		}
-		digests := commitments(f, nil)
+		digests := verify.Commitments(f)
 		if f.HashOp == proof.SHA256 {
 			digests = slices.Insert(digests, 0, [32]byte(f.Digest))
 		}
@@ -104,14 +105,14 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	}
 	sum, err := hashFile(ctx, arg, proof.SHA256.Hash, func(int64) {})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", clip(arg))
+		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", humanize.Clip(arg))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(arg), notToStamp(err, "give its SHA-256 instead"))
 	}
 	digests := [][32]byte{[32]byte(sum)}
 	if f, _, err := readProof(proofPath(arg)); err == nil && bytes.Equal(f.Digest, sum) {
-		digests = append(digests, commitments(f, nil)...) // another client may have stamped it
+		digests = append(digests, verify.Commitments(f)...) // another client may have stamped it
 	}
 	return digests, nil
 }
@@ -138,8 +139,8 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 	if a.json {
 		return "", a.printJSON(e, false)
 	}
-	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(whereabouts(e)))
-	if e.State == stateFinal {
+	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(verify.Whereabouts(e)))
+	if e.State == verify.StateFinal {
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}
 	return s, nil

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
 )
@@ -260,7 +261,7 @@ type backupError struct {
 
 func (e *backupError) Error() string {
 	cause := tooLong(e.path+backupSuffix, plainError(e.cause), "give the file and its proof shorter names")
-	return fmt.Sprintf("the proof as it was cannot be kept as %s%s: %v", shown(clip(e.path)), backupSuffix, cause)
+	return fmt.Sprintf("the proof as it was cannot be kept as %s%s: %v", shown(humanize.Clip(e.path)), backupSuffix, cause)
 }
 
 func (e *backupError) Unwrap() error { return e.cause }

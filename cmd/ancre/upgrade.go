@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +16,9 @@ import (
 	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/rpc"
+	"ancre/verify"
 
+	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/spf13/cobra"
 )
 
@@ -79,18 +80,19 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	if err != nil {
 		return err
 	}
-	others, err := a.openCalendars(o.calendars)
+	calendars, closeCalendars, err := a.openCalendars(o.calendars)
 	if err != nil {
 		return err
 	}
-	defer others.close()
-	if others.headers, err = a.daemonSource(ctx); err != nil {
+	defer closeCalendars()
+	_, params, err := a.network()
+	if err != nil {
 		return err
 	}
 	bar := a.startProgress("upgrading proofs", 0, false)
 	defer bar.Finish()
 
-	u := newUpgrader(a, client, others)
+	u := newUpgrader(a, client, calendars, params)
 	exit, told := exitDone, 0
 	var waiting []*waiter
 	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
@@ -123,27 +125,34 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 type waiter struct {
 	fileResult
 	file   *proof.File
-	digest [32]byte // by which the daemon knows it: the digest, or what its calendar promised
-	where  string   // where the daemon has the digest, in words
-	errors []string // of calendars that failed, when others did not
-	silent bool     // nobody could say when it will be complete: it is not waited for
+	last   verify.Completion // what was answered last
+	digest [32]byte          // by which the daemon knows it: the digest, or what its calendar promised
+	where  string            // where the daemon has the digest, in words
+	errors []string          // of calendars that failed, when others did not
+	silent bool              // nobody could say when it will be complete: it is not waited for
 }
 
-// upgrader completes proofs, with the daemon's help and that of calendars.
+// upgrader completes the proofs of files.
 type upgrader struct {
 	*app
 	daemon    *rpc.Client
-	calendars *calendars // nil: the daemon is asked alone
+	completer *verify.Completer
+	alone     bool // the daemon is asked alone
 
 	every, seldom time.Duration // between rounds of calendars, at first and in the end
 
-	mu     sync.Mutex // guards the two below
-	down   error      // why the daemon could not be asked: it is not tried again for each proof
+	mu     sync.Mutex // guards what follows
 	needed bool       // a proof failed, and the daemon might have had it
 }
 
-func newUpgrader(a *app, daemon *rpc.Client, others *calendars) *upgrader {
-	return &upgrader{app: a, daemon: daemon, calendars: others, every: calendarsEvery, seldom: calendarsSeldom}
+// newUpgrader asks the daemon, and calendars unless they are nil. The blocks that these name are
+// compared with the daemon's headers, which are of the network of params.
+func newUpgrader(a *app, daemon *rpc.Client, calendars *verify.Calendars, params *chaincfg.Params) *upgrader {
+	c := verify.CompleterConfig{Daemon: daemon, Calendars: calendars, Params: params}
+	if calendars != nil {
+		c.Headers = verify.DaemonSource{Client: daemon}
+	}
+	return &upgrader{app: a, daemon: daemon, completer: verify.NewCompleter(c), alone: calendars == nil, every: calendarsEvery, seldom: calendarsSeldom}
 }
 
 // missed returns why the daemon could not be asked, if that mattered.
@@ -153,7 +162,7 @@ func (u *upgrader) missed() error {
 	if !u.needed {
 		return nil
 	}
-	return u.down
+	return u.completer.DaemonFailure()
 }
 
 // one completes one proof, if it can be completed now.
@@ -161,12 +170,12 @@ func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w := &waiter{}
 	w.ProofFile = t.path
 	err := u.target(ctx, t, w)
-	var silence silenceError
+	var unanswered unansweredError
 	switch {
 	case err == nil:
-	case errors.As(err, &silence) && len(promises(w.file, make(map[promise]bool))) > 0:
+	case errors.As(err, &unanswered) && verify.IsPending(w.file):
 		w.Result, w.Reason, w.silent = pending, err.Error(), true
-	case errors.As(err, &silence):
+	case errors.As(err, &unanswered):
 		w.unverifiable(err.Error(), newerProgram)
 	default:
 		w.settle(err)
@@ -198,13 +207,13 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	w.file = f
 	var was []byte // the proof, if it was complete, without the promises that were kept
 	if f.IsComplete() {
-		if w.file, err = dropFulfilled(f); err != nil {
+		if w.file, err = verify.DropFulfilled(f); err != nil {
 			return err
 		}
 		if was, err = w.file.Marshal(); err != nil {
 			return err
 		}
-		if len(promises(w.file, make(map[promise]bool))) == 0 {
+		if !verify.IsPending(w.file) {
 			w.wasComplete()
 			return nil
 		}
@@ -246,248 +255,82 @@ func (w *waiter) wasComplete() {
 	w.Result, w.Complete, w.Reason, w.errors = complete, true, "was complete already", nil
 }
 
-// dropFulfilled leaves out of a proof the promises that calendars kept.
-func dropFulfilled(f *proof.File) (*proof.File, error) {
-	t, err := proof.DropFulfilled(f.Timestamp)
-	return &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, err
-}
-
-// advance merges into w.file what the daemon knows, and unless that completes it, what the
-// calendars know that it waits for. An error says that nobody could, or would, say when it will be
-// complete.
+// advance adds to w.file what the daemon and calendars know of it. An error says that nobody could,
+// or would, say when it will be complete.
 func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	w.about(w.file.HashOp, w.file.Digest)
-	w.Calendars, w.errors = nil, nil
-	// A block that the file names itself was verified by nobody: a calendar may have lied, and
-	// another one has the truth.
-	was := w.file.IsComplete()
-	f, seen, missing := u.askDaemon(ctx, w)
-	u.shareDown(ctx)
-	if was || !f.IsComplete() {
-		f, w.Calendars = u.calendars.follow(ctx, f, seen)
-	}
-	if err := ctx.Err(); err != nil {
+	done, err := u.completer.Complete(ctx, w.file)
+	if err != nil {
 		return err
 	}
-	var err error
-	if w.file, err = dropFulfilled(f); err != nil {
-		return err
+	w.file, w.last, w.Calendars, w.errors = done.File, done, done.Answers, nil
+	if done.DaemonErr == nil {
+		w.at(done.Entry)
+		w.digest, w.where = done.By, verify.Whereabouts(done.Entry)
 	}
-
-	waits := missing == nil || slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Result == pending })
 	switch {
-	case w.file.IsComplete():
+	case done.Complete:
 		w.Result, w.Complete = complete, true
-		if w.State != stateFinal {
+		if w.State != verify.StateFinal {
 			// The block is that of a calendar, or of the file: what the daemon has of another one
 			// is not told with it.
-			w.Height, _, _ = w.block()
+			w.Height, _, _ = done.Block()
 			w.TxID, w.BlockHash, w.BlockTime, w.Confirmations = "", "", nil, 0
 		}
-		for _, t := range w.Calendars {
-			if t.Result == failed {
-				w.errors = append(w.errors, fmt.Sprintf("the calendar at %s: %s", clip(t.Calendar), t.Reason))
+		for _, a := range done.Answers {
+			if a.Result == verify.AnswerFailed {
+				w.errors = append(w.errors, fmt.Sprintf("the calendar at %s: %s", humanize.Clip(a.Calendar), a.Reason))
 			}
 		}
 		return nil
-	case waits:
+	case done.Waits:
 		w.Result = pending
 		var where []string
-		if missing == nil {
+		if done.DaemonErr == nil {
 			where = append(where, w.where)
 		}
-		if said := sayTold(w.Calendars, pending, failed, skipped); said != "" {
+		if said := verify.Summarize(done.Answers, verify.AnswerPending, verify.AnswerFailed, verify.AnswerSkipped); said != "" {
 			where = append(where, said)
 		}
 		w.Reason = strings.Join(where, "; ")
 		return nil
 	}
-	return u.silence(w, missing)
+	return u.unanswered(done)
 }
 
-// silenceError says that neither the daemon nor a calendar could say when a proof will be complete.
-type silenceError struct{ error }
+// unansweredError says that neither the daemon nor a calendar could say when a proof will be
+// complete.
+type unansweredError struct{ error }
 
-func (e silenceError) Unwrap() error { return e.error }
+func (e unansweredError) Unwrap() error { return e.error }
 
-// silence says why that is.
-func (u *upgrader) silence(w *waiter, missing error) error {
-	if u.calendars == nil {
-		return silenceError{missing}
+// unanswered says why that is.
+func (u *upgrader) unanswered(done verify.Completion) error {
+	err := done.DaemonErr
+	if u.alone {
+		return unansweredError{err}
 	}
-	said := sayTold(w.Calendars, failed, skipped)
+	said := verify.Summarize(done.Answers, verify.AnswerFailed, verify.AnswerSkipped)
 	if said == "" {
 		said = "the proof names no calendar that could complete it"
 	}
-	if isFatal(missing) {
+	if done.DaemonDown {
 		u.mu.Lock()
 		u.needed = true
 		u.mu.Unlock()
 		if !u.json {
-			missing = errors.New("the daemon could not be asked") // why is told once, in the end
+			err = errors.New("the daemon could not be asked") // why is told once, in the end
 		}
 	}
-	return silenceError{fmt.Errorf("%w; %s", missing, said)}
-}
-
-// askDaemon returns w.file with what the daemon knows, and the promises that the daemon itself
-// answered for. The error says why it does not know of the digest; it concerns all proofs when it
-// is fatal.
-func (u *upgrader) askDaemon(ctx context.Context, w *waiter) (f *proof.File, seen map[promise]bool, missing error) {
-	f, seen = w.file, make(map[promise]bool)
-	u.mu.Lock()
-	down := u.down
-	u.mu.Unlock()
-	if down != nil {
-		return f, seen, down
-	}
-	got, err := fromDaemon(ctx, u.daemon, f, seen)
-	if rpc.HasCode(err, rpc.CodeNotFound) {
-		if f.HashOp != proof.SHA256 {
-			return f, seen, fmt.Errorf("is about %s: the daemon has SHA-256 only", f.HashOp)
-		}
-		return f, seen, errors.New("this digest was never handed in to the daemon")
-	}
-	if isFatal(err) && ctx.Err() == nil {
-		u.mu.Lock()
-		u.down = err
-		u.mu.Unlock()
-	}
-	if err != nil {
-		return f, seen, err
-	}
-	w.at(got.Entry)
-	w.digest = got.by
-	w.where = whereabouts(got.Entry)
-	return got.file, seen, nil
-}
-
-// daemonKnows is what the daemon has of a proof.
-type daemonKnows struct {
-	rpc.Entry
-	by       [32]byte    // what the daemon was asked by: the digest, or what its calendar promised
-	file     *proof.File // with all that was in it before
-	complete bool        // the daemon's part of it names a block
-}
-
-// fromDaemon asks the daemon for the proof of f, and merges both: by its digest, if that is a
-// SHA-256, and by what each calendar promised, since a client that stamped at the daemon's calendar
-// blinded the digest. It adds to seen the promises that the daemon answered for.
-func fromDaemon(ctx context.Context, client *rpc.Client, f *proof.File, seen map[promise]bool) (k daemonKnows, err error) {
-	k.file = f
-	found, unknown := false, error(&rpc.Error{Code: rpc.CodeNotFound, Message: "not known to the daemon"})
-	ask := func(by [32]byte) error {
-		p, err := client.Proof(ctx, by, rpc.FormatOTS)
-		if rpc.HasCode(err, rpc.CodeNotFound) {
-			return nil
-		}
-		if err != nil {
-			return callError(err)
-		}
-		if !found {
-			k.Entry, k.by, found = p.Entry, by, true
-		}
-		return k.take(by, p, seen)
-	}
-	if f.HashOp == proof.SHA256 {
-		if err := ask([32]byte(f.Digest)); err != nil {
-			return k, err
-		}
-	}
-	for _, by := range commitments(k.file, seen) {
-		if k.complete {
-			break
-		}
-		if err := ask(by); err != nil {
-			return k, err
-		}
-	}
-	if !found {
-		return k, unknown
-	}
-	return k, nil
-}
-
-// commitments are what the promises of a proof hang on that are not in seen, as far as a daemon of
-// ours may have made them: the first few.
-func commitments(f *proof.File, seen map[promise]bool) [][32]byte {
-	var list [][32]byte
-	looked := make(map[promise]bool) // seen stays as it is
-	maps.Copy(looked, seen)
-	for _, p := range promises(f, looked) {
-		if len(p.msg) == 32 && !slices.Contains(list, [32]byte([]byte(p.msg))) && len(list) < maxPromises {
-			list = append(list, [32]byte([]byte(p.msg)))
-		}
-	}
-	return list
-}
-
-// take merges what the daemon answered about by. A pending answer about a commitment holds no
-// proof.
-func (k *daemonKnows) take(by [32]byte, p rpc.Proof, seen map[promise]bool) error {
-	answered := map[string]bool{string(by[:]): true}
-	if len(p.Proof) > 0 {
-		got, err := decodeProof(p.Proof, by[:])
-		if err != nil {
-			return err
-		}
-		if k.file, err = graft(k.file, got.Timestamp); err != nil {
-			return err
-		}
-		for _, a := range got.Attestations() {
-			answered[string(a.Msg)] = true
-		}
-		if got.IsComplete() {
-			k.Entry, k.by, k.complete = p.Entry, by, true
-		}
-	}
-	for _, a := range k.file.Attestations() {
-		if uri, ok := a.URI(); ok && answered[string(a.Msg)] {
-			seen[promise{uri, string(a.Msg)}] = true
-		}
-	}
-	return nil
-}
-
-// shareDown tells the check of calendars' blocks when the daemon cannot be asked.
-func (u *upgrader) shareDown(ctx context.Context) {
-	if u.calendars == nil || u.calendars.headers == nil {
-		return
-	}
-	u.mu.Lock()
-	down := u.down
-	u.mu.Unlock()
-	u.calendars.headers.setDown(ctx, down)
-}
-
-// block is the lowest block that calendars named, of those that were checked if one was, and who
-// named it. Without an answer of a calendar it is the lowest one that the file names.
-func (w *waiter) block() (height uint64, by string, checked bool) {
-	checked = slices.ContainsFunc(w.Calendars, func(t calendarTold) bool { return t.Checked })
-	var uris []string
-	for _, t := range w.Calendars {
-		if t.Result != complete || t.Checked != checked || len(uris) > 0 && t.Height > height {
-			continue
-		}
-		if t.Height < height {
-			uris = nil
-		}
-		if height = t.Height; !slices.Contains(uris, clip(t.Calendar)) {
-			uris = append(uris, clip(t.Calendar))
-		}
-	}
-	if len(uris) == 0 {
-		return lowestBlock(w.file.Timestamp), "the file", false
-	}
-	return height, few(uris), checked
+	return unansweredError{fmt.Errorf("%w; %s", err, said)}
 }
 
 // words says that the proof is complete, and by whose word.
 func (w *waiter) words() string {
-	if w.State == stateFinal {
+	if w.State == verify.StateFinal {
 		return "complete, in Bitcoin block " + humanize.Count(w.Height)
 	}
-	height, by, checked := w.block()
+	height, by, checked := w.last.Block()
 	trust := `not checked, "ancre verify" checks it`
 	if checked {
 		trust = "checked against the daemon's headers"

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ancre/internal/humanize"
+	"ancre/verify"
 )
 
 const (
@@ -33,7 +36,7 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	// One more call to the daemon is always made: it says where they are. Calendars have said what
 	// they had.
 	ctx = context.WithoutCancel(ctx)
-	last := newUpgrader(u.app, u.daemon, nil)
+	last := newUpgrader(u.app, u.daemon, nil, nil)
 	for _, w := range waiting {
 		if w.Result == pending && w.Batch != 0 {
 			last.again(ctx, w)
@@ -63,12 +66,12 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 			switch {
 			case ctx.Err() != nil:
 				return
-			case err == nil && e.State == stateFinal:
+			case err == nil && e.State == verify.StateFinal:
 				delete(open, batch)
 			case err != nil:
 				where = append(where, err.Error()) // it may come back
 			default:
-				where = append(where, whereabouts(e))
+				where = append(where, verify.Whereabouts(e))
 			}
 		}
 		waiting = slices.DeleteFunc(slices.Clone(waiting), func(w *waiter) bool {
@@ -85,12 +88,12 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 			return
 		}
 		for _, w := range waiting {
-			words := strings.TrimPrefix(sayTold(w.Calendars, pending, failed), "waiting for ")
+			words := strings.TrimPrefix(verify.Summarize(w.Calendars, verify.AnswerPending, verify.AnswerFailed), "waiting for ")
 			if words != "" && !slices.Contains(where, words) {
 				where = append(where, words)
 			}
 		}
-		if now := few(where); now != said {
+		if now := humanize.Few(where); now != said {
 			u.note("waiting: %s", now)
 			said = now
 		}
@@ -105,10 +108,7 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 // poll asks once more for the proofs that calendars may have. Calendars that want to be left alone
 // for longer are left alone all the same, each by itself.
 func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
-	u.mu.Lock()
-	u.down = nil // it may be there again
-	u.mu.Unlock()
-	u.shareDown(ctx)
+	u.completer.Retry()
 	again := func(ctx context.Context, w *waiter) *waiter {
 		if len(w.Calendars) > 0 {
 			u.again(ctx, w)
@@ -129,11 +129,11 @@ func (u *upgrader) again(ctx context.Context, w *waiter) {
 	was := w.Reason
 	w.Reason = ""
 	err := advance(ctx, w)
-	var silence silenceError
+	var unanswered unansweredError
 	switch {
 	case ctx.Err() != nil:
 		w.Result, w.Reason = pending, was // interrupted
-	case errors.As(err, &silence):
+	case errors.As(err, &unanswered):
 		w.Result, w.Reason = pending, err.Error()
 	case err != nil:
 		w.fail(err)

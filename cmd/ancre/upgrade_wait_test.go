@@ -8,10 +8,39 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ancre/calendar"
+	"ancre/verify"
+
+	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
+// fastClock is a clock on which time passes when somebody waits.
+type fastClock struct{ passed atomic.Int64 }
+
+func (c *fastClock) Now() time.Time { return testTime.Add(time.Duration(c.passed.Load())) }
+
+func (c *fastClock) Sleep(_ context.Context, d time.Duration) error {
+	c.passed.Add(int64(d))
+	return nil
+}
+
+// fastCalendars asks these calendars, and no others, with a clock of its own.
+func fastCalendars(t *testing.T, allowed ...string) (*verify.Calendars, *fastClock) {
+	t.Helper()
+	list := &calendar.Whitelist{}
+	for _, a := range allowed {
+		if err := list.Add(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, clock := calendar.NewClient(calendar.ClientConfig{}), &fastClock{}
+	t.Cleanup(client.Close)
+	return verify.NewCalendars(verify.CalendarsConfig{Client: client, Allowed: list, Clock: clock}), clock
+}
+
 // waitFor runs an upgrade --wait of files whose calendars are polled without pause, with no daemon.
-func (r *rig) waitFor(ctx context.Context, c *calendars, files ...string) (exit int, out, errs string) {
+func (r *rig) waitFor(ctx context.Context, c *verify.Calendars, files ...string) (exit int, out, errs string) {
 	r.t.Helper()
 	r.http.Close()
 	var o, e bytes.Buffer
@@ -19,7 +48,7 @@ func (r *rig) waitFor(ctx context.Context, c *calendars, files ...string) (exit 
 	a.flags.DataDir = r.data
 	daemon, err := a.daemon(ctx)
 	r.must(err)
-	u := newUpgrader(a, daemon, c)
+	u := newUpgrader(a, daemon, c, &chaincfg.RegressionNetParams)
 	u.every, u.seldom = time.Millisecond, time.Millisecond
 	var waiting []*waiter
 	for _, file := range files {
@@ -49,7 +78,7 @@ func TestWaitAsksCalendarsUntilTheyHaveIt(t *testing.T) {
 			w.Write(answer)
 		}
 	})
-	following, _ := newFollowing(t, c.URL)
+	following, _ := fastCalendars(t, c.URL)
 	exit, out, errs := r.waitFor(t.Context(), following, file)
 	if exit != exitDone || !strings.Contains(out, "complete, in Bitcoin block 1") || r.kinds(file) != "bitcoin" {
 		t.Errorf("exit %d, the proof holds %s\nout: %s\nerr: %s", exit, r.kinds(file), out, errs)
@@ -76,7 +105,7 @@ func TestInterruptedWaitForACalendarSaysThatItIsPending(t *testing.T) {
 		}
 		http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
 	})
-	following, _ := newFollowing(t, c.URL)
+	following, _ := fastCalendars(t, c.URL)
 	exit, out, errs := r.waitFor(ctx, following, file)
 	if exit != exitPending || !strings.Contains(out, "pending, waiting for the calendar at "+c.URL) || n.Load() != 3 {
 		t.Errorf("exit %d after %d questions\nout: %s\nerr: %s", exit, n.Load(), out, errs)
@@ -93,11 +122,11 @@ func TestABusyCalendarDelaysNoOther(t *testing.T) {
 	first, firstLeaves := r.promised("first", busy.URL)
 	second, secondLeaves := r.promised("second", other.URL)
 	firstAnswer, secondAnswer := r.anchored(firstLeaves[0]), r.anchored(secondLeaves[0])
-	following, passed := newFollowing(t, busy.URL, other.URL)
+	following, clock := fastCalendars(t, busy.URL, other.URL)
 	const day = 24 * time.Hour
 	var n atomic.Int32
 	busy.does(func(w http.ResponseWriter, _ *http.Request) {
-		if following.now().Before(testTime.Add(day)) {
+		if clock.Now().Before(testTime.Add(day)) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -109,7 +138,7 @@ func TestABusyCalendarDelaysNoOther(t *testing.T) {
 			http.Error(w, "Pending confirmation in Bitcoin blockchain", http.StatusNotFound)
 			return
 		}
-		passed.Store(int64(day)) // the busy one has it when this one had it
+		clock.passed.Store(int64(day)) // the busy one has it when this one had it
 		w.Write(secondAnswer)
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

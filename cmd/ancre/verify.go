@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"ancre/internal/humanize"
 	"ancre/internal/progress"
 	"ancre/proof"
+	"ancre/verify"
 
 	"github.com/spf13/cobra"
 )
@@ -101,23 +103,32 @@ func (o *verifyOptions) check(args []string) error {
 	}
 	if o.digest != "" {
 		if b, err := hex.DecodeString(o.digest); err != nil || len(b) != 20 && len(b) != 32 {
-			return fmt.Errorf("digest %q: must be the hash in hexadecimal digits, 64 of them for SHA-256", clip(o.digest))
+			return fmt.Errorf("digest %q: must be the hash in hexadecimal digits, 64 of them for SHA-256", humanize.Clip(o.digest))
 		}
 	}
 	return nil
 }
 
 func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err error) {
-	src, err := a.openSource(ctx, o.source)
+	src, closeSource, err := a.openSource(ctx, o.source)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.done()) }()
-	others, err := a.openCalendars(o.calendars)
+	defer func() { err = errors.Join(err, closeSource()) }()
+	config, err := a.verifyConfig(src)
 	if err != nil {
 		return err
 	}
-	defer others.close()
+	if daemon, ok := src.(verify.DaemonSource); ok {
+		config.Daemon = daemon.Client
+	}
+	calendars, closeCalendars, err := a.openCalendars(o.calendars)
+	if err != nil {
+		return err
+	}
+	defer closeCalendars()
+	config.Calendars = calendars
+	verifier := verify.New(config)
 	bar := a.verifyProgress(args, o)
 	defer bar.Finish()
 	o.hashed = bar.AddBytes
@@ -130,7 +141,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	isProofFile := func(name string) bool { return hasProofSuffix(name) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
-		if v.err = a.verifyOne(ctx, src, others, t, o, &v.fileResult); v.err != nil {
+		if v.err = a.verifyOne(ctx, verifier, t, o, &v.fileResult); v.err != nil {
 			v.fail(v.err)
 		}
 		return v
@@ -141,7 +152,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		}
 		bar.AddFile()
 		anyValid = anyValid || v.Result == valid
-		if told++; v.unanswered && src.failed() != nil && !a.json {
+		if told++; v.sourceFailed && verifier.Failure() != nil && !a.json {
 			if saidWhy {
 				v.Reason, v.Needed = "for the same reason", ""
 			}
@@ -157,7 +168,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		a.note("Nothing was verified: there is no proof (FILE.ots) and no receipt there.")
 	}
 	if anyValid {
-		a.note("%s A block's time may be off by some hours; its place in the chain is not.", src.caution)
+		a.note("%s A block's time may be off by some hours; its place in the chain is not.", verifier.Trust().Warning)
 	}
 	return finish(exit)
 }
@@ -177,63 +188,30 @@ func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 	return a.startProgress("verifying proofs", 0, false)
 }
 
-// verifyOne fills in what a proof is worth. An error says that this could not be found out.
-func (a *app) verifyOne(ctx context.Context, src *source, others *calendars, t target, o verifyOptions, r *fileResult) error {
-	if isReceipt, err := a.verifyReceipt(ctx, src, t, o, r); isReceipt {
+// verifyOne fills in what a proof or a receipt is worth. An error says that this could not be found
+// out.
+func (a *app) verifyOne(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) error {
+	if isReceipt, err := a.verifyReceipt(ctx, v, t, o, r); isReceipt {
 		return err
 	}
 	f, err := a.openProof(t, r)
-	if err != nil {
+	if err != nil || f == nil {
 		return err
-	}
-	if f == nil {
-		return nil
 	}
 	r.about(f.HashOp, f.Digest)
 	digest, err := a.hashForProof(ctx, f, o, r)
 	if err != nil {
 		return err
 	}
-	if o.verbose {
-		if r.Path, err = proof.Explain(f); err != nil {
-			return err
-		}
-	}
-	return judge(ctx, src, others, f, digest, r)
-}
-
-// judge fills in what a proof of that digest is worth: a proof in, a verdict out. It touches no
-// file. An error says that ctx has ended.
-func judge(ctx context.Context, src *source, others *calendars, f *proof.File, digest []byte, r *fileResult) error {
-	result, err := proof.Verify(ctx, f, digest, src)
-	if err == nil {
-		result, err = others.better(ctx, src, f, digest, result, r)
-	}
-	if err == nil && result.Outcome == proof.OutcomeValid {
-		r.Reason = result.Reason
-		err = src.vouch(ctx, result.Header, r)
-	}
+	verdict, err := v.Proof(ctx, f, digest)
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		src.unanswered(r, err)
-		return nil
+		return err
 	}
-	r.Warnings = result.Warnings
-	switch result.Outcome {
-	case proof.OutcomeValid:
-	case proof.OutcomePending:
-		r.Result, r.Reason = pending, result.Reason
-		src.locate(ctx, f, r)
-	case proof.OutcomeUnverifiable:
-		if r.unverifiable(result.Reason, result.Needed); result.Missing != 0 {
-			src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
-		}
-	default:
-		r.Result, r.Reason = invalid, result.Reason
+	r.judge(verdict)
+	if o.verbose {
+		r.Path, err = proof.Explain(verdict.Proof)
 	}
-	return nil
+	return err
 }
 
 // openProof reads the proof that t means. Nil without an error: r says what is wrong with it.

@@ -15,10 +15,7 @@ import (
 	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
-	"ancre/rpc"
-
-	"github.com/btcsuite/btcd/chainhash/v2"
-	"github.com/btcsuite/btcd/wire/v2"
+	"ancre/verify"
 )
 
 // sealTold is what is told of who sealed a file.
@@ -45,7 +42,7 @@ func (s *sealTold) String() string {
 
 // verifyReceipt verifies t if it is a receipt. It is recognised by its content, wherever FILE does
 // not mean FILE.ots.
-func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verifyOptions, r *fileResult) (isReceipt bool, err error) {
+func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) (isReceipt bool, err error) {
 	data, name, err := a.readReceipt(t)
 	if data == nil || err != nil {
 		return err != nil, err
@@ -79,42 +76,11 @@ func (a *app) verifyReceipt(ctx context.Context, src *source, t target, o verify
 			}
 		}
 	}
-	return true, judgeReceipt(ctx, src, rec, digest, r)
-}
-
-// judgeReceipt fills in what a receipt of that digest is worth, as judge does for proofs.
-func judgeReceipt(ctx context.Context, src *source, rec receipt.Receipt, digest [32]byte, r *fileResult) error {
-	result, err := receipt.Verify(ctx, rec, digest, src.forReceipts())
-	if err == nil && result.Outcome == proof.OutcomeValid {
-		r.Reason = result.Reason
-		err = src.vouch(ctx, result.Header, r)
+	verdict, err := v.Receipt(ctx, rec, digest)
+	if err == nil {
+		r.judge(verdict)
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		if src.unanswered(r, err); errors.As(err, &transactionError{}) {
-			r.Needed = "a bitcoind that has all transactions (txindex=1), named with --node"
-		}
-		return nil
-	}
-	r.Warnings = result.Warnings
-	switch {
-	case result.Outcome == proof.OutcomeValid:
-		r.TxID, r.Anchor = chainhash.Hash(result.TxID).String(), result.Anchor
-		if s := result.Seal; s != nil {
-			r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
-		}
-	case result.Outcome == proof.OutcomePending:
-		r.Result, r.Reason = pending, result.Reason
-	case result.Outcome == proof.OutcomeUnchecked:
-		r.unverifiable(result.Reason, result.Needed)
-	case result.Outcome == proof.OutcomeNoBlock && result.Missing != 0:
-		src.missing(ctx, result.Missing, result.Reason, result.Needed, r)
-	default: // or its transaction is in no block of a node that has them all
-		r.Result, r.Reason = invalid, result.Reason
-	}
-	return nil
+	return true, err
 }
 
 // readReceipt reads what t means if it looks like a receipt. Nil: it does not, or cannot be read,
@@ -168,7 +134,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if o.digest != "" {
 		b, err := hex.DecodeString(o.digest)
 		if err != nil || len(b) != len(digest) {
-			return digest, fmt.Errorf("digest %q: receipts are about SHA-256, which has 64 hexadecimal digits", clip(o.digest))
+			return digest, fmt.Errorf("digest %q: receipts are about SHA-256, which has 64 hexadecimal digits", humanize.Clip(o.digest))
 		}
 		return [32]byte(b), nil
 	}
@@ -199,85 +165,4 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 		r.Digest = hex.EncodeToString(sum)
 	}
 	return [32]byte(sum), nil
-}
-
-var _ receipt.TxSource = (*nodeHeaders)(nil)
-
-// Transaction implements [receipt.TxSource] with the calls of a bitcoind that has an index of
-// transactions (txindex=1).
-func (n *nodeHeaders) Transaction(ctx context.Context, txid [32]byte) (tx receipt.Tx, err error) {
-	err = n.ask(ctx, func(ctx context.Context) error {
-		if err := n.checkNetwork(ctx); err != nil {
-			return err
-		}
-		tx, err = n.transaction(ctx, chainhash.Hash(txid))
-		return err
-	})
-	return tx, err
-}
-
-func (n *nodeHeaders) transaction(ctx context.Context, id chainhash.Hash) (receipt.Tx, error) {
-	var tx receipt.Tx
-	var found struct {
-		Hex       string `json:"hex"`
-		BlockHash string `json:"blockhash"`
-	}
-	if err := n.client.Call(ctx, "getrawtransaction", &found, id.String(), true); err != nil {
-		return tx, n.noTransaction(ctx, err)
-	}
-	if found.BlockHash == "" {
-		return tx, receipt.ErrUnmined
-	}
-	raw, err := hex.DecodeString(found.Hex)
-	if err != nil {
-		return tx, fmt.Errorf("the node's transaction is not in hexadecimal digits: %w", err)
-	}
-	var parsed wire.MsgTx
-	if err := parsed.Deserialize(bytes.NewReader(raw)); err != nil {
-		return tx, fmt.Errorf("the node's transaction cannot be read: %w", err)
-	}
-	var stripped bytes.Buffer
-	if err := parsed.SerializeNoWitness(&stripped); err != nil {
-		return tx, err
-	}
-
-	var block struct {
-		Height int64    `json:"height"`
-		Tx     []string `json:"tx"`
-	}
-	if err := n.client.Call(ctx, "getblock", &block, found.BlockHash, 1); err != nil {
-		return tx, err
-	}
-	ids := make([][32]byte, len(block.Tx))
-	for i, text := range block.Tx {
-		h, err := chainhash.NewHashFromStr(text)
-		if err != nil {
-			return tx, fmt.Errorf("the node's block %s has a transaction %q: %w", found.BlockHash, clip(text), err)
-		}
-		ids[i] = *h
-	}
-	at := slices.Index(ids, [32]byte(id))
-	if at < 0 || block.Height < 0 {
-		return tx, fmt.Errorf("the node says that transaction %s is in block %s, but not that the block has it", id, found.BlockHash)
-	}
-	return receipt.Tx{Raw: stripped.Bytes(), Height: uint64(block.Height), Index: uint32(at), Branch: proof.BlockBranch(ids, at)}, nil
-}
-
-// noTransaction says what it means that the node does not give a transaction, in bitcoind's words:
-// those of getrawtransaction tell an index that has it not from one that is not there, their codes
-// do not.
-func (n *nodeHeaders) noTransaction(ctx context.Context, err error) error {
-	const noMethod = -32601
-	switch {
-	case rpc.HasCode(err, noMethod):
-		return fmt.Errorf("the node at %s knows no transactions, only headers: name a bitcoind with --node", n.client.URL())
-	case rpc.HasCode(err, rpc.CodeNotFound) && strings.Contains(err.Error(), "No such mempool or blockchain transaction"):
-		if info, infoErr := n.client.BlockchainInfo(ctx); infoErr == nil && info.InitialBlockDownload {
-			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", n.client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers))
-		}
-		return fmt.Errorf("%w: %w", receipt.ErrNoTx, err)
-	case rpc.HasCode(err, rpc.CodeNotFound):
-		return fmt.Errorf("the node at %s has no complete index of transactions: start it with -txindex=1, and let it finish (%w)", n.client.URL(), err)
-	}
-	return err
 }

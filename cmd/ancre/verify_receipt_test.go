@@ -163,10 +163,10 @@ func TestReceiptsThatNameTheirTransactionAreVerifiedAtANode(t *testing.T) {
 	verify().is(t, exitPending, file+": pending: its transaction "+n.tx.TxHash().String()+" waits to be mined")
 	n.unmined = false
 
-	const noIndex = "cannot be checked here: transaction "
+	const noIndex = "cannot be checked here: cannot get transaction "
 	for missing, want := range map[string]string{
 		"No such mempool or blockchain transaction. Use gettransaction for wallet transactions.":                      "invalid: the receipt names transaction",
-		"No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries.": noIndex + n.tx.TxHash().String() + " cannot be had: the node at " + n.URL + "/ has no complete index of transactions: start it with -txindex=1",
+		"No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries.": noIndex + n.tx.TxHash().String() + ": the node at " + n.URL + "/ has no complete index of transactions: start it with -txindex=1",
 		"No such mempool transaction. Blockchain transactions are still in the process of being indexed.":             "has no complete index of transactions",
 	} {
 		n.missing = missing
@@ -194,7 +194,7 @@ func TestReceiptsThatNameTheirTransactionAreVerifiedAtANode(t *testing.T) {
 		"a height below the first": func(a map[string]any) { a["height"] = -1 },
 	} {
 		n.spoil = spoil
-		if a := verify(); a.exit != exitUnverifiable || !strings.Contains(a.out, "transaction "+n.tx.TxHash().String()+" cannot be had: ") && !strings.Contains(a.out, "asked for transaction") {
+		if a := verify(); a.exit != exitUnverifiable || !strings.Contains(a.out, "cannot get transaction "+n.tx.TxHash().String()+": ") && !strings.Contains(a.out, "asked for transaction") {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}

@@ -137,7 +137,7 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 		}
 		var err error
 		if birthday, err = time.Parse(time.DateOnly, o.birthday); err != nil {
-			return usagef("--birthday %q: must be a date, YYYY-MM-DD", clip(o.birthday))
+			return usagef("--birthday %q: must be a date, YYYY-MM-DD", humanize.Clip(o.birthday))
 		}
 	}
 	if a.outNull && !o.restore {
@@ -456,7 +456,7 @@ func (a *app) walletSendCommand() *cobra.Command {
 func (a *app) walletSend(ctx context.Context, address, amount string, o walletSendOptions) error {
 	sats, err := strconv.ParseInt(amount, 10, 64)
 	if err != nil || sats <= 0 {
-		return usagef("amount %q: must be a whole number of satoshi, from 1; 1 BTC is 100000000", clip(amount))
+		return usagef("amount %q: must be a whole number of satoshi, from 1; 1 BTC is 100000000", humanize.Clip(amount))
 	}
 	if o.feeRate < 0 {
 		return usagef("--feerate %d: must be a whole number of sat/vB, from 1", o.feeRate)

@@ -1,0 +1,199 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ancre/proof"
+	"ancre/proof/receipt"
+	"ancre/rpc"
+
+	"github.com/btcsuite/btcd/chaincfg/v2"
+)
+
+// Source is where block headers come from. Any number of goroutines may ask it at once. A source
+// that is a [receipt.TxSource] too is asked for the transactions of receipts that do not hold them.
+type Source interface {
+	proof.HeaderSource
+
+	// Tip returns the height of the newest block.
+	Tip(ctx context.Context) (int64, error)
+
+	// Trust says whose word the headers are. Its Tip is not filled in.
+	Trust() Trust
+
+	// Lacks says why the source has no block at height although there may be one, and what to do
+	// about it. Both may be empty.
+	Lacks(ctx context.Context, height uint64) (why, remedy string)
+}
+
+// Trust says whose word the headers of a source are.
+type Trust struct {
+	// Source is the kind of source, for programs: daemon, spv, node or file.
+	Source string `json:"source"`
+
+	// From is where the source is: an address, or the name of a file.
+	From string `json:"from,omitempty"`
+
+	// Tip is the height of its newest block.
+	Tip int64 `json:"tip"`
+
+	// Words say what stands behind a verdict. They end the sentence "valid, existed before Bitcoin
+	// block N, …".
+	Words string `json:"trusted"`
+
+	// Warning says in sentences what a person should know who relies on that.
+	Warning string `json:"-"`
+}
+
+// FailedSource returns a source that could not be opened. It answers every question with err, so
+// that proofs which need no header get their verdict all the same.
+func FailedSource(kind string, err error) Source { return failedSource{kind, err} }
+
+type failedSource struct {
+	kind string
+	err  error
+}
+
+func (s failedSource) Header(context.Context, uint64) (proof.Header, error) {
+	return proof.Header{}, s.err
+}
+func (s failedSource) Tip(context.Context) (int64, error)                        { return 0, s.err }
+func (s failedSource) Trust() Trust                                              { return Trust{Source: s.kind} }
+func (s failedSource) Lacks(context.Context, uint64) (why string, remedy string) { return "", "" }
+
+// cachedSource asks a source, and remembers for one run what it said of its newest block, and that
+// it failed. It tells a block that may exist from one that cannot be there yet.
+type cachedSource struct {
+	Source
+	params *chaincfg.Params
+
+	mu      sync.Mutex // guards what follows
+	tip     int64      // the newest block, when the source was asked last; 0: it was not
+	tipTime time.Time  // of the newest block, when mayExist looked; zero: it did not
+	down    error      // why the source could not be asked: it is not asked again for each proof
+}
+
+var _ proof.HeaderSource = (*cachedSource)(nil)
+
+func newCachedSource(s Source, params *chaincfg.Params) *cachedSource {
+	if params == nil {
+		params = &chaincfg.MainNetParams
+	}
+	return &cachedSource{Source: s, params: params}
+}
+
+// Header implements [proof.HeaderSource].
+func (s *cachedSource) Header(ctx context.Context, height uint64) (proof.Header, error) {
+	if err := s.failure(); err != nil {
+		return proof.Header{}, err
+	}
+	h, err := s.Source.Header(ctx, height)
+	if errors.Is(err, proof.ErrNoHeader) && !s.mayExist(ctx, height) {
+		return h, fmt.Errorf("%w: %d", proof.ErrTooHigh, height)
+	}
+	return h, s.remember(ctx, err)
+}
+
+// mayExist reports whether there may be a block at height by now, which the source does not have.
+func (s *cachedSource) mayExist(ctx context.Context, height uint64) bool {
+	if s.params.GenerateSupported {
+		return true // developers make blocks at will
+	}
+	_, tip, err := s.onTop(ctx, 0)
+	if err != nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tipTime.IsZero() {
+		h, err := s.Source.Header(ctx, uint64(tip))
+		if err != nil {
+			return true
+		}
+		s.tipTime = h.Time
+	}
+	return proof.MayExist(height, uint64(tip), s.tipTime, time.Now())
+}
+
+// onTop returns how many blocks are on top of the one at height, and the height of the newest.
+func (s *cachedSource) onTop(ctx context.Context, height int64) (onTop, tip int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tip == 0 || s.tip < height { // the block came while we were verifying
+		if s.tip, err = s.Source.Tip(ctx); err != nil {
+			return 0, 0, err
+		}
+	}
+	return max(s.tip-height, 0), s.tip, nil
+}
+
+// failure returns why the source cannot be asked, if it has failed.
+func (s *cachedSource) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+// setFailure says why the source cannot be asked, or with nil that it is worth another try.
+func (s *cachedSource) setFailure(ctx context.Context, err error) {
+	s.mu.Lock()
+	s.down = nil
+	s.mu.Unlock()
+	_ = s.remember(ctx, err)
+}
+
+// remember keeps an error that the next question would meet as well, and returns it.
+func (s *cachedSource) remember(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, proof.ErrNoHeader) || isRefusal(err) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+	return err
+}
+
+// isRefusal reports whether a server refused this one call. Any other error is one that the next
+// call would meet as well.
+func isRefusal(err error) bool {
+	var refused *rpc.Error
+	return errors.As(err, &refused)
+}
+
+// withTransactions is the source for receipts: it finds transactions too, where the source can.
+func (s *cachedSource) withTransactions() proof.HeaderSource {
+	if txs, ok := s.Source.(receipt.TxSource); ok {
+		return txSource{s, txs}
+	}
+	return s
+}
+
+// txSource is a cached source that finds transactions.
+type txSource struct {
+	*cachedSource
+	txs receipt.TxSource
+}
+
+// Transaction implements [receipt.TxSource].
+func (s txSource) Transaction(ctx context.Context, txid [32]byte) (receipt.Tx, error) {
+	if err := s.failure(); err != nil {
+		return receipt.Tx{}, err
+	}
+	tx, err := s.txs.Transaction(ctx, txid)
+	if errors.Is(err, receipt.ErrNoTx) || errors.Is(err, receipt.ErrUnmined) {
+		return tx, err
+	}
+	if err != nil {
+		err = transactionError{s.remember(ctx, err)}
+	}
+	return tx, err
+}
+
+// transactionError says that a source could not tell of a transaction.
+type transactionError struct{ error }
+
+func (e transactionError) Unwrap() error { return e.error }
