@@ -1,14 +1,14 @@
-// Package metrics tells an operator's monitoring how the daemon stands: /metrics in the text format
-// of Prometheus, and on demand the profiles of /debug/pprof/.
+// Package metrics serves the daemon's metrics at /metrics, in the text format of Prometheus, and on
+// request the profiles of /debug/pprof/.
 //
-// It is the only room that knows of Prometheus. The others count for themselves, in plain numbers;
-// at each scrape a function of the daemon's reads them and emits them as what the table of this
-// package says. Only distributions are measured here as they happen, by histograms that rooms know
-// as something with a method Observe.
+// It is the only package that knows Prometheus. The other packages count in plain numbers. At each
+// scrape a [Source] of the daemon reads those numbers and emits them as metrics of the [Table].
+// Only distributions are measured as they happen, by histograms that the other packages know as
+// something with a method Observe.
 //
-// The promise: names and labels stay. A scrape reads little, however much is stored, and a bounded
-// number of them runs at once. No label holds anything that a stranger sent, and no metric a
-// digest, a key or an address of anybody.
+// The promise: names and labels do not change. A scrape reads little, however much is stored, and
+// few scrapes run at once. No label contains anything that a stranger sent. No metric contains a
+// digest, a key or an address.
 package metrics
 
 import (
@@ -33,11 +33,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// limits are those of the listener's connections. One or two Prometheus ask here, and now and then
-// a person.
+// limits are the limits of the listener. One or two Prometheus servers connect, and sometimes a
+// person.
 var limits = httpserve.Limits{
 	Connections: 64,
-	Reserve:     16, // for the person who logs in to find out why
+	Reserve:     16, // for the person who logs in on this machine to find out why
 	PerAddress:  16,
 	Unlimited:   netip.Addr.IsLoopback,
 	HeaderBytes: 8 << 10,
@@ -50,28 +50,28 @@ var limits = httpserve.Limits{
 }
 
 const (
-	// scrapeTimeout is how long reading may take: Prometheus itself gives up after ten seconds
-	// unless told otherwise.
+	// scrapeTimeout is how long reading the metrics may take. Prometheus gives up after ten
+	// seconds by default.
 	scrapeTimeout = 8 * time.Second
 
-	// maxScrapes is how many may run at once; more are answered with status 503.
+	// maxScrapes is how many scrapes may run at once. More are refused with status 503.
 	maxScrapes = 4
 
 	// maxProfiles is how many profiles may be taken at once.
 	maxProfiles = 4
 
-	// maxProfile is how many seconds a profile may take. They slow the daemon down, and keep one of
-	// the few connections.
+	// maxProfile is how many seconds a profile may take. A profile slows the daemon down, and
+	// occupies one of the few connections.
 	maxProfile = 60
 )
 
-// Emit tells one value. Labels are the values of the metric's labels, in their order.
+// Emit reports one value. The labels are the values of the metric's labels, in their order.
 type Emit func(m *Metric, value float64, labels ...string)
 
-// Source reads what there is to tell at this moment. What it cannot read it leaves out.
+// Source reads the present values and emits them. It leaves out what it cannot read.
 type Source func(ctx context.Context, emit Emit)
 
-// Config is what a server needs from the start.
+// Config configures a [Server].
 type Config struct {
 	Version string // of ancred
 	Network string
@@ -80,8 +80,8 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// Server answers at /metrics, and if it is to, below /debug/pprof/. It is an [http.Handler];
-// [Server.Serve] adds the listener's limits.
+// Server answers at /metrics and, if configured, below /debug/pprof/. It is an [http.Handler].
+// [Server.Serve] adds the limits of a listener.
 type Server struct {
 	cfg        Config
 	mux        *http.ServeMux
@@ -90,7 +90,7 @@ type Server struct {
 	source     atomic.Pointer[Source] // nil while the daemon starts
 }
 
-// NewServer returns a server that tells of the process alone until Provide is called.
+// NewServer returns a server. Until Provide is called, it reports on the process only.
 func NewServer(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -105,7 +105,7 @@ func NewServer(cfg Config) *Server {
 	s.registry.MustRegister(collector{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.mux.Handle("GET /metrics", buffered(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(cfg.Log.Handler(), slog.LevelError),
-		ErrorHandling:       promhttp.ContinueOnError, // what can be told is told
+		ErrorHandling:       promhttp.ContinueOnError, // report what could be read
 		MaxRequestsInFlight: maxScrapes,
 	})))
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -126,14 +126,14 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// buffered writes an answer once it is whole: a caller who does not read it keeps no place among
-// the scrapes that run.
+// buffered writes an answer only when it is complete. So a caller who does not read the answer does
+// not occupy a place among the running scrapes.
 func buffered(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		whole := wholeAnswer{header: w.Header(), status: http.StatusOK}
 		next.ServeHTTP(&whole, r)
 		w.WriteHeader(whole.status)
-		w.Write(whole.body.Bytes()) // whoever went away does not get it
+		w.Write(whole.body.Bytes()) // the caller may be gone
 	}
 }
 
@@ -148,7 +148,7 @@ func (a *wholeAnswer) Header() http.Header         { return a.header }
 func (a *wholeAnswer) WriteHeader(status int)      { a.status = status }
 func (a *wholeAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// atMost lets so many requests run at once, and answers more with status 503.
+// atMost lets n requests run at once. It refuses more with status 503.
 func atMost(n int) func(http.HandlerFunc) http.HandlerFunc {
 	places := make(chan struct{}, n)
 	return func(next http.HandlerFunc) http.HandlerFunc {
@@ -174,16 +174,16 @@ func brief(profile http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 		}
-		r.Body = http.NoBody // net/http/pprof would take seconds from a form in it, too
+		r.Body = http.NoBody // net/http/pprof would also read seconds from a form in the body
 		profile(w, r)
 	}
 }
 
-// Provide gives the server what it tells from.
+// Provide gives the server its source.
 func (s *Server) Provide(source Source) { s.source.Store(&source) }
 
-// Observer returns the histogram m for these values of its labels. The caller keeps it: finding it
-// costs more than measuring.
+// Observer returns the histogram m for these values of its labels. The caller should keep it,
+// because finding it costs more than observing.
 func (s *Server) Observer(m *Metric, labels ...string) prometheus.Observer {
 	return s.histograms[m].WithLabelValues(labels...)
 }
@@ -191,8 +191,8 @@ func (s *Server) Observer(m *Metric, labels ...string) prometheus.Observer {
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Serve answers on ln, but no request of a web page, until ctx is done, and returns nil then. It
-// closes ln. Another error means that the listener failed.
+// Serve answers on ln until ctx is done, then returns nil. It refuses requests of web pages. It
+// closes ln. Any other error means that the listener failed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	guard := httpserve.Guard{Names: s.cfg.Hosts, Refuse: func(w http.ResponseWriter, status int, why string) { http.Error(w, why, status) }}
 	return httpserve.Serve(ctx, ln, guard.Wrap(s), limits, s.cfg.Log)
@@ -212,10 +212,10 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	// It is called from a goroutine of the registry's, where a panic would end the daemon.
+	// The registry calls it from its own goroutine, where a panic would end the daemon.
 	defer func() {
 		if p := recover(); p != nil {
-			c.cfg.Log.Error("reading the metrics panicked; this is a defect of ancred", "panic", p, "stack", string(debug.Stack()))
+			c.cfg.Log.Error("reading the metrics panicked: this is a bug in ancred, please report it", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	emit := func(m *Metric, value float64, labels ...string) {

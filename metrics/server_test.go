@@ -42,7 +42,7 @@ func TestADaemonThatStartsTellsThatItDoes(t *testing.T) {
 	}
 }
 
-// A defect in what only tells how the daemon stands must not end it.
+// A bug in reading the metrics must not end the daemon.
 func TestASourceThatPanicsEndsNothing(t *testing.T) {
 	var log strings.Builder
 	s := NewServer(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -67,7 +67,7 @@ func TestAReaderHasABoundedTime(t *testing.T) {
 	}
 }
 
-// stuckWriter is a caller who takes nothing until he is let go.
+// stuckWriter is a caller who reads nothing until the test releases him.
 type stuckWriter struct {
 	*httptest.ResponseRecorder
 	entered, leave chan struct{}
@@ -79,7 +79,7 @@ func (s *stuckWriter) Write(p []byte) (int, error) {
 	return s.ResponseRecorder.Write(p)
 }
 
-// Callers who do not read their answers keep no place of others.
+// Callers who do not read their answers do not occupy the places of others.
 func TestScrapesThatAreNotReadHoldNobodyUp(t *testing.T) {
 	s := NewServer(Config{Version: "1.2"})
 	entered, leave := make(chan struct{}), make(chan struct{})
