@@ -13,17 +13,18 @@ import (
 	"ancre/rpc"
 )
 
-// headersTell are the members of bitcoind's answers that block headers tell: ours must have them
-// wherever bitcoind's have. Others need a full node (nTx, size_on_disk), or are of one kind of node
-// alone.
+// headersTell are the members of bitcoind's answers that can be computed from block headers. Our
+// answers must have them where bitcoind's have. Other members need a full node (nTx, size_on_disk),
+// or only one kind of node has them.
 var headersTell = []string{
 	"hash", "confirmations", "height", "version", "versionHex", "merkleroot", "time", "mediantime", "nonce", "bits", "difficulty",
 	"previousblockhash", "nextblockhash",
 	"chain", "blocks", "headers", "bestblockhash", "verificationprogress", "initialblockdownload", "pruned", "warnings",
 }
 
-// Programs that were made for bitcoind get what they would get from it: of the same chain the same
-// answers, member by member, and where it refuses, the same codes and HTTP statuses.
+// Programs that were written for bitcoind get what they would get from it. Of the same chain our
+// answers are the same, member by member. Where bitcoind refuses, we refuse with the same code and
+// HTTP status.
 func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -45,12 +46,7 @@ func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 	const tip = 102
 
 	type params = []any
-	for _, c := range []struct {
-		method string
-		params params
-		not    string // why the code, or the start of the message, is another than bitcoind's; empty: it is not
-		code   int    // then
-	}{
+	for _, c := range []callOfBitcoind{
 		{method: "getblockcount"},
 		{method: "getbestblockhash"},
 		{method: "getblockchaininfo"},
@@ -90,41 +86,52 @@ func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 	} {
 		asked, err := json.Marshal(c.params)
 		w.must(err)
-		t.Run(fmt.Sprintf("%s %s", c.method, asked), func(t *testing.T) {
-			w := w.in(t)
-			var ours, theirs any
-			ourErr := w.daemon.Call(w.ctx, &ours, c.method, c.params...)
-			theirErr := w.node.Call(w.ctx, &theirs, c.method, c.params...)
-			refused, as := refusal(ourErr), refusal(theirErr)
-			switch {
-			case c.not == "" && theirErr == nil:
-				w.must(ourErr)
-				wantAnswerOfBitcoind(t, ours, theirs)
-			case refused == nil:
-				t.Errorf("got %v and %v, want to be refused as by bitcoind: %v", ours, ourErr, theirErr)
-			case c.not == "":
-				if as == nil || refused.Code != as.Code || refused.Status != as.Status || !strings.HasPrefix(refused.Message, as.Message) {
-					t.Errorf("refused with %+v, and by bitcoind with %+v", refused, as)
-				}
-			case refused.Code != c.code:
-				t.Errorf("refused with %+v, want code %d", refused, c.code)
-			case as != nil && (refused.Code != as.Code || refused.Status != as.Status):
-				t.Errorf("refused with %+v, and by bitcoind with %+v; listed is only that %s", refused, as, c.not)
-			case as != nil && strings.HasPrefix(refused.Message, as.Message):
-				t.Errorf("both say %q: the listed difference is none (%s)", as.Message, c.not)
-			}
-		})
+		t.Run(fmt.Sprintf("%s %s", c.method, asked), func(t *testing.T) { w.in(t).compare(c) })
 	}
 }
 
-// refusal is the error object that a call was answered with; nil when it was none.
+// callOfBitcoind is a call that bitcoind and our daemon both know.
+type callOfBitcoind struct {
+	method string
+	params []any
+	not    string // why we refuse with another code or message than bitcoind; "": we do not
+	code   int    // ours then
+}
+
+// compare makes a call at the daemon and at the node, and wants the same answer or refusal.
+func (w *world) compare(c callOfBitcoind) {
+	w.Helper()
+	var ours, theirs any
+	ourErr := w.daemon.Call(w.ctx, &ours, c.method, c.params...)
+	theirErr := w.node.Call(w.ctx, &theirs, c.method, c.params...)
+	refused, as := refusal(ourErr), refusal(theirErr)
+	switch {
+	case c.not == "" && theirErr == nil:
+		w.must(ourErr)
+		wantAnswerOfBitcoind(w.T, ours, theirs)
+	case refused == nil:
+		w.Errorf("got %v and %v, want to be refused as by bitcoind: %v", ours, ourErr, theirErr)
+	case c.not == "":
+		if as == nil || refused.Code != as.Code || refused.Status != as.Status || !strings.HasPrefix(refused.Message, as.Message) {
+			w.Errorf("refused with %+v, and by bitcoind with %+v", refused, as)
+		}
+	case refused.Code != c.code:
+		w.Errorf("refused with %+v, want code %d", refused, c.code)
+	case as != nil && (refused.Code != as.Code || refused.Status != as.Status):
+		w.Errorf("refused with %+v, and by bitcoind with %+v; the table only says that %s", refused, as, c.not)
+	case as != nil && strings.HasPrefix(refused.Message, as.Message):
+		w.Errorf("both say %q: there is no such difference (%s)", as.Message, c.not)
+	}
+}
+
+// refusal is the error object in the answer to a call, or nil.
 func refusal(err error) (refused *harness.RPCError) {
 	errors.As(err, &refused)
 	return refused
 }
 
-// wantAnswerOfBitcoind wants equal answers; of objects, that each of our members is bitcoind's,
-// with the same value, and that none is missing.
+// wantAnswerOfBitcoind wants equal answers. If they are objects, each of our members must be in
+// bitcoind's with the same value, and we must have all of headersTell.
 func wantAnswerOfBitcoind(t *testing.T, ours, theirs any) {
 	t.Helper()
 	their, isObject := theirs.(map[string]any)

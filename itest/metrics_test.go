@@ -15,12 +15,12 @@ import (
 	"ancre/itest/harness"
 )
 
-// watch has the daemon tell Prometheus how it stands, from the next start on.
+// watch has the daemon serve its metrics, from the next start on.
 func (w *world) watch() {
 	w.daemon.Set("metrics", "listen", fmt.Sprintf("%q", w.daemon.MetricsAddr()))
 }
 
-// fetch asks at the metrics' address.
+// fetch gets a path from the server of the metrics.
 func (w *world) fetch(path string) (int, []byte) {
 	w.Helper()
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, "http://"+w.daemon.MetricsAddr()+path, nil)
@@ -70,7 +70,7 @@ func (w *world) wantScrape(when string, want series) map[string]float64 {
 	return got
 }
 
-// Each thing that happens is seen where an operator looks for it, and nothing else moves with it.
+// Each event changes the figures in which an operator looks for it, and no others.
 func TestMetricsFollowWhatHappens(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.watch()
@@ -120,34 +120,15 @@ func TestMetricsFollowWhatHappens(t *testing.T) {
 		}
 
 		w.call(nil, "closebatch")
-		e := w.awaitState(one, "broadcast")
-		w.awaitInMempool(e.TxID)
-		w.must(harness.Await(w.ctx, "the offer to be over", func(context.Context) (bool, string, error) {
-			return w.scrape()[`ancre_anchor_broadcasts_total{result="offered"}`] >= 1, "", nil
-		}))
-		got = w.wantScrape("while it is in flight", series{
-			`ancre_batches{state="broadcast"}`: 1, `ancre_batches{state="open"}`: 0, `ancre_anchors{state="broadcast"}`: 1, `ancre_anchors_made_total`: 1,
-			`ancre_anchor_versions_total`: 1, `ancre_anchor_replacements_total`: 0, `ancre_anchor_versions_in_flight`: 1, `ancre_anchor_target_seconds`: 60,
-			`ancre_fees_month_sats`: 0, `ancre_wallet_balance_sats{kind="spendable"}`: 0,
-		})
-		if got[`ancre_oldest_unmined_batch_age_seconds`] <= 0 {
-			t.Error("the batch in flight has no age")
-		}
-		w.submit(randomDigest()) // joins the next version
-		w.call(nil, "closebatch")
-		w.blockWithoutUs("a version that replaces the first", func() bool { return w.scrape()[`ancre_anchor_replacements_total`] >= 1 })
-		if got = w.scrape(); got[`ancre_anchor_versions_total`] != got[`ancre_anchor_replacements_total`]+1 || got[`ancre_anchor_versions_in_flight`] != got[`ancre_anchor_versions_total`] {
-			t.Errorf("%v versions of one anchor, %v of them replacements, %v in flight", got[`ancre_anchor_versions_total`], got[`ancre_anchor_replacements_total`], got[`ancre_anchor_versions_in_flight`])
-		}
+		w.awaitInMempool(w.awaitState(one, "broadcast").TxID)
+		w.watchFlight()
 
 		w.mineUntilFinal()
 		var proof any
 		w.call(&proof, "getproof", one)
-		anchors, height := w.anchors(), 0.0
 		h, err := w.node.Height(w.ctx)
 		w.must(err)
-		height = float64(h)
-		paid := float64(anchors[0].FeeSats)
+		height, paid := float64(h), float64(w.anchors()[0].FeeSats)
 		w.wantScrape("when it is final", series{
 			`ancre_batches{state="final"}`: 2, `ancre_batches{state="broadcast"}`: 0, `ancre_batches{state="mined"}`: 0, `ancre_anchors{state="final"}`: 1,
 			`ancre_fees_month_sats`: paid, `ancre_fees_final_sats_total`: paid, `ancre_oldest_unmined_batch_age_seconds`: 0, `ancre_oldest_pending_batch_age_seconds`: 0,
@@ -157,7 +138,29 @@ func TestMetricsFollowWhatHappens(t *testing.T) {
 	})
 }
 
-// Counters begin anew with the process; what there is does not.
+// watchFlight compares what is told of an anchor in flight, and of the version that replaces it.
+func (w *world) watchFlight() {
+	w.Helper()
+	w.must(harness.Await(w.ctx, "the offer to be over", func(context.Context) (bool, string, error) {
+		return w.scrape()[`ancre_anchor_broadcasts_total{result="offered"}`] >= 1, "", nil
+	}))
+	got := w.wantScrape("while it is in flight", series{
+		`ancre_batches{state="broadcast"}`: 1, `ancre_batches{state="open"}`: 0, `ancre_anchors{state="broadcast"}`: 1, `ancre_anchors_made_total`: 1,
+		`ancre_anchor_versions_total`: 1, `ancre_anchor_replacements_total`: 0, `ancre_anchor_versions_in_flight`: 1, `ancre_anchor_target_seconds`: 60,
+		`ancre_fees_month_sats`: 0, `ancre_wallet_balance_sats{kind="spendable"}`: 0,
+	})
+	if got[`ancre_oldest_unmined_batch_age_seconds`] <= 0 {
+		w.Error("the batch in flight has no age")
+	}
+	w.submit(randomDigest()) // joins the next version
+	w.call(nil, "closebatch")
+	w.blockWithoutUs("a version that replaces the first", func() bool { return w.scrape()[`ancre_anchor_replacements_total`] >= 1 })
+	if got = w.scrape(); got[`ancre_anchor_versions_total`] != got[`ancre_anchor_replacements_total`]+1 || got[`ancre_anchor_versions_in_flight`] != got[`ancre_anchor_versions_total`] {
+		w.Errorf("%v versions of one anchor, %v of them replacements, %v in flight", got[`ancre_anchor_versions_total`], got[`ancre_anchor_replacements_total`], got[`ancre_anchor_versions_in_flight`])
+	}
+}
+
+// Counters start at zero with the process. Gauges show what the store holds.
 func TestMetricsAfterACrash(t *testing.T) {
 	w := newLonelyWorld(t)
 	w.watch()

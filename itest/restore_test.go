@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The old machine is gone. From a backup and the words a new one goes on where it was: with a
-// digest in each state that one can be in, and blocks that came while nobody looked. The blocks
-// show that nothing was paid twice.
+// The old machine is gone. A new one goes on where it was, from a backup and the words: with a
+// digest in each state, and with blocks that were mined while no daemon ran. The blocks show that
+// nothing was paid twice.
 func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		const uri = `"https://calendar.invalid"` // the public name, which the new machine takes over
@@ -31,37 +31,11 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 		w.must(json.Unmarshal([]byte(w.ancre(0, "--json", "wallet", "create").Stdout), &made))
 		w.address = made.Address
 		w.fund()
-
-		seal := func(state string) string {
-			digest := randomDigest()
-			w.submit(digest)
-			w.call(nil, "closebatch")
-			e := w.awaitState(digest, state)
-			if e.TxID != "" {
-				w.awaitInMempool(e.TxID)
-			}
-			return digest
-		}
-		final := seal("broadcast")
-		w.mine(6)
-		w.awaitState(final, "final")
-		mined := seal("broadcast") // from the change of the first
-		w.mine(1)
-		w.awaitState(mined, "mined")
-		broadcast := seal("broadcast")
-		waiting := seal("sealed") // one payment is in flight, and no block came since
-		open := randomDigest()
-		w.submit(open)
-		digests := []string{final, mined, broadcast, waiting, open}
+		old := w.inEachState()
 
 		file := filepath.Join(w.daemon.Home, "ancre.backup")
 		w.ancre(0, "backup", file)
-		before := make(map[string]rpc.Proof)
-		for _, digest := range digests {
-			var p rpc.Proof
-			w.call(&p, "getproof", digest)
-			before[digest] = p
-		}
+		before := w.proofsOf(old.all())
 		w.must(w.daemon.Kill9())
 		w.must(w.node.Mine(w.ctx, 3, "")) // what was broadcast is mined meanwhile
 
@@ -69,52 +43,103 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 		w.daemon.Set("calendar", "uri", uri)
 		w.restore(file)
 		w.start()
-		for _, digest := range digests { // before there is a wallet, and before a peer was heard
-			var p rpc.Proof
-			w.call(&p, "getproof", digest)
+		for digest, p := range w.proofsOf(old.all()) { // before there is a wallet or a peer
 			if was := before[digest]; p.Batch != was.Batch || p.Index != was.Index || p.Complete != was.Complete ||
-				p.Proof != was.Proof && digest != broadcast { // that one may already be followed
+				p.Proof != was.Proof && digest != old.broadcast { // that one may already be followed
 				t.Errorf("restored: %+v\nwant what the old daemon said: %+v", p, was)
 			}
 		}
 		w.restoreWallet(made.Words)
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
-		e := w.awaitState(broadcast, "mined")
-		if e.TxID != before[broadcast].TxID {
-			t.Errorf("what was in flight is mined as %s, was broadcast as %s", e.TxID, before[broadcast].TxID)
+		e := w.awaitState(old.broadcast, "mined")
+		if e.TxID != before[old.broadcast].TxID {
+			t.Errorf("what was in flight is mined as %s, was broadcast as %s", e.TxID, before[old.broadcast].TxID)
 		}
-		if e := w.submit(waiting); e.Batch != before[waiting].Batch || e.Index != before[waiting].Index {
-			t.Errorf("a digest that is handed in again moved to %+v, from %+v", e, before[waiting])
+		if e := w.submit(old.waiting); e.Batch != before[old.waiting].Batch || e.Index != before[old.waiting].Index {
+			t.Errorf("a digest that is handed in again moved to %+v, from %+v", e, before[old.waiting])
 		}
 
 		w.call(nil, "closebatch")
 		w.mineUntilFinal()
-		for _, digest := range digests {
-			e := w.awaitState(digest, "final")
-			was := before[digest]
-			if e.Batch != was.Batch || e.Index != was.Index || was.TxID != "" && e.TxID != was.TxID {
-				t.Errorf("in the end: %+v, was %+v", e, was)
-			}
-			var p rpc.Proof
-			w.call(&p, "getproof", digest)
-			var v rpc.Verification
-			w.call(&v, "verifyproof", digest, p.Proof)
-			if v.Result != "valid" {
-				t.Errorf("proof of %s: %+v, want valid", digest, v)
-			}
-		}
+		w.wantFinalWhereTheyWere(before)
 		w.wantPaidOnce()
-
-		// What came in, less what the payments in the blocks cost, is what there is.
-		var anchors []rpc.Anchor
-		w.call(&anchors, "listanchors")
-		want := int64(fundSats)
-		for _, a := range anchors {
-			want -= a.FeeSats
-		}
-		_, err := w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("a balance of %d sat", want), func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == want })
-		w.must(err)
+		w.wantBalanceLessFees()
 	})
+}
+
+// eachState holds a digest in each state.
+type eachState struct{ final, mined, broadcast, waiting, open string }
+
+func (s eachState) all() []string {
+	return []string{s.final, s.mined, s.broadcast, s.waiting, s.open}
+}
+
+// inEachState brings a digest into each state.
+func (w *world) inEachState() (s eachState) {
+	w.Helper()
+	seal := func(state string) string {
+		digest := randomDigest()
+		w.submit(digest)
+		w.call(nil, "closebatch")
+		e := w.awaitState(digest, state)
+		if e.TxID != "" {
+			w.awaitInMempool(e.TxID)
+		}
+		return digest
+	}
+	s.final = seal("broadcast")
+	w.mine(6)
+	w.awaitState(s.final, "final")
+	s.mined = seal("broadcast") // from the change of the first
+	w.mine(1)
+	w.awaitState(s.mined, "mined")
+	s.broadcast = seal("broadcast")
+	s.waiting = seal("sealed") // one payment is in flight, and no block came since
+	s.open = randomDigest()
+	w.submit(s.open)
+	return s
+}
+
+func (w *world) proofsOf(digests []string) map[string]rpc.Proof {
+	w.Helper()
+	proofs := make(map[string]rpc.Proof)
+	for _, digest := range digests {
+		var p rpc.Proof
+		w.call(&p, "getproof", digest)
+		proofs[digest] = p
+	}
+	return proofs
+}
+
+// wantFinalWhereTheyWere wants each digest final in its place, in the transaction it already had.
+func (w *world) wantFinalWhereTheyWere(before map[string]rpc.Proof) {
+	w.Helper()
+	for digest, was := range before {
+		e := w.awaitState(digest, "final")
+		if e.Batch != was.Batch || e.Index != was.Index || was.TxID != "" && e.TxID != was.TxID {
+			w.Errorf("in the end: %+v, was %+v", e, was)
+		}
+		var p rpc.Proof
+		w.call(&p, "getproof", digest)
+		var v rpc.Verification
+		w.call(&v, "verifyproof", digest, p.Proof)
+		if v.Result != "valid" {
+			w.Errorf("proof of %s: %+v, want valid", digest, v)
+		}
+	}
+}
+
+// wantBalanceLessFees wants the wallet to hold what it was given, less the fees in the blocks.
+func (w *world) wantBalanceLessFees() {
+	w.Helper()
+	var anchors []rpc.Anchor
+	w.call(&anchors, "listanchors")
+	want := int64(fundSats)
+	for _, a := range anchors {
+		want -= a.FeeSats
+	}
+	_, err := w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("a balance of %d sat", want), func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == want })
+	w.must(err)
 }
 
 // The old machine went on after the backup: it replaced the payment in flight, and that version is

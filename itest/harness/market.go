@@ -25,8 +25,8 @@ const (
 	crowdMost = 80
 )
 
-// Crowd fills bitcoind's mempool with the harness's payments at a rate, in sat/vB, until it is full
-// and asks for more than that. It returns what it asks for then. bitcoind has to have a small -maxmempool.
+// Crowd fills bitcoind's mempool with the harness's payments at a rate, in sat/vB, until bitcoind
+// asks for a higher rate, which it returns. bitcoind has to have a small -maxmempool.
 func (n *Node) Crowd(ctx context.Context, rate int64) (minimum int64, err error) {
 	fee := rate * crowdVSize
 	coins, err := n.split(ctx, crowdMost, fee+crowdOutputs*crowdSats)

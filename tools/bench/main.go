@@ -1,19 +1,20 @@
-// Command bench measures how fast ancred is, each figure beside a floor in the same run: the least
-// that any program must do for the same. Servers and load are processes of their own on this
-// machine, measured in turns, and what counts are ratios: times tell about the machine, ratios
-// about the program. It prints the table, and writes it with plots into docs/performance.md.
+// Command bench measures how fast ancred is. Each figure stands beside a floor from the same run:
+// the least that any program must do for the same result. Servers and load are separate processes
+// on this machine, measured in turns. Compare the ratios: times depend on the machine. bench prints
+// the table, and writes it with plots into docs/performance.md.
 //
-//	go run ./tools/bench [-store DIR] [-short] [-docs DIR] [-dir DIR] [-rounds N] [-time T] [-only NAMES]
+//	go run ./tools/bench [-store DIR] [-short] [-docs DIR] [-dir DIR] [-rounds N] [-time T]
+//		[-only NAMES]
 //	go run ./tools/bench -build N -store DIR
 //
-// The second form builds a store of N digests, through the daemon's own interface, goes on where it
-// was when it was interrupted, and measures nothing; -store of the first form names such a store,
-// to be measured besides the small ones, which are built each time.
+// The second form builds a store of N digests through the daemon's own interface, and measures
+// nothing. It resumes an interrupted build. -store in the first form names such a store, which is
+// measured too; the small stores are built each time.
 //
-// It fails when something does not work: a call that is refused, a digest that was acknowledged and
-// is not found after kill -9, a proof that does not verify. It does not fail on slow figures.
-// SHORT=1 in the environment is -short: a run to see that all works, whose figures mean nothing and
-// are not written down; STORE=DIR is -store DIR.
+// bench fails if something does not work: a call is refused, a digest that was acknowledged is not
+// found after kill -9, a proof does not verify. It does not fail on slow figures. SHORT=1 in the
+// environment is -short: a run that only shows that everything works, and writes no figures.
+// STORE=DIR is -store DIR.
 package main
 
 import (

@@ -31,7 +31,8 @@ func TestVerdictHoldsARowToItsOwnTarget(t *testing.T) {
 }
 
 func TestRowsOfTurnsCompareNeighboursInTime(t *testing.T) {
-	// The machine was twice as slow in the second round, for both: the ratio of medians would say 0.75.
+	// The machine was twice as slow in the second round, for both. The ratio of the medians would
+	// be 0.75.
 	r := inTurns("x", "digests/s", []float64{100, 50, 75}, []float64{200, 100, 100}, target{})
 	if r.ratio() != 0.5 || r.ours != 75 || r.floor != 100 {
 		t.Errorf("ratio %v, ours %v, floor %v; want 0.5, 75, 100", r.ratio(), r.ours, r.floor)

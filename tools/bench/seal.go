@@ -20,6 +20,9 @@ const (
 	probes = 16
 )
 
+// probe is their load.
+var probe = job{kind: submit, name: "submit", connections: probes, digests: 1}
+
 // measureSeal measures what sealing a batch of 1 Mi leaves takes through the daemon, from
 // closebatch to its answer, beside the plain tree over as many leaves in memory; and how long the
 // longest submit takes meanwhile, beside the longest without sealing and the longest at the floor.
@@ -37,72 +40,88 @@ func (b *bench) measureSeal(ctx context.Context) error {
 		return err
 	}
 	floor := b.floorServer()
-	probe := job{kind: submit, name: "submit", connections: probes, digests: 1}
 
 	fmt.Printf("Sealing %s leaves, %d rounds: ", count(uint64(leaves)), b.rounds)
-	var alone, tree, crowded, during, without, atFloor []float64 // milliseconds
+	var m sealings
 	for range b.rounds {
-		if err := fillOpen(ctx, to, leaves); err != nil {
-			return err
-		}
-		took, err := s.seal(ctx, leaves)
-		if err != nil {
-			return err
-		}
-		alone = append(alone, ms(took))
-		tree = append(tree, ms(plainTree(leaves)))
-
-		if err := fillOpen(ctx, to, leaves); err != nil {
-			return err
-		}
-		// The same length for all three: a longer look sees more of what the machine does besides.
-		length := max(took, 200*time.Millisecond)
-		f, err := to.load(ctx, probe, lasting(length))
-		if err != nil {
-			return err
-		}
-		without = append(without, ms(f.most))
-		if f, err = floor.load(ctx, probe, lasting(length)); err != nil {
-			return err
-		}
-		atFloor = append(atFloor, ms(f.most))
-
-		var sealing atomic.Bool
-		sealing.Store(true)
-		g, gctx := errgroup.WithContext(ctx)
-		g.Go(func() error {
-			f, err := to.load(gctx, probe, sealing.Load)
-			during = append(during, ms(f.most))
-			return err
-		})
-		g.Go(func() error {
-			defer sealing.Store(false)
-			took, err := s.seal(gctx, leaves)
-			crowded = append(crowded, ms(took))
-			return err
-		})
-		if err := g.Wait(); err != nil {
-			return err
-		}
-		// What the probes left behind is no part of the next round.
-		if err := s.daemon.Call(ctx, nil, "closebatch"); err != nil {
+		if err := m.round(ctx, s, to, floor, leaves); err != nil {
 			return err
 		}
 		fmt.Print(".")
 	}
 	fmt.Println()
-	n := mebi(leaves)
-	r := inTurns("sealing "+n+" leaves", "ms", alone, tree, atMost(ratio, 2))
-	r.detail = fmt.Sprintf("from closebatch to its answer; floor: plain crypto/sha256, one core. Under %d connections of submit %s ms", probes, brief(middle(crowded)))
-	b.rows = append(b.rows, r)
-	r = inTurns("longest submit while "+n+" leaves are sealed", "ms", during, without, atMost(figure, 20))
-	r.detail = fmt.Sprintf("%d connections; median of %d sealings, the worst of all %s. Floor: the longest without sealing, in as much time; the longest at the bare handler is %s",
-		probes, len(during), brief(slices.Max(during)), brief(middle(atFloor)))
-	b.rows = append(b.rows, r)
+	b.rows = append(b.rows, m.rows(leaves)...)
 	if _, err := askBack(ctx, s.daemon, to.sample); err != nil {
 		return err
 	}
 	return s.close()
+}
+
+// sealings are the measured milliseconds, one figure a round.
+type sealings struct {
+	alone, crowded []float64 // sealing a batch, without and with submits at the same time
+	tree           []float64 // the plain tree over as many leaves
+
+	during, without, atFloor []float64 // the longest submit: while a batch is sealed, else, at the floor
+}
+
+// round seals one batch without submits beside it, and one with them.
+func (m *sealings) round(ctx context.Context, s *site, to, floor *server, leaves int) error {
+	if err := fillOpen(ctx, to, leaves); err != nil {
+		return err
+	}
+	took, err := s.seal(ctx, leaves)
+	if err != nil {
+		return err
+	}
+	m.alone = append(m.alone, ms(took))
+	m.tree = append(m.tree, ms(plainTree(leaves)))
+
+	if err := fillOpen(ctx, to, leaves); err != nil {
+		return err
+	}
+	// The same length for all three: a longer look sees more of what the machine does besides.
+	length := max(took, 200*time.Millisecond)
+	f, err := to.load(ctx, probe, lasting(length))
+	if err != nil {
+		return err
+	}
+	m.without = append(m.without, ms(f.most))
+	if f, err = floor.load(ctx, probe, lasting(length)); err != nil {
+		return err
+	}
+	m.atFloor = append(m.atFloor, ms(f.most))
+
+	var sealing atomic.Bool
+	sealing.Store(true)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		f, err := to.load(gctx, probe, sealing.Load)
+		m.during = append(m.during, ms(f.most))
+		return err
+	})
+	g.Go(func() error {
+		defer sealing.Store(false)
+		took, err := s.seal(gctx, leaves)
+		m.crowded = append(m.crowded, ms(took))
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// What the probes left behind is no part of the next round.
+	return s.daemon.Call(ctx, nil, "closebatch")
+}
+
+func (m *sealings) rows(leaves int) []row {
+	n := mebi(leaves)
+	sealing := inTurns("sealing "+n+" leaves", "ms", m.alone, m.tree, atMost(ratio, 2))
+	sealing.detail = fmt.Sprintf("from closebatch to its answer; floor: plain crypto/sha256, one core. Under %d connections of submit %s ms",
+		probes, brief(middle(m.crowded)))
+	longest := inTurns("longest submit while "+n+" leaves are sealed", "ms", m.during, m.without, atMost(figure, 20))
+	longest.detail = fmt.Sprintf("%d connections; median of %d sealings, the worst of all %s. Floor: the longest without sealing, in as much time; the longest at the bare handler is %s",
+		probes, len(m.during), brief(slices.Max(m.during)), brief(middle(m.atFloor)))
+	return []row{sealing, longest}
 }
 
 // fillOpen submits so many new digests into the open batch.
