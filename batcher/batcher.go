@@ -73,12 +73,11 @@ type Batcher struct {
 	pending *proof.PendingWriter
 
 	committer *committer
-	standings *memory[uint64, *standing]     // of sealed batches, by ID; forgotten by apply
-	runs      *memory[runPlace, *store.Rows] // of trees of sealed batches, which never change
-	applying  sync.Mutex                     // one Apply at a time, see store.Store
-	sealing   chan struct{}                  // wakes the sealer: a batch was closed
-	paying    chan struct{}                  // wakes the payer: a batch was sealed
-	sealed    *broadcaster                   // tells CloseBatch that something was sealed
+	standings *memory[uint64, *standing] // of sealed batches, by ID; forgotten by apply
+	applying  sync.Mutex                 // one Apply at a time, see store.Store
+	sealing   chan struct{}              // wakes the sealer: a batch was closed
+	paying    chan struct{}              // wakes the payer: a batch was sealed
+	sealed    *broadcaster               // tells CloseBatch that something was sealed
 
 	tip atomic.Int32 // height followed to; what confirmations are counted from
 	// Owned by the payer, and gathered anew after a start.
@@ -122,7 +121,6 @@ func New(cfg Config) (*Batcher, error) {
 		damaged: make(map[uint64]bool),
 
 		standings: newMemory[uint64, *standing](maxStandings),
-		runs:      newMemory[runPlace, *store.Rows](maxRuns),
 	}
 	if b.now == nil {
 		b.now = time.Now

@@ -67,7 +67,7 @@ func BenchmarkSeal(b *testing.B) {
 	h := newHall(b)
 	ctx := context.Background()
 	batch := h.fill(0, sealedLeaves)
-	leaves, err := h.store.Nodes(ctx, batch.ID, 0, 0, batch.Count)
+	leaves, err := h.store.Leaves(ctx, batch.ID, 0, batch.Count)
 	if err != nil {
 		b.Fatal(err)
 	}

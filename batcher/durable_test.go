@@ -326,7 +326,7 @@ func holds(t *testing.T, fs vfs.FS, digests [][32]byte) (missing int) {
 			missing++
 			continue
 		}
-		if leaf, err := engine.Nodes(context.Background(), p.Batch, 0, p.Index, 1); err != nil || len(leaf) != 1 || leaf[0] != leaves[i] {
+		if leaf, err := engine.Leaves(context.Background(), p.Batch, p.Index, 1); err != nil || len(leaf) != 1 || leaf[0] != leaves[i] {
 			t.Fatalf("digest %x stands at %v, and there is %x (%v)", digests[i], p, leaf, err)
 		}
 	}

@@ -97,7 +97,7 @@ func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 			t.Fatalf("messages %x and %x are both at %v", m, other, st.Position)
 		}
 		taken[st.Position] = m
-		nodes, err := h.store.Nodes(context.Background(), st.Position.Batch, 0, st.Position.Index, 1)
+		nodes, err := h.store.Leaves(context.Background(), st.Position.Batch, st.Position.Index, 1)
 		if err != nil || nodes[0] != leaf {
 			t.Fatalf("the leaf at %v is not that of message %x (%v)", st.Position, m, err)
 		}

@@ -200,7 +200,7 @@ type faultyStore struct {
 	after  bool
 	full   bool // the disk is full: no write is done, and the store stays in order
 	flip   bool // the first bit of each first leaf is read wrong
-	bend   int  // so is that of the first node of this level; 0: of none
+	bend   int  // so is that of this step of each path, from 1; 0: of none
 	writes int
 }
 
@@ -220,20 +220,24 @@ func (f *faultyStore) write(do func() error) error {
 	return errPowerCut
 }
 
-func (f *faultyStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
-	nodes, err := f.Store.Nodes(ctx, batch, level, start, n)
-	if err == nil && start == 0 && (f.flip && level == 0 || f.bend > 0 && level == f.bend) {
-		nodes[0][0] ^= 0x80
+func (f *faultyStore) Leaves(ctx context.Context, batch, start, n uint64) ([]store.Leaf, error) {
+	leaves, err := f.Store.Leaves(ctx, batch, start, n)
+	if err == nil && start == 0 && f.flip {
+		leaves[0][0] ^= 0x80
 	}
-	return nodes, err
+	return leaves, err
 }
 
-func (f *faultyStore) Locate(ctx context.Context, leaf store.Leaf) (store.Position, []proof.Step, int, error) {
-	at, path, level, err := f.Store.Locate(ctx, leaf)
-	if f.flip && level > 0 && at.Index < store.Fanout {
+func (f *faultyStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
+	path, way, err := f.Store.Path(ctx, b, p)
+	switch {
+	case err != nil:
+	case f.flip:
 		path[0].Hash[0] ^= 0x80
+	case f.bend > 0:
+		path[f.bend-1].Hash[0] ^= 0x80
 	}
-	return at, path, level, err
+	return path, way, err
 }
 
 func (f *faultyStore) Append(ctx context.Context, a *store.Append) error {
@@ -297,7 +301,7 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 			t.Fatalf("digests %x and %x are both at %v", d, other, pos)
 		}
 		taken[pos] = d
-		leaf, err := h.store.Nodes(context.Background(), pos.Batch, 0, pos.Index, 1)
+		leaf, err := h.store.Leaves(context.Background(), pos.Batch, pos.Index, 1)
 		if err != nil || leaf[0] != proof.Leaf(d[:], st.Nonce) {
 			t.Fatalf("the leaf at %v is not that of digest %x (%v)", pos, d, err)
 		}

@@ -21,8 +21,7 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 	if st.Progress.State != Final {
 		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
-	var steps [maxSteps]proof.Step
-	path, way, err := b.path(ctx, steps[:0], &f)
+	path, way, err := b.path(ctx, &f)
 	if err != nil {
 		return dst, st, false, err
 	}
@@ -44,22 +43,17 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 	case err != nil:
 		return dst, st, false, err
 	}
-	st.Position = f.Position
+	st.Position = f.place.Position
 	if st.Progress = b.whereNow(f.standing); st.Progress.State != Final {
 		return dst, st, false, nil
 	}
-	var steps [maxSteps]proof.Step
-	path, way, err := b.path(ctx, steps[:0], &f)
+	path, way, err := b.path(ctx, &f)
 	if err != nil {
 		return dst, st, false, err
 	}
 	ts, err = f.standing.complete.AppendTimestamp(dst, leaf, path, way)
 	return ts, st, err == nil, treeDamage(&f.standing.batch, st.Position.Index, err)
 }
-
-// maxSteps is room for the paths in batches of up to 16 Mi digests, the most that can be
-// configured. Longer ones take more memory.
-const maxSteps = 24
 
 // treeDamage says what it means that a path does not lead to the root of its batch.
 func treeDamage(batch *store.Batch, index uint64, err error) error {
@@ -69,16 +63,16 @@ func treeDamage(batch *store.Batch, index uint64, err error) error {
 	return fmt.Errorf("batch %d, leaf %d: %w: %w: restore the data directory from a backup", batch.ID, index, store.ErrDamaged, err)
 }
 
-// Inclusion returns how a digest's leaf got into a Bitcoin block: what complete proofs of any format
-// are made of. It is not to be changed. Until the status says Final there is nothing to tell, and
-// ok is false. ErrUnknown when the digest was never accepted.
+// Inclusion returns how a digest's leaf got into a Bitcoin block: what complete proofs of any
+// format are made of. It is not to be changed. Until the status says Final there is nothing to
+// tell, and ok is false. ErrUnknown when the digest was never accepted.
 func (b *Batcher) Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclusion, st Status, ok bool, err error) {
 	defer b.tally.asked(&ok, &err)
 	st, f, err := b.status(ctx, digest)
 	if err != nil || st.Progress.State != Final {
 		return a, st, false, err
 	}
-	path, _, err := b.path(ctx, nil, &f)
+	path, _, err := b.path(ctx, &f)
 	if err != nil {
 		return a, st, false, err
 	}
@@ -99,7 +93,7 @@ func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
 func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, f found, err error) {
 	st = Status{Digest: digest, Nonce: b.nonces.Nonce(digest[:])}
 	f, err = b.find(ctx, proof.Leaf(digest[:], st.Nonce))
-	st.Position = f.Position
+	st.Position = f.place.Position
 	switch {
 	case errors.Is(err, ErrUnknown):
 		return st, f, fmt.Errorf("digest %x: %w", digest, err)
@@ -112,21 +106,19 @@ func (b *Batcher) status(ctx context.Context, digest [32]byte) (st Status, f fou
 
 // found is a leaf that is stored.
 type found struct {
-	store.Position
-	path      []proof.Step // the beginning of its path, up to a node of a level
-	level     int
-	*standing // of its batch
+	place    store.Place
+	standing *standing // of its batch
 }
 
 // find returns where a leaf stands and how far its batch came. ErrUnknown when it is not stored.
 func (b *Batcher) find(ctx context.Context, leaf store.Leaf) (f found, err error) {
-	if f.Position, f.path, f.level, err = b.store.Locate(ctx, leaf); err != nil {
+	if f.place, err = b.store.Locate(ctx, leaf); err != nil {
 		return f, fmt.Errorf("look a digest up: %w", err)
 	}
-	if f.Position.Batch == 0 {
+	if f.place.Position.Batch == 0 {
 		return f, ErrUnknown
 	}
-	f.standing, err = b.stand(ctx, f.Position.Batch)
+	f.standing, err = b.stand(ctx, f.place.Position.Batch)
 	return f, err
 }
 

@@ -26,33 +26,25 @@ type memStore struct {
 	batches []store.Batch // by ID - 1
 	leaves  [][]store.Leaf
 	places  map[store.Leaf]store.Position
-	upper   map[memRun][][32]byte
 	anchors []store.Anchor // by rising ID
 	cursor  store.Cursor
 }
 
-// memRun names a run above the leaves.
-type memRun struct {
-	batch uint64
-	level int
-	start uint64
-}
-
 func newMemStore(key [32]byte) *memStore {
-	return &memStore{key: key, places: make(map[store.Leaf]store.Position), upper: make(map[memRun][][32]byte)}
+	return &memStore{key: key, places: make(map[store.Leaf]store.Position)}
 }
 
 // reopen returns what a process finds that opens the same store again.
 func (s *memStore) reopen() *memStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &memStore{key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, upper: s.upper, anchors: s.anchors, cursor: s.cursor}
+	return &memStore{key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, anchors: s.anchors, cursor: s.cursor}
 }
 
 // backup returns a copy of all that is stored.
 func (s *memStore) backup() *memStore {
 	c := s.reopen()
-	c.batches, c.leaves, c.places, c.upper, c.anchors = slices.Clone(c.batches), slices.Clone(c.leaves), maps.Clone(c.places), maps.Clone(c.upper), slices.Clone(c.anchors)
+	c.batches, c.leaves, c.places, c.anchors = slices.Clone(c.batches), slices.Clone(c.leaves), maps.Clone(c.places), slices.Clone(c.anchors)
 	for i := range c.leaves {
 		c.leaves[i] = slices.Clip(c.leaves[i])
 	}
@@ -169,77 +161,37 @@ func (s *memStore) Apply(ctx context.Context, u *store.Update) error {
 	if u.Cursor != nil {
 		s.cursor.Points = slices.Clone(u.Cursor.Points)
 	}
-	for _, r := range u.Nodes {
-		s.upper[memRun{r.Batch, r.Level, r.Start}] = slices.Clone(r.Nodes)
-	}
 	return nil
 }
 
 func (s *memStore) checkUpdate(u *store.Update) error {
-	for _, b := range u.Batches {
-		if b.ID == 0 || b.ID > uint64(len(s.batches)) {
+	stored := func(id uint64) bool { return id > 0 && id <= uint64(len(s.batches)) }
+	for i := range u.Batches {
+		b := &u.Batches[i]
+		if !stored(b.ID) {
 			return refused("batch %d is not stored", b.ID)
 		}
-		old := s.batches[b.ID-1]
-		switch {
-		case old.State == store.Open:
-			return refused("batch %d is still open", b.ID)
-		case b.State != store.Closed && b.State != store.Sealed:
-			return refused("batch %d becomes %q", b.ID, b.State)
-		case b.Count != old.Count:
-			return refused("batch %d has %d leaves, not %d", b.ID, old.Count, b.Count)
-		case b.State == store.Closed && b.Root != [32]byte{}:
-			return refused("batch %d is closed and has a root", b.ID)
-		case old.State == store.Sealed && (b.State != store.Sealed || b.Root != old.Root):
-			return refused("batch %d is sealed with root %x, which never changes", b.ID, old.Root)
+		if err := b.Check(&s.batches[b.ID-1]); err != nil {
+			return err
 		}
 	}
 	for i := range u.Anchors {
-		if err := checkStoredAnchor(&u.Anchors[i]); err != nil {
+		if err := u.Anchors[i].Check(); err != nil {
 			return err
 		}
 	}
 	if u.Cursor != nil {
-		points := u.Cursor.Points
-		if len(points) > store.CursorDepth {
-			return refused("a cursor of %d blocks", len(points))
-		}
-		for i, p := range points {
-			if p.Height < 0 || p.Height != points[0].Height+int32(i) {
-				return refused("cursor: block %d at height %d", i, p.Height)
-			}
+		if err := u.Cursor.Check(); err != nil {
+			return err
 		}
 	}
-	for _, r := range u.Nodes {
-		if r.Batch == 0 || r.Batch > uint64(len(s.batches)) || s.batches[r.Batch-1].State == store.Open {
-			return refused("nodes of batch %d, which is not closed", r.Batch)
+	for i := range u.Nodes { // which are not kept: they follow from the leaves
+		n := &u.Nodes[i]
+		if !stored(n.Batch) || s.batches[n.Batch-1].State == store.Open {
+			return refused("nodes of batch %d, which is not closed", n.Batch)
 		}
-		if r.Level < 1 || r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize {
-			return refused("a run of %d nodes from %d of level %d of batch %d", len(r.Nodes), r.Start, r.Level, r.Batch)
-		}
-		size := store.LevelSize(s.batches[r.Batch-1].Count, r.Level)
-		if r.Start+uint64(len(r.Nodes)) > size {
-			return refused("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, size)
-		}
-	}
-	return nil
-}
-
-func checkStoredAnchor(a *store.Anchor) error {
-	mined := a.State == store.Mined || a.State == store.Final || a.State == store.Spent || a.State == store.Dead
-	switch {
-	case a.ID == 0 || len(a.Versions) == 0:
-		return refused("anchor %d of %d versions", a.ID, len(a.Versions))
-	case !mined && a.State != store.Broadcast:
-		return refused("anchor %d: state %q", a.ID, a.State)
-	case mined != (a.Block != nil):
-		return refused("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
-	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
-		return refused("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
-	}
-	for i, v := range a.Versions {
-		if v.Tx == nil || len(v.Tx.TxIn) == 0 || slices.Contains(v.Prevouts, nil) {
-			return refused("anchor %d: version %d has no transaction, no input or an empty output", a.ID, i)
+		if err := n.Check(s.batches[n.Batch-1].Count); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -277,21 +229,29 @@ func (s *memStore) Find(ctx context.Context, leaves []store.Leaf) ([]store.Posit
 	return out, nil
 }
 
-func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, path []proof.Step, level int, err error) {
+func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (store.Place, error) {
 	if err := s.begin(ctx); err != nil {
-		return at, nil, 0, err
+		return store.Place{}, err
 	}
 	defer s.mu.Unlock()
-	if at = s.places[leaf]; at.Batch == 0 {
-		return at, nil, 0, nil
-	}
-	if all, start := s.leaves[at.Batch-1], at.Index-at.Index%store.Fanout; start+store.Fanout <= uint64(len(all)) {
-		path, level = proof.Path(all[start:start+store.Fanout], int(at.Index-start)), 1
-	}
-	return at, path, level, nil
+	return store.Place{Position: s.places[leaf]}, nil
 }
 
-func (s *memStore) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+func (s *memStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, proof.Waypoint{}, err
+	}
+	defer s.mu.Unlock()
+	switch {
+	case b.State != store.Sealed:
+		return nil, proof.Waypoint{}, store.ErrNotFound
+	case p.Position.Index >= b.Count:
+		return nil, proof.Waypoint{}, store.ErrDamaged
+	}
+	return proof.Path(s.leaves[b.ID-1], int(p.Position.Index)), proof.Waypoint{}, nil
+}
+
+func (s *memStore) Leaves(ctx context.Context, batch, start, n uint64) ([]store.Leaf, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -299,26 +259,9 @@ func (s *memStore) Nodes(ctx context.Context, batch uint64, level int, start, n 
 	if batch == 0 || batch > uint64(len(s.batches)) {
 		return nil, store.ErrNotFound
 	}
-	if level == 0 {
-		all := s.leaves[batch-1]
-		start = min(start, uint64(len(all)))
-		return slices.Clone(all[start : start+min(n, uint64(len(all))-start)]), nil
-	}
-	if _, ok := s.upper[memRun{batch, level, 0}]; !ok {
-		return nil, store.ErrNotFound
-	}
-	var out [][32]byte
-	for at := start; at-start < n; {
-		run := s.upper[memRun{batch, level, at - at%store.RunSize}]
-		if at%store.RunSize >= uint64(len(run)) {
-			break
-		}
-		run = run[at%store.RunSize:]
-		run = run[:min(uint64(len(run)), n-(at-start))]
-		out = append(out, run...)
-		at += uint64(len(run))
-	}
-	return out, nil
+	all := s.leaves[batch-1]
+	start = min(start, uint64(len(all)))
+	return slices.Clone(all[start : start+min(n, uint64(len(all))-start)]), nil
 }
 
 func (s *memStore) Batch(ctx context.Context, id uint64) (store.Batch, error) {

@@ -13,15 +13,9 @@ import (
 // What the answers about all digests of a batch have in common is read once and remembered. Only
 // the leaf and its path are looked up for each.
 
-const (
-	// maxStandings is how many batches are remembered, of some 2 kB each: those of sixteen months,
-	// with the interval of six hours.
-	maxStandings = 2048
-
-	// maxRuns is how many runs of upper levels are remembered, of 15 KiB each: those of 120 million
-	// digests in batches of a million. Beyond, a proof reads one run more.
-	maxRuns = 2048
-)
+// maxStandings is how many batches are remembered, of some 2 kB each: those of sixteen months,
+// with the interval of six hours.
+const maxStandings = 2048
 
 // standing is how far a sealed batch came. It is never changed, and what it refers to is not
 // either.

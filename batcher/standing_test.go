@@ -88,50 +88,66 @@ func TestDamagedTreeGivesNoProof(t *testing.T) {
 	}
 }
 
-// TestDamagedUpperLevelsGiveNoProof would catch a run that is remembered before it was seen that it
-// leads to the root: what is behind the waypoint is not climbed for each proof.
-func TestDamagedUpperLevelsGiveNoProof(t *testing.T) {
+// TestWrongStepGivesNoProof would catch a path that is believed as the store gives it. Behind the
+// waypoint the store itself has made sure that it leads to the root, so the batcher sees each step
+// before it, and without a waypoint all.
+func TestWrongStepGivesNoProof(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
 	h.crash()
 	h.fund()
-	const n = store.RunSize*store.Fanout + 17 // level 1 has 258 nodes, level 2 has 17, level 3 has 2
+	const n = 16*256 + 17
 	h.fill(0, n)
 	h.mustStep()
 	h.mine(6)
-	for level := 1; level <= 3; level++ {
-		h.faults.bend = level
-		for _, at := range []uint64{1, 16, 256} { // whose siblings are the node that is wrong, or stand beside it
-			data, _, complete, err := h.b.Proof(context.Background(), nil, number(at))
-			if complete || len(data) > 0 || !errors.Is(err, store.ErrDamaged) {
-				if f, perr := proof.Parse(data); complete && perr == nil {
-					d := number(at)
-					if r, err := proof.Verify(context.Background(), f, d[:], h.chain); err == nil && r.Outcome == proof.OutcomeValid {
-						continue // the wrong node is not on its way
-					}
-				}
-				t.Errorf("level %d, digest %d: %d bytes, complete %t, %v", level, at, len(data), complete, err)
-			}
+	p, err := h.store.Locate(context.Background(), proof.Leaf(digestBytes(1), h.b.nonces.Nonce(digestBytes(1))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := h.store.Batch(context.Background(), p.Position.Batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, way, err := h.store.Path(context.Background(), &batch, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := len(path)
+	if way != (proof.Waypoint{}) {
+		seen = way.Steps
+	}
+	if seen < 8 {
+		t.Fatalf("the waypoint is %d steps from the leaf, want 8 at least", seen)
+	}
+	for step := 1; step <= seen; step++ {
+		h.faults.bend = step
+		data, _, complete, err := h.b.Proof(context.Background(), nil, number(1))
+		if complete || len(data) > 0 || !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("step %d is wrong: %d bytes, complete %t, %v", step, len(data), complete, err)
 		}
-		if _, _, complete, err := h.b.Proof(context.Background(), nil, number(0)); level > 1 && (complete || !errors.Is(err, store.ErrDamaged)) {
-			t.Errorf("level %d: complete %t, %v", level, complete, err)
+	}
+	for step := 1; step <= len(path); step++ { // receipts are made of the path without a waypoint
+		h.faults.bend = step
+		if _, _, ok, err := h.b.Inclusion(context.Background(), number(1)); ok || !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("step %d is wrong, for a receipt: %t, %v", step, ok, err)
 		}
-		h.faults.bend = 0
-		if _, _, complete, err := h.b.Proof(context.Background(), nil, number(0)); err != nil || !complete {
-			t.Errorf("with level %d as it was: complete %t, %v", level, complete, err)
-		}
-		h.b.runs.forget()
+	}
+	h.faults.bend = 0
+	if _, _, complete, err := h.b.Proof(context.Background(), nil, number(1)); err != nil || !complete {
+		t.Errorf("with the path as it was: complete %t, %v", complete, err)
 	}
 }
 
-// TestProofsOfABatchOfManyLevelsVerify goes through levels that are read and levels that are
-// remembered, at their borders.
+func digestBytes(n uint64) []byte { d := number(n); return d[:] }
+
+// TestProofsOfABatchOfManyLevelsVerify goes through heights that the store reads and heights that
+// it remembers, at their borders.
 func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
 	h.crash()
 	h.fund()
-	const n = store.RunSize*store.Fanout*2 + 17 // level 1 has 514 nodes, level 2 has 33, level 3 has 3
+	const n = 256*16*2 + 17 // the tree has 514 nodes at height 4, 33 at 8, and 3 at 12
 	h.fill(0, n)
 	h.mustStep()
 	h.mine(6)

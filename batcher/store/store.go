@@ -17,10 +17,6 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// RunSize is how many nodes of one tree level are stored together: a proof reads one run a level,
-// see tree.go.
-const RunSize = 256
-
 var (
 	// ErrNotFound is returned when what was asked for is not stored.
 	ErrNotFound = errors.New("not found")
@@ -132,11 +128,22 @@ type Cursor struct {
 // reorganisations.
 const CursorDepth = 128
 
-// Run is one run of a sealed batch's tree.
-type Run struct {
-	Level int    // 0: the leaves; 1: one node for each Fanout leaves; and so on
-	Start uint64 // index of its first node in the level, a multiple of RunSize
-	Nodes [][32]byte
+// Nodes are consecutive nodes of the Merkle tree of a batch, of one height above its leaves: node i
+// of height h is the root over leaves [i·2^h, (i+1)·2^h), or over those of them that there are.
+type Nodes struct {
+	Batch  uint64
+	Height int    // from 1
+	Start  uint64 // which node of its height is the first
+	Hashes [][32]byte
+}
+
+// Place is where a leaf stands, and what the engine read along with that.
+type Place struct {
+	Position Position
+
+	// Near are the first steps of the leaf's path, as far as the engine had to read what they are
+	// made of anyway. They save [Store.Path] from reading it again, and have no use elsewhere.
+	Near []proof.Step
 }
 
 // Append is what one group commit adds: leaves that were not stored before, in order, all to one or
@@ -147,28 +154,43 @@ type Append struct {
 	Batches []Batch    // the batches as they are afterwards: the open one grown, those that were closed on the way
 }
 
-// Update is one atomic change by the loop. Absent parts stay as they are.
+// Update is one atomic change by the loops. Absent parts stay as they are.
 type Update struct {
 	Batches []Batch
 	Anchors []Anchor
 	Cursor  *Cursor
-	Nodes   []BatchRun // upper levels of batches that are being sealed
+
+	// Nodes are parts of the trees of batches that are being sealed. Whoever seals a batch computes
+	// them for the root, and hands them on as package tree gives them away: all that it gives away
+	// by the update that seals the batch, at the latest. An engine keeps those that let it answer
+	// Path quickly. It may drop any of them: all nodes follow from the leaves.
+	Nodes []Nodes
 }
 
-// BatchRun is a run of the tree of one batch.
-type BatchRun struct {
-	Batch uint64
-	Run
-}
-
-// Store is what must survive. All methods may be called from any goroutine; Append has one caller
-// at a time and Apply has one caller at a time, but the two may overlap: they never write the same
-// batch, because Append owns batches until they are Closed and Apply owns them from then on.
+// Store is what must survive.
+//
+// # Who calls what at once
+//
+// All methods may be called from any goroutine. Append has one caller at a time and Apply has one
+// caller at a time, but the two may overlap: they never write the same batch, because Append owns
+// batches until they are Closed and Apply owns them from then on.
+//
+// One process uses a store today. An engine that several front ends share must know of the
+// following, which is decided, and not built yet. Each front end appends to an open batch of its
+// own, and seals the batches that it closed: "one caller at a time" then counts for each front end.
+// One of them at a time pays: only it applies anchors, the cursor and the anchor of a batch, and
+// the engine must refuse these updates from any other. A leaf that two front ends append at once
+// must still end in one batch only. IDs of batches stay unique and rising; that the batches before
+// the newest are all closed, and that the open one is the newest, then counts for each front end.
+//
+// # Writes
 //
 // A write has happened, whole and synced to disk, when it returns nil. It has not happened when its
 // error wraps ErrFull or ErrInvalid, or is that of its context: a write whose context ends before
 // it has begun does not begin, and one that has begun is not interrupted. Any other error wraps
 // ErrFailed: the write may or may not have happened, and so fails every write after it.
+//
+// # Reads
 //
 // Reads show what is on disk, never a write that may still be lost, and one read shows each write
 // whole or not at all. They go on when writes fail. Times come back in UTC, to the nanosecond;
@@ -178,29 +200,35 @@ type Store interface {
 	// never changes.
 	Key() [32]byte
 
-	// Append writes one group of leaves with the batches they went to, which a.Batches names all,
-	// by rising ID; the leaves of one follow those of the one before. A batch may also be closed
-	// without new leaves. Idempotence is the caller's: a leaf that is stored already must not be
-	// appended again. Nothing of a is kept: the caller uses its memory again.
+	// Append writes one group of leaves and the batches that they went to. a.Batches names all of
+	// these by rising ID, and the leaves of one batch follow those of the batch before. A batch may
+	// also be closed without new leaves. The caller must not append a leaf that is stored already.
+	// The store keeps nothing of a: the caller may use its memory again.
 	Append(ctx context.Context, a *Append) error
 
-	// Apply writes one change of the loop. Its batches are stored already, and Closed or Sealed;
-	// neither their number of leaves nor the root of a Sealed one can change. A run of nodes that
-	// is written again replaces the one before.
+	// Apply writes one change of the loops. Its batches are stored already, and Closed or Sealed;
+	// neither their number of leaves nor the root of a Sealed one can change. Nodes may be applied
+	// again: an interrupted sealing begins with the first.
 	Apply(ctx context.Context, u *Update) error
 
 	// Find returns where each leaf stands; the zero Position (batch 0) for one that is not stored.
 	Find(ctx context.Context, leaves []Leaf) ([]Position, error)
 
-	// Locate returns what Find does, of one leaf, and the beginning of its path, as far as what was
-	// read with it has that: the steps up to the node of a level that the leaf is under. Level 0
-	// says that there are none, and Nodes has what the path goes through.
-	Locate(ctx context.Context, leaf Leaf) (at Position, path []proof.Step, level int, err error)
+	// Locate is Find for one leaf whose path may be wanted next.
+	Locate(ctx context.Context, leaf Leaf) (Place, error)
 
-	// Nodes returns nodes [start, start+n) of a level of a batch's tree, fewer where the level ends
-	// before, none past its end. Level 0 works for every batch, levels above it for those whose
-	// runs were applied; else ErrNotFound.
-	Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error)
+	// Path returns the siblings from a leaf up to the root of its batch. b is that batch as it is
+	// stored, and Sealed; p is what Locate returned, and its memory becomes part of the result.
+	//
+	// The caller must climb the path and compare, because an engine may return what it reads. From
+	// the waypoint on that is the engine's duty: it has made sure that the path leads from there to
+	// the root. A zero waypoint says that the engine has checked nothing. What is found damaged is
+	// an error that wraps ErrDamaged.
+	Path(ctx context.Context, b *Batch, p Place) ([]proof.Step, proof.Waypoint, error)
+
+	// Leaves returns leaves [start, start+n) of a batch in any state, fewer where the batch ends
+	// before, none past its end. ErrNotFound for a batch that is not stored.
+	Leaves(ctx context.Context, batch uint64, start, n uint64) ([]Leaf, error)
 
 	// Batch returns one batch or ErrNotFound.
 	Batch(ctx context.Context, id uint64) (Batch, error)

@@ -21,7 +21,6 @@ import (
 	"ancre/batcher/store/pebblestore"
 	"ancre/batcher/store/storetest"
 	"ancre/internal/datadir"
-	"ancre/proof"
 )
 
 // stored is a store with a sealed batch of 300 digests and an open one of 2, which the daemon of a
@@ -36,12 +35,10 @@ func (r *rig) stored() *pebblestore.Store {
 	r.must(s.Append(ctx, storetest.Group([]store.Batch{first}, 1, 0, 300)))
 	second := store.Batch{ID: 2, State: store.Open, Count: 2, Opened: testTime}
 	r.must(s.Append(ctx, storetest.Group([]store.Batch{second}, 2, 0, 2)))
-	leaves := storetest.Leaves(1, 0, 300)
-	nodes := [][32]byte{proof.Root(leaves[:256]), proof.Root(leaves[256:])}
-	first.State, first.Root = store.Sealed, proof.Root(nodes)
+	sealed, nodes := storetest.Seal(first)
 	r.must(s.Apply(ctx, &store.Update{
-		Batches: []store.Batch{first},
-		Nodes:   []store.BatchRun{{Batch: 1, Run: store.Run{Level: 1, Nodes: nodes}}},
+		Batches: []store.Batch{sealed},
+		Nodes:   nodes,
 		Cursor:  &store.Cursor{Points: []store.Point{{Height: 1234, Hash: [32]byte{31: 1}}}},
 	}))
 	r.daemon.backup = func(ctx context.Context, w io.Writer) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/tree"
 	"ancre/proof"
 )
 
@@ -18,9 +19,9 @@ type checker struct {
 	// The batch whose leaves are coming.
 	newest  uint64 // its ID
 	current store.Batch
-	missing uint64      // leaves of it that did not come yet
-	tree    *store.Tree // of those that came, if it is sealed
-	upper   []store.Run // the levels above the leaves, once all have come
+	missing uint64        // leaves of it that did not come yet
+	tree    *tree.Builder // of those that came, if it is sealed
+	upper   []store.Nodes // what is above the leaves, once all have come
 
 	digests  uint64              // leaves that came
 	roots    map[uint64][32]byte // of sealed batches
@@ -61,8 +62,8 @@ func (c *checker) batch(b *store.Batch) error {
 	}
 	c.newest, c.current, c.missing = b.ID, *b, b.Count
 	c.upper = nil
-	c.tree = store.NewTree(func(r store.Run) error {
-		c.upper = append(c.upper, r)
+	c.tree = tree.New(b.ID, func(n store.Nodes) error {
+		c.upper = append(c.upper, n)
 		return nil
 	})
 	c.anchorOf = append(c.anchorOf, b.Anchor)

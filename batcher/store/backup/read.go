@@ -305,14 +305,12 @@ func (f *filler) leaves(some []store.Leaf) error {
 	return f.flush()
 }
 
-// nodes takes the levels above the leaves of a batch, all of which have come.
-func (f *filler) nodes(upper []store.Run) error {
+// nodes takes what is above the leaves of a batch, all of which have come.
+func (f *filler) nodes(upper []store.Nodes) error {
 	if f == nil {
 		return nil
 	}
-	for _, run := range upper {
-		f.update.Nodes = append(f.update.Nodes, store.BatchRun{Batch: f.current.ID, Run: run})
-	}
+	f.update.Nodes = append(f.update.Nodes, upper...)
 	return f.endBatch()
 }
 

@@ -41,12 +41,6 @@ var (
 	anchorStates = []store.AnchorState{store.Broadcast, store.Mined, store.Final, store.Spent, store.Dead}
 )
 
-// HasBlock says whether an anchor in this state is, or lost its coin, in a block.
-func HasBlock(s store.AnchorState) bool { return s != store.Broadcast }
-
-// IsAnchorState says whether anchors can be in this state.
-func IsAnchorState(s store.AnchorState) bool { return stateByte(anchorStates, s) != 0 }
-
 // stateByte numbers states from 1; 0 for one that is not in the list.
 func stateByte[S comparable](states []S, s S) byte {
 	for i, known := range states {
@@ -162,7 +156,7 @@ func DecodeAnchor(id uint64, b []byte) (store.Anchor, error) {
 			a.Versions = append(a.Versions, v)
 		}
 	}
-	if HasBlock(a.State) {
+	if a.State.HasBlock() {
 		a.Block = decodeBlock(&d, len(a.Versions))
 	}
 	return a, d.End()

@@ -208,7 +208,7 @@ func BenchmarkFindStored(b *testing.B) {
 				began = time.Now()
 				for range at {
 					n := rng.Uint64N(a.next)
-					_, closer, err := s.db.Get(nodesKey(n/batchLeaves+1, 0, n%batchLeaves/store.RunSize*store.RunSize))
+					_, closer, err := s.db.Get(nodesKey(n/batchLeaves+1, 0, n%batchLeaves/runSize*runSize))
 					if err != nil {
 						b.Fatal(err)
 					}

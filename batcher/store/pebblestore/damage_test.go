@@ -40,7 +40,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 	batch := func() error { _, err := s.Batch(ctx, 1); return err }
 	anchor := func() error { _, err := s.Anchor(ctx, 1); return err }
 	find := func() error { _, err := s.Find(ctx, []store.Leaf{leaf}); return err }
-	nodes := func() error { _, err := s.Nodes(ctx, 1, 0, 0, 300); return err }
+	nodes := func() error { _, err := s.Leaves(ctx, 1, 0, 300); return err }
 	cursor := func() error { _, err := s.Cursor(ctx); return err }
 	waiting := func() error { _, err := s.Waiting(ctx); return err }
 	run := nodesKey(1, 0, 0)

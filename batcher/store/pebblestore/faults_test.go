@@ -18,6 +18,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/batcher/store/tree"
 	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -114,7 +115,7 @@ func step(s *Store, n int) error {
 		Batches: []store.Batch{batchAfter(batch, stepsPerBatch)},
 		Anchors: []store.Anchor{storetest.Anchor(batch, 2)},
 		Cursor:  &store.Cursor{Points: []store.Point{{Height: int32(batch)}}},
-		Nodes:   []store.BatchRun{{Batch: batch, Run: store.Run{Level: 1, Nodes: upper(batch)}}},
+		Nodes:   []store.Nodes{{Batch: batch, Height: tree.HeightStep, Hashes: upper(batch)}},
 	})
 }
 
@@ -141,7 +142,7 @@ func upper(batch uint64) [][32]byte {
 }
 
 func levelOne(leaves []store.Leaf) (nodes [][32]byte) {
-	for group := range slices.Chunk(leaves, store.Fanout) {
+	for group := range slices.Chunk(leaves, tree.Fanout) {
 		nodes = append(nodes, proof.Root(group))
 	}
 	return nodes
@@ -168,41 +169,8 @@ func stepsIn(s *Store) (int, error) {
 		}
 		steps = i*stepsPerBatch + done
 		leaves += b.Count
-		want := storetest.Leaves(b.ID, 0, b.Count)
-		nodes, err := s.Nodes(ctx, b.ID, 0, 0, 1<<20)
-		if err != nil || !equal(nodes, want) {
-			return 0, fmt.Errorf("batch %d: %d leaves, want %d: %w", b.ID, len(nodes), b.Count, err)
-		}
-		at, err := s.Find(ctx, storetest.Leaves(b.ID, 0, b.Count+leavesPerGroup))
-		if err != nil {
+		if err := cmp.Or(checkLeaves(s, b), checkTree(s, b)); err != nil {
 			return 0, err
-		}
-		for j, p := range at {
-			want := store.Position{Batch: b.ID, Index: uint64(j)}
-			if uint64(j) >= b.Count {
-				want = store.Position{}
-			}
-			if p != want {
-				return 0, fmt.Errorf("leaf %d of batch %d, of %d, stands at %v", j, b.ID, b.Count, p)
-			}
-		}
-		for index := uint64(0); index < b.Count; index += 97 {
-			at, path, level, err := s.Locate(ctx, want[index])
-			if err == nil && at != (store.Position{Batch: b.ID, Index: index}) {
-				err = fmt.Errorf("leaf %d of batch %d is located at %v", index, b.ID, at)
-			}
-			if err := cmp.Or(err, storetest.CheckPath(at, path, level)); err != nil {
-				return 0, err
-			}
-		}
-		nodes, err = s.Nodes(ctx, b.ID, 1, 0, 256)
-		anchor, aerr := s.Anchor(ctx, b.ID)
-		if b.State == store.Sealed {
-			if err != nil || aerr != nil || !equal(nodes, upper(b.ID)) || len(anchor.Versions) != 2 {
-				return 0, fmt.Errorf("batch %d is sealed, but: %v, %v", b.ID, err, aerr)
-			}
-		} else if !errors.Is(err, store.ErrNotFound) || !errors.Is(aerr, store.ErrNotFound) {
-			return 0, fmt.Errorf("batch %d is %s, but: %v, %v", b.ID, b.State, err, aerr)
 		}
 	}
 	sealed := steps / stepsPerBatch
@@ -222,6 +190,54 @@ func stepsIn(s *Store) (int, error) {
 		return 0, fmt.Errorf("%d leaves, %w, want %d", n, err, leaves)
 	}
 	return steps, nil
+}
+
+// checkLeaves says what is wrong with the leaves of a batch, or with where they are found.
+func checkLeaves(s *Store, b store.Batch) error {
+	ctx := context.Background()
+	want := storetest.Leaves(b.ID, 0, b.Count)
+	leaves, err := s.Leaves(ctx, b.ID, 0, 1<<20)
+	if err != nil || !equal(leaves, want) {
+		return fmt.Errorf("batch %d: %d leaves, want %d: %w", b.ID, len(leaves), b.Count, err)
+	}
+	at, err := s.Find(ctx, storetest.Leaves(b.ID, 0, b.Count+leavesPerGroup))
+	if err != nil {
+		return err
+	}
+	for j, p := range at {
+		want := store.Position{Batch: b.ID, Index: uint64(j)}
+		if uint64(j) >= b.Count {
+			want = store.Position{}
+		}
+		if p != want {
+			return fmt.Errorf("leaf %d of batch %d, of %d, stands at %v", j, b.ID, b.Count, p)
+		}
+	}
+	for index := uint64(0); index < b.Count; index += 97 {
+		p, err := s.Locate(ctx, want[index])
+		if err := cmp.Or(err, storetest.CheckPlace(p, store.Position{Batch: b.ID, Index: index})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTree says what is wrong with what comes with the seal of a batch.
+func checkTree(s *Store, b store.Batch) error {
+	ctx := context.Background()
+	nodes, _, err := s.nodes(ctx, s.db, b.ID, 1, 0, 256)
+	if err != nil {
+		return err
+	}
+	anchor, err := s.Anchor(ctx, b.ID)
+	if b.State == store.Sealed {
+		if err != nil || !equal(nodes, upper(b.ID)) || len(anchor.Versions) != 2 {
+			return fmt.Errorf("batch %d is sealed, and has %d nodes above its leaves and an anchor of %d versions: %w", b.ID, len(nodes), len(anchor.Versions), err)
+		}
+	} else if len(nodes) != 0 || !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("batch %d is %s, but has %d nodes above its leaves, or an anchor: %w", b.ID, b.State, len(nodes), err)
+	}
+	return nil
 }
 
 func equal(a, b [][32]byte) bool {

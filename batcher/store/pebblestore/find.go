@@ -8,7 +8,7 @@ import (
 	"math"
 
 	"ancre/batcher/store"
-	"ancre/proof"
+	"ancre/batcher/store/tree"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -27,42 +27,6 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 		return nil, err
 	}
 	return at, nil
-}
-
-// Locate implements [store.Store].
-func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (at store.Position, path []proof.Step, level int, err error) {
-	v, err := s.acquire(ctx)
-	if err != nil {
-		return at, nil, 0, err
-	}
-	defer v.release()
-	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: []store.Leaf{leaf}, at: make([]store.Position, 1)}
-	err = f.find(ctx, v.catalog)
-	if err == nil {
-		at = f.at[0]
-		path, level = f.path(at)
-	}
-	if err := errors.Join(err, f.close()); err != nil {
-		return store.Position{}, nil, 0, err
-	}
-	return at, path, level, nil
-}
-
-// path returns the beginning of the path of a leaf that was found, as far as what was read last has
-// it, and up to a node of which level.
-func (f *finder) path(at store.Position) ([]proof.Step, int) {
-	start := at.Index - at.Index%store.Fanout
-	if f.run == nil || at.Batch != f.place.Batch || start < f.place.Index {
-		return nil, 0
-	}
-	if f.done == nil {
-		return f.ground.path(at.Index), groupedLevels
-	}
-	from := (start - f.place.Index) * 32
-	if from+store.Fanout*32 > uint64(len(f.run)) {
-		return nil, 0
-	}
-	return proof.Path(nodesOf(f.run[from:], store.Fanout), int(at.Index-start)), 1
 }
 
 // finder finds out where leaves stand. It keeps the run that it read last, or for a single leaf the
@@ -194,7 +158,7 @@ func (f *finder) readRun(ordinal uint64) error {
 	}
 	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek
 	// backwards costs.
-	start := index - index%store.RunSize
+	start := index - index%runSize
 	key := nodesKey(batch, 0, start)
 	value, done, err := f.r.Get(key)
 	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
@@ -229,7 +193,7 @@ func (f *finder) readGround(begin, batch, index uint64) bool {
 		return false
 	}
 	f.run = f.ground.leaves
-	start := index - index%store.Fanout
+	start := index - index%tree.Fanout
 	f.first, f.place = begin+start, store.Position{Batch: batch, Index: start}
 	return true
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math/bits"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/codec"
+	"ancre/batcher/store/tree"
 	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -44,16 +44,12 @@ const (
 	// A stripe has the groups of a complete run of leaves, and in the middle the group of the nodes
 	// above these with the rows that stand above it: of that group, nothing has to be hashed. To do
 	// the same for the leaves would take 28 bytes for each.
-	stripeGroups = store.RunSize / store.Fanout // of leaves
-	groupSize    = store.Fanout*32 + sumSize
-	topNodes     = 2*store.Fanout - 2 // 16 + 8 + 4 + 2
+	stripeGroups = runSize / tree.Fanout // of leaves
+	groupSize    = tree.Fanout*32 + sumSize
+	topNodes     = 2*tree.Fanout - 2 // 16 + 8 + 4 + 2
 	topSize      = topNodes*32 + sumSize
 	topAt        = stripeGroups / 2 * groupSize
 	stripeSize   = stripeGroups*groupSize + topSize
-
-	// groupedLevels is how many levels these are. Of those above, all runs are a quarter of a byte
-	// a leaf.
-	groupedLevels = 2
 
 	// maxGroupFiles is how many files are open at most.
 	maxGroupFiles = 256
@@ -130,7 +126,7 @@ func (gs *groupFiles) read(batch, index uint64, to *ground) (f *groupFile, err e
 	defer gs.mu.RUnlock()
 	f = gs.files[batch]
 	switch {
-	case f == nil || index/store.RunSize >= f.runs:
+	case f == nil || index/runSize >= f.runs:
 		return nil, nil
 	case f.file == nil:
 		return f, errShut
@@ -140,7 +136,7 @@ func (gs *groupFiles) read(batch, index uint64, to *ground) (f *groupFile, err e
 
 // read reads from a file that is open.
 func (f *groupFile) read(index uint64, to *ground) error {
-	stripe, group := index/store.RunSize, index%store.RunSize/store.Fanout
+	stripe, group := index/runSize, index%runSize/tree.Fanout
 	at, top := int(group)*groupSize, topAt
 	if group >= stripeGroups/2 {
 		at += topSize
@@ -171,15 +167,15 @@ func (f *groupFile) sum(stripe uint64, group uint32, nodes []byte) uint32 {
 	return placedSum(f.batch, uint32(stripe)*(stripeGroups+1)+group, nodes)
 }
 
-// path returns the steps from a leaf up to the node of level groupedLevels.
-func (g *ground) path(index uint64) []proof.Step {
-	var group [store.Fanout]store.Leaf
+// appendPath appends the steps from a leaf up to the node of level lowLevels.
+func (g *ground) appendPath(steps []proof.Step, index uint64) []proof.Step {
+	var group [tree.Fanout]store.Leaf
 	for i := range group {
 		group[i] = store.Leaf(g.leaves[i*32:])
 	}
-	steps := proof.AppendPath(make([]proof.Step, 0, groupedLevels*bits.Len(store.Fanout-1)), group[:], int(index%store.Fanout))
-	at, row := int(index%store.RunSize/store.Fanout), g.top
-	for width := store.Fanout; width > 1; width /= 2 {
+	steps = proof.AppendPath(steps, group[:], int(index%tree.Fanout))
+	at, row := int(index%runSize/tree.Fanout), g.top
+	for width := tree.Fanout; width > 1; width /= 2 {
 		steps = append(steps, proof.Step{Left: at%2 == 1, Hash: [32]byte(row[(at^1)*32:])})
 		at, row = at/2, row[width*32:]
 	}
@@ -465,7 +461,7 @@ func (s *Store) writeGroups(batch uint64) (f *groupFile, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f = &groupFile{batch: batch, runs: rec.Count / store.RunSize}
+	f = &groupFile{batch: batch, runs: rec.Count / runSize}
 	if f.runs == 0 || f.runs > maxGroupRuns || rec.State != store.Sealed {
 		return nil, damaged(idKey(prefixGroups, batch), fmt.Errorf("it is %s and has %d runs of leaves: no file can be made of it", rec.State, f.runs))
 	}
@@ -513,22 +509,22 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 	}
 	defer func() { err = cmp.Or(err, leaves.close()) }()
 
-	tree := store.NewTree(nil) // of the nodes above whole runs
+	whole := tree.New(f.batch, nil) // of the nodes above whole runs
 	buf := make([]byte, 0, ioSize+stripeSize)
 	for stripe := range f.runs {
 		run, err := leaves.next()
 		if err != nil {
 			return err
 		}
-		if len(run) != store.RunSize {
-			return damaged(leaves.key, fmt.Errorf("%d leaves of run %d are together, expected %d", len(run), stripe, store.RunSize))
+		if len(run) != runSize {
+			return damaged(leaves.key, fmt.Errorf("%d leaves of run %d are together, expected %d", len(run), stripe, runSize))
 		}
 		groups := make([][32]byte, 0, stripeGroups)
-		for group := range slices.Chunk(run, store.Fanout) {
+		for group := range slices.Chunk(run, tree.Fanout) {
 			groups = append(groups, proof.Root(group))
 		}
-		top := store.NewRows(groups)
-		if err := tree.Add(top.Above()); err != nil {
+		top := tree.NewRows(groups)
+		if err := whole.Add(top.Above()); err != nil {
 			return err
 		}
 		buf = f.appendStripe(buf, stripe, run, top)
@@ -545,7 +541,7 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 		}
 	}
 	var rest []store.Leaf
-	for uint64(len(rest)) < rec.Count%store.RunSize {
+	for uint64(len(rest)) < rec.Count%runSize {
 		some, err := leaves.next()
 		if err != nil {
 			return err
@@ -553,11 +549,11 @@ func (s *Store) writeGroupFile(f *groupFile, rec *codec.BatchRecord, r pebble.Re
 		rest = append(rest, some...)
 	}
 	if len(rest) > 0 {
-		if err := tree.Add([][32]byte{proof.Root(rest)}); err != nil {
+		if err := whole.Add([][32]byte{proof.Root(rest)}); err != nil {
 			return err
 		}
 	}
-	if root, err := tree.Root(); err != nil {
+	if root, err := whole.Root(); err != nil {
 		return err
 	} else if root != rec.Root {
 		return damaged(leaves.key, fmt.Errorf("the leaves have the root %x, batch %d was sealed with %x: restore a backup", root, f.batch, rec.Root))
@@ -592,7 +588,7 @@ func (s *Store) giveWay() error {
 }
 
 // appendStripe appends a run of leaves and what is above its groups as they stand in the file.
-func (f *groupFile) appendStripe(b []byte, stripe uint64, run []store.Leaf, top *store.Rows) []byte {
+func (f *groupFile) appendStripe(b []byte, stripe uint64, run []store.Leaf, top *tree.Rows) []byte {
 	add := func(group uint32, nodes ...[][32]byte) {
 		at := len(b)
 		for _, row := range nodes {
@@ -606,7 +602,7 @@ func (f *groupFile) appendStripe(b []byte, stripe uint64, run []store.Leaf, top 
 		if group == stripeGroups/2 {
 			add(stripeGroups, top[:]...)
 		}
-		add(group, run[group*store.Fanout:][:store.Fanout])
+		add(group, run[group*tree.Fanout:][:tree.Fanout])
 	}
 	return b
 }

@@ -20,6 +20,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/batcher/store/tree"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -27,12 +28,12 @@ import (
 
 // largeLeaves is how many leaves a batch has here: three complete runs and a rest, which ends in
 // the middle of a group.
-const largeLeaves = 3*store.RunSize + 37
+const largeLeaves = 3*runSize + 37
 
 // openGrouped opens a store in which batches of two runs and more get a file of groups.
 func openGrouped(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
 	t.Helper()
-	opts := Options{FS: fs, tableLeaves: testTableLeaves, groupedLeaves: 2 * store.RunSize}
+	opts := Options{FS: fs, tableLeaves: testTableLeaves, groupedLeaves: 2 * runSize}
 	if log != nil {
 		opts.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -52,24 +53,11 @@ func openGrouped(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
 func sealBatch(s *Store, id, count uint64) error {
 	ctx := context.Background()
 	b := store.Batch{ID: id, State: store.Closed, Count: count, Opened: storetest.Time(1), Closed: storetest.Time(2)}
-	leaves := storetest.Leaves(id, 0, count)
 	if err := s.Append(ctx, storetest.Group([]store.Batch{b}, id, 0, count)); err != nil {
 		return err
 	}
-	var nodes []store.BatchRun
-	tree := store.NewTree(func(r store.Run) error {
-		nodes = append(nodes, store.BatchRun{Batch: id, Run: r})
-		return nil
-	})
-	if err := tree.Add(leaves); err != nil {
-		return err
-	}
-	var err error
-	if b.Root, err = tree.Root(); err != nil {
-		return err
-	}
-	b.State = store.Sealed
-	return s.Apply(ctx, &store.Update{Batches: []store.Batch{b}, Nodes: nodes})
+	sealed, nodes := storetest.Seal(b)
+	return s.Apply(ctx, &store.Update{Batches: []store.Batch{sealed}, Nodes: nodes})
 }
 
 func mustSeal(t *testing.T, s *Store, id, count uint64) {
@@ -81,14 +69,11 @@ func mustSeal(t *testing.T, s *Store, id, count uint64) {
 
 // locate checks what is said of a leaf, and returns up to which level its path was read.
 func locate(s *Store, batch, index uint64) (level int, err error) {
-	at, path, level, err := s.Locate(context.Background(), storetest.Leaf(batch, index))
+	p, err := s.Locate(context.Background(), storetest.Leaf(batch, index))
 	if err != nil {
 		return 0, fmt.Errorf("leaf %d of batch %d: %w", index, batch, err)
 	}
-	if want := (store.Position{Batch: batch, Index: index}); at != want {
-		return 0, fmt.Errorf("leaf %d of batch %d is at %v", index, batch, at)
-	}
-	return level, storetest.CheckPath(at, path, level)
+	return len(p.Near) / tree.HeightStep, storetest.CheckPlace(p, store.Position{Batch: batch, Index: index})
 }
 
 // wantPaths checks the paths of all leaves of a batch, and that those of complete runs are read
@@ -98,9 +83,9 @@ func wantPaths(t *testing.T, s *Store, batch, count uint64, fromFile bool) {
 	for index := range count {
 		want := 0
 		switch {
-		case fromFile && index < count-count%store.RunSize:
-			want = groupedLevels
-		case index < count-count%store.Fanout:
+		case fromFile && index < count-count%runSize:
+			want = lowLevels
+		case index < count-count%tree.Fanout:
 			want = 1
 		}
 		if level, err := locate(s, batch, index); err != nil || level != want {
@@ -137,14 +122,14 @@ func groupedStore(t *testing.T) (dir, name string, data []byte) {
 func TestPathsAreReadFromGroups(t *testing.T) {
 	dir := t.TempDir()
 	s := openGrouped(t, dir, nil, nil)
-	counts := map[uint64]uint64{1: largeLeaves, 2: 2*store.RunSize - 1, 3: 20 * store.RunSize, 4: 2 * store.RunSize, 5: 1}
+	counts := map[uint64]uint64{1: largeLeaves, 2: 2*runSize - 1, 3: 20 * runSize, 4: 2 * runSize, 5: 1}
 	for id := range uint64(len(counts)) {
 		mustSeal(t, s, id+1, counts[id+1])
 	}
 	settle(t, s)
 	for range 2 { // as written, and as found by a start
 		for id, count := range counts {
-			wantPaths(t, s, id, count, count >= 2*store.RunSize)
+			wantPaths(t, s, id, count, count >= 2*runSize)
 		}
 		if names := groupFilesOf(t, dir); len(names) != 3 {
 			t.Errorf("files %v, want those of batches 1, 3 and 4", names)
@@ -226,7 +211,7 @@ func TestFewGroupFilesAreOpen(t *testing.T) {
 	const batches, most = 6, 2
 	s.groups.most = most
 	for id := range uint64(batches) {
-		mustSeal(t, s, id+1, 2*store.RunSize)
+		mustSeal(t, s, id+1, 2*runSize)
 	}
 	settle(t, s)
 	var failed atomic.Pointer[error]
@@ -236,11 +221,11 @@ func TestFewGroupFilesAreOpen(t *testing.T) {
 		dice := rand.New(rand.NewPCG(1, uint64(i)))
 		all.Go(func() {
 			for range 500 {
-				level, err := locate(s, 1+dice.Uint64N(batches), dice.Uint64N(2*store.RunSize))
+				level, err := locate(s, 1+dice.Uint64N(batches), dice.Uint64N(2*runSize))
 				if err != nil {
 					failed.Store(&err)
 				}
-				if level == groupedLevels {
+				if level == lowLevels {
 					fromFile.Add(1)
 				}
 			}
@@ -364,13 +349,13 @@ func TestGroupsAreNotTheTruth(t *testing.T) {
 // TestGroupsLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A
 // file of them would give proofs that verify nowhere.
 func TestGroupsLeadToTheRoot(t *testing.T) {
-	for _, index := range []uint64{0, 2*store.RunSize + 3, largeLeaves - 1} {
+	for _, index := range []uint64{0, 2*runSize + 3, largeLeaves - 1} {
 		dir := t.TempDir()
 		s := openGrouped(t, dir, nil, nil)
 		mustSeal(t, s, 1, largeLeaves)
 		settle(t, s)
-		start := index - index%store.RunSize
-		leaves := storetest.Leaves(1, start, min(start+store.RunSize, largeLeaves))
+		start := index - index%runSize
+		leaves := storetest.Leaves(1, start, min(start+runSize, largeLeaves))
 		leaves[index-start][31] ^= 1
 		b := s.db.NewBatch()
 		setNodes(b, 1, 0, start, leaves)
@@ -410,7 +395,7 @@ func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
 			mustSeal(t, s, 1, largeLeaves)
 			mustSeal(t, s, 2, largeLeaves)
 			eventually(t, func() error {
-				if level, err := locate(s, 2, 0); err != nil || level != groupedLevels || !met.Load() {
+				if level, err := locate(s, 2, 0); err != nil || level != lowLevels || !met.Load() {
 					return fmt.Errorf("a path to level %d, met %t: %w", level, met.Load(), err)
 				}
 				return nil
@@ -523,7 +508,7 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 	var log lockedLog
 	// No table of the index becomes full here: a segment that finds its space would make good what
 	// is looked for, that digests are taken at once.
-	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * store.RunSize})
+	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * runSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -545,7 +530,7 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 	})
 	ends.Store(true)
 	eventually(t, func() error {
-		if level, err := locate(s, 1, 0); err != nil || level != groupedLevels {
+		if level, err := locate(s, 1, 0); err != nil || level != lowLevels {
 			return fmt.Errorf("a path to level %d: %w", level, err)
 		}
 		return nil
@@ -559,7 +544,7 @@ func TestGroupsWaitForSpace(t *testing.T) {
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: DefaultReserve + 10*stripeSize + footerSize - 1, TotalBytes: 1 << 40})
 	var log lockedLog
 	s := openGrouped(t, testDir, mem, &log)
-	mustSeal(t, s, 1, 10*store.RunSize)
+	mustSeal(t, s, 1, 10*runSize)
 	eventually(t, func() error {
 		if !strings.Contains(log.text(), "cannot be written, and will be tried again") {
 			return fmt.Errorf("the log: %s", log.text())
@@ -571,13 +556,13 @@ func TestGroupsWaitForSpace(t *testing.T) {
 	}
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
 	settle(t, s)
-	wantPaths(t, s, 1, 10*store.RunSize, true)
+	wantPaths(t, s, 1, 10*runSize, true)
 }
 
 // TestGroupsGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever
 // wrote it at once would hold submits up, for what nobody needs within the hour.
 func TestGroupsGiveWayToDigests(t *testing.T) {
-	const leaves = 64 * store.RunSize // 576 KiB in the file: three pieces
+	const leaves = 64 * runSize // 576 KiB in the file: three pieces
 	var s *Store
 	var mu sync.Mutex
 	var written []time.Time
@@ -621,8 +606,8 @@ func TestGroupsGiveWayToDigests(t *testing.T) {
 // again would do so for ever, and never come to the batches behind it.
 func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
 	for name, key := range map[string][]byte{
-		"leaves": nodesKey(1, 0, store.RunSize),
-		"a rest": nodesKey(1, 0, 3*store.RunSize),
+		"leaves": nodesKey(1, 0, runSize),
+		"a rest": nodesKey(1, 0, 3*runSize),
 		"batch":  idKey(prefixBatch, 1),
 	} {
 		t.Run(name, func(t *testing.T) {

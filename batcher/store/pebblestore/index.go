@@ -204,7 +204,7 @@ func (s *Store) replay(ctx context.Context, from uint64) (err error) {
 		}
 		// In pieces: a batch may be larger than a table.
 		for index < rec.Count {
-			end := min(rec.Count, index-index%store.RunSize+64*store.RunSize)
+			end := min(rec.Count, index-index%runSize+64*runSize)
 			nodes, _, err := s.nodes(ctx, s.db, id, 0, index, end)
 			if err != nil {
 				return err

@@ -173,6 +173,7 @@ type Store struct {
 	filtered    chan struct{} // closed when the filters have been read, or cannot be
 	indexers    sync.WaitGroup
 	spans       spans
+	rows        rowsCache
 
 	groupedLeaves uint64
 	groups        *groupFiles

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -35,65 +34,31 @@ func readError(key []byte, err error) error {
 	return fmt.Errorf("read key %x: %w", key, err)
 }
 
-// Nodes implements [store.Store].
-func (s *Store) Nodes(ctx context.Context, batch uint64, level int, start, n uint64) ([][32]byte, error) {
+// Leaves implements [store.Store].
+func (s *Store) Leaves(ctx context.Context, batch, start, n uint64) ([]store.Leaf, error) {
 	v, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer v.release()
-	if nodes, err := s.fewNodes(v.snap, batch, level, start, n); nodes != nil || err != nil {
-		return nodes, err
-	}
 	rec, err := s.batch(v.snap, batch)
+	if err != nil || start >= rec.Count {
+		return nil, err
+	}
+	end := start + min(n, rec.Count-start)
+	leaves, _, err := s.nodes(ctx, v.snap, batch, 0, start, end)
 	if err != nil {
 		return nil, err
 	}
-	if level < 0 || level > 255 {
-		return nil, fmt.Errorf("level %d of batch %d: %w", level, batch, store.ErrNotFound)
-	}
-	size := store.LevelSize(rec.Count, level)
-	if start >= size {
-		return nil, nil
-	}
-	end := start + min(n, size-start)
-	nodes, _, err := s.nodes(ctx, v.snap, batch, level, start, end)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) == 0 && end > start && level > 0 {
-		return nil, fmt.Errorf("level %d of batch %d: %w", level, batch, store.ErrNotFound)
-	}
-	if got := start + uint64(len(nodes)); got < end && (level == 0 || rec.State == store.Sealed) {
-		key := nodesKey(batch, level, got)
-		return nil, damaged(key, fmt.Errorf("missing: nodes end at %d, expected %d", got, end))
-	}
-	return nodes, nil
+	return leaves, checkEnd(batch, 0, start+uint64(len(leaves)), end)
 }
 
-// fewNodes returns what a path needs of a level with a single get, if one value has all of it: then
-// nothing has to be known about the batch. Else it returns nil.
-func (s *Store) fewNodes(r pebble.Reader, batch uint64, level int, start, n uint64) ([][32]byte, error) {
-	skip := start % store.RunSize
-	if level < 0 || level > math.MaxUint8 || n == 0 || n > store.RunSize-skip {
-		return nil, nil
+// checkEnd says that nodes of a level are missing when they end before end.
+func checkEnd(batch uint64, level int, got, end uint64) error {
+	if got == end {
+		return nil
 	}
-	key := nodesKey(batch, level, start-skip)
-	value, closer, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, readError(key, err)
-	}
-	var nodes [][32]byte
-	if err = checkNodes(key, start-skip, value); err == nil && (skip+n)*32 <= uint64(len(value)) {
-		nodes = nodesOf(value[skip*32:], int(n))
-	}
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return nil, err
-	}
-	return nodes, nil
+	return damaged(nodesKey(batch, level, got), fmt.Errorf("missing: nodes end at %d, expected %d", got, end))
 }
 
 // nodesOf returns a copy of n nodes.
@@ -112,7 +77,7 @@ func (s *Store) nodes(ctx context.Context, r pebble.Reader, batch uint64, level 
 		return nil, nil, nil
 	}
 	// No value spans a multiple of RunSize: what holds start begins in its run.
-	next := start - start%store.RunSize
+	next := start - start%runSize
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: nodesKey(batch, level, next), UpperBound: nodesKey(batch, level, end)})
 	if err != nil {
 		return nil, nil, err
@@ -164,8 +129,8 @@ func nodesAt(it *pebble.Iterator, next uint64) ([]byte, error) {
 
 // checkNodes checks the value of nodes that begin at start.
 func checkNodes(key []byte, start uint64, value []byte) error {
-	if count := uint64(len(value) / 32); len(value)%32 != 0 || count == 0 || start%store.RunSize+count > store.RunSize {
-		return damaged(key, fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), store.RunSize))
+	if count := uint64(len(value) / 32); len(value)%32 != 0 || count == 0 || start%runSize+count > runSize {
+		return damaged(key, fmt.Errorf("%d bytes, expected 32 for each node up to the end of a run of %d", len(value), runSize))
 	}
 	return nil
 }
@@ -382,15 +347,15 @@ func (s *Store) readTail() (t tail, err error) {
 		return t, nil
 	}
 	// The last leaf may be in a complete run; then the tail begins empty.
-	first := (t.count - 1) / store.RunSize * store.RunSize
-	run, chunks, err := s.nodes(context.Background(), s.db, id, 0, first, first+store.RunSize)
+	first := (t.count - 1) / runSize * runSize
+	run, chunks, err := s.nodes(context.Background(), s.db, id, 0, first, first+runSize)
 	if err != nil {
 		return t, err
 	}
 	if got := first + uint64(len(run)); got != t.count {
 		return t, damaged(it.Key(), fmt.Errorf("%d leaves, but %d are stored", t.count, got))
 	}
-	if len(run) < store.RunSize {
+	if len(run) < runSize {
 		t.run, t.chunks = run, chunks
 	}
 	return t, nil

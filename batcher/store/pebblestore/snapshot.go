@@ -115,7 +115,7 @@ func (n *snapshot) leaves(ctx context.Context, b store.Batch, visit func([]store
 			err = cerr
 		}
 	}()
-	run := make([]store.Leaf, store.RunSize)
+	run := make([]store.Leaf, runSize)
 	next := uint64(0)
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := ctx.Err(); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/batcher/store/tree"
 	"ancre/proof"
 )
 
@@ -22,9 +23,9 @@ func TestSpansFollowABatchThatGrows(t *testing.T) {
 	look := func() {
 		t.Helper()
 		for _, want := range all {
-			at, _, _, err := s.Locate(ctx, storetest.Leaf(want.Batch, want.Index))
-			if err != nil || at != want {
-				t.Fatalf("leaf %d of batch %d stands at %v, %v", want.Index, want.Batch, at, err)
+			p, err := s.Locate(ctx, storetest.Leaf(want.Batch, want.Index))
+			if err != nil || p.Position != want {
+				t.Fatalf("leaf %d of batch %d stands at %v, %v", want.Index, want.Batch, p.Position, err)
 			}
 		}
 	}
@@ -110,14 +111,14 @@ func TestLocateComparesWhatTheIndexSays(t *testing.T) {
 				<-s.flushed
 			}
 			for leaf, want := range map[store.Leaf]store.Position{a.Leaves[3]: {Batch: 1, Index: 3}, twin: {Batch: 1, Index: 40}, stranger: {}} {
-				at, path, level, err := s.Locate(ctx, leaf)
-				if err != nil || at != want {
-					t.Errorf("leaf %x stands at %v, %v, want %v", leaf, at, err, want)
+				p, err := s.Locate(ctx, leaf)
+				if err != nil || p.Position != want {
+					t.Errorf("leaf %x stands at %v, %v, want %v", leaf, p.Position, err, want)
 				}
-				if start := want.Index - want.Index%store.Fanout; want.Batch != 0 && (level != 1 || proof.RootFromPath(leaf, path) != proof.Root(a.Leaves[start:start+store.Fanout])) {
-					t.Errorf("the path of leaf %d to level %d is %v", want.Index, level, path)
-				} else if want.Batch == 0 && (path != nil || level != 0) {
-					t.Errorf("a leaf that is not stored has a path to level %d: %v", level, path)
+				if start := want.Index - want.Index%tree.Fanout; want.Batch != 0 && (len(p.Near) != tree.HeightStep || proof.RootFromPath(leaf, p.Near) != proof.Root(a.Leaves[start:start+tree.Fanout])) {
+					t.Errorf("the first steps from leaf %d are %v", want.Index, p.Near)
+				} else if want.Batch == 0 && p.Near != nil {
+					t.Errorf("a leaf that is not stored has the first steps %v", p.Near)
 				}
 			}
 		})

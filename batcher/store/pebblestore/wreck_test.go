@@ -17,6 +17,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/storetest"
+	"ancre/batcher/store/tree"
 	"ancre/proof"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -96,9 +97,8 @@ func (h shape) fill(s *Store) (leaves []store.Leaf, err error) {
 	nodes := levelOne(leaves)
 	sealed := store.Batch{ID: 1, State: store.Sealed, Count: count, Opened: storetest.Time(1), Closed: storetest.Time(2), Root: proof.Root(nodes), Anchor: 1}
 	u := &store.Update{Batches: []store.Batch{sealed}, Anchors: []store.Anchor{storetest.Anchor(1, 1)}}
-	for at := 0; at < len(nodes); at += store.RunSize {
-		run := store.Run{Level: 1, Start: uint64(at), Nodes: nodes[at:min(at+store.RunSize, len(nodes))]}
-		u.Nodes = append(u.Nodes, store.BatchRun{Batch: 1, Run: run})
+	for at := 0; at < len(nodes); at += runSize {
+		u.Nodes = append(u.Nodes, store.Nodes{Batch: 1, Height: tree.HeightStep, Start: uint64(at), Hashes: nodes[at:min(at+runSize, len(nodes))]})
 	}
 	err = cmp.Or(err, s.Apply(ctx, u))
 	add(2, h.calls-half)

@@ -10,6 +10,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/codec"
+	"ancre/batcher/store/tree"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -65,7 +66,7 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 // appendSize estimates the bytes of a group in the log: its leaves, those of the run that it
 // completes, and records.
 func appendSize(a *store.Append) int {
-	return 512 + (len(a.Leaves)+store.RunSize)*33 + len(a.Batches)*128
+	return 512 + (len(a.Leaves)+runSize)*33 + len(a.Batches)*128
 }
 
 func invalid(format string, args ...any) error {
@@ -122,17 +123,17 @@ func (t tail) add(b *pebble.Batch, a *store.Append) (tail, error) {
 // addLeaves writes leaves that go to the newest batch: a chunk for what comes to each run.
 func (t *tail) addLeaves(b *pebble.Batch, leaves []store.Leaf) {
 	for len(leaves) > 0 {
-		add := leaves[:min(len(leaves), store.RunSize-len(t.run))]
+		add := leaves[:min(len(leaves), runSize-len(t.run))]
 		leaves = leaves[len(add):]
 		start := t.count
 		t.count += uint64(len(add))
 		t.run = append(t.run, add...)
-		if len(t.run) < store.RunSize {
+		if len(t.run) < runSize {
 			setNodes(b, t.newest, 0, start, add)
 			t.chunks = append(t.chunks, start)
 			continue
 		}
-		runStart := t.count - store.RunSize
+		runStart := t.count - runSize
 		for _, chunk := range t.chunks {
 			if chunk != runStart { // that one is replaced
 				_ = b.Delete(nodesKey(t.newest, 0, chunk), nil)
@@ -210,7 +211,7 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 			return nil, err
 		}
 		rec.Before = old.Before
-		if err := checkBatch(&old.Batch, &rec.Batch); err != nil {
+		if err := rec.Check(&old.Batch); err != nil {
 			return nil, err
 		}
 		_ = b.Set(idKey(prefixBatch, rec.ID), codec.AppendBatch(nil, &rec), nil)
@@ -223,7 +224,7 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 	}
 	for i := range u.Anchors {
 		a := &u.Anchors[i]
-		if err := checkAnchor(a); err != nil {
+		if err := a.Check(); err != nil {
 			return nil, err
 		}
 		value, err := codec.AppendAnchor(nil, a)
@@ -234,21 +235,21 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 		mark(b, prefixUnsettled, a.ID, !a.Settled && a.State != store.Dead)
 	}
 	if u.Cursor != nil {
-		if err := checkCursor(u.Cursor); err != nil {
+		if err := u.Cursor.Check(); err != nil {
 			return nil, err
 		}
 		_ = b.Set(cursorKey, codec.AppendCursor(nil, u.Cursor), nil)
 	}
 	for i := range u.Nodes {
-		r := &u.Nodes[i]
-		rec, err := lookup(r.Batch)
+		n := &u.Nodes[i]
+		rec, err := lookup(n.Batch)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkRun(r, rec.Count); err != nil {
+		if err := checkRun(n, rec.Count); err != nil {
 			return nil, err
 		}
-		setNodes(b, r.Batch, r.Level, r.Start, r.Nodes)
+		setNodes(b, n.Batch, n.Height/tree.HeightStep, n.Start, n.Hashes)
 	}
 	return large, nil
 }
@@ -262,64 +263,14 @@ func mark(b *pebble.Batch, prefix byte, id uint64, on bool) {
 	}
 }
 
-func checkBatch(old, b *store.Batch) error {
-	switch {
-	case b.State != store.Closed && b.State != store.Sealed:
-		return invalid("batch %d becomes %q: expected %s or %s", b.ID, b.State, store.Closed, store.Sealed)
-	case b.Count != old.Count:
-		return invalid("batch %d has %d leaves, not %d", b.ID, old.Count, b.Count)
-	case b.State == store.Closed && b.Root != [32]byte{}:
-		return invalid("batch %d is %s and has a root", b.ID, b.State)
-	case old.State == store.Sealed && (b.State != store.Sealed || b.Root != old.Root):
-		return invalid("batch %d is sealed with root %x, which never changes; got %s with %x", b.ID, old.Root, b.State, b.Root)
+// checkRun checks nodes that are to be kept above the leaves of a batch. This engine keeps them in
+// the runs in which package tree computes them.
+func checkRun(n *store.Nodes, leaves uint64) error {
+	if err := n.Check(leaves); err != nil {
+		return err
 	}
-	return nil
-}
-
-func checkAnchor(a *store.Anchor) error {
-	switch {
-	case a.ID == 0:
-		return invalid("anchor 0: IDs begin at 1")
-	case !codec.IsAnchorState(a.State):
-		return invalid("anchor %d: state %q", a.ID, a.State)
-	case len(a.Versions) == 0:
-		return invalid("anchor %d has no version", a.ID)
-	case codec.HasBlock(a.State) != (a.Block != nil):
-		return invalid("anchor %d is %s, with a block: %t", a.ID, a.State, a.Block != nil)
-	case a.Block != nil && (a.Block.Height < 0 || a.Block.Version < 0 || a.Block.Version >= len(a.Versions)):
-		return invalid("anchor %d: height %d, mined version %d of %d", a.ID, a.Block.Height, a.Block.Version, len(a.Versions))
-	}
-	for i := range a.Versions {
-		v := &a.Versions[i]
-		// Without inputs, the wire format of a transaction cannot be told from one with witnesses.
-		if v.Tx == nil || len(v.Tx.TxIn) == 0 || slices.Contains(v.Prevouts, nil) {
-			return invalid("anchor %d: version %d has no transaction, no input or an empty output", a.ID, i)
-		}
-	}
-	return nil
-}
-
-func checkCursor(c *store.Cursor) error {
-	if len(c.Points) > store.CursorDepth {
-		return invalid("a cursor of %d blocks: at most %d", len(c.Points), store.CursorDepth)
-	}
-	for i := range c.Points {
-		height := int64(c.Points[0].Height) + int64(i)
-		if int64(c.Points[i].Height) != height || height < 0 || height > math.MaxInt32-store.CursorDepth {
-			return invalid("cursor: block %d at height %d, expected %d", i, c.Points[i].Height, height)
-		}
-	}
-	return nil
-}
-
-func checkRun(r *store.BatchRun, leaves uint64) error {
-	switch {
-	case r.Level < 1 || r.Level > math.MaxUint8:
-		return invalid("nodes of level %d of batch %d: levels from 1 can be applied", r.Level, r.Batch)
-	case r.Start%store.RunSize != 0 || len(r.Nodes) == 0 || len(r.Nodes) > store.RunSize:
-		return invalid("a run of %d nodes from %d of batch %d", len(r.Nodes), r.Start, r.Batch)
-	case r.Start+uint64(len(r.Nodes)) > store.LevelSize(leaves, r.Level):
-		return invalid("nodes up to %d of level %d of batch %d, which has %d", r.Start+uint64(len(r.Nodes)), r.Level, r.Batch, store.LevelSize(leaves, r.Level))
+	if n.Height%tree.HeightStep != 0 || n.Height/tree.HeightStep > math.MaxUint8 || n.Start%runSize != 0 || len(n.Hashes) > runSize {
+		return invalid("a run of %d nodes from %d of height %d of batch %d", len(n.Hashes), n.Start, n.Height, n.Batch)
 	}
 	return nil
 }

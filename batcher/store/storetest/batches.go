@@ -20,8 +20,8 @@ func testEmpty(t *testing.T, open Open) {
 		if err != nil || !slices.Equal(at, make([]store.Position, 3)) {
 			t.Fatalf("find: %v, %v, want three zeros", at, err)
 		}
-		if at, path, level, err := f.Locate(ctx, Leaf(1, 0)); err != nil || at.Batch != 0 || path != nil || level != 0 {
-			t.Fatalf("locate: %v, %v up to level %d, %v, want nothing", at, path, level, err)
+		if p, err := f.Locate(ctx, Leaf(1, 0)); err != nil || p.Position.Batch != 0 || p.Near != nil {
+			t.Fatalf("locate: %v, %v, want nothing", p, err)
 		}
 		if at, err := f.Find(ctx, nil); err != nil || len(at) != 0 {
 			t.Fatalf("find nothing: %v, %v", at, err)
@@ -30,8 +30,8 @@ func testEmpty(t *testing.T, open Open) {
 		wantError(t, "batch", err, store.ErrNotFound)
 		_, err = f.Anchor(ctx, 1)
 		wantError(t, "anchor", err, store.ErrNotFound)
-		_, err = f.Nodes(ctx, 1, 0, 0, 1)
-		wantError(t, "nodes", err, store.ErrNotFound)
+		_, err = f.Leaves(ctx, 1, 0, 1)
+		wantError(t, "leaves", err, store.ErrNotFound)
 		batches, err := f.Batches(ctx, 0, 10)
 		f.wantIDs("batches", batches, err)
 		batches, err = f.Waiting(ctx)
@@ -43,35 +43,36 @@ func testEmpty(t *testing.T, open Open) {
 		if c, err := f.Cursor(ctx); err != nil || len(c.Points) != 0 {
 			t.Fatalf("cursor: %v, %v", c, err)
 		}
-		f.wantLeaves(0)
+		f.wantNumLeaves(0)
 	})
 }
 
-// checkLocate says what is wrong with where a leaf is found that is stored, or with the beginning
+// checkLocate says what is wrong with where a leaf that is stored is found, or with the first steps
 // of its path.
 func (f *fixture) checkLocate(ctx context.Context, want store.Position) error {
-	at, path, level, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
-	if err != nil || at != want {
-		return fmt.Errorf("leaf %d of batch %d is located at %v, %w", want.Index, want.Batch, at, err)
+	p, err := f.Locate(ctx, Leaf(want.Batch, want.Index))
+	if err != nil {
+		return fmt.Errorf("locate leaf %d of batch %d: %w", want.Index, want.Batch, err)
 	}
-	return CheckPath(at, path, level)
+	return CheckPlace(p, want)
 }
 
-// CheckPath says what is wrong with the beginning of the path of a leaf of [Leaf], up to a node of
-// a level that stands above as many leaves as it can.
-func CheckPath(at store.Position, path []proof.Step, level int) error {
-	width := uint64(1)
-	for range level {
-		width *= store.Fanout
+// CheckPlace says what is wrong with where a leaf of [Leaf] was located, or with the first steps of
+// its path. These must hold however many leaves the batch still gets: so whatever is below the node
+// that they lead to must be there.
+func CheckPlace(p store.Place, want store.Position) error {
+	if p.Position != want {
+		return fmt.Errorf("leaf %d of batch %d is located at %v", want.Index, want.Batch, p.Position)
 	}
-	start := at.Index - at.Index%width
-	if got, want := proof.RootFromPath(Leaf(at.Batch, at.Index), path), proof.Root(Leaves(at.Batch, start, start+width)); got != want {
-		return fmt.Errorf("the path of leaf %d of batch %d leads to %x, the node of level %d is %x", at.Index, at.Batch, got, level, want)
+	width := uint64(1) << len(p.Near)
+	start := p.Position.Index - p.Position.Index%width
+	if got, want := proof.RootFromPath(Leaf(want.Batch, want.Index), p.Near), proof.Root(Leaves(p.Position.Batch, start, start+width)); got != want {
+		return fmt.Errorf("the first steps from leaf %d of batch %d lead to %x, the node at height %d is %x", p.Position.Index, p.Position.Batch, got, len(p.Near), want)
 	}
 	return nil
 }
 
-func (f *fixture) wantLeaves(want uint64) {
+func (f *fixture) wantNumLeaves(want uint64) {
 	f.t.Helper()
 	if n, err := f.NumLeaves(f.t.Context()); err != nil || n != want {
 		f.t.Fatalf("leaves: %d, %v, want %d", n, err, want)
@@ -104,7 +105,7 @@ func testLifeOfABatch(t *testing.T, open Open) {
 		At:      []store.Position{{Batch: 1, Index: 2}, {Batch: 2, Index: 0}},
 		Batches: []store.Batch{b, next},
 	})
-	f.twice(func() { f.wantBatch(b); f.wantBatch(next); f.wantLeaves(4) })
+	f.twice(func() { f.wantBatch(b); f.wantBatch(next); f.wantNumLeaves(4) })
 
 	// The next one closes without a leaf.
 	next.State, next.Closed = store.Closed, Time(3)
@@ -115,8 +116,8 @@ func testLifeOfABatch(t *testing.T, open Open) {
 	f.apply(&store.Update{Batches: []store.Batch{b}})
 	f.twice(func() {
 		f.wantBatch(b)
-		f.wantLeaves(4)
-		f.wantNodes(1, 0, 0, 10, Leaves(1, 0, 3))
+		f.wantNumLeaves(4)
+		f.wantLeaves(1, 0, 10, Leaves(1, 0, 3))
 		at, err := f.Find(t.Context(), []store.Leaf{Leaf(1, 2), Leaf(7, 7), Leaf(2, 0), Leaf(1, 2), Leaf(1, 0)})
 		if want := []store.Position{{Batch: 1, Index: 2}, {}, {Batch: 2}, {Batch: 1, Index: 2}, {Batch: 1}}; err != nil || !slices.Equal(at, want) {
 			t.Fatalf("find: %v, %v, want %v", at, err, want)
@@ -124,59 +125,15 @@ func testLifeOfABatch(t *testing.T, open Open) {
 	})
 }
 
-func testNodesAtTheEnd(t *testing.T, open Open) {
+func testLeavesAtTheEnd(t *testing.T, open Open) {
 	f := newFixture(t, open)
-	const n = 2*store.RunSize + 10
+	const n = 2*256 + 10
 	f.append(Group([]store.Batch{{ID: 1, State: store.Open, Count: n, Opened: Time(1)}}, 1, 0, n))
 	f.twice(func() {
 		for _, r := range [][2]uint64{{0, 0}, {0, 1}, {n - 1, 1}, {n - 1, 99}, {n, 1}, {n + 1000, 1}, {0, n}, {0, 1 << 62}, {255, 2}, {256, 256}, {250, 300}} {
 			start, end := min(r[0], n), min(r[0]+r[1], n)
-			f.wantNodes(1, 0, r[0], r[1], Leaves(1, start, end))
+			f.wantLeaves(1, r[0], r[1], Leaves(1, start, end))
 		}
-	})
-}
-
-func testLevels(t *testing.T, open Open) {
-	f := newFixture(t, open)
-	const n = 300*store.Fanout + 1 // level 1: 301 nodes, level 2: 19, level 3: 2, level 4: 1
-	b := store.Batch{ID: 1, State: store.Open, Opened: Time(1)}
-	for start := uint64(0); start < n; start += 20_000 {
-		b.Count = min(start+20_000, n)
-		f.append(Group([]store.Batch{b}, 1, start, b.Count))
-	}
-	_, err := f.Nodes(t.Context(), 1, 1, 0, 1)
-	wantError(t, "level 1 before it is applied", err, store.ErrNotFound)
-
-	b.State, b.Closed = store.Closed, Time(2)
-	f.append(&store.Append{Batches: []store.Batch{b}})
-	nodes := func(level int, start, end uint64) (all [][32]byte) {
-		for i := start; i < end; i++ {
-			all = append(all, Node(1, level, i))
-		}
-		return all
-	}
-	run := func(level int, start, end uint64) store.BatchRun {
-		return store.BatchRun{Batch: 1, Run: store.Run{Level: level, Start: start, Nodes: nodes(level, start, end)}}
-	}
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 0, 256)}})
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 256, 280)}})
-	f.twice(func() { f.wantNodes(1, 1, 200, 1000, nodes(1, 200, 280)) })
-
-	// A run that is written again replaces the one before; an interrupted sealing repeats what it
-	// did.
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(1, 0, 256), run(1, 256, 301), run(2, 0, 19), run(3, 0, 2)}})
-	b.State, b.Root = store.Sealed, Node(1, 4, 0)
-	f.apply(&store.Update{Nodes: []store.BatchRun{run(4, 0, 1)}, Batches: []store.Batch{b}})
-	f.twice(func() {
-		f.wantNodes(1, 1, 0, 256, nodes(1, 0, 256))
-		f.wantNodes(1, 1, 255, 20, nodes(1, 255, 275))
-		f.wantNodes(1, 1, 256, 256, nodes(1, 256, 301))
-		f.wantNodes(1, 2, 0, 256, nodes(2, 0, 19))
-		f.wantNodes(1, 3, 0, 256, nodes(3, 0, 2))
-		f.wantNodes(1, 4, 0, 256, nodes(4, 0, 1))
-		f.wantNodes(1, 0, 18*256, 300, Leaves(1, 18*256, n))
-		f.wantNodes(1, 1, 301, 1, nil)
-		f.wantBatch(b)
 	})
 }
 
@@ -224,7 +181,7 @@ func testModel(t *testing.T, open Open) {
 			}
 		}
 		for range 2 {
-			f.wantLeaves(total)
+			f.wantNumLeaves(total)
 			got, err := f.Batches(ctx, 0, 1000)
 			want := slices.Clone(batches)
 			slices.Reverse(want)
@@ -232,13 +189,13 @@ func testModel(t *testing.T, open Open) {
 				rt.Fatalf("batches: %v, %v\nwant %v", got, err, want)
 			}
 			for _, b := range batches {
-				f.wantNodes(b.ID, 0, 0, b.Count+1, Leaves(b.ID, 0, b.Count))
+				f.wantLeaves(b.ID, 0, b.Count+1, Leaves(b.ID, 0, b.Count))
 				if b.Count > 0 {
 					start := rapid.Uint64Range(0, b.Count-1).Draw(rt, "start")
 					end := rapid.Uint64Range(start, b.Count).Draw(rt, "end")
-					f.wantNodes(b.ID, 0, start, end-start, Leaves(b.ID, start, end))
+					f.wantLeaves(b.ID, start, end-start, Leaves(b.ID, start, end))
 				}
-				for i := uint64(0); i < b.Count; i += store.Fanout - 1 {
+				for i := uint64(0); i < b.Count; i += 15 {
 					if err := f.checkLocate(ctx, store.Position{Batch: b.ID, Index: i}); err != nil {
 						rt.Fatal(err)
 					}

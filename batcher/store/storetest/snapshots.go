@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -121,7 +122,7 @@ func testSnapshotEmpty(t *testing.T, open Open) {
 // where runs do.
 func (f *fixture) fill() Content {
 	f.t.Helper()
-	const long = 2*store.RunSize + 77
+	const long = 2*256 + 77
 	first := store.Batch{ID: 1, State: store.Open, Opened: Time(1)}
 	for first.Count < long {
 		start := first.Count
@@ -144,7 +145,7 @@ func (f *fixture) fill() Content {
 	}
 	f.apply(&store.Update{
 		Batches: []store.Batch{first}, Anchors: c.Anchors, Cursor: &c.Cursor,
-		Nodes: []store.BatchRun{{Batch: 1, Run: store.Run{Level: 1, Nodes: [][32]byte{Node(1, 1, 0), Node(1, 1, 1), Node(1, 1, 2)}}}},
+		Nodes: []store.Nodes{nodesOf(1, 0, 3)},
 	})
 	return c
 }
@@ -190,37 +191,22 @@ func testSnapshotStays(t *testing.T, open Open) {
 // testSnapshotConcurrent takes snapshots while groups are appended and batches sealed.
 func testSnapshotConcurrent(t *testing.T, open Open) {
 	f := newFixture(t, open)
-	const groups, perGroup = 120, 33
+	const groups = 120
 	g, ctx := errgroup.WithContext(t.Context())
 	var acked atomic.Uint64 // leaves
 	writing := make(chan struct{})
 	g.Go(func() error {
 		defer close(writing)
-		b := store.Batch{State: store.Closed}
-		for i := range uint64(groups) {
-			if b.State == store.Closed {
-				b = store.Batch{ID: b.ID + 1, State: store.Open, Opened: Time(int64(i))}
-			}
-			start := b.Count
-			b.Count += perGroup
-			if i%10 == 9 {
-				b.State, b.Closed = store.Closed, Time(int64(i))
-			}
-			if err := f.Append(ctx, Group([]store.Batch{b}, b.ID, start, b.Count)); err != nil {
-				return err
-			}
+		return f.appendGroups(ctx, groups, func(b store.Batch) error {
 			acked.Add(perGroup)
 			if b.State != store.Closed {
-				continue
+				return nil
 			}
 			sealed := b
 			sealed.State, sealed.Root, sealed.Anchor = store.Sealed, Node(b.ID, 9, 0), b.ID
 			u := &store.Update{Batches: []store.Batch{sealed}, Anchors: []store.Anchor{Anchor(b.ID, 1)}, Cursor: cursorAt(int32(b.ID), 1)}
-			if err := f.Apply(ctx, u); err != nil {
-				return err
-			}
-		}
-		return nil
+			return f.Apply(ctx, u)
+		})
 	})
 	g.Go(func() error {
 		for {
@@ -233,25 +219,8 @@ func testSnapshotConcurrent(t *testing.T, open Open) {
 			if err := errors.Join(err, n.Close()); err != nil {
 				return err
 			}
-			var total, sealed uint64
-			for i, b := range c.Batches {
-				total += b.Count
-				if !slices.Equal(c.Leaves[i], Leaves(b.ID, 0, b.Count)) {
-					t.Errorf("batch %d: %d leaves, not those that were appended", b.ID, len(c.Leaves[i]))
-				}
-				if b.State == store.Sealed {
-					sealed++
-				}
-			}
-			if total < promised || total%perGroup != 0 {
-				t.Errorf("%d leaves, want whole groups of %d and at least the %d acknowledged", total, perGroup, promised)
-			}
-			last := uint64(0)
-			if points := c.Cursor.Points; len(points) > 0 {
-				last = uint64(points[0].Height)
-			}
-			if uint64(len(c.Anchors)) != sealed || last != sealed {
-				t.Errorf("%d batches are sealed, and there are %d anchors and a cursor at %d, which came with them", sealed, len(c.Anchors), last)
+			if err := checkContent(c, promised); err != nil {
+				return err
 			}
 			select {
 			case <-writing:
@@ -265,6 +234,32 @@ func testSnapshotConcurrent(t *testing.T, open Open) {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// checkContent says what is wrong with a snapshot that was taken when so many leaves had been
+// acknowledged.
+func checkContent(c Content, promised uint64) error {
+	var total, sealed uint64
+	for i, b := range c.Batches {
+		total += b.Count
+		if !slices.Equal(c.Leaves[i], Leaves(b.ID, 0, b.Count)) {
+			return fmt.Errorf("batch %d: %d leaves, not those that were appended", b.ID, len(c.Leaves[i]))
+		}
+		if b.State == store.Sealed {
+			sealed++
+		}
+	}
+	if total < promised || total%perGroup != 0 {
+		return fmt.Errorf("%d leaves, want whole groups of %d and at least the %d acknowledged", total, perGroup, promised)
+	}
+	last := uint64(0)
+	if points := c.Cursor.Points; len(points) > 0 {
+		last = uint64(points[0].Height)
+	}
+	if uint64(len(c.Anchors)) != sealed || last != sealed {
+		return fmt.Errorf("%d batches are sealed, and there are %d anchors and a cursor at %d, which came with them", sealed, len(c.Anchors), last)
+	}
+	return nil
 }
 
 func testSnapshotLeft(t *testing.T, open Open) {

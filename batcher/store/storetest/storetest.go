@@ -30,8 +30,9 @@ func Run(t *testing.T, open Open) {
 		{"a new store is empty", testEmpty},
 		{"the key is random and stays", testKey},
 		{"a batch grows, closes and is sealed", testLifeOfABatch},
-		{"what is asked for beyond the end is left out", testNodesAtTheEnd},
-		{"upper levels are stored by run", testLevels},
+		{"leaves beyond the end are left out", testLeavesAtTheEnd},
+		{"paths lead to the root of a sealed batch", testPaths},
+		{"a root that does not follow from the leaves is noticed", testWrongRoot},
 		{"any sequence of groups reads back the same", testModel},
 		{"lists are newest first and cut", testLists},
 		{"waiting batches follow their anchors", testWaiting},
@@ -154,10 +155,10 @@ func Group(batches []store.Batch, batch, start, end uint64) *store.Append {
 // Time is a moment with all its digits.
 func Time(n int64) time.Time { return time.Unix(1_750_000_000+n, 123456789).UTC() }
 
-// Node is a node above the leaves, every one another.
-func Node(batch uint64, level int, index uint64) [32]byte {
+// Node is 32 bytes that stand for a root, a hash or a node: another for each kind and index.
+func Node(batch uint64, kind int, index uint64) [32]byte {
 	b := binary.BigEndian.AppendUint64([]byte("node"), batch)
-	return sha256.Sum256(binary.BigEndian.AppendUint64(append(b, byte(level)), index))
+	return sha256.Sum256(binary.BigEndian.AppendUint64(append(b, byte(kind)), index))
 }
 
 // Anchor is an anchor with versions that use every field. It is broadcast; [Mine] gives it a block.
@@ -225,14 +226,14 @@ func (f *fixture) wantBatch(want store.Batch) {
 	wantEqual(f.t, "batch", got, want, sameBatch)
 }
 
-func (f *fixture) wantNodes(batch uint64, level int, start, n uint64, want [][32]byte) {
+func (f *fixture) wantLeaves(batch, start, n uint64, want []store.Leaf) {
 	f.t.Helper()
-	got, err := f.Nodes(f.t.Context(), batch, level, start, n)
+	got, err := f.Leaves(f.t.Context(), batch, start, n)
 	if err != nil {
-		f.t.Fatalf("nodes [%d, %d) of level %d of batch %d: %v", start, start+n, level, batch, err)
+		f.t.Fatalf("leaves [%d, %d) of batch %d: %v", start, start+n, batch, err)
 	}
 	if !slices.Equal(got, want) {
-		f.t.Fatalf("nodes [%d, %d) of level %d of batch %d: %d of them, want %d, or they differ", start, start+n, level, batch, len(got), len(want))
+		f.t.Fatalf("leaves [%d, %d) of batch %d: %d of them, want %d, or they differ", start, start+n, batch, len(got), len(want))
 	}
 }
 

@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"crypto/sha256"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"ancre/batcher/store"
 	"ancre/proof"
 )
 
@@ -26,12 +27,15 @@ func TestTreeIsThatOfProofs(t *testing.T) {
 	}
 	for _, n := range sizes {
 		leaves := all[:n]
-		levels := map[int][][32]byte{}
-		tree := NewTree(func(r Run) error {
-			if r.Start%RunSize != 0 || r.Start != uint64(len(levels[r.Level])) || len(r.Nodes) == 0 || len(r.Nodes) > RunSize {
-				t.Fatalf("%d leaves: run of %d nodes from %d of level %d, which has %d so far", n, len(r.Nodes), r.Start, r.Level, len(levels[r.Level]))
+		heights := map[int][][32]byte{}
+		tree := New(7, func(r store.Nodes) error {
+			if err := r.Check(uint64(n)); err != nil || r.Batch != 7 {
+				t.Fatalf("%d leaves: nodes of batch %d, want 7: %v", n, r.Batch, err)
 			}
-			levels[r.Level] = append(levels[r.Level], r.Nodes...)
+			if r.Height%HeightStep != 0 || r.Start%RunSize != 0 || r.Start != uint64(len(heights[r.Height])) || len(r.Hashes) > RunSize {
+				t.Fatalf("%d leaves: run of %d nodes from %d of height %d, which has %d so far", n, len(r.Hashes), r.Start, r.Height, len(heights[r.Height]))
+			}
+			heights[r.Height] = append(heights[r.Height], r.Hashes...)
 			return nil
 		})
 		for rest := leaves; len(rest) > 0; {
@@ -46,29 +50,29 @@ func TestTreeIsThatOfProofs(t *testing.T) {
 			t.Fatalf("%d leaves: root %x, %v, want %x", n, root, err, proof.Root(leaves))
 		}
 		below := leaves
-		for level := 1; LevelSize(uint64(n), level-1) > Fanout; level++ {
+		for height := HeightStep; store.Width(uint64(n), height-HeightStep) > Fanout; height += HeightStep {
 			var want [][32]byte
 			for group := range slices.Chunk(below, Fanout) {
 				want = append(want, proof.Root(group))
 			}
-			if !slices.Equal(levels[level], want) || uint64(len(want)) != LevelSize(uint64(n), level) {
-				t.Fatalf("%d leaves: level %d has %d nodes, want %d, or not those", n, level, len(levels[level]), len(want))
+			if !slices.Equal(heights[height], want) || uint64(len(want)) != store.Width(uint64(n), height) {
+				t.Fatalf("%d leaves: height %d has %d nodes, want %d, or not those", n, height, len(heights[height]), len(want))
 			}
-			delete(levels, level)
+			delete(heights, height)
 			below = want
 		}
-		if len(levels) > 0 {
-			t.Fatalf("%d leaves: also levels %v", n, levels)
+		if len(heights) > 0 {
+			t.Fatalf("%d leaves: also heights %v", n, heights)
 		}
 	}
 }
 
-// TestTreeEndsAtTheFirstFailure would catch a level that is missing in a store because writing it
+// TestTreeEndsAtTheFirstFailure would catch a height that is missing in a store because writing it
 // failed unseen.
 func TestTreeEndsAtTheFirstFailure(t *testing.T) {
 	failure := errors.New("no")
 	for _, n := range []int{RunSize * Fanout, 17} {
-		tree := NewTree(func(Run) error { return failure })
+		tree := New(1, func(store.Nodes) error { return failure })
 		err := tree.Add(make([][32]byte, n))
 		if err == nil {
 			_, err = tree.Root()
