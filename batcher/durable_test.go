@@ -20,9 +20,10 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
-	"ancre/calendar"
+	calserver "ancre/calendar/server"
 	"ancre/proof"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -168,16 +169,16 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := rpc.NewServer(rpc.Config{Users: []rpc.User{user}, Log: log})
-	front.Provide(rpc.Services{Batcher: s.batcher})
+	front := rpcserver.New(rpcserver.Config{Users: []rpc.User{user}, Log: log})
+	front.Provide(rpcserver.Services{Batcher: s.batcher})
 	web := httptest.NewServer(front)
 	t.Cleanup(web.Close)
 	if s.client, err = rpc.NewClient(web.URL, "clerk", password); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.client.Close)
-	public := calendar.NewServer(calendar.Config{URI: "http://127.0.0.1:14788", Log: log})
-	public.Provide(calendar.Services{Batcher: s.batcher})
+	public := calserver.New(calserver.Config{URI: "http://127.0.0.1:14788", Log: log})
+	public.Provide(calserver.Services{Batcher: s.batcher})
 	open := httptest.NewServer(public)
 	t.Cleanup(open.Close)
 	s.calendar = open.URL

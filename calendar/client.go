@@ -18,17 +18,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ancre/internal/printable"
 	"ancre/proof"
 )
 
 const (
-	// maxAnswerBytes is how much clients read of a calendar's answer, as the reference
-	// implementation does.
-	maxAnswerBytes = 10_000
-
-	// maxMessageBytes is how long a message is that calendars take (otsd).
-	maxMessageBytes = 64
-
 	// The bounds of one exchange. The whole of it is bounded too: a body that comes a byte at a
 	// time would never end.
 	connectTimeout  = 10 * time.Second
@@ -184,16 +178,16 @@ func dialHonestly(ctx context.Context, network, addr string) (net.Conn, error) {
 // of its branches ends in an attestation. Errors that a caller decides by are [*PendingError],
 // [*BusyError] and [ErrNoAnswer].
 func (c *Client) Timestamp(ctx context.Context, uri string, commitment []byte) (*proof.Timestamp, error) {
-	return c.exchange(ctx, uri, http.MethodGet, "/timestamp/"+hex.EncodeToString(commitment), nil, commitment)
+	return c.exchange(ctx, uri, http.MethodGet, PathTimestamp+hex.EncodeToString(commitment), nil, commitment)
 }
 
 // Submit hands a message of up to 64 bytes in at the calendar at uri, and returns its pending
 // timestamp.
 func (c *Client) Submit(ctx context.Context, uri string, message []byte) (*proof.Timestamp, error) {
-	if n := len(message); n > maxMessageBytes {
-		return nil, fmt.Errorf("a message of %d bytes, calendars take at most %d", n, maxMessageBytes)
+	if n := len(message); n > MaxMessage {
+		return nil, fmt.Errorf("a message of %d bytes, calendars take at most %d", n, MaxMessage)
 	}
-	return c.exchange(ctx, uri, http.MethodPost, "/digest", message, message)
+	return c.exchange(ctx, uri, http.MethodPost, PathDigest, message, message)
 }
 
 // exchange asks once, and reads the answer as a timestamp of about.
@@ -251,7 +245,7 @@ func (c *Client) send(ctx context.Context, method, to string, body []byte) (int,
 		return 0, nil, nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	return resp.StatusCode, resp.Header, answer, err
 }
 
@@ -272,8 +266,8 @@ func (c *Client) read(status int, header http.Header, answer, about []byte) (*pr
 	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, fmt.Errorf("its answer is compressed (%q), which was not asked for", plainText(coding))
 	}
-	if len(answer) > maxAnswerBytes {
-		return nil, fmt.Errorf("its answer is longer than %d bytes, no calendar needs more", maxAnswerBytes)
+	if len(answer) > MaxAnswer {
+		return nil, fmt.Errorf("its answer is longer than %d bytes, no calendar needs more", MaxAnswer)
 	}
 	if kind := header.Get("Content-Type"); strings.HasPrefix(kind, "text/html") {
 		return nil, errors.New("it answers with a web page: either this is no calendar, or something on the way there wants a login first")
@@ -338,7 +332,7 @@ func quoteText(text string) string {
 // colour, turns the direction of writing, or looks like a line of ours.
 func plainText(s string) string {
 	var b strings.Builder
-	for _, r := range clipText(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
+	for _, r := range printable.Clip(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
 		switch {
 		case unicode.IsSpace(r):
 			b.WriteByte(' ')
@@ -358,14 +352,3 @@ func plainText(s string) string {
 // maxTextRunes is two lines on a terminal: enough for "Timestamped by transaction TXID; waiting for
 // 6 confirmations".
 const maxTextRunes = 160
-
-// clipText shortens to n bytes, and cuts no letter in two.
-func clipText(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}

@@ -119,7 +119,7 @@ func TestClientRefusesWhatIsNoTimestamp(t *testing.T) {
 		"too deep":          {answer(200, strings.Repeat("\x08", 300)), "more than 255 operations"},
 		"work without end":  {answer(200, strings.Repeat("\xff\x02\x00", 3000)), "malformed proof"},
 		"a page":            {answer(200, "<html>log in</html>", "Content-Type", "text/html; charset=utf-8"), "answers with a web page"},
-		"too long":          {answer(200, strings.Repeat("\x00", maxAnswerBytes+1)), "longer than 10000 bytes"},
+		"too long":          {answer(200, strings.Repeat("\x00", MaxAnswer+1)), "longer than 10000 bytes"},
 		"an error":          {answer(500, "out of \x1b[31mdisk\x1b[0m\n\nancre: valid"), `HTTP status 500: "out of ?[31mdisk?[0m ancre: valid"`},
 		"an error page":     {answer(502, "<html>", "Content-Type", "text/html"), "HTTP status 502"},
 		"no content":        {answer(204, ""), "HTTP status 204"},
@@ -153,11 +153,11 @@ func TestClientTakesTheLargestAnswer(t *testing.T) {
 	long := append([]byte("\xff\x00tagtagta"), 0x80, 0x40)
 	long = append(long, make([]byte, 0x40<<7)...)
 	short := append([]byte("\x00tagtagtb"), 0, 0)
-	left := maxAnswerBytes - len(long) - 11
+	left := MaxAnswer - len(long) - 11
 	short[9], short[10] = byte(left&0x7f)|0x80, byte(left>>7)
 	body := append(append(long, short...), make([]byte, left)...)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(body) })
-	if _, err := newTestClient(t, ClientConfig{}).Timestamp(t.Context(), s.URL, commitment); err != nil || len(body) != maxAnswerBytes {
+	if _, err := newTestClient(t, ClientConfig{}).Timestamp(t.Context(), s.URL, commitment); err != nil || len(body) != MaxAnswer {
 		t.Errorf("an answer of %d bytes: %v", len(body), err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"ancre/internal/loopback"
+	"ancre/internal/printable"
 	"ancre/proof"
 )
 
@@ -57,7 +59,7 @@ func (w *Whitelist) Add(s string) error {
 		// Not repeated: it may hold a password.
 		return errors.New("the address of a calendar holds a user or a password (@), which proofs cannot name and calendars do not ask for")
 	case strings.ContainsFunc(s, func(r rune) bool { return r > 0x7f }):
-		return fmt.Errorf("calendar %q: proofs name hosts in ASCII: write an international name as it is registered, beginning with xn--", clipText(s, 80))
+		return fmt.Errorf("calendar %q: proofs name hosts in ASCII: write an international name as it is registered, beginning with xn--", printable.Clip(s, 80))
 	}
 	full, schemes := s, 1
 	if !strings.Contains(s, "://") {
@@ -70,10 +72,10 @@ func (w *Whitelist) Add(s string) error {
 	}
 	var err error
 	if l.address, err = parseAddress(full); err != nil {
-		return fmt.Errorf("calendar %q: %w", clipText(s, 80), err)
+		return fmt.Errorf("calendar %q: %w", printable.Clip(s, 80), err)
 	}
 	if l.wildcard && (!strings.Contains(l.host, ".") || l.isIP()) {
-		return fmt.Errorf("calendar %q: *. must stand before a domain of two names or more, such as *.example.org", clipText(s, 80))
+		return fmt.Errorf("calendar %q: *. must stand before a domain of two names or more, such as *.example.org", printable.Clip(s, 80))
 	}
 	w.entries = append(w.entries, l)
 	if schemes == 2 && l.isLoopback() && !l.wildcard {
@@ -164,7 +166,7 @@ func (a address) checkHost() error {
 	}
 	last := labels[len(labels)-1]
 	if !ok || last != "" && last[0] >= '0' && last[0] <= '9' {
-		return fmt.Errorf("has the host %q, which is neither a name nor an IP address as it is usually written", clipText(a.host, 80))
+		return fmt.Errorf("has the host %q, which is neither a name nor an IP address as it is usually written", printable.Clip(a.host, 80))
 	}
 	return nil
 }
@@ -174,12 +176,8 @@ func (a address) isIP() bool {
 	return err == nil
 }
 
-// isLoopback reports whether the calendar is on this machine, by its address: no resolver is asked,
-// whose answer may be anybody's.
-func (a address) isLoopback() bool {
-	ip, err := netip.ParseAddr(a.host)
-	return err == nil && ip.IsLoopback() || a.host == "localhost"
-}
+// isLoopback reports whether the calendar is on this machine, judging by its address alone.
+func (a address) isLoopback() bool { return loopback.IsHost(a.host) }
 
 // url is where to ask; route begins with a slash.
 func (a address) url(route string) string { return a.scheme + "://" + a.hostPort() + a.path + route }

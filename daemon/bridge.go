@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/headers"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 	"ancre/spv"
 	"ancre/wallet"
 
@@ -32,7 +34,7 @@ type chainService struct {
 func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	header, height, err := c.Client.Header(hash)
 	if errors.Is(err, spv.ErrNotFound) {
-		err = coded{err, rpc.ErrNoBlock}
+		err = coded{err, headers.ErrNotFound}
 	}
 	return header, height, err
 }
@@ -62,12 +64,12 @@ type walletService struct{ d *node }
 
 // walletCodes maps the wallet's errors to those of rpc, the first that fits.
 var walletCodes = []coded{
-	{wallet.ErrNoWallet, rpc.ErrNoWallet},
-	{wallet.ErrExists, rpc.ErrWalletExists},
-	{wallet.ErrUsed, rpc.ErrWalletExists},
-	{wallet.ErrLocked, rpc.ErrWalletLocked},
-	{wallet.ErrWrongPassphrase, rpc.ErrWrongPassphrase},
-	{wallet.ErrSyncing, rpc.ErrStarting},
+	{wallet.ErrNoWallet, rpcserver.ErrNoWallet},
+	{wallet.ErrExists, rpcserver.ErrWalletExists},
+	{wallet.ErrUsed, rpcserver.ErrWalletExists},
+	{wallet.ErrLocked, rpcserver.ErrWalletLocked},
+	{wallet.ErrWrongPassphrase, rpcserver.ErrWrongPassphrase},
+	{wallet.ErrSyncing, rpcserver.ErrStarting},
 }
 
 func walletError(err error) error {
@@ -76,14 +78,14 @@ func walletError(err error) error {
 	}
 	var short batcher.Shortage
 	if errors.As(err, &short) {
-		return coded{err, rpc.ErrInsufficientFunds}
+		return coded{err, rpcserver.ErrInsufficientFunds}
 	}
 	for _, c := range walletCodes {
 		if errors.Is(err, c.err) {
 			return coded{err, c.sentinel}
 		}
 	}
-	return coded{err, rpc.ErrWallet}
+	return coded{err, rpcserver.ErrWallet}
 }
 
 func (s walletService) Create(ctx context.Context, passphrase string, words []string, birthday time.Time) (rpc.CreatedWallet, error) {

@@ -24,12 +24,13 @@ import (
 	"ancre/batcher/store"
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
-	"ancre/calendar"
+	calserver "ancre/calendar/server"
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/internal/quota"
 	"ancre/metrics"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 	"ancre/spv"
 	"ancre/wallet"
 
@@ -121,11 +122,11 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	stopMetrics := d.serve(d.told, watch, stop)
 	d.onClose(stopMetrics)
 	d.quota = callerQuota(cfg)
-	server := rpc.NewServer(rpc.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Hosts: hosts(cfg, cfg.RPC.Listen),
+	server := rpcserver.New(rpcserver.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Hosts: hosts(cfg, cfg.RPC.Listen),
 		Quota: d.quota, Latency: d.callSeconds})
 	stopServer := d.serve(server, listener, stop)
 	d.onClose(stopServer)
-	calendars := calendar.NewServer(calendar.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
+	calendars := calserver.New(calserver.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
 		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Strangers: refusesStrangers(cfg), Latency: d.calendarSeconds})
 	stopCalendar := d.serve(calendars, public, stop)
 	d.onClose(stopCalendar)
@@ -144,9 +145,9 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	chain := chainService{d.chain, policy(d.cfg)}
-	server.Provide(rpc.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
+	server.Provide(rpcserver.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
 		CalendarURI: cfg.Calendar.URI})
-	calendars.Provide(calendar.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
+	calendars.Provide(calserver.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
 	d.told.Provide(d.scrape)
 	d.onClose(stopMetrics) // before the rooms that they speak for are closed
 	d.onClose(stopServer)

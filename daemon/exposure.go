@@ -8,9 +8,9 @@ import (
 	"strconv"
 
 	"ancre/config"
+	"ancre/internal/loopback"
 	"ancre/internal/quota"
 	"ancre/internal/warning"
-	"ancre/rpc"
 )
 
 // What other machines and web pages reach of this daemon, and what the operator is told of that.
@@ -32,7 +32,7 @@ func exposureWarnings(cfg config.Config) (all []warning.Warning) {
 // forOthers reports whether a listener at HOST:PORT is there for other machines.
 func forOthers(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	return err == nil && !rpc.IsLoopback(host)
+	return err == nil && !loopback.IsHost(host)
 }
 
 // rpcWarning says when JSON-RPC is there for other machines. ancred itself speaks no TLS.
@@ -57,7 +57,7 @@ func metricsWarning(c config.Metrics) string {
 // or tells its callers so.
 func isPublic(c config.Calendar) bool {
 	uri, err := url.Parse(c.URI)
-	named := err == nil && uri.Hostname() != "" && !rpc.IsLoopback(uri.Hostname())
+	named := err == nil && uri.Hostname() != "" && !loopback.IsHost(uri.Hostname())
 	return c.Listen != "" && (forOthers(c.Listen) || len(c.TrustedProxies) > 0 || named)
 }
 

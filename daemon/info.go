@@ -8,10 +8,12 @@ import (
 
 	"ancre/batcher"
 	"ancre/config"
+	"ancre/internal/loopback"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 )
 
-// Info implements rpc.Node: what a person asks first. It waits for nothing and reads little.
+// Info implements rpcserver.Node: what a person asks first. It waits for nothing and reads little.
 func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	chain := d.chain.Status()
 	over, err := d.batcher.Overview(ctx)
@@ -51,7 +53,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		info.Chain.Peers = append(info.Chain.Peers, rpc.Peer{Address: p.Address, Agent: p.Agent, Height: p.Height})
 	}
 	if over.Open != nil {
-		open := rpc.BatchOf(over.Open)
+		open := rpcserver.BatchOf(over.Open)
 		info.Batch = &open
 	}
 	balance, balanceErr := d.balance(ctx)
@@ -71,7 +73,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 func calendarWarning(c config.Calendar) string {
 	host, _, err := net.SplitHostPort(c.Listen)
 	uri, uriErr := url.Parse(c.URI)
-	if err != nil || uriErr != nil || !rpc.IsLoopback(uri.Hostname()) || rpc.IsLoopback(host) && len(c.TrustedProxies) == 0 {
+	if err != nil || uriErr != nil || !loopback.IsHost(uri.Hostname()) || loopback.IsHost(host) && len(c.TrustedProxies) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("proofs point to %s, where only this machine finds them, and the calendar is there for others too: set calendar.uri to the public "+

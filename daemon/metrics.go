@@ -9,26 +9,27 @@ import (
 	"time"
 
 	"ancre/batcher"
-	"ancre/calendar"
+	calserver "ancre/calendar/server"
 	"ancre/internal/datadir"
+	"ancre/internal/meter"
 	"ancre/internal/warning"
 	"ancre/metrics"
-	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 	"ancre/spv"
 	"ancre/wallet"
 )
 
 // doors are where digests come in.
 type doors struct {
-	rpc      *rpc.Server
-	calendar *calendar.Server
+	rpc      *rpcserver.Server
+	calendar *calserver.Server
 }
 
-func (d *node) callSeconds(method string) rpc.Observer {
+func (d *node) callSeconds(method string) meter.Observer {
 	return d.told.Observer(metrics.CallSeconds, method)
 }
 
-func (d *node) calendarSeconds(route string) rpc.Observer {
+func (d *node) calendarSeconds(route string) meter.Observer {
 	return d.told.Observer(metrics.CalendarSeconds, route)
 }
 
@@ -71,7 +72,7 @@ func (d *node) scrapeDoors(emit metrics.Emit, count batcher.Counts) {
 	var accepted, limited uint64
 	for _, r := range requests.Requests {
 		emit(metrics.CalendarRequests, float64(r.Requests), r.Route, strconv.Itoa(r.Status))
-		if r.Route == calendar.RouteDigest {
+		if r.Route == calserver.RouteDigest {
 			switch r.Status {
 			case 200:
 				accepted = r.Requests

@@ -107,16 +107,46 @@ var forbidden = []arrow{
 
 	// rpc, calendar
 	{
-		from:  "ancre/rpc",
-		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config"},
-		why:   "rpc is given what it speaks for",
-		plant: [2]string{"ancre/rpc", "ancre/wallet"},
+		from: "ancre/rpc", except: []string{"ancre/rpc/server"}, linked: true,
+		to: []string{ours}, but: []string{"ancre/rpc", "ancre/proof", "ancre/headers", "ancre/internal"},
+		why:   "rpc is the contract and the client: programs without a store, such as the register, import it",
+		plant: [2]string{"ancre/rpc", "ancre/batcher"},
 	},
 	{
-		from:  "ancre/calendar",
-		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config"},
-		why:   "calendar is given what it speaks for",
-		plant: [2]string{"ancre/calendar", "ancre/spv"},
+		from: "ancre/rpc", except: []string{"ancre/rpc/server"}, linked: true,
+		to:    []string{"ancre/rpc/server", "ancre/internal/httpserve", "ancre/internal/quota", "ancre/internal/budget"},
+		why:   "rpc is the contract and the client: the server knows it, and it does not know the server",
+		plant: [2]string{"ancre/rpc", "ancre/rpc/server"},
+	},
+	{
+		from: "ancre/calendar", except: []string{"ancre/calendar/server"}, linked: true,
+		to: []string{ours}, but: []string{"ancre/calendar", "ancre/proof", "ancre/internal"},
+		why:   "calendar is the client and the list of calendars: it asks with nothing of the node",
+		plant: [2]string{"ancre/calendar", "ancre/rpc"},
+	},
+	{
+		from: "ancre/calendar", except: []string{"ancre/calendar/server"}, linked: true,
+		to:    []string{"ancre/calendar/server", "ancre/internal/httpserve", "ancre/internal/quota"},
+		why:   "calendar is the client: the server knows it, and it does not know the server",
+		plant: [2]string{"ancre/calendar", "ancre/calendar/server"},
+	},
+	{
+		from:  "ancre/rpc/server",
+		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config", "ancre/calendar"},
+		why:   "the server is given what its methods serve",
+		plant: [2]string{"ancre/rpc/server", "ancre/wallet"},
+	},
+	{
+		from:  "ancre/calendar/server",
+		to:    []string{"ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config", "ancre/rpc/server"},
+		why:   "the calendar is given what it serves",
+		plant: [2]string{"ancre/calendar/server", "ancre/spv"},
+	},
+	{
+		from: ours, except: []string{"ancre/daemon", "ancre/rpc/server", "ancre/calendar/server"},
+		to:    []string{"ancre/rpc/server", "ancre/calendar/server"},
+		why:   "the daemon alone runs the servers: everything else asks them through rpc and calendar",
+		plant: [2]string{"ancre/tools/demo", "ancre/rpc/server"},
 	},
 
 	// verify
@@ -209,6 +239,12 @@ var forbidden = []arrow{
 		to:    []string{"ancre/daemon"},
 		why:   "only the daemon's main wires the rooms together",
 		plant: [2]string{"ancre/cmd/ancre", "ancre/daemon"},
+	},
+	{
+		from: "ancre/cmd/ancre", linked: true,
+		to:    []string{"ancre/rpc/server", "ancre/calendar/server"},
+		why:   "the command asks servers and runs none",
+		plant: [2]string{"ancre/cmd/ancre", "ancre/rpc/server"},
 	},
 	{
 		from: "ancre/cmd/ancre", linked: true,
@@ -323,6 +359,10 @@ func TestNoArrowRefusesWhatIsAllowed(t *testing.T) {
 		{"ancre/verify", "ancre/rpc"},
 		{"ancre/verify", "ancre/calendar"},
 		{"ancre/verify/lightclient", "ancre/spv"},
+		{"ancre/rpc", "ancre/internal/atomicfile"},
+		{"ancre/rpc/server", "ancre/batcher"},
+		{"ancre/calendar/server", "ancre/internal/httpserve"},
+		{"ancre/daemon", "ancre/rpc/server"},
 		{"ancre/metrics", prometheus + "/client_golang/prometheus"},
 		{"ancre/metrics", "ancre/internal/httpserve"},
 		{"ancre/daemon", "ancre/wallet"},

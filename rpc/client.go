@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"ancre/internal/printable"
 )
 
 const (
@@ -44,13 +46,6 @@ type Client struct {
 
 	mu         sync.Mutex // guards the two below
 	user, pass string
-}
-
-// IsLoopback reports whether a host, a name or an address, is this machine by what it is called. No
-// resolver is asked, whose answer may be anybody's.
-func IsLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // NewClient returns a client for the server at addr, "host:port" or a URL. Credentials in the URL
@@ -181,13 +176,13 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	}
 	if err := json.Unmarshal(answer, &a); err != nil || (a.Error == nil && a.Result == nil) {
 		return fmt.Errorf("%s answered %s with HTTP status %d and no JSON-RPC: is it the address of another service? It says %q",
-			c.url, method, status, clip(string(answer), 80))
+			c.url, method, status, printable.Clip(string(answer), 80))
 	}
 	if a.Error != nil {
 		return a.Error
 	}
 	if got := string(a.ID); got != fmt.Sprint(id) {
-		return fmt.Errorf("%s answered call %d with the answer to %q", c.url, id, clip(got, 40))
+		return fmt.Errorf("%s answered call %d with the answer to %q", c.url, id, printable.Clip(got, 40))
 	}
 	if result == nil {
 		return nil
@@ -258,12 +253,4 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		return fmt.Errorf("%w from %s: %w", ErrUnreachable, c.url, err)
 	}
 	return fmt.Errorf("%w from %s: %w; %s", ErrUnreachable, c.url, err, c.Hint)
-}
-
-// clip shortens what others sent for an error message.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return s[:n] + "…"
 }

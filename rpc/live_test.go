@@ -14,6 +14,7 @@ import (
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
 // TestTheClientReadsARealBitcoind starts one, where it is installed, and reads its headers with the
@@ -67,8 +68,8 @@ func TestTheClientReadsARealBitcoind(t *testing.T) {
 		t.Fatal(err)
 	}
 	top, err := c.Header(ctx, 3)
-	if err != nil || hashText(top.Hash) != best {
-		t.Errorf("block 3 is %s, want %s; %v", hashText(top.Hash), best, err)
+	if err != nil || chainhash.Hash(top.Hash).String() != best {
+		t.Errorf("block 3 is %s, want %s; %v", chainhash.Hash(top.Hash).String(), best, err)
 	}
 	if _, err := c.Header(ctx, 4); !errors.Is(err, proof.ErrNoHeader) {
 		t.Errorf("block 4: %v", err)

@@ -276,3 +276,10 @@ type BlockchainInfo struct {
 	Pruned               bool     `json:"pruned"` // always: a light client keeps no blocks
 	Warnings             []string `json:"warnings"`
 }
+
+// The values of passphrase_encoding, a parameter of createwallet and unlockwallet. JSON is UTF-8,
+// and a passphrase is any bytes.
+const (
+	PassphraseText = "text" // the parameter is the passphrase
+	PassphraseHex  = "hex"  // the parameter is the passphrase in hexadecimal
+)

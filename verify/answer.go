@@ -10,8 +10,8 @@ import (
 
 	"ancre/calendar"
 	"ancre/internal/humanize"
+	"ancre/internal/loopback"
 	"ancre/proof"
-	"ancre/rpc"
 )
 
 // AnswerResult is what became of a promise.
@@ -134,7 +134,7 @@ func (a *Answer) fail(format string, args ...any) {
 // finds a calendar of their own there, or none.
 func explainLoopback(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil || !rpc.IsLoopback(u.Hostname()) {
+	if err != nil || !loopback.IsHost(u.Hostname()) {
 		return ""
 	}
 	return "; an address of this machine means the machine on which it was stamped"

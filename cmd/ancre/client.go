@@ -12,6 +12,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/loopback"
 	"ancre/rpc"
 )
 
@@ -92,7 +93,7 @@ func isLoopback(addr string) bool {
 	if err != nil {
 		return false
 	}
-	return rpc.IsLoopback(u.Hostname())
+	return loopback.IsHost(u.Hostname())
 }
 
 func (a *app) password(ctx context.Context) (string, error) {

@@ -20,9 +20,11 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/config"
+	"ancre/headers"
 	"ancre/internal/datadir"
 	"ancre/proof"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -274,7 +276,7 @@ func (f *fakeDaemon) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error
 			return h, int32(i), nil
 		}
 	}
-	return wire.BlockHeader{}, 0, rpc.ErrNoBlock
+	return wire.BlockHeader{}, 0, headers.ErrNotFound
 }
 
 func (f *fakeDaemon) Fees(context.Context) (rpc.FeeEstimate, error) {
@@ -332,7 +334,7 @@ func (w *fakeWallet) Replace(ctx context.Context, pass string, words []string, b
 func (w *fakeWallet) Unlock(_ context.Context, pass string) error {
 	w.say("unlock %q", pass)
 	if pass != "right" {
-		return rpc.ErrWrongPassphrase
+		return rpcserver.ErrWrongPassphrase
 	}
 	return nil
 }
@@ -375,8 +377,8 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := rpc.NewServer(rpc.Config{Users: []rpc.User{cookie}})
-	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
+	server := rpcserver.New(rpcserver.Config{Users: []rpc.User{cookie}})
+	server.Provide(rpcserver.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
 		Backup:  func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) },
 		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }, CalendarURI: testCalendar})
 	r.http = httptest.NewServer(server)

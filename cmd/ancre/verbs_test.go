@@ -14,6 +14,7 @@ import (
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/rpc"
+	rpcserver "ancre/rpc/server"
 
 	"rsc.io/qr"
 )
@@ -103,8 +104,8 @@ func TestCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := rpc.NewServer(rpc.Config{Users: []rpc.User{user}})
-	server.Provide(rpc.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon})
+	server := rpcserver.New(rpcserver.Config{Users: []rpc.User{user}})
+	server.Provide(rpcserver.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon})
 	r.http.Config.Handler = server
 	file := r.write("a", "content")
 

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"ancre/batcher"
+	"ancre/batcher/store"
+	"ancre/calendar"
+	"ancre/internal/httpserve"
+)
+
+// digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our
+// promise.
+func (q *request) digest(string) {
+	if why := q.server.strange; why != nil && q.isStranger() {
+		q.w.Header().Set("Connection", "close") // the body was not read
+		q.text(http.StatusForbidden, keepNever, why.Error())
+		return
+	}
+	n, err := q.readMessage(q.message[:])
+	switch {
+	case n > calendar.MaxMessage:
+		q.w.Header().Set("Connection", "close") // rather than reading it to the end
+		q.text(http.StatusBadRequest, "", "digest too long")
+		return
+	case err != nil:
+		q.w.Header().Set("Connection", "close")
+		q.text(http.StatusBadRequest, "", err.Error())
+		return
+	}
+	if s := q.server; s.intake.Take("", 1) != nil {
+		s.meters.crowded.Add(1)
+		s.crowded.Do(func() {
+			s.log.Warn("the calendar turns digests away: others have handed in as many as calendar.max_digests allows in one batch.interval")
+		})
+		q.later(60, "this calendar has taken all the digests that it takes for now: try again in a minute, or another calendar")
+		return
+	}
+	answer, err := q.Batcher.SubmitMessage(q.Context(), q.reply[:0], q.message[:n])
+	if err != nil {
+		q.fail("taking a digest", err)
+		return
+	}
+	q.answer(http.StatusOK, octets, "", answer)
+}
+
+// isStranger reports whether a request comes from another machine, or from a web page of elsewhere
+// that a browser on this one shows.
+func (q *request) isStranger() bool {
+	proxies := q.server.proxies
+	peer, client := parseIP(q.RemoteAddr), proxies.client(q.Request)
+	if !client.IsLoopback() || proxies.isProxy(peer) && q.Header.Get("X-Forwarded-For") == "" {
+		return true // of whom a proxy does not say, nobody knows
+	}
+	origin, isPage := q.Header["Origin"]
+	return isPage && !httpserve.LocalOrigin(strings.Join(origin, ","))
+}
+
+// readMessage reads the body into buf, which has room for one byte more than is allowed, and
+// returns how long it is: more than allowed stands for anything longer.
+func (q *request) readMessage(buf []byte) (int, error) {
+	most := len(buf) - 1
+	switch size := q.ContentLength; {
+	case size > int64(most):
+		return len(buf), nil
+	case size > 0:
+		n, err := io.ReadFull(q.Body, buf[:size])
+		if err != nil {
+			err = fmt.Errorf("the body broke off after %d of %d bytes", n, size)
+		}
+		return n, err
+	case size == 0 && q.Header.Get("Content-Length") == "":
+		// An empty message is allowed, and this is none: somebody forgot the body. otsd's text and
+		// status, not 411.
+		return 0, errors.New("invalid Content-Length")
+	case size == 0:
+		return 0, nil
+	}
+	// Chunked, which otsd does not take: nobody knows the length before the end.
+	n, err := io.ReadFull(q.Body, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && isWhole(q.Body) {
+		err = nil
+	} else if err != nil {
+		err = errors.New("the body broke off")
+	}
+	return n, err
+}
+
+// isWhole tells a chunked body that came to its end from one that was broken off: net/http says
+// io.EOF of the first alone.
+func isWhole(body io.Reader) bool {
+	_, err := body.Read(make([]byte, 1))
+	return err == io.EOF
+}
+
+// timestamp is GET /timestamp/HEX: from the commitment, which a pending proof ends with, to the
+// block, once that is final. The hexadecimal digits may be in upper case, as otsd has it.
+func (q *request) timestamp(rest string) {
+	commitment, err := hex.DecodeString(rest)
+	if err != nil {
+		q.text(http.StatusBadRequest, keepForever, "commitment must be hex-encoded bytes")
+		return
+	}
+	var leaf store.Leaf
+	if len(commitment) != len(leaf) {
+		q.text(http.StatusNotFound, keepBriefly, "Not found") // all of ours have 32 bytes
+		return
+	}
+	copy(leaf[:], commitment)
+	answer, st, complete, err := q.Batcher.Timestamp(q.Context(), nil, leaf)
+	switch {
+	case errors.Is(err, batcher.ErrUnknown):
+		q.text(http.StatusNotFound, keepBriefly, "Not found")
+		return
+	case err != nil:
+		q.fail("looking a commitment up", err)
+		return
+	case st.Progress.State == batcher.Mined:
+		q.text(http.StatusNotFound, keepBriefly, fmt.Sprintf("Timestamped by transaction %s; waiting for %d confirmations",
+			st.Progress.TxID, max(q.Confirmations-st.Progress.Confirmations, 1)))
+		return
+	case !complete:
+		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
+		return
+	}
+	// Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction
+	// of 4 kB, fits.
+	if len(answer) > calendar.MaxAnswer {
+		q.fail("writing a complete timestamp", fmt.Errorf("it has %d bytes, and clients read no more than %d", len(answer), calendar.MaxAnswer))
+		return
+	}
+	q.answer(http.StatusOK, octets, keepForever, answer)
+}
+
+// tip is GET /tip: what the newest anchor that is in no block yet commits to.
+func (q *request) tip(string) {
+	const keep = "public, max-age=10"
+	newest, err := newestUnconfirmed(q)
+	switch {
+	case err != nil:
+		q.fail("looking the newest anchor up", err)
+	case newest == nil:
+		q.text(http.StatusNotFound, keep, "")
+	default:
+		root := batcher.Current(newest.Anchor).Root
+		q.answer(http.StatusOK, octets, keep, bytes.Clone(root[:]))
+	}
+}
+
+// newestUnconfirmed returns the newest anchor that is offered to the network; nil when there is
+// none.
+func newestUnconfirmed(q *request) (*batcher.AnchorStatus, error) {
+	const look = 16 // older ones are in blocks, or given up
+	anchors, err := q.Batcher.Anchors(q.Context(), 0, look)
+	if err != nil {
+		return nil, err
+	}
+	for i := range anchors {
+		if anchors[i].Anchor.State == store.Broadcast {
+			return &anchors[i], nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+	"sync"
+	"time"
+
+	"ancre/batcher"
+	"ancre/batcher/store"
+)
+
+// page makes GET /, and keeps it for a moment, so that asking for it again and again costs nothing.
+type page struct {
+	mu   sync.Mutex
+	made time.Time
+	html []byte
+	json []byte
+}
+
+// pageAge is for how long a page is good, and keepPage says it to others, in otsd's figure.
+const (
+	pageAge  = time.Second
+	keepPage = "public, max-age=5"
+)
+
+// Status is what GET / answers to who accepts application/json. The first members are otsd's, where
+// they mean something here; numbers are numbers.
+type Status struct {
+	Version             string `json:"version"`
+	PendingCommitments  uint64 `json:"pending_commitments"`          // digests that are in no block yet
+	WaitingTransactions int    `json:"txs_waiting_for_confirmation"` // mined, and not yet final
+	MostRecentTx        string `json:"most_recent_tx"`               // the newest that is in no block; "None" when there is none
+	PriorVersions       int    `json:"prior_versions"`               // that it replaced
+	Tip                 string `json:"tip"`                          // what that transaction commits to; "None" when there is none
+	BestBlock           string `json:"best_block"`
+	BlockHeight         int32  `json:"block_height"`
+
+	Network       string     `json:"network"`
+	URI           string     `json:"uri"` // what proofs point to
+	Synced        bool       `json:"synced"`
+	TargetHeight  int32      `json:"target_height"` // the newest block that peers tell of
+	Anchoring     bool       `json:"anchoring"`     // false: digests are taken, and something keeps them from being paid for
+	Confirmations int32      `json:"confirmations"` // from which proofs are complete
+	Digests       uint64     `json:"digests"`       // ever taken
+	NextBatch     *time.Time `json:"next_batch"`    // when the digests that came last are sealed; null when none wait for that
+	Anchors       []Anchor   `json:"anchors"`       // the newest first
+}
+
+// Anchor is one payment on the status page.
+type Anchor struct {
+	TxID          string    `json:"txid"`
+	State         string    `json:"state"` // broadcast, mined, final
+	Height        int32     `json:"height,omitempty"`
+	Confirmations int32     `json:"confirmations,omitempty"`
+	Created       time.Time `json:"created"`
+}
+
+// What the status page looks at.
+const (
+	shownAnchors = 20
+	lookBatches  = 100 // more do not wait for a block, unless anchoring is held up for weeks
+)
+
+// status is GET /.
+func (q *request) status(string) {
+	q.w.Header().Set("Vary", "Accept")
+	p := &q.server.page
+	p.mu.Lock()
+	if time.Since(p.made) > pageAge {
+		if err := q.makePage(p); err != nil {
+			p.mu.Unlock()
+			q.fail("making the status page", err)
+			return
+		}
+	}
+	html, raw := p.html, p.json
+	p.mu.Unlock()
+	if wantsJSON(q.Header.Get("Accept")) {
+		q.answer(200, jsonType, keepPage, raw)
+		return
+	}
+	// The page needs nothing from anywhere, runs nothing, and goes into no frame.
+	q.w.Header().Set("X-Content-Type-Options", "nosniff")
+	q.w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	q.answer(200, htmlType, keepPage, html)
+}
+
+var htmlType = []string{"text/html; charset=utf-8"}
+
+// wantsJSON says whether somebody names JSON and no HTML. Browsers name HTML.
+func wantsJSON(accept string) bool {
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+// makePage fills both forms of the page.
+func (q *request) makePage(p *page) error {
+	st, err := q.gather(q.Context())
+	if err != nil {
+		return err
+	}
+	raw, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return err
+	}
+	var html bytes.Buffer
+	if err := pageTemplate.Execute(&html, st); err != nil {
+		return err
+	}
+	p.html, p.json, p.made = html.Bytes(), append(raw, '\n'), time.Now()
+	return nil
+}
+
+// gather asks what the page tells. What holds anchoring up is for the operator: it names amounts,
+// addresses and files.
+func (q *request) gather(ctx context.Context) (*Status, error) {
+	info, err := q.Node.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &Status{
+		Version: info.Version, Network: info.Network, URI: q.server.uri,
+		BestBlock: info.Chain.BlockHash, BlockHeight: info.Chain.Height, TargetHeight: info.Chain.TargetHeight, Synced: info.Chain.Synced,
+		WaitingTransactions: info.Anchors.Mined, MostRecentTx: "None", Tip: "None",
+		Anchoring: info.Ready && len(info.Warnings) == info.Cautions, Confirmations: q.Confirmations, Digests: info.Digests,
+		Anchors: []Anchor{},
+	}
+	if info.Batch != nil {
+		st.NextBatch = info.Batch.Closes
+	}
+	batches, err := q.Batcher.Batches(ctx, 0, lookBatches)
+	if err != nil {
+		return nil, err
+	}
+	for i := range batches {
+		switch batches[i].Progress.State {
+		case batcher.Open, batcher.Sealed, batcher.Broadcast:
+			st.PendingCommitments += batches[i].Batch.Count
+		}
+	}
+	newest, err := newestUnconfirmed(q)
+	if err != nil {
+		return nil, err
+	}
+	if newest != nil {
+		v := batcher.Current(newest.Anchor)
+		st.MostRecentTx, st.Tip, st.PriorVersions = v.Tx.TxHash().String(), hex.EncodeToString(v.Root[:]), len(newest.Anchor.Versions)-1
+	}
+	anchors, err := q.Batcher.Anchors(ctx, 0, shownAnchors)
+	if err != nil {
+		return nil, err
+	}
+	for i := range anchors {
+		a := &anchors[i]
+		shown := Anchor{TxID: batcher.Current(a.Anchor).Tx.TxHash().String(), State: string(a.Anchor.State), Confirmations: a.Confirmations, Created: a.Anchor.Created.UTC()}
+		switch a.Anchor.State {
+		case store.Mined, store.Final:
+			shown.Height = a.Anchor.Block.Height
+		case store.Broadcast:
+		default:
+			continue // its batches have another
+		}
+		st.Anchors = append(st.Anchors, shown)
+	}
+	return st, nil
+}
+
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"count": func(n any) string { return grouped(fmt.Sprint(n)) },
+	"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+}).Parse(pageText))
+
+// grouped writes a number with commas: 1,234,567.
+func grouped(digits string) string {
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

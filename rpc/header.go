@@ -1,0 +1,57 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+
+	"ancre/internal/printable"
+	"ancre/proof"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+var _ proof.HeaderSource = (*Client)(nil)
+
+// Header implements [proof.HeaderSource] over the server's getblockhash and getblockheader,
+// ancred's or bitcoind's. The header is checked to be that of the hash; that the block is in
+// Bitcoin's chain is the server's word.
+func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error) {
+	if height > math.MaxInt32 {
+		return proof.Header{}, fmt.Errorf("%w: %d", proof.ErrNoHeader, height)
+	}
+	text, err := c.BlockHash(ctx, int32(height))
+	if HasCode(err, CodeInvalidParameter) {
+		return proof.Header{}, fmt.Errorf("%w: %s: %w", proof.ErrNoHeader, c.url, err)
+	}
+	if err != nil {
+		return proof.Header{}, err
+	}
+	hash, err := chainhash.NewHashFromStr(text)
+	if err != nil {
+		return proof.Header{}, fmt.Errorf("%s answers with the block hash %q: %w", c.url, printable.Clip(text, 80), err)
+	}
+	var raw string
+	if err := c.Call(ctx, MethodGetBlockHeader, &raw, hash.String(), false); err != nil {
+		return proof.Header{}, err
+	}
+	b, err := hex.DecodeString(raw)
+	if err != nil || len(b) != wire.MaxBlockHeaderPayload {
+		return proof.Header{}, fmt.Errorf("%s answers with the header %q; want the %d bytes of one in hexadecimal", c.url, printable.Clip(raw, 200), wire.MaxBlockHeaderPayload)
+	}
+	var header wire.BlockHeader
+	if err := header.Deserialize(bytes.NewReader(b)); err != nil {
+		return proof.Header{}, fmt.Errorf("%s answers with a header that cannot be read: %w", c.url, err)
+	}
+	if header.BlockHash() != *hash {
+		return proof.Header{}, fmt.Errorf("%s answers with the header of block %s when asked for %s", c.url, header.BlockHash(), hash)
+	}
+	return headerOf(height, &header), nil
+}
+
+func headerOf(height uint64, h *wire.BlockHeader) proof.Header {
+	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp.UTC()}
+}

@@ -1,0 +1,284 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ancre/batcher"
+	"ancre/proof"
+	"ancre/rpc"
+)
+
+func (r *rig) client(t testing.TB, role rpc.Role) *rpc.Client {
+	t.Helper()
+	c, err := rpc.NewClient(r.http.URL, string(role), r.pass[role])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestTheClientSpeaksEveryMethod(t *testing.T) {
+	r := newRig(t)
+	r.withAnchor()
+	c := r.client(t, rpc.RoleAdmin)
+	ctx := t.Context()
+	digest := [32]byte(mustHex(someDigest))
+	ots, _ := r.batcher.Pending(batcher.Status{Digest: digest})
+	must := func(what string, err error, ok bool, got any) {
+		t.Helper()
+		if err != nil || !ok {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+
+	b0, err := c.CloseBatch(ctx)
+	must("closebatch of nothing", err, b0 == nil, b0)
+	e, err := c.Submit(ctx, digest)
+	must("submit", err, e.Digest == someDigest && e.State == "open" && e.Batch == 1 && e.Proof != "", e)
+	list, err := c.SubmitBatch(ctx, [][32]byte{digest, {1}})
+	must("submitbatch", err, len(list) == 2 && list[0] == e && list[1].Index == 1, list)
+	e, err = c.Status(ctx, digest)
+	must("getstatus", err, e.Digest == someDigest && e.Proof == "", e)
+	p, err := c.Proof(ctx, digest, "")
+	must("getproof", err, p.Format == "ots" && !p.Complete && p.Digest == someDigest && p.Proof != "", p)
+	v, err := c.VerifyProof(ctx, digest[:], ots)
+	must("verifyproof", err, v.Result == "pending", v)
+	b, err := c.Batch(ctx, 1)
+	must("getbatch", err, b.ID == 1 && b.Closes != nil && b.Opened.Equal(testTime), b)
+	bs, err := c.Batches(ctx, 0, 3)
+	must("listbatches", err, len(bs) == 1, bs)
+	b1, err := c.CloseBatch(ctx)
+	must("closebatch", err, b1 != nil && b1.State == "sealed" && b1.Root != "", b1)
+	a, err := c.Anchor(ctx, 1)
+	must("getanchor", err, a.ID == 1 && a.TxID == a.Versions[0].TxID && a.Versions[1].Hex != "", a)
+	as, err := c.Anchors(ctx, 0, 3)
+	must("listanchors", err, len(as) == 1 && as[0].Versions[1].Hex == "", as)
+	i, err := c.Info(ctx)
+	must("getinfo", err, i.Network == "regtest", i)
+	f, err := c.EstimateFee(ctx)
+	must("estimatefee", err, f.SatPerVByte == 3 && f.AnchorSats == 459 && f.FloorSatPerVByte == 1, f)
+	w, err := c.CreateWallet(ctx, "a b", "one two", testTime)
+	must("createwallet", err, w.Address == "bcrt1qq" && r.wallet.asked == "create a b [one two] 2026-01-02", r.wallet.asked)
+	must("unlockwallet", c.UnlockWallet(ctx, "a b"), r.wallet.asked == "unlock a b", r.wallet.asked)
+	s, err := c.NewAddress(ctx)
+	must("getnewaddress", err, s == "bcrt1qq", s)
+	bal, err := c.Balance(ctx)
+	must("getbalance", err, bal.ConfirmedSats == 3, bal)
+	_, err = c.Transactions(ctx, 5, 1)
+	must("listtransactions", err, r.wallet.asked == "transactions 5 1", r.wallet.asked)
+	_, err = c.Send(ctx, "x", 7, 0)
+	must("sendtoaddress", err, r.wallet.asked == "send x 7 0", r.wallet.asked)
+	_, err = c.Send(ctx, "x", 7, 2)
+	must("sendtoaddress", err, r.wallet.asked == "send x 7 2", r.wallet.asked)
+	n, err := c.BlockCount(ctx)
+	must("getblockcount", err, n == 19, n)
+	s, err = c.BestBlockHash(ctx)
+	must("getbestblockhash", err, s == r.chain[19].BlockHash().String(), s)
+	h, err := c.BlockHeader(ctx, s)
+	must("getblockheader", err, h.Height == 19 && h.Confirmations == 1 && h.NextBlockHash == "" && h.MedianTime == r.chain[14].Timestamp.Unix(), h)
+	ci, err := c.BlockchainInfo(ctx)
+	must("getblockchaininfo", err, ci.Blocks == 19 && ci.Pruned, ci)
+	_, err = c.Uptime(ctx)
+	must("uptime", err, true, nil)
+	s, err = c.Help(ctx, "")
+	must("help", err, strings.HasPrefix(s, "== "), s)
+	s, err = c.Help(ctx, "stop")
+	must("help", err, strings.HasPrefix(s, "stop\n"), s)
+	must("stop", c.Stop(ctx), true, nil)
+	<-r.stopped
+}
+
+func TestARefusalKeepsItsCodeOnTheWayToTheCaller(t *testing.T) {
+	r := newRig(t)
+	_, err := r.client(t, rpc.RoleRead).Batch(t.Context(), 9)
+	var e *rpc.Error
+	if !errors.As(err, &e) || e.Code != rpc.CodeNotFound || !rpc.HasCode(fmt.Errorf("x: %w", err), rpc.CodeNotFound) {
+		t.Errorf("%v", err)
+	}
+	r.pass[rpc.RoleRead] = "wrong"
+	_, err = r.client(t, rpc.RoleRead).Batch(t.Context(), 9)
+	if err == nil || errors.As(err, &e) && e == err || !strings.Contains(err.Error(), "refuses the credentials (401)") || strings.Contains(err.Error(), "wrong") {
+		t.Errorf("wrong credentials: %v", err)
+	}
+}
+
+func TestTheCookieIsReadAgainAfterTheServerStartedAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".cookie")
+	r := newRig(t)
+	start := func() {
+		u, err := rpc.WriteCookie(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.server.users = users{u}
+	}
+	start()
+	c, err := rpc.NewCookieClient(r.http.URL, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Info(t.Context()); err != nil {
+			t.Error(err)
+		}
+		start()
+	}
+}
+
+func TestHeadersOfAServerAreCheckedAgainstTheirHash(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, rpc.RoleRead)
+	for _, src := range []proof.HeaderSource{c, chainHeaders{r.chain, func(context.Context) bool { return false }}} {
+		h, err := src.Header(t.Context(), 5)
+		want := r.chain[5]
+		if err != nil || h.Height != 5 || h.Hash != want.BlockHash() || h.MerkleRoot != want.MerkleRoot || !h.Time.Equal(want.Timestamp) || h.Time.Location() != time.UTC {
+			t.Errorf("%T: %+v, %v", src, h, err)
+		}
+		for _, height := range []uint64{20, 1 << 31, 1 << 40, 1 << 63} {
+			if _, err := src.Header(t.Context(), height); !errors.Is(err, proof.ErrNoHeader) {
+				t.Errorf("%T, height %d: %v", src, height, err)
+			}
+		}
+	}
+
+	good := r.chain[5].BlockHash().String()
+	var raw string
+	if err := c.Call(t.Context(), "getblockheader", &raw, r.chain[6].BlockHash().String(), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, hash, header, words string }{
+		{"another block's header", good, raw, "header of block " + r.chain[6].BlockHash().String()},
+		{"a short header", good, raw[2:], "80 bytes"},
+		{"no hexadecimal", good, "xx" + raw[2:], "80 bytes"},
+		{"no hash", "xx", raw, `block hash "xx"`},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body := make([]byte, r.ContentLength)
+			r.Body.Read(body)
+			if strings.Contains(string(body), "getblockhash") {
+				fmt.Fprintf(w, `{"result":%q,"id":1}`, c.hash)
+			} else {
+				fmt.Fprintf(w, `{"result":%q,"id":2}`, c.header)
+			}
+		}))
+		client, err := rpc.NewClient(s.URL, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Header(t.Context(), 5); err == nil || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		client.Close()
+		s.Close()
+	}
+}
+
+func TestAProofIsVerifiedAgainstTheChain(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, rpc.RoleRead)
+	// A proof whose digest is the Merkle root of block 7 itself: no operation, one attestation.
+	root := r.chain[7].MerkleRoot
+	ots := append([]byte("\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"), root[:]...)
+	ots = append(ots, "\x00\x05\x88\x96\x0d\x73\xd7\x19\x01\x01\x07"...)
+	v, err := c.VerifyProof(t.Context(), root[:], ots)
+	if err != nil || v.Result != "valid" || v.Height != 7 || v.BlockHash != r.chain[7].BlockHash().String() || v.BlockTime == nil || v.Reason != "" {
+		t.Errorf("the right digest: %+v, %v", v, err)
+	}
+	for _, c2 := range []struct {
+		name   string
+		digest []byte
+		ots    []byte
+	}{
+		{"another file", make([]byte, 32), ots},
+		{"another block", root[:], append(ots[:len(ots)-1:len(ots)-1], 8)},
+		{"a truncated proof", root[:], ots[:len(ots)-1]},
+		{"bytes after the proof", root[:], append(ots[:len(ots):len(ots)], 0)},
+		{"no proof", root[:], nil},
+		{"a proof nested without end", root[:], append(ots[:len(ots)-11:len(ots)-11], strings.Repeat("\x08", 100_000)...)},
+	} {
+		v, err := c.VerifyProof(t.Context(), c2.digest, c2.ots)
+		if c2.ots == nil {
+			v, err = c.VerifyProof(t.Context(), c2.digest, []byte{})
+		}
+		if err != nil || v.Result != "invalid" || v.Reason == "" || v.Height != 0 {
+			t.Errorf("%s: %+v, %v", c2.name, v, err)
+		}
+	}
+}
+
+func TestServeEndsAfterTheCallsThatRun(t *testing.T) {
+	r := newRig(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(ctx, ln) }()
+
+	entered, leave := make(chan struct{}), make(chan struct{})
+	r.batcher.onCall = sync.OnceFunc(func() { close(entered); <-leave })
+	c, err := rpc.NewClient(ln.Addr().String(), string(rpc.RoleAdmin), r.pass[rpc.RoleAdmin])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := c.Submit(context.WithoutCancel(ctx), [32]byte(mustHex(someDigest)))
+		answered <- err
+	}()
+	<-entered
+	cancel()
+	// The listener closes before the call ends.
+	deadline := time.Now().Add(time.Minute)
+	for {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("connections are still taken")
+		}
+	}
+	select {
+	case err := <-served:
+		t.Fatalf("Serve returned before the call ended: %v", err)
+	default:
+	}
+	close(leave)
+	if err := <-answered; err != nil {
+		t.Errorf("the call that ran: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := r.batcher.Status(t.Context(), [32]byte(mustHex(someDigest))); err != nil {
+		t.Errorf("the digest of the call that ran: %v", err)
+	}
+}
+
+func TestAFailedListenerIsToldByServe(t *testing.T) {
+	r := newRig(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if err := r.server.Serve(t.Context(), ln); err == nil {
+		t.Error("no error of a closed listener")
+	}
+}

@@ -1,0 +1,356 @@
+// Package server is the daemon's side of the RPC: JSON-RPC over HTTP. Its contract is the package
+// ancre/rpc.
+//
+// It answers requests of JSON-RPC 1.0, 1.1 and 2.0, and arrays of them, as bitcoind 29 does: with
+// bitcoind's HTTP statuses, and its error codes where one fits. It is stricter than bitcoind in
+// some points. The names of members are exact and come once, digests are written in lower case, and
+// integers without fraction. Every request needs credentials, and each user has a role.
+//
+// Everything that comes in is bounded: connections, headers, bodies, nesting, arrays, digests,
+// time. A request that exceeds a limit is refused with an error that names the limit. The answers
+// that wait in memory to be written are bounded too, all together. No parameter, answer or
+// credential reaches a log.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ancre/internal/budget"
+	"ancre/internal/httpserve"
+	"ancre/internal/meter"
+	"ancre/internal/printable"
+	"ancre/internal/quota"
+	"ancre/rpc"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits of what a request may cost.
+const (
+	// maxBody is the longest request: 60,000 digests' worth, six times what submitbatch takes.
+	maxBody = 4 << 20
+
+	// maxCalls is how many calls one array may hold. More work in one request is better done by
+	// submitbatch.
+	maxCalls = 1_000
+
+	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's
+	// answer is bounded by its parameters.
+	maxAnswerBytes = 32 << 20
+
+	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of
+	// few bytes.
+	maxArrays = 16
+
+	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of
+	// 1,000.
+	keepBuffer  = 1 << 20
+	keepDigests = 1 << 10
+)
+
+// Config is what a server needs from the start.
+type Config struct {
+	Users   []rpc.User   // who may call: those of the configuration, and the one of WriteCookie
+	Log     *slog.Logger // nil: nothing is logged
+	Stop    func()       // what the method stop calls; it must not wait for the server to end
+	Started time.Time    // what uptime counts from; zero: now
+	Hosts   []string     // names of this server beside loopback: a request that names another host is refused
+
+	// Quota bounds the new digests of users with the role submit. nil: it does not.
+	Quota *quota.Quota
+
+	// Latency returns the histogram for a method (or UnknownMethod). If nil, latency is not
+	// recorded.
+	Latency func(method string) meter.Observer
+}
+
+// Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a
+// graceful end.
+type Server struct {
+	table     []method
+	methods   map[string]*method   // into table
+	streams   map[string]*download // by path
+	users     users
+	authCache *authCache
+	hosts     []string
+	quota     *quota.Quota
+	log       *slog.Logger
+	stop      func()
+	started   time.Time
+
+	services atomic.Pointer[Services] // nil while the daemon starts
+	phase    atomic.Pointer[string]   // what it is doing meanwhile
+
+	bodies   *budget.Budget // bytes of large bodies in memory
+	answers  *budget.Budget // bytes of large answers in memory, until they are written
+	arrays   *budget.Budget // arrays being worked on, until their answers are written
+	delayed  chan struct{}  // refused logins that wait for their answer
+	refusals rate.Sometimes // logs one refused login a second, however many there are
+	buffers  sync.Pool      // of *buffers
+
+	unknownMeter  *methodMeter // of calls that name no method of ours
+	refusedLogins atomic.Uint64
+
+	backupStall time.Duration // tests make it short
+}
+
+// buffers are what one request reads into and writes from.
+type buffers struct {
+	body, answer []byte
+	digests      [][32]byte // of submit and submitbatch
+	out          output
+}
+
+// New returns a server that says that it is starting until Provide is called.
+func New(c Config) *Server {
+	s := &Server{
+		table:     methods(),
+		methods:   map[string]*method{},
+		streams:   downloads(),
+		users:     c.Users,
+		authCache: newAuthCache(),
+		hosts:     c.Hosts,
+		quota:     c.Quota,
+		log:       c.Log,
+		stop:      c.Stop,
+		started:   c.Started,
+		bodies:    budget.New(maxBodiesBytes, patience),
+		answers:   budget.New(maxAnswersBytes, patience),
+		arrays:    budget.New(maxArrays, patience),
+		delayed:   make(chan struct{}, maxDelayed),
+		refusals:  rate.Sometimes{Interval: time.Second},
+
+		backupStall: backupStall,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.started.IsZero() {
+		s.started = time.Now()
+	}
+	for i := range s.table {
+		s.methods[s.table[i].Name] = &s.table[i]
+		s.table[i].meter = newMethodMeter(s.table[i].Name, c.Latency)
+	}
+	s.unknownMeter = newMethodMeter(UnknownMethod, c.Latency)
+	s.buffers.New = func() any { return new(buffers) }
+	s.SetPhase("starting")
+	return s
+}
+
+// SetPhase says what the daemon is doing before Provide is called: "opening the store".
+func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
+
+// Provide gives the server what its methods speak for. Until then, only help, stop and uptime work;
+// the others answer with [CodeStarting].
+func (s *Server) Provide(services Services) { s.services.Store(&services) }
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d := s.streams[r.URL.Path]; d != nil {
+		s.serveDownload(w, r, d)
+		return
+	}
+	if r.URL.Path != "/" {
+		w.Header().Set("Connection", "close") // who has no credentials keeps no connection
+		http.Error(w, "JSON-RPC is at /", http.StatusNotFound)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		w.Header().Set("Connection", "close")
+		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
+		return
+	}
+	user, ok := s.authenticate(w, r)
+	if !ok {
+		return
+	}
+	httpserve.Trust(r)
+
+	buf := s.buffers.Get().(*buffers)
+	defer func() {
+		if cap(buf.body) <= keepBuffer && cap(buf.answer) <= keepBuffer && cap(buf.digests) <= keepDigests {
+			s.buffers.Put(buf)
+		}
+	}()
+	body, refused := s.readBody(w, r, user, buf)
+	defer body.Release()
+	out := &buf.out
+	out.begin(s, w, r, user, buf.answer[:0])
+	defer out.end()
+	if refused != nil {
+		out.buf = appendError(out.buf, &request{id: null}, &refused.Error)
+		out.finish(refused.status)
+		return
+	}
+	if req, ok := scan(buf.body, buf.digests); ok {
+		buf.digests = req.digests
+		out.finish(s.single(user, &req, nil, out))
+	} else {
+		out.finish(s.general(user, buf.body, out))
+	}
+	buf.answer = out.buf // to be used again
+}
+
+// general answers whatever scan did not take.
+func (s *Server) general(user *rpc.User, body []byte, out *output) (status int) {
+	calls, array, refused := split(body)
+	if refused != nil {
+		out.buf = appendError(out.buf, &request{id: null}, refused)
+		if refused.Code == rpc.CodeInvalidRequest {
+			return http.StatusBadRequest
+		}
+		return http.StatusInternalServerError
+	}
+	if array {
+		return s.array(user, calls, out)
+	}
+	req, refused := decode(calls[0])
+	return s.single(user, &req, refused, out)
+}
+
+// array answers calls one after the other. Their answers leave as they come, so that few are in
+// memory.
+func (s *Server) array(user *rpc.User, calls []json.RawMessage, out *output) (status int) {
+	if err := out.enterArrays(); err != nil {
+		out.buf = appendError(out.buf, &request{id: null}, asError(err))
+		return http.StatusServiceUnavailable
+	}
+	out.buf = append(out.buf, '[')
+	silent := len(calls) > 0 // all of them notifications, so far
+	for _, raw := range calls {
+		req, refused := decode(raw)
+		if refused == nil && out.size() > maxAnswerBytes {
+			refused = errorf(rpc.CodeInvalidRequest, "the answers to this array are longer than %d bytes together: this call was not run; ask for less at once", maxAnswerBytes)
+		}
+		mark, first := len(out.buf), out.size() == 1
+		if !first {
+			out.buf = append(out.buf, ',')
+		}
+		if s.answer(user, &req, refused, out); req.notification() && refused == nil {
+			out.buf = out.buf[:mark]
+		} else {
+			silent = false
+		}
+		out.flush()
+	}
+	if silent {
+		out.buf = out.buf[:0]
+		return http.StatusNoContent
+	}
+	out.buf = append(out.buf, ']')
+	return http.StatusOK
+}
+
+// single answers a request that is one call, with the HTTP status that bitcoind would give.
+func (s *Server) single(user *rpc.User, req *request, refused *rpc.Error, out *output) int {
+	code := s.answer(user, req, refused, out)
+	switch {
+	case refused != nil:
+		return http.StatusBadRequest
+	case req.notification():
+		out.buf = out.buf[:0]
+		return http.StatusNoContent
+	case code == 0:
+		return http.StatusOK
+	case code == rpc.CodeBusy, code == rpc.CodeQuota:
+		return http.StatusServiceUnavailable
+	case code == rpc.CodeForbidden:
+		return http.StatusForbidden
+	case req.v2:
+		return http.StatusOK // 2.0 tells errors in the body alone
+	case code == rpc.CodeUnknownMethod:
+		return http.StatusNotFound
+	}
+	return http.StatusInternalServerError
+}
+
+// answer runs one call, unless it is refused already, and appends its answer. It returns the code
+// of the error, or 0.
+func (s *Server) answer(user *rpc.User, req *request, refused *rpc.Error, out *output) (code int) {
+	began, ctx := time.Now(), out.ctx
+	var err error
+	if refused != nil {
+		err = refused
+	} else {
+		out.buf, err = s.run(ctx, user, req, out)
+	}
+	if err != nil {
+		e := asError(err)
+		code = e.Code
+		out.buf = appendError(out.buf, req, e)
+	}
+	took := time.Since(began)
+	s.meterOf(req.method).Done(code, took)
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		s.log.Debug("answered a call", "method", printable.Clip(req.method, 40), "user", user.Name, "code", code, "took", took)
+	}
+	return code
+}
+
+// run finds the method, checks the role, reads the parameters and appends the answer.
+func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *output) (out []byte, err error) {
+	dst := to.buf
+	m := s.methods[req.method]
+	if m == nil {
+		return dst, errorf(rpc.CodeUnknownMethod, "Method not found: %q%s", printable.Clip(req.method, 40), s.suggest(req.method))
+	}
+	if !m.Roles.Allow(user.Role) {
+		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles, user.Name, user.Role)
+	}
+	c := call{ctx: ctx, server: s, user: user.Name, output: to, Services: s.services.Load(), method: m}
+	if user.Role != rpc.RoleAdmin {
+		c.quota = s.quota // an administrator has none: the money is his to spend
+	}
+	if c.Services == nil && !m.early {
+		return dst, errorf(rpc.CodeStarting, "ancred is starting: %s", *s.phase.Load())
+	}
+	if req.digests != nil {
+		c.args = scanned(m, req.digests)
+	} else {
+		var refused *rpc.Error
+		if c.args, refused = parseParams(m, req.params); refused != nil {
+			return dst, refused
+		}
+	}
+
+	if m.cost != nil {
+		// Before anything is done: what is refused had no effect.
+		if err := to.reserve(m.cost(c.args)); err != nil {
+			return dst, err
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			// The value may hold a parameter, so it is told only of methods that have no secret
+			// ones.
+			what := fmt.Sprint(p)
+			for i := range m.Params {
+				if m.Params[i].Secret {
+					what = fmt.Sprintf("a value of type %T", p)
+				}
+			}
+			s.log.Error("a method panicked; this is a defect of ancred", "method", m.Name, "panic", what, "stack", string(debug.Stack()))
+			out, err = dst, errorf(rpc.CodeInternal, "internal error in %s: the log of ancred has the details", m.Name)
+		}
+	}()
+	result, err := m.run(&c)
+	if err != nil {
+		return dst, err
+	}
+	return appendResult(dst, req, func(dst []byte) ([]byte, error) {
+		if write, ok := result.(resultWriter); ok {
+			return write(dst)
+		}
+		return appendJSON(dst, result), nil
+	})
+}
