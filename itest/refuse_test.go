@@ -1,6 +1,7 @@
 package itest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -82,7 +83,9 @@ func TestBadCallsAreRefusedInWordsAndLeaveNoTrace(t *testing.T) {
 	}
 }
 
-// post sends a request as it is, and returns the answer's status and body.
+// post sends a request as it is, and returns the answer's status and body. It reads while it still
+// writes: a server that refuses a request early closes the connection, and net/http's client may
+// then report the failed write instead of the answer.
 func (w *world) post(user, password string, body io.Reader) (int, string) {
 	w.Helper()
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, "http://"+w.daemon.Addr()+"/", body)
@@ -90,7 +93,21 @@ func (w *world) post(user, password string, body io.Reader) (int, string) {
 	if user != "" {
 		req.SetBasicAuth(user, password)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	req.Close = true
+	conn, err := new(net.Dialer).DialContext(w.ctx, "tcp", w.daemon.Addr())
+	w.must(err)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_ = req.Write(conn)
+	}()
+	defer func() {
+		conn.Close()
+		<-written
+	}()
+	deadline, _ := w.ctx.Deadline()
+	w.must(conn.SetReadDeadline(deadline))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	w.must(err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
