@@ -51,8 +51,8 @@ const (
 	std      = "the standard library" // every package of it
 )
 
-// An arrow is an import that must not be: from the packages at or below from to the packages at or
-// below to.
+// An arrow is a forbidden import: from the packages at or below from, to the packages at or below
+// to.
 type arrow struct {
 	from   string
 	except []string // packages at or below from that may
@@ -398,7 +398,7 @@ func TestEveryPackageHasAComment(t *testing.T) {
 	}
 }
 
-// pkg is what the go command tells of a package.
+// pkg is what go list reports of a package.
 type pkg struct {
 	Dir        string
 	ImportPath string
@@ -414,7 +414,7 @@ func room(p pkg) string {
 	return name
 }
 
-// listPackages asks the go command for the packages that match a pattern.
+// listPackages returns the packages that match a pattern.
 func listPackages(t *testing.T, pattern string) (list []pkg) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,Doc,Imports,Deps,GoFiles", pattern)
@@ -435,7 +435,7 @@ func listPackages(t *testing.T, pattern string) (list []pkg) {
 	}
 }
 
-// used returns what p's files name of other packages: "time.Now".
+// used returns the names from other packages that p's files use: "time.Now".
 func used(t *testing.T, p pkg) (names []string) {
 	t.Helper()
 	for _, name := range p.GoFiles {

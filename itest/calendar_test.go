@@ -33,13 +33,13 @@ func (w *world) ask(method, path string, body []byte, accept string) (status int
 	return resp.StatusCode, answer, resp.Header
 }
 
-// stamped is a message with what the calendar answered to it.
+// stamped is a message with the calendar's answer to it.
 type stamped struct {
 	message, answer []byte
 	commitment      []byte
 }
 
-// stamp hands a message in at the calendar, and reads the answer as clients do.
+// stamp submits a message to the calendar, and reads the answer as clients do.
 func (w *world) stamp(message []byte) stamped {
 	w.Helper()
 	status, answer, header := w.ask("POST", "/digest", message, "application/vnd.opentimestamps.v1")
@@ -55,7 +55,7 @@ func (w *world) stamp(message []byte) stamped {
 	return stamped{message, answer, all[0].Msg}
 }
 
-// wantPending wants the calendar to say where a commitment is, as otsd says it.
+// wantPending wants the calendar to report the state of a commitment in otsd's words.
 func (w *world) wantPending(s stamped, text string) {
 	w.Helper()
 	status, answer, header := w.ask("GET", "/timestamp/"+hex.EncodeToString(s.commitment), nil, "")
@@ -64,8 +64,8 @@ func (w *world) wantPending(s stamped, text string) {
 	}
 }
 
-// wantComplete follows a message's answer to the calendar, joins what it says, and checks it
-// against the node's own blocks.
+// wantComplete asks the calendar for the rest of a message's proof, joins the two parts, and checks
+// the proof against the node's blocks.
 func (w *world) wantComplete(s stamped) {
 	w.Helper()
 	status, answer, header := w.ask("GET", "/timestamp/"+hex.EncodeToString(s.commitment), nil, "")
@@ -76,7 +76,7 @@ func (w *world) wantComplete(s stamped) {
 	w.must(err)
 	rest, err := proof.ParseTimestamp(answer, s.commitment)
 	w.must(err)
-	// A client hangs what it got on the commitment of its pending proof: append nonce, sha256.
+	// A client attaches the answer to the commitment of its pending proof: append nonce, sha256.
 	leaf := ts.Branches[0].Next.Branches[0].Next
 	leaf.Attestations, leaf.Branches = rest.Attestations, rest.Branches
 	if len(s.message) == 32 {
@@ -127,8 +127,8 @@ func (e explorer) Header(_ context.Context, height uint64) (proof.Header, error)
 	return proof.Header{Height: height, Hash: *id, MerkleRoot: *root}, nil
 }
 
-// The whole way of messages through the calendar, as an OpenTimestamps client goes it, with a power
-// cut at each turn.
+// Messages go all the way through the calendar, as an OpenTimestamps client sends them, with a
+// power cut after each step.
 func TestCalendarTakesMessagesAndCompletesTheirProofs(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -141,7 +141,7 @@ func TestCalendarTakesMessagesAndCompletesTheirProofs(t *testing.T) {
 			_, _ = rand.Read(message)
 			all = append(all, w.stamp(message))
 		}
-		// What was answered is on disk: no warning, no time to write anything.
+		// What was answered is on disk: the daemon gets no warning and no time to write.
 		last := make([]byte, 32)
 		_, _ = rand.Read(last)
 		all = append(all, w.stamp(last))
@@ -203,7 +203,7 @@ func TestCalendarTakesMessagesAndCompletesTheirProofs(t *testing.T) {
 	})
 }
 
-// A crash right after the answer, again and again: no answer is given for what is not on disk.
+// The daemon crashes right after each answer: it answers only for messages that are on disk.
 func TestCalendarAnswersOnlyWhatIsDurable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -253,7 +253,7 @@ func TestCalendarAnswersOnlyWhatIsDurable(t *testing.T) {
 	}
 }
 
-// While the daemon opens what it has stored, the calendar is there and says so.
+// While the daemon opens its store, the calendar already answers, and says so.
 func TestCalendarIsThereFromTheStart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")

@@ -15,8 +15,8 @@ import (
 	"ancre/proof"
 )
 
-// handIn stamps a file at the daemon's calendar as OpenTimestamps clients do, with a nonce of their
-// own before, and writes the proof beside it.
+// handIn stamps a file at the daemon's calendar as OpenTimestamps clients do: they add a nonce of
+// their own first. It writes the proof beside the file.
 func (w *world) handIn(file string) {
 	w.Helper()
 	content, err := os.ReadFile(file)
@@ -39,9 +39,9 @@ func (w *world) handIn(file string) {
 	w.must(os.WriteFile(file+".ots", data, 0o600))
 }
 
-// What was stamped at one daemon is completed and verified by the command of somebody else, who
-// runs no daemon, or another one. The first one is needed for its calendar alone, and once proofs
-// are complete for nothing.
+// A file is stamped at one daemon. Somebody else, who runs no daemon or another one, completes and
+// verifies the proof with the command. They need the first daemon only for its calendar, and not at
+// all once the proof is complete.
 func TestProofsOfAnotherDaemonAreFollowed(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startQuick(fundSats)
@@ -88,8 +88,8 @@ func TestProofsOfAnotherDaemonAreFollowed(t *testing.T) {
 			t.Errorf("the pending proof is not kept (%v)", err)
 		}
 
-		// Nobody who made the stamp is needed any more, and no daemon: only Bitcoin's peers, or a
-		// file.
+		// The daemon that made the stamp is not needed any more, nor any other daemon: only
+		// Bitcoin's peers, or a file of headers.
 		w.must(w.daemon.Stop())
 		at(0, "was complete already", "upgrade", "--calendar", uri, first, second)
 		headers := filepath.Join(dir, "bitcoin.headers")

@@ -19,9 +19,9 @@ import (
 // object is any JSON object.
 type object = map[string]any
 
-// tampering changes one member of a receipt. refused is what each verifier's reason must hold. A
-// verifier that is not named does not look at that member, and the reason stands in unseen. Our own
-// refuses every one, but for mere claims: what a receipt says that nothing proves.
+// tampering changes one member of a receipt. refused holds a part of each verifier's reason. A
+// verifier that is not named does not check that member, and unseen says why. Our own verifier
+// refuses each change, except for claims that nothing in the receipt proves.
 type tampering struct {
 	name    string
 	change  func(r object)
@@ -38,8 +38,8 @@ const (
 	client   = "chainpoint-js"
 )
 
-// flip changes the hexadecimal digit at a place of a member of an object; places below zero count
-// from the end.
+// flip changes one hexadecimal digit of a member of an object. A negative place counts from the
+// end.
 func flip(o object, member string, place int) {
 	text := []byte(o[member].(string))
 	if place < 0 {
@@ -69,7 +69,7 @@ func drop(o object, member string, i int) {
 	o[member] = slices.Delete(o[member].([]any), i, i+1)
 }
 
-// The two anchors of a receipt of version 2, as both verifiers want them.
+// The two anchors of a receipt of version 2, as both verifiers expect them.
 func opReturnAnchor(r object) object { return at(r["anchors"], 0) }
 func headerAnchor(r object) object   { return at(r["anchors"], 1) }
 
@@ -196,15 +196,15 @@ func tamperingsOfSeals(forged object) []tampering {
 	}
 }
 
-// minedTx is what an explorer of blocks tells of a transaction.
+// minedTx is what a block explorer reports of a transaction.
 type minedTx struct {
 	Confirmations int32  `json:"confirmations"`
 	Timestamp     int64  `json:"timestamp"` // of its block, Unix seconds
 	OpReturn      string `json:"opReturn"`  // what the first OP_RETURN holds, hexadecimal; empty: none
 }
 
-// look reads from the node's own blocks what verifiers of receipts would ask web services for: the
-// blocks from the one before the anchor's on.
+// look reads from the node's blocks what verifiers of receipts would ask web services for. It
+// begins with the block before the anchor's.
 func (c *clients) look() {
 	c.Helper()
 	c.transactions, c.roots = make(map[string]minedTx), make(map[string]string)
@@ -253,8 +253,7 @@ func signatureHash(seal object) string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(seal["signature"].(string))))
 }
 
-// seals has the mayor, and somebody else, sign for the contract; only the mayor's signature is
-// stamped.
+// seals has the mayor and somebody else sign the contract. Only the mayor's signature is stamped.
 func (c clients) seals() (mayors, forged object) {
 	for _, seal := range []*object{&mayors, &forged} {
 		out, err := c.npm(c.TempDir(), nil, "clients/seal.js", c.contract, "CN=The Mayor,O=Town", "town.example")
@@ -291,8 +290,8 @@ func (c clients) judged(digest string, receipts []object) (verdicts []map[string
 	return verdicts
 }
 
-// wantReceiptJudged wants the receipt of a file accepted by every verifier of its version, ours
-// too, and each tampered one refused: by ours always, by the others where they look.
+// wantReceiptJudged wants every verifier of its version, ours included, to accept the receipt of a
+// file. Ours must refuse each tampered receipt; the others must where they check that member.
 func (c clients) wantReceiptJudged(digest string, receipt json.RawMessage, others []string, tamperings []tampering) {
 	c.Helper()
 	fresh := func() (r object) {
@@ -332,9 +331,9 @@ func (c clients) wantReceiptJudged(digest string, receipt json.RawMessage, other
 	}
 }
 
-// wantOurVerdict wants an exit status of `ancre verify`, and that it took the file for a receipt. 1
-// stands for 4 as well: a type that this program does not know may be one of another program's, and
-// a block may be above the newest.
+// wantOurVerdict wants an exit status of `ancre verify`, and that it took the file for a receipt.
+// Where 1 is wanted, 4 is accepted too: another program may know a type that ours does not, and a
+// block may be above the newest.
 func (c clients) wantOurVerdict(want int, name, digest string, receipt object) {
 	c.Helper()
 	raw, err := json.Marshal(receipt)

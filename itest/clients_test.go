@@ -19,7 +19,7 @@ import (
 	"ancre/rpc"
 )
 
-// clients are other people's programs, and the daemon that they speak with.
+// clients are other people's programs, and the daemon that they talk to.
 type clients struct {
 	*world
 	verifier, clerk *url.Userinfo // users of the roles read and submit
@@ -45,9 +45,9 @@ func (c clients) in(t *testing.T) clients {
 	return c
 }
 
-// Other people's programs, unchanged: they stamp at our calendar, upgrade, verify through our
-// explorer's routes and, with the least role that may, through our bitcoind's calls; and they judge
-// our receipts. One daemon and one batch for all of them.
+// Other people's programs run unchanged. They stamp at our calendar and upgrade there. They verify
+// through our explorer routes, and through our bitcoind calls with the weakest role that may. They
+// judge our receipts. All of them share one daemon and one batch.
 func TestOtherPeoplesClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -97,8 +97,8 @@ func TestOtherPeoplesClients(t *testing.T) {
 	}
 }
 
-// The packages are pinned to the last byte, and it is left to each machine where it takes them
-// from: a mirror, or a cache.
+// The packages are pinned to the last byte. Each machine may take them from where it likes: a
+// mirror, or a cache.
 func TestNpmPackagesArePinnedByTheirHashes(t *testing.T) {
 	var lock struct {
 		Packages map[string]struct {
@@ -125,7 +125,7 @@ func TestNpmPackagesArePinnedByTheirHashes(t *testing.T) {
 	}
 }
 
-// user makes one as `ancre auth` does; the line is for the configuration.
+// user makes a user as `ancre auth` does, and returns the line for the configuration.
 func (c clients) user(name string, role rpc.Role) (*url.Userinfo, string) {
 	c.Helper()
 	line, password, err := rpc.NewUser(name, role)
@@ -136,8 +136,8 @@ func (c clients) user(name string, role rpc.Role) (*url.Userinfo, string) {
 // installed is where `make clients` puts the packages that clients/package-lock.json pins.
 const installed = "../bin/clients"
 
-// npm runs a program of node's with those packages. What it prints on standard output comes back,
-// and an error holds all that it said. Without them the test is skipped.
+// npm runs a program of Node.js with those packages, and returns its standard output. An error
+// holds everything that it printed. Without the packages the test is skipped.
 func (c clients) npm(home string, stdin []byte, args ...string) (string, error) {
 	c.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -159,15 +159,15 @@ func (c clients) npm(home string, stdin []byte, args ...string) (string, error) 
 // otsCLI is the command of the npm package opentimestamps.
 const otsCLI = installed + "/node_modules/opentimestamps/ots-cli.js"
 
-// python runs a script with Debian's packages, or skips.
+// python runs a script with Debian's packages, or skips the test.
 func (c clients) python(args ...string) (string, error) {
 	c.Helper()
 	c.needPython()
 	return c.run(c.TempDir(), nil, nil, python, args...)
 }
 
-// run runs a client to its end. Its environment is bare: a proxy of this machine is nothing for
-// what listens on loopback.
+// run runs a client to its end. Its environment is bare, because a proxy of this machine cannot
+// reach what listens on loopback.
 func (c clients) run(home string, env []string, stdin []byte, name string, args ...string) (string, error) {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Minute)
@@ -195,8 +195,8 @@ func (c clients) nodeHome(user *url.Userinfo) string {
 	return home
 }
 
-// ots runs the command of npm's opentimestamps. What it says is on standard output, successes and
-// failures alike.
+// ots runs the command of npm's opentimestamps, which prints successes and failures to standard
+// output.
 func (c clients) ots(home string, args ...string) (string, error) {
 	c.Helper()
 	return c.npm(home, nil, append([]string{otsCLI}, args...)...)
@@ -221,8 +221,8 @@ func (c clients) wantRefusedWith(out string, err error, words string) {
 // calendar is the URL of the daemon's calendar, as its pending proofs name it.
 func (c clients) calendar() string { return "http://" + c.daemon.CalendarAddr() }
 
-// npmStamps stamps two files in one call, as `ots` is told to when a calendar is not one of the
-// public ones.
+// npmStamps stamps two files in one call, with the flags that `ots` needs for a calendar that is
+// not one of the public ones.
 func (c clients) npmStamps() {
 	home := c.TempDir()
 	out, err := c.ots(home, "stamp", "-c", c.calendar(), c.minutes[0], c.minutes[1])
@@ -234,7 +234,7 @@ func (c clients) npmStamps() {
 	c.wantSaid(out, err, "Calendar "+c.calendar()+": Pending confirmation in Bitcoin blockchain")
 }
 
-// npmUpgrades follows our promise when it is kept, but not to a calendar that is not in its
+// npmUpgrades completes our pending proof once it is final, but asks no calendar outside its
 // whitelist.
 func (c clients) npmUpgrades() {
 	home := c.TempDir()
@@ -244,7 +244,7 @@ func (c clients) npmUpgrades() {
 		out, err := c.ots(home, "-l", c.calendar(), "upgrade", file+".ots")
 		c.wantSaid(out, err, "Success! Timestamp complete")
 		c.ancre(0, "verify", file+".ots")
-		// What npm blinded and put into a tree of its own, as a receipt.
+		// A receipt of a file that npm has blinded and put into a tree of its own.
 		c.ancre(0, "receipt", "--format", "v4", file)
 		c.wantReceiptJudged(c.sha256(file), c.readFile(file+".chp.json"), []string{parse, client}, nil)
 	}
@@ -253,7 +253,7 @@ func (c clients) npmUpgrades() {
 	c.wantAtExplorer(c.minutes[1]+".ots", c.sha256(c.minutes[1]))
 }
 
-// success is what the client says of a proof that ends in the block of our batch.
+// success is what the client prints for a proof that ends in the block of our batch.
 func (c clients) success() string {
 	return fmt.Sprintf("Success! Bitcoin block %d attests existence", c.proven.Height)
 }

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The daemon is killed while many hand in digests. What it acknowledged is there when it comes
-// back, where it said, and stays there; what it did not acknowledge is handed in again; and in the
-// end each digest is in one batch, and final.
+// The daemon is killed while many clients submit digests. After the restart each acknowledged
+// digest is where the daemon said, and stays there. The clients submit the others again. In the end
+// each digest is final, in one batch.
 func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()
@@ -34,7 +34,8 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 		t.Logf("%d of %d acknowledged before the first kill", len(acked), total)
 		w.call(nil, "closebatch")
 
-		// The client's rule: what was not acknowledged is handed in again, and so may be what was.
+		// The client's rule: it submits again what was not acknowledged, and may submit again what
+		// was.
 		places := make(map[string]rpc.Entry)
 		for _, digest := range digests {
 			e := w.submit(digest)
@@ -82,8 +83,8 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 	})
 }
 
-// submitAndKill hands digests in from several clients at once and kills the daemon as soon as
-// enough were acknowledged. It returns what the acknowledgements said.
+// submitAndKill submits digests from several clients at once, and kills the daemon as soon as
+// enough of them are acknowledged. It returns the acknowledgements.
 func (w *world) submitAndKill(digests []string, enough int) map[string]rpc.Entry {
 	w.Helper()
 	var mu sync.Mutex
@@ -125,8 +126,8 @@ func (w *world) submitAndKill(digests []string, enough int) map[string]rpc.Entry
 	return acked
 }
 
-// The daemon is killed in each state that a digest can be in, and once while the chain goes on
-// without it. It goes on where it was.
+// The daemon is killed with a digest in each state, and once while blocks are mined without it.
+// Each time it goes on where it was.
 func TestP6GoesOnWhereItWasAfterAKillInEachState(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()
@@ -158,7 +159,7 @@ func TestP6GoesOnWhereItWasAfterAKillInEachState(t *testing.T) {
 		}
 		w.awaitInMempool(e.TxID)
 
-		// Mined while nobody looks.
+		// Mined while the daemon is down.
 		w.must(w.daemon.Kill9())
 		w.must(w.node.Mine(w.ctx, 2, ""))
 		w.start()
@@ -204,7 +205,7 @@ func TestP6CatchesUpOnAnAnchorThatBecameFinalDuringDowntime(t *testing.T) {
 	})
 }
 
-// Stopped in good order, the daemon ends with status 0 and leaves no cookie; asked by RPC, too.
+// A daemon that is stopped, by a signal or by RPC, ends with status 0 and removes its cookie.
 func TestStopsInGoodOrder(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

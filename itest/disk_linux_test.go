@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// mountSmallDisk makes dir a file system of a size, until the test ends. It returns an error where
+// mountSmallDisk mounts a file system of a size on dir, until the test ends. It returns an error if
 // that is not allowed.
 func mountSmallDisk(_ context.Context, t *testing.T, dir string, size int) error {
 	if os.Geteuid() != 0 {

@@ -12,8 +12,8 @@ import (
 	"ancre/rpc"
 )
 
-// minRelay is the flag with which a node asks for a fee rate, in sat/vB, to take a transaction at
-// all.
+// minRelay is the flag that sets the lowest fee rate, in sat/vB, at which a node takes a
+// transaction.
 func minRelay(kind string, satPerVByte int64) string {
 	flag := "-minrelaytxfee"
 	if kind == "btcd" {
@@ -22,7 +22,7 @@ func minRelay(kind string, satPerVByte int64) string {
 	return fmt.Sprintf("%s=%.8f", flag, float64(satPerVByte)*1e-5) // BTC/kvB
 }
 
-// eachKind runs a test with each kind of node, and leaves the world to it.
+// eachKind runs a test for each kind of node. The test makes its own world.
 func eachKind(t *testing.T, test func(t *testing.T, kind string)) {
 	t.Helper()
 	if testing.Short() {
@@ -77,7 +77,7 @@ func (w *world) awaitNewestInMempool(anchor uint64) {
 	}))
 }
 
-// inMempool says whether the node has a transaction to mine.
+// inMempool reports whether a transaction is in the node's mempool.
 func (w *world) inMempool(txid string) bool {
 	w.Helper()
 	txids, err := w.node.Mempool(w.ctx)
@@ -109,8 +109,8 @@ func (w *world) warnings() []string {
 	return i.Warnings
 }
 
-// wantRising wants versions that pay more and more, that commit to what those before did, and that
-// keep the caps.
+// wantRising wants each version to pay more than the one before, to commit to everything that one
+// committed to, and to keep the caps.
 func (w *world) wantRising(versions []rpc.Version, maxRate, maxFee int64) {
 	w.Helper()
 	for i, v := range versions {
@@ -133,7 +133,7 @@ func (w *world) wantRising(versions []rpc.Version, maxRate, maxFee int64) {
 }
 
 // raiseUntilTaken seals a batch and mines an empty block, again and again, until the node takes a
-// version of the anchor. It returns that one, and the digests.
+// version of the anchor. It returns that version and the digests.
 func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []string) {
 	w.Helper()
 	for {
@@ -142,7 +142,7 @@ func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []str
 		w.blockWithoutUs("a version that pays more", func() bool { return len(w.versions(anchor)) > len(before) })
 		versions := w.versions(anchor)
 		newest := versions[len(versions)-1]
-		// The node answers an offer in a moment, or never: the next block is the next chance.
+		// The node answers an offer at once or never: the next block is the next chance.
 		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
 		err := harness.Await(ctx, "the node to take it", func(context.Context) (bool, string, error) { return w.inMempool(newest.TxID), "", nil })
 		cancel()
@@ -152,9 +152,9 @@ func (w *world) raiseUntilTaken(anchor uint64) (taken rpc.Version, digests []str
 	}
 }
 
-// The first version pays less than the node asks for. Block by block there is one that pays more,
-// and commits to the batches that were sealed meanwhile, until the node takes it: one payment for
-// all of them.
+// The first version pays less than the node asks for. At each block a new version pays more, and
+// commits to the batches that were sealed meanwhile too. The node takes one in the end: one payment
+// for all of them.
 func TestPaymentThatPaysTooLittleIsRaisedBlockByBlock(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const floor = 4
@@ -183,8 +183,8 @@ func TestPaymentThatPaysTooLittleIsRaisedBlockByBlock(t *testing.T) {
 	})
 }
 
-// A real mempool fills up with what others pay, and throws the payment out. Versions that pay more
-// push their way back in.
+// A real mempool fills with payments of others, and drops ours. A version that pays more is taken
+// again.
 func TestPaymentThatAFullMempoolThrewOutIsRaised(t *testing.T) {
 	if testing.Short() {
 		t.Skip("end-to-end tests take minutes")
@@ -219,8 +219,8 @@ func TestPaymentThatAFullMempoolThrewOutIsRaised(t *testing.T) {
 	w.wantPaidOnce()
 }
 
-// The node asks for more than a cap allows. No version goes over the cap, the daemon warns and goes
-// on accepting and sealing; and when the node asks for less, what is in flight is mined without a
+// The node asks for more than a cap allows. No version exceeds the cap. The daemon warns, and goes
+// on accepting and sealing. When the node asks for less, the version in flight is mined without a
 // restart.
 func TestP5CapsHoldAndTheDaemonGoesOnWhenTheMarketCalms(t *testing.T) {
 	for _, c := range []struct {
@@ -271,7 +271,7 @@ func TestP5CapsHoldAndTheDaemonGoesOnWhenTheMarketCalms(t *testing.T) {
 	}
 }
 
-// calm starts the node again without the flags that made it dear.
+// calm restarts the node without the flags that made it ask for much.
 func (w *world) calm() {
 	w.Helper()
 	w.must(w.node.Stop())
@@ -279,9 +279,9 @@ func (w *world) calm() {
 	w.must(w.node.Restart(w.ctx))
 }
 
-// A month may cost 1,000 sats, and the market wants 100,000 for one payment. The budget is kept,
-// counted from the blocks, the daemon serves and warns, and what is in flight is mined when the
-// market calms.
+// The budget is 1,000 sats a month, and one payment would cost 100,000. The blocks show that the
+// budget is kept. The daemon warns and goes on serving. When the market calms, the version in
+// flight is mined.
 func TestP5BudgetHoldsInAMarketThatWantsAHundredTimesAsMuch(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const budget, dear = 1000, 700 // sats, sat/vB: 107,000 sats for 153 vB
@@ -325,8 +325,7 @@ func TestP5BudgetHoldsInAMarketThatWantsAHundredTimesAsMuch(t *testing.T) {
 	})
 }
 
-// The budget is used up by one calm payment after another. The next one waits, and the daemon says
-// why.
+// Ordinary payments use the budget up. The next one waits, and the daemon says why.
 func TestP5BudgetIsUsedUpByCalmPayments(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		const budget = 1000
@@ -352,7 +351,7 @@ func TestP5BudgetIsUsedUpByCalmPayments(t *testing.T) {
 	})
 }
 
-// budget bounds what a month may cost; one anchor must not cost more.
+// budget is the month's limit; one anchor must not cost more.
 func (w *world) budget(sats int) {
 	w.daemon.Set("anchor", "monthly_budget", fmt.Sprint(sats))
 	w.daemon.Set("anchor", "max_fee", fmt.Sprint(sats))
@@ -360,7 +359,7 @@ func (w *world) budget(sats int) {
 	w.daemon.Set("anchor", "target", `"1m"`)
 }
 
-// wantSpent counts from the blocks what payments cost, and wants some, and no more than that.
+// wantSpent adds up from the blocks what payments cost: something, and at most the limit.
 func (w *world) wantSpent(most int64) {
 	w.Helper()
 	var sum int64

@@ -27,9 +27,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// flood is what comes in at full load: each client hands in as fast as it is answered, whether the
-// daemon runs or not, and again what was not answered. There are so many digests that they are kept
-// by number.
+// flood is full load. Each client submits as fast as it is answered, whether the daemon runs or
+// not, and submits again what was not answered. There are so many digests that flood stores
+// numbers, and computes each digest from its number.
 type flood struct {
 	*world
 	seed  uint64
@@ -43,7 +43,7 @@ type flood struct {
 	fault error     // the first promise that was broken, as clients see it
 }
 
-// stretch is digests of numbers that follow each other, at places that do.
+// stretch is a run of digests with consecutive numbers at consecutive places.
 type stretch struct {
 	first, n     uint64
 	batch, index uint64 // of the first; batch 0: acknowledged by the calendar, which does not tell
@@ -75,7 +75,7 @@ func (w *world) startFlood(seed uint64) *flood {
 	return f
 }
 
-// digest is that of a number.
+// digest returns the digest of a number.
 func (f *flood) digest(n uint64) [32]byte { return sha256.Sum256(fmt.Append(nil, f.seed, n)) }
 
 func (f *flood) digests(first, n uint64) [][32]byte {
@@ -86,14 +86,14 @@ func (f *flood) digests(first, n uint64) [][32]byte {
 	return all
 }
 
-// connection is that of one client, for as long as the daemon lives.
+// connection belongs to one client, for as long as the daemon lives.
 type connection struct {
 	rpc  *rpc.Client
 	http http.Client
 }
 
-// client hands n new digests in, again and again. What fails because the daemon is dead, or has
-// just started, is no fault.
+// client submits n new digests at a time, again and again. A call may fail because the daemon is
+// dead or has just started.
 func (f *flood) client(ctx context.Context, n uint64, handIn func(context.Context, *connection, uint64, uint64) ([]stretch, error)) {
 	f.group.Go(func() error {
 		c := &connection{http: http.Client{Transport: new(http.Transport), Timeout: time.Minute}}
@@ -115,7 +115,7 @@ func (f *flood) client(ctx context.Context, n uint64, handIn func(context.Contex
 	})
 }
 
-// errRefused is what the calendar answers that is no promise, though it could make one.
+// errRefused is an answer of the calendar that refuses a digest though it could have taken it.
 var errRefused = errors.New("the calendar refused a digest")
 
 func (f *flood) failed(err error) {
@@ -130,7 +130,7 @@ func (f *flood) failed(err error) {
 	}
 }
 
-// submitBatch hands digests in by submit or submitbatch, and returns where they stand.
+// submitBatch submits digests with submit or submitbatch, and returns their places.
 func (f *flood) submitBatch(ctx context.Context, c *connection, first, n uint64) ([]stretch, error) {
 	if c.rpc == nil {
 		user, password, err := f.daemon.Credentials()
@@ -150,7 +150,7 @@ func (f *flood) submitBatch(ctx context.Context, c *connection, first, n uint64)
 	return f.stretches(first, digests, entries, err)
 }
 
-// stretches says where the digests from first on stand.
+// stretches returns the places of the digests from first on.
 func (f *flood) stretches(first uint64, digests [][32]byte, entries []rpc.Entry, err error) (all []stretch, _ error) {
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (f *flood) stretches(first uint64, digests [][32]byte, entries []rpc.Entry,
 	return all, nil
 }
 
-// post hands one digest to the calendar.
+// post submits one digest to the calendar.
 func (f *flood) post(ctx context.Context, c *connection, first, _ uint64) ([]stretch, error) {
 	digest := f.digest(first)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.daemon.CalendarAddr()+"/digest", bytes.NewReader(digest[:]))
@@ -204,7 +204,7 @@ func (f *flood) acknowledged(got []stretch) {
 	f.book = append(f.book, got...)
 }
 
-// promised returns how many stretches were acknowledged so far.
+// promised returns the number of stretches that were acknowledged so far.
 func (f *flood) promised() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,8 +218,8 @@ func (f *flood) halt() {
 	f.must(f.group.Wait())
 }
 
-// wantKept asks the daemon for digests of the first so many stretches: the newest, and a sample of
-// all.
+// wantKept asks the daemon for digests of the oldest stretches, up to a number: the newest of them,
+// and a sample of all.
 func (f *flood) wantKept(promised int, dice *rand.Rand) {
 	f.Helper()
 	f.mu.Lock()

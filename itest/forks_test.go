@@ -11,8 +11,8 @@ import (
 	"ancre/rpc"
 )
 
-// fork is two nodes that the daemon follows both. Apart, each has a branch of its own; together,
-// the one with more work wins.
+// fork is two nodes, both followed by the daemon. Apart, each has a branch of its own. Together,
+// the branch with more work wins.
 type fork struct {
 	*world
 	other *harness.Node
@@ -37,7 +37,7 @@ func (f fork) apart() {
 	f.must(f.other.Disconnect(f.ctx, f.node))
 }
 
-// together connects the nodes again. The other's branch has to be the longer one.
+// together connects the nodes again. The other node's branch has to be the longer one.
 func (f fork) together() {
 	f.Helper()
 	f.must(f.other.Connect(f.ctx, f.node))
@@ -53,8 +53,8 @@ func (w *world) sealed() (digest string) {
 	return digest
 }
 
-// wantProven wants a digest final, with a complete proof of the block that it names, which every
-// one of our verifiers takes.
+// wantProven wants a digest final, with a complete proof that names the same block and that each of
+// our verifiers accepts.
 func (w *world) wantProven(digests ...string) {
 	w.Helper()
 	for _, digest := range digests {
@@ -97,8 +97,8 @@ func TestP4SplitNetworkWhereThePaymentIsOnTheLosingSide(t *testing.T) {
 	})
 }
 
-// The two sides mine different versions of one payment. The daemon follows the one that lost first,
-// and pays for what that left out; then the network comes together.
+// The two sides mine different versions of one payment. The daemon first follows the side that will
+// lose, and pays for the batches that its version left out. Then the network comes together.
 func TestP3SplitNetworkWhereEachSideMinesAnotherVersion(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -150,7 +150,8 @@ func TestP3SplitNetworkWhereEachSideMinesAnotherVersion(t *testing.T) {
 	}
 }
 
-// awaitVersions waits until an anchor has as many versions, and returns it with their transactions.
+// awaitVersions waits until an anchor has a number of versions, and returns it with their
+// transactions.
 func (w *world) awaitVersions(anchor uint64, versions int) (a rpc.Anchor) {
 	w.Helper()
 	w.must(harness.Await(w.ctx, fmt.Sprintf("anchor %d to have %d versions", anchor, versions), func(ctx context.Context) (bool, string, error) {
@@ -161,8 +162,8 @@ func (w *world) awaitVersions(anchor uint64, versions int) (a rpc.Anchor) {
 	return a
 }
 
-// A payment that was final is undone: the daemon says so loudly, takes its proof back, and anchors
-// again.
+// A reorganisation undoes a payment that was final. The daemon warns, serves no complete proof any
+// more, and anchors again.
 func TestFinalPaymentIsUndoneByADeeperReorganisation(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.daemon.Set("anchor", "confirmations", "3")

@@ -23,23 +23,21 @@ var (
 const (
 	shortKills = 6
 
-	// killCycle is what one kill may take at most on a machine that is busy; usually it is a
-	// second.
+	// killCycle bounds one kill with its restart on a busy machine. Usually it takes a second.
 	killCycle = 8 * time.Second
 
-	// momentWithin is how long a moment may let wait for itself before the daemon is killed without
-	// it.
+	// momentWithin is how long the test waits for a moment. After that it kills the daemon anyway.
 	momentWithin = 3 * time.Second
 
-	// keptSample is how many of the older acknowledgements are checked after each kill. Those since
-	// the kill before all are.
+	// keptSample is how many of the older acknowledgements are checked after each kill. Newer ones,
+	// since the kill before, are all checked.
 	keptSample = 200
 )
 
-// The daemon is killed again and again at full load: clients hand in digests as fast as they are
-// answered, one by one, by the thousand and at the calendar, batches are sealed and paid for, and
-// blocks come and go. After each kill what was acknowledged is where it was acknowledged; in the
-// end all of it is final, and the blocks show that each batch was paid for exactly once.
+// The daemon is killed again and again at full load. Clients submit digests as fast as they are
+// answered: one by one, by the thousand, and at the calendar. Batches are sealed and paid for, and
+// blocks come and go. After each kill each acknowledged digest is in its place. In the end all are
+// final, and the blocks show that each batch was paid for exactly once.
 func TestKill9UnderLoad(t *testing.T) {
 	kinds, kills := nodeKinds(t), *killsFlag
 	if testing.Short() {
@@ -61,7 +59,7 @@ func TestKill9UnderLoad(t *testing.T) {
 	}
 }
 
-// nodeKinds are the nodes that this machine has. What it does not have is a skipped subtest.
+// nodeKinds returns the kinds of nodes that this machine has. A missing kind is a skipped subtest.
 func nodeKinds(t *testing.T) []string {
 	kinds := []string{"btcd"}
 	if _, missing := harness.FindBitcoind(); missing != nil {
@@ -94,8 +92,8 @@ type moment struct {
 	await  func(*killer)
 }
 
-// moments are biased to where something is half done. Each returns at once after what it waits for,
-// plus a little, by chance.
+// moments favour the times at which something is half done. Each waits for its event, and then a
+// short random time.
 var moments = []moment{
 	{"before it answers", 15, false, nil}, // see cycle
 	{"when it just answers", 10, false, func(k *killer) { k.littleMore(20 * time.Millisecond) }},
@@ -193,7 +191,7 @@ func (k *killer) cycle(checked int) int {
 	return acked
 }
 
-// littleMore lets up to most pass.
+// littleMore waits a random time of at most most.
 func (k *killer) littleMore(most time.Duration) {
 	if most > 0 {
 		pause(k.ctx, time.Duration(k.dice.Int64N(int64(most))))
@@ -213,7 +211,7 @@ func (k *killer) awaitAcks(n int) {
 	}
 }
 
-// closing asks for the batch to be closed, and does not wait for the answer.
+// closing asks the daemon to close the batch, and does not wait for the answer.
 func (k *killer) closing() {
 	k.awaitAcks(1)
 	done := make(chan struct{})
@@ -226,13 +224,14 @@ func (k *killer) closing() {
 	<-done
 }
 
-// awaitLog waits until this run of the daemon has logged one of the words, and up to a little more.
+// awaitLog waits until this run of the daemon has logged one of the words, and a short random time
+// longer.
 func (k *killer) awaitLog(more time.Duration, words ...string) {
 	k.awaitLogAnd(func() {}, more, words...)
 }
 
-// awaitPaying is awaitLog while block after block is mined, so that what is in flight makes room
-// for the next payment.
+// awaitPaying is awaitLog while block after block is mined, so that the payment in flight is mined
+// and the next one can be made.
 func (k *killer) awaitPaying(more time.Duration, words ...string) {
 	k.awaitSynced()
 	k.awaitLogAnd(func() { <-k.sky.ask(mineSoon) }, more, words...)
@@ -260,10 +259,10 @@ func (k *killer) awaitLogAnd(meanwhile func(), more time.Duration, words ...stri
 	}
 }
 
-// awaitSynced waits until the daemon sees the chain, for then it pays.
+// awaitSynced waits until the daemon is in sync: only then does it pay.
 func (k *killer) awaitSynced() { k.awaitLog(0, `msg="light client synced"`) }
 
-// wantAllFinal mines until nothing waits, and looks at each digest once more.
+// wantAllFinal mines until every batch is final, and checks each digest once more.
 func (k *killer) wantAllFinal() {
 	k.Helper()
 	k.call(nil, "closebatch")
@@ -299,7 +298,7 @@ func (k *killer) told() string {
 	return strings.Join(parts, ", ")
 }
 
-// weather makes blocks while it lasts. It alone uses the node meanwhile.
+// weather makes blocks until it is stopped. Meanwhile only weather uses the node.
 type weather struct {
 	w      *world
 	dice   *rand.Rand
@@ -310,7 +309,7 @@ type weather struct {
 	blocks int           // how many were on top, one after the other; read after halt
 }
 
-// wish is what the weather is asked for.
+// wish is a request to the weather.
 type wish int
 
 const (
@@ -323,8 +322,8 @@ type request struct {
 	done chan struct{}
 }
 
-// The weather's own blocks come so seldom that most starts find none new: the daemon is in sync at
-// once then, and gets to paying.
+// The weather's own blocks are so rare that most starts find no new one. The daemon is in
+// sync at once then, and goes on to pay.
 const (
 	calmLeast = 500 * time.Millisecond
 	calmMost  = 2500 * time.Millisecond
@@ -340,7 +339,7 @@ func (w *world) startWeather(seed uint64) *weather {
 	return s
 }
 
-// ask has the weather do something at once. What it returns is closed when that is done.
+// ask has the weather do something at once. The channel is closed when that is done.
 func (s *weather) ask(x wish) (done <-chan struct{}) {
 	r := request{x, make(chan struct{})}
 	select {

@@ -24,14 +24,14 @@ func newLine(w *world) *harness.Proxy {
 	return line
 }
 
-// awaitPeers waits until the daemon has so many.
+// awaitPeers waits until the daemon has a number of peers.
 func (w *world) awaitPeers(n int) {
 	w.Helper()
 	_, err := w.daemon.AwaitInfo(w.ctx, fmt.Sprintf("%d peers", n), func(i rpc.Info) bool { return len(i.Chain.Peers) == n })
 	w.must(err)
 }
 
-// The line to the only peer is cut at every step of an anchor's way.
+// The connection to the only peer is cut at each step of an anchor.
 func TestLineThatIsCutAgainAndAgain(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		line := newLine(w)
@@ -53,8 +53,8 @@ func TestLineThatIsCutAgainAndAgain(t *testing.T) {
 	})
 }
 
-// The line takes bytes and passes none on. Accepting and sealing go on meanwhile, and afterwards
-// the daemon goes on by itself.
+// The connection takes bytes and passes none on. The daemon goes on accepting and sealing, and pays
+// by itself once the bytes flow again.
 func TestLineThatStalls(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		line := newLine(w)
@@ -78,8 +78,8 @@ func TestLineThatStalls(t *testing.T) {
 	})
 }
 
-// Requests vanish on the line: the daemon hears of blocks and never gets one. It says so, and goes
-// on when they come again.
+// Requests are lost: the daemon hears of blocks and cannot get any. It says so, and goes on once
+// blocks come again.
 func TestLineThatSwallowsRequests(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		line := newLine(w)

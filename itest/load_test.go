@@ -17,8 +17,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// load is a crowd of clients that hand digests in, whether the daemon runs or not, and the book of
-// what they were promised.
+// load is a crowd of clients that submit digests, whether the daemon runs or not, and the book of
+// the acknowledgements that they got.
 type load struct {
 	*world
 	group *errgroup.Group
@@ -62,15 +62,15 @@ func (w *world) startLoad(seed uint64) *load {
 	return l
 }
 
-// What a daemon says that has just started: it is not ready, or has made a new cookie since we read
+// Answers of a daemon that has just started: it is not ready, or it has a new cookie since we read
 // the old one.
 const (
 	warmingUp    = -28
 	unauthorized = -2
 )
 
-// client does one thing again and again, at a rate. What fails because the daemon is dead or starts
-// is no fault.
+// client makes one kind of call again and again, at a rate. A call may fail because the daemon is
+// dead or starts.
 func (l *load) client(ctx context.Context, perSecond float64, do func() error) {
 	pace := rate.NewLimiter(rate.Limit(perSecond), 1)
 	l.group.Go(func() error {
@@ -104,7 +104,7 @@ func (l *load) submitOne(ctx context.Context, digest string) error {
 	return nil
 }
 
-// next is a new digest, and now and then one that was acknowledged before.
+// next returns a new digest, or now and then one that was acknowledged before.
 func (l *load) next(dice *rand.Rand) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +127,7 @@ func (l *load) submitMany(ctx context.Context, dice *rand.Rand) error {
 	return nil
 }
 
-// acknowledged writes down what was promised.
+// acknowledged writes acknowledgements into the book.
 func (l *load) acknowledged(entries ...rpc.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,15 +153,15 @@ func describe(e rpc.Entry) string {
 	return string(text)
 }
 
-// acked is how many digests were acknowledged so far.
+// acked returns the number of digests that were acknowledged so far.
 func (l *load) acked() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.book)
 }
 
-// wantKept asks the daemon for acknowledged digests: those of the book from one to another, and a
-// sample of those before.
+// wantKept asks the daemon for acknowledged digests: a range of the book, and a sample of the
+// digests before it.
 func (l *load) wantKept(from, to, sample int, dice *rand.Rand) {
 	l.Helper()
 	l.mu.Lock()
@@ -218,7 +218,7 @@ func (l *load) wantSealedForEver() {
 	}
 }
 
-// A part of the harness that only load uses, so it is tested where that is.
+// This part of the harness is tested here because only load uses it.
 func TestManyCallsAreAnsweredInTheirOrder(t *testing.T) {
 	w := newLonelyWorld(t)
 	w.start()
@@ -232,7 +232,7 @@ func TestManyCallsAreAnsweredInTheirOrder(t *testing.T) {
 	}
 }
 
-// pause is a wait that is part of a scenario: for that long, something else shall go on.
+// pause waits as a part of a scenario: something else goes on for that long.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

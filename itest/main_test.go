@@ -1,4 +1,4 @@
-// Package itest drives the real programs against real Bitcoin nodes: what a user would see, and
+// Package itest drives the real programs against real Bitcoin nodes. It tests what a user sees, and
 // what must hold whatever breaks.
 package itest
 

@@ -10,13 +10,13 @@ import (
 	"ancre/rpc"
 )
 
-// offerWarning is a warning about how peers take an anchor, as getinfo tells it.
+// offerWarning is a warning of getinfo that peers do not take an anchor.
 func offerWarning(text string) bool { return strings.HasPrefix(text, "anchor 1: ") }
 
-// The only peer does not pass the anchor on, so it would never be mined. Bitcoin Core says nothing
-// about that: it asks, drops what it got, and asks again after a block. btcd says why. Either way
-// somebody is told long before the target is over, by getinfo, the command, the metrics and the
-// log, and no longer once the node has other rules.
+// The only peer does not relay the anchor, so it would never be mined. Bitcoin Core does not report
+// that: it asks for the transaction, drops it, and asks again after a block. btcd reports why.
+// Either way getinfo, the command, the metrics and the log warn long before the target is over. The
+// warning ends once the node takes the anchor.
 func TestAPeerThatDoesNotPassAnchorsOnIsToldOf(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		rules := map[string]string{"bitcoind": "-datacarrier=0", "btcd": minRelay("btcd", 6)}[kind]

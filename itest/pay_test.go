@@ -11,8 +11,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Batches are sealed while there is nothing to pay with, and the daemon says so. Once there is, all
-// of them become final.
+// Batches are sealed while the wallet is empty, and the daemon says so. Once there is money, all of
+// them become final.
 func TestP2EverySealedBatchBecomesFinalOnceTheWalletIsFunded(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.start()
@@ -48,9 +48,9 @@ func TestP2EverySealedBatchBecomesFinalOnceTheWalletIsFunded(t *testing.T) {
 	})
 }
 
-// Everything that could make a daemon pay a second time: its death before and after the payment
-// reached the network, a node that forgot the payment, a reorganisation. The node's blocks show
-// what was really paid.
+// The test does everything that could make a daemon pay twice. The daemon dies before and after the
+// payment reaches the network, the node forgets the payment, the chain reorganises. The node's
+// blocks show what was really paid.
 func TestP3NothingIsPaidTwiceOverCrashesForgettingAndReorganisation(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -67,8 +67,8 @@ func TestP3NothingIsPaidTwiceOverCrashesForgettingAndReorganisation(t *testing.T
 		w.must(w.node.MineEmpty(w.ctx, 1)) // a block, and not in it
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 
-		// The node is killed: what waited is forgotten, by btcd always, and has to be offered
-		// again.
+		// The node is killed and forgets its mempool (btcd always does): the payment has to be
+		// offered again.
 		w.must(w.node.Kill9())
 		w.must(w.node.Restart(w.ctx))
 		w.must(w.daemon.AwaitHeight(w.ctx, w.node))
@@ -95,7 +95,8 @@ func TestP3NothingIsPaidTwiceOverCrashesForgettingAndReorganisation(t *testing.T
 	})
 }
 
-// wantVersionsShareACoin holds what makes paying twice impossible, whatever the network does.
+// wantVersionsShareACoin wants one coin that all versions spend: with it nothing is paid twice,
+// whatever the network does.
 func (w *world) wantVersionsShareACoin() {
 	w.Helper()
 	var anchors []rpc.Anchor

@@ -38,8 +38,8 @@ func TestPeerGoneAndBack(t *testing.T) {
 	})
 }
 
-// Two daemons on one directory would lose things: the second one is refused, and the first does not
-// notice.
+// Two daemons in one directory would lose data. The second one refuses to start, and the first does
+// not notice.
 func TestSecondDaemonOnTheSameDirectoryIsRefused(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

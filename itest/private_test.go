@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFilesOfTheDataDirectoryAreTheirOwnersAlone holds those that the daemon and its libraries
-// make, and those that an older version left readable to others.
+// TestFilesOfTheDataDirectoryAreTheirOwnersAlone checks the files that the daemon and its libraries
+// make, and files that an older version left readable to others.
 func TestFilesOfTheDataDirectoryAreTheirOwnersAlone(t *testing.T) {
 	w := newLonelyWorld(t)
 	all := func(visit func(path string, info fs.FileInfo)) {

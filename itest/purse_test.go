@@ -8,13 +8,13 @@ import (
 	"ancre/itest/harness"
 )
 
-// The wallet is empty, then has one small coin, then some. The daemon says each time what is
-// missing and where to send it, and goes on by itself after each deposit. At the end the small
-// coins pay together.
+// The wallet is empty, then has one small coin, then several. Each time the daemon says how much is
+// missing and where to send it. It goes on by itself after each deposit. In the end the small coins
+// pay together.
 func TestP2SmallDepositsPayTogether(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind string) {
 		// One small coin pays less than 5 sat/vB. The last deposit leaves change: Bitcoin Knots
-		// refuses what has nothing but an OP_RETURN.
+		// refuses a transaction whose only output is an OP_RETURN.
 		const floor, small, large = 6, 600, 5000
 		w := newWorldFor(t, kind, patience, minRelay(kind, floor))
 		w.daemon.Set("anchor", "target", `"10m"`)
@@ -49,7 +49,7 @@ func TestP2SmallDepositsPayTogether(t *testing.T) {
 	})
 }
 
-// deposit sends a coin, and mines that alone.
+// deposit sends a coin, and mines a block with that payment alone.
 func (w *world) deposit(address string, sats int64) {
 	w.Helper()
 	txid, err := w.node.SendTo(w.ctx, address, sats)

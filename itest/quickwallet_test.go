@@ -16,13 +16,12 @@ import (
 	"github.com/btcsuite/btcwallet/waddrmgr"
 )
 
-// weakKeys makes the derivation of wallet keys cheap in this process. Only a test binary has this
-// line.
+// weakKeys makes the derivation of wallet keys cheap in this process. Only test programs do this.
 var weakKeys = sync.OnceFunc(func() { waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions })
 
-// makeQuickWallet makes the daemon's wallet before the daemon first runs. It is an ordinary one but
-// for the derivation of its key, which takes milliseconds in place of two seconds: for tests that
-// start the daemon often.
+// makeQuickWallet makes the daemon's wallet before the daemon first runs, for tests that start the
+// daemon often. Deriving its key takes milliseconds instead of two seconds. Otherwise it is an
+// ordinary wallet.
 func (w *world) makeQuickWallet() {
 	w.Helper()
 	weakKeys()
@@ -32,7 +31,7 @@ func (w *world) makeQuickWallet() {
 	w.must(errors.Join(err, made.Close()))
 }
 
-// startQuick is startFunded with such a wallet, and with what the test wants to fund it.
+// startQuick is startFunded with such a wallet and an amount.
 func (w *world) startQuick(sats int64) {
 	w.Helper()
 	w.makeQuickWallet()
@@ -43,7 +42,7 @@ func (w *world) startQuick(sats int64) {
 	}
 }
 
-// noChain is the light client of a wallet that is only made.
+// noChain is the light client of a wallet that is made and not used.
 type noChain struct{}
 
 var errNoChain = errors.New("there is no light client while a wallet is made")

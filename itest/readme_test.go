@@ -163,7 +163,7 @@ func TestReadmeAsksForTheGoOfTheModule(t *testing.T) {
 	}
 }
 
-// What is published names no place of the machine on which it was made.
+// The published files contain no path of the machine on which they were made.
 func TestFrontDocumentsNameNoMachine(t *testing.T) {
 	for _, path := range []string{"../README.md", "../Makefile", "../.ci/run", "../contrib/ancred.service", "../sample.conf", "../docs/metrics.md",
 		"../contrib/prometheus/alerts.yml", "../contrib/prometheus/prometheus.yml", "../contrib/grafana/ancre.json"} {

@@ -18,7 +18,7 @@ import (
 	"ancre/rpc"
 )
 
-// newLonelyWorld has a daemon and no node: for what needs no chain.
+// newLonelyWorld has a daemon and no node, for tests that need no chain.
 func newLonelyWorld(t *testing.T) *world {
 	t.Helper()
 	if testing.Short() {
@@ -28,7 +28,7 @@ func newLonelyWorld(t *testing.T) *world {
 	return newWorld(t, "")
 }
 
-// wantRefused wants an error of a code, that says what is wrong in words.
+// wantRefused wants an error with a code and with words in its message.
 func (w *world) wantRefused(err error, code int, words ...string) {
 	w.Helper()
 	var refused *harness.RPCError
@@ -165,8 +165,8 @@ func TestCookieIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
-// wantNoStart runs the daemon, which must refuse to start, say why, and leave the directory as it
-// was.
+// wantNoStart runs the daemon, which must refuse to start, say why, and change nothing in the
+// directory.
 func (w *world) wantNoStart(status int, words []string, flags ...string) {
 	w.Helper()
 	res, err := w.daemon.RunToEnd(w.ctx, flags...)
@@ -217,8 +217,7 @@ func TestBadConfigurationNamesFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 	})
 }
 
-// lineOf finds the line of a key in a configuration file; that of the section where the section is
-// the fault.
+// lineOf finds the line of a key in a configuration file, or of the section if that is wrong.
 func (w *world) lineOf(path, section, key string) int {
 	w.Helper()
 	raw, err := os.ReadFile(path)
@@ -339,8 +338,8 @@ func TestWordsAreShownOnceAndNeverLogged(t *testing.T) {
 	}))
 }
 
-// The disk is full: nothing is acknowledged that is not written, what is there can still be read,
-// and room brings all back.
+// The disk is full. The daemon acknowledges nothing that it cannot write, and still serves what it
+// has. Once there is space, it accepts again.
 func TestFullDiskAcknowledgesNothingAndGoesOnReading(t *testing.T) {
 	w := newLonelyWorld(t)
 	dir := filepath.Join(w.daemon.Home, "small")

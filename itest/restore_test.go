@@ -143,9 +143,9 @@ func (w *world) wantBalanceLessFees() {
 }
 
 // The old machine went on after the backup: it replaced the payment in flight, and that version is
-// mined. Where it commits to batches that the backup knows it is taken for what it is. Where it
-// also commits to one that came later nobody can tell what it is: the batches are paid for again
-// once it is deep, and no digest of the backup is lost.
+// mined. If it commits only to batches of the backup, the new daemon recognises it. If it commits
+// to a later batch too, the new daemon cannot recognise it. It pays for the batches again once the
+// foreign version is deep, and no digest of the backup is lost.
 func TestRestoreFromABackupThatIsOlderThanTheLastPayment(t *testing.T) {
 	for name, more := range map[string]bool{"of batches that are in it": false, "of a batch that is not": true} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func (w *world) restoreOldBackup(more bool) {
 	}
 }
 
-// restoreWallet hands the words in as one who types them would.
+// restoreWallet enters the words as a person who types them.
 func (w *world) restoreWallet(words []string) {
 	w.Helper()
 	res, err := w.daemon.AncreIn(w.ctx, "", strings.NewReader(strings.Join(words, " ")+"\n"), "--json", "wallet", "create", "--restore")
@@ -235,8 +235,8 @@ func (w *world) restore(file string) {
 	w.ancre(0, "restore", file)
 }
 
-// Backups are taken while many hand in digests. Each holds all that was acknowledged before it
-// began, where it was acknowledged, and the handing in goes on.
+// Backups are taken while clients submit digests. Each backup holds every digest that was
+// acknowledged before it began, in its place. Meanwhile the clients go on submitting.
 func TestBackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
 	w := newLoneWorld(t)
 	w.start()
@@ -312,8 +312,8 @@ func newLoneWorld(t *testing.T) *world {
 	return newWorld(t, "")
 }
 
-// The daemon is killed while a backup is being taken: there is no file, and the command says what
-// to do.
+// The daemon is killed while a backup is being taken. The command leaves no file, and says what to
+// do.
 func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
 	w := newLoneWorld(t)
 	w.start()
@@ -351,8 +351,9 @@ func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
 	w.ancre(0, "backup", file)
 }
 
-// throttle passes connections on to a daemon. Of the first that brings more than limit bytes back
-// it closes passed and stops there, until release is closed; then it cuts it.
+// throttle passes connections on to a daemon. When the first connection brings more than limit
+// bytes back, throttle closes passed and stops passing bytes. When release is closed, it cuts that
+// connection.
 func (w *world) throttle(to string, limit int64, passed, release chan struct{}) (addr string) {
 	w.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,16 +12,15 @@ import (
 	"ancre/rpc"
 )
 
-// What contrib/ancred.service stands on: the daemon tells systemd that it is ready, feeds the
-// watchdog again and again, says that it stops, and takes the wallet's passphrase from systemd's
-// credentials.
+// contrib/ancred.service relies on this. The daemon tells systemd that it is ready, feeds the
+// watchdog, says that it stops, and takes the wallet's passphrase from systemd's credentials.
 func TestRunsAsASystemdService(t *testing.T) {
 	w := newLonelyWorld(t)
 	w.start()
 	w.createWallet()
 	w.must(w.daemon.Stop())
 
-	// A socket's path is bounded to 108 bytes, and a test's directory may be longer.
+	// The path of a socket has at most 108 bytes, and a test's directory may be longer.
 	dir, err := os.MkdirTemp("", "ancre")
 	w.must(err)
 	t.Cleanup(func() { os.RemoveAll(dir) })

@@ -11,7 +11,8 @@ import (
 	"ancre/rpc"
 )
 
-// The whole way of a file, as a user goes it, with each exit status on the way.
+// A file goes all the way from its stamp to the proof, as a user would do it. Each command's exit
+// status is checked.
 func TestStampedFilesBecomeFinalAndVerify(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -36,8 +37,7 @@ func TestStampedFilesBecomeFinalAndVerify(t *testing.T) {
 		if e.Confirmations != 1 || e.BlockTime == nil {
 			t.Fatalf("mined: %+v, want 1 confirmation and the block's time", e)
 		}
-		// Mined is not final: nobody gets a complete proof that a short reorganisation would take
-		// back.
+		// Mined is not final: a short reorganisation could undo it, so the proof is not complete.
 		w.ancre(3, "upgrade", convocation+".ots")
 		w.ancre(3, "verify", convocation+".ots")
 
@@ -88,8 +88,8 @@ func (w *world) digestOf(file string) string {
 	return explained.Digest
 }
 
-// wantAnchorTransaction holds the shape of design and of the verifiers: what is sent is what was
-// promised.
+// wantAnchorTransaction wants the shape of transaction that verifiers of proofs and receipts
+// expect.
 func (w *world) wantAnchorTransaction(txid string) {
 	w.Helper()
 	tx, err := w.node.MempoolTx(w.ctx, txid)
@@ -112,7 +112,8 @@ func (w *world) wantAnchorTransaction(txid string) {
 	}
 }
 
-// wantChangedProofRefused flips each part of a complete proof: none may verify.
+// wantChangedProofRefused changes a complete proof, one part at a time: no changed proof may
+// verify.
 func (w *world) wantChangedProofRefused(file string) {
 	w.Helper()
 	whole, err := os.ReadFile(file + ".ots")
@@ -126,7 +127,7 @@ func (w *world) wantChangedProofRefused(file string) {
 			w.ancre(1, "verify", "-f", file, name)
 			continue
 		}
-		// What is there depends on the proof. An operation that nobody knows may be one of a later
+		// The part that is changed depends on the proof. An unknown operation may be one of a later
 		// version.
 		res, err := w.daemon.Ancre(w.ctx, "verify", "-f", file, name)
 		w.must(err)
@@ -138,8 +139,8 @@ func (w *world) wantChangedProofRefused(file string) {
 	w.ancre(1, "verify", "-f", file, short)
 }
 
-// A complete proof is good in every verifier: the command, the daemon, and a program that others
-// wrote, which reads the block's header from the Bitcoin node itself.
+// A complete proof is valid in every verifier: the command, the daemon, and the reference library,
+// which gets the block's header from the Bitcoin node itself.
 func TestP4CompleteProofVerifiesInEveryVerifier(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
@@ -171,8 +172,8 @@ func TestP4CompleteProofVerifiesInEveryVerifier(t *testing.T) {
 	})
 }
 
-// A reorganisation drops a mined anchor. It is mined again, elsewhere; and no proof was ever
-// complete that does not hold.
+// A reorganisation drops a mined anchor, which is then mined in another block. No proof is complete
+// before it is final.
 func TestP4ReorganisationOfThreeBlocksLeavesNoWrongProof(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()

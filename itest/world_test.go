@@ -21,12 +21,12 @@ import (
 // patience bounds one test, on a machine that has other things to do.
 const patience = 4 * time.Minute
 
-// fundSats is what wallets are given: some anchors' worth.
+// fundSats is the amount that wallets are given: enough for some anchors.
 const fundSats = 50_000
 
 const passphrase = "correct horse battery staple"
 
-// onEachNode runs a test against btcd, and against bitcoind where there is one.
+// onEachNode runs a test against btcd, and against bitcoind if it is installed.
 func onEachNode(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	if testing.Short() {
@@ -56,7 +56,7 @@ func newWorld(t *testing.T, kind string) *world {
 	return newWorldFor(t, kind, patience)
 }
 
-// newWorldFor is newWorld for a test that takes another time, with more settings for the node.
+// newWorldFor is newWorld with another time limit, and with flags for the node.
 func newWorldFor(t *testing.T, kind string, patience time.Duration, settings ...string) *world {
 	t.Helper()
 	w := &world{T: t}
@@ -96,8 +96,8 @@ func (w *world) newNode(kind string, settings ...string) (n *harness.Node) {
 	return n
 }
 
-// in is the same world in a subtest, where what fails fails that. It has its own time: one that
-// runs beside others may first have waited for its turn longer than any test should take.
+// in returns the same world for a subtest, which then fails by itself. The subtest has a time limit
+// of its own, because it may have waited long for its turn beside others.
 func (w *world) in(t *testing.T) *world {
 	sub := *w
 	sub.T = t
@@ -113,7 +113,7 @@ func (w *world) newDaemon(node *harness.Node) *harness.Daemon {
 	d, err := harness.NewDaemon(bin, node, w.TempDir(), false)
 	w.must(err)
 	if node == nil {
-		// regtest finds no peer by itself: name one where nobody listens.
+		// regtest finds no peer by itself: name an address where nothing listens.
 		d.Set("spv", "connect", `["127.0.0.1:9"]`)
 	}
 	file := filepath.Join(d.Home, "passphrase")
@@ -149,7 +149,7 @@ func (w *world) crash() {
 	w.start()
 }
 
-// call asks the daemon over JSON-RPC.
+// call calls a method of the daemon over JSON-RPC.
 func (w *world) call(result any, method string, params ...any) {
 	w.Helper()
 	w.must(w.daemon.Call(w.ctx, result, method, params...))
@@ -185,7 +185,7 @@ func (w *world) fund() {
 	w.awaitBalance(fundSats)
 }
 
-// awaitBalance waits until the wallet has what it was sent. An anchor may have spent some of it.
+// awaitBalance waits until the wallet has received an amount. An anchor may have spent some of it.
 func (w *world) awaitBalance(sats int64) {
 	w.Helper()
 	_, err := w.daemon.AwaitInfo(w.ctx, "the wallet to have what it was sent", func(i rpc.Info) bool {
@@ -202,14 +202,14 @@ func (w *world) startFunded() {
 	w.fund()
 }
 
-// submit hands in a digest.
+// submit submits a digest.
 func (w *world) submit(digest string) (e rpc.Entry) {
 	w.Helper()
 	w.call(&e, "submit", digest)
 	return e
 }
 
-// status asks where a digest is.
+// status returns the state of a digest.
 func (w *world) status(digest string) (e rpc.Entry) {
 	w.Helper()
 	w.call(&e, "getstatus", digest)
@@ -229,7 +229,7 @@ func (w *world) awaitState(digest, state string) (e rpc.Entry) {
 	return e
 }
 
-// awaitInMempool waits until the node has a transaction to mine.
+// awaitInMempool waits until a transaction is in the node's mempool.
 func (w *world) awaitInMempool(txid string) {
 	w.Helper()
 	w.must(harness.Await(w.ctx, txid+" to reach the node", func(ctx context.Context) (bool, string, error) {
@@ -238,15 +238,16 @@ func (w *world) awaitInMempool(txid string) {
 	}))
 }
 
-// mine makes blocks of what waits, and has the daemon see them.
+// mine makes blocks with what is in the mempool, and waits until the daemon sees them.
 func (w *world) mine(blocks int) {
 	w.Helper()
 	w.must(w.node.Mine(w.ctx, blocks, ""))
 	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
 }
 
-// mineUntilFinal mines block after block, as time does, until no batch waits. Before each it lets
-// the daemon do what it can do: its wallet catches up, and what it has broadcast reaches the node.
+// mineUntilFinal mines block after block until every batch is final. Before each block it waits
+// until the daemon has done what it can: its wallet has caught up, and its broadcasts have reached
+// the node.
 func (w *world) mineUntilFinal() {
 	w.Helper()
 	for {
@@ -268,7 +269,7 @@ func (w *world) mineUntilFinal() {
 	}
 }
 
-// payments reads from the node's own blocks what was paid.
+// payments reads the anchors' payments from the node's blocks.
 func (w *world) payments() []harness.Payment {
 	w.Helper()
 	p, err := w.node.Payments(w.ctx)
@@ -296,7 +297,7 @@ func (w *world) batches() []rpc.Batch {
 	return list
 }
 
-// listed reads a list to its end, and turns it round.
+// listed reads a list to its end, and reverses it.
 func listed[T any](ctx context.Context, d *harness.Daemon, method string, id func(T) uint64) (all []T, err error) {
 	const most = 1000
 	for before := uint64(0); ; before = id(all[len(all)-1]) {
@@ -312,10 +313,9 @@ func listed[T any](ctx context.Context, d *harness.Daemon, method string, id fun
 	}
 }
 
-// wantPaidOnce compares what the node has mined with what the daemon tells, when everything is
-// final: each payment in a block is the one version of one anchor that the anchor names, and its
-// root is that of the batches that it is for; each batch was paid for exactly once; and each anchor
-// that can be mined has its payment.
+// wantPaidOnce compares the node's blocks with what the daemon reports, once everything is final.
+// Each payment in a block is the version that its anchor names as mined, and its root is that of
+// its batches. Each batch was paid for exactly once. Each anchor that can be mined has its payment.
 func (w *world) wantPaidOnce() {
 	w.Helper()
 	payments, anchors, batches := w.payments(), w.anchors(), w.batches()
@@ -370,7 +370,7 @@ func (w *world) wantPaidOnce() {
 	}
 }
 
-// randomDigest is a digest of something.
+// randomDigest returns 32 random bytes in hexadecimal digits.
 func randomDigest() string {
 	var d [32]byte
 	_, _ = rand.Read(d[:])

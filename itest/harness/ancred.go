@@ -55,10 +55,10 @@ func NewDaemon(bin Binaries, node *Node, home string, outlive bool) (*Daemon, er
 	return d, d.newPort()
 }
 
-// Unset takes a line of the configuration back.
+// Unset removes a line of the configuration.
 func (d *Daemon) Unset(section, key string) { delete(d.settings[section], key) }
 
-// Set writes a line of the configuration, with the value as TOML. It counts from the next start on.
+// Set sets a line of the configuration, with the value as TOML, from the next start on.
 func (d *Daemon) Set(section, key, value string) {
 	if d.settings[section] == nil {
 		d.settings[section] = make(map[string]string)
@@ -96,14 +96,14 @@ func (d *Daemon) Addr() string { return loopback(d.port) }
 // calendar.listen. It stays the same over restarts, and is what proofs point to.
 func (d *Daemon) CalendarAddr() string { return loopback(d.calendar) }
 
-// MetricsAddr is a free port for the daemon's metrics, as host:port: a test sets metrics.listen to
-// it. It stays the same over restarts.
+// MetricsAddr is a free address for the daemon's metrics, as host:port. A test that wants them sets
+// metrics.listen to it. It stays the same over restarts.
 func (d *Daemon) MetricsAddr() string { return loopback(d.metrics) }
 
-// NetDir is where this network's data lie.
+// NetDir is the directory with this network's data.
 func (d *Daemon) NetDir() string { return filepath.Join(d.DataDir, Network) }
 
-// Credentials are those of the cookie that the running daemon has written.
+// Credentials returns the user and password in the cookie of the running daemon.
 func (d *Daemon) Credentials() (user, password string, err error) {
 	raw, err := os.ReadFile(filepath.Join(d.NetDir(), ".cookie"))
 	if err != nil {
@@ -116,8 +116,8 @@ func (d *Daemon) Credentials() (user, password string, err error) {
 	return user, password, nil
 }
 
-// Start starts the daemon and waits until it answers. The first start looks for another port when
-// someone else has taken ours.
+// Start starts the daemon and waits until it answers. The first start takes other ports if another
+// program has taken ours.
 func (d *Daemon) Start(ctx context.Context) error {
 	fresh := d.process() == nil
 	for try := 1; ; try++ {
@@ -141,8 +141,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	return nil
 }
 
-// Launch starts the daemon and does not wait until it answers: for those who want to kill it
-// before.
+// Launch starts the daemon without waiting until it answers, for tests that kill it before.
 func (d *Daemon) Launch() error {
 	if d.process().running() {
 		return errors.New("ancred is still running")
@@ -165,7 +164,7 @@ func (d *Daemon) AwaitUp(ctx context.Context) error {
 	return d.process().awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "getinfo") })
 }
 
-// WriteConfig writes the configuration file as it is set now.
+// WriteConfig writes the configuration file with the present settings.
 func (d *Daemon) WriteConfig() error {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "network = %q\n\n", Network) // so that --datadir is enough for a person who comes later
@@ -187,9 +186,8 @@ func (d *Daemon) environ() []string { return environ(d.Home) }
 
 func (d *Daemon) logPath() string { return filepath.Join(d.Home, "ancred.log") }
 
-// RunToEnd runs ancred in the foreground with the configuration as it is set now, and returns how
-// it ended: for the cases in which it must refuse to start. more are added to its flags, where they
-// override.
+// RunToEnd runs ancred in the foreground and returns how it ended, for cases in which it must
+// refuse to start. The flags in more come last, and override ours.
 func (d *Daemon) RunToEnd(ctx context.Context, more ...string) (Result, error) {
 	if err := d.WriteConfig(); err != nil {
 		return Result{}, err
@@ -197,14 +195,14 @@ func (d *Daemon) RunToEnd(ctx context.Context, more ...string) (Result, error) {
 	return run(ctx, nil, d.environ(), d.Home, d.bin.Ancred, append(d.flags(), more...)...)
 }
 
-// Stop ends the daemon in good order.
+// Stop asks the daemon to end, and waits.
 func (d *Daemon) Stop() error { return d.process().stop() }
 
 // Kill9 ends the daemon at once, as a power cut would.
 func (d *Daemon) Kill9() error { return d.process().kill() }
 
-// Abort ends the daemon when it is stuck. The error has the end of its log, and says where the log
-// is.
+// Abort ends a daemon that is stuck. The error contains the end of its log, and the path of the
+// log.
 func (d *Daemon) Abort() error { return d.process().abort() }
 
 // AwaitEnd waits until the daemon has ended by itself; a status other than 0 is an error.
@@ -223,17 +221,17 @@ func (d *Daemon) AwaitEnd(ctx context.Context) error {
 	return nil
 }
 
-// PID is the running process.
+// PID is the id of the process.
 func (d *Daemon) PID() int { return d.process().cmd.Process.Pid }
 
-// Running says whether the process is there.
+// Running reports whether the process runs.
 func (d *Daemon) Running() bool { return d.process().running() }
 
 // Log returns the last lines that the daemon wrote, over all its starts.
 func (d *Daemon) Log(lines int) string { return tail(d.logPath(), lines) }
 
-// LogSize is how much the daemon has written so far, over all its starts: where [Daemon.LogFrom]
-// begins to see what is new.
+// LogSize returns the number of bytes that the daemon has logged so far, over all its starts.
+// [Daemon.LogFrom] reads on from there.
 func (d *Daemon) LogSize() int64 {
 	info, err := os.Stat(d.logPath())
 	if err != nil {
@@ -259,13 +257,13 @@ func (d *Daemon) process() *process {
 	return d.proc
 }
 
-// Call asks the daemon over JSON-RPC, with its cookie, and decodes the answer into result unless
-// that is nil.
+// Call calls a method over JSON-RPC with the daemon's cookie, and decodes the answer into result
+// unless that is nil.
 func (d *Daemon) Call(ctx context.Context, result any, method string, params ...any) error {
 	return d.rpc.call(ctx, result, method, params...)
 }
 
-// AwaitInfo waits until getinfo answers in a way that ok accepts.
+// AwaitInfo waits until ok accepts the answer of getinfo.
 func (d *Daemon) AwaitInfo(ctx context.Context, what string, ok func(rpc.Info) bool) (info rpc.Info, err error) {
 	err = Await(ctx, what, func(ctx context.Context) (bool, string, error) {
 		info = rpc.Info{}
@@ -315,7 +313,7 @@ func (d *Daemon) AncreIn(ctx context.Context, dir string, stdin io.Reader, args 
 	return run(ctx, stdin, d.environ(), dir, d.bin.Ancre, append(d.flags(), args...)...)
 }
 
-// run runs a program to its end. An exit status is a result and no error.
+// run runs a program to its end. An exit status other than 0 is no error.
 func run(ctx context.Context, stdin io.Reader, env []string, dir, path string, args ...string) (Result, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	var stdout, stderr bytes.Buffer

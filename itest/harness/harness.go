@@ -1,10 +1,12 @@
 // Package harness runs the real programs on this machine: Bitcoin nodes (btcd, bitcoind) on
-// regtest, ancred, and the command ancre. The end-to-end tests and the demo both stand on it.
+// regtest, ancred, and the command ancre. The end-to-end tests, the demo and the benchmark use it.
 //
-// Its promises: everything listens on loopback ports that were free a moment ago; everything lives
-// under the directory that the caller names; on Linux nothing that it started outlives the process
-// that started it, unless that was asked for; and it never waits for a time to pass, only for a
-// condition, which it names when the condition does not come.
+// Its promises:
+//   - Everything listens on loopback, on ports that were free a moment ago.
+//   - Everything is written below the directory that the caller names.
+//   - On Linux no program outlives the process that started it, unless the caller asks for that.
+//   - It waits for conditions and not for a time to pass. If a condition does not come, the error
+//     names it.
 package harness
 
 import (
@@ -83,11 +85,11 @@ func In(dir string) (Binaries, error) {
 	return b, nil
 }
 
-// pollEvery is how often an awaited condition is looked at.
+// pollEvery is the time between two looks at an awaited condition.
 const pollEvery = 50 * time.Millisecond
 
-// Await returns when cond says so, and fails when ctx ends first or cond returns an error. The
-// error names what was awaited and the last state that cond reported.
+// Await returns once cond returns true. It fails if ctx ends first or cond returns an error. The
+// error names what was awaited, and the last state that cond reported.
 func Await(ctx context.Context, what string, cond func(ctx context.Context) (done bool, state string, err error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -116,8 +118,8 @@ func Await(ctx context.Context, what string, cond func(ctx context.Context) (don
 	}
 }
 
-// environ is this process's environment with the home directory, and what else names a place to
-// write, under dir.
+// environ is this process's environment, with the home directory and every other place to write
+// below dir.
 func environ(dir string, more ...string) []string {
 	var env []string
 	for _, kv := range os.Environ() {

@@ -28,8 +28,7 @@ func TestAwaitEndsAtOnceOnAnError(t *testing.T) {
 	}
 }
 
-// What the end-to-end tests take for granted of the nodes: they mine, pay, reorganise and come back
-// alike.
+// The end-to-end tests rely on this: both kinds of nodes mine, pay, reorganise and restart alike.
 func TestNodesMinePayReorganiseAndComeBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real nodes")
@@ -78,8 +77,8 @@ func TestNodesMinePayReorganiseAndComeBack(t *testing.T) {
 	}
 }
 
-// The benchmark builds a store for minutes and may be interrupted: the daemon must find its chain
-// again, and the miner his coins.
+// The benchmark builds a store for minutes and may be interrupted. Afterwards the daemon must find
+// its chain again, and the miner its coins.
 func TestAChainThatWasKeptGoesOnInAnotherProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real nodes")

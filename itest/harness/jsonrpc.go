@@ -19,8 +19,8 @@ type RPCError struct {
 
 func (e *RPCError) Error() string { return fmt.Sprintf("%s (code %d)", e.Message, e.Code) }
 
-// rpcClient speaks JSON-RPC 1.0 over HTTP with Basic auth: to the Bitcoin nodes, and to ancred,
-// which promises to be spoken to the same way.
+// rpcClient speaks JSON-RPC 1.0 over HTTP with Basic auth, to the Bitcoin nodes and to ancred:
+// ancred promises to accept the same.
 type rpcClient struct {
 	url  string
 	http http.Client
@@ -37,7 +37,7 @@ func newRPCClient(addr string, auth func() (string, string, error)) *rpcClient {
 	}
 }
 
-// call asks, and decodes the result into result unless that is nil.
+// call calls a method, and decodes the answer into result unless that is nil.
 func (c *rpcClient) call(ctx context.Context, result any, method string, params ...any) error {
 	if params == nil {
 		params = []any{}

@@ -20,8 +20,8 @@ type kept struct {
 	Blocks []string `json:"blocks"` // every one that was made, parents first, as hex
 }
 
-// Keep writes to path what another process needs to go on with this node's chain: see KeepOn. It is
-// written whole or not at all.
+// Keep writes to path what another process needs to go on with this node's chain: see KeepOn. The
+// file is written whole or not at all.
 func (n *Node) Keep(path string) error {
 	k := kept{Key: hex.EncodeToString(n.miner.key.Serialize())}
 	for _, block := range n.miner.blocks {

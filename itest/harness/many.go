@@ -9,21 +9,21 @@ import (
 	"net/http"
 )
 
-// Request is one call of several.
+// Request is one call of CallMany.
 type Request struct {
 	Method string
 	Params []any
 }
 
-// Answer is what one call of several gave: Result, or Err.
+// Answer is the answer to one call of CallMany: Result, or Err.
 type Answer struct {
 	Result json.RawMessage
 	Err    *RPCError
 }
 
-// CallMany asks the daemon for many things in one array of calls, and returns the answers in their
-// order. The daemon takes at most 1,000 at a time. The error is that of the array as a whole; each
-// call has its own beside.
+// CallMany makes many calls of the daemon in one array, and returns the answers in the order of the
+// calls. The daemon takes at most 1,000 at a time. The error is that of the array as a whole: each
+// answer has an error of its own.
 func (d *Daemon) CallMany(ctx context.Context, requests []Request) ([]Answer, error) {
 	return d.rpc.many(ctx, requests)
 }

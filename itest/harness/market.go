@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// crowdOutputs makes a transaction of some 93,000 vB, just below the most that nodes pass on
+	// crowdOutputs makes a transaction of some 93,000 vB, just below the most that nodes relay
 	// (100,000).
 	crowdOutputs = 3000
 	crowdVSize   = 31*crowdOutputs + 130
 	crowdSats    = 330 // of each output: above dust
 
-	// crowdMost is how many such transactions are made at most: some 5 MB of a mempool's memory
-	// hold half as many.
+	// crowdMost bounds the number of such transactions: 5 MB of a mempool's memory hold half as
+	// many.
 	crowdMost = 80
 )
 
@@ -56,8 +56,7 @@ func (n *Node) Crowd(ctx context.Context, rate int64) (minimum int64, err error)
 	return 0, fmt.Errorf("%d transactions of %d vB do not fill the mempool: does it have a small -maxmempool?", len(coins), crowdVSize)
 }
 
-// MempoolMinimum is what bitcoind asks for to take a transaction at the moment, in sat/vB, rounded
-// up.
+// MempoolMinimum is the fee rate that bitcoind asks for at the moment, in sat/vB, rounded up.
 func (n *Node) MempoolMinimum(ctx context.Context) (int64, error) {
 	var info struct {
 		Minimum float64 `json:"mempoolminfee"` // BTC/kvB
@@ -116,8 +115,8 @@ func (n *Node) send(ctx context.Context, tx *wire.MsgTx) error {
 	return n.rpc.call(ctx, &answer, "sendrawtransaction", hex.EncodeToString(raw.Bytes()))
 }
 
-// MineOnly makes one block of those of the mempool's transactions alone, parents first. Its coins
-// are nobody's, their fees included.
+// MineOnly makes one block with only these transactions of the mempool, parents first. Nobody can
+// spend the block's reward and fees.
 func (n *Node) MineOnly(ctx context.Context, txids ...string) error {
 	txs := make([]*wire.MsgTx, len(txids))
 	for i, txid := range txids {
@@ -129,8 +128,8 @@ func (n *Node) MineOnly(ctx context.Context, txids ...string) error {
 	return n.mineTxs(ctx, txs)
 }
 
-// MineThis makes one block of transactions that the node need not have in its mempool: a miner may
-// have any version.
+// MineThis makes one block with these transactions, which need not be in the node's mempool: a
+// miner may have any version.
 func (n *Node) MineThis(ctx context.Context, raw ...string) error {
 	txs := make([]*wire.MsgTx, len(raw))
 	for i, text := range raw {
@@ -146,7 +145,7 @@ func (n *Node) MineThis(ctx context.Context, raw ...string) error {
 	return n.mineTxs(ctx, txs)
 }
 
-// mineTxs makes one block of these transactions on the newest one.
+// mineTxs makes one block with these transactions on top of the newest block.
 func (n *Node) mineTxs(ctx context.Context, txs []*wire.MsgTx) error {
 	tip, err := n.Height(ctx)
 	if err != nil {

@@ -27,12 +27,11 @@ import (
 
 var params = &chaincfg.RegressionNetParams
 
-// maturity is how many blocks a coinbase must be under before its coins can be spent: 100 by
-// consensus.
+// maturity is the number of blocks after which a coinbase can be spent: 100 by consensus.
 const maturity = 100
 
-// paymentFee is what a payment of the miner's pays, in satoshi: some 20 sat/vB, for nodes that are
-// made dear.
+// paymentFee is the fee of the miner's payments, in satoshi: some 20 sat/vB, because tests make
+// nodes ask for much.
 const paymentFee = 3000
 
 // miner is the key that the harness mines to, the coins it can pay from, and the headers it built
@@ -73,8 +72,8 @@ func minerWith(key *btcec.PrivateKey) (*miner, error) {
 	return &miner{key: key, script: script, address: addr.EncodeAddress(), headers: make(map[chainhash.Hash]wire.BlockHeader)}, nil
 }
 
-// Mine makes n blocks with everything that waits in the node's mempool. Their coins go to address
-// or, when that is empty, to the harness.
+// Mine makes n blocks with everything in the node's mempool. Their coins go to address, or to the
+// harness if that is empty.
 func (n *Node) Mine(ctx context.Context, blocks int, to string) error {
 	script := n.miner.script
 	if to != "" {
@@ -110,8 +109,7 @@ func (n *Node) Mine(ctx context.Context, blocks int, to string) error {
 	return nil
 }
 
-// Grow has the node itself make blocks until it has that many: thousands take seconds. Restart does
-// not know of them.
+// Grow has the node itself make n blocks: thousands take seconds. Restart cannot bring them back.
 func (n *Node) Grow(ctx context.Context, to int32) error {
 	const most = 500 // in one call
 	for {
@@ -131,7 +129,7 @@ func (n *Node) Grow(ctx context.Context, to int32) error {
 	}
 }
 
-// MineEmpty makes n blocks without what waits in the mempool. Their coins are nobody's.
+// MineEmpty makes n blocks without the mempool's transactions. Nobody can spend their coins.
 func (n *Node) MineEmpty(ctx context.Context, blocks int) error {
 	tip, err := n.Height(ctx)
 	if err != nil {
@@ -140,9 +138,9 @@ func (n *Node) MineEmpty(ctx context.Context, blocks int) error {
 	return n.branch(ctx, tip, blocks)
 }
 
-// Reorg replaces the newest depth blocks by depth+1 empty ones, as a stronger branch that comes
-// from elsewhere would: the node itself notices that they are more work, and puts what was in the
-// old blocks back into its mempool.
+// Reorg replaces the newest depth blocks by depth+1 empty ones, as a branch with more work from
+// elsewhere would. The node itself notices that the branch has more work, and puts the transactions
+// of the old blocks back into its mempool.
 func (n *Node) Reorg(ctx context.Context, depth int) error {
 	tip, err := n.Height(ctx)
 	if err != nil {
@@ -176,7 +174,7 @@ func (n *Node) branch(ctx context.Context, height int32, blocks int) error {
 	return nil
 }
 
-// nobody is the script of a key that nobody has.
+// nobody is a script with a key that nobody has.
 func nobody() []byte {
 	script := make([]byte, 22) // OP_0 <20 bytes>
 	_, _ = rand.Read(script)
@@ -184,8 +182,8 @@ func nobody() []byte {
 	return script
 }
 
-// mineOn makes one block on parent, hands it to the node, and returns it. It is dated `left`
-// seconds ago, for as many shall still follow, unless the rule of the median demands a later time.
+// mineOn makes one block on parent, gives it to the node, and returns it. Its time is left seconds
+// ago, because left more blocks follow, unless the rule of the median demands a later time.
 func (n *Node) mineOn(ctx context.Context, parent *wire.MsgBlock, height int32, left int, script []byte, txs []*wire.MsgTx, fees int64) (*wire.MsgBlock, error) {
 	nonce := make([]byte, 8)
 	_, _ = rand.Read(nonce)
@@ -239,8 +237,8 @@ func (n *Node) submit(ctx context.Context, block *wire.MsgBlock) error {
 	if err := n.rpc.call(ctx, &verdict, "submitblock", hex.EncodeToString(raw.Bytes())); err != nil {
 		return err
 	}
-	// bitcoind says the first of a block on a branch that is weaker so far; the others of one that
-	// it has.
+	// bitcoind answers the first for a block on a branch with less work so far, and the others for
+	// a block that it already has.
 	harmless := []string{"inconclusive", "duplicate", "duplicate-inconclusive"}
 	if verdict == nil || slices.Contains(harmless, *verdict) || strings.Contains(*verdict, "already have block") {
 		return nil
@@ -248,8 +246,8 @@ func (n *Node) submit(ctx context.Context, block *wire.MsgBlock) error {
 	return fmt.Errorf("%s refused a block: %s", n.Kind, *verdict)
 }
 
-// medianTime is the median date of the eleven blocks up to and including the given one: a block
-// must be later than that. It walks back by hash, for the block may be on a branch.
+// medianTime is the median time of the eleven blocks up to and including the given one: the next
+// block must be later than that. It walks back by hash, because the block may be on a branch.
 func (n *Node) medianTime(ctx context.Context, block *wire.MsgBlock) (time.Time, error) {
 	const span = 11
 	dates := []time.Time{block.Header.Timestamp}
@@ -285,8 +283,7 @@ func (n *Node) header(ctx context.Context, hash chainhash.Hash) (header wire.Blo
 	return header, nil
 }
 
-// waiting returns the mempool's transactions, parents before children, and what they pay in
-// satoshi.
+// waiting returns the mempool's transactions, parents before children, and their fees in satoshi.
 func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err error) {
 	var entries map[string]struct {
 		Fee  float64 // btcd
@@ -333,8 +330,9 @@ func (n *Node) waiting(ctx context.Context) (txs []*wire.MsgTx, fees int64, err 
 	return txs, fees, nil
 }
 
-// stale says whether a transaction spends what neither the chain nor the taken transactions hold.
-// After a reorganisation btcd's mempool still has such ones; its own miner leaves them out.
+// stale reports whether a transaction spends a coin that neither the chain nor the transactions
+// taken so far hold. After a reorganisation btcd's mempool still has such transactions, and its own
+// miner leaves them out.
 func (n *Node) stale(ctx context.Context, tx *wire.MsgTx, taken map[chainhash.Hash]bool) (bool, error) {
 	if n.Kind != "btcd" {
 		return false, nil

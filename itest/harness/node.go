@@ -15,9 +15,9 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Node is a Bitcoin node on regtest that serves compact filters. Both kinds are used through the
-// same calls; blocks are made here and handed to the node, so both kinds mine alike. Its methods
-// may be used from one goroutine at a time.
+// Node is a Bitcoin node on regtest that serves compact filters. Both kinds have the same methods.
+// The harness makes the blocks and gives them to the node, so both kinds mine alike. One goroutine
+// at a time may use its methods.
 type Node struct {
 	Kind string // btcd or bitcoind
 	Dir  string
@@ -35,11 +35,11 @@ type Node struct {
 	mu       sync.Mutex
 }
 
-// startTries is how often a program is started on fresh ports when it ends at once because someone
-// else was faster.
+// startTries is how often a program is started, each time on new ports, while another program takes
+// the ports first.
 const startTries = 5
 
-// firstBlocks are mined at the start: enough that the first one's coins can be spent, and that the
+// firstBlocks are mined at the start: so many that the first one's coins can be spent, and that the
 // chain is current.
 const firstBlocks = 101
 
@@ -62,7 +62,7 @@ func btcdNode(exe, dir string, outlive bool, more ...string) *Node {
 	}}
 }
 
-// FindBitcoind returns the path of bitcoind, or an error that says how to have one.
+// FindBitcoind returns the path of bitcoind, or an error that says how to get one.
 func FindBitcoind() (string, error) {
 	exe, err := exec.LookPath("bitcoind")
 	if err != nil {
@@ -149,13 +149,14 @@ func (n *Node) run(ctx context.Context) error {
 	return nil
 }
 
-// P2P is where Bitcoin clients connect to, as host:port. It stays the same over Restart.
+// P2P is the address to which Bitcoin clients connect, as host:port. It stays the same over
+// Restart.
 func (n *Node) P2P() string { return loopback(n.p2pPort) }
 
-// RPC is where its JSON-RPC listens, as host:port, and who may use it.
+// RPC is the address of its JSON-RPC, as host:port, with the credentials.
 func (n *Node) RPC() (addr, user, password string) { return loopback(n.rpcPort), rpcUser, n.password }
 
-// Stop ends the node in good order.
+// Stop asks the node to end, and waits.
 func (n *Node) Stop() error { return n.process().stop() }
 
 // Kill9 ends the node at once.
@@ -174,7 +175,7 @@ func (n *Node) Restart(ctx context.Context) error {
 	return n.regain(ctx)
 }
 
-// regain gives the node the blocks that it does not have any more, or not yet.
+// regain gives the node the blocks that it does not have.
 func (n *Node) regain(ctx context.Context) error {
 	if tip, err := n.Height(ctx); err != nil || tip == n.miner.height {
 		return err
@@ -194,7 +195,8 @@ func (n *Node) regain(ctx context.Context) error {
 // SetFlags replaces the flags that come after the harness's own, from the next start on.
 func (n *Node) SetFlags(more ...string) { n.more = more }
 
-// MineCommand is what a person types to have btcd mine a block when we are gone.
+// MineCommand is a command line that has btcd mine a block, for a person, after this process has
+// ended.
 func (n *Node) MineCommand() string {
 	return fmt.Sprintf(`curl -su %s:%s -d '{"method":"generate","params":[1],"id":1}' http://%s/`, rpcUser, n.password, loopback(n.rpcPort))
 }
@@ -216,8 +218,8 @@ func (n *Node) Height(ctx context.Context) (height int32, err error) {
 	return height, n.rpc.call(ctx, &height, "getblockcount")
 }
 
-// Call asks the node over JSON-RPC, and decodes the answer into result unless that is nil. What it
-// refuses is an [RPCError].
+// Call calls a method of the node over JSON-RPC, and decodes the answer into result unless that is
+// nil. A refusal of the node is an [RPCError].
 func (n *Node) Call(ctx context.Context, result any, method string, params ...any) error {
 	return n.rpc.call(ctx, result, method, params...)
 }
@@ -253,12 +255,12 @@ func (n *Node) BlockAt(ctx context.Context, height int32) (*wire.MsgBlock, error
 	return block, block.Deserialize(bytes.NewReader(raw))
 }
 
-// Mempool returns the ids of the transactions that wait to be mined.
+// Mempool returns the ids of the transactions in the mempool.
 func (n *Node) Mempool(ctx context.Context) (txids []string, err error) {
 	return txids, n.rpc.call(ctx, &txids, "getrawmempool")
 }
 
-// MempoolTx returns a transaction that waits to be mined.
+// MempoolTx returns a transaction of the mempool.
 func (n *Node) MempoolTx(ctx context.Context, txid string) (*wire.MsgTx, error) {
 	var text string
 	if err := n.rpc.call(ctx, &text, "getrawtransaction", txid, 0); err != nil {
@@ -272,7 +274,7 @@ func (n *Node) MempoolTx(ctx context.Context, txid string) (*wire.MsgTx, error) 
 	return tx, tx.Deserialize(bytes.NewReader(raw))
 }
 
-// Peers is how many connections the node has.
+// Peers returns the number of the node's connections.
 func (n *Node) Peers(ctx context.Context) (count int, err error) {
 	return count, n.rpc.call(ctx, &count, "getconnectioncount")
 }
@@ -288,7 +290,7 @@ type Payment struct {
 }
 
 // Payments reads every block and returns each transaction with an output OP_RETURN <32 bytes>: what
-// was really paid, as the node knows it and whatever the daemon says.
+// was really paid, whatever the daemon says.
 func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
 	height, err := n.Height(ctx)
 	if err != nil {
@@ -320,7 +322,7 @@ func (n *Node) Payments(ctx context.Context) ([]Payment, error) {
 	return found, nil
 }
 
-// AnchorRoot returns what the transaction's first output commits to, when that is OP_RETURN <32
+// AnchorRoot returns what the transaction's first output commits to, if that is OP_RETURN <32
 // bytes>.
 func AnchorRoot(tx *wire.MsgTx) (root [32]byte, ok bool) {
 	const opReturn, push32 = 0x6a, 0x20

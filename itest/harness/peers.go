@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Connect has the node connect to another one, and waits until the two have the same chain: where
-// theirs differ, the one with more work.
+// Connect has the node connect to another one, and waits until the two have the same chain: the one
+// with more work.
 func (n *Node) Connect(ctx context.Context, other *Node) error {
 	if err := n.rpc.call(ctx, nil, "addnode", other.P2P(), "onetry"); err != nil {
 		return err

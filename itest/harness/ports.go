@@ -9,8 +9,8 @@ import (
 )
 
 // Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up
-// on Linux), so that a connection of someone else does not sit on a port between our choosing it
-// and our program binding it, or while our program is down and about to come back on the same port.
+// on Linux). Otherwise a connection could take a port before our program binds it, or while our
+// program restarts on the same port.
 const firstPort, lastPort = 16000, 31998
 
 // taken holds the ports that this process has given out: the kernel does not know of them until a
@@ -18,8 +18,7 @@ const firstPort, lastPort = 16000, 31998
 var taken sync.Map
 
 // freePort returns a loopback port on which nothing listens, and that this process has not given
-// out before. Another process may still be faster: whoever starts a program on it tries again on
-// another one.
+// out before. Another process may still take it first. The caller then tries another port.
 func freePort() (int, error) {
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)

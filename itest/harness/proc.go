@@ -13,12 +13,11 @@ import (
 	"time"
 )
 
-// stopWithin is how long a program may take to stop by itself before it is killed, which counts as
-// a failure.
+// stopWithin is how long a program may take to stop. After that it is killed, and that is an error.
 const stopWithin = 60 * time.Second
 
-// process is one started program. Its output goes to a file, so nothing is lost when it or we are
-// killed.
+// process is one started program. Its output goes to a file, so that nothing is lost if it or we
+// are killed.
 type process struct {
 	name string
 	log  string // path; a program started again appends to it
@@ -28,7 +27,7 @@ type process struct {
 }
 
 // start runs a program in a process group of its own. Unless outlive is set, it dies with this
-// process where the system can do that.
+// process, on systems that can do that.
 func start(name, logPath string, outlive bool, env []string, path string, args ...string) (*process, error) {
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -94,8 +93,8 @@ func (p *process) stop() error {
 	return nil
 }
 
-// abort ends a program that is stuck. The error has the end of its log, also when it had ended
-// already.
+// abort ends a program that is stuck. The error contains the end of its log, even if the program
+// had already ended.
 func (p *process) abort() error {
 	if !p.running() {
 		return p.ended()
@@ -125,12 +124,12 @@ func (p *process) kill() error {
 	return nil
 }
 
-// ended is the error of a program that ended though it should run.
+// ended returns the error of a program that ended though it should run.
 func (p *process) ended() error {
 	return &EndedError{Name: p.name, Err: p.err, Log: tail(p.log, 30)}
 }
 
-// EndedError tells of a program that ended though it should run.
+// EndedError is the error of a program that ended though it should run.
 type EndedError struct {
 	Name string
 	Err  error  // nil: with status 0
@@ -147,7 +146,7 @@ func (e *EndedError) Error() string {
 
 func (e *EndedError) Unwrap() error { return e.Err }
 
-// portTaken says whether a program ended because someone else had its port.
+// portTaken reports whether a program ended because another program had its port.
 func portTaken(err error) bool {
 	var ended *EndedError
 	if !errors.As(err, &ended) {

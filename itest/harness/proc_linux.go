@@ -9,8 +9,8 @@ import (
 const interruptible = true
 
 // detach puts the program in a process group of its own, so that an interrupt typed on the terminal
-// reaches only us and we stop things in order; and, unless it shall outlive us, has the kernel kill
-// it when we die.
+// reaches only us and we stop the programs in order. Unless the program shall outlive us, the
+// kernel kills it when we die.
 func detach(cmd *exec.Cmd, outlive bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if !outlive {
@@ -20,5 +20,5 @@ func detach(cmd *exec.Cmd, outlive bool) {
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
 
-// abort has a Go program write down what each of its goroutines does, and end.
+// abort has a Go program print the stack of each goroutine, and end.
 func abort(p *os.Process) error { return p.Signal(syscall.SIGQUIT) }

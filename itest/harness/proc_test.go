@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A program that is stuck ends, and its log has why.
+// A program that is stuck is ended, and its log shows where it was stuck.
 func TestAbortEndsAProgramThatIsStuck(t *testing.T) {
 	if !interruptible {
 		t.Skip("programs are killed here")
