@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	// fundSats is what the wallet is given: more than three hundred anchors at the lowest fee.
+	// fundSats is sent to the wallet: more than three hundred anchors at the lowest fee.
 	fundSats = 50_000
 
 	// confirmations is the default of anchor.confirmations.
 	confirmations = 6
 
-	// theFile is the one that the story follows.
+	// theFile is the file that the demo follows.
 	theFile = "README.md"
 )
 
-// candidates are the files to stamp: the repository's own, as far as they are there.
+// candidates are the files to stamp, as far as they exist in the repository.
 var candidates = []string{theFile, "LICENSE", "go.mod", "go.sum", "Makefile", "sample.conf"}
 
 func (s *stage) startPrograms(ctx context.Context, bin harness.Binaries) (err error) {
 	s.heading("A Bitcoin node and Ancre's daemon start")
-	s.say("The node is btcd, on a private network (regtest) where blocks are made on demand. On the real network one\n" +
-		"comes about every ten minutes, and everything else is the same.")
+	s.say("The node is btcd, on a private network (regtest) where the demo makes blocks when it needs them. On the real\n" +
+		"network a block arrives about every ten minutes. Everything else is the same.")
 	if s.node, err = harness.StartBtcd(ctx, bin.Btcd, filepath.Join(s.state, "btcd"), s.keep); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *stage) startPrograms(ctx context.Context, bin harness.Binaries) (err er
 	if err != nil {
 		return err
 	}
-	daemon.Config = filepath.Join(daemon.DataDir, "ancre.conf") // where it is found without being named
+	daemon.Config = filepath.Join(daemon.DataDir, "ancre.conf") // its default place
 	if err := os.Mkdir(daemon.DataDir, 0o700); err != nil {
 		return err
 	}
@@ -58,20 +58,20 @@ func (s *stage) startPrograms(ctx context.Context, bin harness.Binaries) (err er
 		return err
 	}
 	s.show("ancred --datadir "+daemon.DataDir, "")
-	s.say("It downloads block headers and compact filters, not the whole chain: no full node is needed.\n" +
-		"The commands below are all given that same --datadir; with the default directory nothing need be said.")
+	s.say("ancred downloads block headers and compact filters, not the whole chain. It needs no full node.\n" +
+		"The demo passes the same --datadir to each command below. With the default directory you need no flag.")
 	return s.ancre(ctx, 0, "", "status")
 }
 
 func (s *stage) makeWallet(ctx context.Context) error {
-	s.heading("A small wallet, for the fees")
+	s.heading("A small wallet for the fees")
 	created, err := s.run(ctx, 0, "", "wallet", "create")
 	if err != nil {
 		return err
 	}
 	s.show("ancre wallet create", created.Stdout)
-	s.say("The 24 words are the wallet: on paper, they restore it here or in any common Bitcoin wallet. Below them is\n" +
-		"an address. Somebody pays it 50,000 satoshi (0.0005 BTC), and a block confirms the payment.")
+	s.say("The 24 words are the wallet: they restore it here or in any common Bitcoin wallet, so keep them on paper. Below\n" +
+		"them is an address. The demo sends 50,000 satoshi (0.0005 BTC) to it, and a block confirms the payment.")
 	lines := strings.Fields(created.Stdout)
 	if err := s.node.Fund(ctx, lines[len(lines)-1], fundSats); err != nil {
 		return err
@@ -100,19 +100,19 @@ func (s *stage) stampFiles(ctx context.Context) error {
 		}
 		names = append(names, name)
 	}
-	s.say("Copies of this repository's own files. Only their SHA-256 goes to the daemon, which answers at once, with a\n" +
-		"pending proof for each: it has written the hash to disk, and no crash loses it.")
+	s.say("The files are copies from this repository. Only their SHA-256 goes to the daemon. It answers at once, with a\n" +
+		"pending proof for each: the hash is on disk, and no crash loses it.")
 	if err := s.ancre(ctx, 0, "", append([]string{"stamp"}, names...)...); err != nil {
 		return err
 	}
-	s.say("Nothing is proven yet, and verifying says so (exit status 3, not yet).")
+	s.say("Nothing is proven yet, and ancre verify says so (exit status 3: not yet).")
 	return s.ancre(ctx, 3, "", "verify", theFile+".ots")
 }
 
 func (s *stage) payOnce(ctx context.Context) error {
 	s.heading("One payment for all of them")
-	s.say("By itself the daemon closes a batch six hours after its first hash, at most four payments a day. Here it is\n" +
-		"told to do so now. All hashes of the batch become one Merkle root, and that root one small transaction.")
+	s.say("By default the daemon closes a batch six hours after its first hash, so it pays at most four times a day. The\n" +
+		"demo tells it to close the batch now. All hashes become one Merkle root, in one small transaction.")
 	if err := s.ancre(ctx, 0, "", "rpc", "closebatch"); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *stage) payOnce(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	s.say("Transaction %s\nis with the node. It pays %d satoshi in fees, and would pay the same for a million files.", anchor.TxID, anchor.FeeSats)
+	s.say("The node has transaction %s.\nIts fee is %d satoshi. For a million files the fee would be the same.", anchor.TxID, anchor.FeeSats)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (s *stage) awaitAnchor(ctx context.Context, state string) (a rpc.Anchor, er
 
 func (s *stage) mineToFinal(ctx context.Context) error {
 	s.heading("Blocks are mined on top")
-	s.say("Six blocks make it final: on the real network about an hour.\n")
+	s.say("Six blocks make the payment final. On the real network they take about an hour.\n")
 	for n := 1; n <= confirmations; n++ {
 		if err := s.node.Mine(ctx, 1, ""); err != nil {
 			return err
@@ -175,8 +175,8 @@ func (s *stage) mineToFinal(ctx context.Context) error {
 
 func (s *stage) completeProofs(ctx context.Context) error {
 	s.heading("The proofs are completed, and verified")
-	s.say("A complete proof holds the whole way from the file's hash to the block's header. Whoever has it needs the file\n" +
-		"and Bitcoin's headers to verify it: neither this daemon, nor its operator, nor any web service.")
+	s.say("A complete proof holds the whole way from the file's hash to the block's header. To verify it, one needs the\n" +
+		"file and Bitcoin's headers: neither this daemon, nor its operator, nor any web service.")
 	if err := s.ancre(ctx, 0, "", "upgrade", "-r", "."); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (s *stage) refuseForgeries(ctx context.Context) error {
 	if err := os.WriteFile(changed, append(content, '.'), 0o600); err != nil {
 		return err
 	}
-	s.say("One full stop more at the end of %s, and the proof does not fit (exit status 1).", theFile)
+	s.say("The demo adds a full stop at the end of %s. The proof no longer fits (exit status 1).", theFile)
 	if err := s.ancre(ctx, 1, "invalid", "verify", "-f", "changed.md", theFile+".ots"); err != nil {
 		return err
 	}
@@ -209,14 +209,15 @@ func (s *stage) refuseForgeries(ctx context.Context) error {
 	if err := os.WriteFile(forged, proof, 0o600); err != nil {
 		return err
 	}
-	s.say("One bit changed in the proof, and it leads to no block.")
+	s.say("The demo changes one bit of the proof. The proof no longer leads to a block.")
 	if err := s.ancre(ctx, 1, "invalid", "verify", "-f", theFile, "forged.ots"); err != nil {
 		return err
 	}
 	return errors.Join(os.Remove(changed), os.Remove(forged))
 }
 
-// close ends the story: where everything is, and, when it goes on running, how to use and stop it.
+// close ends the demo: it says where the proofs are and, if the node and the daemon keep running, how
+// to use and stop them.
 func (s *stage) close() error {
 	backups, err := filepath.Glob(filepath.Join(s.files, "*.ots.bak"))
 	if err != nil {
@@ -251,7 +252,7 @@ func (s *stage) sayKept() {
 		exe = filepath.Join("bin", "demo")
 	}
 	ancre := filepath.Join(filepath.Dir(exe), "ancre")
-	s.say("Node and daemon go on running. To see how the daemon stands, to stamp, and to close the batch:\n")
+	s.say("The node and the daemon keep running. To see the state of the daemon, to stamp, and to close the batch:\n")
 	for _, verb := range []string{"status", "stamp FILE", "rpc closebatch"} {
 		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
 	}
@@ -259,8 +260,8 @@ func (s *stage) sayKept() {
 	s.say("To stop both and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
 }
 
-// ancre runs the command among the files, shows it, and wants an exit status and a word in its
-// answer.
+// ancre runs the command in the folder of the files and shows it. It expects an exit status, and a
+// word in the answer.
 func (s *stage) ancre(ctx context.Context, status int, word string, args ...string) error {
 	res, err := s.run(ctx, status, word, args...)
 	if err != nil {
