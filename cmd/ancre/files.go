@@ -37,6 +37,35 @@ const (
 // proof costs to write (measured: 0.15 ms, with several written at once), and less than hashing a
 // file of some hundred kilobytes.
 
+// mayWrite refuses to make a file where one is, unless force is set.
+func mayWrite(path string, force bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return usagef("%s is no file: name one", path)
+	case !force:
+		return fmt.Errorf("%s is there already: name another file, or replace it with --force", path)
+	}
+	return nil
+}
+
+// writeWhole has write fill a large file, which is there whole or not at all. With force it may
+// replace another one: see [atomicfile.Fill].
+func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer) error) error {
+	err := atomicfile.Fill(path, force, mode, write)
+	if errors.Is(err, fs.ErrExist) {
+		err = errors.New("another file of that name has appeared meanwhile: name another one, or replace it with --force")
+	}
+	if err != nil {
+		return fmt.Errorf("nothing was written to %s: %w", path, err)
+	}
+	return nil
+}
+
 // readProof reads and parses a proof that was named. The error names no file.
 func readProof(path string) (*proof.File, []byte, error) { return (*tree)(nil).readProof(path) }
 
