@@ -23,20 +23,19 @@ func (c txChain) Transaction(context.Context, [32]byte) (receipt.Tx, error) {
 	return receipt.Tx{}, c.err
 }
 
-func TestVerdictsOnReceipts(t *testing.T) {
-	chain := newFakeChain(1)
-	digest := sha256.Sum256([]byte("a"))
-	chain.mine([32]byte{7})
-	var nonce [32]byte
+// receiptOn returns a receipt of version 2 of content that is in the newest block of the chain.
+func receiptOn(t *testing.T, chain *fakeChain, content string) (*receipt.V2, [32]byte) {
+	t.Helper()
+	digest, nonce := sha256.Sum256([]byte(content)), [32]byte{}
 	leaf := proof.Leaf(digest[:], nonce)
-	ts := chain.anchored(t, leaf[:])
-	next := &proof.Timestamp{Msg: digest[:]}
-	end, err := next.Then(proof.Op{Tag: proof.Append, Arg: nonce[:]}, proof.Op{Tag: proof.SHA256})
+	top := &proof.Timestamp{Msg: digest[:]}
+	end, err := top.Then(proof.Op{Tag: proof.Append, Arg: nonce[:]}, proof.Op{Tag: proof.SHA256})
 	if err != nil {
 		t.Fatal(err)
 	}
-	end.Branches, end.Attestations = ts.Branches, ts.Attestations
-	found, err := receipt.Inclusions(&proof.File{HashOp: proof.SHA256, Digest: digest[:], Timestamp: next})
+	rest := chain.anchored(t, leaf[:])
+	end.Branches, end.Attestations = rest.Branches, rest.Attestations
+	found, err := receipt.Inclusions(&proof.File{HashOp: proof.SHA256, Digest: digest[:], Timestamp: top})
 	if err != nil || len(found) != 1 {
 		t.Fatal(len(found), err)
 	}
@@ -44,43 +43,63 @@ func TestVerdictsOnReceipts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdict := func(src Source, rec receipt.Receipt, digest [32]byte) Verdict {
-		t.Helper()
-		got, err := New(Config{Source: src, Params: nil, Hints: testHints}).Receipt(t.Context(), rec, digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
+	return rec, digest
+}
+
+// receiptVerdict is that of a receipt of the file with this digest.
+func receiptVerdict(t *testing.T, src Source, rec receipt.Receipt, digest [32]byte) Verdict {
+	t.Helper()
+	got, err := New(Config{Source: src, Hints: testHints}).Receipt(t.Context(), rec, digest)
+	if err != nil {
+		t.Fatal(err)
 	}
-	got := verdict(chain, rec, digest)
-	if got.Outcome != proof.OutcomeValid || !got.Complete || got.Block.Height != 2 || got.Anchor != receipt.BTCBlockHeader || got.TxID == (chainhash.Hash{}) || got.Seal != nil || got.Proof != nil {
+	return got
+}
+
+func TestVerdictsOnReceipts(t *testing.T) {
+	chain := newFakeChain(2)
+	rec, digest := receiptOn(t, chain, "a")
+	got := receiptVerdict(t, chain, rec, digest)
+	if got.Outcome != proof.OutcomeValid || !got.Complete || got.Block.Height != 2 || got.Anchor != receipt.BTCBlockHeader || got.TxID == (chainhash.Hash{}) || got.Seal != nil {
 		t.Errorf("%+v", got)
 	}
-	if got = verdict(chain, rec, [32]byte{1}); got.Outcome != proof.OutcomeInvalid {
+	if got = receiptVerdict(t, chain, rec, [32]byte{1}); got.Outcome != proof.OutcomeInvalid {
 		t.Errorf("another digest: %+v", got)
 	}
-	short := newFakeChain(2)
-	if got = verdict(short, rec, digest); got.Outcome != proof.OutcomeUnverifiable || got.Needed != "block headers up to block 2: mine more" || len(short.lacked) != 1 || short.lacked[0] != 2 {
-		t.Errorf("%+v; asked about blocks %v", got, short.lacked)
-	}
-	if got = verdict(newFakeChain(3), rec, digest); got.Outcome != proof.OutcomeInvalid {
+	if got = receiptVerdict(t, newFakeChain(3), rec, digest); got.Outcome != proof.OutcomeInvalid {
 		t.Errorf("another chain: %+v", got)
 	}
 	chain.err = errors.New("the line is dead")
-	if got = verdict(chain, rec, digest); !got.SourceFailed || got.Needed != "block headers from a source that answers: ask somebody else" {
+	if got = receiptVerdict(t, chain, rec, digest); !got.SourceFailed || got.Needed != "block headers from a source that answers: ask somebody else" {
 		t.Errorf("%+v", got)
 	}
-	chain.err = nil
+}
 
-	// A receipt that names its transaction and does not hold it needs a source that finds it.
+// Whether a block that is not here may come yet depends on its height, of receipts as of proofs.
+func TestASourceIsAskedWhetherTheBlockOfAReceiptMayCome(t *testing.T) {
+	rec, digest := receiptOn(t, newFakeChain(2), "a")
+	short := newFakeChain(2)
+	got := receiptVerdict(t, short, rec, digest)
+	if got.Outcome != proof.OutcomeUnverifiable || got.Needed != "block headers up to block 2: mine more" || len(short.lacked) != 1 || short.lacked[0] != 2 {
+		t.Errorf("%+v; asked about blocks %v", got, short.lacked)
+	}
+}
+
+// A receipt that names its transaction and does not hold it needs a source that finds it.
+func TestReceiptsWithoutTheirTransaction(t *testing.T) {
+	chain := newFakeChain(2)
+	rec, digest := receiptOn(t, chain, "a")
 	rec.Anchors = []receipt.AnchorV2{{Type: receipt.BTCOpReturn, TxID: [32]byte{1}}}
-	if got = verdict(chain, rec, digest); got.Outcome != proof.OutcomeUnverifiable || got.SourceFailed || got.Needed == "" {
+	if got := receiptVerdict(t, chain, rec, digest); got.Outcome != proof.OutcomeUnverifiable || got.SourceFailed || got.Needed == "" {
 		t.Errorf("%+v", got)
 	}
-	for err, want := range map[error]proof.Outcome{receipt.ErrNoTx: proof.OutcomeInvalid, receipt.ErrUnmined: proof.OutcomePending, errors.New("dead"): proof.OutcomeUnverifiable} {
-		got = verdict(txChain{chain, err}, rec, digest)
-		if got.Outcome != want || want == proof.OutcomeUnverifiable && (!got.SourceFailed || !strings.HasSuffix(got.Needed, "(txindex=1), named below")) {
+	for err, want := range map[error]proof.Outcome{receipt.ErrNoTx: proof.OutcomeInvalid, receipt.ErrUnmined: proof.OutcomePending} {
+		if got := receiptVerdict(t, txChain{chain, err}, rec, digest); got.Outcome != want || got.SourceFailed {
 			t.Errorf("%v: %+v", err, got)
 		}
+	}
+	dead := txChain{chain, errors.New("dead")}
+	if got := receiptVerdict(t, dead, rec, digest); !got.SourceFailed || !strings.HasSuffix(got.Needed, "(txindex=1), named below") {
+		t.Errorf("%+v", got)
 	}
 }
