@@ -58,11 +58,8 @@ func (s DaemonSource) Lacks(ctx context.Context, _ uint64) (why, remedy string) 
 	case err != nil:
 		return "", s.OtherSource
 	case !info.Chain.Synced:
-		remedy = "wait for the daemon"
-		if s.OtherSource != "" {
-			remedy += ", or " + s.OtherSource
-		}
-		return fmt.Sprintf("the daemon is still syncing (block %s of %s)", humanize.Count(info.Chain.Height), humanize.Count(info.Chain.TargetHeight)), remedy
+		return fmt.Sprintf("the daemon is still syncing (block %s of %s)", humanize.Count(info.Chain.Height), humanize.Count(info.Chain.TargetHeight)),
+			"wait for the daemon" + hint(", or ", s.OtherSource)
 	}
 	return "the daemon's newest block is " + humanize.Count(info.Chain.Height), s.OtherSource
 }

@@ -28,11 +28,15 @@ const nodeTimeout = time.Minute
 // trusted. The node must be of the right network, and answer in time. It finds transactions too, if
 // it has an index of them (txindex=1).
 type NodeSource struct {
-	client *rpc.Client
-	params *chaincfg.Params
+	Client *rpc.Client
+	Params *chaincfg.Params
 
-	mu    sync.Mutex // guards what follows
-	known bool       // that the node is of the network
+	// OtherNetwork and Bitcoind say what to do about a node of another network, and about one that
+	// knows no transactions. They end errors; either may be empty.
+	OtherNetwork, Bitcoind string
+
+	mu        sync.Mutex // guards what follows
+	ofNetwork bool       // the node has shown that it is of the network
 }
 
 var (
@@ -40,18 +44,13 @@ var (
 	_ receipt.TxSource = (*NodeSource)(nil)
 )
 
-// NewNodeSource returns the source that the client reaches. It asks nothing yet.
-func NewNodeSource(client *rpc.Client, params *chaincfg.Params) *NodeSource {
-	return &NodeSource{client: client, params: params}
-}
-
 // Header implements [proof.HeaderSource].
 func (s *NodeSource) Header(ctx context.Context, height uint64) (h proof.Header, err error) {
 	err = s.ask(ctx, func(ctx context.Context) error {
 		if err := s.checkNetwork(ctx); err != nil {
 			return err
 		}
-		h, err = s.client.Header(ctx, height)
+		h, err = s.Client.Header(ctx, height)
 		return err
 	})
 	return h, err
@@ -60,7 +59,7 @@ func (s *NodeSource) Header(ctx context.Context, height uint64) (h proof.Header,
 // Tip implements [Source].
 func (s *NodeSource) Tip(ctx context.Context) (height int64, err error) {
 	err = s.ask(ctx, func(ctx context.Context) error {
-		height, err = tipOf(ctx, s.client)
+		height, err = tipOf(ctx, s.Client)
 		return err
 	})
 	return height, err
@@ -69,8 +68,8 @@ func (s *NodeSource) Tip(ctx context.Context) (height int64, err error) {
 // Trust implements [Source].
 func (s *NodeSource) Trust() Trust {
 	return Trust{
-		Source: "node", From: s.client.URL(),
-		Words:   "headers from the node at " + s.client.URL(),
+		Source: "node", From: s.Client.URL(),
+		Words:   "headers from the node at " + s.Client.URL(),
 		Warning: "Each header fits its hash; that it is in the true chain is the word of that node, and of whoever runs it.",
 	}
 }
@@ -79,16 +78,16 @@ func (s *NodeSource) Trust() Trust {
 func (s *NodeSource) Lacks(ctx context.Context, _ uint64) (why, remedy string) {
 	var info rpc.BlockchainInfo
 	err := s.ask(ctx, func(ctx context.Context) (err error) {
-		info, err = s.client.BlockchainInfo(ctx)
+		info, err = s.Client.BlockchainInfo(ctx)
 		return err
 	})
 	switch {
 	case err != nil:
 		return "", "wait until the node has it, or name another source"
 	case info.InitialBlockDownload || info.Blocks < info.Headers:
-		return fmt.Sprintf("the node at %s is still syncing (block %s of %s)", s.client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers)), "wait for the node, or name another source"
+		return fmt.Sprintf("the node at %s is still syncing (block %s of %s)", s.Client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers)), "wait for the node, or name another source"
 	}
-	return fmt.Sprintf("the newest block of the node at %s is %s", s.client.URL(), humanize.Count(info.Blocks)), "wait until the node has it, or name another source"
+	return fmt.Sprintf("the newest block of the node at %s is %s", s.Client.URL(), humanize.Count(info.Blocks)), "wait until the node has it, or name another source"
 }
 
 // ask bounds how long the node may take.
@@ -97,7 +96,7 @@ func (s *NodeSource) ask(ctx context.Context, call func(context.Context) error) 
 	defer cancel()
 	err := call(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("the node at %s gave no answer within %v: is it the address of its RPC?", s.client.URL(), nodeTimeout)
+		return fmt.Errorf("the node at %s gave no answer within %v: is it the address of its RPC?", s.Client.URL(), nodeTimeout)
 	}
 	return err
 }
@@ -106,17 +105,17 @@ func (s *NodeSource) ask(ctx context.Context, call func(context.Context) error) 
 func (s *NodeSource) checkNetwork(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known {
+	if s.ofNetwork {
 		return nil
 	}
-	first, err := s.client.BlockHash(ctx, 0)
+	first, err := s.Client.BlockHash(ctx, 0)
 	if err != nil {
 		return err
 	}
-	if first != s.params.GenesisHash.String() {
-		return fmt.Errorf("the node at %s is of %s, and headers of %s are wanted: name its network with --network, or another node", s.client.URL(), networkOf(first), s.params.Name)
+	if first != s.Params.GenesisHash.String() {
+		return fmt.Errorf("the node at %s is of %s, and headers of %s are wanted%s", s.Client.URL(), networkOf(first), s.Params.Name, hint(": ", s.OtherNetwork))
 	}
-	s.known = true
+	s.ofNetwork = true
 	return nil
 }
 
@@ -151,7 +150,7 @@ func (s *NodeSource) transaction(ctx context.Context, id chainhash.Hash) (receip
 		Hex       string `json:"hex"`
 		BlockHash string `json:"blockhash"`
 	}
-	if err := s.client.Call(ctx, "getrawtransaction", &found, id.String(), true); err != nil {
+	if err := s.Client.Call(ctx, "getrawtransaction", &found, id.String(), true); err != nil {
 		return tx, s.explainMissing(ctx, err)
 	}
 	if found.BlockHash == "" {
@@ -186,7 +185,7 @@ func (s *NodeSource) block(ctx context.Context, hash string) (height int64, ids 
 		Height int64    `json:"height"`
 		Tx     []string `json:"tx"`
 	}
-	if err := s.client.Call(ctx, "getblock", &block, hash, 1); err != nil {
+	if err := s.Client.Call(ctx, "getblock", &block, hash, 1); err != nil {
 		return 0, nil, err
 	}
 	ids = make([][32]byte, len(block.Tx))
@@ -207,14 +206,14 @@ func (s *NodeSource) explainMissing(ctx context.Context, err error) error {
 	const noMethod = -32601
 	switch {
 	case rpc.HasCode(err, noMethod):
-		return fmt.Errorf("the node at %s knows no transactions, only headers: name a bitcoind with --node", s.client.URL())
+		return fmt.Errorf("the node at %s knows no transactions, only headers%s", s.Client.URL(), hint(": ", s.Bitcoind))
 	case rpc.HasCode(err, rpc.CodeNotFound) && strings.Contains(err.Error(), "No such mempool or blockchain transaction"):
-		if info, infoErr := s.client.BlockchainInfo(ctx); infoErr == nil && info.InitialBlockDownload {
-			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", s.client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers))
+		if info, infoErr := s.Client.BlockchainInfo(ctx); infoErr == nil && info.InitialBlockDownload {
+			return fmt.Errorf("the node at %s is still syncing (block %s of %s), and does not know the transaction yet", s.Client.URL(), humanize.Count(info.Blocks), humanize.Count(info.Headers))
 		}
 		return fmt.Errorf("%w: %w", receipt.ErrNoTx, err)
 	case rpc.HasCode(err, rpc.CodeNotFound):
-		return fmt.Errorf("the node at %s has no complete index of transactions: start it with -txindex=1, and let it finish (%w)", s.client.URL(), err)
+		return fmt.Errorf("the node at %s has no complete index of transactions: start it with -txindex=1, and let it finish (%w)", s.Client.URL(), err)
 	}
 	return err
 }

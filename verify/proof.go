@@ -62,10 +62,7 @@ func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, wa
 	case err != nil && ctx.Err() != nil:
 		return was, err
 	case err != nil:
-		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %v", said, err)
-		if v.hints.OtherSource != "" {
-			was.Reason += "; to check it, " + v.hints.OtherSource
-		}
+		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %v", said, err) + hint("; to check it, ", v.hints.OtherSource)
 		return was, nil
 	case now.Outcome == proof.OutcomeUnverifiable:
 		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %s", said, now.Reason)

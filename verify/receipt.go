@@ -20,10 +20,7 @@ func (v *Verifier) Receipt(ctx context.Context, rec receipt.Receipt, digest [32]
 	}
 	if concluded := v.conclude(ctx, &verdict, result.Header, err); concluded != nil || verdict.SourceFailed {
 		if errors.As(err, &transactionError{}) {
-			verdict.Needed = "a bitcoind that has all transactions (txindex=1)"
-			if v.hints.Node != "" {
-				verdict.Needed += ", " + v.hints.Node
-			}
+			verdict.Needed = "a bitcoind that has all transactions (txindex=1)" + hint(", ", v.hints.Node)
 		}
 		return verdict, concluded
 	}

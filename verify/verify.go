@@ -168,10 +168,11 @@ func (v *Verifier) markValid(ctx context.Context, header proof.Header, verdict *
 	verdict.Trust = &trust
 	verdict.Block = &Block{Height: header.Height, Hash: chainhash.Hash(header.Hash), Time: header.Time.UTC(), OnTop: onTop}
 	if onTop < Deep {
+		few := fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", Deep)
 		if verdict.Reason != "" {
-			verdict.Reason += "; "
+			few = verdict.Reason + "; " + few
 		}
-		verdict.Reason += fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", Deep)
+		verdict.Reason = few
 	}
 	return nil
 }
@@ -184,22 +185,20 @@ func (verdict *Verdict) markUnverifiable(reason, needed string) {
 
 // markSourceFailed says that it cannot be checked because the source could not answer.
 func (v *Verifier) markSourceFailed(verdict *Verdict, err error) {
-	needed := "block headers from a source that answers"
-	if v.hints.OtherSource != "" {
-		needed += ": " + v.hints.OtherSource
-	}
-	verdict.markUnverifiable(err.Error(), needed)
+	verdict.markUnverifiable(err.Error(), "block headers from a source that answers"+hint(": ", v.hints.OtherSource))
 	verdict.SourceFailed = true
 }
 
 // markMissing says that the source lacks the block at height. Nothing else is wrong.
 func (v *Verifier) markMissing(ctx context.Context, height uint64, reason, needed string, verdict *Verdict) {
 	why, remedy := v.source.Lacks(ctx, height)
-	if why != "" {
-		reason += "; " + why
+	verdict.markUnverifiable(reason+hint("; ", why), needed+hint(": ", remedy))
+}
+
+// hint returns what joins a hint to a sentence, and the hint; nothing if there is none.
+func hint(joint, text string) string {
+	if text == "" {
+		return ""
 	}
-	if remedy != "" {
-		needed += ": " + remedy
-	}
-	verdict.markUnverifiable(reason, needed)
+	return joint + text
 }

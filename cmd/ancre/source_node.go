@@ -37,7 +37,12 @@ func (a *app) nodeSource(ctx context.Context, node, network string, params *chai
 		return nil, nil, err
 	}
 	client.Hint = "is the node running, with -server=1, and is this the address of its RPC?"
-	return verify.NewNodeSource(client, params), func() error { client.Close(); return nil }, nil
+	src := &verify.NodeSource{
+		Client: client, Params: params,
+		OtherNetwork: "name its network with --network, or another node",
+		Bitcoind:     "name a bitcoind with --node",
+	}
+	return src, func() error { client.Close(); return nil }, nil
 }
 
 func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.Client, error) {
