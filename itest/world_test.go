@@ -90,7 +90,7 @@ func (w *world) newNode(kind string, settings ...string) (n *harness.Node) {
 			w.Error(err)
 		}
 		if w.Failed() {
-			w.Logf("the last that %s said:\n%s", kind, n.Log(15))
+			w.Logf("the end of the log of %s:\n%s", kind, n.Log(15))
 		}
 	})
 	return n
@@ -124,7 +124,7 @@ func (w *world) newDaemon(node *harness.Node) *harness.Daemon {
 			w.Error(err)
 		}
 		if w.Failed() {
-			w.Logf("the last that ancred said:\n%s", d.Log(60))
+			w.Logf("the end of the log of ancred:\n%s", d.Log(60))
 		}
 	})
 	return d

@@ -161,7 +161,7 @@ func portTaken(err error) bool {
 	return false
 }
 
-// awaitUp waits until ready returns nil; it fails at once when the program ends.
+// awaitUp waits until ready returns nil. It fails at once if the program ends.
 func (p *process) awaitUp(ctx context.Context, ready func(context.Context) error) error {
 	return Await(ctx, p.name+" to answer", func(ctx context.Context) (bool, string, error) {
 		if !p.running() {

@@ -12,7 +12,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Proxy stands between the daemon and a node, and can be a bad line. It has to be closed.
+// Proxy is a connection between the daemon and a node that can be made to fail. Close it after use.
 type Proxy struct {
 	target string
 	listen net.Listener
@@ -47,7 +47,7 @@ func NewProxy(target string) (*Proxy, error) {
 // Addr is where the proxy listens, as HOST:PORT.
 func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 
-// Cut ends all connections. New ones are taken.
+// Cut ends all connections. New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,8 +56,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Stall has connections stay, and new ones be taken, while no byte passes in either direction.
-// Bytes that came meanwhile pass when it ends.
+// Stall keeps connections and accepts new ones, but passes no byte in either direction. When it
+// ends, the bytes that came meanwhile are passed on.
 func (p *Proxy) Stall(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,14 +70,15 @@ func (p *Proxy) Stall(on bool) {
 	}
 }
 
-// Swallow drops messages of these kinds on their way to the node ("getdata", "inv"); none: it ends.
+// Swallow drops messages of these kinds ("getdata", "inv") on their way to the node, until it is
+// called again.
 func (p *Proxy) Swallow(commands ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop = commands
 }
 
-// Swallowed is how many messages were dropped so far.
+// Swallowed returns the number of messages that were dropped so far.
 func (p *Proxy) Swallowed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +179,7 @@ func (p *Proxy) toNode(client, node net.Conn) error {
 	}
 }
 
-// gate is a connection that takes nothing while the proxy stalls.
+// gate is a connection that reads nothing while the proxy stalls.
 type gate struct {
 	p *Proxy
 	net.Conn

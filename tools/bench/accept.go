@@ -10,12 +10,12 @@ import (
 	"ancre/itest/harness"
 )
 
-// manyConnections is how many the targets of single digests speak of.
+// manyConnections is the number of connections in the targets for single digests.
 const manyConnections = 256
 
-// measureSubmit measures how fast digests are accepted one by one, over JSON-RPC and at the
-// calendar, by a daemon that has none at first. At the end it is killed, and must still have what
-// it acknowledged.
+// measureSubmit measures how fast an empty daemon accepts digests one by one, over JSON-RPC and at
+// the calendar. At the end the daemon is killed, and must still have every digest that it
+// acknowledged.
 func (b *bench) measureSubmit(ctx context.Context) error {
 	empty, err := b.fresh(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func (b *bench) measureSubmit(ctx context.Context) error {
 	return empty.close()
 }
 
-// measureSubmitBatch measures calls of a thousand digests, beside what is stored already.
+// measureSubmitBatch measures calls with a thousand digests, on stores of several sizes.
 func (b *bench) measureSubmitBatch(ctx context.Context) error {
 	if _, err := b.filled(ctx); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (b *bench) measureSubmitBatch(ctx context.Context) error {
 	return empty.close()
 }
 
-// askedBack is how many digests of a sample are looked up.
+// askedBack is the number of digests of a sample that are looked up.
 const askedBack = 1000
 
 // askBack looks up digests that were acknowledged.
@@ -136,7 +136,7 @@ func askBack(ctx context.Context, d *harness.Daemon, digests []string) (int, err
 	return len(digests), nil
 }
 
-// latency is how long calls took in one measurement, for a plot.
+// latency holds how long the calls of one measurement took, for a plot.
 type latency struct {
 	name        string
 	ours, floor rounds

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// bytesADigest is what a build asks of the disk: the target of the store, and room for a
-	// compaction.
+	// bytesADigest is the disk space that a build needs for a digest: the target of the store, and
+	// space for a compaction.
 	bytesADigest = 150
 
-	// buriedUnder is how many blocks the last anchor of a build is under: so many that the daemon
-	// follows none of them any more, as is the case with all but the newest of one that has run for
-	// years. Short runs build stores of less than years, and save the time.
+	// buriedUnder is the number of blocks on top of the last anchor of a build: so many that the
+	// daemon no longer follows any anchor. A daemon that has run for years follows only its newest
+	// ones. Short runs save this time.
 	buriedUnder, years = 110, 1_000_000
 
 	// fundSats pays for an anchor a batch.
@@ -35,9 +35,9 @@ const (
 	stretches = 100
 )
 
-// build fills the site until it holds so many digests: all through the daemon's JSON-RPC, in
-// batches that seal by themselves and are anchored in a private chain. Interrupted, it goes on
-// where it was when it is called again.
+// build fills the site until it holds a number of digests. They all go through the daemon's
+// JSON-RPC, into batches that seal by themselves and are anchored in a private chain. After an
+// interruption build resumes where it was.
 func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (err error) {
 	if s.book.Final && s.book.Stored >= want {
 		return nil
@@ -104,7 +104,7 @@ func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (e
 	return s.save()
 }
 
-// startNode starts a node on the chain that the site had, or on a new one.
+// startNode starts a node with the site's chain, or with a new one.
 func (s *site) startNode(ctx context.Context, bins harness.Binaries) (*harness.Node, error) {
 	dir, chain := s.path("node"), s.path(chainFile)
 	if _, err := os.Stat(chain); err == nil {
@@ -117,7 +117,7 @@ func (s *site) startNode(ctx context.Context, bins harness.Binaries) (*harness.N
 	return n, n.Keep(chain)
 }
 
-// fund sees to a wallet that can pay for all anchors.
+// fund makes a wallet that can pay for all anchors.
 func (s *site) fund(ctx context.Context, node *harness.Node) error {
 	if err := s.daemon.AwaitHeight(ctx, node); err != nil {
 		return err
@@ -154,8 +154,8 @@ func (s *site) fund(ctx context.Context, node *harness.Node) error {
 	return err
 }
 
-// fill submits what is missing, writes down how far it is, and has blocks mined for the anchors
-// meanwhile.
+// fill submits the missing digests and records its progress, while blocks are mined for the
+// anchors.
 func (s *site) fill(ctx context.Context, node *harness.Node, want uint64) error {
 	to, err := s.server()
 	if err != nil {
@@ -194,8 +194,8 @@ func (s *site) fill(ctx context.Context, node *harness.Node, want uint64) error 
 	return g.Wait()
 }
 
-// keepBook writes down what is acknowledged and how fast, every second and at the end, and tells a
-// person now and then.
+// keepBook records what is acknowledged and how fast, every second and at the end, and prints it
+// now and then.
 func (s *site) keepBook(ctx context.Context, to *server, filled <-chan struct{}) error {
 	step := max(s.book.Want/stretches, 1)
 	began, from := time.Now(), s.book.Stored
@@ -244,7 +244,8 @@ func (s *site) mineWaiting(ctx context.Context, node *harness.Node) error {
 	return node.Keep(s.path(chainFile))
 }
 
-// finish mines until every batch is final, and its anchor so deep that nobody looks at it any more.
+// finish mines until every batch is final, and its anchor so deep that the daemon no longer follows
+// it.
 func (s *site) finish(ctx context.Context, node *harness.Node) error {
 	for {
 		done, err := s.awaitBlockWanted(ctx, node)
@@ -264,7 +265,7 @@ func (s *site) finish(ctx context.Context, node *harness.Node) error {
 }
 
 // awaitBlockWanted waits until the daemon has done all that it can do before the next block. It
-// says whether all batches are final already.
+// reports whether all batches are final already.
 func (s *site) awaitBlockWanted(ctx context.Context, node *harness.Node) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()

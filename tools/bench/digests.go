@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// seed makes an endless series of digests, any of which can be had again: SHA256(seed ‖ number).
+// seed makes an endless series of digests. Each can be computed again: SHA256(seed ‖ number).
 type seed [32]byte
 
 func newSeed() (s seed, err error) {
@@ -22,8 +22,8 @@ func (s *seed) digest(n uint64) [32]byte {
 	return sha256.Sum256(b[:])
 }
 
-// supply hands out the numbers of digests to those who submit them, and knows below which all are
-// acknowledged.
+// supply hands out the numbers of digests to the workers that submit them. It knows the number
+// below which all are acknowledged.
 type supply struct {
 	mu    sync.Mutex
 	next  uint64
@@ -31,8 +31,8 @@ type supply struct {
 	out   map[*worker]uint64 // the first number of the call that each is making
 }
 
-// take returns the first number and how many, up to most; none when the limit is reached. It also
-// says that what w had before is acknowledged.
+// take returns a first number and a count of at most most, or 0 if the limit is reached. Worker w
+// thereby reports that the digests it took before are acknowledged.
 func (s *supply) take(w *worker, most int) (first uint64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,14 +52,14 @@ func (s *supply) take(w *worker, most int) (first uint64, n int) {
 	return first, most
 }
 
-// done says that what w took last is acknowledged, and that it takes no more.
+// done reports that the digests that w took last are acknowledged, and that w takes no more.
 func (s *supply) done(w *worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.out, w)
 }
 
-// acknowledged is the number below which every digest is.
+// acknowledged returns the number below which every digest is acknowledged.
 func (s *supply) acknowledged() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// floorCommand makes this program the floor: the least that any server must do which acknowledges
-// digests over HTTP and JSON-RPC and does not lose them.
+// floorCommand makes this program the floor: the least that a server must do which acknowledges
+// digests over HTTP and JSON-RPC, and does not lose them.
 const floorCommand = "floor-server"
 
 // commitQueue is how many requests may wait for the log.
@@ -70,15 +70,14 @@ func serveFloor(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// floorLog is the file that everything is written to, in one piece after the other. Room is
-// reserved ahead, as every good log does it: a sync that also has to make the file longer takes up
-// to twice as long.
+// floorLog is the file to which everything is appended. Space is reserved ahead, as in every good
+// log: a sync that also makes the file longer takes up to twice as long.
 type floorLog struct {
 	file           *os.File
 	size, reserved int64
 }
 
-// reserveAhead is how much room is reserved at a time, in bytes.
+// reserveAhead is the space that is reserved at a time, in bytes.
 const reserveAhead = 64 << 20
 
 func (l *floorLog) append(records []byte) error {
@@ -95,7 +94,7 @@ func (l *floorLog) append(records []byte) error {
 	return syncData(l.file)
 }
 
-// commitAll writes what is waiting as one group, syncs it, and answers all of it.
+// commitAll writes all waiting requests as one group, syncs the file, and answers them.
 func commitAll(log *floorLog, queue <-chan *pending) {
 	var group []*pending
 	var records []byte
@@ -112,11 +111,11 @@ func commitAll(log *floorLog, queue <-chan *pending) {
 	}
 }
 
-// sameAnswer is the path at which the floor answers what was put there, byte for byte, whatever is
-// asked: the least of any server.
+// sameAnswer is the path at which the floor answers every request with the same bytes: the least of
+// any server.
 const sameAnswer = "/same"
 
-// floorAnswer keeps it.
+// floorAnswer keeps these bytes.
 type floorAnswer struct {
 	mu                  sync.RWMutex
 	answer              []byte
@@ -141,8 +140,7 @@ func (f *floorAnswer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.answer)
 }
 
-// floorDigest is POST /digest: 32 bytes come as they are, and something of the usual length is
-// answered.
+// floorDigest is POST /digest: the body is 32 bytes, and the answer has the usual length.
 func floorDigest(w http.ResponseWriter, r *http.Request, queue chan<- *pending) {
 	p := &pending{done: make(chan error, 1)}
 	var err error
@@ -160,8 +158,8 @@ func floorDigest(w http.ResponseWriter, r *http.Request, queue chan<- *pending) 
 	_, _ = w.Write(answer[:])
 }
 
-// floorCall is JSON-RPC: a call is decoded as a plain program does it, and its number of digests is
-// the answer.
+// floorCall is JSON-RPC: it decodes a call as a plain program does, and answers with the number of
+// digests.
 func floorCall(w http.ResponseWriter, r *http.Request, queue chan<- *pending) {
 	var request struct {
 		JSONRPC string          `json:"jsonrpc"`
@@ -237,7 +235,7 @@ func startFloor(ctx context.Context, path string) (*floorProcess, error) {
 	return f, nil
 }
 
-// answerWith has the floor answer with these bytes from now on, at sameAnswer.
+// answerWith sets the bytes that the floor answers at sameAnswer.
 func (f *floorProcess) answerWith(ctx context.Context, contentType string, answer []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+f.addr+sameAnswer, bytes.NewReader(answer))
 	if err != nil {

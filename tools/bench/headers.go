@@ -27,7 +27,7 @@ import (
 	"github.com/lightninglabs/neutrino"
 )
 
-// syncBlocks is how long the chain is that light clients sync.
+// syncBlocks is the length of the chain that light clients sync.
 const syncBlocks = 200_000
 
 // syncTarget is our speed ÷ plain neutrino's.
@@ -40,8 +40,8 @@ const (
 	syncImport = "import"
 )
 
-// syncJob is what one light client is to do, in a process of its own: neutrino keeps what it is
-// told in package variables, and memory is seen best alone. It is handed over as JSON.
+// syncJob is the work of one light client, which has a process of its own: neutrino keeps its
+// settings in package variables, and memory is best measured alone. It is passed as JSON.
 type syncJob struct {
 	Way    string
 	Dir    string
@@ -58,9 +58,9 @@ type syncResult struct {
 	cpu time.Duration // of the whole process
 }
 
-// measureHeaders lets our light client and plain neutrino sync the same chain from the same btcd,
-// in turns, each from an empty directory; and imports that chain from files. dir holds the
-// programs, and gets what is written.
+// measureHeaders has our light client and plain neutrino sync the same chain from the same btcd, in
+// turns, each from an empty directory. It also imports that chain from files. dir holds the
+// programs, and everything that is written.
 func measureHeaders(ctx context.Context, o options, dir string) (rows []row, err error) {
 	bins, err := harness.In(dir)
 	if err != nil {
@@ -129,7 +129,7 @@ func measureHeaders(ctx context.Context, o options, dir string) (rows []row, err
 	return []row{synced, held, imported}, nil
 }
 
-// syncElsewhere does the job in a process of its own.
+// syncElsewhere runs the job in a process of its own.
 func syncElsewhere(ctx context.Context, job syncJob) (r syncResult, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -174,7 +174,7 @@ func serveSync(text string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// await returns when the chain is as high as the peer's.
+// await returns once the chain is as high as the peer's.
 func (job *syncJob) await(ctx context.Context, height func() (int32, error)) error {
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -197,7 +197,7 @@ func (job *syncJob) result(begun time.Time) (syncResult, error) {
 	return syncResult{Seconds: took.Seconds(), Memory: held}, err
 }
 
-// plain is neutrino as it comes.
+// plain is neutrino without changes.
 func (job *syncJob) plain(ctx context.Context) (r syncResult, err error) {
 	begun := time.Now()
 	db, err := walletdb.Create("bdb", filepath.Join(job.Dir, "neutrino.db"), true, time.Minute, false)
@@ -259,9 +259,9 @@ func (job *syncJob) ours(ctx context.Context) (r syncResult, err error) {
 	return r, err
 }
 
-// makeChain gives a node a chain of its own kind up to a height: blocks of ten minutes, the newest
-// of now. The node would date its own blocks one after the other, and soon in the future. What the
-// chain leaves behind had less work.
+// makeChain gives a node a chain up to a height, with a block every ten minutes and the newest now.
+// The node itself would date its blocks one second after the other, and soon in the future. The
+// chain replaces the node's own, which has less work.
 func makeChain(ctx context.Context, node *harness.Node, height int32) error {
 	params := &chaincfg.RegressionNetParams
 	script, err := txscript.NewScriptBuilder().AddOp(txscript.OP_0).AddData(make([]byte, 20)).Script() // nobody's key
@@ -309,7 +309,7 @@ func makeChain(ctx context.Context, node *harness.Node, height int32) error {
 	return err
 }
 
-// submitBlocks hands many blocks in at once: btcd takes no second call over the same connection.
+// submitBlocks submits many blocks at once: btcd accepts no second call over the same connection.
 func submitBlocks(ctx context.Context, node *harness.Node, calls []map[string]any) error {
 	body, err := json.Marshal(calls)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// server is one of those that are measured: a daemon, or the floor.
+// server is a server that is measured: a daemon, or the floor.
 type server struct {
 	name, addr, user, password string
 	calendar                   string // where it takes POST /digest
@@ -47,7 +47,7 @@ const (
 	getTimestamp             // GET /timestamp/HEX of one
 )
 
-// job is one way of loading a server.
+// job is one kind of load.
 type job struct {
 	kind        kind
 	name        string
@@ -55,24 +55,24 @@ type job struct {
 	digests     int // a call
 }
 
-// figures are what one measurement gave.
+// figures are the results of one measurement.
 type figures struct {
 	perSecond            float64       // digests
 	cpu                  time.Duration // of the server, for each digest; 0: not known
 	p50, p99, p999, most time.Duration // of one call
 }
 
-// sampleEvery says of how many calls a worker keeps one digest, to be asked back.
+// sampleEvery is the number of calls of which a worker keeps one digest, to look it up later.
 const sampleEvery = 997
 
 // patience is how long a call may take before the run fails.
 const patience = time.Minute
 
-// restless is how long servers may take to come to rest, before the load goes on.
+// restless bounds the time that servers get to become idle before the load goes on.
 const restless = 2 * time.Minute
 
-// rest waits until the servers do next to nothing any more: what one of them has put off is not to
-// be measured with the turn of another.
+// rest waits until the servers are nearly idle: work that one of them has put off must not be
+// measured in the turn of another.
 func rest(ctx context.Context, servers ...*server) error {
 	const look, little = 200 * time.Millisecond, 10 * time.Millisecond // of the processor, which is told in ticks of as much
 	used := func() (sum time.Duration) {
@@ -102,7 +102,7 @@ func rest(ctx context.Context, servers ...*server) error {
 	return nil
 }
 
-// lasting is true for so long, from now on.
+// lasting returns a function that is true for a time from now on.
 func lasting(length time.Duration) func() bool {
 	end := time.Now().Add(length)
 	return func() bool { return time.Now().Before(end) }
@@ -111,8 +111,8 @@ func lasting(length time.Duration) func() bool {
 // always is for loads that end with the supply of digests.
 func always() bool { return true }
 
-// load makes calls on all connections, each waiting for its answer before the next, while more says
-// so and until the supply of digests ends; each connection makes one at least.
+// load makes calls on all connections while more returns true, until the supply of digests ends.
+// Each connection waits for an answer before its next call, and makes at least one call.
 func (s *server) load(ctx context.Context, j job, more func() bool) (figures, error) {
 	if s.fresh == (seed{}) {
 		var err error
@@ -157,8 +157,8 @@ func (s *server) load(ctx context.Context, j job, more func() bool) (figures, er
 	}, nil
 }
 
-// worker is one connection. It speaks HTTP by itself: the load and the servers share the machine,
-// and net/http's client would take as much of it as a server.
+// worker is one connection. It writes HTTP itself: the load and the servers share the machine, and
+// net/http's client would take as much processor time as a server.
 type worker struct {
 	s      *server
 	job    job
@@ -196,7 +196,7 @@ func (s *server) dial(ctx context.Context, j job) (*worker, error) {
 	}, nil
 }
 
-// run makes calls while more says so. It fails on the first that is refused.
+// run makes calls while more returns true. It fails on the first call that is refused.
 func (w *worker) run(ctx context.Context, more func() bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -225,8 +225,8 @@ func (w *worker) run(ctx context.Context, more func() bool) error {
 	return nil
 }
 
-// compose writes the next request, and returns one of its digests and how many it has: none when
-// there are no more to be had.
+// compose writes the next request. It returns one of its digests and their number: 0 if the supply
+// has ended.
 func (w *worker) compose() (digest [32]byte, digests int) {
 	w.body = w.body[:0]
 	if w.job.kind == getProof || w.job.kind == getTimestamp {
@@ -294,7 +294,7 @@ func (w *worker) post(path string) {
 	w.out = append(w.out, w.body...)
 }
 
-// call sends the request and reads the answer, which must be what the job is after.
+// call sends the request and reads the answer, which must be what the job expects.
 func (w *worker) call() error {
 	if _, err := w.conn.Write(w.out); err != nil {
 		return err

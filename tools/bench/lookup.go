@@ -20,12 +20,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
-// lookUps is how many look-ups one measurement makes.
+// lookUps is the number of look-ups in one measurement.
 const lookUps = 20_000
 
-// measureLookup measures how long the store takes to find one leaf, and to know that it has not
-// another, without any network, beside a get of a bare Pebble that holds as many keys of 32 bytes,
-// with a bloom filter and the same cache.
+// measureLookup measures how long the store takes to find a leaf, and to know that it does not have
+// another, without any network. The floor is a get of a bare Pebble with as many keys of 32 bytes,
+// a bloom filter and the same cache.
 func (b *bench) measureLookup(ctx context.Context) error {
 	sites, err := b.filled(ctx)
 	if err != nil {
@@ -118,7 +118,7 @@ func (b *bench) lookUpIn(ctx context.Context, s *site) (err error) {
 // The bare Pebble: its keys rise, so that it is written in a minute, already in order; a get does
 // not know how they came.
 
-// bareKey is a key that is there, or one beside it that is not.
+// bareKey returns a key that is stored, or one beside it that is not.
 func bareKey(n, of uint64, there bool) (key [32]byte) {
 	binary.BigEndian.PutUint64(key[:], n*(^uint64(0)/of))
 	x := n
@@ -134,7 +134,7 @@ func bareKey(n, of uint64, there bool) (key [32]byte) {
 	return key
 }
 
-// openBare opens a Pebble with so many keys, and fills it where it is not there yet.
+// openBare opens a Pebble with a number of keys, and fills it if it does not exist yet.
 func openBare(dir string, keys uint64) (_ *pebble.DB, err error) {
 	const cacheSize = 64 << 20 // the store's own
 	filter := pebble.LevelOptions{FilterPolicy: bloom.FilterPolicy(10)}
@@ -184,7 +184,7 @@ func fillBare(dir string, opts *pebble.Options, keys uint64) (err error) {
 	return db.Flush()
 }
 
-// noLog keeps Pebble's chatter out of the output.
+// noLog keeps Pebble's log out of the output.
 type noLog struct{}
 
 func (noLog) Infof(string, ...any)         {}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// machine describes what the figures were measured on, in one line: the disk by what it does.
+// machine describes in one line the machine of the figures. It describes the disk by its speed.
 func machine(dir string) (string, error) {
 	parts := []string{fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
 	if model := procField("/proc/cpuinfo", "model name"); model != "" {
@@ -30,7 +30,7 @@ func machine(dir string) (string, error) {
 	return strings.Join(parts, ", "), nil
 }
 
-// procField finds "name: value" in one of Linux's files; empty elsewhere.
+// procField finds "name: value" in a file of Linux's /proc. It returns "" on other systems.
 func procField(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -66,8 +66,8 @@ func syncsPerSecond(dir string) (float64, error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-// memoryOf is what a process holds (VmRSS), or the most that it held since resetPeak (VmHWM), in
-// bytes; 0 where that cannot be seen.
+// memoryOf returns the memory that a process holds (VmRSS), or the most that it held since
+// resetPeak (VmHWM), in bytes. It returns 0 on systems that do not show it.
 func memoryOf(pid int, what string) (uint64, error) {
 	field := procField(fmt.Sprintf("/proc/%d/status", pid), what)
 	if field == "" {
@@ -80,7 +80,7 @@ func memoryOf(pid int, what string) (uint64, error) {
 	return kib << 10, nil
 }
 
-// cpuTime is what a process has taken of the processors; 0 where that cannot be seen.
+// cpuTime returns the processor time of a process, or 0 on systems that do not show it.
 func cpuTime(pid int) time.Duration {
 	const tick = time.Second / 100 // USER_HZ, the same on every Linux since 2.6 (proc(5))
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -104,8 +104,8 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// idleMemory is the most that a process holds while nothing is asked of it, after some seconds in
-// which it came to rest.
+// idleMemory returns the most memory that a process holds while it is idle, after some seconds in
+// which it becomes so.
 func idleMemory(ctx context.Context, pid int, short bool) (most uint64, err error) {
 	settle, seconds := 10, 20
 	if short {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// rounds is what all rounds of one job gave, for one server.
+// rounds are the results of all rounds of one job, for one server.
 type rounds []figures
 
-// inRounds loads all servers in turns, round by round, each as often first as any other, so that
-// what else happens on the machine and what the disk has cached meets all. It returns the rounds of
+// inRounds loads all servers in turns, round by round. Each is first as often as any other, so that
+// other work of the machine and the disk's cache affect all of them alike. It returns the rounds of
 // each server, in the servers' order.
 func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]rounds, error) {
 	fmt.Printf("%s, %d connections, %d rounds of %d: ", j.name, j.connections, o.rounds, len(servers))
@@ -47,7 +47,7 @@ func inRounds(ctx context.Context, o options, j job, servers ...*server) ([]roun
 	return all, nil
 }
 
-// of takes one figure of each round.
+// of returns one figure of each round.
 func (r rounds) of(get func(figures) float64) []float64 {
 	values := make([]float64, len(r))
 	for i := range r {
@@ -63,7 +63,7 @@ func (r rounds) milliseconds(get func(figures) time.Duration) float64 {
 	return middle(r.of(func(f figures) float64 { return get(f).Seconds() * 1000 }))
 }
 
-// detail tells the latencies and the CPU beside the speed.
+// detail describes the latencies and the processor time beside the speed.
 func (r rounds) detail() string {
 	cpu := middle(r.of(func(f figures) float64 { return float64(f.cpu.Nanoseconds()) / 1000 }))
 	text := fmt.Sprintf("p50 %s, p99 %s, p99.9 %s ms", brief(r.milliseconds(func(f figures) time.Duration { return f.p50 })),
@@ -74,14 +74,14 @@ func (r rounds) detail() string {
 	return text
 }
 
-// beside makes the row of a speed beside the floor's.
+// beside makes the row of a speed and the floor's.
 func beside(name, unit string, ours, floor rounds, t target) row {
 	r := inTurns(name, unit, ours.speed(), floor.speed(), t)
 	r.detail = fmt.Sprintf("%s; floor: %s", ours.detail(), floor.detail())
 	return r
 }
 
-// brief writes a figure with as many digits as tell something.
+// brief writes a figure with its significant digits.
 func brief(x float64) string {
 	switch {
 	case x >= 100:

@@ -11,9 +11,9 @@ import (
 	"ancre/rpc"
 )
 
-// measureMined measures the time from when a node has a new block to when the daemon, told by that
-// node like by any other, says of a digest that it is mined: the block's header and filter are
-// fetched, the block itself is, and the anchor's new state is on the disk.
+// measureMined measures the time from a node's new block until the daemon says that a digest is
+// mined. By then the daemon, which hears of the block as from any node, has fetched the block's
+// header, its filter and the block itself, and the anchor's new state is on the disk.
 func (b *bench) measureMined(ctx context.Context) (err error) {
 	s, err := openSite(b.work + "/mined")
 	if err != nil {

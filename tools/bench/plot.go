@@ -25,8 +25,8 @@ const (
 	blue, orange, grey, red = "#1b6ca8", "#e08214", "#999999", "#c0392b"
 )
 
-// plotRatios draws how each figure with a floor stands to its target: a bar that reaches the line
-// has met it.
+// plotRatios draws each figure that has a floor, as a part of its target: a bar that reaches the
+// line has met the target.
 func plotRatios(rows []row) []byte {
 	var shown []*row
 	for i := range rows {
@@ -115,7 +115,7 @@ func plotLatencies(all []latency) []byte {
 	return p.Bytes()
 }
 
-// plotPace draws how fast a build was beside what was stored.
+// plotPace draws the speed of a build against the number of stored digests.
 func plotPace(all []pace) []byte {
 	p := svg.New("Building a store: thousand digests a second, beside millions stored")
 	if len(all) == 0 {

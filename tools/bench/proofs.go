@@ -9,20 +9,20 @@ import (
 const (
 	proofConnections = 64
 
-	// verified is how many proofs of each site are verified, besides those that are asked for.
+	// verified is the number of proofs of each site that are verified.
 	verified = 20
 )
 
-// speed is how fast something goes beside what is stored, for a plot.
+// speed is a speed at a number of stored digests, for a plot.
 type speed struct {
 	name   string
 	stored uint64
 	rounds rounds
 }
 
-// measureProofs measures how fast complete proofs of random digests are handed out, at all sizes in
-// the same rounds, beside a bare net/http server that answers the same bytes, and has some of them
-// verified.
+// measureProofs measures how fast the daemon serves complete proofs of random digests, at all sizes
+// in the same rounds. The floor is a bare net/http server that answers with the same bytes. Some of
+// the proofs are verified.
 func (b *bench) measureProofs(ctx context.Context) error {
 	sites, err := b.filled(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *bench) measureAnswers(ctx context.Context, sites []*site, j job, conten
 	}
 	b.absent(name, unit, t)
 
-	// How much slower with much stored: times, so that more is slower.
+	// How much slower a large store is: these are times, so more is slower.
 	slower, flat := j.name+", %s stored, beside "+count(sites[0].book.Stored), atMost(ratio, 1.3)
 	micros := func(f figures) float64 { return 1e6 / f.perSecond }
 	for i, s := range sites[1:] {

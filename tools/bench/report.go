@@ -51,7 +51,7 @@ func printTable(w io.Writer, rows []row) {
 	}
 }
 
-// remark is what else there is to say of a row, without a full stop.
+// remark is the remark on a row, without a full stop.
 func (r *row) remark() string { return strings.TrimSuffix(r.detail+r.absent, ".") }
 
 // tally counts the verdicts, in words.
@@ -104,7 +104,7 @@ func details(rows []row) string {
 //go:embed performance.md.tmpl
 var documentText string
 
-// document is what the template of docs/performance.md is filled with.
+// document holds the values for the template of docs/performance.md.
 type document struct {
 	Machine, Date, Seconds string
 	Rounds                 int
@@ -118,7 +118,7 @@ type document struct {
 	BatchRow, ProofRow string // names of the rows at the largest store
 }
 
-// flatFrom is the share of its first speed from which on a build counts as flat.
+// flatFrom is the part of its first speed that a build must keep to count as flat.
 const flatFrom = 0.8
 
 // writeDocument writes performance.md and its plots.

@@ -28,7 +28,7 @@ func someRun() *bench {
 	}
 }
 
-// A figure that is missed, or was not measured, must not look as if all were well.
+// A target that is missed, or a figure that was not measured, must be visible.
 func TestTheDocumentHidesNothing(t *testing.T) {
 	page, _, err := someRun().document()
 	if err != nil {
@@ -88,7 +88,7 @@ func TestPlotsAreWellFormedWhateverWasMeasured(t *testing.T) {
 	}
 }
 
-// What an interrupted build writes down must be there: a digest in flight is not.
+// An interrupted build must record only acknowledged digests: one in flight is not.
 func TestNoDigestInFlightCountsAsAcknowledged(t *testing.T) {
 	var s supply
 	s.next, s.limit = 10, 25

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// row is one line of the table: a figure, beside the floor of the same run where it has one.
+// row is one line of the table: a figure, and the floor of the same run if it has one.
 type row struct {
 	name string // what was measured, with the size it was measured at
 
@@ -16,8 +16,8 @@ type row struct {
 	ours, floor float64
 	unit        string
 
-	// ratios are ours ÷ floor, one a round, in any order: neighbours in time, so that what else the
-	// machine does meets both.
+	// ratios are ours ÷ floor, one a round, in any order. Both are measured one after the other, so
+	// that other work of the machine affects both.
 	ratios []float64
 
 	target target
@@ -25,14 +25,14 @@ type row struct {
 	absent string // why it was not measured; empty: it was
 }
 
-// target is a bound that the row is held to. The zero target holds it to none.
+// target is the bound of a row. The zero target is no bound.
 type target struct {
 	of    quantity
 	bound float64
 	most  bool // the bound is the most that is allowed; else the least
 }
 
-// quantity is what a target speaks of.
+// quantity is what a target bounds.
 type quantity int
 
 const (
@@ -51,10 +51,10 @@ const (
 	notMeasured = "not measured"
 )
 
-// ratio is the median of the rounds' ratios; NaN where there is none.
+// ratio returns the median of the rounds' ratios, or NaN if there are none.
 func (r *row) ratio() float64 { return middle(r.ratios) }
 
-// verdict says how the row stands to its target; empty where it has none.
+// verdict says whether the row has met its target; "" if it has no target.
 func (r *row) verdict() string {
 	got := math.NaN()
 	switch r.target.of {
@@ -77,7 +77,7 @@ func (r *row) verdict() string {
 	return missed
 }
 
-// wants is the target in words; empty where there is none.
+// wants is the target in words, or "" if there is none.
 func (r *row) wants() string {
 	sign := "≥"
 	if r.target.most {
@@ -92,7 +92,8 @@ func (r *row) wants() string {
 	return ""
 }
 
-// middle is the median: of an even number of values the mean of the two in the middle; NaN of none.
+// middle returns the median: of an even number of values the mean of the two in the middle, of none
+// NaN.
 func middle(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -102,7 +103,7 @@ func middle(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// inTurns makes the row of two things that were measured in the same rounds.
+// inTurns makes the row of a figure and a floor that were measured in the same rounds.
 func inTurns(name, unit string, ours, floor []float64, t target) row {
 	r := row{name: name, unit: unit, ours: middle(ours), floor: middle(floor), target: t}
 	for i := range ours {

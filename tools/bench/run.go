@@ -30,8 +30,8 @@ type bench struct {
 	speeds    []speed
 }
 
-// step is one part of a run. Each begins with what it needs and adds its rows; they run in the
-// order in which they stand.
+// step is one part of a run. Each prepares what it needs and adds its rows. They run in the order
+// of this list.
 type step struct {
 	name string
 	run  func(*bench, context.Context) error
@@ -51,7 +51,7 @@ var steps = []step{
 	{"stamp", measureWith(measureStamp)},
 }
 
-// measureWith makes a step of what needs nothing of the run but its programs.
+// measureWith makes a step that needs only the programs of the run.
 func measureWith(measure func(ctx context.Context, o options, dir string) ([]row, error)) func(*bench, context.Context) error {
 	return func(b *bench, ctx context.Context) error {
 		rows, err := measure(ctx, b.options, b.work)
@@ -113,8 +113,8 @@ func run(ctx context.Context, o options) (err error) {
 	return b.writeDocument(o.docs)
 }
 
-// measure makes the steps that are wanted. One that fails does not take from the others what they
-// measure; its error is returned in the end.
+// measure runs the steps that are wanted. If one fails, the others are still measured, and the
+// error is returned at the end.
 func (b *bench) measure(ctx context.Context) (failed error) {
 	for _, s := range steps {
 		if len(b.only) > 0 && !slices.Contains(b.only, s.name) {
@@ -135,7 +135,7 @@ func (b *bench) measure(ctx context.Context) (failed error) {
 	return failed
 }
 
-// openAll starts the floor, and sees to the large site, if there is to be one.
+// openAll starts the floor, and opens the large site if one is named.
 func (b *bench) openAll(ctx context.Context) (err error) {
 	if b.floor, err = startFloor(ctx, filepath.Join(b.work, "floor")); err != nil {
 		return err
@@ -161,8 +161,7 @@ func (b *bench) sites() (all []*site) {
 	return all
 }
 
-// fresh starts a daemon that has no digest, with further lines of configuration: section, key,
-// value.
+// fresh starts a daemon without digests, with more lines of configuration: section, key, value.
 func (b *bench) fresh(ctx context.Context, settings ...string) (*site, error) {
 	s, err := openSite(filepath.Join(b.work, fmt.Sprintf("fresh-%d", len(b.others))))
 	if err != nil {
@@ -192,7 +191,7 @@ func (b *bench) closeAll() (err error) {
 	return err
 }
 
-// logs is what the daemons said last, for whoever looks for the cause of a failure.
+// logs returns the end of the daemons' logs, for a person who looks for the cause of a failure.
 func (b *bench) logs() (text string) {
 	for _, s := range b.sites() {
 		if s.daemon != nil {
@@ -231,18 +230,18 @@ func (b *bench) filled(ctx context.Context) ([]*site, error) {
 	return all, nil
 }
 
-// absent says of a row that is asked for at the size of the large site that it was not measured,
-// where there is none.
+// absent adds a row that says "not measured", for a figure that needs the large site, if there is
+// none.
 func (b *bench) absent(name, unit string, t target) {
 	if b.large == nil {
 		b.rows = append(b.rows, row{name: fmt.Sprintf(name, count(largeSize)), unit: unit, target: t, absent: "no store of this size was given: make bench STORE=DIR"})
 	}
 }
 
-// largeSize is the number of digests that the targets speak of.
+// largeSize is the number of digests in the targets.
 const largeSize = 100_000_000
 
-// floorServer is the floor, to be loaded.
+// floorServer returns the floor as a server to load.
 func (b *bench) floorServer() *server {
 	return &server{name: "the floor", addr: b.floor.addr, calendar: b.floor.addr, pid: b.floor.cmd.Process.Pid, user: "floor", password: "floor"}
 }

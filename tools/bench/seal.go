@@ -23,9 +23,9 @@ const (
 // probe is their load.
 var probe = job{kind: submit, name: "submit", connections: probes, digests: 1}
 
-// measureSeal measures what sealing a batch of 1 Mi leaves takes through the daemon, from
-// closebatch to its answer, beside the plain tree over as many leaves in memory; and how long the
-// longest submit takes meanwhile, beside the longest without sealing and the longest at the floor.
+// measureSeal measures how long the daemon takes to seal a batch of 1 Mi leaves, from closebatch to
+// its answer. The floor is the plain tree over as many leaves in memory. It also measures the
+// longest submit during sealing, beside the longest without sealing and the longest at the floor.
 func (b *bench) measureSeal(ctx context.Context) error {
 	leaves := sealedLeaves
 	if b.short {
@@ -80,7 +80,8 @@ func (m *sealings) round(ctx context.Context, s *site, to, floor *server, leaves
 	if err := fillOpen(ctx, to, leaves); err != nil {
 		return err
 	}
-	// The same length for all three: a longer look sees more of what the machine does besides.
+	// All three are measured for the same time: a longer measurement sees more of the machine's
+	// other work.
 	length := max(took, 200*time.Millisecond)
 	f, err := to.load(ctx, probe, lasting(length))
 	if err != nil {
@@ -109,7 +110,7 @@ func (m *sealings) round(ctx context.Context, s *site, to, floor *server, leaves
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	// What the probes left behind is no part of the next round.
+	// The digests of the probes must not be part of the next round.
 	return s.daemon.Call(ctx, nil, "closebatch")
 }
 
@@ -124,7 +125,7 @@ func (m *sealings) rows(leaves int) []row {
 	return []row{sealing, longest}
 }
 
-// fillOpen submits so many new digests into the open batch.
+// fillOpen submits a number of new digests into the open batch.
 func fillOpen(ctx context.Context, to *server, digests int) error {
 	to.limit = to.next + uint64(digests)
 	defer func() { to.limit = 0 }()
@@ -132,8 +133,8 @@ func fillOpen(ctx context.Context, to *server, digests int) error {
 	return err
 }
 
-// seal closes the open batch, which holds at least so many digests, and returns how long it took
-// until it was sealed.
+// seal closes the open batch, which must hold at least a number of digests, and returns how long
+// that took.
 func (s *site) seal(ctx context.Context, atLeast int) (time.Duration, error) {
 	var sealed struct {
 		State   string `json:"state"`
@@ -149,8 +150,8 @@ func (s *site) seal(ctx context.Context, atLeast int) (time.Duration, error) {
 	return took, err
 }
 
-// plainTree hashes a Merkle tree over so many leaves in memory, pair by pair and level by level,
-// and returns how long that took.
+// plainTree computes a Merkle tree over a number of leaves in memory, pair by pair and level by
+// level, and returns how long that took.
 func plainTree(leaves int) time.Duration {
 	nodes := make([][32]byte, leaves)
 	for i := range nodes {

@@ -17,9 +17,9 @@ import (
 	"ancre/rpc"
 )
 
-// site is a directory with a daemon whose store was filled with digests that can be had again, and
-// with the private chain that its batches are anchored in. It is built once, by build, and measured
-// as often as one likes: what a measurement submits stays in it.
+// site is a directory with a daemon and the private chain in which its batches are anchored. The
+// store was filled with digests that can be computed again. build makes a site once, and it can be
+// measured many times. The digests that a measurement submits stay in it.
 type site struct {
 	dir    string
 	book   book
@@ -27,7 +27,7 @@ type site struct {
 	key    [32]byte // of the store
 }
 
-// book is what a site remembers: the file bench.json in its directory.
+// book is the file bench.json in the directory of a site.
 type book struct {
 	Seed   string `json:"seed"`   // of its digests, as hex
 	Want   uint64 `json:"want"`   // how many are to be stored
@@ -45,7 +45,7 @@ type pace struct {
 
 const bookFile, chainFile, passphraseFile = "bench.json", "chain.json", "passphrase"
 
-// openSite reads what is there; a directory with nothing in it is a site with nothing in it.
+// openSite reads a site. An empty directory is an empty site.
 func openSite(dir string) (*site, error) {
 	s := &site{dir: dir}
 	raw, err := os.ReadFile(s.path(bookFile))
@@ -85,8 +85,7 @@ func (s *site) save() error {
 	return os.Rename(s.path(bookFile+".new"), s.path(bookFile))
 }
 
-// prepare makes the daemon that belongs to the site, which start starts. Without a node it finds no
-// peer.
+// prepare makes the site's daemon, which start starts. Without a node it finds no peer.
 func (s *site) prepare(bins harness.Binaries, node *harness.Node) (err error) {
 	if s.daemon, err = harness.NewDaemon(bins, node, s.path("daemon"), false); err != nil {
 		return err
@@ -110,8 +109,8 @@ func (s *site) open(ctx context.Context, bins harness.Binaries) error {
 	return s.daemon.Start(ctx)
 }
 
-// readKey takes the store's key from the store, while no daemon runs: it tells which commitment
-// belongs to a digest.
+// readKey reads the store's key while no daemon runs: with it the commitment of a digest can be
+// computed.
 func (s *site) readKey() error {
 	st, err := pebblestore.Open(filepath.Join(s.daemon.NetDir(), "store"), pebblestore.Options{})
 	if err != nil {
@@ -132,7 +131,7 @@ func (s *site) close() error {
 // store is the directory of its store.
 func (s *site) store() string { return filepath.Join(s.daemon.NetDir(), datadir.Store) }
 
-// server is the running daemon, to be loaded.
+// server returns the running daemon as a server to load.
 func (s *site) server() (*server, error) {
 	user, password, err := s.daemon.Credentials()
 	if err != nil {
@@ -156,8 +155,8 @@ func serversOf(sites []*site) (all []*server, err error) {
 	return all, nil
 }
 
-// verify asks for the proofs of some digests, and has the daemon verify them against its own block
-// headers: what was measured were real proofs.
+// verify gets the proofs of some digests, and has the daemon verify them against its block headers:
+// the proofs that were measured are real.
 func (s *site) verify(ctx context.Context, numbers []uint64) error {
 	fresh := s.seed()
 	for _, n := range numbers {
@@ -181,8 +180,8 @@ func (s *site) verify(ctx context.Context, numbers []uint64) error {
 	return nil
 }
 
-// warm reads all files below a directory, so that the system has them in its page cache: an idle
-// machine may take from it what was not read for a while, and would then be what is measured.
+// warm reads all files below a directory, so that the system has them in its page cache. An idle
+// machine may drop files that were not read for a while, and reading them again would be measured.
 func warm(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

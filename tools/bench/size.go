@@ -13,14 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The rows about what a store costs that is large: starting on it, memory, disk.
+// The rows about the costs of a large store: start, memory, disk.
 
-// startTries is how often a daemon is started to see how long it takes.
+// startTries is the number of starts that are measured.
 const startTries = 5
 
-// measureStart measures the time from the start of the process to its first answer: to a digest
-// that is new, so the answer says that it was looked for among all that is stored, and is on the
-// disk.
+// measureStart measures the time from the start of the process to its first acknowledgement. The
+// digest is new: the daemon has looked for it among all that are stored, and written it to disk.
 func (b *bench) measureStart(ctx context.Context) error {
 	empty, err := b.fresh(ctx)
 	if err != nil {
@@ -70,7 +69,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 // start starts the daemon and returns how long it took until it had answered submit, and then
 // getinfo.
 func (s *site) start(ctx context.Context) (first, info time.Duration, err error) {
-	// A cookie of the last time would be tried first, and refused.
+	// An old cookie would be tried first, and refused.
 	if err := os.Remove(filepath.Join(s.daemon.NetDir(), ".cookie")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, 0, err
 	}
@@ -102,8 +101,8 @@ func (s *site) start(ctx context.Context) (first, info time.Duration, err error)
 	}
 }
 
-// measureMemory measures what the daemon holds resident: some time after a start, and at most while
-// it takes batches and hands out proofs.
+// measureMemory measures the daemon's resident memory: some time after a start, and the most while
+// it accepts batches and serves proofs.
 func (b *bench) measureMemory(ctx context.Context) error {
 	const idleName, busyName, unit = "resident memory, idle, %s stored", "resident memory, under load, %s stored", "MB"
 	idle, busy := atMost(figure, 150), atMost(figure, 400)
@@ -164,8 +163,8 @@ func (b *bench) memoryUnderLoad(ctx context.Context, s *site) (uint64, error) {
 	return memoryOf(s.daemon.PID(), "VmHWM")
 }
 
-// measureDisk tells what a digest took of the disk when the store was built, all files of the
-// daemon counted.
+// measureDisk computes the disk space of a digest from the built store. It counts all files of the
+// daemon.
 func (b *bench) measureDisk(ctx context.Context) error {
 	const name = "disk, a digest, %s stored"
 	t := atMost(figure, 110)

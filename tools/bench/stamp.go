@@ -17,7 +17,7 @@ import (
 	"ancre/itest/harness"
 )
 
-// What ancre stamp -r is measured with.
+// The trees of files for ancre stamp -r.
 const (
 	stampFiles     = 10_000
 	stampFileSize  = 100_000 // bytes
@@ -29,9 +29,9 @@ const (
 // stampTarget is ancre's time ÷ sha256sum's.
 const stampTarget = 1.3
 
-// measureStamp measures how long ancre stamp -r takes for a tree of files, with a daemon of its own
-// that makes the digests durable, beside sha256sum of the same files, which are in the page cache;
-// then what memory it needs for many small ones. dir holds the programs, and gets the files.
+// measureStamp measures how long ancre stamp -r takes for a tree of files, with a daemon that makes
+// the digests durable. The floor is sha256sum of the same files; the page cache holds them. Then it
+// measures the memory for many small files. dir holds the programs and the files.
 func measureStamp(ctx context.Context, o options, dir string) (rows []row, err error) {
 	bins, err := harness.In(dir)
 	if err != nil {
@@ -144,9 +144,9 @@ func (t *stampTree) make() error {
 	return nil
 }
 
-// renew changes each file a little, so that its digest is new to the daemon, and puts the proofs
-// elsewhere. They are not deleted: on some file systems new files are slow to make where many were
-// deleted a moment ago.
+// renew changes each file a little, so that its digest is new to the daemon, and moves the proofs
+// away. It does not delete them: on some file systems it is slow to make files where many were just
+// deleted.
 func (t *stampTree) renew() error {
 	t.renewed++
 	for i := range t.files {
@@ -196,7 +196,7 @@ func (t *stampTree) stamp(ctx context.Context, bins harness.Binaries, d *harness
 	return r, err
 }
 
-// measureProgram runs a program to its end. What it prints is only told when it fails.
+// measureProgram runs a program to its end. It shows the program's output only if that fails.
 func measureProgram(cmd *exec.Cmd) (r ranProgram, err error) {
 	var said bytes.Buffer
 	cmd.Stderr = &said

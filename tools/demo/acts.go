@@ -216,8 +216,8 @@ func (s *stage) refuseForgeries(ctx context.Context) error {
 	return errors.Join(os.Remove(changed), os.Remove(forged))
 }
 
-// close ends the demo: it says where the proofs are and, if the node and the daemon keep running, how
-// to use and stop them.
+// close ends the demo: it says where the proofs are and, if the node and the daemon keep running,
+// how to use and stop them.
 func (s *stage) close() error {
 	backups, err := filepath.Glob(filepath.Join(s.files, "*.ots.bak"))
 	if err != nil {
@@ -257,7 +257,7 @@ func (s *stage) sayKept() {
 		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
 	}
 	s.say("To mine a block:\n\n%s", s.node.MineCommand())
-	s.say("To stop both and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
+	s.say("To stop both programs and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
 }
 
 // ancre runs the command in the folder of the files and shows it. It expects an exit status, and a
@@ -282,7 +282,7 @@ func (s *stage) run(ctx context.Context, status int, word string, args ...string
 	return res, nil
 }
 
-// compact puts an answer that is JSON on one line.
+// compact puts a JSON answer on one line.
 func compact(answer string) string {
 	var line bytes.Buffer
 	if json.Compact(&line, []byte(answer)) != nil {

@@ -1,10 +1,10 @@
-// Command demo shows the whole way of a file: from its hash, through a payment on a private Bitcoin
-// network on this machine, to a proof that is verified, and that a changed file and a changed proof
-// are not. It ends with status 0 only if all of it happened.
+// Command demo shows Ancre at work, on a private Bitcoin network on this machine. It stamps files,
+// pays for their hashes with one transaction, and verifies the proofs. It also shows that a changed
+// file and a changed proof are refused. It ends with status 0 only if all of this happened.
 //
-// It runs the programs that lie beside it (ancred, ancre, btcd) in directories of its own, and
-// stops and removes everything but the stamped files and their proofs. With KEEP=1 in the
-// environment, node and daemon go on running, and it says how to use and stop them.
+// It runs the programs in its own directory (ancred, ancre, btcd), in temporary directories. At the
+// end it stops them and removes everything but the stamped files and their proofs. With KEEP=1 in
+// the environment the node and the daemon go on running, and demo says how to use and stop them.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"ancre/itest/harness"
 )
 
-// longest is when the demo gives up: on an idle machine it takes some 15 s.
+// longest is the time after which the demo gives up. On an idle machine it takes about 15 s.
 const longest = 3 * time.Minute
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// stage is what the demo plays on.
+// stage holds the programs and directories of one run.
 type stage struct {
 	teller
 	state string // directory of node and daemon, removed in the end
@@ -92,7 +92,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	return s.close()
 }
 
-// strike stops what runs and removes what nobody needs any more.
+// strike stops the programs and removes their directories.
 func (s *stage) strike() error {
 	var errs []error
 	if s.daemon != nil {
@@ -104,12 +104,12 @@ func (s *stage) strike() error {
 	return errors.Join(append(errs, os.RemoveAll(s.state))...)
 }
 
-// tellLogs shows the end of the logs, for they are removed.
+// tellLogs shows the end of the logs before they are removed.
 func (s *stage) tellLogs() {
 	if s.daemon != nil {
-		fmt.Fprintf(os.Stderr, "\nThe last that ancred said:\n%s\n", s.daemon.Log(15))
+		fmt.Fprintf(os.Stderr, "\nThe end of the log of ancred:\n%s\n", s.daemon.Log(15))
 	}
 	if s.node != nil {
-		fmt.Fprintf(os.Stderr, "\nThe last that btcd said:\n%s\n", s.node.Log(5))
+		fmt.Fprintf(os.Stderr, "\nThe end of the log of btcd:\n%s\n", s.node.Log(5))
 	}
 }

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// teller writes the story: numbered headings, plain sentences, and commands with what they
-// answered.
+// teller writes the story: numbered headings, sentences, and commands with their answers.
 type teller struct {
 	out   io.Writer
 	step  *int
@@ -37,14 +36,14 @@ func (t teller) say(format string, args ...any) {
 	t.line(format, args...)
 }
 
-// line goes on with one.
+// line continues a paragraph.
 func (t teller) line(format string, args ...any) {
 	for _, line := range strings.Split(fmt.Sprintf(format, args...), "\n") {
 		fmt.Fprintln(t.out, strings.TrimRight("   "+line, " "))
 	}
 }
 
-// show writes a command as one types it, and its answer.
+// show writes a command as a person types it, and its answer.
 func (t teller) show(command, answer string) {
 	fmt.Fprintf(t.out, "\n   %s$ %s%s\n", t.bold, command, t.plain)
 	for _, line := range strings.Split(strings.Trim(answer, "\n"), "\n") {

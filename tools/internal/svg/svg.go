@@ -1,5 +1,5 @@
-// Package svg draws plots small enough to be written by hand: SVG is text. What the commands of
-// tools put into docs/ is drawn with it, and the same figures give the same bytes.
+// Package svg draws small plots, as SVG is text. The programs in tools draw their plots for docs/
+// with it. The same figures give the same bytes.
 package svg
 
 import (
@@ -16,10 +16,10 @@ const (
 	Top, Bottom   = 60, 60
 )
 
-// Plot is a drawing in the making. The methods draw one over the other.
+// Plot is a drawing that is being made. Each method draws over what is there.
 type Plot struct{ buf bytes.Buffer }
 
-// New begins a drawing on white ground, with a title above.
+// New begins a drawing on a white ground, with a title above.
 func New(title string) *Plot { return NewTall(title, Height) }
 
 // NewTall is New for a drawing of another height.
@@ -51,7 +51,7 @@ func (p *Plot) Dot(x, y float64, color string) {
 	fmt.Fprintf(&p.buf, `<circle cx="%.1f" cy="%.1f" r="4.5" fill="%s" stroke="#fff"/>`+"\n", x, y, color)
 }
 
-// Path draws straight lines from point to point; a point that is infinite breaks it.
+// Path draws straight lines from point to point. An infinite point interrupts the path.
 func (p *Plot) Path(points [][2]float64, color string) {
 	fmt.Fprintf(&p.buf, `<path fill="none" stroke="%s" d="`, color)
 	command := byte('M')
