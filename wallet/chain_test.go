@@ -86,7 +86,7 @@ func TestAnAnchorFromDepositOverReorganisationToAnotherVersion(t *testing.T) {
 	}
 }
 
-// checkAnchor holds an anchor against the design: its outputs, sequences, and a fee that is right
+// checkAnchor checks what every anchor must be: its outputs, its sequences, and a fee that is right
 // for the size it really has.
 func checkAnchor(t *testing.T, tx *wire.MsgTx, root byte, want, fee int64) {
 	t.Helper()

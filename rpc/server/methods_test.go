@@ -17,8 +17,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// designed are the methods that the design names.
-var designed = []string{
+// promised are the methods that people and scripts rely on: none may disappear.
+var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
 	"sendtoaddress", "createwallet", "unlockwallet", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
 	"getbestblockhash", "getblockchaininfo", "verifyproof", "help", "stop", "uptime",
@@ -60,10 +60,10 @@ func TestTheTableIsComplete(t *testing.T) {
 			}
 		}
 	}
-	want := slices.Sorted(slices.Values(designed))
+	want := slices.Sorted(slices.Values(promised))
 	slices.Sort(names)
 	if !slices.Equal(names, want) {
-		t.Errorf("the table has\n%q\nthe design\n%q", names, want)
+		t.Errorf("the table has\n%q\nwant\n%q", names, want)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestEachRoleMayCallWhatItIsForAndNothingElse(t *testing.T) {
 		rpc.RoleSubmit: "submit submitbatch getstatus getproof help",
 		rpc.RoleRead: "getstatus getproof verifyproof listbatches getbatch listanchors getanchor getbalance listtransactions estimatefee getblockcount " +
 			"getbestblockhash getblockhash getblockheader getblockchaininfo getinfo help uptime",
-		rpc.RoleAdmin: strings.Join(designed, " "),
+		rpc.RoleAdmin: strings.Join(promised, " "),
 	}
 	r.post(t, rpc.RoleAdmin, `{"method":"submit","params":["`+someDigest+`"]}`)
 	for role, allowed := range may {
