@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/warning"
 	"ancre/proof"
@@ -45,7 +46,7 @@ type Config struct {
 	Store  store.Store
 	Chain  Chain
 	Wallet Wallet
-	Policy Policy
+	Policy decide.Policy
 	URI    string // of the calendar that pending proofs point to
 	Logger *slog.Logger
 	Meters Meters
@@ -64,7 +65,7 @@ type Batcher struct {
 	store   store.Store
 	chain   Chain
 	wallet  Wallet
-	policy  Policy
+	policy  decide.Policy
 	uri     string
 	log     *slog.Logger
 	now     func() time.Time
@@ -81,13 +82,13 @@ type Batcher struct {
 
 	tip atomic.Int32 // height followed to; what confirmations are counted from
 	// Owned by the payer, and gathered anew after a start.
-	offered   map[uint64]Offer
-	missing   map[uint64]Missing     // coins of anchors in flight that are in no block
-	missingAt store.Point            // the newest block when that was looked at
-	taken     map[wire.OutPoint]bool // coins that the wallet refused to spend
-	takenAt   store.Point            // the newest block when it did
-	damaged   map[uint64]bool        // batches that are not paid for, see check
-	held      warning.Warning        // why something is not paid in this step
+	offered   map[uint64]decide.Offer
+	missing   map[uint64]decide.Missing // coins of anchors in flight that are in no block
+	missingAt store.Point               // the newest block when that was looked at
+	taken     map[wire.OutPoint]bool    // coins that the wallet refused to spend
+	takenAt   store.Point               // the newest block when it did
+	damaged   map[uint64]bool           // batches that are not paid for, see check
+	held      warning.Warning           // why something is not paid in this step
 
 	board   warning.Board // what a person should be told
 	started time.Time
@@ -115,8 +116,8 @@ func New(cfg Config) (*Batcher, error) {
 		sealing: make(chan struct{}, 1),
 		paying:  make(chan struct{}, 1),
 		sealed:  newBroadcaster(),
-		offered: make(map[uint64]Offer),
-		missing: make(map[uint64]Missing),
+		offered: make(map[uint64]decide.Offer),
+		missing: make(map[uint64]decide.Missing),
 		taken:   make(map[wire.OutPoint]bool),
 		damaged: make(map[uint64]bool),
 

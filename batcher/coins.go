@@ -6,35 +6,11 @@ import (
 	"maps"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 
 	"github.com/btcsuite/btcd/wire/v2"
 )
-
-// keptChange is the change of a mined version that left batches out: it has to pay for the next
-// anchor, see decision.begin.
-func keptChange(a store.Anchor) []wire.OutPoint {
-	if a.State != store.Mined && a.State != store.Final || len(committed(a)) == len(Current(a).Batches) {
-		return nil
-	}
-	if change, _, ok := changeOf(Current(a)); ok {
-		return []wire.OutPoint{change}
-	}
-	return nil
-}
-
-// coins returns what the versions of an anchor spend.
-func coins(a store.Anchor) []wire.OutPoint {
-	var out []wire.OutPoint
-	for _, v := range a.Versions {
-		for _, in := range v.Tx.TxIn {
-			if !slices.Contains(out, in.PreviousOutPoint) {
-				out = append(out, in.PreviousOutPoint)
-			}
-		}
-	}
-	return out
-}
 
 // leaseAll makes the wallet's leases what the stored anchors say, and nothing else. The wallet may
 // have forgotten some. It may also have kept some: those of anchors that were done when the process
@@ -53,17 +29,17 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 	var done, keep []wire.OutPoint
 	for _, a := range newest {
 		if a.Settled {
-			done = append(done, keptChange(a)...)
+			done = append(done, decide.ReservedChange(a)...)
 		}
 		if a.State == store.Final || a.State == store.Dead {
-			done = append(done, coins(a)...)
+			done = append(done, decide.Inputs(a)...)
 		}
 	}
 	b.release(ctx, done)
 	for _, a := range anchors {
-		keep = append(keep, leased(a)...)
+		keep = append(keep, decide.Leased(a)...)
 		if a.State == store.Mined { // a reorganisation while the daemon was down may have sent it back
-			keep = append(keep, coins(a)...)
+			keep = append(keep, decide.Inputs(a)...)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
@@ -74,18 +50,10 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 	return nil
 }
 
-// leased returns the coins that an anchor keeps from other uses.
-func leased(a store.Anchor) []wire.OutPoint {
-	if a.State == store.Broadcast {
-		return coins(a)
-	}
-	return keptChange(a)
-}
-
 // lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet
 // may be locked or not know the coin yet. It is repeated with each offer.
 func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
-	keep := leased(a)
+	keep := decide.Leased(a)
 	if len(keep) == 0 {
 		return
 	}
@@ -105,7 +73,7 @@ func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 	}
 	for _, a := range anchors {
 		if a.State == store.Broadcast {
-			held := coins(a)
+			held := decide.Inputs(a)
 			free = slices.DeleteFunc(free, func(c wire.OutPoint) bool { return slices.Contains(held, c) })
 		}
 	}
@@ -122,7 +90,7 @@ func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 // lookForCoins asks the wallet, once a block, whether the coins of what is in flight are there.
 func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
 	defer b.warnOfMissing()
-	maps.DeleteFunc(b.missing, func(id uint64, _ Missing) bool {
+	maps.DeleteFunc(b.missing, func(id uint64, _ decide.Missing) bool {
 		return !slices.ContainsFunc(flying, func(a store.Anchor) bool { return a.ID == id })
 	})
 	if b.takenAt != tip {
@@ -136,7 +104,7 @@ func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip s
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	for _, a := range flying {
-		gone, err := b.wallet.Gone(ctx, coins(a))
+		gone, err := b.wallet.Gone(ctx, decide.Inputs(a))
 		if err != nil {
 			b.log.Debug("could not look for an anchor's coins now", "anchor", a.ID, "err", err)
 			all = false // asked again at the next step
@@ -144,9 +112,9 @@ func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip s
 		}
 		before, known := b.missing[a.ID]
 		some := func(missing []wire.OutPoint) bool {
-			return slices.ContainsFunc(common(a), func(c wire.OutPoint) bool { return slices.Contains(missing, c) })
+			return slices.ContainsFunc(decide.CommonInputs(a), func(c wire.OutPoint) bool { return slices.Contains(missing, c) })
 		}
-		now := Missing{Coins: gone, Since: tip.Height}
+		now := decide.Missing{Coins: gone, Since: tip.Height}
 		if known && some(before.Coins) && some(gone) {
 			now.Since = min(before.Since, tip.Height)
 		}
@@ -168,7 +136,7 @@ func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip s
 func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err error) {
 	const page = 64
 	// Anchors are mined in the order of their IDs, but for reorganisations.
-	const disorder = 2 * WatchDepth
+	const disorder = 2 * decide.WatchDepth
 	for before := uint64(0); ; {
 		anchors, err := b.store.Anchors(ctx, before, page)
 		if err != nil {
@@ -178,10 +146,10 @@ func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err e
 			before = a.ID
 			switch {
 			case a.State != store.Final || !a.Settled:
-			case a.Block.Height <= tip-BudgetBlocks-disorder:
+			case a.Block.Height <= tip-decide.BudgetBlocks-disorder:
 				return sats, nil
-			case a.Block.Height > tip-BudgetBlocks:
-				sats += Current(a).FeeSats
+			case a.Block.Height > tip-decide.BudgetBlocks:
+				sats += decide.Current(a).FeeSats
 			}
 		}
 		if len(anchors) < page || before == 1 {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
 	calserver "ancre/calendar/server"
@@ -194,7 +195,7 @@ func openSite(t *testing.T, d *disk) *site {
 	if s.store, err = pebblestore.Open(storeDir, pebblestore.Options{FS: d}); err != nil {
 		t.Fatal(err)
 	}
-	policy := batcher.DefaultPolicy()
+	policy := decide.DefaultPolicy()
 	policy.MaxDigests = 100
 	s.batcher, err = batcher.New(batcher.Config{
 		Store: s.store, Chain: noChain{}, Wallet: noWallet{}, Policy: policy, URI: "http://127.0.0.1:14788", Logger: slog.New(slog.DiscardHandler),

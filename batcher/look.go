@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
 	"ancre/proof"
@@ -16,7 +17,7 @@ import (
 
 // look compares the chain with the cursor and looks into the blocks that came. It returns nil while
 // the light client is not synced.
-func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
+func (b *Batcher) look(ctx context.Context, s decide.Stored) (*decide.ChainFacts, error) {
 	if !b.chain.Synced() {
 		return nil, nil
 	}
@@ -24,7 +25,7 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("newest block: %w", err)
 	}
-	facts := &ChainFacts{Tip: store.Point{Height: height, Hash: hash}}
+	facts := &decide.ChainFacts{Tip: store.Point{Height: height, Hash: hash}}
 	points := s.Cursor.Points
 	for facts.Active = len(points); facts.Active > 0; facts.Active-- {
 		p := points[facts.Active-1]
@@ -47,7 +48,7 @@ func (b *Batcher) look(ctx context.Context, s Stored) (*ChainFacts, error) {
 
 	// Nothing of ours can be in blocks older than the store, but a reorganisation may replace some
 	// of those.
-	from := max(height-b.policy.buryDepth(), 0)
+	from := max(height-b.policy.AbandonDepth(), 0)
 	fork := height
 	if len(points) > 0 {
 		fork = points[0].Height - 1
@@ -97,7 +98,7 @@ func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
 		if a.Block != nil && a.Block.Height <= fork {
 			continue
 		}
-		for i, at := range common(a) {
+		for i, at := range decide.CommonInputs(a) {
 			watch[at] = coin{anchor: a, script: a.Versions[0].Prevouts[i].PkScript}
 		}
 	}
@@ -112,12 +113,12 @@ type coin struct {
 
 // lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never
 // by txid.
-func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (BlockSeen, error) {
+func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (decide.BlockSeen, error) {
 	hash, err := b.chain.HashAt(height)
 	if err != nil {
-		return BlockSeen{}, fmt.Errorf("block at height %d: %w", height, err)
+		return decide.BlockSeen{}, fmt.Errorf("block at height %d: %w", height, err)
 	}
-	seen := BlockSeen{Point: store.Point{Height: height, Hash: hash}}
+	seen := decide.BlockSeen{Point: store.Point{Height: height, Hash: hash}}
 	if len(watch) == 0 {
 		return seen, nil
 	}
@@ -129,17 +130,17 @@ func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPo
 	}
 	touched, err := b.chain.Touches(ctx, hash, scripts)
 	if err != nil {
-		return BlockSeen{}, fmt.Errorf("filter of block %d: %w", height, err)
+		return decide.BlockSeen{}, fmt.Errorf("filter of block %d: %w", height, err)
 	}
 	if !touched {
 		return seen, nil
 	}
 	block, err := b.chain.Block(ctx, hash)
 	if err != nil {
-		return BlockSeen{}, fmt.Errorf("block %d: %w", height, err)
+		return decide.BlockSeen{}, fmt.Errorf("block %d: %w", height, err)
 	}
 	if seen.Spends, err = spends(block, height, watch); err != nil {
-		return BlockSeen{}, err
+		return decide.BlockSeen{}, err
 	}
 	for i, s := range seen.Spends {
 		if s.Version >= 0 {
@@ -231,12 +232,12 @@ func prefix(base, more []uint64, sealed []store.Batch, root [32]byte) []uint64 {
 }
 
 // spends finds the transactions of a block that spend watched coins, at most one for each anchor.
-func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([]Spend, error) {
-	var out []Spend
+func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([]decide.Spend, error) {
+	var out []decide.Spend
 	for i, tx := range block.Transactions {
 		for _, in := range tx.TxIn {
 			c, ok := watch[in.PreviousOutPoint]
-			if !ok || slices.ContainsFunc(out, func(s Spend) bool { return s.Anchor == c.anchor.ID }) {
+			if !ok || slices.ContainsFunc(out, func(s decide.Spend) bool { return s.Anchor == c.anchor.ID }) {
 				continue
 			}
 			txid := tx.TxHash()
@@ -244,7 +245,7 @@ func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([
 			if err != nil {
 				return nil, fmt.Errorf("block %d: %w", height, err)
 			}
-			out = append(out, Spend{
+			out = append(out, decide.Spend{
 				Anchor:  c.anchor.ID,
 				Version: slices.IndexFunc(c.anchor.Versions, func(v store.Version) bool { return v.Tx.TxHash() == txid }),
 				Block: store.Block{

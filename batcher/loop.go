@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/warning"
 )
@@ -34,8 +35,8 @@ func (b *Batcher) stepSeal(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the batches that wait: %w", err)
 	}
-	facts := Facts{Now: b.now(), OpenFor: b.committer.openFor()}
-	return b.perform(ctx, Decide(Stored{Batches: batches}, facts, b.policy))
+	facts := decide.Facts{Now: b.now(), OpenFor: b.committer.openFor()}
+	return b.perform(ctx, decide.Next(decide.Stored{Batches: batches}, facts, b.policy))
 }
 
 // stepAnchor is one step of paying and following.
@@ -56,7 +57,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	facts := Facts{Now: b.now(), Offered: b.offered, Damaged: b.damaged, Peers: b.chain.Peers()}
+	facts := decide.Facts{Now: b.now(), Offered: b.offered, Damaged: b.damaged, Peers: b.chain.Peers()}
 	facts.Chain, err = b.look(ctx, s)
 	if err != nil {
 		b.warn(warning.Chain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
@@ -77,7 +78,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 		}
 	}
 	b.held = warning.Warning{}
-	if err := b.perform(ctx, Decide(s, facts, b.policy)); err != nil {
+	if err := b.perform(ctx, decide.Next(s, facts, b.policy)); err != nil {
 		return false, err
 	}
 	if !more {
@@ -94,7 +95,7 @@ func (b *Batcher) hold(why warning.Warning) {
 }
 
 // stored reads what the store holds about work that is not over.
-func (b *Batcher) stored(ctx context.Context) (s Stored, err error) {
+func (b *Batcher) stored(ctx context.Context) (s decide.Stored, err error) {
 	if s.Batches, err = b.store.Waiting(ctx); err != nil {
 		return s, fmt.Errorf("read the batches that wait: %w", err)
 	}
@@ -106,7 +107,7 @@ func (b *Batcher) stored(ctx context.Context) (s Stored, err error) {
 	}
 	var ids []uint64
 	for _, a := range s.Anchors {
-		ids = append(ids, committed(a)...)
+		ids = append(ids, decide.AllBatches(a)...)
 	}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
@@ -121,7 +122,7 @@ func (b *Batcher) stored(ctx context.Context) (s Stored, err error) {
 
 // lookAtMoney adds what a payment depends on, when one may be due: prices, what was paid before,
 // and whether the coins that are being spent are there.
-func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) error {
+func (b *Batcher) lookAtMoney(ctx context.Context, s *decide.Stored, facts *decide.Facts) error {
 	tip := facts.Chain.Tip
 	flying := slices.DeleteFunc(slices.Clone(s.Anchors), func(a store.Anchor) bool { return a.State != store.Broadcast })
 	b.lookForCoins(ctx, flying, tip)
@@ -136,7 +137,7 @@ func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) erro
 	feeCtx, cancel := context.WithTimeout(ctx, marketTimeout)
 	defer cancel()
 	estimate, floor, err := b.chain.FeeRates(feeCtx)
-	facts.Market = Market{Estimate: max(estimate, 1), Floor: max(floor, 1)}
+	facts.Market = decide.Market{Estimate: max(estimate, 1), Floor: max(floor, 1)}
 	if err != nil {
 		b.log.Debug("going by the last known fees", "estimate", estimate, "floor", floor, "err", err)
 	}
@@ -149,7 +150,7 @@ func (b *Batcher) lookAtMoney(ctx context.Context, s *Stored, facts *Facts) erro
 }
 
 // perform stores what was decided, in one atomic change, and then does what reaches outside.
-func (b *Batcher) perform(ctx context.Context, actions []Action) error {
+func (b *Batcher) perform(ctx context.Context, actions []decide.Action) error {
 	var u store.Update
 	dirty := false
 	put := func(a store.Anchor) { // a later action of the same step replaces what an earlier one made of an anchor
@@ -163,28 +164,28 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 	var then []func() error
 	for _, action := range actions {
 		switch action := action.(type) {
-		case Follow:
+		case decide.Follow:
 			dirty = true
 			u.Cursor = &action.Cursor
-		case Unmine:
+		case decide.Unmine:
 			put(action.Anchor)
 			then = append(then, func() error { b.unmined(ctx, action); return nil })
-		case MarkMined:
+		case decide.MarkMined:
 			put(action.Anchor)
 			then = append(then, func() error { b.mined(ctx, action.Anchor); return nil })
-		case MarkSpent:
+		case decide.MarkSpent:
 			put(action.Anchor)
 			then = append(then, func() error { b.spent(action); return nil })
-		case MarkFinal:
+		case decide.MarkFinal:
 			put(action.Anchor)
 			then = append(then, func() error { b.final(ctx, action.Anchor); return nil })
-		case Settle:
+		case decide.Settle:
 			put(action.Anchor)
-			then = append(then, func() error { b.release(ctx, keptChange(action.Anchor)); return nil })
-		case Bury:
+			then = append(then, func() error { b.release(ctx, decide.ReservedChange(action.Anchor)); return nil })
+		case decide.Abandon:
 			put(action.Anchor)
 			then = append(then, func() error { b.buried(ctx, action.Anchor); return nil })
-		case Assign:
+		case decide.Assign:
 			dirty = true
 			batch, err := b.store.Batch(ctx, action.Batch)
 			if err != nil {
@@ -193,17 +194,17 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 			batch.Anchor = action.Anchor
 			u.Batches = append(u.Batches, batch)
 			wake(b.paying) // what waits again need not wait for the next block
-		case CloseBatch:
+		case decide.CloseBatch:
 			then = append(then, func() error { _, err := b.committer.close(ctx, action.ID); return err })
-		case SealBatch:
+		case decide.SealBatch:
 			then = append(then, func() error { return b.seal(ctx, action.Batch) })
-		case OfferAnchor:
+		case decide.OfferAnchor:
 			then = append(then, func() error { b.offer(ctx, action.Anchor, action.Version); return nil })
-		case Pay:
+		case decide.Pay:
 			then = append(then, func() error { return b.pay(ctx, action) })
-		case Replace:
+		case decide.Replace:
 			then = append(then, func() error { return b.replace(ctx, action) })
-		case Hold:
+		case decide.Hold:
 			b.hold(action.Warning)
 		default:
 			return fmt.Errorf("action %T is not known", action)
@@ -225,11 +226,11 @@ func (b *Batcher) perform(ctx context.Context, actions []Action) error {
 
 func (b *Batcher) mined(ctx context.Context, a store.Anchor) {
 	delete(b.offered, a.ID)
-	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", Current(a).Tx.TxHash(), "height", a.Block.Height, "batches", Current(a).Batches)
+	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", decide.Current(a).Tx.TxHash(), "height", a.Block.Height, "batches", decide.Current(a).Batches)
 	b.lease(ctx, a)
 }
 
-func (b *Batcher) spent(action MarkSpent) {
+func (b *Batcher) spent(action decide.MarkSpent) {
 	a := action.Anchor
 	delete(b.offered, a.ID)
 	if action.Parent != 0 {
@@ -242,21 +243,21 @@ func (b *Batcher) spent(action MarkSpent) {
 
 func (b *Batcher) final(ctx context.Context, a store.Anchor) {
 	b.board.Clear(warning.Reorganisation)
-	b.tally.paid(Current(a).FeeSats)
-	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", Current(a).Batches)
-	b.release(ctx, coins(a))
+	b.tally.paid(decide.Current(a).FeeSats)
+	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", decide.Current(a).Batches)
+	b.release(ctx, decide.Inputs(a))
 }
 
 func (b *Batcher) buried(ctx context.Context, a store.Anchor) {
-	b.log.Error("anchor given up: its coin is gone for good; its batches get another one", "anchor", a.ID, "batches", committed(a))
-	b.release(ctx, coins(a))
+	b.log.Error("anchor given up: its coin is gone for good; its batches get another one", "anchor", a.ID, "batches", decide.AllBatches(a))
+	b.release(ctx, decide.Inputs(a))
 }
 
-func (b *Batcher) unmined(ctx context.Context, action Unmine) {
+func (b *Batcher) unmined(ctx context.Context, action decide.Unmine) {
 	a := action.Anchor
 	if action.Was == store.Final {
 		b.warn(warning.Reorganisation, fmt.Sprintf("a reorganisation of Bitcoin removed block %d, in which anchor %d was final: proofs of its batches %v must be fetched again once it is final again",
-			action.Block.Height, a.ID, committed(a)))
+			action.Block.Height, a.ID, decide.AllBatches(a)))
 	}
 	b.log.Warn("a reorganisation removed an anchor's block: it is offered again", "anchor", a.ID, "height", action.Block.Height, "block", action.Block.Hash)
 	b.lease(ctx, a)
@@ -276,7 +277,7 @@ func (b *Batcher) offer(ctx context.Context, a store.Anchor, version int) {
 	peers := b.chain.Peers()
 	err = b.chain.Broadcast(ctx, v.Tx)
 	b.tally.offered(v.Created, version, err)
-	now := Offer{Version: version, At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
+	now := decide.Offer{Version: version, At: b.now(), Tip: store.Point{Height: height, Hash: hash}, Peers: peers, Failed: err != nil}
 	if now.Since = now.Tip; before && last.Version == version {
 		now.Since = last.Since
 	}

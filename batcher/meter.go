@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 )
 
@@ -128,7 +129,7 @@ type BatchCounts struct {
 
 // count adds to an overview how many batches and versions are where, and since when, from what is
 // stored about work that is not over.
-func (b *Batcher) count(ctx context.Context, o *Overview, s Stored) error {
+func (b *Batcher) count(ctx context.Context, o *Overview, s decide.Stored) error {
 	newest, err := b.store.Batches(ctx, 0, 1)
 	if err != nil {
 		return fmt.Errorf("read the newest batch: %w", err)

@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"ancre/batcher/decide"
 	"context"
 	"testing"
 	"time"
@@ -62,8 +63,8 @@ func TestVersionsAreCountedOnceHoweverOftenTheyAreOffered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := h.b.Counts(); c.FeesSats != uint64(Current(a.Anchor).FeeSats) || c.FeesSats == 0 {
-		t.Errorf("final anchors paid %d sats, and %d are counted", Current(a.Anchor).FeeSats, c.FeesSats)
+	if c := h.b.Counts(); c.FeesSats != uint64(decide.Current(a.Anchor).FeeSats) || c.FeesSats == 0 {
+		t.Errorf("final anchors paid %d sats, and %d are counted", decide.Current(a.Anchor).FeeSats, c.FeesSats)
 	}
 	h.verify("a")
 	if _, _, _, err := h.b.Proof(context.Background(), nil, digest("never")); err == nil {
@@ -105,12 +106,12 @@ func TestOverviewCountsEachBatchOnceWithTheAgeOfTheOldest(t *testing.T) {
 	if o := h.overview(); o.Batches != final || !o.OldestPending.IsZero() {
 		t.Errorf("final: %+v, since %v", o.Batches, o.OldestPending)
 	}
-	h.mine(WatchDepth + 1) // nobody looks at that anchor any more
+	h.mine(decide.WatchDepth + 1) // nobody looks at that anchor any more
 	if o := h.overview(); o.Batches != final || len(o.Warnings) > 0 {
 		t.Errorf("settled: %+v, warnings %q", o.Batches, warning.Texts(o.Warnings))
 	}
 	h.sealNow()
-	h.mine(6 + WatchDepth + 1)
+	h.mine(6 + decide.WatchDepth + 1)
 	if o := h.overview(); o.Batches != (BatchCounts{Final: 3}) {
 		t.Errorf("all settled, and none open: %+v", o.Batches)
 	}

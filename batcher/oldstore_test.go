@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
@@ -97,7 +98,7 @@ func wantOldProofs(t *testing.T, engine store.Store, expected string) {
 	}
 	chain := newSimChain()
 	b, err := New(Config{
-		Store: engine, Chain: chain, Wallet: newSimWallet(chain), Policy: DefaultPolicy(),
+		Store: engine, Chain: chain, Wallet: newSimWallet(chain), Policy: decide.DefaultPolicy(),
 		URI: "http://127.0.0.1:14788", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

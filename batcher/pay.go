@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
 	"ancre/internal/warning"
@@ -15,16 +16,12 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// minRelayIncrement is what a replacement pays more for each of its vB, whatever it replaces
-// (BIP125, rule 4), in sat/vB.
-const minRelayIncrement = 1
-
 // pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now
 // is no failure: it is said, and tried again at the next step.
-func (b *Batcher) pay(ctx context.Context, p Pay) error {
+func (b *Batcher) pay(ctx context.Context, p decide.Pay) error {
 	version, err := b.version(ctx, p.Payment, nil)
 	if err != nil {
-		b.hold(warning.New(kindOf(err), "%s: %v", waiting(len(p.Batches)), err))
+		b.hold(warning.New(kindOf(err), "%s: %v", decide.Waiting(len(p.Batches)), err))
 		return failure(err)
 	}
 	newest, err := b.store.Anchors(ctx, 0, 1)
@@ -41,7 +38,7 @@ func (b *Batcher) pay(ctx context.Context, p Pay) error {
 
 // replace makes a version that pays more, and commits to the batches that came since; the one
 // before stays in force when that cannot be done now.
-func (b *Batcher) replace(ctx context.Context, r Replace) error {
+func (b *Batcher) replace(ctx context.Context, r decide.Replace) error {
 	version, err := b.version(ctx, r.Payment, &r.Anchor.Versions[r.Before])
 	if err != nil {
 		b.hold(warning.New(kindOf(err), "anchor %d is not mined yet and should pay more: %v", r.Anchor.ID, err))
@@ -110,7 +107,7 @@ func kindOf(err error) *warning.Kind {
 
 // version has the wallet make and sign a version within the caps, that replaces another unless that
 // is nil. The coins of what it returns are leased for some minutes.
-func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version) (v store.Version, err error) {
+func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.Version) (v store.Version, err error) {
 	if err := b.wallet.Ready(); err != nil {
 		return v, reason{err, warning.Wallet}
 	}
@@ -161,7 +158,7 @@ func (b *Batcher) version(ctx context.Context, p Payment, before *store.Version)
 
 // price finds the rate at which the version pays what it has to and no more than it may, and signs
 // it at that. A wallet that is short pays less than it should, if that is of any use.
-func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before *store.Version) error {
+func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment, before *store.Version) error {
 	const tries = 32                                          // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
 	least, expected := int64(1), int64(txsize.SmallestAnchor) // rate and size
 	if before != nil {
@@ -191,7 +188,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 		if before != nil {
 			// More than what it throws out, and a better rate than what it replaces (BIP125, rules
 			// 3 and 4).
-			owed = max(p.MinFeeSats+size*minRelayIncrement, before.FeeSats*size/txsize.VSize(before.Tx)+1)
+			owed = max(p.MinFeeSats+size*decide.MinRelayIncrement, before.FeeSats*size/txsize.VSize(before.Tx)+1)
 		}
 		// What would have been dust as change goes to the fee, and counts.
 		allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)
@@ -208,7 +205,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 			// Many inputs make it larger than usual, or its change would be dust: pay a lower rate
 			// rather than more than allowed.
 			most = min(most, allowed/size, rate-1)
-			if _, _, change := changeOf(*v); !change {
+			if _, _, change := decide.Change(*v); !change {
 				most = min(most, (v.FeeSats-txsize.DustLimit)/(size+txsize.Change))
 			}
 			rate = most
@@ -226,7 +223,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p Payment, before
 
 // sign has the wallet build a version at its rate, and checks what came back before anything is
 // stored or sent.
-func (b *Batcher) sign(ctx context.Context, v *store.Version, p Payment) (err error) {
+func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) (err error) {
 	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{
 		Root:        v.Root,
 		SatPerVByte: v.SatPerVByte,

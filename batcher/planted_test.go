@@ -18,7 +18,8 @@ var plantedFlag = flag.Bool("planted", false, "run TestSimulationFindsPlantedFau
 // plantedSeeds is how many lives the simulation may take to find a fault.
 const plantedSeeds = 10_000
 
-// planted is a bug that somebody could write: some changes of the package's own source.
+// planted is a bug that somebody could write: some changes of the source of the batcher or of its
+// package decide.
 type planted struct {
 	name  string
 	edits []edit
@@ -26,7 +27,7 @@ type planted struct {
 
 // edit changes one place.
 type edit struct {
-	file string
+	file string // relative to the batcher's folder
 	old  string // occurs exactly once in the file
 	new  string
 }
@@ -51,7 +52,7 @@ var faults = []planted{
 			"\t\t\t\tcontinue\n\t\t\t}\n\t\t\tbranch, err",
 	}}},
 	{"a replacement is paid from other coins", []edit{{
-		file: "decide_pay.go",
+		file: "decide/pay.go",
 		old:  "r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])",
 		new:  "_, _ = i, in",
 	}}},
@@ -62,61 +63,61 @@ var faults = []planted{
 	}}},
 	{"only the first anchor in a block is seen", []edit{{
 		file: "look.go",
-		old:  "func(s Spend) bool { return s.Anchor == c.anchor.ID }",
-		new:  "func(s Spend) bool { return s.Anchor != 0 }",
+		old:  "func(s decide.Spend) bool { return s.Anchor == c.anchor.ID }",
+		new:  "func(s decide.Spend) bool { return s.Anchor != 0 }",
 	}}},
 	{"only the first batch of what changed is assigned", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "\t\t\td.do(Assign{Batch: b.ID, Anchor: owner})\n",
 		new:  "\t\t\td.do(Assign{Batch: b.ID, Anchor: owner})\n\t\t\treturn\n",
 	}}},
 	{"blocks that leave the chain are ignored", []edit{{
-		file: "decide.go",
-		old:  "if a.Block == nil || a.Block.Height <= fork {\n\t\t\t\tcontinue",
-		new:  "if a.Block == nil || fork >= 0 {\n\t\t\t\tcontinue",
+		file: "decide/follow.go",
+		old:  "if a.Block == nil || a.Block.Height <= fork {\n\t\t\tcontinue",
+		new:  "if a.Block == nil || fork >= 0 {\n\t\t\tcontinue",
 	}}},
 	{"a final anchor is not watched", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "if a.State == store.Final && depth >= d.p.Confirmations+WatchDepth {",
 		new:  "if a.State == store.Final {",
 	}}},
 	{"final comes one block early", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "if a.State == store.Mined && depth >= d.p.Confirmations {",
 		new:  "if a.State == store.Mined && depth >= d.p.Confirmations-1 {",
 	}}},
 	{"batches that the mined version left out stay with it", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "if rank == none || !slices.Contains(Current(a).Batches, b.ID) {",
-		new:  "if rank == none || !slices.Contains(committed(a), b.ID) {",
+		new:  "if rank == none || !slices.Contains(AllBatches(a), b.ID) {",
 	}}},
 	{"what was left out is paid from any coin", []edit{{
-		file: "decide_pay.go",
-		old:  "\t\tcoin, out, ok := d.heir(a)\n",
-		new:  "\t\tif true {\n\t\t\tcontinue\n\t\t}\n\t\tcoin, out, ok := d.heir(a)\n",
+		file: "decide/pay.go",
+		old:  "\t\tcoin, out, ok := d.changeTip(a)\n",
+		new:  "\t\tif true {\n\t\t\tcontinue\n\t\t}\n\t\tcoin, out, ok := d.changeTip(a)\n",
 	}}},
 	{"what is lost is given up while a reorganisation could bring it back", []edit{{
-		file: "decide.go",
-		old:  "return max(2*p.Confirmations, leastBury)",
+		file: "decide/policy.go",
+		old:  "return max(2*p.Confirmations, minAbandonDepth)",
 		new:  "return p.Confirmations",
 	}}},
 	{"a vanished coin is given up while it may come back", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth",
 		new:  "d.tip.Height-d.f.Missing[a.ID].Since < 5",
 	}}},
 	{"a vanished coin is waited for for ever", []edit{{
-		file: "decide.go",
+		file: "decide/follow.go",
 		old:  "d.tip.Height-d.f.Missing[a.ID].Since < WatchDepth",
 		new:  "true",
 	}}},
 	{"a replacement knows no max_feerate", []edit{
-		{"fees.go", "rate = min(max(want, last+1), p.MaxFeeRate)", "rate = max(want, last+1)"},
+		{"decide/fees.go", "rate = min(max(want, last+1), p.MaxFeeRate)", "rate = max(want, last+1)"},
 		{"pay.go", "most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/expected, least))", "most := max(p.MaxFeeSats/expected, least)"},
 		{"pay.go", "allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)", "allowed := p.MaxFeeSats"},
 	}},
 	{"a replacement knows no max_fee", []edit{{
-		file: "decide_pay.go",
+		file: "decide/pay.go",
 		old:  "r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)",
 		new:  "r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), 1<<40",
 	}}},
@@ -126,12 +127,12 @@ var faults = []planted{
 		new:  "allowed := p.MaxFeeSats",
 	}}},
 	{"the budget counts what is mined alone", []edit{{
-		file: "decide_pay.go",
-		old:  "\t\t\tsats += dearest(a)\n",
-		new:  "\t\t\t_ = dearest(a)\n",
+		file: "decide/pay.go",
+		old:  "\t\t\tsats += highestFee(a)\n",
+		new:  "\t\t\t_ = highestFee(a)\n",
 	}}},
 	{"the evicted children of a replaced version are not paid for", []edit{{
-		file: "decide_pay.go",
+		file: "decide/pay.go",
 		old:  "newest.FeeSats+d.evicted(a)",
 		new:  "newest.FeeSats",
 	}}},
@@ -141,18 +142,18 @@ var faults = []planted{
 		new:  "func (b *Batcher) leaseAll(ctx context.Context) error {\n\tif true {\n\t\treturn nil\n\t}\n",
 	}}},
 	{"a version is replaced before a block had its chance", []edit{{
-		file: "decide_pay.go",
-		old:  "if d.tip.Height <= int32(a.Versions[len(a.Versions)-1].Tx.LockTime) ||",
-		new:  "if",
+		file: "decide/pay.go",
+		old:  "if d.tip.Height <= int32(Newest(a).Tx.LockTime) {",
+		new:  "if false {",
 	}}},
 	{"the first version is offered for ever", []edit{{
-		file: "decide_pay.go",
+		file: "decide/offer.go",
 		old:  "OfferAnchor{Anchor: a, Version: d.current(a)}",
 		new:  "OfferAnchor{Anchor: a, Version: 0}",
 	}}},
 	{"a proof is built from the newest version, not the mined one", []edit{{
 		file: "standing.go",
-		old:  "version := Current(*anchor)\n",
+		old:  "version := decide.Current(*anchor)\n",
 		new:  "version := anchor.Versions[len(anchor.Versions)-1]\n",
 	}}},
 	{"the cursor is stored before what its blocks showed", []edit{{
@@ -239,6 +240,9 @@ func (f *planted) simulate(t *testing.T) (out string, err error) {
 			t.Fatal(err)
 		}
 		replace[real] = filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(replace[real]), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(replace[real], []byte(source), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore"
 	"ancre/internal/txsize"
@@ -31,7 +32,7 @@ type house struct {
 	store  store.Store // the engine
 	faults *faultyStore
 	clock  time.Time
-	policy Policy
+	policy decide.Policy
 	b      *Batcher
 	stop   func() error
 }
@@ -52,7 +53,7 @@ func newHouse(t testing.TB) *house {
 		wallet: newSimWallet(chain),
 		store:  engine,
 		clock:  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		policy: DefaultPolicy(),
+		policy: decide.DefaultPolicy(),
 	}
 	h.policy.MaxDigests = 1000
 	chain.mine(1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/proof"
 )
@@ -138,7 +139,7 @@ func (b *Batcher) where(ctx context.Context, batch store.Batch) (Progress, error
 }
 
 func (b *Batcher) whereAnchor(a store.Anchor) Progress {
-	w := Progress{Anchor: a.ID, State: Broadcast, TxID: Current(a).Tx.TxHash()}
+	w := Progress{Anchor: a.ID, State: Broadcast, TxID: decide.Current(a).Tx.TxHash()}
 	switch a.State {
 	case store.Mined:
 		w.State = Mined
@@ -159,14 +160,6 @@ func (b *Batcher) confirmations(a store.Anchor) int32 {
 		return 0
 	}
 	return max(b.tip.Load()-a.Block.Height+1, 1)
-}
-
-// Current returns the version of an anchor that counts: the mined one, else the newest.
-func Current(a store.Anchor) store.Version {
-	if a.State == store.Mined || a.State == store.Final {
-		return a.Versions[a.Block.Version]
-	}
-	return a.Versions[len(a.Versions)-1]
 }
 
 // CloseBatch closes the open batch and waits until it is sealed. closed is false when no digest had
@@ -297,8 +290,8 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 		return o, err
 	}
 	for _, a := range s.Anchors {
-		if (a.State == store.Mined || a.State == store.Final) && a.Block.Height > tip-BudgetBlocks {
-			o.PaidSats += Current(a).FeeSats
+		if (a.State == store.Mined || a.State == store.Final) && a.Block.Height > tip-decide.BudgetBlocks {
+			o.PaidSats += decide.Current(a).FeeSats
 		}
 	}
 	if err := b.count(ctx, &o, s); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
 	"ancre/internal/warning"
@@ -263,7 +264,7 @@ func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 	h.fund()
 	h.submit("a")
 	h.sealNow()
-	flying := coins(h.anchor(1))
+	flying := decide.Inputs(h.anchor(1))
 	h.crash()
 	unknown := []wire.OutPoint{{Hash: chainhash.Hash{1}}, {Hash: chainhash.Hash{2}, Index: 7}}
 	if err := h.wallet.Lease(context.Background(), unknown); err != nil {
@@ -302,7 +303,7 @@ func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
 	h.wants("a", Final)
 	h.submit("b")
 	h.sealNow()
-	done, flying := coins(h.anchor(1)), coins(h.anchor(2))
+	done, flying := decide.Inputs(h.anchor(1)), decide.Inputs(h.anchor(2))
 	h.crash()
 	if err := h.wallet.Lease(context.Background(), done); err != nil {
 		t.Fatal(err)
@@ -369,7 +370,7 @@ func TestVersionThatTheStoreDoesNotKnowIsAdopted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			order := Order{Root: batches[0].Root, SatPerVByte: 9, LockTime: 2, Coins: coins(a), Prevouts: a.Versions[0].Prevouts}
+			order := Order{Root: batches[0].Root, SatPerVByte: 9, LockTime: 2, Coins: decide.Inputs(a), Prevouts: a.Versions[0].Prevouts}
 			if joined {
 				h.submit("b", "c")
 				h.sealNow()

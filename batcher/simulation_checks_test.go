@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/warning"
 	"ancre/proof"
@@ -334,12 +335,12 @@ func (j *judge) connected(k *link) {
 	if limit := j.l.policy.BudgetSats; limit != 0 && !j.restored && len(k.txs) > 0 {
 		var sum int64
 		for _, v := range j.mined {
-			if v.in.height > k.height-BudgetBlocks {
+			if v.in.height > k.height-decide.BudgetBlocks {
 				sum += v.fee
 			}
 		}
 		if sum > limit {
-			j.l.fail("P5: %d sats are mined within %d blocks up to block %d, the budget is %d", sum, BudgetBlocks, k.height, limit)
+			j.l.fail("P5: %d sats are mined within %d blocks up to block %d, the budget is %d", sum, decide.BudgetBlocks, k.height, limit)
 		}
 	}
 }
@@ -437,7 +438,7 @@ func (j *judge) released() {
 func (j *judge) leased() {
 	for i := range j.l.disk.anchors {
 		if a := &j.l.disk.anchors[i]; a.State == store.Broadcast {
-			for _, at := range coins(*a) {
+			for _, at := range decide.Inputs(*a) {
 				if until := j.l.purse.leases[at]; !until.After(j.l.clock) {
 					j.l.fail("coin %s of anchor %d in flight is not leased", at, a.ID)
 				}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 )
 
@@ -185,7 +186,7 @@ type life struct {
 	lines int
 
 	clock  time.Time
-	policy Policy
+	policy decide.Policy
 	net    *network
 	client *client
 	purse  *purse
@@ -217,7 +218,7 @@ func newLife(seed uint64, story io.Writer) *life {
 	l.purse = newPurse(l)
 	l.disk = newMemStore(sha256.Sum256(binary.BigEndian.AppendUint64(nil, seed)))
 	pick := func(of ...int64) int64 { return of[l.rng.IntN(len(of))] }
-	l.policy = Policy{
+	l.policy = decide.Policy{
 		Interval:      time.Duration(pick(10, 60, 360, 720)) * time.Minute,
 		MaxDigests:    uint64(pick(2, 5, 30, 1000)),
 		Confirmations: int32(1 + l.rng.IntN(6)),
@@ -497,7 +498,7 @@ func (l *life) ending() {
 // month lets everything that was paid fall out of the window of the budget.
 func (l *life) month() {
 	l.say("a month passes")
-	for range BudgetBlocks + l.rng.IntN(100) {
+	for range decide.BudgetBlocks + l.rng.IntN(100) {
 		l.net.mine(full)
 	}
 	for range 20 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/proof"
 
@@ -208,7 +209,7 @@ func (j *judge) budget(a *store.Anchor) {
 	for _, v := range j.all {
 		if v.in != nil && int(v.in.height) < len(view) && view[v.in.height] == v.in {
 			counted[v.anchor] = true
-			if v.in.height > j.l.client.tip().height-BudgetBlocks {
+			if v.in.height > j.l.client.tip().height-decide.BudgetBlocks {
 				sum += v.fee
 			}
 		}

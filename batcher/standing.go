@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/proof"
 )
@@ -77,7 +78,7 @@ func (b *Batcher) whereNow(s *standing) Progress {
 
 // findWay gathers the way from a batch's root to the header of the block that its anchor is in.
 func (b *Batcher) findWay(ctx context.Context, s *standing, anchor *store.Anchor) error {
-	version := Current(*anchor)
+	version := decide.Current(*anchor)
 	which := slices.Index(version.Batches, s.batch.ID)
 	if which < 0 {
 		return fmt.Errorf("the mined version of anchor %d does not commit to batch %d", anchor.ID, s.batch.ID)

@@ -1,13 +1,14 @@
 package batcher
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/humanize"
 	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -38,7 +39,7 @@ func (b *Batcher) warnOfHeld() {
 }
 
 // warnings returns what makes batches late, or could: causes first.
-func (b *Batcher) warnings(s Stored, o *Overview) []warning.Warning {
+func (b *Batcher) warnings(s decide.Stored, o *Overview) []warning.Warning {
 	all := b.board.List()
 	for _, a := range s.Anchors {
 		switch a.State {
@@ -68,13 +69,13 @@ func (b *Batcher) warnOfMissing() {
 	}
 	slices.Sort(anchors)
 	b.warn(warning.CoinMissing, fmt.Sprintf("a reorganisation of Bitcoin took away a coin that an anchor spends (anchor %v). It waits until the payment to the wallet is mined again; "+
-		"if that was yours, send it again. After %d blocks its batches get another anchor", anchors, WatchDepth))
+		"if that was yours, send it again. After %d blocks its batches get another anchor", anchors, decide.WatchDepth))
 }
 
 func (b *Batcher) spentWarning(a store.Anchor) warning.Warning {
-	left := a.Block.Height + b.policy.buryDepth() - 1 - b.tip.Load()
+	left := a.Block.Height + b.policy.AbandonDepth() - 1 - b.tip.Load()
 	return warning.New(warning.CoinSpent, "anchor %d cannot be mined: another transaction spent its coin in block %d. Its batches %v get another anchor in about %d blocks. "+
-		"If no reorganisation of Bitcoin was the cause, the wallet's words are in use elsewhere: use them here alone", a.ID, a.Block.Height, committed(a), max(left, 1))
+		"If no reorganisation of Bitcoin was the cause, the wallet's words are in use elsewhere: use them here alone", a.ID, a.Block.Height, decide.AllBatches(a), max(left, 1))
 }
 
 // offerWarning asks the chain how peers took an anchor: its newest version, or where that is not
@@ -92,7 +93,7 @@ func (b *Batcher) offerWarning(a store.Anchor) (warning.Warning, bool) {
 
 // overdue says which batch should be in a block by now, and, where no other warning does, the
 // likely causes.
-func (b *Batcher) overdue(s Stored, o *Overview, known bool) (w warning.Warning, ok bool) {
+func (b *Batcher) overdue(s decide.Stored, o *Overview, known bool) (w warning.Warning, ok bool) {
 	if o.OldestUnmined.IsZero() {
 		return w, false
 	}
@@ -108,7 +109,7 @@ func (b *Batcher) overdue(s Stored, o *Overview, known bool) (w warning.Warning,
 }
 
 // likelyCause says what may keep a late batch from a block when nothing else is known to.
-func (b *Batcher) likelyCause(s Stored) string {
+func (b *Batcher) likelyCause(s decide.Stored) string {
 	if !b.chain.Synced() {
 		return "the light client is not at the newest block yet, and nothing is paid before: see how far it is, and check peers and network if it stands still"
 	}
@@ -126,19 +127,20 @@ func (b *Batcher) likelyCause(s Stored) string {
 		fmt.Sprintf("blocks cost more than the %d sat/vB that it pays (see \"ancre wallet fees\"; raise anchor.max_feerate or set a longer anchor.target)", newest.SatPerVByte),
 		"the peers do not pass it on, as nodes with datacarrier=0 or blocksonly=1 do (name other nodes in spv.add_peers)",
 	}
-	return fmt.Sprintf("anchor %d is offered, and %d %s since its first version. Likely causes: %s",
-		a.ID, blocks, plural(int(blocks), "block was found", "blocks were found"), strings.Join(causes, "; "))
+	return fmt.Sprintf("anchor %d is offered, and %s since its first version. Likely causes: %s",
+		a.ID, humanize.Plural(blocks, "block was found", "blocks were found"), strings.Join(causes, "; "))
 }
 
-// span writes a duration for a person: two units at most.
+// span writes a duration that is compared with a setting. It keeps more digits than
+// [humanize.Duration]: 91 minutes and a target of 90 minutes must not both read "2 hours".
 func span(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
+		return humanize.Plural(int64(d.Hours()/24), "day", "days")
 	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours", int(d.Hours()))
+		return humanize.Plural(int64(d.Hours()), "hour", "hours")
 	case d >= 2*time.Minute:
-		return fmt.Sprintf("%d minutes", int(d.Minutes()))
+		return humanize.Plural(int64(d.Minutes()), "minute", "minutes")
 	}
-	return fmt.Sprintf("%d seconds", int(cmp.Or(d.Round(time.Second), time.Second).Seconds()))
+	return humanize.Plural(max(int64(d.Round(time.Second).Seconds()), 1), "second", "seconds")
 }

@@ -172,28 +172,6 @@ func TestACoinThatAReorganisationTookIsAWarning(t *testing.T) {
 	}
 }
 
-// A batch that a mined version left out, without change to pay the next one from, waits for blocks.
-func TestABatchThatWasLeftOutIsAWarning(t *testing.T) {
-	a := raised(anchorOf(1, store.Mined, 0, 1), 108, 2, 1, 2)
-	a.Block = &store.Block{Height: 109, Hash: point(109).Hash}
-	a.Versions[0].Tx.TxOut = a.Versions[0].Tx.TxOut[:1]
-	s := Stored{
-		Cursor:  store.Cursor{Points: points(100, 110)},
-		Anchors: []store.Anchor{a},
-		Owned:   []store.Batch{{ID: 1, State: store.Sealed, Count: 1, Anchor: 1}, {ID: 2, State: store.Sealed, Count: 1, Anchor: 1}},
-	}
-	f := Facts{Chain: &ChainFacts{Tip: point(110), Active: 11}, Market: Market{2, 2}}
-	var kinds []*warning.Kind
-	for _, action := range Decide(s, f, DefaultPolicy()) {
-		if hold, ok := action.(Hold); ok {
-			kinds = append(kinds, hold.Kind)
-		}
-	}
-	if !slices.Contains(kinds, warning.LeftOut) {
-		t.Errorf("%d kinds, and none is %s", len(kinds), warning.LeftOut.Name())
-	}
-}
-
 // A batch that cannot be sealed, and any other step that fails, are told of until it works again.
 func TestAStepThatFailsIsAWarning(t *testing.T) {
 	h := newHouse(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/headers"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
@@ -28,7 +29,7 @@ func (c coded) Unwrap() []error { return []error{c.err, c.sentinel} }
 // chainService is the light client as rpc sees it.
 type chainService struct {
 	*spv.Client
-	policy batcher.Policy // for what anchors would pay
+	policy decide.Policy // for what anchors would pay
 }
 
 func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
@@ -277,8 +278,8 @@ func usableDir(path string) error {
 
 // policy is what the configuration says about batches and anchors; the rest is the batcher's
 // default.
-func policy(cfg config.Config) batcher.Policy {
-	p := batcher.DefaultPolicy()
+func policy(cfg config.Config) decide.Policy {
+	p := decide.DefaultPolicy()
 	p.Interval = cfg.Batch.Interval
 	p.MaxDigests = uint64(cfg.Batch.MaxDigests)
 	p.Confirmations = cfg.Anchor.Confirmations

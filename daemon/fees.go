@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/internal/txsize"
 	"ancre/rpc"
 	"ancre/spv"
@@ -37,7 +37,7 @@ func (c chainService) Fees(ctx context.Context) (rpc.FeeEstimate, error) {
 // feeSteps is how many equal parts of anchor.target are shown.
 const feeSteps = 4
 
-func feeEstimate(fees spv.Fees, p batcher.Policy) rpc.FeeEstimate {
+func feeEstimate(fees spv.Fees, p decide.Policy) rpc.FeeEstimate {
 	out := rpc.FeeEstimate{
 		SatPerVByte:      fees.Estimate,
 		AnchorSats:       fees.Estimate * txsize.Anchor,
@@ -54,7 +54,7 @@ func feeEstimate(fees spv.Fees, p batcher.Policy) rpc.FeeEstimate {
 			CountsSatPerVByte:  b.Counts,
 		})
 	}
-	market := batcher.Market{Estimate: fees.Estimate, Floor: fees.Floor}
+	market := decide.Market{Estimate: fees.Estimate, Floor: fees.Floor}
 	for i := range feeSteps + 1 {
 		age := p.Target / feeSteps * time.Duration(i)
 		rate := min(p.Rate(age, market), p.MaxFeeRate, p.MaxFeeSats/txsize.Anchor)

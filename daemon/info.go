@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/url"
 
-	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/config"
 	"ancre/internal/loopback"
 	"ancre/rpc"
@@ -41,7 +41,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		Digests:  over.Digests,
 		Waiting:  over.Waiting,
 		Anchors:  rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
-		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: batcher.BudgetBlocks},
+		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: decide.BudgetBlocks},
 		Calendar: rpc.CalendarInfo{Listen: d.public, URI: d.cfg.Calendar.URI},
 		Metrics:  rpc.MetricsInfo{Listen: d.watched},
 		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},

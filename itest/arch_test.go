@@ -104,6 +104,24 @@ var forbidden = []arrow{
 		why:   "the batcher works with every engine: the daemon chooses one",
 		plant: [2]string{"ancre/batcher", "ancre/batcher/store/pebblestore"},
 	},
+	{
+		from: "ancre/batcher/decide",
+		to:   []string{anything}, but: []string{
+			std, "ancre/batcher/store", "github.com/btcsuite/btcd/chainhash/v2", "github.com/btcsuite/btcd/wire/v2",
+			"ancre/internal/warning", "ancre/internal/txsize", "ancre/internal/humanize",
+		},
+		why:   "decide is pure: it knows what is stored, seen and allowed, and nothing that could act on it",
+		plant: [2]string{"ancre/batcher/decide", "ancre/batcher"},
+	},
+	{
+		from: "ancre/batcher/decide",
+		to: []string{
+			"context", "crypto/rand", "database", "io", "log", "math/rand", "net", "os", "path/filepath", "runtime", "sync", "syscall",
+		},
+		uses:  []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick"},
+		why:   "decide is pure: what it returns depends on its arguments alone, so that simulation and tests drive the same function as the daemon",
+		plant: [2]string{"ancre/batcher/decide", "log/slog"},
+	},
 
 	// rpc, calendar
 	{
@@ -261,6 +279,12 @@ var forbidden = []arrow{
 		plant: [2]string{"ancre/daemon", "ancre/itest/harness"},
 	},
 	{
+		from: "ancre/tools/fees",
+		to:   []string{ours}, but: []string{"ancre/batcher/decide", "ancre/tools", "ancre/internal"},
+		why:   "the fee study plays the policy alone: it needs the pure core and neither store nor chain",
+		plant: [2]string{"ancre/tools/fees", "ancre/batcher"},
+	},
+	{
 		from: "ancre/itest",
 		to:   []string{ours}, but: []string{"ancre/itest", "ancre/rpc", "ancre/internal"},
 		why:   "the harness speaks to the programs as their users do",
@@ -351,6 +375,11 @@ func TestNoArrowRefusesWhatIsAllowed(t *testing.T) {
 		{"ancre/proof/receipt", "ancre/proof"},
 		{"ancre/batcher", "ancre/proof"},
 		{"ancre/batcher", "ancre/batcher/store"},
+		{"ancre/batcher", "ancre/batcher/decide"},
+		{"ancre/batcher/decide", "ancre/batcher/store"},
+		{"ancre/batcher/decide", "ancre/internal/warning"},
+		{"ancre/batcher/decide", "time"},
+		{"ancre/tools/fees", "ancre/batcher/decide"},
 		{"ancre/headers", "github.com/btcsuite/btcd/blockchain"},
 		{"ancre/spv", neutrino + "/headerfs"},
 		{"ancre/spv", btcwallet + "/walletdb"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/calendar"
 	"ancre/internal/httpserve"
@@ -148,7 +149,7 @@ func (q *request) tip(string) {
 	case newest == nil:
 		q.text(http.StatusNotFound, keep, "")
 	default:
-		root := batcher.Current(newest.Anchor).Root
+		root := decide.Current(newest.Anchor).Root
 		q.answer(http.StatusOK, octets, keep, bytes.Clone(root[:]))
 	}
 }

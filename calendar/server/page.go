@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/batcher/store"
 )
 
@@ -149,7 +150,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	if newest != nil {
-		v := batcher.Current(newest.Anchor)
+		v := decide.Current(newest.Anchor)
 		st.MostRecentTx, st.Tip, st.PriorVersions = v.Tx.TxHash().String(), hex.EncodeToString(v.Root[:]), len(newest.Anchor.Versions)-1
 	}
 	anchors, err := q.Batcher.Anchors(ctx, 0, shownAnchors)
@@ -158,7 +159,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 	}
 	for i := range anchors {
 		a := &anchors[i]
-		shown := Anchor{TxID: batcher.Current(a.Anchor).Tx.TxHash().String(), State: string(a.Anchor.State), Confirmations: a.Confirmations, Created: a.Anchor.Created.UTC()}
+		shown := Anchor{TxID: decide.Current(a.Anchor).Tx.TxHash().String(), State: string(a.Anchor.State), Confirmations: a.Confirmations, Created: a.Anchor.Created.UTC()}
 		switch a.Anchor.State {
 		case store.Mined, store.Final:
 			shown.Height = a.Anchor.Block.Height

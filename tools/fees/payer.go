@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"ancre/batcher"
+	"ancre/batcher/decide"
 	"ancre/internal/txsize"
 )
 
@@ -33,10 +33,10 @@ type payer struct {
 // ours is the policy that the daemon runs with, the code itself. lie, where it is not 0, is the
 // floor that all peers claim.
 func ours(name string, target time.Duration, lie int64) payer {
-	p := batcher.DefaultPolicy()
+	p := decide.DefaultPolicy()
 	p.MaxFeeRate, p.Target = maxRate, target
-	market := func(b block) batcher.Market {
-		return batcher.Market{Estimate: b.estimate, Floor: max(b.floor, lie)}
+	market := func(b block) decide.Market {
+		return decide.Market{Estimate: b.estimate, Floor: max(b.floor, lie)}
 	}
 	duration := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 	return payer{

@@ -1,4 +1,4 @@
-package batcher
+package decide
 
 import (
 	"math"
@@ -65,7 +65,7 @@ func TestRateStaysWithinWhatTheMarketShows(t *testing.T) {
 		m, age := marketG.Draw(t, "market"), ages.Draw(t, "age")
 		got := p.Rate(age, m)
 		// No clock makes it more than the multiple of what is seen, and no peer makes it overflow.
-		most := min(math.Ceil(float64(max(1, m.Estimate, m.Floor))*lateMost/rampEnds), rateMost)
+		most := min(math.Ceil(float64(max(1, m.Estimate, m.Floor))*maxLateness/rampEnds), maxRate)
 		if got < 1 || float64(got) > most {
 			t.Fatalf("Rate(%s, %+v) is %d, want 1 to %.0f", age, m, got, most)
 		}

@@ -1,4 +1,4 @@
-package batcher
+package decide
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
@@ -60,7 +61,7 @@ func raised(a store.Anchor, made uint32, rate int64, batches ...uint64) store.An
 // childOf is an anchor that spends the change of a version.
 func childOf(v store.Version, a store.Anchor) store.Anchor {
 	a.Versions = slices.Clone(a.Versions)
-	coin, _, _ := changeOf(v)
+	coin, _, _ := Change(v)
 	for i := range a.Versions {
 		a.Versions[i].Tx = a.Versions[i].Tx.Copy()
 		a.Versions[i].Tx.TxIn[0].PreviousOutPoint = coin
@@ -90,8 +91,8 @@ func names(actions []Action) []string {
 			out = append(out, fmt.Sprintf("final %d", a.Anchor.ID))
 		case Settle:
 			out = append(out, fmt.Sprintf("settle %d", a.Anchor.ID))
-		case Bury:
-			out = append(out, fmt.Sprintf("bury %d", a.Anchor.ID))
+		case Abandon:
+			out = append(out, fmt.Sprintf("abandon %d", a.Anchor.ID))
 		case Assign:
 			out = append(out, fmt.Sprintf("assign %d to %d", a.Batch, a.Anchor))
 		case OfferAnchor:
@@ -140,7 +141,7 @@ func twoCoins(a store.Anchor) store.Anchor {
 // to these batches.
 func alsoSpending(of store.Version, a store.Anchor, batches ...uint64) store.Anchor {
 	a = raised(a, 109, 2, batches...)
-	coin, out, _ := changeOf(of)
+	coin, out, _ := Change(of)
 	v := &a.Versions[len(a.Versions)-1]
 	v.Tx.AddTxIn(&wire.TxIn{PreviousOutPoint: coin})
 	v.Prevouts = append(v.Prevouts, out)
@@ -156,7 +157,7 @@ func short(coins []wire.OutPoint) string {
 	return strings.Join(out, " ")
 }
 
-func TestDecide(t *testing.T) {
+func TestNext(t *testing.T) {
 	policy := DefaultPolicy()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	sealed := func(id uint64) store.Batch { return store.Batch{ID: id, State: store.Sealed, Count: 1} }
@@ -260,7 +261,7 @@ func TestDecide(t *testing.T) {
 			[]string{"spent 1 at 111", "follow 100-111"}},
 		{"a foreign spend under twelve blocks frees all batches",
 			Stored{Anchors: []store.Anchor{lost(two, 99)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Cursor: cursor}, Facts{Chain: following(11)},
-			[]string{"bury 1", "assign 1 to 0", "assign 2 to 0", "pay [1 2] at 1"}},
+			[]string{"abandon 1", "assign 1 to 0", "assign 2 to 0", "pay [1 2] at 1"}},
 		{"a foreign spend under eleven blocks frees nothing, and holds nothing else up",
 			Stored{Anchors: []store.Anchor{lost(two, 100)}, Owned: []store.Batch{owned(1, 1), owned(2, 1)}, Batches: []store.Batch{sealed(3)}, Cursor: cursor},
 			Facts{Chain: following(11)}, []string{"pay [3] at 1"}},
@@ -338,12 +339,12 @@ func TestDecide(t *testing.T) {
 			Facts{Chain: following(11)}, []string{"final 1"}},
 		{"an anchor whose coin is in no block is neither replaced nor in the way of others",
 			Stored{Anchors: []store.Anchor{made(anchorOf(1, store.Broadcast, 0, 1), 109)}, Owned: []store.Batch{owned(1, 1)}, Batches: []store.Batch{late(2, 0, 0)}, Cursor: cursor},
-			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{9, 9}, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 11}}},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Market: Market{9, 9}, Missing: map[uint64]Missing{1: {Coins: Inputs(anchorOf(1, store.Broadcast, 0, 1)), Since: 11}}},
 			[]string{"pay [2] at 9"}},
 		{"after a hundred blocks it is given up",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Owned: []store.Batch{late(1, 1, 0)}, Cursor: cursor},
-			Facts{Now: now, Chain: following(11), Offered: fresh, Missing: map[uint64]Missing{1: {Coins: coins(anchorOf(1, store.Broadcast, 0, 1)), Since: 10}}},
-			[]string{"bury 1", "assign 1 to 0", "pay [1] at 1"}},
+			Facts{Now: now, Chain: following(11), Offered: fresh, Missing: map[uint64]Missing{1: {Coins: Inputs(anchorOf(1, store.Broadcast, 0, 1)), Since: 10}}},
+			[]string{"abandon 1", "assign 1 to 0", "pay [1] at 1"}},
 		{"peers that came since are offered what is in flight",
 			Stored{Anchors: []store.Anchor{anchorOf(1, store.Broadcast, 0, 1)}, Cursor: cursor}, Facts{Now: now, Chain: following(11), Offered: fresh, Peers: 1},
 			[]string{"offer 1"}},
@@ -381,11 +382,11 @@ func TestDecide(t *testing.T) {
 				c.f.Market = Market{1, 1}
 			}
 			before := fmt.Sprintf("%+v", c.s)
-			got := names(Decide(c.s, c.f, policy))
+			got := names(Next(c.s, c.f, policy))
 			if !slices.Equal(got, c.want) {
 				t.Errorf("decided %q, want %q", got, c.want)
 			}
-			if again := names(Decide(c.s, c.f, policy)); !reflect.DeepEqual(got, again) {
+			if again := names(Next(c.s, c.f, policy)); !reflect.DeepEqual(got, again) {
 				t.Errorf("decided %q at first and %q then", got, again)
 			}
 			if after := fmt.Sprintf("%+v", c.s); after != before {
@@ -401,7 +402,29 @@ func TestDecideDoesNotPayUnlooked(t *testing.T) {
 	lost := anchorOf(1, store.Spent, 99, 1)
 	s := Stored{Anchors: []store.Anchor{lost}, Owned: []store.Batch{{ID: 1, State: store.Sealed, Anchor: 1}}, Cursor: store.Cursor{Points: points(100, 110)}}
 	f := Facts{Chain: &ChainFacts{Tip: point(110), Active: 11}}
-	if got, want := names(Decide(s, f, DefaultPolicy())), []string{"bury 1", "assign 1 to 0"}; !slices.Equal(got, want) {
+	if got, want := names(Next(s, f, DefaultPolicy())), []string{"abandon 1", "assign 1 to 0"}; !slices.Equal(got, want) {
 		t.Errorf("decided %q, want %q", got, want)
+	}
+}
+
+// A batch that a mined version left out, without change to pay the next one from, waits for blocks.
+func TestABatchThatWasLeftOutIsAWarning(t *testing.T) {
+	a := raised(anchorOf(1, store.Mined, 0, 1), 108, 2, 1, 2)
+	a.Block = &store.Block{Height: 109, Hash: point(109).Hash}
+	a.Versions[0].Tx.TxOut = a.Versions[0].Tx.TxOut[:1]
+	s := Stored{
+		Cursor:  store.Cursor{Points: points(100, 110)},
+		Anchors: []store.Anchor{a},
+		Owned:   []store.Batch{{ID: 1, State: store.Sealed, Count: 1, Anchor: 1}, {ID: 2, State: store.Sealed, Count: 1, Anchor: 1}},
+	}
+	f := Facts{Chain: &ChainFacts{Tip: point(110), Active: 11}, Market: Market{2, 2}}
+	var kinds []*warning.Kind
+	for _, action := range Next(s, f, DefaultPolicy()) {
+		if hold, ok := action.(Hold); ok {
+			kinds = append(kinds, hold.Kind)
+		}
+	}
+	if !slices.Contains(kinds, warning.LeftOut) {
+		t.Errorf("%d kinds, and none is %s", len(kinds), warning.LeftOut.Name())
 	}
 }
