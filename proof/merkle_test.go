@@ -146,7 +146,7 @@ func TestPathsWithinRunsMakeThePathInTheTree(t *testing.T) {
 	})
 }
 
-func TestNoncesAndLeavesAreThoseOfTheDesign(t *testing.T) {
+func TestNoncesAndLeavesAreTheDocumentedOnes(t *testing.T) {
 	key := sha256.Sum256([]byte("key"))
 	for _, n := range []int{0, 1, 20, 32, 64, 200} {
 		message := bytes.Repeat([]byte{7}, n)
