@@ -5,91 +5,94 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 
-# Go keeps its caches under HOME. Where that is empty, the account's own home is meant, else a folder in bin/.
+# Go keeps its caches under HOME. If HOME is empty, this is the account's home, or a folder in bin/.
 ifeq ($(strip $(HOME)),)
 export HOME := $(or $(wildcard $(shell eval echo "~$$(id -un)")),$(CURDIR)/bin/home)
 endif
 
-# Nothing here needs C, and what is built the same way is built once for all targets.
+# Nothing here needs C. All targets build with the same flags, and so share the build cache.
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 LDFLAGS := $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
 
-# The race detector does need a C compiler. It leaves out the arithmetic of signatures, which it makes twenty times slower and which starts no goroutine.
+# Only the race detector needs a C compiler. It leaves out the arithmetic of signatures, which
+# starts no goroutine and would become twenty times slower.
 CURVES := github.com/decred/dcrd/dcrec/secp256k1/v4/...
 RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=$(CURVES)=-race=false; } 2>/dev/null)
 
-# What runs on what: a small server, a Raspberry Pi, and the machines that people sit at.
+# Small servers, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
 	lint cross install clean help
 
-build: ## the daemon and the command, into bin/ (what plain `make` does)
+build: ## builds the daemon and the command into bin/ (plain `make` does this)
 	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
 
-demo: build ## files of this repository, stamped and verified on a private Bitcoin network; KEEP=1 leaves it running
+demo: build ## stamps and verifies files on a private Bitcoin network; KEEP=1 leaves it running
 	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd
 	@KEEP="$(KEEP)" bin/demo
 
-# go test, which then says which tests it skipped and why.
+# go test, which then lists the tests that it skipped, and why.
 GOTEST := $(GO) run ./tools/gotest
 
-test: ## everything: unit tests, end to end on real nodes; then what was skipped because this machine lacks it
+test: ## runs all tests, then lists what this machine had to skip and why
 	@mkdir -p bin && rm -f bin/skipped && touch bin/skipped
 	@$(MAKE) --no-print-directory ANCRE_SKIPPED=$(CURDIR)/bin/skipped unit itest
 	@$(GOTEST) -skipped bin/skipped
 
-# Where the skipped tests are noted down, for one list at the end of several targets.
+# The file that collects the skipped tests of several targets, for one list at the end.
 export ANCRE_SKIPPED
 
-unit: unit-rooms unit-store ## the unit tests, with the race detector
+unit: unit-rooms unit-store ## runs the unit tests, with the race detector
 
 STORE_TESTS := ancre/batcher/store/pebblestore
-unit-rooms: ## the unit tests without those of the store
+unit-rooms: ## runs the unit tests except those of the store
 ifeq ($(RACE),)
 	@echo "There is no C compiler: the unit tests run without the race detector."
 	@test -z "$$ANCRE_SKIPPED" || printf 'no C compiler\tthe race detector\n' >>"$$ANCRE_SKIPPED"
 endif
 	$(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '^ancre/itest' -e '^$(STORE_TESTS)$$')
 
-# With the race detector, those that crash the store and flip its bits would take very long: with it they are short.
-unit-store: ## the unit tests of the store, which crash it, fill its disk and flip its bits
-	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) $(RACE) -short -timeout 20m $(STORE_TESTS))
-	$(GOTEST) -timeout 20m $(STORE_TESTS)
+# With the race detector these tests are slow, so they do less with it (-short).
+unit-store: ## runs the unit tests of the store: crashes, full disks, flipped bits
+	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) $(RACE) -short -timeout 60m $(STORE_TESTS))
+	$(GOTEST) -timeout 60m $(STORE_TESTS)
 
-itest: clients ## end to end: the real programs on real nodes
+itest: clients ## runs the real programs on real Bitcoin nodes, end to end
 	$(GOTEST) -count=1 -timeout 15m -parallel 4 ./itest/...
 
-# Exactly what the lock file says. Without npm or a network the rest goes on, and the tests that want these say so and are skipped.
+# Installs exactly what the lock file names. Without npm or a network, the tests that need these
+# packages are skipped and say so.
 CLIENTS := bin/clients/node_modules/.package-lock.json
-clients: $(CLIENTS) ## other people's programs from npm, which itest has read our proofs
+clients: $(CLIENTS) ## installs the npm packages of other people, with which itest reads our proofs
 $(CLIENTS): $(addprefix itest/clients/,package.json package-lock.json .npmrc fs/package.json)
 	@mkdir -p bin/clients/fs && cp $(filter-out %fs/package.json,$^) bin/clients/ && cp itest/clients/fs/package.json bin/clients/fs/
-	@cd bin/clients && if ! command -v npm >/dev/null; then echo "npm is not installed: what itest checks with its clients is skipped"; \
-	elif ! npm ci --loglevel=error; then echo "npm could not install its clients: what itest checks with them is skipped"; fi
+	@cd bin/clients && if ! command -v npm >/dev/null; then echo "npm is not installed: itest skips other people's programs"; \
+	elif ! npm ci --loglevel=error; then echo "npm could not install the packages: itest skips other people's programs"; fi
 
 SEEDS ?= 10000
-simulate: ## 10,000 lives of the daemon (SEEDS=), then faults planted in its source, which such lives must find
+simulate: ## simulates 10,000 lives of the daemon (SEEDS=), then finds faults planted in its source
 	$(GO) test -count=1 -timeout 24h ./batcher -run '^TestSimulation$$' -seeds=$(SEEDS)
-	$(GO) test -count=1 -timeout 30m ./batcher -run '^TestSimulationFindsPlantedFaults$$' -planted -v
+	$(GO) test -count=1 -timeout 60m ./batcher -run '^TestSimulationFindsPlantedFaults$$' -planted -v
 
-# A number of inputs, not a time: a Go older than 1.27 may report the end of that time as a finding (go.dev/issue/75804).
+# FUZZTIME is a number of inputs and not a time: before Go 1.27 the end of a time may be reported as
+# a finding (go.dev/issue/75804).
 FUZZTIME ?= 50000x
 FUZZ ?= .
-fuzz: ## 50,000 mutated inputs (FUZZTIME=) for each decoder of outside bytes (in the folders FUZZ=)
+fuzz: ## feeds 50,000 mutated inputs (FUZZTIME=) to each decoder of outside bytes (in FUZZ=)
 	@grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ) | xargs -n 1 dirname | sort -u | sed '/^\./!s|^|./|' | while read -r p; do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; \
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x $$p || exit 1; done || exit 1; done
 
 MUTATIONS ?= 200000
-differential: ## 200,000 mutated proofs (MUTATIONS=), read here and by python3-opentimestamps
+differential: ## reads 200,000 mutated proofs (MUTATIONS=) here and with python3-opentimestamps
 	$(GO) test -count=1 -timeout 24h ./proof -run '^TestTheReferenceImplementationAgrees$$' -mutations=$(MUTATIONS) -v
 
-bench: ## every figure beside its floor, into docs/performance.md; STORE=DIR: also with a large store; SHORT=1: only to see that it works
+bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store, SHORT=1 only checks
 	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./tools/bench
 
-fees: ## the cost study: plays fee markets, rewrites docs/fees.md and its plots
+fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its plots
 	$(GO) run ./tools/fees
 
 lint: ## formatting, go vet, staticcheck
@@ -100,7 +103,7 @@ lint: ## formatting, go vet, staticcheck
 cross: ## builds for every platform, without cgo
 	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-install: ## what was built, the unit file and the sample configuration, under PREFIX
+install: ## installs the programs, the unit file and the sample configuration under PREFIX
 	@test -x bin/ancred -a -x bin/ancre || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
@@ -111,5 +114,5 @@ install: ## what was built, the unit file and the sample configuration, under PR
 clean: ## removes bin/
 	rm -rf bin
 
-help: ## this list
+help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14

@@ -30,12 +30,16 @@ func wideComments(path, source string, set *token.FileSet, file *ast.File) (foun
 				}
 				output = output || strings.HasSuffix(path, "_test.go") && outputLine.MatchString(line)
 				if width := columns(line); width > maxColumns && !output && !unbreakable(line) {
-					found = append(found, finding{path, n, fmt.Sprintf("this comment is %d columns wide, at most %d are allowed", width, maxColumns)})
+					found = append(found, finding{path, n, tooWide(width)})
 				}
 			}
 		}
 	}
 	return found
+}
+
+func tooWide(width int) string {
+	return fmt.Sprintf("this comment is %d columns wide, at most %d are allowed", width, maxColumns)
 }
 
 // outputLine begins the output of an example.

@@ -51,6 +51,8 @@ func TestFindsEachViolation(t *testing.T) {
 		{"a file and a variable", "Makefile", "a := b\nbin/a: b\n\ttouch $@\n$(A):\n", "", 0},
 		{"a target that is not phony", "Makefile", ".PHONY: a\na: ## does a\nb: ## does b\n", "does not name the target b", 3},
 		{"a target without explanation", "Makefile", ".PHONY: a\na:\n", "target a has no explanation", 2},
+		{"a comment of 100 columns in a Makefile", "Makefile", "# w" + wide(100), "", 0},
+		{"a comment of 101 columns in a Makefile", "Makefile", "\n# w" + wide(101), "101 columns", 2},
 		{"a phony name without target", "Makefile", ".PHONY: a b\na: ## does a\n", "names b", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

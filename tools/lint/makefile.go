@@ -12,9 +12,9 @@ var (
 	phonyLine  = regexp.MustCompile(`^\.PHONY:(.*)`)
 )
 
-// makefile finds targets that .PHONY does not name, or that have no explanation for make help, and
-// names in .PHONY that are no target. Only a target with a capital, a dot, a slash or a variable in
-// it is a file.
+// makefile finds wide comments, targets that .PHONY does not name or that have no explanation for
+// make help, and names in .PHONY that are no target. Only a target with a capital, a dot, a slash
+// or a variable in it is a file.
 func makefile(path string, source []byte) (found []finding, err error) {
 	lines := strings.Split(strings.ReplaceAll(string(source), "\\\n", " "), "\n")
 	var phony, targets []string
@@ -25,6 +25,9 @@ func makefile(path string, source []byte) (found []finding, err error) {
 		}
 	}
 	for n, line := range lines {
+		if width := columns(line); strings.HasPrefix(line, "#") && width > maxColumns {
+			found = append(found, finding{path, n + 1, tooWide(width)})
+		}
 		m := targetLine.FindStringSubmatch(line)
 		if m == nil {
 			continue
