@@ -49,9 +49,10 @@ func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error
 	if header.BlockHash() != *hash {
 		return proof.Header{}, fmt.Errorf("%s answers with the header of block %s when asked for %s", c.url, header.BlockHash(), hash)
 	}
-	return headerOf(height, &header), nil
+	return ProofHeader(height, &header), nil
 }
 
-func headerOf(height uint64, h *wire.BlockHeader) proof.Header {
+// ProofHeader is a block's header as the package ancre/proof takes it.
+func ProofHeader(height uint64, h *wire.BlockHeader) proof.Header {
 	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp.UTC()}
 }

@@ -13,89 +13,30 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// This file is the way of digests and their proofs without reflection: scan reads what clients
-// usually send, appendEntry and appendProof write the answers. None of them is needed for
-// correctness. What scan does not take, decode and parseParams read; what it takes, they would have
-// read to the same effect, and tests hold both to that.
+// This file is the fast path for digests and their proofs, without reflection. scan reads what
+// clients usually send; appendEntry and appendProof write the answers. Correctness does not depend
+// on it: decode and parseParams read whatever scan does not take, and they would read what scan takes
+// to the same effect. Tests hold both.
 
 // scan reads the usual call of submit, submitbatch, getstatus or getproof (of an .ots file): an
-// object of the four members of JSON-RPC in any order, strings without escapes, an id that is a
-// string or an integer, parameters by position. It says false of everything else, valid or not. The
-// digests go into the memory of room, as far as that is enough.
+// object with the four members of JSON-RPC in any order, strings without escapes, an id that is a
+// string or an integer, and parameters by position. It returns false for everything else, valid or
+// not. The digests go into the memory of room as far as it suffices.
 func scan(body []byte, room [][32]byte) (r request, ok bool) {
 	s := scanner{b: body, room: room[:0]}
-	if !s.take('{') {
+	if !s.take('{') || !s.member(&r) {
 		return r, false
 	}
-	var seenVersion bool
-	var shape shape
-	for {
-		name, ok := s.text()
-		if !ok || !s.take(':') {
+	for s.take(',') {
+		if !s.member(&r) {
 			return r, false
 		}
-		switch string(name) {
-		case "jsonrpc":
-			version, ok := s.text()
-			if !ok || seenVersion {
-				return r, false
-			}
-			seenVersion = true
-			switch string(version) {
-			case "2.0":
-				r.v2 = true
-			case "1.0", "1.1":
-			default:
-				return r, false
-			}
-		case "id":
-			if r.id != nil {
-				return r, false
-			}
-			if r.id, ok = s.id(); !ok {
-				return r, false
-			}
-		case "method":
-			m, ok := s.text()
-			if !ok || r.method != "" {
-				return r, false
-			}
-			for i := range shapes {
-				if shapes[i].method == string(m) {
-					r.method = shapes[i].method
-				}
-			}
-			if r.method == "" {
-				return r, false
-			}
-		case "params":
-			if r.params != nil {
-				return r, false
-			}
-			if shape, ok = s.params(&r); !ok {
-				return r, false
-			}
-		default:
-			return r, false
-		}
-		if s.take(',') {
-			continue
-		}
-		if !s.take('}') {
-			return r, false
-		}
-		break
+	}
+	if !s.take('}') {
+		return r, false
 	}
 	s.space()
-	if s.i != len(s.b) || r.digests == nil {
-		return r, false
-	}
-	for i := range shapes {
-		if shapes[i].method == r.method {
-			return r, shapes[i].shape == shape || shapes[i].or == shape
-		}
-	}
-	return r, false
+	return r, s.i == len(s.b) && r.digests != nil && s.fits(r.method)
 }
 
 // shape is how parameters look.
@@ -103,11 +44,11 @@ type shape int
 
 const (
 	oneDigest   shape = iota + 1 // ["DIGEST"]
-	digestAsOTS                  // ["DIGEST","ots"], where that is what the absent one stands for
+	digestAsOTS                  // ["DIGEST","ots"], where ots is the default
 	manyDigests                  // [["DIGEST", …]]
 )
 
-// shapes are those that scan takes, of each method.
+// shapes are those that scan takes, for each method.
 var shapes = [...]struct {
 	method    string
 	shape, or shape
@@ -118,12 +59,82 @@ var shapes = [...]struct {
 	{rpc.MethodGetProof, oneDigest, digestAsOTS},
 }
 
-// scanner reads b from i on. A method that fails leaves it anywhere: the whole scan is given up
-// then.
+// scanner reads b from i on. When a function fails it may leave i anywhere: scan gives up then.
 type scanner struct {
-	b    []byte
-	i    int
-	room [][32]byte
+	b          []byte
+	i          int
+	room       [][32]byte
+	hasVersion bool
+	shape      shape // of the parameters
+}
+
+// member reads one member of the call.
+func (s *scanner) member(r *request) bool {
+	name, ok := s.text()
+	if !ok || !s.take(':') {
+		return false
+	}
+	switch string(name) {
+	case "jsonrpc":
+		return s.version(r)
+	case "id":
+		if r.id != nil {
+			return false
+		}
+		r.id, ok = s.id()
+		return ok
+	case "method":
+		return s.method(r)
+	case "params":
+		if r.params != nil {
+			return false
+		}
+		s.shape, ok = s.params(r)
+		return ok
+	}
+	return false
+}
+
+// version reads the value of "jsonrpc".
+func (s *scanner) version(r *request) bool {
+	version, ok := s.text()
+	if !ok || s.hasVersion {
+		return false
+	}
+	s.hasVersion = true
+	switch string(version) {
+	case "2.0":
+		r.v2 = true
+	case "1.0", "1.1":
+	default:
+		return false
+	}
+	return true
+}
+
+// method reads the value of "method".
+func (s *scanner) method(r *request) bool {
+	m, ok := s.text()
+	if !ok || r.method != "" {
+		return false
+	}
+	for i := range shapes {
+		if shapes[i].method == string(m) {
+			r.method = shapes[i].method
+			return true
+		}
+	}
+	return false
+}
+
+// fits reports whether the parameters have a shape that the method takes.
+func (s *scanner) fits(method string) bool {
+	for i := range shapes {
+		if shapes[i].method == method {
+			return shapes[i].shape == s.shape || shapes[i].or == s.shape
+		}
+	}
+	return false
 }
 
 func (s *scanner) space() {
@@ -188,49 +199,53 @@ func (s *scanner) params(r *request) (is shape, ok bool) {
 	if !s.take('[') {
 		return 0, false
 	}
-	if !s.take('[') {
-		is = oneDigest
-		r.digests = append(s.room, [32]byte{})
-		if !s.digest(&r.digests[0]) {
-			return 0, false
-		}
-		if s.take(',') {
-			is = digestAsOTS
-			if format, ok := s.text(); !ok || string(format) != rpc.FormatOTS {
-				return 0, false
-			}
-		}
+	if s.take('[') {
+		is, ok = manyDigests, s.digests(r)
 	} else {
-		is = manyDigests
-		// A digest takes 67 bytes, quotes and comma included, so this is right at once where there
-		// are no spaces.
-		const perDigest = 67
-		r.digests = slices.Grow(s.room, min((len(s.b)-s.i)/perDigest+1, rpc.MaxDigests))
-		for {
-			if len(r.digests) == rpc.MaxDigests {
-				return 0, false
-			}
-			r.digests = append(r.digests, [32]byte{})
-			if !s.digest(&r.digests[len(r.digests)-1]) {
-				return 0, false
-			}
-			if !s.take(',') {
-				break
-			}
-		}
-		if !s.take(']') {
-			return 0, false
-		}
+		is, ok = s.one(r)
 	}
-	if !s.take(']') {
+	if !ok || !s.take(']') {
 		return 0, false
 	}
 	r.params = s.b[start:s.i]
 	return is, true
 }
 
-// scanned returns the parameters of a call that scan has read: the first as it is, the others,
-// which it takes only where they say nothing new, as they are when absent.
+// one reads a digest, and perhaps a format.
+func (s *scanner) one(r *request) (is shape, ok bool) {
+	r.digests = append(s.room, [32]byte{})
+	if !s.digest(&r.digests[0]) {
+		return 0, false
+	}
+	if !s.take(',') {
+		return oneDigest, true
+	}
+	format, ok := s.text()
+	return digestAsOTS, ok && string(format) == rpc.FormatOTS
+}
+
+// digests reads an array of digests after its opening bracket.
+func (s *scanner) digests(r *request) bool {
+	// A digest takes 67 bytes, quotes and comma included. So the memory is right at once if there
+	// are no spaces.
+	const perDigest = 67
+	r.digests = slices.Grow(s.room, min((len(s.b)-s.i)/perDigest+1, rpc.MaxDigests))
+	for {
+		if len(r.digests) == rpc.MaxDigests {
+			return false
+		}
+		r.digests = append(r.digests, [32]byte{})
+		if !s.digest(&r.digests[len(r.digests)-1]) {
+			return false
+		}
+		if !s.take(',') {
+			return s.take(']')
+		}
+	}
+}
+
+// scanned returns the parameters of a call that scan has read. The first one is the digests. The
+// others have their defaults: scan takes only calls in which they change nothing.
 func scanned(m *method, digests [][32]byte) args {
 	a := args{params: m.Params, values: make([]arg, len(m.Params))}
 	a.values[0] = arg{set: true, digests: digests}
@@ -240,6 +255,7 @@ func scanned(m *method, digests [][32]byte) args {
 	return a
 }
 
+// digest reads one digest, quotes included.
 func (s *scanner) digest(dst *[32]byte) bool {
 	const n = 2 * len(dst)
 	if !s.take('"') || len(s.b)-s.i <= n || s.b[s.i+n] != '"' {
@@ -250,7 +266,7 @@ func (s *scanner) digest(dst *[32]byte) bool {
 	return ok
 }
 
-// lowerHex gives the value of a lower-case hexadecimal digit, and notHex for every other byte.
+// lowerHex is the value of each lower-case hexadecimal digit, and notHex for every other byte.
 var lowerHex = func() (t [256]byte) {
 	for i := range t {
 		t[i] = notHex
@@ -263,7 +279,7 @@ var lowerHex = func() (t [256]byte) {
 
 const notHex = 0xff
 
-// decodeDigest reads 64 lower-case digits. encoding/hex would take upper case as well.
+// decodeDigest reads 64 lower-case digits. encoding/hex would take upper case too.
 func decodeDigest(dst *[32]byte, text []byte) bool {
 	if len(text) != 2*len(dst) {
 		return false
@@ -277,7 +293,7 @@ func decodeDigest(dst *[32]byte, text []byte) bool {
 	return bad < 0x10
 }
 
-// appendEntry writes what encoding/json writes of entryOf(st), with the proof.
+// appendEntry writes the same as encoding/json would write of entryOf(st, proof).
 func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
 	dst = appendState(dst, st)
 	if len(proof) > 0 {
@@ -288,12 +304,12 @@ func appendEntry(dst []byte, st *batcher.Status, proof []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendState writes the same without the proof and what ends the object.
+// appendState writes an entry without the proof and the closing brace.
 func appendState(dst []byte, st *batcher.Status) []byte {
 	dst = append(dst, `{"digest":"`...)
 	dst = hex.AppendEncode(dst, st.Digest[:])
 	dst = append(dst, `","state":"`...)
-	dst = append(dst, st.Progress.State...) // one of our five words: nothing to escape
+	dst = append(dst, st.Progress.State...) // one of five words: nothing to escape
 	dst = append(dst, `","batch":`...)
 	dst = strconv.AppendUint(dst, st.Position.Batch, 10)
 	dst = append(dst, `,"index":`...)
@@ -324,7 +340,7 @@ func appendState(dst []byte, st *batcher.Status) []byte {
 	return dst
 }
 
-// appendProof writes what encoding/json writes of a [Proof] that is an .ots file.
+// appendProof writes the same as encoding/json would write of an [rpc.Proof] with an .ots file.
 func appendProof(dst []byte, st *batcher.Status, ots []byte, complete bool) []byte {
 	dst = appendEntry(dst, st, ots)
 	dst = append(dst[:len(dst)-1], `,"format":"`+rpc.FormatOTS+`","complete":`...)

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"fmt"
 
+	"ancre/internal/quota"
 	"ancre/rpc"
 )
 
@@ -19,6 +21,21 @@ type handler struct {
 	early bool             // works while the daemon starts: needs no Services
 	cost  func(args) int64 // bytes that a call holds in memory until its answer is written; nil: few
 }
+
+// call is one call of a method. Its parameters are read.
+type call struct {
+	ctx    context.Context
+	server *Server
+	user   string       // the caller's name
+	quota  *quota.Quota // of new digests; nil: there is none
+	output *output
+	*Services
+	method *method
+	args
+}
+
+// resultWriter is a result that writes itself as JSON.
+type resultWriter func(dst []byte) ([]byte, error)
 
 // handlers returns the handler of each method of [rpc.Methods].
 func handlers() map[string]handler {

@@ -20,14 +20,13 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// maxProofBase64 bounds a proof that is given for verification: far above any real one, of about
-// 2,000 bytes.
+// maxProofBase64 is the longest proof that is verified. Real ones have about 2,000 bytes.
 const maxProofBase64 = 1 << 20
 
-// arg is one parameter's value. Which field holds it, follows from the kind.
+// arg is the value of one parameter. Its kind says which field holds it.
 type arg struct {
 	set     bool // given, or its default was filled in
-	read    bool // the handler has asked for it: tests hold that none is documented in vain
+	read    bool // the handler has asked for it: a test holds that every documented parameter is used
 	text    string
 	number  int64
 	flag    bool
@@ -36,14 +35,14 @@ type arg struct {
 	digests [][32]byte
 }
 
-// args are a call's parameters in the order of the table.
+// args are the parameters of a call, in the order of the method's description.
 type args struct {
 	params []rpc.Param
 	values []arg
 }
 
-// get returns a parameter. Asking for one that the table does not have is a mistake of ours, found
-// by the first test that calls the method.
+// get returns a parameter. It panics if the method has no such parameter: the first test that calls
+// the method finds that.
 func (a *args) get(name string) *arg {
 	value := a.peek(name)
 	value.read = true
@@ -57,41 +56,15 @@ func (a *args) peek(name string) *arg {
 			return &a.values[i]
 		}
 	}
-	panic(fmt.Sprintf("rpc: no parameter %q in the table", name))
+	panic(fmt.Sprintf("rpc/server: the method has no parameter %q", name))
 }
 
-// parseParams reads parameters by position or by name, as the table has them.
+// parseParams reads parameters by position or by name. raw is an array, an object, or nil.
 func parseParams(m *method, raw []byte) (args, *rpc.Error) {
 	a := args{params: m.Params, values: make([]arg, len(m.Params))}
-	given := make([]json.RawMessage, len(m.Params))
-	switch {
-	case raw == nil:
-	case raw[0] == '[':
-		var list []json.RawMessage
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return a, errorf(rpc.CodeInvalidRequest, "params: %v", err)
-		}
-		if len(list) > len(m.Params) {
-			return a, errorf(m.misuse(), "%s takes %s, found %d: %s", m.Name, m.countParams(), len(list), m.usage())
-		}
-		copy(given, list)
-	default:
-		members, err := decodeMembers(raw)
-		var twice duplicateError
-		if errors.As(err, &twice) {
-			return a, errorf(rpc.CodeInvalidParameter, "Parameter %s specified multiple times", printable.Clip(string(twice), 40))
-		}
-		if err != nil {
-			return a, errorf(rpc.CodeInvalidParams, "params: %v", err)
-		}
-		for _, mem := range members {
-			i := slices.IndexFunc(m.Params, func(p rpc.Param) bool { return p.Name == mem.name })
-			if i < 0 {
-				return a, errorf(rpc.CodeInvalidParameter, "Unknown named parameter %s: %s takes %s: %s",
-					printable.Clip(mem.name, 40), m.Name, m.countParams(), m.usage())
-			}
-			given[i] = mem.value
-		}
+	given, refused := givenParams(m, raw)
+	if refused != nil {
+		return a, refused
 	}
 	for i := range m.Params {
 		p, value := &m.Params[i], given[i]
@@ -112,7 +85,43 @@ func parseParams(m *method, raw []byte) (args, *rpc.Error) {
 	return a, nil
 }
 
-// parse reads one value. What it refuses, it names: parameter, value, what is allowed.
+// givenParams returns the value of each parameter of the method, or nil for an absent one.
+func givenParams(m *method, raw []byte) ([]json.RawMessage, *rpc.Error) {
+	given := make([]json.RawMessage, len(m.Params))
+	if raw == nil {
+		return given, nil
+	}
+	if raw[0] == '[' {
+		var list []json.RawMessage
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, errorf(rpc.CodeInvalidRequest, "params: %v", err)
+		}
+		if len(list) > len(m.Params) {
+			return nil, errorf(m.misuse(), "%s takes %s, found %d: %s", m.Name, m.countParams(), len(list), m.usage())
+		}
+		copy(given, list)
+		return given, nil
+	}
+	members, err := decodeMembers(raw)
+	var twice duplicateError
+	if errors.As(err, &twice) {
+		return nil, errorf(rpc.CodeInvalidParameter, "Parameter %s specified multiple times", printable.Clip(string(twice), 40))
+	}
+	if err != nil {
+		return nil, errorf(rpc.CodeInvalidParams, "params: %v", err)
+	}
+	for _, mem := range members {
+		i := slices.IndexFunc(m.Params, func(p rpc.Param) bool { return p.Name == mem.name })
+		if i < 0 {
+			return nil, errorf(rpc.CodeInvalidParameter, "Unknown named parameter %s: %s takes %s: %s",
+				printable.Clip(mem.name, 40), m.Name, m.countParams(), m.usage())
+		}
+		given[i] = mem.value
+	}
+	return given, nil
+}
+
+// parseParam reads one value. Its errors name the parameter, the value and what is allowed.
 func parseParam(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
 	switch p.Kind {
 	case rpc.KindInteger:
@@ -134,55 +143,79 @@ func parseParam(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
 		return errorf(rpc.CodeType, "%s: %v", p.Name, err)
 	}
 	if p.Secret && losesBytes(value, a.text) {
-		return errorf(rpc.CodeInvalidParameter, "%s: holds half of a surrogate pair (\\ud800 to \\udfff), which is no character", p.Name)
+		return errorf(rpc.CodeInvalidParameter, "%s: holds half of a surrogate pair (\\ud800 to \\udfff), which is not a character", p.Name)
 	}
+	return parseText(p, a)
+}
+
+// parseText reads a value whose text is in a.
+func parseText(p *rpc.Param, a *arg) *rpc.Error {
 	switch p.Kind {
 	case rpc.KindDigest:
 		a.digests = make([][32]byte, 1)
 		return parseDigest(&a.digests[0], p.Name, a.text)
 	case rpc.KindHex:
-		b, err := hex.DecodeString(a.text)
-		if err != nil || strings.ToLower(a.text) != a.text || (len(b) != 20 && len(b) != 32) {
-			return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; want 64 or 40 lower-case hexadecimal digits", p.Name, len(a.text), printable.Clip(a.text, 80))
-		}
-		a.bytes = b
+		return parseFileHash(p, a)
 	case rpc.KindHash:
-		// bitcoind takes upper case here, so we do.
-		a.text = strings.ToLower(a.text)
-		if len(a.text) != chainhash.MaxHashStringSize {
-			return errorf(rpc.CodeInvalidParameter, "%s must be of length 64 (not %d, for '%s')", p.Name, len(a.text), printable.Clip(a.text, 80))
-		}
-		h, err := chainhash.NewHashFromStr(a.text)
-		if err != nil {
-			return errorf(rpc.CodeInvalidParameter, "%s must be hexadecimal string (not '%s')", p.Name, a.text)
-		}
-		a.bytes = h[:]
+		return parseBlockHash(p, a)
 	case rpc.KindBase64:
-		if len(a.text) > maxProofBase64 {
-			return errorf(rpc.CodeInvalidParameter, "%s: has %d characters of base64; allowed are %d", p.Name, len(a.text), maxProofBase64)
-		}
-		var err error
-		if a.bytes, err = base64.StdEncoding.Strict().DecodeString(a.text); err != nil || strings.ContainsAny(a.text, "\r\n") {
-			return errorf(rpc.CodeInvalidParameter, "%s: is not base64 (of RFC 4648, padded, in one line): %q", p.Name, printable.Clip(a.text, 40))
-		}
+		return parseBase64(p, a)
 	case rpc.KindTime:
-		var err error
-		if a.time, err = time.Parse(time.RFC3339, a.text); err != nil {
-			a.time, err = time.Parse(time.DateOnly, a.text)
-		}
-		if err != nil {
-			return errorf(rpc.CodeInvalidParameter, "%s: %q is no time; write 2026-01-31 or 2026-01-31T12:00:00Z", p.Name, printable.Clip(a.text, 40))
-		}
-	case rpc.KindString:
-		if p.Choices != nil && !slices.Contains(p.Choices, a.text) {
-			return errorf(rpc.CodeInvalidParameter, "%s: found %q; allowed are: %s", p.Name, printable.Clip(a.text, 40), strings.Join(p.Choices, ", "))
-		}
+		return parseTime(p, a)
+	}
+	if p.Choices != nil && !slices.Contains(p.Choices, a.text) {
+		return errorf(rpc.CodeInvalidParameter, "%s: found %q; allowed are: %s", p.Name, printable.Clip(a.text, 40), strings.Join(p.Choices, ", "))
 	}
 	return nil
 }
 
-// losesBytes reports whether decoding put U+FFFD where the JSON has something else: another secret
-// would become the same.
+func parseFileHash(p *rpc.Param, a *arg) *rpc.Error {
+	b, err := hex.DecodeString(a.text)
+	if err != nil || strings.ToLower(a.text) != a.text || (len(b) != 20 && len(b) != 32) {
+		return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; want 64 or 40 lower-case hexadecimal digits", p.Name, len(a.text), printable.Clip(a.text, 80))
+	}
+	a.bytes = b
+	return nil
+}
+
+// parseBlockHash takes upper case too, as bitcoind does. The messages are bitcoind's.
+func parseBlockHash(p *rpc.Param, a *arg) *rpc.Error {
+	a.text = strings.ToLower(a.text)
+	if len(a.text) != chainhash.MaxHashStringSize {
+		return errorf(rpc.CodeInvalidParameter, "%s must be of length 64 (not %d, for '%s')", p.Name, len(a.text), printable.Clip(a.text, 80))
+	}
+	h, err := chainhash.NewHashFromStr(a.text)
+	if err != nil {
+		return errorf(rpc.CodeInvalidParameter, "%s must be hexadecimal string (not '%s')", p.Name, a.text)
+	}
+	a.bytes = h[:]
+	return nil
+}
+
+func parseBase64(p *rpc.Param, a *arg) *rpc.Error {
+	if len(a.text) > maxProofBase64 {
+		return errorf(rpc.CodeInvalidParameter, "%s: has %d characters of base64; allowed are %d", p.Name, len(a.text), maxProofBase64)
+	}
+	var err error
+	if a.bytes, err = base64.StdEncoding.Strict().DecodeString(a.text); err != nil || strings.ContainsAny(a.text, "\r\n") {
+		return errorf(rpc.CodeInvalidParameter, "%s: is not base64 (RFC 4648, padded, on one line): %q", p.Name, printable.Clip(a.text, 40))
+	}
+	return nil
+}
+
+func parseTime(p *rpc.Param, a *arg) *rpc.Error {
+	var err error
+	if a.time, err = time.Parse(time.RFC3339, a.text); err != nil {
+		a.time, err = time.Parse(time.DateOnly, a.text)
+	}
+	if err != nil {
+		return errorf(rpc.CodeInvalidParameter, "%s: %q is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z", p.Name, printable.Clip(a.text, 40))
+	}
+	return nil
+}
+
+// losesBytes reports whether decoding put U+FFFD where the JSON has something else. Two different
+// secrets would become the same.
 func losesBytes(raw []byte, text string) bool {
 	const replacement = string(utf8.RuneError)
 	return strings.Count(text, replacement) > bytes.Count(raw, []byte(replacement))+bytes.Count(bytes.ToLower(raw), []byte(`\ufffd`))
@@ -228,7 +261,7 @@ func parseDigests(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
 		if decodeDigest(&a.digests[i], v[1:len(v)-1]) {
 			continue
 		}
-		var text string // perhaps one with escapes, else wrong
+		var text string // it may be right and have escapes
 		if err := json.Unmarshal(v, &text); err != nil {
 			return errorf(rpc.CodeType, "%s[%d]: %v", p.Name, i, err)
 		}
@@ -243,8 +276,8 @@ func wrongType(p *rpc.Param, want string, found []byte) *rpc.Error {
 	return errorf(rpc.CodeType, "%s: want %s, found %s", p.Name, want, kindOf(found))
 }
 
-// parseDigest reads 64 lower-case digits. One digest has one spelling, so that answers can be
-// matched with what was sent by comparing text; upper case is refused with a word on what to do.
+// parseDigest reads 64 lower-case digits. A digest has one spelling, so callers can match answers
+// with what they sent by comparing text. Upper case is refused, and the error says what to do.
 func parseDigest(dst *[32]byte, name, text string) *rpc.Error {
 	const want = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
 	if len(text) != 2*len(dst) {

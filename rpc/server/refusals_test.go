@@ -76,7 +76,7 @@ func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"a boolean that is a number", "getblockheader", `["` + someDigest + `",1]`, -3, "verbose|true or false|found a number"},
 		{"a proof that is not base64", "verifyproof", `["` + someDigest + `","%%"]`, -8, "proof|not base64"},
 		{"a proof without padding", "verifyproof", `["` + someDigest + `","AAA"]`, -8, "proof|not base64"},
-		{"a proof in two lines", "verifyproof", `["` + someDigest + `","AAAA\nAAAA"]`, -8, "proof|in one line"},
+		{"a proof in two lines", "verifyproof", `["` + someDigest + `","AAAA\nAAAA"]`, -8, "proof|on one line"},
 		{"a proof over the limit", "verifyproof", `["` + someDigest + `","` + strings.Repeat("A", maxProofBase64+4) + `"]`, -8, "proof|1048580|allowed are 1048576"},
 		{"a file hash of no known length", "verifyproof", `["abcd",""]`, -8, "digest|4 characters|64 or 40"},
 		{"an empty passphrase", "createwallet", `[""]`, -8, "passphrase|is empty"},

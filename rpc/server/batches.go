@@ -2,37 +2,49 @@ package server
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"math"
-	"time"
 
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
 	"ancre/rpc"
-
-	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// From the batcher's words to the answers': hashes as text, absent things absent.
-
-func entryOf(st *batcher.Status, proof []byte) rpc.Entry {
-	return rpc.Entry{
-		Digest:        hex.EncodeToString(st.Digest[:]),
-		State:         string(st.Progress.State),
-		Batch:         st.Position.Batch,
-		Index:         st.Position.Index,
-		TxID:          hashText(st.Progress.TxID),
-		Height:        st.Progress.Height,
-		BlockHash:     hashText(st.Progress.BlockHash),
-		BlockTime:     timeOf(st.Progress.BlockTime),
-		Confirmations: st.Progress.Confirmations,
-		Proof:         base64.StdEncoding.EncodeToString(proof),
+func listBatches(c *call) (any, error) {
+	list, err := c.Batcher.Batches(c.ctx, uint64(c.get("before").number), int(c.get("limit").number))
+	if err != nil {
+		return nil, err
 	}
+	out := make([]rpc.Batch, len(list))
+	for i := range list {
+		out[i] = BatchOf(&list[i])
+	}
+	return out, nil
 }
 
-// BatchOf makes the answer of getbatch. The daemon needs it for getinfo.
+func getBatch(c *call) (any, error) {
+	id := uint64(c.get("id").number)
+	st, err := c.Batcher.Batch(c.ctx, id)
+	if errors.Is(err, batcher.ErrUnknown) {
+		return nil, errorf(rpc.CodeNotFound, "there is no batch %d; listbatches lists all batches", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return BatchOf(&st), nil
+}
+
+func closeBatch(c *call) (any, error) {
+	st, closed, err := c.Batcher.CloseBatch(c.ctx)
+	if err != nil || !closed {
+		return nil, err
+	}
+	return BatchOf(&st), nil
+}
+
+// BatchOf is the answer of getbatch. The daemon puts it into getinfo too.
 func BatchOf(st *batcher.BatchStatus) rpc.Batch {
 	b := rpc.Batch{
 		ID:            st.Batch.ID,
@@ -53,7 +65,31 @@ func BatchOf(st *batcher.BatchStatus) rpc.Batch {
 	return b
 }
 
-// anchorOf makes the answer of getanchor; without the transactions, that of listanchors.
+func listAnchors(c *call) (any, error) {
+	list, err := c.Batcher.Anchors(c.ctx, uint64(c.get("before").number), int(c.get("limit").number))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]rpc.Anchor, len(list))
+	for i := range list {
+		out[i] = anchorOf(&list[i], false)
+	}
+	return out, nil
+}
+
+func getAnchor(c *call) (any, error) {
+	id := uint64(c.get("id").number)
+	st, err := c.Batcher.Anchor(c.ctx, id)
+	if errors.Is(err, batcher.ErrUnknown) {
+		return nil, errorf(rpc.CodeNotFound, "there is no anchor %d; listanchors lists all anchors", id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return anchorOf(&st, true), nil
+}
+
+// anchorOf is the answer of getanchor. Without the transactions it is that of listanchors.
 func anchorOf(st *batcher.AnchorStatus, transactions bool) rpc.Anchor {
 	a := rpc.Anchor{
 		ID:            st.Anchor.ID,
@@ -67,7 +103,7 @@ func anchorOf(st *batcher.AnchorStatus, transactions bool) rpc.Anchor {
 	if st.Anchor.Block != nil {
 		a.Height = st.Anchor.Block.Height
 		a.BlockHash = hashText(st.Anchor.Block.Hash)
-		if st.Anchor.State == store.Mined || st.Anchor.State == store.Final { // else the block holds what spent its coin
+		if st.Anchor.State == store.Mined || st.Anchor.State == store.Final { // otherwise the block is the one that spent its coin
 			current, is = st.Anchor.Block.Version, rpc.VersionMined
 		}
 	}
@@ -96,23 +132,8 @@ func versionOf(v *store.Version, transaction bool) rpc.Version {
 	}
 	if transaction {
 		var b bytes.Buffer
-		v.Tx.Serialize(&b) // a bytes.Buffer takes everything
+		v.Tx.Serialize(&b) // writing to a bytes.Buffer never fails
 		out.Hex = hex.EncodeToString(b.Bytes())
 	}
 	return out
-}
-
-func hashText(h chainhash.Hash) string {
-	if h == (chainhash.Hash{}) {
-		return ""
-	}
-	return h.String()
-}
-
-func timeOf(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }
