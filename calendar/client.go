@@ -18,7 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/proof"
 )
 
@@ -332,7 +332,7 @@ func quoteText(text string) string {
 // colour, turns the direction of writing, or looks like a line of ours.
 func plainText(s string) string {
 	var b strings.Builder
-	for _, r := range printable.Clip(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
+	for _, r := range humanize.ClipTo(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
 		switch {
 		case unicode.IsSpace(r):
 			b.WriteByte(' ')

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"ancre/internal/humanize"
 	"ancre/internal/loopback"
-	"ancre/internal/printable"
 	"ancre/proof"
 )
 
@@ -59,7 +59,7 @@ func (w *Whitelist) Add(s string) error {
 		// Not repeated: it may hold a password.
 		return errors.New("the address of a calendar holds a user or a password (@), which proofs cannot name and calendars do not ask for")
 	case strings.ContainsFunc(s, func(r rune) bool { return r > 0x7f }):
-		return fmt.Errorf("calendar %q: proofs name hosts in ASCII: write an international name as it is registered, beginning with xn--", printable.Clip(s, 80))
+		return fmt.Errorf("calendar %q: proofs name hosts in ASCII: write an international name as it is registered, beginning with xn--", humanize.Clip(s))
 	}
 	full, schemes := s, 1
 	if !strings.Contains(s, "://") {
@@ -72,10 +72,10 @@ func (w *Whitelist) Add(s string) error {
 	}
 	var err error
 	if l.address, err = parseAddress(full); err != nil {
-		return fmt.Errorf("calendar %q: %w", printable.Clip(s, 80), err)
+		return fmt.Errorf("calendar %q: %w", humanize.Clip(s), err)
 	}
 	if l.wildcard && (!strings.Contains(l.host, ".") || l.isIP()) {
-		return fmt.Errorf("calendar %q: *. must stand before a domain of two names or more, such as *.example.org", printable.Clip(s, 80))
+		return fmt.Errorf("calendar %q: *. must stand before a domain of two names or more, such as *.example.org", humanize.Clip(s))
 	}
 	w.entries = append(w.entries, l)
 	if schemes == 2 && l.isLoopback() && !l.wildcard {
@@ -166,7 +166,7 @@ func (a address) checkHost() error {
 	}
 	last := labels[len(labels)-1]
 	if !ok || last != "" && last[0] >= '0' && last[0] <= '9' {
-		return fmt.Errorf("has the host %q, which is neither a name nor an IP address as it is usually written", printable.Clip(a.host, 80))
+		return fmt.Errorf("has the host %q, which is neither a name nor an IP address as it is usually written", humanize.Clip(a.host))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 )
 
 const (
@@ -176,13 +176,13 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	}
 	if err := json.Unmarshal(answer, &a); err != nil || (a.Error == nil && a.Result == nil) {
 		return fmt.Errorf("%s answered %s with HTTP status %d and no JSON-RPC: is it the address of another service? It says %q",
-			c.url, method, status, printable.Clip(string(answer), 80))
+			c.url, method, status, humanize.Clip(string(answer)))
 	}
 	if a.Error != nil {
 		return a.Error
 	}
 	if got := string(a.ID); got != fmt.Sprint(id) {
-		return fmt.Errorf("%s answered call %d with the answer to %q", c.url, id, printable.Clip(got, 40))
+		return fmt.Errorf("%s answered call %d with the answer to %q", c.url, id, humanize.ClipTo(got, 40))
 	}
 	if result == nil {
 		return nil

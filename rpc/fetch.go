@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 )
 
 // Downloads that are too large for an answer. Each has a path of its own beside JSON-RPC's, takes a
@@ -68,7 +68,7 @@ func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, e
 		return nil, a.Error
 	}
 	return nil, fmt.Errorf("%s answers with HTTP status %d and no %s: is it the address of another service, or an ancred that is older than this? It says %q",
-		c.pathURL(path), resp.StatusCode, what, printable.Clip(string(text), 80))
+		c.pathURL(path), resp.StatusCode, what, humanize.Clip(string(text)))
 }
 
 func (c *Client) pathURL(path string) string { return strings.TrimSuffix(c.url, "/") + path }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"math"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -32,7 +32,7 @@ func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error
 	}
 	hash, err := chainhash.NewHashFromStr(text)
 	if err != nil {
-		return proof.Header{}, fmt.Errorf("%s answers with the block hash %q: %w", c.url, printable.Clip(text, 80), err)
+		return proof.Header{}, fmt.Errorf("%s answers with the block hash %q: %w", c.url, humanize.Clip(text), err)
 	}
 	var raw string
 	if err := c.Call(ctx, MethodGetBlockHeader, &raw, hash.String(), false); err != nil {
@@ -40,7 +40,7 @@ func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error
 	}
 	b, err := hex.DecodeString(raw)
 	if err != nil || len(b) != wire.MaxBlockHeaderPayload {
-		return proof.Header{}, fmt.Errorf("%s answers with the header %q; want the %d bytes of one in hexadecimal", c.url, printable.Clip(raw, 200), wire.MaxBlockHeaderPayload)
+		return proof.Header{}, fmt.Errorf("%s answers with the header %q; want the %d bytes of one in hexadecimal", c.url, humanize.ClipTo(raw, 200), wire.MaxBlockHeaderPayload)
 	}
 	var header wire.BlockHeader
 	if err := header.Deserialize(bytes.NewReader(b)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"strings"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 )
 
 // Role says what a user may do.
@@ -42,10 +42,10 @@ func ParseUser(line string) (User, error) {
 	const want = "want name:role:salt$hash, as `ancre auth NAME ROLE` prints it"
 	name, rest, ok := strings.Cut(line, ":")
 	if !ok {
-		return User{}, fmt.Errorf("auth line %q: no colon after the name; %s", printable.Clip(line, 40), want)
+		return User{}, fmt.Errorf("auth line %q: no colon after the name; %s", humanize.ClipTo(line, 40), want)
 	}
 	if name == "" || len(name) > maxUserName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
-		return User{}, fmt.Errorf("auth line of %q: a name may have letters, digits and -_. only, up to %d of them", printable.Clip(name, maxUserName), maxUserName)
+		return User{}, fmt.Errorf("auth line of %q: a name may have letters, digits and -_. only, up to %d of them", humanize.ClipTo(name, maxUserName), maxUserName)
 	}
 	if name == CookieUser {
 		return User{}, fmt.Errorf("auth line of %q: the name is reserved for the cookie file; use another", name)
@@ -58,7 +58,7 @@ func ParseUser(line string) (User, error) {
 	case RoleSubmit, RoleRead, RoleAdmin:
 	default:
 		return User{}, fmt.Errorf("auth line of %q: the role is %q; allowed are %s, %s and %s",
-			name, printable.Clip(role, 40), RoleSubmit, RoleRead, RoleAdmin)
+			name, humanize.ClipTo(role, 40), RoleSubmit, RoleRead, RoleAdmin)
 	}
 	salt, hash, ok := strings.Cut(secret, "$")
 	if !ok || salt == "" {

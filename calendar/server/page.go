@@ -15,6 +15,7 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/humanize"
 )
 
 // page makes GET /, and keeps it for a moment, so that asking for it again and again costs nothing.
@@ -176,14 +177,17 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"count": func(n any) string { return grouped(fmt.Sprint(n)) },
-	"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"count": countText,
+	"clock": humanize.Time,
 }).Parse(pageText))
 
-// grouped writes a number with commas: 1,234,567.
-func grouped(digits string) string {
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
+// countText writes a number of the page with separators of thousands.
+func countText(n any) string {
+	switch n := n.(type) {
+	case int32:
+		return humanize.Count(n)
+	case uint64:
+		return humanize.Count(n)
 	}
-	return digits
+	return fmt.Sprint(n)
 }

@@ -66,13 +66,15 @@ func Duration(d time.Duration) string {
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Clip shortens a text that somebody else wrote to 80 bytes. It cuts no letter in two.
-func Clip(s string) string {
-	const enough = 80
-	if len(s) <= enough {
+func Clip(s string) string { return ClipTo(s, 80) }
+
+// ClipTo is Clip to n bytes.
+func ClipTo(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	end := enough
-	for end > enough-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+	end := n
+	for end > max(n-utf8.UTFMax, 0) && !utf8.RuneStart(s[end]) {
 		end--
 	}
 	return s[:end] + "…"

@@ -160,15 +160,3 @@ func (w *writer) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// Clip shortens a text to n bytes for an error message, and marks the cut with "…". It does not cut
-// a character in two.
-func Clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}

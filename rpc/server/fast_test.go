@@ -12,7 +12,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store"
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 
 	"pgregory.net/rapid"
@@ -252,7 +252,7 @@ func TestBothWaysTakeAsManyDigestsAndNoMore(t *testing.T) {
 		body := string(benchBody(n))
 		for _, body := range []string{body, strings.Replace(body, `"method"`, `"extra":[],"method"`, 1)} {
 			if _, answer := r.post(t, rpc.RoleSubmit, body); !strings.Contains(answer, want) {
-				t.Errorf("%d digests: %s, want %s", n, printable.Clip(answer, 200), want)
+				t.Errorf("%d digests: %s, want %s", n, humanize.ClipTo(answer, 200), want)
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 )
 
@@ -32,14 +32,14 @@ func (s *Server) helpList() string {
 func (s *Server) helpOn(name string) (string, error) {
 	m := s.methods[name]
 	if m == nil {
-		return "", errorf(rpc.CodeInvalidParameter, "help: unknown command: %s%s", printable.Clip(name, 40), s.suggest(name))
+		return "", errorf(rpc.CodeInvalidParameter, "help: unknown command: %s%s", humanize.ClipTo(name, 40), s.suggest(name))
 	}
 	return m.help(), nil
 }
 
 // suggest names a method that looks like the one that does not exist.
 func (s *Server) suggest(name string) string {
-	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(printable.Clip(name, 40)))
+	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(humanize.ClipTo(name, 40)))
 	i := slices.IndexFunc(s.table, func(m method) bool {
 		return plain != "" && (m.Name == plain || strings.HasPrefix(m.Name, plain) || strings.HasSuffix(m.Name, plain))
 	})

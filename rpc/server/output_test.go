@@ -15,7 +15,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/internal/budget"
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 )
 
@@ -158,7 +158,7 @@ func TestACallerWhoDoesNotReadHoldsNobodyUp(t *testing.T) {
 			}
 			conn := r.begins(t, addr, c.other, c.question, len(c.question))
 			if status, answer := answerOf(t, conn); status != 200 || !strings.Contains(answer, `"error":null`) {
-				t.Errorf("%d %s", status, printable.Clip(answer, 300))
+				t.Errorf("%d %s", status, humanize.ClipTo(answer, 300))
 			}
 		})
 	}
@@ -243,7 +243,7 @@ func TestBodiesThatDoNotArriveHoldNobodyUp(t *testing.T) {
 			body := submitMany(1_000)
 			began := time.Now()
 			if status, answer := answerOf(t, r.begins(t, addr, rpc.RoleAdmin, body, len(body))); status != 200 || !strings.Contains(answer, `"error":null`) {
-				t.Errorf("%d %s after %v", status, printable.Clip(answer, 300), time.Since(began))
+				t.Errorf("%d %s after %v", status, humanize.ClipTo(answer, 300), time.Since(began))
 			}
 			if took := time.Since(began); took > limits.Read*5/6 {
 				t.Errorf("a large call took %v: it waited until the others' time was over", took)

@@ -14,7 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -105,7 +105,7 @@ func givenParams(m *method, raw []byte) ([]json.RawMessage, *rpc.Error) {
 	members, err := decodeMembers(raw)
 	var twice duplicateError
 	if errors.As(err, &twice) {
-		return nil, errorf(rpc.CodeInvalidParameter, "Parameter %s specified multiple times", printable.Clip(string(twice), 40))
+		return nil, errorf(rpc.CodeInvalidParameter, "Parameter %s specified multiple times", humanize.ClipTo(string(twice), 40))
 	}
 	if err != nil {
 		return nil, errorf(rpc.CodeInvalidParams, "params: %v", err)
@@ -114,7 +114,7 @@ func givenParams(m *method, raw []byte) ([]json.RawMessage, *rpc.Error) {
 		i := slices.IndexFunc(m.Params, func(p rpc.Param) bool { return p.Name == mem.name })
 		if i < 0 {
 			return nil, errorf(rpc.CodeInvalidParameter, "Unknown named parameter %s: %s takes %s: %s",
-				printable.Clip(mem.name, 40), m.Name, m.countParams(), m.usage())
+				humanize.ClipTo(mem.name, 40), m.Name, m.countParams(), m.usage())
 		}
 		given[i] = mem.value
 	}
@@ -164,7 +164,7 @@ func parseText(p *rpc.Param, a *arg) *rpc.Error {
 		return parseTime(p, a)
 	}
 	if p.Choices != nil && !slices.Contains(p.Choices, a.text) {
-		return errorf(rpc.CodeInvalidParameter, "%s: found %q; allowed are: %s", p.Name, printable.Clip(a.text, 40), strings.Join(p.Choices, ", "))
+		return errorf(rpc.CodeInvalidParameter, "%s: found %q; allowed are: %s", p.Name, humanize.ClipTo(a.text, 40), strings.Join(p.Choices, ", "))
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func parseText(p *rpc.Param, a *arg) *rpc.Error {
 func parseFileHash(p *rpc.Param, a *arg) *rpc.Error {
 	b, err := hex.DecodeString(a.text)
 	if err != nil || strings.ToLower(a.text) != a.text || (len(b) != 20 && len(b) != 32) {
-		return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; want 64 or 40 lower-case hexadecimal digits", p.Name, len(a.text), printable.Clip(a.text, 80))
+		return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; want 64 or 40 lower-case hexadecimal digits", p.Name, len(a.text), humanize.Clip(a.text))
 	}
 	a.bytes = b
 	return nil
@@ -182,7 +182,7 @@ func parseFileHash(p *rpc.Param, a *arg) *rpc.Error {
 func parseBlockHash(p *rpc.Param, a *arg) *rpc.Error {
 	a.text = strings.ToLower(a.text)
 	if len(a.text) != chainhash.MaxHashStringSize {
-		return errorf(rpc.CodeInvalidParameter, "%s must be of length 64 (not %d, for '%s')", p.Name, len(a.text), printable.Clip(a.text, 80))
+		return errorf(rpc.CodeInvalidParameter, "%s must be of length 64 (not %d, for '%s')", p.Name, len(a.text), humanize.Clip(a.text))
 	}
 	h, err := chainhash.NewHashFromStr(a.text)
 	if err != nil {
@@ -198,7 +198,7 @@ func parseBase64(p *rpc.Param, a *arg) *rpc.Error {
 	}
 	var err error
 	if a.bytes, err = base64.StdEncoding.Strict().DecodeString(a.text); err != nil || strings.ContainsAny(a.text, "\r\n") {
-		return errorf(rpc.CodeInvalidParameter, "%s: is not base64 (RFC 4648, padded, on one line): %q", p.Name, printable.Clip(a.text, 40))
+		return errorf(rpc.CodeInvalidParameter, "%s: is not base64 (RFC 4648, padded, on one line): %q", p.Name, humanize.ClipTo(a.text, 40))
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func parseTime(p *rpc.Param, a *arg) *rpc.Error {
 		a.time, err = time.Parse(time.DateOnly, a.text)
 	}
 	if err != nil {
-		return errorf(rpc.CodeInvalidParameter, "%s: %q is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z", p.Name, printable.Clip(a.text, 40))
+		return errorf(rpc.CodeInvalidParameter, "%s: %q is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z", p.Name, humanize.ClipTo(a.text, 40))
 	}
 	return nil
 }
@@ -226,14 +226,14 @@ func parseInteger(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
 		return wrongType(p, "an integer", value)
 	}
 	if bytes.ContainsAny(value, ".eE") {
-		return errorf(rpc.CodeType, "%s: want an integer written without fraction or exponent, found %s", p.Name, printable.Clip(string(value), 40))
+		return errorf(rpc.CodeType, "%s: want an integer written without fraction or exponent, found %s", p.Name, humanize.ClipTo(string(value), 40))
 	}
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil || n < p.Min || n > p.Max {
 		if p.Max == math.MaxInt64 {
-			return errorf(rpc.CodeInvalidParameter, "%s: found %s; allowed is %d or more", p.Name, printable.Clip(string(value), 40), p.Min)
+			return errorf(rpc.CodeInvalidParameter, "%s: found %s; allowed is %d or more", p.Name, humanize.ClipTo(string(value), 40), p.Min)
 		}
-		return errorf(rpc.CodeInvalidParameter, "%s: found %s; allowed is %d to %d", p.Name, printable.Clip(string(value), 40), p.Min, p.Max)
+		return errorf(rpc.CodeInvalidParameter, "%s: found %s; allowed is %d to %d", p.Name, humanize.ClipTo(string(value), 40), p.Min, p.Max)
 	}
 	a.number = n
 	return nil
@@ -281,7 +281,7 @@ func wrongType(p *rpc.Param, want string, found []byte) *rpc.Error {
 func parseDigest(dst *[32]byte, name, text string) *rpc.Error {
 	const want = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
 	if len(text) != 2*len(dst) {
-		return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; %s", name, len(text), printable.Clip(text, 80), want)
+		return errorf(rpc.CodeInvalidParameter, "%s: found %d characters, %q; %s", name, len(text), humanize.Clip(text), want)
 	}
 	if !decodeDigest(dst, []byte(text)) {
 		i := strings.IndexFunc(text, func(c rune) bool { return !strings.ContainsRune("0123456789abcdef", c) })

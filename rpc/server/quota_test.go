@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ancre/batcher"
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/internal/quota"
 	"ancre/rpc"
 )
@@ -90,7 +90,7 @@ func TestAUserHandsInNoMoreThanTheQuota(t *testing.T) {
 	// In an array of calls the quota holds for each.
 	status, answer := r.post(t, rpc.RoleSubmit, "["+strings.Repeat(batchOf(0, 10)+",", 3)+batchOf(10, 11)+"]")
 	if status != 200 || strings.Count(answer, `"error":null`) != 3 || strings.Count(answer, `"code":-32001`) != 1 {
-		t.Errorf("an array: %d %s", status, printable.Clip(answer, 300))
+		t.Errorf("an array: %d %s", status, humanize.ClipTo(answer, 300))
 	}
 	// The money is an administrator's own.
 	if status, _, e := r.submitted(t, rpc.RoleAdmin, batchOf(100, 200)); status != 200 {

@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"ancre/batcher"
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 )
 
@@ -90,7 +90,7 @@ func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := r.call(t, rpc.RoleAdmin, c.method, c.params)
 			if err == nil {
-				t.Fatalf("%s %s was accepted", c.method, printable.Clip(c.params, 200))
+				t.Fatalf("%s %s was accepted", c.method, humanize.ClipTo(c.params, 200))
 			}
 			if err.Code != c.code {
 				t.Errorf("code %d, want %d: %s", err.Code, c.code, err.Message)
@@ -154,11 +154,11 @@ func TestWrongEnvelopesAreRefused(t *testing.T) {
 			plain := strings.ReplaceAll(answer, `\"`, `"`)
 			for _, w := range strings.Split(strings.ReplaceAll(c.words, `\"`, `"`), "|") {
 				if !strings.Contains(plain, w) {
-					t.Errorf("the answer lacks %q: %s", w, printable.Clip(answer, 1000))
+					t.Errorf("the answer lacks %q: %s", w, humanize.ClipTo(answer, 1000))
 				}
 			}
 			if !json.Valid([]byte(answer)) || len(answer) > 1000 {
-				t.Errorf("the answer is not JSON, or long: %s", printable.Clip(answer, 1000))
+				t.Errorf("the answer is not JSON, or long: %s", humanize.ClipTo(answer, 1000))
 			}
 		})
 	}

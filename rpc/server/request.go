@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ancre/internal/printable"
+	"ancre/internal/humanize"
 	"ancre/rpc"
 )
 
@@ -126,7 +126,7 @@ func decode(call []byte) (request, *rpc.Error) {
 		r.v2 = true
 	case "", "null", `"1.0"`, `"1.1"`:
 	default:
-		return r, errorf(rpc.CodeInvalidRequest, `JSON-RPC version not supported: jsonrpc is %s; allowed are "1.0", "1.1" and "2.0"`, printable.Clip(string(version), 20))
+		return r, errorf(rpc.CodeInvalidRequest, `JSON-RPC version not supported: jsonrpc is %s; allowed are "1.0", "1.1" and "2.0"`, humanize.ClipTo(string(version), 20))
 	}
 	if defect != nil {
 		return r, defect
@@ -196,7 +196,7 @@ const maxMembers = 32
 type duplicateError string
 
 func (name duplicateError) Error() string {
-	return fmt.Sprintf("the member %q comes twice", printable.Clip(string(name), 40))
+	return fmt.Sprintf("the member %q comes twice", humanize.ClipTo(string(name), 40))
 }
 
 // kindOf names a JSON value's type for an error message.

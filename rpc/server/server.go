@@ -25,8 +25,8 @@ import (
 
 	"ancre/internal/budget"
 	"ancre/internal/httpserve"
+	"ancre/internal/humanize"
 	"ancre/internal/meter"
-	"ancre/internal/printable"
 	"ancre/internal/quota"
 	"ancre/rpc"
 
@@ -292,7 +292,7 @@ func (s *Server) answer(user *rpc.User, req *request, refused *rpc.Error, out *o
 	took := time.Since(began)
 	s.meterOf(req.method).Done(code, took)
 	if s.log.Enabled(ctx, slog.LevelDebug) {
-		s.log.Debug("answered a call", "method", printable.Clip(req.method, 40), "user", user.Name, "code", code, "took", took)
+		s.log.Debug("answered a call", "method", humanize.ClipTo(req.method, 40), "user", user.Name, "code", code, "took", took)
 	}
 	return code
 }
@@ -302,7 +302,7 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 	dst := to.buf
 	m := s.methods[req.method]
 	if m == nil {
-		return dst, errorf(rpc.CodeUnknownMethod, "Method not found: %q%s", printable.Clip(req.method, 40), s.suggest(req.method))
+		return dst, errorf(rpc.CodeUnknownMethod, "Method not found: %q%s", humanize.ClipTo(req.method, 40), s.suggest(req.method))
 	}
 	if !m.Roles.Allow(user.Role) {
 		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles, user.Name, user.Role)
