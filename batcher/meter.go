@@ -8,20 +8,17 @@ import (
 
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/meter"
 )
 
 // This file counts, for an operator's graphs. Nothing here decides anything, and nothing of it is
 // stored: counters begin at 0 with the process, and what there is at the moment is told by
 // [Batcher.Overview].
 
-// Observer takes one measurement of a distribution; a histogram of any metrics library is one. It
-// is called from one goroutine at a time.
-type Observer interface{ Observe(float64) }
-
 // Meters take what only a distribution tells. Each may be nil: then it is not measured.
 type Meters struct {
-	GroupDigests  Observer // digests of a group commit, those that were known included
-	CommitSeconds Observer // what a group commit took: look-up, write, sync
+	GroupDigests  meter.Observer // digests of a group commit, those that were known included
+	CommitSeconds meter.Observer // what a group commit took: look-up, write, sync
 }
 
 // Counts is what the batcher has done since the process began.

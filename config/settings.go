@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ancre/internal/loopback"
 )
 
 // setting is one key of the file.
@@ -156,8 +158,7 @@ func reachable(listen string) string {
 // isLoopback reports whether a listener at HOST:PORT is for programs on this machine alone.
 func isLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return err == nil && loopback.IsHost(host)
 }
 
 // check turns what was typed into what is stored, or says what is allowed.

@@ -12,11 +12,8 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// CookieFile is the name of the cookie file in the data directory of a network, ancred's or
-// bitcoind's. It holds credentials that are valid until the daemon stops.
-const CookieFile = ".cookie"
-
-// CookieUser is the user name in a cookie file, as in bitcoind's. Its role is [RoleAdmin].
+// CookieUser is the user name in a cookie file, as in bitcoind's. Its role is [RoleAdmin]. The file
+// is .cookie in the data directory of the network. Its password is valid until the daemon stops.
 const CookieUser = "__cookie__"
 
 // WriteCookie makes new credentials for this run of the daemon and writes them to path, readable by

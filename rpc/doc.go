@@ -8,7 +8,7 @@
 //
 // A [Client] has a function for each method, and [Client.Call] for any other:
 //
-//	cookie := filepath.Join(dataDir, "mainnet", rpc.CookieFile)
+//	cookie := filepath.Join(dataDir, "mainnet", ".cookie")
 //	c, err := rpc.NewCookieClient("127.0.0.1:14780", cookie)
 //	...
 //	entry, err := c.Submit(ctx, sha256.Sum256(document))
