@@ -266,9 +266,9 @@ var forbidden = []arrow{
 	},
 	{
 		from: "ancre/cmd/ancre", linked: true,
-		to:    []string{"ancre/wallet", "ancre/daemon", btcwallet + "/wallet"},
-		why:   "the command runs on machines that only verify: it must not carry the daemon's weight",
-		plant: [2]string{"ancre/cmd/ancre", "ancre/wallet"},
+		to:    []string{"ancre/wallet", "ancre/daemon", "ancre/batcher/store/pebblestore", btcwallet + "/wallet", pebble},
+		why:   "the command runs on machines that only verify: it must not carry the daemon's weight, and only ancred opens a store",
+		plant: [2]string{"ancre/cmd/ancre", "ancre/batcher/store/pebblestore"},
 	},
 
 	// Tests and tools

@@ -232,7 +232,11 @@ func (w *world) restoreWallet(words []string) {
 func (w *world) restore(file string) {
 	w.Helper()
 	w.must(w.daemon.WriteConfig())
-	w.ancre(0, "restore", file)
+	res, err := w.daemon.RunToEnd(w.ctx, "restore", file)
+	w.must(err)
+	if res.Code != 0 {
+		w.Fatalf("ancred restore: exit status %d, %s", res.Code, res.Stderr)
+	}
 }
 
 // Backups are taken while clients submit digests. Each backup holds every digest that was

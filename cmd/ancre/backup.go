@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"ancre/batcher/store/backup"
 	"ancre/internal/humanize"
@@ -21,12 +20,13 @@ func (a *app) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Save all that the daemon has stored, while it runs",
-		Long: `Save the digests, batches and payments that the daemon has stored, as they are at one moment, while it goes on. "ancre restore"
-makes a new store of it, here or on another machine. The file takes some 32 bytes a digest; "-" is standard output.
+		Long: `Save the digests, batches and payments that the daemon has stored, as they are at one moment. The daemon goes on meanwhile.
+"ancred restore FILE" makes a new store from the backup, here or on another machine. FILE takes some 32 bytes a digest. "-" is
+standard output.
 
-The wallet is not in it: its 24 words are its backup. Digests that come later are not in it either, so take one after each
-batch was sealed, and keep it on another machine. FILE is checked while it is written, and is there whole or not at all.`,
-		Example: "  ancre backup /mnt/backups/ancre-$(date +%F).backup\n  ssh notary ancre backup - | ancre restore -",
+The wallet is not in the backup: its 24 words are its backup. Digests that come later are not in it either, so take a backup after
+each batch is sealed, and keep it on another machine. FILE is checked while it is written. It is there whole or not at all.`,
+		Example: "  ancre backup /mnt/backups/ancre-$(date +%F).backup\n  ssh notary ancre backup - | ancred restore -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.backup(cmd.Context(), args[0], force)
@@ -36,40 +36,19 @@ batch was sealed, and keep it on another machine. FILE is checked while it is wr
 	return cmd
 }
 
-// backupResult is what is told of a backup with --json, when it is taken and when it is restored.
-type backupResult struct {
-	File      string    `json:"file"`
-	FileBytes string    `json:"file_bytes,omitempty"` // the exact name in base64, when it is no UTF-8
-	DataDir   string    `json:"datadir,omitempty"`    // where it was restored to
-	Network   string    `json:"network"`
-	Taken     time.Time `json:"taken"`
-	Digests   uint64    `json:"digests"`
-	Batches   uint64    `json:"batches"`
-	Anchors   uint64    `json:"anchors"`
-	Height    int32     `json:"height,omitempty"` // of the newest block that the daemon had followed
-	BlockHash string    `json:"blockhash,omitempty"`
-	Bytes     int64     `json:"bytes"`
-}
-
-func (r *backupResult) fillNames() { fillName(&r.File, &r.FileBytes) }
-
-func newBackupResult(file string, s backup.Summary) backupResult {
-	r := backupResult{
-		File: file, Network: s.Network, Taken: s.Taken, Digests: s.Digests, Batches: s.Batches, Anchors: s.Anchors, Bytes: s.Bytes,
+// movedRestoreCommand tells those who know the verb from before that it belongs to ancred now: the
+// client has no store.
+func (a *app) movedRestoreCommand() *cobra.Command {
+	const where = "\"ancre restore\" is now \"ancred restore FILE\", on the machine where the daemon will run"
+	return &cobra.Command{
+		Use:                "restore",
+		Short:              "Moved: \"ancred restore\" restores a backup",
+		Long:               where + ".",
+		Hidden:             true,
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		Args:               cobra.ArbitraryArgs,
+		RunE:               func(*cobra.Command, []string) error { return usagef("%s", where) },
 	}
-	if s.Followed.Height > 0 {
-		r.Height, r.BlockHash = s.Followed.Height, s.Followed.Hash.String()
-	}
-	return r
-}
-
-// contents tells in words what a backup holds.
-func contents(s backup.Summary) string {
-	text := fmt.Sprintf("%s in %s and %s", humanize.Plural(s.Digests, "digest", "digests"), humanize.Plural(s.Batches, "batch", "batches"), humanize.Plural(s.Anchors, "anchor", "anchors"))
-	if s.Followed.Height > 0 {
-		text += ", with the chain followed to block " + humanize.Count(s.Followed.Height) + ","
-	}
-	return text
 }
 
 func (a *app) backup(ctx context.Context, path string, force bool) error {
@@ -79,9 +58,9 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		}
 		s, err := a.fetchBackup(ctx, printable.Raw(a.out))
 		if err != nil {
-			return fmt.Errorf("what came to standard output is no whole backup: %w", err)
+			return fmt.Errorf("the backup on standard output is not whole: %w", err)
 		}
-		a.note("Backed up %s to standard output (%s).", contents(s), humanize.Bytes(s.Bytes))
+		a.note("Backed up to standard output (%s): %s.", humanize.Bytes(s.Bytes), s.Contents())
 		return nil
 	}
 	if err := mayWrite(path, force); err != nil { // before the daemon is asked for megabytes
@@ -92,10 +71,9 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		return err
 	}
 	if a.json {
-		result := newBackupResult(path, s)
-		return a.printJSON(&result, false)
+		return a.printJSON(backup.NewReport(path, s), false)
 	}
-	a.say("Backed up %s to %s (%s).\n", contents(s), path, humanize.Bytes(s.Bytes))
+	a.say("Backed up to %s (%s): %s.\n", path, humanize.Bytes(s.Bytes), s.Contents())
 	return nil
 }
 
@@ -108,7 +86,7 @@ func (a *app) backupTo(ctx context.Context, path string, force bool) (s backup.S
 	return s, err
 }
 
-// fetchBackup has the daemon's backup written to w, and verifies on the way that it is whole.
+// fetchBackup writes the daemon's backup to w, and verifies it on the way.
 func (a *app) fetchBackup(ctx context.Context, w io.Writer) (s backup.Summary, err error) {
 	client, err := a.daemon(ctx)
 	if err != nil {

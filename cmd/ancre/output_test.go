@@ -50,9 +50,6 @@ func printingCalls(r *rig) map[string]func(n string) []string {
 		"ancre info":           args("info", r.path("file.ots")),
 		"ancre prune":          args("prune", r.path("file.ots")),
 		"ancre receipt":        args("receipt", r.path("file")),
-		"ancre restore": func(n string) []string {
-			return []string{"--datadir", r.path("restored" + n), "--network", "regtest", "restore", r.path("backup")}
-		},
 		"ancre rpc":            args("rpc", "getblockcount"),
 		"ancre stamp":          args("stamp", r.path("file")),
 		"ancre status":         args("status"),
@@ -78,7 +75,6 @@ func callTo(out, errs io.Writer, args []string) int {
 func TestEveryVerbFailsWhenItsOutputIsLost(t *testing.T) {
 	r := newRig(t)
 	r.stored()
-	r.ancre("backup", r.path("backup")).is(t, exitDone)
 	r.ancre("stamp", r.write("file", "content")).is(t, exitDone)
 	r.daemon.mine()
 	r.daemon.work(1)
@@ -135,9 +131,12 @@ func TestEveryVerbFailsWhenItsOutputIsLost(t *testing.T) {
 	holdsVerbs(t, root, calls)
 }
 
-// holdsVerbs fails when a verb is missing in calls.
+// holdsVerbs fails when a verb is missing in calls. A hidden one only says where it went.
 func holdsVerbs(t *testing.T, cmd *cobra.Command, calls map[string]func(string) []string) {
 	t.Helper()
+	if cmd.Hidden && cmd.Name() == "restore" {
+		return
+	}
 	if calls[cmd.CommandPath()] != nil {
 		for _, sub := range cmd.Commands() {
 			if cmd.HasParent() && sub.HasParent() {

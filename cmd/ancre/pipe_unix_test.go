@@ -93,7 +93,7 @@ func TestWhatIsNoFileIsRefusedAndNotWaitedFor(t *testing.T) {
 			odd := r.path("odd")
 			r.must(make(odd))
 			for _, args := range [][]string{{"--config", odd, "status"}, {"wallet", "create", "--passphrase-file", odd}, {"--rpc-cookie", odd, "status"},
-				{"verify", "--headers", odd, file}, {"restore", "--check", odd}, {"backup", "--force", odd}, {"headers", "export", "--force", odd}, {"headers", "export", odd}} {
+				{"verify", "--headers", odd, file}, {"backup", "--force", odd}, {"headers", "export", "--force", odd}, {"headers", "export", odd}} {
 				if a := r.unblocked(odd, args...); a.exit == exitDone || !strings.Contains(a.err, "odd") && !strings.Contains(a.err, "passphrase") {
 					t.Errorf("%v: exit status %d\n%s", args, a.exit, a.err)
 				}
@@ -123,9 +123,6 @@ func TestPipesOfTheShellAreRead(t *testing.T) {
 	r.ancre("verify", "--offline", "-f", file, pipeOf(ots)).is(t, exitPending)
 	conf := pipeOf(r.read(filepath.Join(r.data, "ancre.conf")))
 	r.ancre("--config", conf, "status").is(t, exitDone, "ancred")
-	r.stored()
-	r.ancre("backup", r.path("backup")).is(t, exitDone)
-	r.ancre("restore", "--check", pipeOf(r.read(r.path("backup")))).is(t, exitDone, "is a whole backup")
 	r.ancre("wallet", "create", "--passphrase-file", pipeOf([]byte("long enough\n")), "--yes")
 }
 
@@ -135,7 +132,7 @@ func TestAnInterruptEndsWaitingForStandardInput(t *testing.T) {
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
 	for _, args := range [][]string{{"stamp", "-o", r.path("b.ots"), "-"}, {"info", "-"}, {"upgrade", "-"}, {"verify", "-f", "-", file + proofSuffix},
-		{"verify", "-f", file, "-"}, {"receipt", "-"}, {"restore", "--check", "-"}} {
+		{"verify", "-f", file, "-"}, {"receipt", "-"}} {
 		read, write := io.Pipe()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan answer)

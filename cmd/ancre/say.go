@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
 	"ancre/internal/printable"
 )
@@ -30,11 +28,5 @@ func (t *terminal) jsonOut() io.Writer {
 	return printable.NewWriter(printable.Raw(t.out), printable.JSON)
 }
 
-// fillName makes a file's name text. A name that is no UTF-8 is written with \xff for such bytes,
-// and exact is its bytes in base64: JSON has no other way to keep two such names apart.
-func fillName(name, exact *string) {
-	if !utf8.ValidString(*name) {
-		*exact = base64.StdEncoding.EncodeToString([]byte(*name))
-		*name = printable.Name(*name)
-	}
-}
+// fillName makes a file's name text for JSON; see [printable.FileName].
+func fillName(name, exact *string) { *name, *exact = printable.FileName(*name) }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -184,42 +183,5 @@ func TestUpgradeReplacesNoOtherFile(t *testing.T) {
 	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitFailed, "belongs to another user")
 	if got := r.read(victim); string(got) != string(before) || exists(file+proofSuffix+backupSuffix) {
 		t.Errorf("root's file holds %q", got)
-	}
-}
-
-// The data directory belongs to the daemon's user, who puts links there before root restores.
-func TestRestoreByRootFollowsNoLinksOfTheOwner(t *testing.T) {
-	r := newRig(t)
-	r.stored()
-	file := r.path("a.backup")
-	r.ancre("backup", file).is(t, exitDone)
-	for _, name := range []string{"ancre.json", "ancre.json.new", "ancred.lock", "store", "store.restoring"} {
-		data := t.TempDir()
-		network := filepath.Join(data, "regtest")
-		r.must(os.Mkdir(network, 0o700))
-		r.must(os.Chmod(filepath.Dir(data), 0o711))
-		r.mallorys(data, network)
-		victim := t.TempDir() // as /root is: closed to others
-		r.must(os.Chmod(victim, 0o700))
-		target := victim
-		if strings.HasPrefix(name, "ancre") {
-			target = filepath.Join(victim, "file")
-			if name != "ancred.lock" { // that one would be made
-				r.must(os.WriteFile(target, []byte("root's"), 0o600))
-			}
-		}
-		r.must(os.Symlink(target, filepath.Join(network, name)))
-		r.mallorys(filepath.Join(network, name))
-		r.restore(data, "restore", file)
-		entries, err := os.ReadDir(victim)
-		r.must(err)
-		for _, e := range entries {
-			if got := string(r.read(filepath.Join(victim, e.Name()))); e.Name() != "file" || got != "root's" {
-				t.Errorf("%s: in root's directory is %s with %q", name, e.Name(), got)
-			}
-		}
-		if info, err := os.Stat(victim); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
-			t.Errorf("%s: root's directory was given away", name)
-		}
 	}
 }

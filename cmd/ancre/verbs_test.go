@@ -362,15 +362,15 @@ func TestQRCodeInHalfBlocks(t *testing.T) {
 	}
 }
 
-// The client carries no wallet and no daemon. The light client is linked in, for verify --spv, and
-// the store's engine, for restore.
+// The client carries no wallet, no store and no daemon. The light client is linked in, for verify
+// --spv.
 func TestForbiddenImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Skipf("go list: %v", err)
 	}
 	for pkg := range strings.Lines(string(out)) {
-		for _, forbidden := range []string{"ancre/wallet", "ancre/daemon", "btcsuite/btcwallet/wallet\n"} {
+		for _, forbidden := range []string{"ancre/wallet", "ancre/daemon", "ancre/batcher/store/pebblestore", "cockroachdb/pebble", "btcsuite/btcwallet/wallet\n"} {
 			if strings.Contains(pkg, forbidden) {
 				t.Errorf("ancre links %s", strings.TrimSpace(pkg))
 			}

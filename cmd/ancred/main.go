@@ -1,5 +1,8 @@
 // Command ancred is the daemon of Ancre: it accepts digests over JSON-RPC and anchors them in
-// Bitcoin.
+// Bitcoin. While no daemon runs, "ancred restore" makes a new store from a backup.
+//
+// Exit statuses: 0 after a stop that was asked for, or when the verb is done; 1 after a failure; 2
+// for wrong usage.
 package main
 
 import (
@@ -15,7 +18,10 @@ import (
 
 	"ancre/config"
 	"ancre/daemon"
+	"ancre/internal/interrupt"
 	"ancre/internal/printable"
+
+	"golang.org/x/term"
 )
 
 // version is set at link time (-ldflags "-X main.version=…"); the module's own version is the
@@ -25,11 +31,15 @@ var version = ""
 const usage = `ancred anchors hashes in Bitcoin.
 
 Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
+       ancred restore [--check] [--json] FILE
 
   --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one
   --datadir DIR    where the data of all networks lie (default ~/.ancre)
   --network NAME   mainnet, testnet4, signet, regtest or simnet (default mainnet)
   --version        print the version and exit
+
+"ancred restore FILE" makes a new store from a file that "ancre backup" wrote, while no
+ancred runs in the data directory; "ancred restore --help" says more.
 
 Every setting stands in sample.conf with its default and its reason. The log goes to
 standard error. Stop it with Ctrl-C, SIGTERM or "ancre rpc stop". It goes on when the
@@ -37,39 +47,74 @@ terminal is closed that it was started from (SIGHUP), or whoever reads its log i
 Use "ancre status" to see how it stands, and "ancre wallet create" to begin paying.
 `
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// Exit statuses, see the package comment.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
 
-// run returns the exit status: 0 after a stop that was asked for, 1 after a failure, 2 for wrong
-// usage.
-func run(args []string, stdout, stderr io.Writer) int {
-	keepRunning()
+func main() { os.Exit(run(os.Args[1:], systemWorld())) }
+
+// world is what a call of the program meets.
+type world struct {
+	in       io.Reader
+	out, err io.Writer
+	errTerm  bool                   // a person reads err
+	width    func() int             // of that person's terminal
+	begin    func() context.Context // begins a verb; the context ends when a signal asks for that
+}
+
+func systemWorld() world {
+	w := world{in: os.Stdin, out: os.Stdout, err: os.Stderr, errTerm: term.IsTerminal(int(os.Stderr.Fd()))}
+	w.width = func() int {
+		if columns, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+		return 80
+	}
+	w.begin = func() context.Context { return interrupt.Context(nil) }
+	return w
+}
+
+// run does what args say, and returns the exit status.
+func run(args []string, w world) int {
 	var flags config.Flags
-	set := flag.NewFlagSet("ancred", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&flags.File, "config", "", "")
-	set.StringVar(&flags.DataDir, "datadir", "", "")
-	set.StringVar(&flags.Network, "network", "", "")
+	set := newFlagSet(&flags)
 	showVersion := set.Bool("version", false, "")
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		_, err := fmt.Fprint(stdout, usage)
-		return printed(stderr, err)
+		return w.print(usage)
 	case err != nil:
-		fmt.Fprintf(stderr, "ancred: %s\n\n%s", printable.Text(err.Error()), usage)
-		return 2
+		return w.wrongUsage(usage, err)
+	case set.Arg(0) == "restore":
+		return runRestore(set.Args()[1:], flags, w)
 	case set.NArg() > 0:
-		fmt.Fprintf(stderr, "ancred: unexpected argument %q\n\n%s", set.Arg(0), usage)
-		return 2
+		return w.wrongUsage(usage, fmt.Errorf("unexpected argument %q", set.Arg(0)))
+	case *showVersion:
+		return w.print("ancred " + versionText() + "\n")
 	}
-	if *showVersion {
-		_, err := fmt.Fprintln(stdout, "ancred", versionText())
-		return printed(stderr, err)
-	}
+	return runDaemon(flags, w.err)
+}
+
+// newFlagSet returns the flags that the daemon and its verbs share.
+func newFlagSet(flags *config.Flags) *flag.FlagSet {
+	set := flag.NewFlagSet("ancred", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&flags.File, "config", flags.File, "")
+	set.StringVar(&flags.DataDir, "datadir", flags.DataDir, "")
+	set.StringVar(&flags.Network, "network", flags.Network, "")
+	return set
+}
+
+// runDaemon runs the daemon until a signal or a client asks for its end.
+func runDaemon(flags config.Flags, stderr io.Writer) int {
 	cfg, err := flags.Load()
 	if err != nil {
 		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
-		return 2
+		return exitUsage
 	}
+	keepRunning()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once: nothing is lost by that, only the stop is not
@@ -78,23 +123,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 	keepPrivate()
 	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
 		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
-		return 1
+		return exitFailed
 	}
-	return 0
+	return exitDone
 }
 
-// keepRunning has the process outlive what it was started from: a terminal that is closed sends
-// SIGHUP, and a log that nobody reads any more is SIGPIPE. Neither is a reason to stop anchoring.
-// (daemon.Run writes a line about each SIGHUP.)
+// keepRunning lets the process outlive the terminal that it was started from. A terminal that is
+// closed sends SIGHUP. A log that nobody reads any more is SIGPIPE. Neither is a reason to stop
+// anchoring. (daemon.Run writes a line about each SIGHUP.)
 func keepRunning() { signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE) }
 
-// printed returns the exit status of a call that only prints.
-func printed(stderr io.Writer, err error) int {
-	if err != nil {
-		fmt.Fprintf(stderr, "ancred: standard output could not be written: %v\n", err)
-		return 1
+// wrongUsage says what is wrong with a call, and what is right.
+func (w world) wrongUsage(usage string, err error) int {
+	fmt.Fprintf(w.err, "ancred: %s\n\n%s", printable.Text(err.Error()), usage)
+	return exitUsage
+}
+
+// print writes a result, and returns the exit status of a call that does nothing else. It closes
+// standard output where it can be closed: some file systems report a failed write only then.
+func (w world) print(text string) int {
+	_, err := io.WriteString(w.out, text)
+	if c, ok := w.out.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
 	}
-	return 0
+	if err != nil {
+		fmt.Fprintf(w.err, "ancred: standard output could not be written: %v\n", err)
+		return exitFailed
+	}
+	return exitDone
 }
 
 func versionText() string {

@@ -1,32 +1,19 @@
-//go:build unix
-
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"ancre/internal/datadir"
-	"ancre/rpc"
 )
 
 // asProgram makes the test binary the daemon itself.
 const asProgram = "ANCRED_TEST_AS_PROGRAM"
-
-// patience is for a machine that is busy with other things.
-const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -35,184 +22,97 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a running daemon.
-type process struct {
-	*testing.T
-	cmd     *exec.Cmd
-	netdir  string
-	log     *bufio.Reader
-	logFile *os.File // the reader's end of its standard error
-	said    strings.Builder
+// program is the program with these arguments, as a process of its own.
+func program(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
 }
 
-// startDaemon starts a daemon on regtest without peers.
-func startDaemon(t *testing.T, dir string) *process {
+// answer is what a call of the program left.
+type answer struct {
+	status   int
+	out, err string
+}
+
+// call runs the program without a terminal.
+func call(args ...string) answer { return callIn(context.Background(), strings.NewReader(""), args...) }
+
+// callIn is call with something on standard input, until ctx ends.
+func callIn(ctx context.Context, in io.Reader, args ...string) answer {
+	var out, errs bytes.Buffer
+	status := run(args, world{in: in, out: &out, err: &errs, begin: func() context.Context { return ctx }})
+	return answer{status, out.String(), errs.String()}
+}
+
+// is checks the exit status, and that the texts stand in what was written to out and err together.
+func (a answer) is(t *testing.T, status int, texts ...string) answer {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if a.status != status {
+		t.Errorf("exit status %d, want %d\nout: %s\nerr: %s", a.status, status, a.out, a.err)
 	}
-	free.Close()
-	conf := fmt.Sprintf("network = \"regtest\"\n[rpc]\nlisten = %q\n[calendar]\nlisten = \"off\"\n[metrics]\nlisten = \"off\"\n", free.Addr())
-	if err := os.WriteFile(filepath.Join(dir, "ancre.conf"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Close()
-	p := &process{T: t, cmd: exec.Command(exe, "--datadir", dir), netdir: filepath.Join(dir, "regtest"), log: bufio.NewReader(reader), logFile: reader}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
-	p.cmd.Stderr = writer
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.cmd.Process.Kill() // its own process, and only if the test left it
-		reader.Close()
-	})
-	return p
-}
-
-// awaitLog reads the log up to a line with that text.
-func (p *process) awaitLog(text string) (line string) {
-	p.Helper()
-	if err := p.logFile.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		p.Fatal(err)
-	}
-	for {
-		line, err := p.log.ReadString('\n')
-		p.said.WriteString(line)
-		if err != nil {
-			p.Fatalf("no %q in the log: %v\n%s", text, err, p.said.String())
-		}
-		if strings.Contains(line, text) {
-			return line
+	for _, text := range texts {
+		if !strings.Contains(a.out+a.err, text) {
+			t.Errorf("nothing is said of %q\nout: %s\nerr: %s", text, a.out, a.err)
 		}
 	}
+	return a
 }
 
-// client waits until the daemon answers.
-func (p *process) client() *rpc.Client {
-	p.Helper()
-	_, addr, _ := strings.Cut(strings.TrimSpace(p.awaitLog(" rpc=")), " rpc=")
-	addr, _, _ = strings.Cut(addr, " ")
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		c, err := rpc.NewCookieClient("http://"+addr, filepath.Join(p.netdir, datadir.Cookie))
-		if err == nil {
-			if _, err = c.Info(context.Background()); err == nil {
-				p.Cleanup(c.Close)
-				return c
-			}
-			c.Close()
+// device is a stream that takes room bytes, and fails then or when it is closed.
+type device struct {
+	room         int
+	full, closed error
+}
+
+func (d *device) Write(p []byte) (int, error) {
+	n := min(d.room, len(p))
+	d.room -= n
+	if n < len(p) {
+		return n, d.full
+	}
+	return n, nil
+}
+
+func (d *device) Close() error { return d.closed }
+
+// losesNothing checks that a call ends with 1 and says why when any of its output is lost. next
+// returns the arguments of a call that succeeds.
+func losesNothing(t *testing.T, next func() []string) {
+	t.Helper()
+	to := func(out, errs io.Writer) int {
+		return run(next(), world{in: strings.NewReader(""), out: out, err: errs, begin: t.Context})
+	}
+	var out, errs, said bytes.Buffer
+	if status := to(&out, &errs); status != exitDone || out.Len() == 0 {
+		t.Fatalf("%q: exit status %d, %q, %q", next(), status, out.String(), errs.String())
+	}
+	const much = 1 << 20
+	full := errors.New("the device is full")
+	for what, d := range map[string]*device{"all": {full: full}, "the half": {room: out.Len() / 2, full: full}, "the last byte": {room: out.Len() - 1, full: full},
+		"all, as closing shows,": {room: much, closed: syscall.EDQUOT}} {
+		said.Reset()
+		if status := to(d, &said); status != exitFailed || !strings.Contains(said.String(), "standard output could not be written") {
+			t.Errorf("%q, %s of the output is lost: exit status %d, %q", next(), what, status, said.String())
 		}
-		if time.Now().After(deadline) {
-			p.Fatalf("no answer: %v", err)
-		}
 	}
-}
-
-func (p *process) signal(s os.Signal) {
-	p.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.Fatal(err)
+	if status := to(io.Discard, &device{full: full}); errs.Len() > 0 && status != exitFailed {
+		t.Errorf("%q, standard error is lost: exit status %d", next(), status)
 	}
-}
-
-// stopsWell sends SIGTERM, and wants an orderly end.
-func (p *process) stopsWell() {
-	p.Helper()
-	p.signal(syscall.SIGTERM)
-	go io.Copy(io.Discard, p.log) // ends with the process
-	done := make(chan error, 1)
-	go func() { done <- p.cmd.Wait() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			p.Errorf("ended with %v, want exit status 0", err)
-		}
-	case <-time.After(patience):
-		p.Fatal("does not end after SIGTERM")
-	}
-	if _, err := os.Stat(filepath.Join(p.netdir, datadir.Cookie)); !errors.Is(err, os.ErrNotExist) {
-		p.Errorf("the stop was not orderly, the cookie is still there: %v", err)
-	}
-}
-
-func (p *process) accepts(c *rpc.Client, n int) {
-	p.Helper()
-	if err := c.Call(context.Background(), "submit", nil, fmt.Sprintf("%064x", n)); err != nil {
-		p.Fatalf("submit: %v", err)
-	}
-}
-
-// The terminal is closed that the daemon was started from.
-func TestSIGHUPEndsNothing(t *testing.T) {
-	t.Parallel()
-	p := startDaemon(t, t.TempDir())
-	c := p.client()
-	for i := range 3 {
-		p.signal(syscall.SIGHUP)
-		p.awaitLog("SIGHUP: ancred goes on")
-		p.accepts(c, i)
-	}
-	p.stopsWell()
-}
-
-// And with the terminal, or with the program that kept the log, its standard error is gone.
-func TestALogThatNobodyReadsEndsNothing(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	p := startDaemon(t, dir)
-	c := p.client()
-	if err := p.logFile.Close(); err != nil {
-		t.Fatal(err)
-	}
-	p.log = bufio.NewReader(strings.NewReader(""))
-	for i := range 20 { // each logs a line
-		p.signal(syscall.SIGHUP)
-		p.accepts(c, i)
-	}
-	p.stopsWell()
-	p = startDaemon(t, dir)
-	if info, err := p.client().Info(context.Background()); err != nil || info.Digests != 20 {
-		t.Errorf("%d digests after the next start, %v; want 20", info.Digests, err)
-	}
-	p.stopsWell()
-}
-
-// Signals while it starts: an orderly end, or none.
-func TestSignalsDuringTheStart(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for range 3 {
-		p := startDaemon(t, dir)
-		p.awaitLog("ancred starts") // from here on signals are told, before that nothing is open
-		p.signal(syscall.SIGHUP)
-		p.stopsWell()
-	}
-	p := startDaemon(t, dir)
-	p.accepts(p.client(), 1)
-	p.stopsWell()
 }
 
 func TestWhatIsPrintedIsWritten(t *testing.T) {
-	for _, args := range [][]string{{"--version"}, {"--help"}} {
-		var out, errs bytes.Buffer
-		if status := run(args, &out, &errs); status != 0 || out.Len() == 0 || errs.Len() != 0 {
-			t.Errorf("%q: exit status %d, %q, %q", args, status, out.String(), errs.String())
-		}
-		if status := run(args, fullDevice{}, &errs); status != 1 || !strings.Contains(errs.String(), "no space") {
-			t.Errorf("%q to a full device: exit status %d, %q", args, status, errs.String())
-		}
+	for _, args := range [][]string{{"--version"}, {"--help"}, {"restore", "--help"}} {
+		call(args...).is(t, exitDone)
+		losesNothing(t, func() []string { return args })
 	}
 }
 
-type fullDevice struct{}
-
-func (fullDevice) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+func TestWrongUsageIsStatus2(t *testing.T) {
+	for _, args := range [][]string{{"--bogus"}, {"bogus"}, {"--version", "bogus"}, {"restore"}, {"restore", "a", "b"}, {"restore", "--bogus", "a"},
+		{"restore", "--rpc", "127.0.0.1:1", "a"}, {"--network", "bogus"}, {"restore", "--network", "bogus", "a"}, {"--check", "a"}} {
+		if a := call(args...).is(t, exitUsage, "ancred: "); a.out != "" {
+			t.Errorf("%q: standard output: %q", args, a.out)
+		}
+	}
+}

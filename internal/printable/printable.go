@@ -8,6 +8,7 @@
 package printable
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"reflect"
@@ -50,6 +51,15 @@ func Name(s string) string {
 		s = s[size:]
 	}
 	return b.String()
+}
+
+// FileName returns what JSON holds of a file's name: its text, as [Name] returns it, and if the
+// name is not UTF-8 its exact bytes in base64. JSON has no other way to keep two such names apart.
+func FileName(name string) (text, exact string) {
+	if utf8.ValidString(name) {
+		return name, ""
+	}
+	return Name(name), base64.StdEncoding.EncodeToString([]byte(name))
 }
 
 // escape escapes all unsafe characters that are not in keep.

@@ -139,7 +139,7 @@ func namesTheFile(text, name string) bool {
 }
 
 func saysWhatToDo(text string) bool {
-	for _, remedy := range []string{"ancre restore", "start again", "chmod"} {
+	for _, remedy := range []string{"ancred restore", "start again", "chmod"} {
 		if strings.Contains(text, remedy) {
 			return true
 		}

@@ -18,7 +18,7 @@ import (
 
 // What a start that is refused tells people to do.
 const (
-	remedyBackup = "restore the last backup (move the store away, then \"ancre restore FILE\"), and submit again the digests that came after it"
+	remedyBackup = "restore the last backup (move the store away, then \"ancred restore FILE\"), and submit again the digests that came after it"
 	remedyRights = "the user whom ancred runs as must be able to read and write each file there (chown, chmod 600)"
 	remedyRoom   = "make room on that disk, and start again"
 	remedyDisk   = "look at the disk and the system's log, and start again"

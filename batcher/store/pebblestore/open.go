@@ -127,7 +127,7 @@ func (s *Store) readMeta(want *[32]byte) error {
 	case version > formatVersion:
 		return fmt.Errorf("it has format %d, this program knows %d: it was written by a newer version; use that one", version, formatVersion)
 	case version < formatVersion:
-		return fmt.Errorf("it has format %d, this program knows %d: with the version that wrote it make a backup (ancre backup), move %s away, and restore the backup with this one (ancre restore)", version, formatVersion, s.dir)
+		return fmt.Errorf("it has format %d, this program knows %d: with the version that wrote it make a backup (ancre backup), move %s away, and restore the backup with this one (ancred restore)", version, formatVersion, s.dir)
 	}
 	key, err := s.get(s.db, metaKey(metaKeyName))
 	if errors.Is(err, store.ErrNotFound) {

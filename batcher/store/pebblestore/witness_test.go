@@ -63,7 +63,7 @@ func TestLossIsRefusedAndNamed(t *testing.T) {
 		for _, says := range []string{
 			"it holds less than it acknowledged", "digests are missing, from number", "of batch 2 on",
 			"anchor 1 as it was stored last (versions: 2) is missing",
-			filepath.Base(log), "nothing was changed", "ancre restore FILE", "submit again the digests that came after", "move store/WITNESS away",
+			filepath.Base(log), "nothing was changed", "ancred restore FILE", "submit again the digests that came after", "move store/WITNESS away",
 		} {
 			if !strings.Contains(o.err.Error(), says) {
 				t.Errorf("%v\ndoes not say %q", o.err, says)
