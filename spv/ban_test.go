@@ -13,7 +13,7 @@ func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(3)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	if err := c.service().BanPeer(n.p2p, banman.InvalidFilterHeader); err != nil {
@@ -31,7 +31,7 @@ func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
 func TestAPeerWithoutFiltersIsNamed(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd", "--nocfilters")
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitFor(t, "a warning that says what to do", func() bool {
 		w := warning.Texts(c.Status().Warnings)

@@ -38,7 +38,7 @@ func TestTransactionsReachANode(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, kind)
 			n.mine(110)
-			c := openClient(t, t.TempDir(), n.p2p)
+			c := openClient(t, newDir(t), n.p2p)
 			startClient(t, c)
 			waitAt(t, c, n)
 
@@ -98,7 +98,7 @@ func TestABroadcastToNobodyIsAnError(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(1)
-	c := openClient(t, t.TempDir(), freePort(t))
+	c := openClient(t, newDir(t), freePort(t))
 	startClient(t, c)
 	if err := c.Broadcast(t.Context(), c.params.GenesisBlock.Transactions[0]); !errors.Is(err, ErrNoPeers) {
 		t.Error(err)
@@ -112,7 +112,7 @@ func TestABroadcastToPeersThatHangUpIsAnError(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(110)
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), r.addr)
+	c := openClient(t, newDir(t), r.addr)
 	startClient(t, c)
 	waitAt(t, c, n)
 	tx := spend(t, c, 2, 10_000)

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// blockTries is how often neutrino's whole search for a block among its peers is begun, and
-	// blockPause what lies between.
+	// blockTries is how often neutrino searches all its peers for a block. blockPause is the pause
+	// between two searches.
 	blockTries = 3
 	blockPause = 2 * time.Second
 )
 
-// Best returns the newest block whose header and filter header are both here: the lower of the two
-// tips.
+// Best returns the newest block whose header and filter header are both stored: the lower of the
+// two tips.
 func (c *Client) Best() (height int32, hash chainhash.Hash, err error) {
 	if !c.begin() {
 		return 0, hash, ErrClosed
@@ -33,7 +33,7 @@ func (c *Client) Best() (height int32, hash chainhash.Hash, err error) {
 	return best.Height, best.Hash, nil
 }
 
-// HashAt returns the hash of the active chain's block at height, at most that of Best. Above it,
+// HashAt returns the hash of the block at a height of the active chain. Above the height of Best,
 // the error wraps [ErrNotFound].
 func (c *Client) HashAt(height int32) (chainhash.Hash, error) {
 	h, err := c.HeaderAt(height)
@@ -43,8 +43,8 @@ func (c *Client) HashAt(height int32) (chainhash.Hash, error) {
 	return h.BlockHash(), nil
 }
 
-// HeaderAt returns the header of the active chain's block at height, at most that of Best. Above
-// it, the error wraps [ErrNotFound].
+// HeaderAt returns the header of the block at a height of the active chain. Above the height of
+// Best, the error wraps [ErrNotFound].
 func (c *Client) HeaderAt(height int32) (wire.BlockHeader, error) {
 	if !c.begin() {
 		return wire.BlockHeader{}, ErrClosed
@@ -64,8 +64,8 @@ func (c *Client) HeaderAt(height int32) (wire.BlockHeader, error) {
 	return *h, nil
 }
 
-// Header returns a block's header and height. When the block is not on the active chain (any more),
-// the error wraps [ErrNotFound].
+// Header returns the header and the height of a block. If the block is not, or no longer, on the
+// active chain, the error wraps [ErrNotFound].
 func (c *Client) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	if !c.begin() {
 		return wire.BlockHeader{}, 0, ErrClosed
@@ -75,8 +75,8 @@ func (c *Client) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 }
 
 func (c *Client) header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
-	// The index may still know blocks whose headers were removed from the file, and have their
-	// place taken by others.
+	// The index may still know blocks whose headers have been removed from the file. Other headers
+	// may have taken their place.
 	h, height, err := c.source().GetBlockHeader(&hash)
 	if err != nil || h.BlockHash() != hash {
 		return wire.BlockHeader{}, 0, fmt.Errorf("block %s: %w", hash, ErrNotFound)
@@ -84,9 +84,9 @@ func (c *Client) header(hash chainhash.Hash) (wire.BlockHeader, int32, error) {
 	return *h, int32(height), nil
 }
 
-// Touches says whether the block may create or spend an output with one of the scripts. False is
-// certain, as far as the filter header is true; true asks for a look at the block. The filter is
-// checked against its filter header.
+// Touches reports whether the block may create or spend an output with one of the scripts. False is
+// certain if the filter header is true. True means that the caller has to look at the block. The
+// filter is checked against its filter header.
 func (c *Client) Touches(ctx context.Context, block chainhash.Hash, scripts [][]byte) (bool, error) {
 	if len(scripts) == 0 {
 		return false, nil
@@ -118,7 +118,7 @@ func (c *Client) filter(ctx context.Context, block chainhash.Hash) (*gcs.Filter,
 	})
 }
 
-// Block fetches a whole block, checked against its header, its Merkle root and its witness
+// Block fetches a whole block, and checks it against its header, its Merkle root and its witness
 // commitment. While no peer is connected it waits for one, as long as ctx allows.
 func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBlock, error) {
 	if c.genesis(block) {
@@ -130,7 +130,7 @@ func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBloc
 			break
 		}
 		if _, _, err := c.Header(block); err != nil {
-			return nil, err // not worth another try
+			return nil, err // another try would not help
 		}
 		var b *wire.MsgBlock
 		b, err = fetch(ctx, c, "block "+block.String(), func() (*wire.MsgBlock, error) {
@@ -151,9 +151,9 @@ func (c *Client) Block(ctx context.Context, block chainhash.Hash) (*wire.MsgBloc
 }
 
 // fetch runs one of neutrino's calls that take no context, in a goroutine that the client owns, and
-// waits for it as long as ctx allows. Whoever asks for the same key meanwhile shares the call. A
-// call that nobody waits for any more ends when a peer answers, when neutrino gives up, or with the
-// client; until then it keeps one of maxFetches places.
+// waits for it as long as ctx allows. All callers with the same key share one call. When all of
+// them have gone, the call goes on until a peer answers, neutrino gives up, or the client is
+// closed. Until then it keeps one of maxFetches places.
 func fetch[T any](ctx context.Context, c *Client, key string, call func() (T, error)) (T, error) {
 	var none T
 	result := c.fetching.DoChan(key, func() (any, error) {

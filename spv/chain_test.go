@@ -25,17 +25,42 @@ func testFollows(t *testing.T, n *node) {
 	}
 	startClient(t, c)
 	waitAt(t, c, n)
+	wantStatus(t, c, n)
+	wantHashesAndHeaders(t, c, n)
+	wantFiltersAndBlocks(t, c, n.hashAt(150))
+	if rate, err := c.FeeRate(t.Context()); err != nil || rate != 1 {
+		t.Errorf("fee rate %d, %v", rate, err)
+	}
 
-	// Where it stands.
-	if s := c.Status(); s.Height != 200 || s.HeadersHeight != 200 || s.FiltersHeight != 200 || s.TargetHeight != 200 || s.Progress != 1 ||
-		!s.Synced || s.Remaining != 0 || len(s.Peers) != 1 || s.Peers[0].Address != n.p2p || s.Peers[0].Agent == "" || s.Peers[0].Height != 200 || len(s.Warnings) != 0 {
-		t.Errorf("status %+v", s)
+	changed, stop := c.Changes()
+	defer stop()
+	n.mine(1)
+	await(t, changed, "a new block")
+	waitAt(t, c, n)
+	wantReorganisation(t, c, n, changed)
+}
+
+// wantStatus checks the status of a client that is synced at block 200.
+func wantStatus(t *testing.T, c *Client, n *node) {
+	t.Helper()
+	s := c.Status()
+	if s.Height != 200 || s.HeadersHeight != 200 || s.FiltersHeight != 200 || s.TargetHeight != 200 {
+		t.Errorf("heights: status %+v", s)
 	}
-	if _, err := c.HashAt(201); !errors.Is(err, ErrNotFound) {
-		t.Errorf("hash above the newest block: %v", err)
+	if !s.Synced || s.Progress != 1 || s.Remaining != 0 || len(s.Warnings) != 0 {
+		t.Errorf("not synced: status %+v", s)
 	}
-	if _, err := c.HashAt(-1); !errors.Is(err, ErrNotFound) {
-		t.Errorf("hash below the first block: %v", err)
+	if len(s.Peers) != 1 || s.Peers[0].Address != n.p2p || s.Peers[0].Agent == "" || s.Peers[0].Height != 200 {
+		t.Errorf("peers: status %+v", s)
+	}
+}
+
+func wantHashesAndHeaders(t *testing.T, c *Client, n *node) {
+	t.Helper()
+	for name, height := range map[string]int32{"above the newest": 201, "below the first": -1} {
+		if _, err := c.HashAt(height); !errors.Is(err, ErrNotFound) {
+			t.Errorf("hash %s block: %v", name, err)
+		}
 	}
 	h150, err := c.HashAt(150)
 	if err != nil || h150 != n.hashAt(150) {
@@ -44,8 +69,12 @@ func testFollows(t *testing.T, n *node) {
 	if header, height, err := c.Header(h150); err != nil || height != 150 || header.BlockHash() != h150 {
 		t.Errorf("header of %s: %v at %d, %v", h150, header, height, err)
 	}
+}
 
-	// Filters and blocks.
+// wantFiltersAndBlocks checks what a client knows of one block, of the first one, and of one that
+// does not exist.
+func wantFiltersAndBlocks(t *testing.T, c *Client, at chainhash.Hash) {
+	t.Helper()
 	other, err := txscript.PayToAddrScript(otherAddress(t))
 	if err != nil {
 		t.Fatal(err)
@@ -60,11 +89,11 @@ func testFollows(t *testing.T, n *node) {
 		{"another script", [][]byte{other}, false},
 		{"no script", nil, false},
 	} {
-		if got, err := c.Touches(t.Context(), h150, q.scripts); err != nil || got != q.want {
+		if got, err := c.Touches(t.Context(), at, q.scripts); err != nil || got != q.want {
 			t.Errorf("block touches %s: %v, %v", q.name, got, err)
 		}
 	}
-	for _, hash := range []chainhash.Hash{h150, *c.params.GenesisHash} {
+	for _, hash := range []chainhash.Hash{at, *c.params.GenesisHash} {
 		block, err := c.Block(t.Context(), hash)
 		if err != nil || block.BlockHash() != hash {
 			t.Errorf("block %s: %v", hash, err)
@@ -73,24 +102,17 @@ func testFollows(t *testing.T, n *node) {
 			t.Errorf("touches of %s: %v", hash, err)
 		}
 	}
-	if rate, err := c.FeeRate(t.Context()); err != nil || rate != 1 {
-		t.Errorf("fee rate %d, %v", rate, err)
-	}
 	if _, err := c.Block(t.Context(), chainhash.Hash{1}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown block: %v", err)
 	}
 	if _, err := c.Touches(t.Context(), chainhash.Hash{1}, [][]byte{other}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("filter of unknown block: %v", err)
 	}
+}
 
-	// A new block.
-	changed, stop := c.Changes()
-	defer stop()
-	n.mine(1)
-	await(t, changed, "a new block")
-	waitAt(t, c, n)
-
-	// A reorganisation: three blocks go, four come.
+// wantReorganisation has three blocks leave the chain, and four come, from height 201 to 202.
+func wantReorganisation(t *testing.T, c *Client, n *node, changed <-chan struct{}) {
+	t.Helper()
 	old := n.hashAt(199)
 	drain(changed)
 	n.call("invalidateblock", nil, old.String())
@@ -101,10 +123,10 @@ func testFollows(t *testing.T, n *node) {
 		return err == nil && height == 202 && hash == n.hashAt(202)
 	})
 	if _, _, err := c.Header(old); !errors.Is(err, ErrNotFound) {
-		t.Errorf("header of a block that was reorganised away: %v", err)
+		t.Errorf("header of a block that left the chain: %v", err)
 	}
 	if _, err := c.Block(t.Context(), old); !errors.Is(err, ErrNotFound) {
-		t.Errorf("block that was reorganised away: %v", err)
+		t.Errorf("block that left the chain: %v", err)
 	}
 	if h, err := c.HashAt(199); err != nil || h == old || h != n.hashAt(199) {
 		t.Errorf("hash at 199 after the reorganisation: %v, %v", h, err)
@@ -132,7 +154,7 @@ func TestAPeerThatGoesComesBack(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(5)
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), r.addr)
+	c := openClient(t, newDir(t), r.addr)
 	startClient(t, c)
 	waitAt(t, c, n)
 

@@ -7,13 +7,13 @@ import (
 	"github.com/lightninglabs/neutrino/blockntfns"
 )
 
-// lookInterval is how often the tip is compared with the last one, in case neutrino told nothing of
+// lookInterval is how often the tip is compared with the last one, in case neutrino did not report
 // a change.
 const lookInterval = 30 * time.Second
 
-// Changes returns a channel that has a value whenever the newest block may have changed since the
-// last receive (blocks were connected or disconnected), and whenever [Client.Peers] grew. Many
-// changes make one value. stop releases the channel; it is not closed.
+// Changes returns a channel that receives a value when the newest block may have changed (blocks
+// were connected or disconnected), and when [Client.Peers] has grown. Several changes since the
+// last receive make one value. stop releases the channel, and does not close it.
 func (c *Client) Changes() (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	c.mu.Lock()
@@ -32,13 +32,13 @@ func (c *Client) notifyChange() {
 	for ch := range c.listeners {
 		select {
 		case ch <- struct{}{}:
-		default: // it has a value that was not received yet
+		default: // it already has a value
 		}
 	}
 }
 
-// followBlocks passes neutrino's news of blocks on, until the client is closed. It must keep up
-// with a queue that has no bound, so it does nothing else.
+// followBlocks reports neutrino's notifications of blocks to the listeners, until the client is
+// closed. neutrino queues them without a bound, so followBlocks does nothing else.
 func (c *Client) followBlocks(sub *blockntfns.Subscription) {
 	defer sub.Cancel()
 	look := time.NewTicker(lookInterval)

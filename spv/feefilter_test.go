@@ -94,7 +94,7 @@ func TestTheFirstFeeFilterOfANodeIsHeard(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "bitcoind", "-minrelaytxfee=0.00003", "-incrementalrelayfee=0.00003")
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), r.addr)
+	c := openClient(t, newDir(t), r.addr)
 	startClient(t, c)
 	known := c.peers.configured[0].known
 
@@ -175,7 +175,7 @@ func TestOnePeerCannotMoveTheFloorOfThree(t *testing.T) {
 			for _, v := range tt.values {
 				peers = append(peers, says(v).addr)
 			}
-			c := openClient(t, t.TempDir(), peers...)
+			c := openClient(t, newDir(t), peers...)
 			startClient(t, c)
 			waitAt(t, c, n)
 			waitFor(t, "all peers, and what they say", func() bool {

@@ -16,58 +16,57 @@ import (
 )
 
 const (
-	// feeBlocks is how many of the newest blocks an estimate looks at: an hour.
+	// feeBlocks is how many of the newest blocks an estimate looks at: an hour of blocks.
 	feeBlocks = 6
 
-	// floorRate is what any transaction pays, in sat/vB: the relay floor of the network's nodes.
+	// floorRate, in sat/vB, is the least that any transaction pays: the relay floor of nodes.
 	floorRate = 1
 
-	// fullBlockWeight is the weight from which a block says something about the price of its space.
-	// Miners fill blocks up to 3,996,000 of 4,000,000 when there is demand; one with room to spare
-	// would have taken any transaction.
+	// fullBlockWeight is the weight from which a block shows the price of its space. Miners fill
+	// blocks up to 3,996,000 of 4,000,000 when there is demand. A block with room to spare would
+	// have taken any transaction.
 	fullBlockWeight = 3_600_000
 
-	// feeTimeout is how long the download of blocks for an estimate may take. What came until then
-	// is kept for the next one.
+	// feeTimeout is how long the download of blocks for an estimate may take. The blocks that came
+	// until then are kept for the next estimate.
 	feeTimeout = 2 * time.Minute
 )
 
-// Fees is what the blocks and the peers alone show of the market for block space. No web service is
-// asked.
+// Fees is what blocks and peers show of the market for block space. No web service is asked.
 //
-// The two sources differ in what they are worth. Blocks cannot lie cheaply: a miner who pretends
-// that space costs more fills a block with payments to himself, and gives up what others would have
-// paid for it; the median wants that of half the blocks. A peer lies for nothing. So the estimate
-// is a price to go up to, and the floor only one to begin with.
+// The two sources are not equally reliable. It is expensive to lie with blocks: to pretend that
+// space costs more, a miner fills a block with payments to himself, and gives up what others would
+// have paid for the space. To move the median, he has to do that in half the blocks. A peer can lie
+// for free. So the estimate is a price to go up to, and the floor only a price to begin with.
 type Fees struct {
 	Estimate int64       // sat/vB, at least 1, that a transaction should pay to be mined soon: the median of Blocks' Counts
-	Blocks   []BlockFees // that the estimate was made from, newest first; fewer than 6 on a young chain only
+	Blocks   []BlockFees // the blocks of the estimate, newest first; fewer than 6 only on a young chain
 
-	// Floor is below what peers do not pass a transaction on, in sat/vB, at least 1: the median of
-	// what the connected peers say in their feefilter messages (BIP133), rounded up; of two, the
-	// lower. FloorPeers is how many peers said it. btcd and peers that take no transactions say
-	// nothing. A peer alone is believed; of three or more, one cannot move the median away from the
-	// others.
+	// Floor is the rate below which peers do not relay a transaction, in sat/vB, at least 1. It is
+	// the median of the feefilter messages (BIP133) of the connected peers, rounded up; of two, the
+	// lower. FloorPeers is how many peers sent one. btcd sends none, nor do peers that take no
+	// transactions. A single peer is believed. Of three or more, one cannot move the median away
+	// from the others.
 	Floor      int64
 	FloorPeers int
 }
 
-// BlockFees is what a block shows of the market for its space.
+// BlockFees is what one block shows of the market for its space.
 type BlockFees struct {
 	Height       int32
 	Hash         chainhash.Hash
 	Transactions int     // without the coinbase
 	Fullness     float64 // the block's weight as a share of the limit of 4,000,000
-	Average      int64   // sat/vB that its transactions paid on average, rounded up: what the miner collected, by their size; 0 without any
+	Average      int64   // average of its transactions in sat/vB, rounded up: what the miner collected, divided by their size; 0 without any
 
-	// Counts is the rate that the block adds to the estimate: Average, at least 1, or just 1 when
-	// the block has room to spare (less than 0.9 full), as it would have taken any transaction.
+	// Counts is the rate of the block in the estimate: Average, but at least 1. It is 1 if the
+	// block has room to spare (is less than 0.9 full), because it would have taken any transaction.
 	Counts int64
 }
 
-// feeCache keeps what blocks said about fees, so that each block is downloaded once for it.
+// feeCache keeps the fees of blocks, so that each block is downloaded once for an estimate.
 type feeCache struct {
-	turn chan struct{} // taken by the one who is estimating: others wait for its result, then find it here
+	turn chan struct{} // holds a value while one caller estimates; the others wait, and then find its blocks here
 
 	mu     sync.Mutex
 	blocks map[chainhash.Hash]BlockFees // those of the newest estimate
@@ -78,12 +77,13 @@ func newFeeCache() feeCache {
 	return feeCache{turn: make(chan struct{}, 1), blocks: make(map[chainhash.Hash]BlockFees)}
 }
 
-// Fees tells what the newest blocks were paid, and what the connected peers ask for.
+// Fees returns what the transactions of the newest blocks paid, and what the connected peers ask
+// for.
 //
-// It costs a download for each block that is new since the last call. When one fails, or all take
-// longer than two minutes, the error says why, and Estimate and Blocks are those of the last time
-// (1, and none, if there was no such time), still fit for use. Floor needs no download, and is
-// always that of now.
+// It downloads each block that is new since the last call. If a download fails, or all together
+// take longer than two minutes, the error says why. The result is usable nevertheless: Estimate and
+// Blocks are those of the last call (1, and none, if there was no last call). Floor needs no
+// download, and is always up to date.
 func (c *Client) Fees(ctx context.Context) (Fees, error) {
 	ctx, cancel := context.WithTimeout(ctx, feeTimeout)
 	defer cancel()
@@ -103,15 +103,15 @@ func (c *Client) Fees(ctx context.Context) (Fees, error) {
 		fees = c.fees.last
 		c.fees.mu.Unlock()
 		fees.Estimate = max(fees.Estimate, floorRate)
-		err = fmt.Errorf("fee estimate, using %d sat/vB: %w", fees.Estimate, err)
+		err = fmt.Errorf("cannot estimate fees, using %d sat/vB: %w", fees.Estimate, err)
 	}
 	fees.Blocks = slices.Clone(fees.Blocks)
 	fees.Floor, fees.FloorPeers = c.floor()
 	return fees, err
 }
 
-// LastFees returns the rates of [Client.Fees] without downloading anything: estimate is that of the
-// last time, 0 when there was none.
+// LastFees returns the two rates without downloading anything. estimate is that of the last call of
+// [Client.Fees], 0 if there was none.
 func (c *Client) LastFees() (estimate, floor int64) {
 	c.fees.mu.Lock()
 	estimate = c.fees.last.Estimate
@@ -132,7 +132,7 @@ func (c *Client) FeeRate(ctx context.Context) (satPerVByte int64, err error) {
 	return f.Estimate, err
 }
 
-// floor returns the floor of [Fees], and how many peers it comes from.
+// floor returns Floor and FloorPeers of [Fees].
 func (c *Client) floor() (satPerVByte int64, peers int) {
 	var rates []int64
 	for _, sp := range c.connected() {
@@ -143,8 +143,8 @@ func (c *Client) floor() (satPerVByte int64, peers int) {
 	return floorOf(rates), len(rates)
 }
 
-// floorOf returns the middle rate, of two the lower one: a single peer that passes a transaction on
-// is enough.
+// floorOf returns the median, of two the lower one: a single peer that relays a transaction is
+// enough.
 func floorOf(rates []int64) int64 {
 	if len(rates) == 0 {
 		return floorRate
@@ -153,7 +153,7 @@ func floorOf(rates []int64) int64 {
 	return max(rates[(len(rates)-1)/2], floorRate)
 }
 
-// estimate is called by the one who has the turn. It leaves the floor to others.
+// estimate fills in all but the floor. The caller has the turn.
 func (c *Client) estimate(ctx context.Context) (Fees, error) {
 	height, hash, err := c.Best()
 	if err != nil {
@@ -177,7 +177,7 @@ func (c *Client) estimate(ctx context.Context) (Fees, error) {
 			if b, err = blockFees(block, height, &c.params); err != nil {
 				return Fees{}, err
 			}
-			// Kept at once, so that the next try need not begin anew when a later block fails.
+			// It is kept at once. If a later block fails, the next call continues from here.
 			c.fees.mu.Lock()
 			c.fees.blocks[hash] = b
 			c.fees.mu.Unlock()
@@ -198,7 +198,7 @@ func (c *Client) estimate(ctx context.Context) (Fees, error) {
 	return fees, nil
 }
 
-// medianRate returns the middle rate, the higher one of two, and at least the floor.
+// medianRate returns the median, of two the higher one, and at least the floor.
 func medianRate(rates []int64) int64 {
 	if len(rates) == 0 {
 		return floorRate
@@ -208,10 +208,10 @@ func medianRate(rates []int64) int64 {
 	return max(rates[len(rates)/2], floorRate)
 }
 
-// blockFees looks at the fees of a block.
+// blockFees computes the fees of a block.
 func blockFees(block *wire.MsgBlock, height int32, params *chaincfg.Params) (BlockFees, error) {
 	if len(block.Transactions) == 0 {
-		return BlockFees{}, errors.New("block without transactions")
+		return BlockFees{}, errors.New("the block has no transactions")
 	}
 	b := btcutil.NewBlock(block)
 	weight := blockchain.GetBlockWeight(b)
@@ -228,11 +228,11 @@ func blockFees(block *wire.MsgBlock, height int32, params *chaincfg.Params) (Blo
 	}
 	// A miner may claim less than the fees, even less than the subsidy.
 	collected = max(collected-blockchain.CalcBlockSubsidy(height, params), 0)
-	var sold int64 // weight that was paid for
+	var sold int64 // weight of the transactions that pay fees
 	for _, tx := range b.Transactions()[1:] {
 		sold += blockchain.GetTransactionWeight(tx)
 	}
-	f.Average = (4*collected + sold - 1) / sold // of collected / (sold / 4), rounded up
+	f.Average = (4*collected + sold - 1) / sold // collected / (sold / 4), rounded up
 	if weight >= fullBlockWeight {
 		f.Counts = max(f.Average, floorRate)
 	}

@@ -83,7 +83,7 @@ func TestAnEstimateCostsOneDownloadForEachNewBlock(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	if _, err := c.FeeRate(t.Context()); err != nil {

@@ -12,49 +12,49 @@ import (
 )
 
 var (
-	// ErrStale is wrapped when peers answer and the newest block that they tell of is old: they may
-	// be cut off from the network.
+	// ErrStale is wrapped when the newest block that the peers announce is old: they may be cut off
+	// from the network.
 	ErrStale = errors.New("the newest block is old")
 
-	// ErrStalled is wrapped when peers tell of blocks and do not send their headers.
-	ErrStalled = errors.New("the peers send nothing")
+	// ErrStalled is wrapped when the peers announce blocks and do not send their headers.
+	ErrStalled = errors.New("the peers send no headers")
 )
 
 const (
-	// headersPoll is how often SyncHeaders looks whether it is done: the last headers come in
+	// headersPoll is how often SyncHeaders checks whether it is done. The last headers come within
 	// milliseconds.
 	headersPoll = 20 * time.Millisecond
 
-	// settle is how long SyncHeaders waits for more peers than one, so that one that is behind or
-	// lies does not have the only word.
-	settle = 3 * time.Second
+	// secondPeer is how long SyncHeaders waits for more peers after the first one, which may be
+	// behind, or lie.
+	secondPeer = 3 * time.Second
 
-	// findPeers is how long it may take to find a peer at all. Through a proxy that may be Tor, one
+	// findPeers is how long it may take to find the first peer. Through a proxy such as Tor, one
 	// attempt may take most of a minute.
 	findPeers      = 30 * time.Second
 	findPeersProxy = 2 * time.Minute
 
-	// headersStall is how long no header may come while a peer tells of more: longer than it takes
-	// to drop that peer and ask another.
+	// headersStall is how long no header may come while a peer announces more. It is longer than it
+	// takes to drop that peer and ask another.
 	headersStall = stalled + time.Minute
 )
 
-// headersLimits are the constants above; tests make them short.
-type headersLimits struct{ settle, findPeers, stall time.Duration }
+// headersLimits are the constants above. Tests make them short.
+type headersLimits struct{ secondPeer, findPeers, stall time.Duration }
 
-// HeadersFile returns where a client that is closed keeps its headers: all of the active chain, 80
-// bytes each from the first block on.
+// HeadersFile returns the file in which a closed client keeps its headers: all headers of the
+// active chain from the first block on, 80 bytes each.
 func HeadersFile(dir string) string { return filepath.Join(dir, headersFile) }
 
 // SyncHeaders connects to peers and returns once the headers are as new as those of the peers. It
-// is for a client with [Config.HeadersOnly], which afterwards can only be closed.
+// is for a client with [Config.HeadersOnly], and may be called once.
 //
-// Progress, if it is not nil, is told of the newest header's height, and of the height that the
-// peers tell of. An error that wraps [ErrNoPeers], [ErrStale] or [ErrStalled] says why the headers
-// are not up to date; those that came are kept.
+// If progress is not nil, it is called with the height of the newest header and with the height
+// that the peers announce. An error that wraps [ErrNoPeers], [ErrStale] or [ErrStalled] says why
+// the headers are not up to date. The headers that came are kept.
 func (c *Client) SyncHeaders(ctx context.Context, progress func(have, want int32)) error {
 	if len(c.peers.configured) == 0 && !c.public {
-		return fmt.Errorf("%w: none are configured, and on %s none can be discovered: set spv.connect to a node's HOST:PORT", ErrNoPeers, c.params.Name)
+		return fmt.Errorf("%w: none are configured, and on %s none can be discovered: set spv.connect to the HOST:PORT of a node", ErrNoPeers, c.params.Name)
 	}
 	if err := c.startHeaders(ctx); err != nil {
 		return err
@@ -78,8 +78,8 @@ func (c *Client) SyncHeaders(ctx context.Context, progress func(have, want int32
 	}
 }
 
-// startHeaders starts neutrino. Close waits for the caller, who ends with watching.Done unless
-// there is an error.
+// startHeaders starts neutrino. Unless it fails, Close waits until the caller has called
+// watching.Done.
 func (c *Client) startHeaders(ctx context.Context) error {
 	c.starting.Lock() // Close waits for it, since neutrino must not be stopped while it starts
 	defer c.starting.Unlock()
@@ -87,7 +87,7 @@ func (c *Client) startHeaders(ctx context.Context) error {
 		return ErrClosed
 	}
 	if c.running.Load() != nil || !c.cfg.HeadersOnly {
-		return errors.New("the light client was started already, or is not for headers only")
+		return errors.New("the light client has been started before, or is not for headers only")
 	}
 	if err := c.startNeutrino(ctx); err != nil {
 		return err
@@ -98,10 +98,11 @@ func (c *Client) startHeaders(ctx context.Context) error {
 
 // headersSync is what SyncHeaders remembers from one look to the next.
 type headersSync struct {
-	began, met time.Time // met: when the first peer was; zero: none was
-	current    time.Time // since when the headers are where the peers are; zero: they are not
-	last       int32     // height at the last look
-	moved      time.Time // when it last changed
+	began     time.Time
+	firstPeer time.Time // when the first peer was connected; zero: none was
+	current   time.Time // since when the headers are where the peers are; zero: they are not
+	last      int32     // height at the last look
+	moved     time.Time // when it last changed
 }
 
 // lookAtHeaders reports whether the headers are as new as they can be.
@@ -126,37 +127,52 @@ func (c *Client) lookAtHeaders(s *headersSync, progress func(have, want int32)) 
 		s.last, s.moved = p.headers, now
 	}
 	connected := len(c.connected())
-	switch {
-	case connected == 0:
-		s.current = time.Time{}
-		since := s.began
-		if !s.met.IsZero() {
-			since = s.moved
-		}
-		if now.Sub(since) >= c.limits.findPeers {
-			return false, fmt.Errorf("%w: none could be reached within %v%s", ErrNoPeers, c.limits.findPeers, c.peerFailures())
-		}
-		return false, nil
-	case s.met.IsZero():
-		s.met, s.moved = now, now
+	if connected == 0 {
+		return false, c.awaitPeer(s, now)
+	}
+	if s.firstPeer.IsZero() {
+		s.firstPeer, s.moved = now, now
 	}
 	if p.headers < p.target {
-		s.current = time.Time{}
-		if now.Sub(s.moved) >= c.limits.stall {
-			return false, fmt.Errorf("%w: they tell of block %d, and nothing came beyond %d for %v: name other nodes in spv.add_peers", ErrStalled, p.target, p.headers, c.limits.stall)
-		}
-		return false, nil
+		return false, c.awaitHeaders(s, p, now)
 	}
+	return c.judgeTip(s, p, connected, now)
+}
+
+// awaitPeer is for a look at which no peer is connected. It fails when that lasts too long.
+func (c *Client) awaitPeer(s *headersSync, now time.Time) error {
+	s.current = time.Time{}
+	since := s.began
+	if !s.firstPeer.IsZero() {
+		since = s.moved
+	}
+	if now.Sub(since) >= c.limits.findPeers {
+		return fmt.Errorf("%w: none could be reached within %v%s", ErrNoPeers, c.limits.findPeers, c.peerFailures())
+	}
+	return nil
+}
+
+// awaitHeaders is for a look at which the peers announce more blocks than there are headers. It
+// fails when no header has come for too long.
+func (c *Client) awaitHeaders(s *headersSync, p position, now time.Time) error {
+	s.current = time.Time{}
+	if now.Sub(s.moved) >= c.limits.stall {
+		return fmt.Errorf("%w: they announce block %d, and no header above block %d has come for %v: name other nodes in spv.add_peers", ErrStalled, p.target, p.headers, c.limits.stall)
+	}
+	return nil
+}
+
+// judgeTip reports whether the headers are up to date, now that they are where the peers are.
+func (c *Client) judgeTip(s *headersSync, p position, connected int, now time.Time) (bool, error) {
 	if s.current.IsZero() {
 		s.current = now
 	}
-	settled := connected >= c.enoughPeers() || now.Sub(s.met) >= c.limits.settle
-	age := now.Sub(p.headerTime)
-	switch {
-	case settled && (!c.public || age <= freshTip):
+	enough := connected >= c.enoughPeers() || now.Sub(s.firstPeer) >= c.limits.secondPeer
+	if enough && (!c.public || now.Sub(p.headerTime) <= freshTip) {
 		return true, nil
-	case now.Sub(s.current) >= c.limits.findPeers:
-		return false, fmt.Errorf("%w: it is of %s, and the peers (%d) tell of no newer one; is the clock of this machine right?", ErrStale, p.headerTime.UTC().Format(time.RFC3339), connected)
+	}
+	if now.Sub(s.current) >= c.limits.findPeers {
+		return false, fmt.Errorf("%w: its time is %s, and none of the %d peers announces a newer one; is the clock of this machine right?", ErrStale, p.headerTime.UTC().Format(time.RFC3339), connected)
 	}
 	return false, nil
 }
@@ -175,9 +191,9 @@ func (c *Client) peerFailures() string {
 	return b.String()
 }
 
-// WriteHeaders writes the headers of the active chain up to that of Best, 80 bytes each from the
-// first block on. A reorganisation meanwhile is an error, and another try helps; whoever reads
-// checks that each header follows the one before.
+// WriteHeaders writes the headers of the active chain, from the first block to that of Best, 80
+// bytes each. It fails if the chain is reorganised meanwhile; the caller may try again. It does not
+// check that each header follows the one before: the reader does.
 func (c *Client) WriteHeaders(ctx context.Context, w io.Writer) error {
 	if !c.begin() {
 		return ErrClosed
@@ -203,7 +219,7 @@ func (c *Client) WriteHeaders(ctx context.Context, w io.Writer) error {
 		}
 	}
 	if _, _, err := c.header(best.Hash); err != nil {
-		return fmt.Errorf("the chain was reorganised meanwhile, try again: %w", err)
+		return fmt.Errorf("the chain was reorganised while its headers were written, try again: %w", err)
 	}
 	return nil
 }

@@ -100,17 +100,17 @@ func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 
 func TestHeadersWithoutAPeer(t *testing.T) {
 	t.Parallel()
-	c := openHeadersOnly(t, t.TempDir())
+	c := openHeadersOnly(t, newDir(t))
 	if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrNoPeers) || !strings.Contains(err.Error(), "spv.connect") {
 		t.Errorf("none configured: %v", err)
 	}
 	nobody := freePort(t)
-	c = openHeadersOnly(t, t.TempDir(), nobody)
+	c = openHeadersOnly(t, newDir(t), nobody)
 	c.limits.findPeers = 2 * minRedial
 	if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrNoPeers) || !strings.Contains(err.Error(), "peer "+nobody+" cannot be reached") {
 		t.Errorf("nobody there: %v", err)
 	}
-	c = openHeadersOnly(t, t.TempDir(), nobody)
+	c = openHeadersOnly(t, newDir(t), nobody)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := c.SyncHeaders(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -148,7 +148,7 @@ func TestHeadersThatDoNotCome(t *testing.T) {
 				}
 				return lie(f)
 			}, nil)
-			dir := t.TempDir()
+			dir := newDir(t)
 			c := openHeadersOnly(t, dir, liar.addr)
 			c.limits.stall, c.limits.findPeers = 3*time.Second, 20*time.Second
 			if err := c.SyncHeaders(t.Context(), nil); !errors.Is(err, ErrStalled) && !errors.Is(err, ErrNoPeers) {
@@ -185,9 +185,9 @@ func TestHeadersWaitForASecondOpinion(t *testing.T) {
 	}, nil)
 	ahead := newRelay(t, n.p2p)
 	ahead.cut()
-	dir := t.TempDir()
+	dir := newDir(t)
 	c := openHeadersOnly(t, dir, behind.addr, ahead.addr)
-	c.limits.settle = patience
+	c.limits.secondPeer = patience
 	mended := false
 	if err := c.SyncHeaders(t.Context(), func(have, _ int32) {
 		if have == 10 && !mended {
@@ -208,7 +208,7 @@ func TestAnOldTipOfStrangersIsNotTakenForTheNewest(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openHeadersOnly(t, t.TempDir(), n.p2p)
+	c := openHeadersOnly(t, newDir(t), n.p2p)
 	k := strangers(c)
 	k.forward(freshTip + time.Hour)
 	c.limits.findPeers = 3 * time.Second
@@ -218,7 +218,7 @@ func TestAnOldTipOfStrangersIsNotTakenForTheNewest(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := newDir(t)
 	c = openHeadersOnly(t, dir, n.p2p)
 	strangers(c)
 	if err := c.SyncHeaders(t.Context(), nil); err != nil {

@@ -73,7 +73,7 @@ func TestHeadersOfAPeerWithoutFilters(t *testing.T) {
 		}
 		return []frame{f}
 	}, nil)
-	dir := t.TempDir()
+	dir := newDir(t)
 	syncHeaders(t, dir, plain.addr)
 	wantHeaders(t, dir, n)
 }

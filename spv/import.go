@@ -1,13 +1,10 @@
 package spv
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"ancre/internal/atomicfile"
@@ -17,20 +14,16 @@ import (
 	"github.com/lightninglabs/neutrino/headerfs"
 )
 
-// A file of headers to be imported is neutrino's: 10 bytes that say what it is (network magic, 4
-// bytes; version 0; type, 0 for headers and 1 for filter headers; height of the first, 4 bytes;
-// integers little endian), then the records.
+// A header file for import has neutrino's format. It begins with 10 bytes: the network's magic (4
+// bytes), version 0, type (0 for headers, 1 for filter headers), height of the first (4 bytes).
+// Then come the records. Integers are little endian.
 const exportVersion = 0
 
-// importBatch is how many headers are written at once; neutrino's own 65,536 take some 60 MB more
-// memory.
+// importBatch is how many headers are written at once. neutrino's default of 65,536 takes some 60
+// MB more memory.
 const importBatch = 16384
 
-// exportReserve is how many of the newest blocks an export leaves out, so that no usual
-// reorganisation makes it useless.
-const exportReserve = 6
-
-// headerFile is what the beginning of such a file, and its size, say.
+// headerFile is what the beginning and the size of a header file say.
 type headerFile struct {
 	magic       uint32
 	kind        headerfs.HeaderType
@@ -46,30 +39,30 @@ func readHeaderFile(path string) (headerFile, error) {
 	defer f.Close()
 	var begin [chainimport.ImportMetadataSize]byte
 	if _, err := io.ReadFull(f, begin[:]); err != nil {
-		return h, fmt.Errorf("%s: too short to be a file of headers", path)
+		return h, fmt.Errorf("%s: too short to be a header file", path)
 	}
 	h.magic = binary.LittleEndian.Uint32(begin[:])
 	h.kind = headerfs.HeaderType(begin[5])
 	h.first = int64(binary.LittleEndian.Uint32(begin[6:]))
 	size, err := h.kind.Size()
 	if err != nil || begin[4] != exportVersion {
-		return h, fmt.Errorf("%s: it is not a file of headers that was made for import", path)
+		return h, fmt.Errorf("%s: not a header file for import", path)
 	}
 	records := info.Size() - int64(len(begin))
 	if records <= 0 || records%int64(size) != 0 {
-		return h, fmt.Errorf("%s: %d bytes of records of %d bytes: it is cut off", path, records, size)
+		return h, fmt.Errorf("%s: it is cut off: %d bytes are not a whole number of records of %d bytes", path, records, size)
 	}
 	h.last = h.first + records/int64(size) - 1
 	return h, nil
 }
 
-// checkImport checks, without reading them whole, that the configured files can be imported.
+// checkImport checks the beginnings and sizes of the header files to import.
 func checkImport(files []string, params *chaincfg.Params) error {
 	if len(files) == 0 {
 		return nil
 	}
 	if len(files) != 2 {
-		return fmt.Errorf("%d files of headers to import: there must be two, block headers and filter headers", len(files))
+		return fmt.Errorf("%d header files to import: there must be two, block headers and filter headers", len(files))
 	}
 	var heads [2]headerFile
 	for i, want := range []headerfs.HeaderType{headerfs.Block, headerfs.RegularFilter} {
@@ -78,29 +71,29 @@ func checkImport(files []string, params *chaincfg.Params) error {
 			return importError(files, err)
 		}
 		if h.kind != want {
-			return importError(files, fmt.Errorf("%s holds a %v file, and should hold a %v file (block headers are named first)", files[i], h.kind, want))
+			return importError(files, fmt.Errorf("%s is a %v file, where a %v file is expected (the block headers come first)", files[i], h.kind, want))
 		}
 		if h.magic != uint32(params.Net) {
-			return importError(files, fmt.Errorf("%s is of another network than %s", files[i], params.Name))
+			return importError(files, fmt.Errorf("%s is not of the network %s", files[i], params.Name))
 		}
 		heads[i] = h
 	}
 	if b, f := heads[0], heads[1]; b.first != f.first || b.last != f.last {
-		return importError(files, fmt.Errorf("block headers reach from height %d to %d, filter headers from %d to %d: they are not of one export", b.first, b.last, f.first, f.last))
+		return importError(files, fmt.Errorf("the block headers are of heights %d to %d, the filter headers of heights %d to %d: they are not of one export", b.first, b.last, f.first, f.last))
 	}
 	return nil
 }
 
-// importError says which files, and what to do.
+// importError wraps an error with the names of the files, and says what to do.
 func importError(files []string, err error) error {
-	return fmt.Errorf("importing headers from %q: %w; make both files again, or remove spv.headers_import to download them from peers",
+	return fmt.Errorf("cannot import headers from %q: %w; export both files again, or remove spv.headers_import to download the headers from peers",
 		files, err)
 }
 
-// importHeaders reads the configured files into the header store, when they reach higher than what
-// is here: reading them costs seconds, which the next start need not spend. neutrino checks them as
-// it would check what peers send, but for the filter headers, which only peers that disagree can
-// show to be wrong.
+// importHeaders reads the configured files into the header store, if they reach higher than the
+// stored headers: reading them takes seconds, which later starts need not spend. neutrino checks
+// the headers as if peers had sent them. It cannot check the filter headers: only peers that
+// disagree can show that one is false.
 func (c *Client) importHeaders(ctx context.Context) error {
 	files := c.cfg.HeadersImport
 	if len(files) == 0 {
@@ -115,7 +108,7 @@ func (c *Client) importHeaders(ctx context.Context) error {
 		return fmt.Errorf("newest block: %w", err)
 	}
 	if int64(best.Height) >= head.last {
-		c.log.Debug("headers need not be imported", "height", best.Height, "file_height", head.last)
+		c.log.Debug("the stored headers reach as high as the files: importing none", "height", best.Height, "file_height", head.last)
 		return nil
 	}
 	c.log.Info("importing headers", "from", best.Height+1, "to", head.last, "files", files)
@@ -133,104 +126,10 @@ func (c *Client) importHeaders(ctx context.Context) error {
 	}
 	if _, err := importer.Import(ctx); err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("importing headers: %w", ctx.Err())
+			return fmt.Errorf("the import of headers was ended: %w", ctx.Err())
 		}
 		return importError(files, err)
 	}
 	c.log.Info("headers imported", "to", head.last, "took", time.Since(start).Round(time.Millisecond))
 	return nil
-}
-
-// ExportHeaders writes the headers and filter headers that are here to two new files, in the form
-// that [Config.HeadersImport] wants. They spare another node the download; whoever imports them
-// trusts the filter headers as they are. The newest blocks are left out. It returns the height of
-// the last that was written.
-func (c *Client) ExportHeaders(ctx context.Context, blockFile, filterFile string) (int32, error) {
-	if !c.begin() {
-		return 0, ErrClosed
-	}
-	defer c.wg.Done()
-	best, err := c.service().BestBlock()
-	if err != nil {
-		return 0, fmt.Errorf("newest block: %w", err)
-	}
-	last := best.Height - exportReserve
-	if last < 1 {
-		return 0, fmt.Errorf("nothing to export yet: %d blocks are here, and the newest %d are left out", best.Height, exportReserve)
-	}
-	stop, err := c.source().GetBlockHeaderByHeight(uint32(last))
-	if err != nil {
-		return 0, fmt.Errorf("header at height %d: %w", last, err)
-	}
-	lastHash := stop.BlockHash()
-	err = writeHeaderFile(ctx, blockFile, c.params, headerfs.Block, last, func(w io.Writer, height uint32) error {
-		h, err := c.source().GetBlockHeaderByHeight(height)
-		if err != nil {
-			return err
-		}
-		return h.Serialize(w)
-	})
-	if err != nil {
-		return 0, err
-	}
-	err = writeHeaderFile(ctx, filterFile, c.params, headerfs.RegularFilter, last, func(w io.Writer, height uint32) error {
-		h, err := c.source().GetFilterHeaderByHeight(height)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(h[:])
-		return err
-	})
-	if err != nil {
-		os.Remove(blockFile)
-		return 0, err
-	}
-	if _, _, err := c.header(lastHash); err != nil {
-		os.Remove(blockFile)
-		os.Remove(filterFile)
-		return 0, fmt.Errorf("the chain was reorganised during the export, try again: %w", err)
-	}
-	return last, nil
-}
-
-// writeHeaderFile writes a file whole or not at all, and never over one that is there.
-func writeHeaderFile(ctx context.Context, path string, params chaincfg.Params, kind headerfs.HeaderType, last int32, write func(w io.Writer, height uint32) error) (err error) {
-	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%s exists already", path)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<16)
-	begin := binary.LittleEndian.AppendUint32(nil, uint32(params.Net))
-	begin = append(begin, exportVersion, byte(kind))
-	begin = binary.LittleEndian.AppendUint32(begin, 0)
-	if _, err := w.Write(begin); err != nil {
-		return err
-	}
-	for height := uint32(0); height <= uint32(last); height++ {
-		if height%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := write(w, height); err != nil {
-			return fmt.Errorf("header at height %d: %w", height, err)
-		}
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -11,22 +11,49 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-func TestExportedHeadersSpareTheDownload(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(200)
-	c := openClient(t, t.TempDir(), n.p2p)
+// export exports the headers of a client that follows a node, and returns the two files.
+func export(t *testing.T, n *node) (files []string, last int32) {
+	t.Helper()
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	dir := t.TempDir()
-	files := []string{filepath.Join(dir, "block"), filepath.Join(dir, "filter")}
+	files = []string{filepath.Join(dir, "block"), filepath.Join(dir, "filter")}
 	last, err := c.ExportHeaders(t.Context(), files[0], files[1])
-	if err != nil || last != 200-exportReserve {
+	if err != nil || last != n.height()-exportReserve {
 		t.Fatalf("exported up to %d, %v", last, err)
 	}
 	if _, err := c.ExportHeaders(t.Context(), files[0], files[1]); err == nil {
 		t.Error("wrote over an export that was there")
 	}
+	return files, last
+}
+
+// changed writes a changed copy of a file beside it.
+func changed(t *testing.T, name, from string, change func([]byte) []byte) string {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(filepath.Dir(from), name)
+	if err := os.WriteFile(path, change(b), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// changedHeader writes a copy of a file of block headers in which one is changed.
+func changedHeader(t *testing.T, from string) string {
+	t.Helper()
+	return changed(t, "broken", from, func(b []byte) []byte { b[10+100*80+40] ^= 1; return b })
+}
+
+func TestExportedHeadersSpareTheDownload(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "btcd")
+	n.mine(200)
+	files, last := export(t, n)
 
 	// Into an empty directory, without any peer.
 	empty := t.TempDir()
@@ -39,33 +66,27 @@ func TestExportedHeadersSpareTheDownload(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	damaged := func(name string, from string, change func([]byte) []byte) string {
-		b, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, change(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-
 	// At the next start nothing is read again, or else the damage would be found, and the rest
 	// comes from a peer.
-	broken := damaged("broken", files[0], func(b []byte) []byte { b[10+100*80+40] ^= 1; return b })
-	again := openConfig(t, Config{Dir: empty, HeadersImport: []string{broken, files[1]}, Connect: []string{n.p2p}})
+	again := openConfig(t, Config{Dir: empty, HeadersImport: []string{changedHeader(t, files[0]), files[1]}, Connect: []string{n.p2p}})
 	startClient(t, again)
 	waitAt(t, again, n)
 	if touches, err := again.Touches(t.Context(), n.hashAt(100), [][]byte{anyoneCanSpend}); err != nil || !touches {
 		t.Errorf("filter of a block whose header was imported: %v, %v", touches, err)
 	}
+}
 
-	cut := damaged("cut", files[1], func(b []byte) []byte { return b[:len(b)-1] })
-	shorter := damaged("shorter", files[1], func(b []byte) []byte { return b[:len(b)-32] })
-	mainnet := damaged("mainnet", files[0], func(b []byte) []byte { copy(b, "\xf9\xbe\xb4\xd9"); return b })
-	text := damaged("text", files[0], func(b []byte) []byte { return []byte("not headers at all") })
-	own := damaged("own", files[0], func(b []byte) []byte { return b[10:] })
+func TestFilesThatCannotBeImportedAreNamed(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "btcd")
+	n.mine(200)
+	files, _ := export(t, n)
+	cut := changed(t, "cut", files[1], func(b []byte) []byte { return b[:len(b)-1] })
+	shorter := changed(t, "shorter", files[1], func(b []byte) []byte { return b[:len(b)-32] })
+	mainnet := changed(t, "mainnet", files[0], func(b []byte) []byte { copy(b, "\xf9\xbe\xb4\xd9"); return b })
+	text := changed(t, "text", files[0], func(b []byte) []byte { return []byte("not headers at all") })
+	own := changed(t, "own", files[0], func(b []byte) []byte { return b[10:] })
+	broken := changedHeader(t, files[0])
 	for _, tt := range []struct {
 		name    string
 		files   []string
@@ -74,7 +95,7 @@ func TestExportedHeadersSpareTheDownload(t *testing.T) {
 	}{
 		{"one file", files[:1], "there must be two", false},
 		{"three files", append(files, "x"), "there must be two", false},
-		{"a file that is not there", []string{filepath.Join(dir, "nothing"), files[1]}, "nothing", false},
+		{"a file that is not there", []string{filepath.Join(filepath.Dir(files[0]), "nothing"), files[1]}, "nothing", false},
 		{"the two files exchanged", []string{files[1], files[0]}, "filter", false},
 		{"a file that was cut", []string{files[0], cut}, cut, false},
 		{"files of different lengths", []string{files[0], shorter}, "not of one export", false},
@@ -108,7 +129,7 @@ func TestAnImportEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(50)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	dir := t.TempDir()
@@ -118,7 +139,7 @@ func TestAnImportEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	importing := openConfig(t, Config{Dir: t.TempDir(), HeadersImport: files})
+	importing := openConfig(t, Config{Dir: newDir(t), HeadersImport: files})
 	if err := importing.Start(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

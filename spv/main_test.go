@@ -22,5 +22,9 @@ func TestMain(m *testing.M) {
 		}
 	}
 	neutrino.QueryTimeout = 3 * time.Second // from ten: peers here answer at once or never
-	os.Exit(m.Run())
+	code := m.Run()
+	if madeDir != "" {
+		os.RemoveAll(madeDir)
+	}
+	os.Exit(code)
 }

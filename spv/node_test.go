@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -267,6 +266,33 @@ func (w *testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// madeOnce makes the directory of a client that was closed before it had any peer. That takes some
+// computing, which the race detector makes slow: neutrino's index begins with 65,536 buckets.
+var madeOnce = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "ancre-spv-test")
+	if err != nil {
+		return err
+	}
+	madeDir = dir
+	c, err := Open(Config{Params: &chaincfg.RegressionNetParams, Dir: dir})
+	if err != nil {
+		return err
+	}
+	return c.Close()
+})
+
+var madeDir string // set by madeOnce, removed by TestMain
+
+// newDir returns a directory in which a client was opened and closed. Tests about directories that
+// are empty at first use t.TempDir instead.
+func newDir(t *testing.T) string {
+	t.Helper()
+	if err := madeOnce(); err != nil {
+		t.Fatal(err)
+	}
+	return copyDir(t, madeDir)
+}
+
 // openClient opens a client on regtest; the test closes it at its end, if not before.
 func openClient(t *testing.T, dir string, peers ...string) *Client {
 	t.Helper()
@@ -324,7 +350,7 @@ func syncedDir(t *testing.T, n *node) string {
 func copyDir(t *testing.T, from string) string {
 	t.Helper()
 	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
 	return to

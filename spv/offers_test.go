@@ -46,9 +46,9 @@ func (f *offering) again(what string) {
 		case 's':
 			f.o.silent(f.txid, tip, p)
 		case 'r':
-			f.o.note(f.txid, p, func(t *taking) { t.reason = "dust\x1b[2J" })
+			f.o.note(f.txid, p, func(r *response) { r.reason = "dust\x1b[2J" })
 		case 'h':
-			f.o.note(f.txid, p, func(t *taking) { t.has = true })
+			f.o.note(f.txid, p, func(r *response) { r.has = true })
 		}
 	}
 	f.o.ended(f.txid, strings.Count(what, "g") == len(what))
@@ -65,21 +65,21 @@ func TestHowPeersTakeAnOfferIsTold(t *testing.T) {
 		kind   *warning.Kind
 	}{
 		{"it was just taken", "a", true, unknown, nil},
-		{"it was taken, and kept over a block", "a s", true, good, nil},
+		{"it was taken, and kept over a block", "a s", true, kept, nil},
 		{"it was taken twice: a reorganisation threw it out", "a a", true, unknown, nil},
-		{"the only peer has datacarrier=0", "a a a", true, bad, warning.OfferRefused},
-		{"the same after a restart of the daemon", "a a a", false, bad, warning.OfferRefused},
-		{"one of two keeps it", "aa as as", true, good, nil},
+		{"the only peer has datacarrier=0", "a a a", true, notKept, warning.OfferRefused},
+		{"the same after a restart of the daemon", "a a a", false, notKept, warning.OfferRefused},
+		{"one of two keeps it", "aa as as", true, kept, nil},
 		{"one of two may have it from others", "as as as", false, unknown, nil},
-		{"no other peer can have it", "as as as", true, bad, warning.OfferRefused},
-		{"the only peer says no", "r", true, bad, warning.OfferRefused},
-		{"it took it before it said no", "a r", true, bad, warning.OfferRefused},
-		{"one of two says no", "ra rs", true, good, nil},
-		{"it has it already", "h", true, good, nil},
+		{"no other peer can have it", "as as as", true, notKept, warning.OfferRefused},
+		{"the only peer says no", "r", true, notKept, warning.OfferRefused},
+		{"it took it before it said no", "a r", true, notKept, warning.OfferRefused},
+		{"one of two says no", "ra rs", true, kept, nil},
+		{"it has it already", "h", true, kept, nil},
 		{"nobody has asked so far", "ss", true, unknown, nil},
-		{"nobody asks", "ss ss ss", true, bad, warning.OfferIgnored},
+		{"nobody asks", "ss ss ss", true, notKept, warning.OfferIgnored},
 		{"nobody asks after a restart: they have it", "ss ss ss ss ss", false, unknown, nil},
-		{"all hang up", "gg gg gg", true, bad, warning.OfferHungUp},
+		{"all hang up", "gg gg gg", true, notKept, warning.OfferHungUp},
 		{"all hung up, and one came back and took it", "gg gg gg as", true, unknown, nil},
 		{"all hang up twice", "g g", true, unknown, nil},
 	} {
@@ -104,7 +104,7 @@ func TestSilenceCountsOnlyAfterABlock(t *testing.T) {
 	for range 3 {
 		f.again("a")
 		f.again("s")
-		if v, w := f.o.known[f.txid].judge(f.peers, true, f.now); f.tip < 2 && (v != unknown || w.Kind != nil) || f.tip == 2 && v != bad {
+		if v, w := f.o.known[f.txid].judge(f.peers, true, f.now); f.tip < 2 && (v != unknown || w.Kind != nil) || f.tip == 2 && v != notKept {
 			t.Errorf("block %d: verdict %d, %q", f.tip, v, w)
 		}
 		f.tip++
@@ -113,7 +113,7 @@ func TestSilenceCountsOnlyAfterABlock(t *testing.T) {
 	f.peers[0] = new(neutrino.ServerPeer)
 	f.offer("a")
 	f.offer("s")
-	if v, w := f.o.known[f.txid].judge(f.peers, true, f.now); v != good {
+	if v, w := f.o.known[f.txid].judge(f.peers, true, f.now); v != kept {
 		t.Errorf("after a restart: verdict %d, %q", v, w)
 	}
 }
@@ -121,7 +121,7 @@ func TestSilenceCountsOnlyAfterABlock(t *testing.T) {
 // A new version of which nothing is known yet does not end the warning about the one before.
 func TestAWarningOutlivesItsVersionUntilTheNextIsKnown(t *testing.T) {
 	t.Parallel()
-	c := openClient(t, t.TempDir())
+	c := openClient(t, newDir(t))
 	f := newOffering(1)
 	f.offer("r")
 	c.offers.known = f.o.known
@@ -135,7 +135,7 @@ func TestAWarningOutlivesItsVersionUntilTheNextIsKnown(t *testing.T) {
 			t.Errorf("%q, %v", w, ok)
 		}
 	}
-	c.offers.known[newer] = &reception{peers: map[*neutrino.ServerPeer]*taking{f.peers[0]: {has: true}}}
+	c.offers.known[newer] = &offered{peers: map[*neutrino.ServerPeer]*response{f.peers[0]: {has: true}}}
 	if w, ok := c.OfferWarning([]chainhash.Hash{newer, f.txid}, 1, true); ok {
 		t.Errorf("the newest is taken: %q", w)
 	}
@@ -143,7 +143,7 @@ func TestAWarningOutlivesItsVersionUntilTheNextIsKnown(t *testing.T) {
 
 func TestARateBelowEveryFloorIsToldOfAfterAWhile(t *testing.T) {
 	t.Parallel()
-	r := new(reception)
+	r := new(offered)
 	now := time.Unix(1e9, 0)
 	for i, tt := range []struct {
 		rate, floor int64

@@ -150,7 +150,7 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 	const named = "node.example.invalid:18444"
 	const onion = "v7ajjeirttkbnt32wpy3c6w3emwnfr3fkla7hpxcfokr3ysd3kqtzmqd.onion:38333"
 	s := newSocks(t, true, map[string]string{named: n.p2p, onion: n.p2p, trap.addr: n.p2p})
-	c := openConfig(t, Config{Dir: t.TempDir(), Proxy: s.addr(), Connect: []string{"node.example.invalid", onion}, AddPeers: []string{trap.addr}})
+	c := openConfig(t, Config{Dir: newDir(t), Proxy: s.addr(), Connect: []string{"node.example.invalid", onion}, AddPeers: []string{trap.addr}})
 	startClient(t, c)
 	waitAt(t, c, n)
 	waitFor(t, "three peers, by the names they were configured with", func() bool {
@@ -190,7 +190,7 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 func TestAProxyThatLooksUpNoNamesIsNotGoneAround(t *testing.T) {
 	t.Parallel()
 	s := newSocks(t, false, nil)
-	c := openConfig(t, Config{Dir: t.TempDir(), Proxy: s.addr(), Connect: []string{"localhost"}})
+	c := openConfig(t, Config{Dir: newDir(t), Proxy: s.addr(), Connect: []string{"localhost"}})
 	if ips, err := c.peers.resolve("localhost"); !errors.Is(err, errNoResolve) {
 		t.Errorf("resolved to %v, %v", ips, err)
 	}
@@ -224,7 +224,7 @@ func TestAPeerIsKnownByItsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := net.JoinHostPort("localhost", port)
-	c := openClient(t, t.TempDir(), name)
+	c := openClient(t, newDir(t), name)
 	startClient(t, c)
 	waitAt(t, c, n)
 	if p := c.Status().Peers; len(p) != 1 || p[0].Address != name {

@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// SOCKS5 (RFC 1928), and Tor's extension of it for names (torspec, socks-extensions, RESOLVE).
+// SOCKS5 (RFC 1928), and the command RESOLVE by which Tor extends it (torspec, socks-extensions).
 const (
 	socksVersion    = 5
 	socksNoAuth     = 0
@@ -19,13 +19,13 @@ const (
 	socksNotCommand = 7
 )
 
-var errNoResolve = errors.New("the proxy looks up no names (it is not Tor's); name peers in spv.connect or spv.add_peers instead")
+var errNoResolve = errors.New("the proxy does not look up names (it is not Tor): name peers in spv.connect or spv.add_peers instead")
 
-// resolveThrough asks a SOCKS5 proxy for the address of a name. Tor answers; most others only
-// connect.
+// resolveThrough asks a SOCKS5 proxy for the address of a name. Tor answers; most other proxies
+// only connect.
 func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 	if len(host) > 255 {
-		return nil, fmt.Errorf("name of %d bytes: at most 255 are allowed", len(host))
+		return nil, fmt.Errorf("a name of %d bytes: at most 255 are allowed", len(host))
 	}
 	var nd net.Dialer
 	conn, err := nd.DialContext(ctx, "tcp", proxy)
@@ -38,8 +38,8 @@ func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 			return nil, err
 		}
 	}
-	// A context without a deadline, or one that ends early, ends the exchange by closing the
-	// connection.
+	// If the context has no deadline, or ends before it, the connection is closed, which ends the
+	// exchange.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	if _, err := conn.Write([]byte{socksVersion, 1, socksNoAuth}); err != nil {
@@ -50,7 +50,7 @@ func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 		return nil, err
 	}
 	if choice != [2]byte{socksVersion, socksNoAuth} {
-		return nil, errors.New("it is no SOCKS5 proxy that works without a password")
+		return nil, errors.New("it is not a SOCKS5 proxy, or asks for a password")
 	}
 
 	request := append([]byte{socksVersion, socksResolve, 0, socksDomain, byte(len(host))}, host...)
@@ -79,7 +79,7 @@ func resolveThrough(ctx context.Context, proxy, host string) (net.IP, error) {
 	case socksIPv6:
 		ip = make(net.IP, net.IPv6len)
 	default:
-		return nil, fmt.Errorf("SOCKS5 answer with address type %d: it must be an IP address", reply[3])
+		return nil, fmt.Errorf("SOCKS5 answer with address type %d: it must be an IPv4 or IPv6 address", reply[3])
 	}
 	if _, err := io.ReadFull(conn, ip); err != nil {
 		return nil, err

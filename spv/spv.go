@@ -2,27 +2,31 @@
 // (BIP157, BIP158) over the peer-to-peer network, fetches single blocks, and offers transactions to
 // peers. It asks no third party for anything.
 //
-// What it promises: every header it names has the work and the ancestors that the network's rules
-// demand; every filter fits the chain of filter headers; every block fits its header. What no light
-// client can promise: that a block obeys all rules of Bitcoin, that peers tell it of every block,
-// and that filter headers are true. Several peers, and blocks on top, are the answer: one honest
-// peer unmasks those that lie about filters, while a peer that is alone is believed. So a client
-// that is meant to have one peer only should have one that its owner runs.
+// What it promises: each header that it returns has the work and the ancestors that the network's
+// rules demand. Each filter fits the chain of filter headers. Each block fits its header.
 //
-// It hides neutrino, which is the only user of its data directory. One thing cannot be hidden:
-// neutrino panics in its own goroutines when it cannot write its files any more ("rollback
-// failed"), and that ends the process. Nothing here keeps truth in memory, so the process starts
-// again where it was.
+// What no light client can promise: that a block obeys all rules of Bitcoin, that the peers
+// announce every block, and that the filter headers are true. The remedy is to have several peers,
+// and to wait for more blocks. One honest peer is enough to find out those that lie about filters,
+// but a single peer is believed. So a client with only one peer should have one that its owner
+// runs.
+//
+// Package spv hides neutrino, which is the only user of its data directory. One thing cannot be
+// hidden: neutrino panics in its own goroutines when it can no longer write its files ("rollback
+// failed"), and that ends the process. No state is only in memory, so a restarted process continues
+// where it was.
+//
+// A client with [Config.HeadersOnly] only downloads headers. That is how package verify uses this
+// package: it is one of verify's sources of headers. A new source of headers belongs there.
 package spv
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,79 +39,50 @@ import (
 )
 
 var (
-	// ErrNotFound is wrapped when a block or a height is not on the active chain, as far as it is
-	// known here.
+	// ErrNotFound is wrapped when a block or a height is not on the active chain, as far as this
+	// client knows that chain.
 	ErrNotFound = errors.New("not on the active chain")
 
-	// ErrNoPeers is wrapped when something must be sent and no peer is connected. Trying again
-	// later helps.
+	// ErrNoPeers is wrapped when something must be sent and no peer is connected. The caller may
+	// try again later.
 	ErrNoPeers = errors.New("no peer is connected")
 
-	// ErrClosed is wrapped by everything that is asked of a client that is being closed.
+	// ErrClosed is wrapped by every method of a client that is closed or being closed.
 	ErrClosed = errors.New("the light client is closed")
 
-	// ErrDamaged is wrapped when the data directory cannot be used and is not repaired without
-	// being asked.
+	// ErrDamaged is wrapped when the data directory cannot be used and Open cannot repair it. The
+	// error says what the operator can do.
 	ErrDamaged = errors.New("damaged data of the light client")
 
 	// ErrInUse is wrapped when another process has the data directory open.
 	ErrInUse = errors.New("in use by another process")
 )
 
-// Config is what [Open] needs to know. Params and Dir are needed, the rest may be left out.
+// Config is the configuration for [Open]. Params and Dir are needed, the rest may be left out.
 type Config struct {
 	Params *chaincfg.Params // of one of [Networks]
-	Dir    string           // the light client's own data directory; made when it is missing
+	Dir    string           // the light client's own data directory; created if it is missing
 
-	Connect  []string // HOST or HOST:PORT: only these and AddPeers, no discovery
-	AddPeers []string // HOST or HOST:PORT: these besides those that are discovered
-	Proxy    string   // SOCKS5 HOST:PORT for all connections and all names; empty: none
+	Connect  []string // HOST or HOST:PORT: connect only to these and AddPeers, without discovery
+	AddPeers []string // HOST or HOST:PORT: connect to these besides discovered peers
+	Proxy    string   // HOST:PORT of a SOCKS5 proxy for all connections and all names; empty: none
 
 	// HeadersImport is empty, or names the block header file and the filter header file that
-	// [Client.ExportHeaders] made. They are read by Start when they reach higher than what is here
-	// already.
+	// [Client.ExportHeaders] wrote. Start reads them if they reach higher than the stored headers.
 	HeadersImport []string
 
-	// HeadersOnly is for a client that only ever calls SyncHeaders. No peer is asked for filters.
+	// HeadersOnly is for a client that only downloads headers, by SyncHeaders. It asks no peer for
+	// filters.
 	HeadersOnly bool
 
 	Logger           *slog.Logger // nil: silent
 	UserAgentVersion string       // what peers are told; empty: "0"
 }
 
-// Networks returns the names that [Params] knows.
-func Networks() []string { return []string{"mainnet", "testnet4", "signet", "regtest", "simnet"} }
-
-// Params returns the rules of a network by its name.
-func Params(network string) (*chaincfg.Params, error) {
-	var p chaincfg.Params
-	switch network {
-	case "mainnet":
-		p = chaincfg.MainNetParams
-	case "testnet4":
-		p = chaincfg.TestNet4Params
-	case "signet":
-		p = chaincfg.SigNetParams
-	case "regtest":
-		p = chaincfg.RegressionNetParams
-	case "simnet":
-		p = chaincfg.SimNetParams
-	default:
-		return nil, fmt.Errorf("unknown network %q: it must be one of %s", network, strings.Join(Networks(), ", "))
-	}
-	return &p, nil
-}
-
-// isDevelopment says whether the network is one that a developer runs alone: nobody is discovered
-// there, and its chain may stand still for days.
-func isDevelopment(p *chaincfg.Params) bool {
-	return p.Net == chaincfg.RegressionNetParams.Net || p.Net == chaincfg.SimNetParams.Net
-}
-
 const (
-	// maxFetches bounds how many blocks and filters are asked for at once. neutrino's calls take no
-	// context, so one that nobody waits for any more keeps its place until a peer answers or
-	// neutrino gives up.
+	// maxFetches bounds how many blocks and filters are fetched at once. neutrino's calls take no
+	// context. So a call whose caller has gone keeps its place until a peer answers or neutrino
+	// gives up.
 	maxFetches = 8
 
 	// stopTimeout is how long Close waits for neutrino. It stops in about a second, unless the disk
@@ -115,52 +90,75 @@ const (
 	stopTimeout = 30 * time.Second
 )
 
-// Client is a light client on one data directory. Its methods may be called from several goroutines
-// at once, and, but for what needs peers, also before Start.
+// Client is a light client on one data directory. Several goroutines may call its methods at once.
+// All methods that need no peers may be called before Start.
 type Client struct {
 	cfg    Config
-	params chaincfg.Params // without seeds where none may be asked
-	public bool            // a network of strangers, on which blocks come by the clock: none of the developers' ones
+	params chaincfg.Params // without DNS seeds if none may be asked
+	public bool            // a public network, on which blocks come by the clock: not regtest or simnet
 	now    func() time.Time
 	log    *slog.Logger
 
 	db    walletdb.DB
 	peers *dialer
 
-	// reading is neutrino's service as Open made it: without peers, and so without goroutines, for
-	// what is on disk. running is the one that Start made. neutrino's Stop hangs on a service that
-	// was never started, hence two of them.
+	// reading is the neutrino service that Open made. It has no peers, and so no goroutines: it
+	// reads what is on disk. running is the service that Start made. There are two of them because
+	// neutrino's Stop hangs on a service that was never started.
 	reading *neutrino.ChainService
 	running atomic.Pointer[neutrino.ChainService]
 
 	// ctx ends when Close begins. wg counts the calls that use the database or neutrino, and their
-	// goroutines; begin is the way in.
+	// goroutines. They are counted by begin.
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	starting sync.Mutex     // held by Start, and by Close from when it must not run any more
+	starting sync.Mutex     // held by Start, and by Close from when Start may no longer begin
 	watching sync.WaitGroup // the goroutines that Start began
 	closing  sync.Once
 	closeErr error // set by closing
 
-	mu        sync.Mutex // guards the next ones
+	mu        sync.Mutex // guards closed and listeners
 	closed    bool
 	listeners map[chan struct{}]struct{}
 
-	fetching singleflight.Group // one fetch for all who want the same block or filter
-	fetches  chan struct{}      // a place for each fetch that runs
+	fetching singleflight.Group // callers that want the same block or filter share one fetch
+	fetches  chan struct{}      // has a value for each running fetch
 
-	broadcasts chan struct{} // a place for each transaction that is being offered
-	offers     offers        // how peers took them
+	broadcasts chan struct{} // has a value for each transaction that is being offered
+	offers     offers        // how peers responded to them
 	fees       feeCache
 	state      monitor
 	limits     headersLimits
 }
 
 // Open checks the data directory, repairs header files that a crash or a full disk has damaged, and
-// opens it. Nothing is sent before Start, but all that is on disk can be asked for.
-func Open(cfg Config) (_ *Client, err error) {
+// opens it. Nothing is sent before Start, but everything on disk can be asked for.
+func Open(cfg Config) (*Client, error) {
+	peers, err := checkConfig(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("light client's data directory: %w; it must be a directory that the user whom ancred runs as can read and write", err)
+	}
+	db, err := openDatabase(cfg.Dir, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(cfg, db)
+	if err := c.openFiles(peers); err != nil {
+		c.cancel()
+		db.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// checkConfig checks a configuration and fills in what may be left out. It returns the configured
+// peers, each with a port.
+func checkConfig(cfg *Config) (peers []string, err error) {
 	if cfg.Params == nil {
 		return nil, errors.New("spv: no network given")
 	}
@@ -168,12 +166,12 @@ func Open(cfg Config) (_ *Client, err error) {
 		return nil, errors.New("spv: no data directory given")
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.UserAgentVersion == "" {
 		cfg.UserAgentVersion = "0"
 	}
-	configured, err := peerAddresses(append(append([]string(nil), cfg.Connect...), cfg.AddPeers...), cfg.Params.DefaultPort)
+	peers, err = peerAddresses(slices.Concat(cfg.Connect, cfg.AddPeers), cfg.Params.DefaultPort)
 	if err != nil {
 		return nil, err
 	}
@@ -182,78 +180,67 @@ func Open(cfg Config) (_ *Client, err error) {
 			return nil, err
 		}
 	}
-	if err := checkImport(cfg.HeadersImport, cfg.Params); err != nil {
-		return nil, err
-	}
+	return peers, checkImport(cfg.HeadersImport, cfg.Params)
+}
 
-	params := *cfg.Params
-	if len(cfg.Connect) > 0 || isDevelopment(&params) {
-		// neutrino asks the seeds even when it may connect to configured peers only.
-		params.DNSSeeds = nil
-	}
-
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("light client's data directory: %w; it must be a directory that the user may read and write whom ancred runs as", err)
-	}
-	db, err := openDatabase(cfg.Dir, cfg.Logger)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			cancel()
-			db.Close()
-		}
-	}()
-	if err := removeSuspects(cfg.Dir, cfg.Logger); err != nil {
-		return nil, err
-	}
-	if err := checkSums(cfg.Dir, cfg.Logger); err != nil {
-		return nil, err
-	}
-	if err := repairHeaders(cfg.Dir, db, &params, cfg.Logger); err != nil {
-		return nil, err
-	}
-	peers, err := newDialer(ctx, db, cfg.Logger, params.Net, configured, cfg.Proxy)
-	if err != nil {
-		return nil, err
-	}
-	peers.headersOnly = cfg.HeadersOnly
-
+// newClient makes a client on an opened database.
+func newClient(cfg Config, db walletdb.DB) *Client {
 	c := &Client{
-		cfg: cfg, params: params, public: !isDevelopment(&params), now: time.Now, log: cfg.Logger, db: db, peers: peers, ctx: ctx, cancel: cancel,
+		cfg: cfg, params: *cfg.Params, public: !isDevelopment(cfg.Params), now: time.Now, log: cfg.Logger, db: db,
 		listeners:  make(map[chan struct{}]struct{}),
 		fetches:    make(chan struct{}, maxFetches),
 		broadcasts: make(chan struct{}, maxBroadcasts),
 		fees:       newFeeCache(),
-		limits:     headersLimits{settle, findPeers, headersStall},
+		limits:     headersLimits{secondPeer: secondPeer, findPeers: findPeers, stall: headersStall},
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if len(cfg.Connect) > 0 || !c.public {
+		// neutrino asks the seeds even when it may connect to configured peers only.
+		c.params.DNSSeeds = nil
 	}
 	if cfg.Proxy != "" {
 		c.limits.findPeers = findPeersProxy
 	}
-	c.reading, err = newChainService(c, nil)
-	if err != nil {
-		// The checks above know the damage that was seen so far. For any other that neutrino finds,
-		// the cure is the same.
-		c.log.Error("the header files cannot be opened; removing them, all headers will be downloaded again", "dir", cfg.Dir, "err", err)
-		if err := removeHeaders(cfg.Dir); err != nil {
-			return nil, err
-		}
-		if c.reading, err = newChainService(c, nil); err != nil {
-			return nil, fmt.Errorf("%w in %s: %w; remove this directory, its contents will be downloaded again", ErrDamaged, cfg.Dir, err)
-		}
-	}
-	peers.now = func() time.Time { return c.now() }
 	c.state.opened = c.now()
 	c.state.clocks = newClocks()
 	c.state.distrusted = make(map[string]time.Time)
-	return c, nil
+	return c
 }
 
-// Start reads header files that are to be imported (see [Config.HeadersImport]; ctx can end that),
-// then begins to connect and to follow the chain, until Close. WalletChain may be used from then
-// on.
+// openFiles checks and repairs the header files, and has neutrino open them.
+func (c *Client) openFiles(peers []string) (err error) {
+	dir := c.cfg.Dir
+	if err := removeSuspects(dir, c.log); err != nil {
+		return err
+	}
+	if err := checkSums(dir, c.log); err != nil {
+		return err
+	}
+	if err := repairHeaders(dir, c.db, &c.params, c.log); err != nil {
+		return err
+	}
+	if c.peers, err = newDialer(c.ctx, c.db, c.log, c.params.Net, peers, c.cfg.Proxy); err != nil {
+		return err
+	}
+	c.peers.headersOnly = c.cfg.HeadersOnly
+	c.peers.now = func() time.Time { return c.now() } // tests replace c.now later
+	if c.reading, err = newChainService(c, nil); err == nil {
+		return nil
+	}
+	// The checks above know the damage that has been seen so far. The cure is the same for any
+	// other damage that neutrino finds.
+	c.log.Error("the header files cannot be opened: removing them, all headers will be downloaded again", "dir", dir, "err", err)
+	if err := removeHeaders(dir); err != nil {
+		return err
+	}
+	if c.reading, err = newChainService(c, nil); err != nil {
+		return fmt.Errorf("%w in %s: %w; remove this directory, its contents will be downloaded again", ErrDamaged, dir, err)
+	}
+	return nil
+}
+
+// Start imports header files if it has to (see [Config.HeadersImport]; ctx can end that). Then it
+// begins to connect and to follow the chain, until Close. From then on WalletChain may be used.
 func (c *Client) Start(ctx context.Context) error {
 	c.starting.Lock() // Close waits for it, since neutrino must not be stopped while it starts
 	defer c.starting.Unlock()
@@ -261,7 +248,7 @@ func (c *Client) Start(ctx context.Context) error {
 		return ErrClosed
 	}
 	if c.running.Load() != nil || c.cfg.HeadersOnly {
-		return errors.New("the light client was started already, or is for headers only")
+		return errors.New("the light client has been started before, or is for headers only")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -275,7 +262,7 @@ func (c *Client) Start(ctx context.Context) error {
 	}
 	sub, err := c.source().Subscribe(0)
 	if err != nil {
-		return fmt.Errorf("following new blocks: %w", err)
+		return fmt.Errorf("cannot follow new blocks: %w", err)
 	}
 	c.watching.Add(2)
 	go func() { defer c.watching.Done(); c.followBlocks(sub) }()
@@ -283,21 +270,21 @@ func (c *Client) Start(ctx context.Context) error {
 	return nil
 }
 
-// startNeutrino begins to connect and to sync, with starting held.
+// startNeutrino begins to connect and to sync. The caller holds starting.
 func (c *Client) startNeutrino(ctx context.Context) error {
 	cs, err := newChainService(c, c.peers.names())
 	if err == nil {
 		err = cs.Start(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("starting the light client: %w", err)
+		return fmt.Errorf("cannot start the light client: %w", err)
 	}
 	c.running.Store(cs)
 	return nil
 }
 
-// Close disconnects, waits for all that runs, and closes the database. Calling it again does
-// nothing.
+// Close disconnects, waits for all calls and goroutines, and closes the database. A second call
+// does nothing.
 func (c *Client) Close() error {
 	c.closing.Do(func() { c.closeErr = c.close() })
 	return c.closeErr
@@ -311,8 +298,8 @@ func (c *Client) close() error {
 	c.starting.Lock()
 	defer c.starting.Unlock()
 
-	// Those who ask neutrino's peer handler go first, for it leaves them waiting when it ends. The
-	// fetches end with neutrino.
+	// The goroutines that ask neutrino's peer handler end first, because it leaves them waiting
+	// when it ends. The fetches end with neutrino.
 	c.watching.Wait()
 	if c.running.Load() == nil {
 		c.wg.Wait()
@@ -334,14 +321,14 @@ func (c *Client) close() error {
 		}
 		return c.closeFiles()
 	case <-timeout.C:
-		// The database stays open: closing it under neutrino's feet would turn a hanging disk into
-		// a panic.
+		// The database stays open: if it were closed while neutrino uses it, a hanging disk would
+		// become a panic.
 		return fmt.Errorf("the light client did not stop within %v", stopTimeout)
 	}
 }
 
-// begin counts the caller among those whom Close waits for, unless that has begun. A true must be
-// followed by wg.Done.
+// begin makes Close wait for the caller, unless Close has begun. If it returns true, the caller
+// must call wg.Done.
 func (c *Client) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -364,7 +351,7 @@ func (c *Client) run(f func()) bool {
 	return true
 }
 
-// service returns neutrino's service: the running one, or before Start the one that reads only.
+// service returns neutrino's service: the running one, or before Start the one that only reads.
 func (c *Client) service() *neutrino.ChainService {
 	if cs := c.running.Load(); cs != nil {
 		return cs
@@ -377,6 +364,6 @@ func (c *Client) source() *neutrino.RescanChainSource {
 	return &neutrino.RescanChainSource{ChainService: c.service()}
 }
 
-// genesis reports whether block is the first one, which neither has a filter header before it nor
-// is served by peers.
+// genesis reports whether block is the first one. It has no filter header before it, and peers do
+// not serve it.
 func (c *Client) genesis(block chainhash.Hash) bool { return block == *c.params.GenesisHash }

@@ -94,7 +94,7 @@ func TestPeersGetTheNetworksPort(t *testing.T) {
 
 func TestNoPeersOnADevelopersNetworkIsAWarning(t *testing.T) {
 	t.Parallel()
-	c := openClient(t, t.TempDir())
+	c := openClient(t, newDir(t))
 	startClient(t, c)
 	waitFor(t, "a warning that no peers are configured", func() bool {
 		w := warning.Texts(c.Status().Warnings)
@@ -137,7 +137,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if tt.name == "while a peer does not answer" {
 			peers = append(peers, mute.Addr().String())
 		}
-		c := openClient(t, t.TempDir(), peers...)
+		c := openClient(t, newDir(t), peers...)
 		tt.use(c)
 		if err := c.Close(); err != nil {
 			t.Errorf("%s: %v", tt.name, err)

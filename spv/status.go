@@ -13,34 +13,34 @@ import (
 )
 
 const (
-	// blockSpacing is the time between blocks that the rules of all public networks aim at.
+	// blockSpacing is the average time between blocks by the rules of all public networks.
 	blockSpacing = 10 * time.Minute
 
-	// freshTip is the age of the newest block up to which it can be the network's newest. Three
-	// hours pass without one once in a thousand years.
+	// freshTip is how old the newest known block may be and still be taken for the network's
+	// newest. Three hours pass without a block once in a thousand years.
 	freshTip = 3 * time.Hour
 
-	// nearTip is how many blocks a client that was synced may lag behind its peers and still call
-	// itself synced: it is fetching them.
+	// nearTip is how many blocks a client that was synced may be behind its peers and still be
+	// synced, because it is fetching them.
 	nearTip = 3
 
-	// alone is how long a client may be without peers and still call itself synced.
-	alone = 10 * time.Minute
+	// syncedAlone is how long a client that was synced may have no peer and still be synced.
+	syncedAlone = 10 * time.Minute
 )
 
-// Status is how the light client stands.
+// Status is the state of the light client.
 type Status struct {
-	Height    int32 // newest block whose header and filter header are here
+	Height    int32 // of the newest block whose header and filter header are stored
 	Hash      chainhash.Hash
 	BlockTime time.Time
 
 	HeadersHeight int32
 	FiltersHeight int32
-	TargetHeight  int32 // what the peers say is the newest, or, without peers, an estimate from the clock
+	TargetHeight  int32 // of the newest block by the word of the peers, or without peers by the clock
 
 	Synced          bool
 	Progress        float64       // 0 to 1, headers and filter headers together; 1 only when synced
-	BlocksPerSecond float64       // of what is being synced
+	BlocksPerSecond float64       // the present speed
 	Remaining       time.Duration // estimate; 0 when synced, -1 when unknown
 
 	Peers    []Peer
@@ -51,25 +51,25 @@ type Status struct {
 type Peer struct {
 	Address string // as configured, else as connected to
 	Agent   string // what it calls itself
-	Height  int32  // the newest block it told of
+	Height  int32  // the newest block that it announced
 }
 
 // Synced reports whether Best is near enough to the network's newest block to act on it.
 //
-// To become synced, headers and filters must be where the peers are, and on a public network the
-// newest block must be fresh. On regtest and simnet a chain may stand still for days, so its age
-// says nothing there. Once synced, the client stays it while it fetches the next few blocks, and
-// for ten minutes without any peer.
+// A client becomes synced when its headers and filters are where the peers are. On a public network
+// the newest block must also be fresh. On regtest and simnet a chain may stand still for days, so
+// its age means nothing there. Once synced, the client stays synced while it fetches the next few
+// blocks, and for ten minutes without any peer.
 func (c *Client) Synced() bool {
 	p, err := c.position()
 	return err == nil && p.synced
 }
 
-// Status returns how the client stands now. It does not wait for peers or for the network.
+// Status returns the present state. It does not wait for peers or for the network.
 func (c *Client) Status() Status {
 	p, err := c.position()
 	if err != nil {
-		return Status{Remaining: -1, Warnings: []warning.Warning{warning.New(warning.HeadersUnreadable, "the light client cannot read its headers: %v", err)}}
+		return Status{Remaining: -1, Warnings: []warning.Warning{warning.New(warning.HeadersUnreadable, "the light client cannot read its stored headers: %v", err)}}
 	}
 	s := Status{
 		Height: p.height, Hash: p.hash, BlockTime: p.blockTime.UTC(),
@@ -96,12 +96,12 @@ type position struct {
 	synced           bool
 }
 
-// done counts what was synced, and todo what there is to sync, both kinds of headers together.
+// done counts the headers and filter headers that are stored, and todo those that exist.
 func (p position) done() int64 { return int64(p.headers) + int64(p.filters) }
 func (p position) todo() int64 { return 2 * int64(max(p.target, p.headers)) }
 
 func (p position) progress() float64 {
-	const nearly = 0.9999 // a round 1 is for what is really done
+	const nearly = 0.9999 // exactly 1 is for a client that is synced
 	if p.synced {
 		return 1
 	}
@@ -145,15 +145,15 @@ func (c *Client) position() (position, error) {
 	case len(peers) > 0 && lag <= 0 && p.headers == p.filters && (!c.public || c.service().IsCurrent()):
 		p.synced = true
 		c.state.wasSynced.Store(true)
-	case c.state.wasSynced.Load() && lag <= nearTip && c.state.sinceLastPeer(now) < alone:
+	case c.state.wasSynced.Load() && lag <= nearTip && c.state.sinceLastPeer(now) < syncedAlone:
 		p.synced = true
 	}
 	return p, nil
 }
 
-// estimate returns the height of the network's newest block: what peers say, or else, where blocks
-// come by the clock, a guess from the age of the newest header. One peer that lies cannot move it
-// when there are three.
+// estimate returns the height of the network's newest block by the word of the peers. Without
+// peers, on a public network, it guesses from the age of the newest header. Where there are three
+// peers, one that lies cannot move the estimate.
 func (p position) estimate(peers []*neutrino.ServerPeer, public bool, now time.Time) int32 {
 	if len(peers) == 0 {
 		if !public {

@@ -11,37 +11,38 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ancre/internal/atomicfile"
 )
 
-// sumsFile holds the sums of the header files as they were when the client was closed: a line for
-// each, "SHA256 SIZE NAME", and the SHA-256 of those lines. The next start finds by it what the
-// checks of repairHeaders cannot: one bit that was flipped in an old header, or in any filter
-// header, whose truth only peers know otherwise. A false one would make filters that are true look
-// false, and their peers liars.
+// sumsFile holds the checksums of the header files, as they were when the client was closed: for
+// each file a line "SHA256 SIZE NAME", then the SHA-256 of those lines. With it, the next start
+// finds what the checks of repairHeaders cannot: one flipped bit in an old header, or in any filter
+// header. A false filter header would make true filters look false, and the peers that send them
+// look like liars.
 //
-// The start removes it, so that none is left after a crash, when the files may have changed
-// rightly.
+// Each start removes the file. So after a crash, when the header files may have changed for good
+// reason, there is none.
 const sumsFile = "headers.sum"
 
-// checkSums compares the header files with their sums, and removes the headers if one of them
-// differs.
+// checkSums compares the header files with their checksums. If one differs, it removes them all.
 func checkSums(dir string, log *slog.Logger) error {
 	path := filepath.Join(dir, sumsFile)
 	defer func() {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			log.Warn("the sums of the header files cannot be removed; remove them before the next start, or it may download all headers again", "file", path, "err", err)
+			log.Warn("cannot remove the checksums of the header files: remove them before the next start, or it may download all headers again", "file", path, "err", err)
 		}
 	}()
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil || !info.Mode().IsRegular() {
-		log.Warn("the sums of the header files cannot be read, so a flipped bit in them is not found", "file", path, "err", err)
+		log.Warn("cannot read the checksums of the header files, so a flipped bit in a header file is not found", "file", path, "err", err)
 		return nil
 	}
 	text, err := os.ReadFile(path)
 	lines, ok := checkedLines(string(text))
 	if err != nil || !ok {
-		log.Warn("the sums of the header files are damaged, so a flipped bit in the headers is not found", "file", path, "err", err)
+		log.Warn("the checksums of the header files are damaged, so a flipped bit in a header file is not found", "file", path, "err", err)
 		return nil
 	}
 	for _, name := range []string{headersFile, filterHeadersFile} {
@@ -53,10 +54,10 @@ func checkSums(dir string, log *slog.Logger) error {
 		}
 		now, err := sumLine(dir, name)
 		if err != nil || was == "" || sizeOf(now) != sizeOf(was) {
-			continue // what is missing, or has another size, repairHeaders looks into
+			continue // repairHeaders sees a file that is missing or has another size
 		}
 		if now != was {
-			log.Error("a header file is not as it was written, after a fault of the disk; removing the header files, all headers will be downloaded again",
+			log.Error("a header file has changed since it was written, as after a disk error: removing the header files, all headers will be downloaded again",
 				"file", filepath.Join(dir, name))
 			return removeHeaders(dir)
 		}
@@ -64,7 +65,7 @@ func checkSums(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// checkedLines returns the lines before the last one, which must be their sum.
+// checkedLines returns all lines but the last, which must be the checksum of the others.
 func checkedLines(text string) (lines []string, ok bool) {
 	body, ok := strings.CutSuffix(text, "\n")
 	if !ok {
@@ -83,13 +84,13 @@ func sizeOf(line string) string {
 	return fields[1]
 }
 
-// sumLine makes the line of a file.
+// sumLine makes the line for a file.
 func sumLine(dir, name string) (string, error) {
 	path := filepath.Join(dir, name)
 	if info, err := os.Stat(path); err != nil {
 		return "", err
 	} else if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no regular file", path)
+		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -104,7 +105,7 @@ func sumLine(dir, name string) (string, error) {
 	return fmt.Sprintf("%x %d %s", sum.Sum(nil), size, name), nil
 }
 
-// writeSums writes the sums of files that nobody changes any more.
+// writeSums writes the checksums of the header files, which nothing may change meanwhile.
 func writeSums(dir string) error {
 	var lines bytes.Buffer
 	for _, name := range []string{headersFile, filterHeadersFile} {
@@ -115,22 +116,17 @@ func writeSums(dir string) error {
 		fmt.Fprintln(&lines, line)
 	}
 	fmt.Fprintf(&lines, "%x\n", sha256.Sum256(lines.Bytes()))
-	path := filepath.Join(dir, sumsFile)
-	half := path + ".new"
-	if err := os.WriteFile(half, lines.Bytes(), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(half, path)
+	return atomicfile.Put(filepath.Join(dir, sumsFile), lines.Bytes(), 0o600)
 }
 
-// closeFiles closes the database and leaves the sums of the header files. neutrino writes to them
-// no more.
+// closeFiles closes the database and writes the checksums of the header files. neutrino must have
+// stopped.
 func (c *Client) closeFiles() error {
 	if err := c.db.Close(); err != nil {
 		return err
 	}
-	if err := writeSums(c.cfg.Dir); err != nil { // the next start finds less
-		c.log.Debug("the header files were closed without their sums", "dir", c.cfg.Dir, "err", err)
+	if err := writeSums(c.cfg.Dir); err != nil { // the next start then finds fewer faults
+		c.log.Debug("cannot write the checksums of the header files", "dir", c.cfg.Dir, "err", err)
 	}
 	return nil
 }

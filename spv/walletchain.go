@@ -10,13 +10,13 @@ import (
 	"github.com/lightninglabs/neutrino"
 )
 
-// WalletChain returns a new chain client over this service, for the wallet. It may be called once
-// the client is started, and again whenever the wallet's old chain client has died. The wallet
-// starts and stops what it gets; the light client itself stays up.
+// WalletChain returns a new btcwallet chain client over this light client, for the wallet. It may
+// be called once the light client is started, and again whenever the wallet's chain client has
+// died. The wallet starts and stops the chain client; the light client keeps running.
 //
-// Some things differ from neutrino's own service: starting it starts nothing, sending a transaction
-// is [Client.Broadcast] and leaves nothing behind that would be repeated for ever, and a chain that
-// stands still is current on the developers' networks as soon as the peers' newest block is here.
+// The chain client differs from one over neutrino's own service in three points. Starting it starts
+// nothing. It sends a transaction by [Client.Broadcast], which does not repeat it later. On regtest
+// and simnet, it is current as soon as it has the newest block of the peers, however old that is.
 func (c *Client) WalletChain() *chain.NeutrinoClient {
 	nc := chain.NewNeutrinoClient(&c.params, c.service())
 	nc.CS = &walletService{ChainService: c.service(), client: c}
@@ -31,7 +31,7 @@ type walletService struct {
 
 func (s *walletService) Start(context.Context) error {
 	if s.client.running.Load() == nil {
-		return errors.New("the light client is not started yet")
+		return errors.New("the light client has not been started")
 	}
 	return nil
 }
@@ -42,8 +42,8 @@ func (s *walletService) SendTransaction(tx *wire.MsgTx) error {
 	return s.client.Broadcast(s.client.ctx, tx)
 }
 
-// GetBlockHeader and GetBlockHeight do not find a block that neutrino's index knows from before a
-// repair, and the chain has not.
+// GetBlockHeader and GetBlockHeight do not find a block that only neutrino's index still knows,
+// from before a repair.
 func (s *walletService) GetBlockHeader(hash *chainhash.Hash) (*wire.BlockHeader, error) {
 	h, _, err := s.client.Header(*hash)
 	return &h, err

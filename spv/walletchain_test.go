@@ -11,7 +11,7 @@ func TestTheWalletsChainClientSeesTheSameChain(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(110)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	if err := c.WalletChain().Start(t.Context()); err == nil {
 		t.Error("a wallet's chain client started before the light client did")
 	}

@@ -42,13 +42,13 @@ func TestAStaleTipIsToldOf(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	k := strangers(c)
 	startClient(t, c)
 	waitAt(t, c, n)
-	k.forward(staleTip - time.Minute)
+	k.forward(staleTip - 2*patience)
 	wantWarnings(t, c)
-	k.forward(2 * time.Minute)
+	k.forward(2 * patience)
 	wantWarnings(t, c, "the newest block is 9")
 	if !c.Synced() {
 		t.Error("a chain that stands still for 91 minutes is not acted on")
@@ -63,12 +63,28 @@ func TestAStaleTipIsToldOf(t *testing.T) {
 	wantWarnings(t, c)
 }
 
+func TestABlockIsStaleFromItsAgeOn(t *testing.T) {
+	t.Parallel()
+	l := &look{c: &Client{public: true}, connected: map[string]bool{"peer": true}, reached: true, age: staleTip}
+	if l.stale() {
+		t.Errorf("stale after %v", l.age)
+	}
+	l.age++
+	if !l.stale() {
+		t.Errorf("not stale after %v", l.age)
+	}
+	l.c.public = false
+	if l.stale() {
+		t.Error("stale on a developer's network, where a chain may stand still for days")
+	}
+}
+
 // A peer that claims more does not hide that nothing comes.
 func TestAStaleTipIsToldOfAlsoWhenAPeerClaimsMore(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	k := strangers(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -96,7 +112,7 @@ func TestTooFewPeersAreToldOf(t *testing.T) {
 	n.mine(20)
 	second, third := newRelay(t, n.p2p), newRelay(t, n.p2p)
 	third.cut()
-	c := openConfig(t, Config{Dir: t.TempDir(), AddPeers: []string{n.p2p, second.addr, third.addr}})
+	c := openConfig(t, Config{Dir: newDir(t), AddPeers: []string{n.p2p, second.addr, third.addr}})
 	k := strangers(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -117,7 +133,7 @@ func TestWhoWantsFewPeersIsNotWarnedOfThem(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(20)
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), n.p2p, r.addr)
+	c := openClient(t, newDir(t), n.p2p, r.addr)
 	k := strangers(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -135,7 +151,7 @@ func TestAllPeersGoneIsToldOfAndOver(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(20)
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), r.addr)
+	c := openClient(t, newDir(t), r.addr)
 	k := setClock(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -146,7 +162,7 @@ func TestAllPeersGoneIsToldOfAndOver(t *testing.T) {
 	if !c.Synced() {
 		t.Error("not synced after two minutes without peers")
 	}
-	k.forward(alone)
+	k.forward(syncedAlone)
 	if c.Synced() {
 		t.Error("synced after twelve minutes without peers")
 	}
@@ -160,7 +176,7 @@ func TestAClockThatIsBehindIsToldOf(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	k := setClock(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -172,7 +188,7 @@ func TestAPrunedPeerIsNamed(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "bitcoind", "-prune=550")
 	n.mine(3)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	wantWarnings(t, c, n.p2p+" is pruned")
 }
@@ -181,7 +197,7 @@ func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	k := setClock(c)
 	startClient(t, c)
 	waitAt(t, c, n)
@@ -207,7 +223,7 @@ func TestEachWarningHasItsKind(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(20)
-	c := openClient(t, t.TempDir(), n.p2p)
+	c := openClient(t, newDir(t), n.p2p)
 	startClient(t, c)
 	waitAt(t, c, n)
 	waitFor(t, "the peer", func() bool { return len(c.connected()) == 1 })
@@ -264,7 +280,7 @@ func TestEachWarningHasItsKind(t *testing.T) {
 		t.Errorf("headers that cannot be read: %q", all)
 	}
 
-	c = openClient(t, t.TempDir())
+	c = openClient(t, newDir(t))
 	startClient(t, c)
 	waitFor(t, "a warning that no peers are named", func() bool { return warning.Has(c.Status().Warnings, warning.NoneNamed) })
 }

@@ -9,7 +9,7 @@ func TestNewPeersAreCountedAndToldOf(t *testing.T) {
 	n := newNode(t, "btcd")
 	n.mine(110)
 	r := newRelay(t, n.p2p)
-	c := openClient(t, t.TempDir(), r.addr)
+	c := openClient(t, newDir(t), r.addr)
 	if c.Peers() != 0 {
 		t.Errorf("%d peers before the start", c.Peers())
 	}

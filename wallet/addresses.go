@@ -14,31 +14,31 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// lookahead is how many unused addresses are followed on each branch. btcwallet follows those that
-// it has derived, and never looks for others in blocks it has passed. A restored wallet would
-// otherwise miss the change of an anchor that was in flight when the old one was lost, and payments
-// to an address that was given away and not yet used. 20 is the gap limit of BIP44.
+// lookahead is how many unused addresses are followed on each branch: the gap limit of BIP44.
+// btcwallet follows only addresses that it has derived, and never searches older blocks for others.
+// Without these, a restored wallet would miss the change of an anchor that was in flight when the
+// old wallet was lost, and payments to an address that was published and not yet used.
 const lookahead = 20
 
-// A branch of BIP44: addresses that are given away, or that take change.
+// The branches of BIP44: addresses that are published, and addresses for change.
 const (
 	external = waddrmgr.ExternalBranch
 	internal = waddrmgr.InternalBranch
 )
 
-// Address returns the address to be funded: the first that follows the last used one. So it changes
-// once a payment to it is mined, not before: other wallets that restore from the words give up
-// after 20 unused addresses in a row, and here there is never more than one.
+// Address returns the address to be funded: the first one after the last used one. It changes only
+// when a payment to it is mined. Other wallets that restore from the words give up after 20 unused
+// addresses in a row; so here there is never more than one.
 func (w *Wallet) Address(ctx context.Context) (string, error) {
 	v, err := w.current()
 	if err != nil {
 		return "", err
 	}
-	return guard(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external, 0) })
+	return withTimeout(ctx, w, "make an address", func() (string, error) { return v.nextAddress(external, 0) })
 }
 
-// nextAddress returns the first address after the last used one of the branch, or one that is so
-// many further on.
+// nextAddress returns the first address after the last used one of the branch, or the one that is
+// that much further on.
 func (v *vault) nextAddress(branch, further uint32) (string, error) {
 	var next address.Address
 	err := v.view(func(tx walletdb.ReadTx) error {
@@ -48,9 +48,9 @@ func (v *vault) nextAddress(branch, further uint32) (string, error) {
 			return err
 		}
 		if count == 0 {
-			return errors.New("none is derived")
+			return errors.New("no address has been derived")
 		}
-		// More are derived within a second; until then the last one serves again.
+		// More are derived within a second. Until then, the last one is returned again.
 		index := min(count-unused+further, count-1)
 		p, err := v.scope.AccountProperties(ns, account)
 		if err != nil {
@@ -69,10 +69,10 @@ func (v *vault) nextAddress(branch, further uint32) (string, error) {
 	return next.EncodeAddress(), nil
 }
 
-// changeScript returns the script of the first change address after the last used one, besides
-// those that given coins are paid to: the wallet may not have seen them yet. It is the same until a
-// transaction that pays to it is stored or mined: the versions of an anchor, one of which at most
-// is ever mined, share it and burn none.
+// changeScript returns the script of the first change address after the last used one. It leaves
+// out addresses of the given coins, which the wallet may not know as used yet. The script stays the
+// same until a transaction that pays to it is stored or mined. So all versions of an anchor share
+// it, and use up one address.
 func (v *vault) changeScript(given []coin) ([]byte, error) {
 	for further := uint32(0); ; further++ {
 		encoded, err := v.nextAddress(internal, further)
@@ -94,7 +94,7 @@ func (v *vault) changeScript(given []coin) ([]byte, error) {
 	}
 }
 
-// unused counts a branch's derived addresses, and how many of them follow the last used one.
+// unused counts the derived addresses of a branch, and those of them after the last used one.
 func (v *vault) unused(ns walletdb.ReadBucket, branch uint32) (count, unused uint32, err error) {
 	p, err := v.scope.AccountProperties(ns, account)
 	if err != nil {
@@ -124,9 +124,9 @@ func (v *vault) unused(ns walletdb.ReadBucket, branch uint32) (count, unused uin
 	return count, unused, nil
 }
 
-// addressOf derives an address from a branch's public key. btcwallet's own DeriveFromKeyPath would,
-// at each call on a locked wallet, put the key on a list of what is to be derived again when it is
-// unlocked.
+// addressOf derives an address from the public key of a branch. btcwallet's own DeriveFromKeyPath
+// is not used: each call on a locked wallet adds the key to a list of those to derive again when
+// the wallet is unlocked.
 func (v *vault) addressOf(branch *hdkeychain.ExtendedKey, index uint32) (address.Address, error) {
 	key, err := branch.Derive(index)
 	if err != nil {
@@ -139,8 +139,8 @@ func (v *vault) addressOf(branch *hdkeychain.ExtendedKey, index uint32) (address
 	return address.NewAddressWitnessPubKeyHash(address.Hash160(pub.SerializeCompressed()), v.btc.ChainParams())
 }
 
-// topUp derives addresses until lookahead of them are unused on both branches, when fewer than half
-// of that are left. It returns the new ones, which a running synchronisation has to be told of.
+// topUp derives addresses on a branch with fewer unused ones than half of lookahead, until there
+// are lookahead of them. It returns the new ones, which a running synchronisation must be told of.
 func (v *vault) topUp() ([]address.Address, error) {
 	missing := map[uint32]uint32{} // by branch
 	err := v.view(func(tx walletdb.ReadTx) error {

@@ -1,41 +1,37 @@
 package wallet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"ancre/internal/txsize"
 
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Transactions are put together here rather than by btcwallet's FundPsbt, which burns a change
-// address at each call, places the change at random, knows neither our leases nor what a coin is
-// worth at the fee rate, and asks the chain backend from inside a database transaction. btcwallet
-// signs.
+// This package assembles transactions itself; btcwallet only signs them. btcwallet's FundPsbt uses
+// up a change address at each call, and places the change at random. It does not know our leases,
+// nor whether a coin is worth its fee. It asks the chain backend from inside a database
+// transaction.
 
 const (
-	// replaceable is the sequence of every input: BIP125, and lock times are in force.
+	// replaceable is the sequence of every input. It allows replacement (BIP125) and lock times.
 	replaceable = 0xfffffffd
 
-	// signatureSize is the longest low-S DER signature with its hash type. One in two is a byte
-	// shorter: a quarter of a vB.
+	// signatureSize is the length of the longest low-S DER signature with its hash type. One in two
+	// is a byte shorter, which is a quarter of a vB.
 	signatureSize = 72
 
 	// maxInputs keeps a transaction under the 100 kvB that nodes relay.
 	maxInputs = 1000
 
-	// headroom is how many times its fee a coin should be worth to be taken alone: a later version
+	// headroom is how many times the fee a coin should be worth to be spent alone. A later version
 	// of the same anchor spends the same coin and pays more.
 	headroom = 20
 
-	// maxFeeRate, in sat/vB, only guards the arithmetic: 1 BTC for an anchor. Caps are the
-	// caller's.
+	// maxFeeRate, in sat/vB, only protects the arithmetic: an anchor would cost more than 1 BTC.
+	// The caller has the real caps.
 	maxFeeRate = 1_000_000
 )
 
@@ -44,54 +40,27 @@ func anchorOutput(root [32]byte) *wire.TxOut {
 	return wire.NewTxOut(0, append([]byte{txscript.OP_RETURN, txscript.OP_DATA_32}, root[:]...))
 }
 
-// isAnchor reports whether a transaction that we paid is an anchor.
+// isAnchor reports whether a transaction of ours is an anchor.
 func isAnchor(tx *wire.MsgTx) bool {
 	s := tx.TxOut[0].PkScript
 	return tx.TxOut[0].Value == 0 && len(s) == 34 && s[0] == txscript.OP_RETURN && s[1] == txscript.OP_DATA_32
 }
 
-// ShortageError says that the wallet can not pay.
-type ShortageError struct {
-	For     string // what could not be paid
-	Missing int64  // the least deposit that would do; satoshi, as all below
-	Cost    int64  // what it costs with the coins that can be spent now and that deposit
-	Have    int64  // in coins that can be spent on it now
-	Waiting int64  // in coins that may be spent later: not mined, or held for anchors in flight
-	Address string // where to send the deposit; may be empty
-}
-
-// MissingSats is how much has to be deposited.
-func (e *ShortageError) MissingSats() int64 { return e.Missing }
-
-func (e *ShortageError) Error() string {
-	s := fmt.Sprintf("the wallet lacks %d sats for %s (%d can be spent on it now)", e.Missing, e.For, e.Have)
-	if e.Waiting > 0 {
-		s += fmt.Sprintf(": wait until the %d sats of transactions in flight are mined, or", e.Waiting)
-	} else {
-		s += ":"
-	}
-	to := e.Address
-	if to == "" {
-		to = "the address that `ancre wallet address` shows"
-	}
-	return s + " send bitcoin to " + to
-}
-
-// AnchorOrder is what a version of an anchor is to be.
+// AnchorOrder describes a version of an anchor.
 type AnchorOrder struct {
 	Root        [32]byte // for its OP_RETURN
 	SatPerVByte int64
 	LockTime    uint32 // the newest block's height
 
-	// Coins have to be spent, leased or not, as the first inputs and in this order; others are
-	// added where they are not enough. Prevouts are the outputs that they are. That they are there
-	// is the caller's word: after a reorganisation the wallet may take a coin for spent by a
-	// version that is to be replaced, and it may not have seen a change that was just mined. One
-	// that a mined transaction spends is refused with a [*TakenError].
+	// Coins are spent in any case, leased or not, as the first inputs and in this order. Others are
+	// added if they are not enough. Prevouts are their outputs. The wallet trusts the caller that
+	// they exist: after a reorganisation it may count a coin as spent by a version that is to be
+	// replaced, and it may not have processed a block whose change is to be spent. If a mined
+	// transaction spends one of them, the order fails with a [*TakenError].
 	Coins    []wire.OutPoint
 	Prevouts []*wire.TxOut
 
-	Change []byte // script for the change, one of the wallet's; nil: an address that was not used yet
+	Change []byte // script for the change, one of the wallet's; nil: an unused address
 }
 
 // what names the order in a shortage.
@@ -102,14 +71,17 @@ func (a AnchorOrder) what() string {
 	return fmt.Sprintf("an anchor at %d sat/vB", a.SatPerVByte)
 }
 
-// BuildAnchor builds and signs a version of an anchor: output 0 is OP_RETURN <root>, output 1 the
-// change unless it would be dust, inputs are P2WPKH coins with sequence 0xfffffffd: those of the
-// order, then confirmed ones that nothing holds. The fee is what SatPerVByte asks for the size with
-// signatures of the longest kind (one in two is a quarter of a vB shorter), plus what would have
-// been dust as change. The coins are held for ten minutes. It broadcasts nothing and remembers
-// nothing else: a version that is thrown away costs no address either.
+// BuildAnchor builds and signs a version of an anchor. Output 0 is OP_RETURN <root>. Output 1 is
+// the change, unless it would be dust. The inputs are P2WPKH coins with sequence 0xfffffffd: those
+// of the order, then confirmed ones that are not leased. The fee is SatPerVByte times the size with
+// the longest signatures (one in two is a quarter of a vB shorter), plus the change if it would be
+// dust.
 //
-// prevouts are what the inputs spend. A [*ShortageError] says that coins are missing.
+// The coins are held for ten minutes. Nothing is broadcast, and nothing else is remembered: a
+// version that is thrown away does not use up an address either.
+//
+// The second result are the outputs that the inputs spend. If the coins are not enough, the error
+// is a [*ShortageError].
 func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, []*wire.TxOut, error) {
 	if err := a.check(); err != nil {
 		return nil, nil, fmt.Errorf("build anchor: %w", err)
@@ -144,18 +116,18 @@ func (w *Wallet) BuildAnchor(ctx context.Context, a AnchorOrder) (*wire.MsgTx, [
 	return d.tx, d.prevouts, nil
 }
 
-// order is what a transaction is to be.
+// order describes a transaction.
 type order struct {
 	what        string
 	out         *wire.TxOut
-	all         bool // everything that can be spent goes to out, whose value is set then
+	all         bool // all spendable coins go to out, whose value is set then
 	satPerVByte int64
 	lockTime    uint32
 	given       []coin // the first inputs
-	change      []byte // nil: an address that was not used yet
+	change      []byte // script; nil: an unused address
 }
 
-// draft is a transaction and what it spends.
+// draft is a transaction and the outputs that it spends.
 type draft struct {
 	tx       *wire.MsgTx
 	prevouts []*wire.TxOut
@@ -169,11 +141,11 @@ func (d *draft) spent() []wire.OutPoint {
 	return coins
 }
 
-// build chooses coins, once the wallet has seen the newest block, and signs. The caller holds
-// w.spend until it has leased or stored them.
+// build chooses coins, once the wallet has processed the newest block, and signs. The caller holds
+// w.spend until it has leased or stored the coins.
 func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 	if o.satPerVByte < 1 || o.satPerVByte > maxFeeRate {
-		return nil, fmt.Errorf("fee rate %d sat/vB: 1 to %d are allowed", o.satPerVByte, maxFeeRate)
+		return nil, fmt.Errorf("fee rate %d sat/vB: from 1 to %d are allowed", o.satPerVByte, maxFeeRate)
 	}
 	if v.locked() {
 		return nil, ErrLocked
@@ -181,7 +153,7 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 	if err := w.awaitTip(ctx); err != nil {
 		return nil, err
 	}
-	return guard(ctx, w, "build a transaction", func() (*draft, error) {
+	return withTimeout(ctx, w, "build a transaction", func() (*draft, error) {
 		if err := v.checkOurs(o); err != nil {
 			return nil, err
 		}
@@ -201,7 +173,7 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 		d, err := o.fund(coins, change)
 		if short := (*ShortageError)(nil); errors.As(err, &short) {
 			if short.Address, err = v.nextAddress(external, 0); err != nil {
-				w.log.Warn("no address to name for a deposit", "err", err)
+				w.log.Warn("cannot name an address for a deposit", "err", err)
 			}
 			return nil, short
 		}
@@ -215,132 +187,7 @@ func (w *Wallet) build(ctx context.Context, v *vault, o order) (*draft, error) {
 	})
 }
 
-// inputFee is what spending one more coin costs at the rate: 68 vB.
-func (o *order) inputFee() int64 { return o.satPerVByte * txsize.Input }
-
-// fund chooses coins for the order and sets inputs, outputs and fee. It is a pure function.
-//
-// What the order gives comes first. Where that is not enough, one coin more is the rule: the
-// smallest that makes the sum [headroom] times the fee, else the largest that is enough. Where none
-// is, the largest are combined, the fewest that do. A coin that costs more to spend than it is
-// worth is left alone.
-func (o *order) fund(coins []coin, change []byte) (*draft, error) {
-	var usable []coin
-	var waiting int64
-	for _, c := range coins {
-		switch {
-		case slices.ContainsFunc(o.given, func(g coin) bool { return g.OutPoint == c.OutPoint }):
-		case c.out.Value <= o.inputFee() || c.out.Value < txsize.DustLimit:
-		case c.spendable():
-			usable = append(usable, c)
-		default:
-			waiting += c.out.Value
-		}
-	}
-	slices.SortStableFunc(usable, func(a, b coin) int { return cmp.Compare(b.out.Value, a.out.Value) }) // largest first
-	if most := maxInputs - len(o.given); len(usable) > most {
-		usable = usable[:most]
-	}
-	if o.all {
-		return o.spendAll(usable, waiting)
-	}
-	// An anchor that leaves no change is the last resort: nodes of the Bitcoin Knots kind do not
-	// relay an OP_RETURN that stands alone ("bare-datacarrier").
-	lone := o.out.Value == 0
-	bare := o.assemble(nil, change)
-	if bare != nil && (!lone || len(bare.tx.TxOut) > 1) {
-		return bare, nil
-	}
-
-	// The smallest that is ample.
-	ample := o.out.Value + headroom*o.fee(len(o.given)+1, change) - sum(o.given)
-	if i := slices.IndexFunc(usable, func(c coin) bool { return c.out.Value < ample }); i > 0 {
-		usable = usable[i-1:]
-	} else if i < 0 && len(usable) > 0 {
-		usable = usable[len(usable)-1:] // all are
-	}
-	for n := 1; n <= len(usable); n++ {
-		d := o.assemble(usable[:n], change)
-		if d != nil && (!lone || len(d.tx.TxOut) > 1) {
-			return d, nil
-		}
-		bare = cmp.Or(bare, d)
-	}
-	if bare != nil {
-		return bare, nil
-	}
-	return nil, o.shortage(usable, waiting)
-}
-
-func sum(coins []coin) (sats int64) {
-	for _, c := range coins {
-		sats += c.out.Value
-	}
-	return sats
-}
-
-// fee is what the transaction costs with n inputs, and with change unless that is nil.
-func (o *order) fee(n int, change []byte) int64 {
-	tx := wire.NewMsgTx(2)
-	for range n {
-		tx.AddTxIn(&wire.TxIn{Witness: wire.TxWitness{make([]byte, signatureSize), make([]byte, 33)}})
-	}
-	tx.AddTxOut(o.out)
-	if change != nil {
-		tx.AddTxOut(wire.NewTxOut(0, change))
-	}
-	return o.satPerVByte * txsize.VSize(tx)
-}
-
-// assemble makes the unsigned transaction, of what is given and some coins more, or returns nil
-// when they are not enough.
-func (o *order) assemble(more []coin, change []byte) *draft {
-	coins := slices.Concat(o.given, more)
-	d := &draft{tx: wire.NewMsgTx(2)}
-	d.tx.LockTime = o.lockTime
-	for _, c := range coins {
-		d.tx.AddTxIn(&wire.TxIn{PreviousOutPoint: c.OutPoint, Sequence: replaceable})
-		d.prevouts = append(d.prevouts, c.out)
-	}
-	d.tx.AddTxOut(o.out)
-
-	have := sum(coins) - o.out.Value
-	if rest := have - o.fee(len(coins), change); rest >= txsize.DustLimit {
-		d.tx.AddTxOut(wire.NewTxOut(rest, change))
-		return d
-	}
-	if have >= o.fee(len(coins), nil) {
-		return d
-	}
-	return nil
-}
-
-// spendAll sends everything, less the fee.
-func (o *order) spendAll(coins []coin, waiting int64) (*draft, error) {
-	dust := dustOf(o.out.PkScript)
-	rest := sum(coins) - o.fee(len(coins), nil)
-	if len(coins) == 0 || rest < dust {
-		o.out = wire.NewTxOut(dust, o.out.PkScript)
-		return nil, o.shortage(coins, waiting)
-	}
-	o.out = wire.NewTxOut(rest, o.out.PkScript)
-	return o.assemble(coins, nil), nil
-}
-
-// shortage tells what is missing, given the coins that are not enough besides the order's own: one
-// deposit, which is an input more.
-func (o *order) shortage(coins []coin, waiting int64) error {
-	e := &ShortageError{
-		For:     o.what,
-		Cost:    o.out.Value + o.fee(len(o.given)+len(coins)+1, nil),
-		Have:    sum(o.given) + sum(coins),
-		Waiting: waiting,
-	}
-	e.Missing = max(e.Cost-e.Have, txsize.DustLimit, o.inputFee()+1)
-	return e
-}
-
-// sign signs all inputs and proves each to be valid as a node would.
+// sign signs all inputs, and checks each signature as a node would.
 func (v *vault) sign(d *draft) error {
 	prevouts := make(map[wire.OutPoint]*wire.TxOut, len(d.prevouts))
 	for i, in := range d.tx.TxIn {

@@ -172,9 +172,11 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	}
 }
 
+// foreign is BIP173's example key, on regtest.
+const foreign = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
 func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 	t.Parallel()
-	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
 	node := startBtcd(t)
 	chain := startClient(t, node.P2P())
 	dir := t.TempDir()
@@ -189,7 +191,7 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 		t.Fatal(err)
 	}
 	var short *wallet.ShortageError
-	if _, err := r.Send(t.Context(), to, deposit, 2); !errors.As(err, &short) || short.Waiting != 50_000 {
+	if _, err := r.Send(t.Context(), foreign, deposit, 2); !errors.As(err, &short) || short.Waiting != 50_000 {
 		t.Fatalf("got %v, want a shortage with 50000 waiting (the anchor takes the smallest coin that is ample)", err)
 	}
 
@@ -197,21 +199,14 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 	if err := node.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	txid, err := r.Send(t.Context(), to, 400_000, 2)
+	txid, err := r.Send(t.Context(), foreign, 400_000, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fee := int64(2 * 141) // 1 input, 2 outputs
 	change := deposit - 400_000 - fee
 	r.awaitBalance(wallet.Balance{Confirmed: 50_000, Pending: change})
-	list, err := r.Transactions(t.Context(), 1, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := list[0]; got.TxID.String() != txid || got.Kind != wallet.Sent || got.Sats != -400_000-fee ||
-		got.FeeSats == nil || *got.FeeSats != fee || got.Height != 0 || got.Confirmations != 0 {
-		t.Errorf("history %+v", got)
-	}
+	r.wantSent(txid, -400_000-fee, fee)
 
 	// It outlasts a restart, and reaches the node when that comes back.
 	r.stop()
@@ -220,22 +215,7 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.awaitBalance(wallet.Balance{Confirmed: 50_000, Pending: change})
-	if err := node.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := node.MineEmpty(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	r.await("the node has the payment", func() string {
-		waiting, err := node.Mempool(t.Context())
-		if err != nil || !slices.Contains(waiting, txid) {
-			if err := node.MineEmpty(t.Context(), 1); err != nil { // each block offers it again
-				return err.Error()
-			}
-			return fmt.Sprintf("%q %v", waiting, err)
-		}
-		return ""
-	})
+	r.offerAfterRestart(txid)
 	r.mine(1)
 	r.awaitBalance(wallet.Balance{Confirmed: 50_000 + change, Spendable: change})
 	n := 0
@@ -247,23 +227,55 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 	if n != 1 {
 		t.Errorf("the payment is %d times in the history", n)
 	}
+	r.sendAll(50_000)
+}
 
-	// Everything that is not leased.
-	all, err := r.Send(t.Context(), to, wallet.All, 1)
+// wantSent checks that the newest transaction is an unmined payment.
+func (r *rig) wantSent(txid string, sats, fee int64) {
+	r.t.Helper()
+	list, err := r.Transactions(r.t.Context(), 1, 0)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	r.awaitBalance(wallet.Balance{Confirmed: 50_000})
-	r.await("the node has the second payment", func() string {
-		waiting, err := node.Mempool(t.Context())
-		if err != nil || !slices.Contains(waiting, all) {
+	if got := list[0]; got.TxID.String() != txid || got.Kind != wallet.Sent || got.Sats != sats ||
+		got.FeeSats == nil || *got.FeeSats != fee || got.Height != 0 || got.Confirmations != 0 {
+		r.t.Errorf("history %+v", got)
+	}
+}
+
+// offerAfterRestart restarts the node and awaits that it is offered a payment.
+func (r *rig) offerAfterRestart(txid string) {
+	r.t.Helper()
+	if err := r.node.Restart(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.node.MineEmpty(r.t.Context(), 1); err != nil {
+		r.t.Fatal(err)
+	}
+	r.await("the node has the payment", func() string {
+		waiting, err := r.node.Mempool(r.t.Context())
+		if err != nil || !slices.Contains(waiting, txid) {
+			if err := r.node.MineEmpty(r.t.Context(), 1); err != nil { // each block offers it again
+				return err.Error()
+			}
 			return fmt.Sprintf("%q %v", waiting, err)
 		}
 		return ""
 	})
+}
+
+// sendAll sends all coins that are not leased, and awaits that the payment is mined.
+func (r *rig) sendAll(leased int64) {
+	r.t.Helper()
+	all, err := r.Send(r.t.Context(), foreign, wallet.All, 1)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.awaitBalance(wallet.Balance{Confirmed: leased})
+	r.awaitMempool(all)
 	r.mine(1)
 	r.await("it is mined", func() string {
-		list, err := r.Transactions(t.Context(), 1, 0)
+		list, err := r.Transactions(r.t.Context(), 1, 0)
 		if err != nil || list[0].TxID.String() != all || list[0].Confirmations != 1 {
 			return fmt.Sprintf("%+v %v", list, err)
 		}

@@ -12,17 +12,17 @@ import (
 	"github.com/btcsuite/btcwallet/chain"
 )
 
-// client is btcwallet's client over the light client, corrected in four points.
+// client is btcwallet's client over the light client. It corrects four of its methods.
 type client struct {
 	*chain.NeutrinoClient
 	vault *vault
 	log   *slog.Logger
 	offer func()
 
-	notes   chan any // what btcwallet is told
+	notes   chan any // the notifications to btcwallet
 	forward sync.WaitGroup
 	stop    func()        // closes stopped
-	stopped chan struct{} // btcwallet listens no more
+	stopped chan struct{} // closed when btcwallet no longer listens
 }
 
 func newClient(c *chain.NeutrinoClient, v *vault, log *slog.Logger, offer func()) *client {
@@ -36,7 +36,7 @@ func newClient(c *chain.NeutrinoClient, v *vault, log *slog.Logger, offer func()
 	}
 }
 
-// Start also begins to tell btcwallet what happens. A client is started once.
+// Start also begins to pass notifications on to btcwallet. A client is started once.
 func (c *client) Start(ctx context.Context) error {
 	if err := c.NeutrinoClient.Start(ctx); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *client) Start(ctx context.Context) error {
 	c.forward.Go(func() {
 		defer close(c.notes)
 		for n := range c.NeutrinoClient.Notifications() {
-			if !c.tell(n) {
+			if !c.pass(n) {
 				return
 			}
 		}
@@ -52,16 +52,17 @@ func (c *client) Start(ctx context.Context) error {
 	return nil
 }
 
-// Notifications is what btcwallet listens to.
+// Notifications returns the channel on which btcwallet listens.
 func (c *client) Notifications() <-chan any { return c.notes }
 
-// tell passes a notification on, and steps back from blocks that left the chain in btcwallet's
-// place. That forgets the hash of the block it steps back to, and so takes the next one, on a
-// reorganisation of several blocks, for one that it does not know; it asks for headers that are
-// gone by then; and while it is catching up it does not step back at all.
-func (c *client) tell(n any) bool {
-	gone, yes := n.(chain.BlockDisconnected)
-	if yes {
+// pass passes a notification on to btcwallet. When a block has left the chain, it makes the wallet
+// step back itself, because btcwallet does that wrong in three ways. It forgets the hash of the
+// block to which it steps back, so in a reorganisation of several blocks it does not know the next
+// one. It asks for headers that no longer exist. While it is catching up, it does not step back at
+// all.
+func (c *client) pass(n any) bool {
+	gone, stepBack := n.(chain.BlockDisconnected)
+	if stepBack {
 		n = nothing{}
 	}
 	select {
@@ -69,27 +70,27 @@ func (c *client) tell(n any) bool {
 	case <-c.stopped:
 		return false
 	}
-	if yes { // btcwallet took nothing, so it has done what it was told before
+	if stepBack { // btcwallet has received n, so it has processed all earlier notifications
 		if err := c.vault.stepBack(c.NeutrinoClient, gone.Height); err != nil {
-			c.log.Warn("the wallet did not step back from a block that left the chain", "height", gone.Height, "err", err)
+			c.log.Warn("the wallet could not step back from a block that left the chain", "height", gone.Height, "err", err)
 		}
 	}
 	return true
 }
 
-// nothing is a notification that btcwallet passes over.
+// nothing is a notification that btcwallet ignores.
 type nothing struct{}
 
-// WaitForShutdown may be called once the client is stopped, several times.
+// WaitForShutdown may be called once the client is stopped, and several times.
 func (c *client) WaitForShutdown() {
 	c.stop()
 	c.NeutrinoClient.WaitForShutdown()
 	c.forward.Wait()
 }
 
-// NotifyBlocks is called once the wallet has stepped back from reorganised blocks and, on a
-// restore, found its coins; and before it lists the addresses to follow from there on: the moment
-// to derive those that must be among them.
+// NotifyBlocks derives addresses first, so that btcwallet follows them. btcwallet calls it after it
+// has stepped back from reorganised blocks and, in a restore, found its coins, and before it lists
+// the addresses to follow.
 func (c *client) NotifyBlocks() error {
 	if _, err := c.vault.topUp(); err != nil {
 		return err
@@ -97,7 +98,7 @@ func (c *client) NotifyBlocks() error {
 	return c.NeutrinoClient.NotifyBlocks()
 }
 
-// Rescan watches coins besides those that btcwallet names: those that were spent lately.
+// Rescan also watches the coins that were spent lately, besides those that btcwallet names.
 func (c *client) Rescan(from *chainhash.Hash, addrs []address.Address, coins map[wire.OutPoint]address.Address) error {
 	spent, err := c.vault.recentlySpent()
 	if err != nil {
@@ -107,8 +108,8 @@ func (c *client) Rescan(from *chainhash.Hash, addrs []address.Address, coins map
 	return c.NeutrinoClient.Rescan(from, addrs, spent)
 }
 
-// SendRawTransaction never fails: btcwallet deletes a payment whose broadcast failed for whatever
-// reason, such as a broadcaster that is being stopped, although it may be on its way. Payments are
+// SendRawTransaction never fails. btcwallet would delete a payment whose broadcast failed for any
+// reason, even because the broadcaster was being stopped, although peers may have it. Payments are
 // offered by keepOffering instead.
 func (c *client) SendRawTransaction(tx *wire.MsgTx, _ bool) (*chainhash.Hash, error) {
 	c.offer()

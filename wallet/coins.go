@@ -19,16 +19,16 @@ import (
 // coin is an output of ours that no transaction known to us spends.
 type coin struct {
 	wire.OutPoint
-	out    *wire.TxOut
-	height int32 // -1: not mined
-	leased bool
-	young  bool // from a coinbase that may not be spent yet
+	out      *wire.TxOut
+	height   int32 // -1: not mined
+	leased   bool
+	immature bool // from a coinbase that may not be spent yet
 }
 
-// spendable reports whether a transaction may take it.
-func (c coin) spendable() bool { return c.height >= 0 && !c.leased && !c.young }
+// spendable reports whether a transaction may spend it.
+func (c coin) spendable() bool { return c.height >= 0 && !c.leased && !c.immature }
 
-// coins lists what the wallet has under its account, in a fixed order.
+// coins lists the coins of the wallet's account, in a fixed order.
 func (v *vault) coins(leases *leases) ([]coin, error) {
 	leased := leases.snapshot()
 	maturity := int32(v.btc.ChainParams().CoinbaseMaturity)
@@ -57,7 +57,7 @@ func (v *vault) coins(leases *leases) ([]coin, error) {
 				out:      wire.NewTxOut(int64(c.Amount), c.PkScript),
 				height:   c.Height,
 				leased:   isLeased,
-				young:    c.FromCoinBase && tip-c.Height+1 < maturity,
+				immature: c.FromCoinBase && tip-c.Height+1 < maturity,
 			})
 		}
 		return nil
@@ -71,11 +71,11 @@ func (v *vault) coins(leases *leases) ([]coin, error) {
 	return coins, nil
 }
 
-// ours returns the address of a script, or nil when it is none of the account's.
+// ours returns the address of a script, or nil if the script is not one of the account's.
 func (v *vault) ours(ns walletdb.ReadBucket, script []byte) (waddrmgr.ManagedAddress, error) {
 	_, addrs, _, err := txscript.ExtractPkScriptAddrs(script, v.btc.ChainParams())
 	if err != nil || len(addrs) != 1 {
-		return nil, nil // a script that is none of ours
+		return nil, nil // not a script of ours
 	}
 	if _, ok := addrs[0].(*address.AddressWitnessPubKeyHash); !ok {
 		return nil, nil
@@ -89,22 +89,22 @@ func (v *vault) ours(ns walletdb.ReadBucket, script []byte) (waddrmgr.ManagedAdd
 
 // Balance is what the wallet has, in satoshi.
 type Balance struct {
-	Confirmed int64 // in mined coins that no payment of ours spends; coins that anchors in flight will spend are among them
-	Pending   int64 // in outputs that are not mined: the change of own payments, and what a reorganisation sent back
-	Spendable int64 // what can be spent now: Confirmed without leased coins, dust, and young coinbases
+	Confirmed int64 // mined coins that no payment of ours spends, including those that anchors in flight will spend
+	Pending   int64 // outputs that are not mined: change of our payments, and outputs whose block left the chain
+	Spendable int64 // coins that can be spent now: Confirmed without leased coins, dust, and immature coinbases
 }
 
-// Balance adds up the coins. While a passphrase is checked, it gives what they were when that
-// began.
+// Balance returns the balance. While a passphrase is being checked, it returns the balance from
+// before the check.
 func (w *Wallet) Balance(ctx context.Context) (Balance, error) {
 	v, err := w.current()
 	if err != nil {
 		return Balance{}, err
 	}
-	if held := v.held.Load(); held != nil {
-		return *held, nil
+	if b := v.balanceMeanwhile.Load(); b != nil {
+		return *b, nil
 	}
-	coins, err := guard(ctx, w, "read the balance", func() ([]coin, error) { return v.coins(&w.leases) })
+	coins, err := withTimeout(ctx, w, "read the balance", func() ([]coin, error) { return v.coins(&w.leases) })
 	if err != nil {
 		return Balance{}, err
 	}

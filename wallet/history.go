@@ -11,22 +11,22 @@ import (
 	"github.com/btcsuite/btcwallet/wtxmgr"
 )
 
-// Kind is what a transaction was for.
+// Kind is the purpose of a transaction.
 type Kind string
 
 const (
-	Received Kind = "received" // none of its inputs is ours
+	Received Kind = "received" // no input is ours
 	Sent     Kind = "sent"
-	Anchor   Kind = "anchor" // paid by us, and its first output commits to 32 bytes
+	Anchor   Kind = "anchor" // we paid it, and its first output commits to 32 bytes
 )
 
 // Transaction is a line of the history. Anchors appear when they are mined.
 type Transaction struct {
 	TxID          chainhash.Hash
 	Kind          Kind
-	Sats          int64     // what it changed the balance by, fee included
-	FeeSats       *int64    // of those that we paid
-	Time          time.Time // when we made it, or that of its block
+	Sats          int64     // the change of the balance, fee included
+	FeeSats       *int64    // nil: not known, as not all inputs are ours
+	Time          time.Time // when we made it, or the time of its block
 	Height        int32     // 0: not mined
 	BlockTime     time.Time // zero: not mined
 	Confirmations int32
@@ -41,7 +41,7 @@ func (w *Wallet) Transactions(ctx context.Context, limit, skip int) ([]Transacti
 	if err != nil {
 		return nil, err
 	}
-	return guard(ctx, w, "list transactions", func() ([]Transaction, error) { return v.history(limit, skip) })
+	return withTimeout(ctx, w, "list transactions", func() ([]Transaction, error) { return v.history(limit, skip) })
 }
 
 func (v *vault) history(limit, skip int) ([]Transaction, error) {
@@ -49,8 +49,8 @@ func (v *vault) history(limit, skip int) ([]Transaction, error) {
 	var list []Transaction
 	err := v.view(func(tx walletdb.ReadTx) error {
 		newestFirst := func(details []wtxmgr.TxDetails) (bool, error) {
-			// The transactions of one block come in the order of their arrival, the unmined in that
-			// of their txids.
+			// The transactions of one block come in the order of their arrival, the unmined ones in
+			// the order of their txids.
 			if details[0].Block.Height < 0 {
 				slices.SortStableFunc(details, func(a, b wtxmgr.TxDetails) int { return a.Received.Compare(b.Received) })
 			}
@@ -63,11 +63,11 @@ func (v *vault) history(limit, skip int) ([]Transaction, error) {
 			}
 			return len(list) >= limit, nil
 		}
-		// -1 stands for what is not mined; from it to 0 is from the newest to the oldest.
+		// -1 stands for the unmined ones. From -1 to 0 means from the newest to the oldest.
 		return v.btc.TxStore.RangeTransactions(tx.ReadBucket(txBucket), -1, 0, newestFirst)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list transactions: %w", err)
+		return nil, fmt.Errorf("cannot list transactions: %w", err)
 	}
 	return list, nil
 }
@@ -88,7 +88,7 @@ func line(d *wtxmgr.TxDetails, tip int32) Transaction {
 			t.Kind = Anchor
 		}
 	}
-	if len(d.Debits) == len(d.MsgTx.TxIn) { // else another's inputs hide the fee
+	if len(d.Debits) == len(d.MsgTx.TxIn) { // else the fee is not known
 		fee := paid
 		for _, out := range d.MsgTx.TxOut {
 			fee -= out.Value

@@ -5,15 +5,15 @@ import (
 	"github.com/btcsuite/btcwallet/waddrmgr"
 )
 
-// BIP84 derives m/84'/0' on mainnet and m/84'/1' on every other network. btcwallet knows the first
-// alone: it uses coin 0 on all networks, follows no addresses outside of its package variable
-// DefaultKeyScopes, and refuses (in AccountProperties, which its recovery needs) a default scope
-// that is not one of its named four. So the second takes the name of one that this wallet never
-// uses (BIP86, taproot), and the unused ones leave the list, which also spares a recovery three
-// quarters of its work.
+// BIP84 derives m/84'/0' on mainnet and m/84'/1' on every other network. btcwallet knows only the
+// first: it uses coin 0 on all networks. It follows only addresses of the scopes in its package
+// variable DefaultKeyScopes. AccountProperties, which its recovery needs, refuses a default scope
+// that is not one of its four named ones. So the second scope takes the name of a scope that this
+// wallet never uses (BIP86, taproot). The unused scopes are removed from the list, which also saves
+// a recovery three quarters of its work.
 //
-// This is set once, before anything can run, and to the same on every network: nothing in the
-// process ever sees it change.
+// This is set once, before anything can run, and is the same on every network. So nothing in the
+// process sees it change.
 func init() {
 	waddrmgr.KeyScopeBIP0086 = waddrmgr.KeyScope{Purpose: 84, Coin: 1}
 
@@ -28,11 +28,11 @@ func init() {
 	}
 }
 
-// account is the only one that is used: m/84'/coin'/0'.
+// account is the only account that is used: m/84'/coin'/0'.
 const account = waddrmgr.DefaultAccountNum
 
-// keyScope returns where this network's keys are (SLIP-44: coin 0 is Bitcoin, coin 1 all test
-// networks).
+// keyScope returns the scope of this network's keys. By SLIP-44, coin 0 is Bitcoin, and coin 1
+// stands for all test networks.
 func keyScope(params *chaincfg.Params) waddrmgr.KeyScope {
 	if params.Net == chaincfg.MainNetParams.Net {
 		return waddrmgr.KeyScopeBIP0084

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// holdFor is how long the coins of a version that was just built are kept for it to be stored
-	// and leased.
+	// holdFor is how long the coins of a new version are held, until the caller has stored the
+	// version and leased them.
 	holdFor = 10 * time.Minute
 
-	// leaseFor is how long a lease lasts when it is never given back: as good as for ever.
+	// leaseFor is how long a lease lasts that is never released: practically for ever.
 	leaseFor = 10 * 365 * 24 * time.Hour
 
-	leaseKeySize = 32 + 4 // txid as in the transaction, output number big-endian
+	leaseKeySize = 32 + 4 // txid in the byte order of transactions, output number big-endian
 )
 
-// leases are the coins that nothing may spend. They are ours rather than btcwallet's, which refuses
-// to lease a coin that it does not know (yet): the change of an anchor at a start, before the
-// rescan has come to its block.
+// leases are the coins that nothing else may spend. btcwallet has leases too, but refuses to lease
+// a coin that it does not know yet, such as the change of an anchor before the rescan after a start
+// has reached its block.
 type leases struct {
 	mu    sync.Mutex
 	until map[wire.OutPoint]time.Time
@@ -36,16 +36,16 @@ type leases struct {
 
 func newLeases() leases { return leases{until: map[wire.OutPoint]time.Time{}} }
 
-// load adds what is stored.
+// load adds the stored leases.
 func (l *leases) load(b walletdb.ReadBucket) error {
 	if b == nil {
-		return fmt.Errorf("%w: no leases", boltfile.ErrDamaged)
+		return fmt.Errorf("%w: the bucket of leases is missing", boltfile.ErrDamaged)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return b.ForEach(func(k, val []byte) error {
 		if len(k) != leaseKeySize || len(val) != 8 {
-			return fmt.Errorf("%w: a lease of %d and %d bytes", boltfile.ErrDamaged, len(k), len(val))
+			return fmt.Errorf("%w: a lease with a key of %d and a value of %d bytes", boltfile.ErrDamaged, len(k), len(val))
 		}
 		l.until[leasedCoin(k)] = time.Unix(int64(binary.BigEndian.Uint64(val)), 0)
 		return nil
@@ -63,7 +63,7 @@ func leasedCoin(k []byte) wire.OutPoint {
 	return coin
 }
 
-// hold keeps coins until then, or as long as they are kept already.
+// hold leases coins until then, or as long as they are leased already.
 func (l *leases) hold(coins []wire.OutPoint, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,8 +82,8 @@ func (l *leases) release(coins []wire.OutPoint) {
 	}
 }
 
-// keepOnly keeps these coins until then. Others that were to be kept for longer than soon are given
-// back; what is left was just built, and is not stored yet.
+// keepOnly leases these coins until then. It releases all others whose leases last longer than
+// soon. The remaining ones are coins of versions that were just built and are not stored yet.
 func (l *leases) keepOnly(coins []wire.OutPoint, until, soon time.Time) {
 	l.mu.Lock()
 	maps.DeleteFunc(l.until, func(_ wire.OutPoint, until time.Time) bool { return until.After(soon) })
@@ -91,7 +91,7 @@ func (l *leases) keepOnly(coins []wire.OutPoint, until, soon time.Time) {
 	l.hold(coins, until)
 }
 
-// snapshot returns the coins that are leased now.
+// snapshot returns the coins that are now leased.
 func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 	now := time.Now()
 	l.mu.Lock()
@@ -100,9 +100,9 @@ func (l *leases) snapshot() map[wire.OutPoint]time.Time {
 	return maps.Clone(l.until)
 }
 
-// LeaseOnly makes these the only coins that are leased, but for those of versions that were built
-// moments ago. All other leases, whoever asked for them, are given back as by Release. The leases
-// of this process count from the call on, also when they cannot be stored.
+// LeaseOnly makes these the only leased coins, besides those of versions that were built moments
+// ago. It releases all other coins, as Release does. The leases count from the call on, in this
+// process even if they cannot be stored.
 func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
 	now := time.Now()
 	until := now.Add(leaseFor)
@@ -120,7 +120,7 @@ func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
 			return err
 		}
 		if len(others) > 0 {
-			w.log.Info("coins are free again that no anchor in flight spends", "coins", len(others))
+			w.log.Info("releasing coins that no anchor in flight spends", "coins", len(others))
 		}
 		if err := putLeases(b, coins, until); err != nil {
 			return err
@@ -129,8 +129,8 @@ func (w *Wallet) LeaseOnly(ctx context.Context, coins []wire.OutPoint) error {
 	})
 }
 
-// Lease keeps coins from every other use until Release, over restarts too. Leasing a coin again,
-// one that is not ours, or one that is not known yet, is no error. Without a wallet the lease lasts
+// Lease keeps coins from every other use until Release, over restarts too. It is not an error to
+// lease a coin again, or one that is not ours or not known yet. Without a wallet, the lease lasts
 // until the process ends.
 func (w *Wallet) Lease(ctx context.Context, coins []wire.OutPoint) error {
 	until := time.Now().Add(leaseFor)
@@ -150,8 +150,8 @@ func putLeases(b walletdb.ReadWriteBucket, coins []wire.OutPoint, until time.Tim
 	return nil
 }
 
-// Release gives coins back. One that is not leased is no error. Anchors that spend one of them, and
-// that a reorganisation took out of their blocks, are taken for given up.
+// Release releases coins. A coin that is not leased is not an error. Anchors that spend one of them
+// and that a reorganisation took out of their blocks count as given up.
 func (w *Wallet) Release(ctx context.Context, coins []wire.OutPoint) error {
 	w.leases.release(coins)
 	return w.storeLeases(ctx, "release coins", func(v *vault, tx walletdb.ReadWriteTx) error { return v.release(tx, coins) })
@@ -178,9 +178,9 @@ func leaseBucket(tx walletdb.ReadWriteTx) walletdb.ReadWriteBucket {
 func (w *Wallet) storeLeases(ctx context.Context, what string, change func(*vault, walletdb.ReadWriteTx) error) error {
 	v, err := w.current()
 	if err != nil {
-		return nil // no wallet, no coins
+		return nil // without a wallet there are no coins to store leases of
 	}
-	_, err = guard(ctx, w, what, func() (struct{}, error) {
+	_, err = withTimeout(ctx, w, what, func() (struct{}, error) {
 		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error { return change(v, tx) })
 	})
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -243,6 +244,18 @@ func (r *rig) broadcast(tx *wire.MsgTx) {
 		}
 		if !strings.Contains(strings.Join(waiting, " "), tx.TxHash().String()) {
 			return fmt.Sprint(waiting)
+		}
+		return ""
+	})
+}
+
+// awaitMempool waits until the node has a transaction that is not mined.
+func (r *rig) awaitMempool(txid string) {
+	r.t.Helper()
+	r.await("the node has "+txid, func() string {
+		waiting, err := r.node.Mempool(r.t.Context())
+		if err != nil || !slices.Contains(waiting, txid) {
+			return fmt.Sprintf("%q %v", waiting, err)
 		}
 		return ""
 	})

@@ -15,17 +15,17 @@ import (
 	"github.com/btcsuite/btcwallet/wtxmgr"
 )
 
-// After a reorganisation btcwallet keeps the transactions of the old blocks as unmined ones, and
-// drops those, with all that spends them, once it sees another one spend the same coin. This is
-// what it lacks.
+// After a reorganisation, btcwallet keeps the transactions of the old blocks as unmined ones. Once
+// it sees another transaction spend the same coin, it drops them, and all transactions that spend
+// their outputs. This file adds what btcwallet lacks.
 
-// reorgDepth is how many blocks back something may be undone: beyond the 100 for which anchors are
-// watched.
+// reorgDepth is how many of the newest blocks may leave the chain. It is more than the 100 blocks
+// for which anchors are watched.
 const reorgDepth = 144
 
-// recentlySpent returns the coins that transactions in the newest blocks spend. After a start
-// btcwallet has only unspent coins watched. Were those blocks reorganised away, it would miss that
-// another version spends such a coin, when that one leaves no change.
+// recentlySpent returns the coins that transactions in the newest blocks spend. After a start,
+// btcwallet watches only unspent coins. If those blocks leave the chain, another version may spend
+// such a coin, and btcwallet would not see that version if it leaves no change.
 func (v *vault) recentlySpent() (map[wire.OutPoint]address.Address, error) {
 	spent := make(map[wire.OutPoint]address.Address)
 	since := max(v.btc.Manager.SyncedTo().Height-reorgDepth, 0)
@@ -56,15 +56,15 @@ func (v *vault) recentlySpent() (map[wire.OutPoint]address.Address, error) {
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for coins that were spent lately: %w", err)
+		return nil, fmt.Errorf("cannot look for coins that were spent lately: %w", err)
 	}
 	return spent, nil
 }
 
-// branch returns the lowest of the newest blocks that the wallet took in and that are not on the
-// active chain; 0 when all are. btcwallet does not step back while it is catching up, and its
-// rescan then goes on by height: what was mined in old blocks would count beside what is mined in
-// new ones, of which it skips some.
+// branch returns the lowest of the wallet's newest blocks that is not on the active chain, or 0 if
+// all are. btcwallet does not step back while it is catching up, and its rescan then goes on by
+// height. So it would count transactions of old blocks besides those of new ones, and skip some new
+// blocks.
 func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int32, error) {
 	tip := v.btc.Manager.SyncedTo().Height
 	since := max(tip-reorgDepth, 1)
@@ -87,7 +87,7 @@ func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int3
 		})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look at the wallet's blocks: %w", err)
+		return 0, fmt.Errorf("cannot look at the wallet's blocks: %w", err)
 	}
 	for h := since; h <= tip; h++ {
 		if len(took[h]) == 0 {
@@ -95,7 +95,7 @@ func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int3
 		}
 		active, err := hashAt(int64(h))
 		if err != nil {
-			return 0, fmt.Errorf("look at block %d: %w", h, err)
+			return 0, fmt.Errorf("cannot look at block %d: %w", h, err)
 		}
 		if slices.ContainsFunc(took[h], func(hash chainhash.Hash) bool { return hash != *active }) {
 			return h, nil
@@ -104,8 +104,8 @@ func (v *vault) branch(hashAt func(height int64) (*chainhash.Hash, error)) (int3
 	return 0, nil
 }
 
-// stepBack makes the wallet forget its blocks from height on, and takes what it saw in them for
-// unmined. Nothing else may take in blocks meanwhile.
+// stepBack makes the wallet forget its blocks from height on. Their transactions count as unmined
+// then. Nothing else may add blocks to the wallet meanwhile.
 func (v *vault) stepBack(c *chain.NeutrinoClient, height int32) error {
 	err := walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if err := v.btc.TxStore.Rollback(tx.ReadWriteBucket(txBucket), height); err != nil {
@@ -120,23 +120,22 @@ func (v *vault) stepBack(c *chain.NeutrinoClient, height int32) error {
 			return err
 		}
 		at := waddrmgr.BlockStamp{Height: height - 1, Hash: *hash}
-		// A block that leaves the chain with the one above has no header any more; nothing depends
-		// on its time.
+		// If this block has left the chain too, its header is gone. Nothing depends on its time.
 		if header, err := c.GetBlockHeader(hash); err == nil {
 			at.Timestamp = header.Timestamp
 		}
 		return v.btc.Manager.SetSyncedTo(ns, &at)
 	})
 	if err != nil {
-		return fmt.Errorf("step back to block %d: %w", height-1, err)
+		return fmt.Errorf("cannot step back to block %d: %w", height-1, err)
 	}
 	return nil
 }
 
-// forget removes unmined anchors that spend one of the coins, with all that spends those: whoever
-// gives the coins back has given the anchors up, and they would keep btcwallet from spending the
-// coins for ever. It also removes the unmined deposits that the coins are, which would stay pending
-// as long. Should any of them be mined after all, it is found like any other.
+// forget removes unmined anchors that spend one of the coins, and all transactions that spend their
+// outputs. The caller, who releases the coins, has given these anchors up, but btcwallet would
+// never spend coins that they spend. It also removes unmined deposits that created the coins, which
+// would stay pending for ever. If one of these is mined nevertheless, it is found like any other.
 func (v *vault) forget(ns walletdb.ReadWriteBucket, coins []wire.OutPoint) error {
 	unmined, err := v.btc.TxStore.UnminedTxs(ns)
 	if err != nil {
@@ -149,7 +148,7 @@ func (v *vault) forget(ns walletdb.ReadWriteBucket, coins []wire.OutPoint) error
 			return err
 		}
 		if d == nil {
-			continue // went with one before
+			continue // removed together with an earlier one
 		}
 		spends := slices.ContainsFunc(tx.TxIn, func(in *wire.TxIn) bool { return slices.Contains(coins, in.PreviousOutPoint) })
 		creates := slices.ContainsFunc(coins, func(c wire.OutPoint) bool { return c.Hash == txid })
@@ -162,8 +161,8 @@ func (v *vault) forget(ns walletdb.ReadWriteBucket, coins []wire.OutPoint) error
 	return nil
 }
 
-// lost returns those of the payments that the wallet does not know any more: another transaction
-// was mined that excludes them.
+// lost returns those of the payments that the wallet no longer knows, because a conflicting
+// transaction was mined.
 func (v *vault) lost(payments []chainhash.Hash) (lost []chainhash.Hash, err error) {
 	err = v.view(func(tx walletdb.ReadTx) error {
 		for _, txid := range payments {
@@ -180,17 +179,17 @@ func (v *vault) lost(payments []chainhash.Hash) (lost []chainhash.Hash, err erro
 	return lost, err
 }
 
-// warnOfLost tells of payments that can not be mined any more. That takes a reorganisation: a
-// payment spends mined coins only.
+// warnOfLost warns of payments that can no longer be mined. That takes a reorganisation, because a
+// payment spends only mined coins.
 func (w *Wallet) warnOfLost(ctx context.Context, v *vault, missing []chainhash.Hash) {
 	if len(missing) == 0 {
 		return
 	}
-	lost, err := guard(ctx, w, "look for payments", func() ([]chainhash.Hash, error) { return v.lost(missing) })
+	lost, err := withTimeout(ctx, w, "look for payments", func() ([]chainhash.Hash, error) { return v.lost(missing) })
 	if err != nil {
-		w.log.Debug("could not look for payments", "err", err)
+		w.log.Debug("cannot look for payments", "err", err)
 	}
 	for _, txid := range lost {
-		w.log.Error("a payment can not be mined any more, as a reorganisation undid a coin that it spent: send it again", "txid", txid)
+		w.log.Error("a payment can no longer be mined, because a reorganisation undid a coin that it spends: send it again", "txid", txid)
 	}
 }

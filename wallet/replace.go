@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// ErrUsed is wrapped by the refusal to replace a wallet that is in use, or may be.
+// ErrUsed is wrapped when a wallet is not replaced because it is, or may be, in use.
 var ErrUsed = errors.New("the wallet is not replaced")
 
-// mayCreate says whether a wallet may be made now, and returns the one that has to make room for
-// it.
+// mayCreate checks whether a wallet may be created now. It returns the one that must be replaced,
+// if there is one.
 func (w *Wallet) mayCreate(ctx context.Context, replace bool) (old *vault, err error) {
 	v, err := w.current()
 	switch {
@@ -25,10 +25,10 @@ func (w *Wallet) mayCreate(ctx context.Context, replace bool) (old *vault, err e
 			return nil, err
 		}
 		w.mu.Lock()
-		old := w.vault // it became unusable when it was open already
+		old := w.vault // not nil if it became unusable after it had been opened
 		w.mu.Unlock()
 		if old != nil {
-			return nil, fmt.Errorf("%w; then start ancred again before you restore it", err)
+			return nil, fmt.Errorf("%w; then restart ancred before you restore it", err)
 		}
 		return nil, os.MkdirAll(w.cfg.Dir, 0o700)
 	case err != nil:
@@ -39,18 +39,19 @@ func (w *Wallet) mayCreate(ctx context.Context, replace bool) (old *vault, err e
 	return v, w.neverUsed(ctx, v)
 }
 
-// neverUsed returns nil when nothing was ever paid to the wallet, as far as the chain was followed.
+// neverUsed returns nil if nothing was ever paid to the wallet, as far as it has followed the
+// chain.
 func (w *Wallet) neverUsed(ctx context.Context, v *vault) error {
-	_, err := guard(ctx, w, "look for transactions", func() (struct{}, error) {
+	_, err := withTimeout(ctx, w, "look for transactions", func() (struct{}, error) {
 		if v.restoring.Load() {
-			return struct{}{}, fmt.Errorf("%w: it was restored, and its coins are searched for", ErrUsed)
+			return struct{}{}, fmt.Errorf("%w: it was restored, and is still searching for its coins", ErrUsed)
 		}
 		list, err := v.history(1, 0)
 		if err != nil {
 			return struct{}{}, err
 		}
 		if len(list) > 0 {
-			return struct{}{}, fmt.Errorf("%w: it was used already, transaction %s is one of its own", ErrUsed, list[0].TxID)
+			return struct{}{}, fmt.Errorf("%w: it has been used, as transaction %s shows", ErrUsed, list[0].TxID)
 		}
 		if n := len(w.leases.snapshot()); n > 0 {
 			return struct{}{}, fmt.Errorf("%w: anchors in flight spend %d of its coins", ErrUsed, n)
@@ -60,15 +61,14 @@ func (w *Wallet) neverUsed(ctx context.Context, v *vault) error {
 	return err
 }
 
-// retire takes a wallet that was never used out of service, and moves its file aside. bringBack
-// undoes that.
+// retire closes a wallet that was never used, and renames its file. bringBack undoes that.
 func (w *Wallet) retire(ctx context.Context, v *vault) (bringBack func(), err error) {
-	// Nobody may build a payment meanwhile.
+	// No payment may be built meanwhile.
 	if err := w.spend.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer w.spend.release()
-	if err := w.neverUsed(ctx, v); err != nil { // making the new one took seconds
+	if err := w.neverUsed(ctx, v); err != nil { // creating the new one took seconds
 		return nil, err
 	}
 	w.mu.Lock()
@@ -76,9 +76,9 @@ func (w *Wallet) retire(ctx context.Context, v *vault) (bringBack func(), err er
 	w.follow = following{revivals: w.follow.revivals}
 	w.mu.Unlock()
 	close(v.retired)
-	v.followers.Wait() // as long as StopTimeout at most, see detach
+	v.followers.Wait() // for StopTimeout at most, see detach
 	if err := w.closeVault(v); err != nil {
-		return nil, fmt.Errorf("close the old wallet: %w", err)
+		return nil, fmt.Errorf("cannot close the old wallet: %w", err)
 	}
 	bringBack = func() {
 		if again, err := w.openDir(); err == nil && again != nil {
@@ -92,18 +92,18 @@ func (w *Wallet) retire(ctx context.Context, v *vault) (bringBack func(), err er
 	aside, err := moveAside(v.path)
 	if err != nil {
 		bringBack()
-		return nil, fmt.Errorf("move the old wallet: %w", err)
+		return nil, fmt.Errorf("cannot rename the old wallet: %w", err)
 	}
-	w.log.Warn("a wallet that was never used makes room for another; its file is kept", "file", aside)
+	w.log.Warn("replacing a wallet that was never used; its file is kept", "file", aside)
 	return func() {
 		if err := os.Rename(aside, v.path); err != nil {
-			w.log.Error("the old wallet could not be moved back", "file", aside, "err", err)
+			w.log.Error("cannot rename the old wallet back", "file", aside, "err", err)
 		}
 		bringBack()
 	}, nil
 }
 
-// moveAside renames a file to a name that is not taken.
+// moveAside gives a file a new name that no other file has.
 func moveAside(path string) (aside string, err error) {
 	for t := time.Now().UTC(); ; t = t.Add(time.Second) {
 		aside = path + ".replaced-" + t.Format("20060102T150405Z")

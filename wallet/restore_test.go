@@ -22,8 +22,8 @@ import (
 	"github.com/tyler-smith/go-bip39"
 )
 
-// searching is what the wallet logs when it is opened to search for coins. (btcwallet has one logger
-// in a process, so what it logs may come from another test.)
+// searching is what the wallet logs when it is opened to search for coins. (btcwallet has one
+// logger in a process, so what it logs may come from another test.)
 const searching = "the wallet is being restored"
 
 func TestTheWordsRestoreTheCoins(t *testing.T) {
@@ -108,8 +108,7 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 // interrupted; and whatever it finds, the wallet follows as many addresses again beyond.
 func TestALongLifeIsRestored(t *testing.T) {
 	t.Parallel()
-	const payments = 24                                       // lookahead is 20
-	const to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080" // BIP173's example key
+	const payments = 24 // lookahead is 20
 	node := startBtcd(t)
 	chain := startClient(t, node.P2P())
 	r := start(t, node, chain, t.TempDir(), nil)
@@ -123,7 +122,7 @@ func TestALongLifeIsRestored(t *testing.T) {
 	var left int64
 	for half := range 2 {
 		for range payments / 2 { // each leaves its change on another address
-			if _, err := r.Send(t.Context(), to, 5_000, 1); err != nil {
+			if _, err := r.Send(t.Context(), foreign, 5_000, 1); err != nil {
 				t.Fatal(err)
 			}
 			left += 20_000 - 5_000 - 141

@@ -18,29 +18,30 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// All as the amount of [Wallet.Send] sends everything that can be spent, less the fee.
+// All is the amount for [Wallet.Send] that sends all spendable coins, less the fee.
 const All int64 = -1
 
 const (
-	// offerEvery is how often payments that are not mined are offered again, besides at each block.
+	// offerEvery is how often payments that are not mined are offered again. They are also offered
+	// at each block.
 	offerEvery = 10 * time.Minute
 
-	// retryOffer is the same after one that failed, as when no peer was there.
+	// retryOffer is the same after an offer that failed, for example because no peer was connected.
 	retryOffer = time.Minute
 
-	// offerTimeout is how long offering one may take.
+	// offerTimeout is how long one offer may take.
 	offerTimeout = time.Minute
 
-	// offersAtOnce bounds the payments that are offered at the same time.
+	// offersAtOnce is how many payments are offered at a time.
 	offersAtOnce = 4
 )
 
 // Send pays sats to an address of this network and returns the txid, as displayed. It spends
 // confirmed coins that are not leased.
 //
-// Once it returns nil the payment is stored, and is offered to the network until it is mined, over
-// restarts too. It is never dropped for a failed broadcast: the network may have it nevertheless,
-// and a person who is told "failed" pays twice.
+// Once it returns nil, the payment is stored, and is offered to the network until it is mined, over
+// restarts too. A failed broadcast is not an error: the network may have the payment nevertheless,
+// and a person who is told that it failed pays twice.
 func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte int64) (txid string, err error) {
 	v, err := w.current()
 	if err != nil {
@@ -52,7 +53,7 @@ func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte in
 	}
 	dust := dustOf(script)
 	if sats != All && (sats < dust || sats > btcutil.MaxSatoshi) {
-		return "", fmt.Errorf("amount %d sats: nodes relay %d to %d sats to this kind of address", sats, dust, int64(btcutil.MaxSatoshi))
+		return "", fmt.Errorf("amount %d sats: nodes relay from %d to %d sats to this kind of address", sats, dust, int64(btcutil.MaxSatoshi))
 	}
 	height, _, err := w.cfg.Chain.Best()
 	if err != nil {
@@ -70,17 +71,17 @@ func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte in
 		out:         wire.NewTxOut(max(sats, 0), script),
 		all:         sats == All,
 		satPerVByte: satPerVByte,
-		lockTime:    uint32(height), // as other wallets do: no use in mining the last block again for its fees
+		lockTime:    uint32(height), // as other wallets do: so miners gain nothing by mining the last block again
 	}
 	d, err := w.build(ctx, v, o)
 	if err != nil {
 		return "", err
 	}
-	// Should storing outlast its limit, nothing else may take these coins meanwhile.
+	// If storing takes longer than its time limit, nothing else may spend these coins meanwhile.
 	w.leases.hold(d.spent(), time.Now().Add(holdFor))
-	if _, err := guard(ctx, w, "store the payment", func() (struct{}, error) { return struct{}{}, v.storePayment(d.tx) }); err != nil {
+	if _, err := withTimeout(ctx, w, "store the payment", func() (struct{}, error) { return struct{}{}, v.storePayment(d.tx) }); err != nil {
 		if ctx.Err() != nil {
-			return "", fmt.Errorf("%w: look into the history before sending again, it may still be stored", err)
+			return "", fmt.Errorf("%w: the payment may still be stored, so look into the history before you send again", err)
 		}
 		w.leases.release(d.spent())
 		return "", err
@@ -100,7 +101,7 @@ func (w *Wallet) payTo(to string) ([]byte, error) {
 	}
 	a, err := address.DecodeAddress(to, w.cfg.Params)
 	if err != nil {
-		return nil, refuse("not an address of this network, or mistyped")
+		return nil, refuse("it is not an address of this network, or has a typing error")
 	}
 	if !a.IsForNet(w.cfg.Params) {
 		return nil, refuse("it belongs to another network")
@@ -110,15 +111,15 @@ func (w *Wallet) payTo(to string) ([]byte, error) {
 	}
 	script, err := txscript.PayToAddrScript(a)
 	if err != nil {
-		return nil, refuse("can not be paid to")
+		return nil, refuse("it cannot be paid to")
 	}
 	return script, nil
 }
 
-// dustOf is the smallest output to a script that nodes relay, in satoshi.
+// dustOf returns the smallest output to a script that nodes relay, in satoshi.
 func dustOf(script []byte) int64 {
 	sats, most := int64(0), int64(1000)
-	for sats < most { // the library tells whether, not from when on
+	for sats < most { // the library only says whether an output is dust
 		mid := (sats + most) / 2
 		if txrules.IsDustOutput(wire.NewTxOut(mid, script), txrules.DefaultRelayFeePerKb) {
 			sats = mid + 1
@@ -129,9 +130,9 @@ func dustOf(script []byte) int64 {
 	return sats
 }
 
-// storePayment makes btcwallet know a payment of ours, in one synced transaction. This is what its
-// own PublishTransaction does, less asking the chain backend in between, which may fail after the
-// payment was stored.
+// storePayment stores a payment of ours in btcwallet, in one synced transaction. btcwallet's own
+// PublishTransaction does the same, but also asks the chain backend in between, which may fail
+// after the payment was stored.
 func (v *vault) storePayment(tx *wire.MsgTx) error {
 	record, err := wtxmgr.NewTxRecordFromMsgTx(tx, time.Now())
 	if err != nil {
@@ -165,17 +166,17 @@ func (v *vault) storePayment(tx *wire.MsgTx) error {
 	return nil
 }
 
-// offerSoon makes keepOffering offer what is not mined.
+// offerSoon makes keepOffering offer new payments.
 func (w *Wallet) offerSoon() {
 	select {
-	case w.kick <- struct{}{}:
+	case w.offerNow <- struct{}{}:
 	default:
 	}
 }
 
 // keepOffering offers payments that are not mined to the peers: soon after they are made, at each
-// block, and from time to time. Anchors that a reorganisation sent back are not among them: which
-// version of those is offered is the batcher's to say.
+// block, and from time to time. It does not offer anchors that a reorganisation took out of their
+// blocks: the batcher decides which version of those is offered.
 func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 	changed, stop := w.cfg.Chain.Changes()
 	defer stop()
@@ -187,14 +188,14 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.kick:
-			again = false // who has a payment does not ask for it, and that takes seconds to know
+		case <-w.offerNow:
+			again = false // peers that have a payment do not ask for it, so offering it again would take seconds
 		case <-changed:
 		case <-tick.C:
 		}
-		payments, err := guard(ctx, w, "list payments", v.unminedPayments)
+		payments, err := withTimeout(ctx, w, "list payments", v.unminedPayments)
 		if err != nil {
-			w.log.Debug("could not list payments to offer", "err", err)
+			w.log.Debug("cannot list the payments to offer", "err", err)
 			continue
 		}
 		known, missing := offered, maps.Clone(offered)
@@ -213,7 +214,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 				defer cancel()
 				err := w.cfg.Chain.Broadcast(once, tx)
 				if err != nil && ctx.Err() == nil {
-					w.log.Warn("peers did not take a payment; it is offered again", "txid", txid, "err", err)
+					w.log.Warn("no peer took a payment; offering it again later", "txid", txid, "err", err)
 				}
 				return err
 			})
@@ -227,7 +228,7 @@ func (w *Wallet) keepOffering(ctx context.Context, v *vault) {
 	}
 }
 
-// unminedPayments lists payments of ours that are not mined.
+// unminedPayments lists our payments that are not mined.
 func (v *vault) unminedPayments() ([]*wire.MsgTx, error) {
 	var payments []*wire.MsgTx
 	err := v.view(func(dbtx walletdb.ReadTx) error {

@@ -10,13 +10,13 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// btcwallet encrypts a wallet file under two passphrases, and stretches both by scrypt to the same
+// btcwallet encrypts a wallet file under two passphrases, and stretches both by scrypt at the same
 // cost: a second and 256 MB each.
 //
-// The private one protects the keys, and there the cost is the point. The public one protects the
-// extended public keys and the addresses, and would cost as much at each opening; but ours is a
-// constant that stands in btcwallet's source, so stretching it keeps nobody out. What keeps others
-// from reading the coins is the file's mode, 0600. So it is stretched as little as can be.
+// The private passphrase protects the keys, which is what the cost is for. The public passphrase
+// protects the extended public keys and the addresses, and costs as much at each start. But ours is
+// a constant in btcwallet's source, so stretching it keeps nobody out. The file's mode, 0600, keeps
+// others from reading the coins. So the public passphrase is stretched as little as possible.
 var publicStretch = waddrmgr.FastScryptOptions
 
 // Where btcwallet keeps how the public passphrase was stretched, below addressBucket. It does not
@@ -26,11 +26,11 @@ var (
 	publicParamsKey = []byte("mpub")
 )
 
-// btcwallet makes a wallet's two master keys with one set of options, by a function that can be
-// replaced. The passphrases tell them apart: nobody's private one is the public one, since
-// [Wallet.Create] takes none as short as that.
+// btcwallet makes both master keys of a wallet with one set of options, by a function that can be
+// replaced. Our function tells the two apart by the passphrase: the public one is too short to be a
+// private one for [Wallet.Create].
 //
-// This is set once, before anything can run, as the key scopes are.
+// It is set once, before anything can run, as the key scopes are.
 func init() {
 	waddrmgr.SetSecretKeyGen(func(passphrase *[]byte, o *waddrmgr.ScryptOptions) (*snacl.SecretKey, error) {
 		if bytes.Equal(*passphrase, publicPassphrase) {
@@ -50,15 +50,15 @@ func publicParams(tx walletdb.ReadTx) (snacl.Parameters, error) {
 	}
 	var key snacl.SecretKey
 	if err := key.Unmarshal(stored); err != nil {
-		return snacl.Parameters{}, errors.New("damaged: no parameters of its public passphrase")
+		return snacl.Parameters{}, errors.New("the file is damaged: it lacks the parameters of its public passphrase")
 	}
 	return key.Parameters, nil
 }
 
-// relax makes the next opening of an older file quick: it was stretched as its private passphrase
-// is. The one transaction either is on the disk as a whole, or leaves the file as it was, to be
-// tried again at the next opening.
-func (v *vault) relax() (relaxed bool, err error) {
+// weakenPublicStretch makes later starts with an older file faster. In such a file, the public
+// passphrase is stretched as much as the private one. The one transaction either is on disk as a
+// whole, or leaves the file as it was, and the next start tries again.
+func (v *vault) weakenPublicStretch() (converted bool, err error) {
 	var p snacl.Parameters
 	err = walletdb.View(v.db, func(tx walletdb.ReadTx) error {
 		p, err = publicParams(tx)
@@ -71,7 +71,7 @@ func (v *vault) relax() (relaxed bool, err error) {
 		return v.btc.Manager.ChangePassphrase(tx.ReadWriteBucket(addressBucket), publicPassphrase, publicPassphrase, false, &publicStretch)
 	})
 	if err != nil {
-		return false, fmt.Errorf("encrypt its public keys anew: %w", err)
+		return false, fmt.Errorf("cannot encrypt its public keys again: %w", err)
 	}
 	return true, nil
 }

@@ -104,7 +104,7 @@ func TestOlderWalletIsMadeQuickToOpenOnce(t *testing.T) {
 	for opening := range 2 {
 		var log bytes.Buffer
 		w := open(t, dir, &chaincfg.RegressionNetParams, slog.New(slog.NewTextHandler(&log, nil)))
-		if told := strings.Contains(log.String(), "opens without delay"); told != (opening == 0) {
+		if told := strings.Contains(log.String(), "later starts will be faster"); told != (opening == 0) {
 			t.Errorf("opening %d: the log tells of the change: %v\n%s", opening, told, &log)
 		}
 		if err := w.Unlock(t.Context(), []byte("something else")); !errors.Is(err, ErrWrongPassphrase) {
@@ -144,7 +144,7 @@ func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
 	if err := w.Unlock(t.Context(), passphrase); err != nil {
 		t.Errorf("unlock: %v", err)
 	}
-	if !strings.Contains(log.String(), "as slowly the next time") {
+	if !strings.Contains(log.String(), "the next start will be as slow") {
 		t.Errorf("nothing says that the change failed:\n%s", &log)
 	}
 }

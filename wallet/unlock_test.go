@@ -67,7 +67,7 @@ func TestBalanceAnswersWhileThePassphraseIsChecked(t *testing.T) {
 	go func() { unlocked <- w.Unlock(t.Context(), passphrase) }()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for w.vault.held.Load() == nil {
+	for w.vault.balanceMeanwhile.Load() == nil {
 		select {
 		case <-tick.C:
 		case err := <-unlocked:
@@ -90,7 +90,7 @@ func TestBalanceAnswersWhileThePassphraseIsChecked(t *testing.T) {
 	if err := <-unlocked; err != nil {
 		t.Fatal(err)
 	}
-	if w.vault.held.Load() != nil {
+	if w.vault.balanceMeanwhile.Load() != nil {
 		t.Error("the balance is still that of before")
 	}
 	if got, err := w.Balance(t.Context()); err != nil || got != want {

@@ -239,7 +239,7 @@ func TestADamageThatShowsLaterEndsNoProcess(t *testing.T) {
 	if _, _, err := w.Create(t.Context(), passphrase, nil, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := guard(t.Context(), w, "read", func() (int, error) { panic("page 7 is freed twice") })
+	_, err := withTimeout(t.Context(), w, "read", func() (int, error) { panic("page 7 is freed twice") })
 	if !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "page 7") || !strings.Contains(err.Error(), "24 words") {
 		t.Errorf("it says %v", err)
 	}

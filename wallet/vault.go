@@ -24,18 +24,18 @@ const (
 	// databaseName is the one file of a wallet, in its directory.
 	databaseName = "wallet.db"
 
-	// lockTimeout is how long opening waits for another process that has the file open.
+	// lockTimeout is how long opening waits until another process has closed the file.
 	lockTimeout = 5 * time.Second
 
-	// syncRetry is how long btcwallet waits before it tries again to begin following the chain.
+	// syncRetry is btcwallet's pause before it tries again to follow the chain.
 	syncRetry = 5 * time.Second
 
-	// formatVersion is raised when an older program must not open the file any more.
+	// formatVersion is raised when older programs can no longer use the file.
 	formatVersion = 1
 )
 
-// The buckets of wallet.db: two are btcwallet's, whose names it does not export; ours is beside
-// them.
+// The buckets of wallet.db. Two of them are btcwallet's, which does not export their names; the
+// third is ours.
 var (
 	addressBucket = []byte("waddrmgr")
 	txBucket      = []byte("wtxmgr")
@@ -43,12 +43,12 @@ var (
 
 	versionKey   = []byte("version")   // formatVersion, big-endian
 	networkKey   = []byte("network")   // chaincfg's name of it
-	restoringKey = []byte("restoring") // there while coins are searched for; so a crash in between resumes the search
+	restoringKey = []byte("restoring") // exists while a restore searches for coins, so that it continues after a crash
 	leasesKey    = []byte("leases")    // bucket, see leases.go
 )
 
-// publicPassphrase is what btcwallet encrypts addresses with. It customarily is a constant: whoever
-// reads the file knows the coins, but cannot spend them.
+// publicPassphrase is the passphrase with which btcwallet encrypts addresses. By custom it is a
+// constant: somebody who reads the file learns the coins, but cannot spend them.
 var publicPassphrase = []byte(btcwallet.InsecurePubPassphrase)
 
 // vault is an opened wallet file.
@@ -57,25 +57,25 @@ type vault struct {
 	db     walletdb.DB
 	btc    *btcwallet.Wallet
 	scope  *waddrmgr.ScopedKeyManager
-	window uint32 // above 0: opened to search for coins
+	window uint32 // the recovery window if it was opened to search for coins, else 0
 
-	macKey [32]byte // for unlockedBy, random per process
+	macKey [32]byte // for unlockedBy; random in each process
 
-	// keys is held for reading by whoever reads addresses outside of a writing transaction, and for
-	// writing by unlock. btcwallet's Unlock fills in what its derivations read, without a lock that
-	// both would take.
+	// keys is locked for reading by all code that reads addresses outside of a writing transaction,
+	// and for writing by unlock. btcwallet's Unlock writes what its derivations read, without a
+	// lock of its own for both.
 	keys       sync.RWMutex
-	unlockedBy []byte // MAC of the passphrase that unlocked it, nil while locked; guarded by keys
+	unlockedBy []byte // MAC of the passphrase that unlocked it; nil: locked; guarded by keys
 
-	// held is the balance while unlock stretches a passphrase, nil else. It takes a second and
-	// more, and holds what every look at a coin's address needs, and whoever asks how things stand
-	// is answered nevertheless.
-	held atomic.Pointer[Balance]
+	// balanceMeanwhile is the balance while unlock stretches a passphrase, and else nil. Stretching
+	// takes a second or more, and blocks every read of a coin's address. Balance answers from here
+	// meanwhile.
+	balanceMeanwhile atomic.Pointer[Balance]
 
 	restoring atomic.Bool
 
-	followers sync.WaitGroup // Run, as long as it works with this file; counted up under Wallet.mu
-	retired   chan struct{}  // closed when Run has to let go of it
+	followers sync.WaitGroup // Run, while it works with this file; counted under Wallet.mu
+	retired   chan struct{}  // closed when Run must stop working with this file
 }
 
 // view reads the file.
@@ -89,7 +89,7 @@ func (v *vault) view(read func(tx walletdb.ReadTx) error) error {
 func makeVault(path string, network string, seed *masterKey, passphrase []byte, birthday time.Time, restoring bool) error {
 	db, err := walletdb.Create("bdb", path, true, lockTimeout, false)
 	if err != nil {
-		return fmt.Errorf("make wallet file: %w", err)
+		return fmt.Errorf("cannot create the wallet file: %w", err)
 	}
 	err = btcwallet.CreateWithCallback(db, publicPassphrase, passphrase, seed.key, seed.params, birthday,
 		func(tx walletdb.ReadWriteTx) error {
@@ -114,7 +114,7 @@ func makeVault(path string, network string, seed *masterKey, passphrase []byte, 
 	return errors.Join(err, db.Close()) // bbolt has synced the file
 }
 
-// openVault opens a wallet file, locked, after a look at it.
+// openVault checks a wallet file and opens it, locked.
 func (w *Wallet) openVault(path string) (*vault, error) {
 	warning, err := checkFile(path)
 	if err != nil {
@@ -135,10 +135,10 @@ func (w *Wallet) openVault(path string) (*vault, error) {
 		_ = boltfile.Protect(v.close)
 		return nil, err
 	}
-	if relaxed, err := v.relax(); err != nil { // a full disk, for one: no reason to pay for no anchor
-		w.log.Warn("the wallet file was written by an older ancre, and opens as slowly the next time", "file", path, "err", err)
-	} else if relaxed {
-		w.log.Info("the wallet file was written by an older ancre: from now on it opens without delay", "file", path)
+	if converted, err := v.weakenPublicStretch(); err != nil { // for example on a full disk; anchors can be paid nevertheless
+		w.log.Warn("the wallet file was written by an older ancre, and the next start will be as slow", "file", path, "err", err)
+	} else if converted {
+		w.log.Info("the wallet file was written by an older ancre: it has been converted, and later starts will be faster", "file", path)
 	}
 	return v, nil
 }
@@ -146,7 +146,7 @@ func (w *Wallet) openVault(path string) (*vault, error) {
 // open opens the vault's file.
 func (w *Wallet) open(v *vault) (err error) {
 	if v.db, err = walletdb.Open("bdb", v.path, true, lockTimeout, false); err != nil {
-		v.db = nil // it holds a nil pointer of the driver's
+		v.db = nil // it is an interface with a nil pointer in it
 		return err
 	}
 	err = walletdb.View(v.db, func(tx walletdb.ReadTx) error {
@@ -173,9 +173,9 @@ func (w *Wallet) open(v *vault) (err error) {
 
 	if v.restoring.Load() {
 		v.window = w.cfg.RecoveryWindow
-		w.log.Info("the wallet is being restored: it searches the chain for its coins", "file", v.path)
+		w.log.Info("the wallet is being restored: searching the chain for its coins", "file", v.path)
 	}
-	ask := func() ([]byte, error) { return nil, errors.New("nobody to ask for a passphrase") }
+	ask := func() ([]byte, error) { return nil, errors.New("there is nobody to ask for a passphrase") }
 	v.btc, err = btcwallet.OpenWithRetry(v.db, publicPassphrase,
 		&waddrmgr.OpenCallbacks{ObtainSeed: ask, ObtainPrivatePass: ask}, w.cfg.Params, v.window, syncRetry)
 	if err != nil {
@@ -188,7 +188,7 @@ func (w *Wallet) open(v *vault) (err error) {
 	return nil
 }
 
-// close closes the file. Nothing may use it any more.
+// close closes the file. Nothing may use it afterwards.
 func (v *vault) close() error {
 	if v.btc != nil {
 		v.btc.Manager.Close() // wipes the keys
@@ -199,13 +199,13 @@ func (v *vault) close() error {
 	return v.db.Close()
 }
 
-// closeVault closes the file for good, with a sum of its contents.
+// closeVault closes the file for good, and writes a checksum of its contents into it.
 func (w *Wallet) closeVault(v *vault) error {
 	if err := boltfile.Protect(v.close); err != nil {
 		return err
 	}
-	if err := writeSum(v.path); err != nil { // its next opening finds less
-		w.log.Debug("the wallet file was closed without a sum of its contents", "file", v.path, "err", err)
+	if err := writeSum(v.path); err != nil { // the next start then finds fewer faults
+		w.log.Debug("cannot write the checksum of the wallet file", "file", v.path, "err", err)
 	}
 	return nil
 }
@@ -230,8 +230,8 @@ func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err er
 		if v.locked() {
 			if coins, err := v.coins(leases); err == nil { // else whoever asks waits, and gets the error
 				b := balanceOf(coins)
-				v.held.Store(&b)
-				defer v.held.Store(nil)
+				v.balanceMeanwhile.Store(&b)
+				defer v.balanceMeanwhile.Store(nil)
 			}
 		}
 		v.keys.Lock()
@@ -262,11 +262,11 @@ func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err er
 	return repaired && err == nil, err
 }
 
-// garbled returns what an older ancre made of a passphrase that is not UTF-8, on its way through
-// JSON: each byte that does not belong became U+FFFD. Such a wallet was encrypted with that, so
-// that other passphrases opened it too, and the file with the passphrase did not. It is encrypted
-// with the passphrase itself as soon as somebody comes who has that, and nothing else opens it from
-// then on. It returns nil for what is UTF-8.
+// garbled returns what an older ancre made of a passphrase that is not UTF-8: on the way through
+// JSON, each invalid byte became U+FFFD. The wallet was encrypted with the result. So other
+// passphrases opened it too, and a passphrase_file did not. The first time that the true passphrase
+// is given, the wallet is encrypted with it, and from then on nothing else opens it. garbled
+// returns nil for a passphrase that is UTF-8.
 func garbled(passphrase []byte) []byte {
 	if utf8.Valid(passphrase) {
 		return nil
@@ -274,7 +274,7 @@ func garbled(passphrase []byte) []byte {
 	return []byte(string([]rune(string(passphrase))))
 }
 
-// endRestoring makes the next opening an ordinary one.
+// endRestoring notes that the search for coins is done, so that the next start does not search.
 func (v *vault) endRestoring() error {
 	err := walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		return tx.ReadWriteBucket(ourBucket).Delete(restoringKey)

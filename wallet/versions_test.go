@@ -88,19 +88,7 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		}
 		r.broadcast(v1)
 		r.mine(1)
-
-		// The next anchor spends the change of the mined version right away, whether or not the
-		// wallet has seen that.
-		lostCoin, lostOut := change(v1)
-		child, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 2, Coins: lostCoin, Prevouts: lostOut})
-		if string(child.TxOut[1].PkScript) == string(v1.TxOut[1].PkScript) {
-			t.Error("the next anchor uses the change address of the one before again")
-		}
-		if err := r.Lease(t.Context(), lostCoin); err != nil {
-			t.Fatal(err)
-		}
-		r.broadcast(child)
-		r.mine(1)
+		child, lostCoin := r.buildOnChange(v1)
 		end := child.TxOut[1].Value
 		r.awaitBalance(wallet.Balance{Confirmed: end, Spendable: end})
 		r.wantGone(append(coin, lostCoin...)) // spent, but there
@@ -120,31 +108,10 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		})
 		r.broadcast(v2)
 		r.mine(1)
-		left := v2.TxOut[1].Value
 		if err := r.Release(t.Context(), append(coin, lostCoin...)); err != nil {
 			t.Fatal(err)
 		}
-		checkOnly := func() {
-			t.Helper()
-			r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
-			if got := r.history(); len(got) != 2 || got[0] != "anchor "+v2.TxHash().String() || !strings.HasPrefix(got[1], "received") {
-				t.Errorf("history %q, want %s and the deposit", got, v2.TxHash())
-			}
-			next, _ := r.build(wallet.AnchorOrder{Root: [32]byte{4}, SatPerVByte: 1})
-			if want, _ := change(v2); !slices.Equal(spent(next), want) {
-				t.Errorf("the next anchor spends %v, want %v", spent(next), want)
-			}
-			if err := r.Release(t.Context(), spent(next)); err != nil {
-				t.Fatal(err)
-			}
-			r.wantGone(coin)
-			r.wantGone(append(coin, lostCoin...), lostCoin...) // its transaction is impossible now
-			taken := (*wallet.TakenError)(nil)
-			if _, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{4}, SatPerVByte: 90, Coins: coin, Prevouts: prevouts}); !errors.As(err, &taken) || !slices.Equal(taken.Coins, coin) {
-				t.Errorf("an order of a coin that is spent by what is mined: %v, want an error that names %v", err, coin)
-			}
-		}
-		checkOnly()
+		r.wantOnly(v2, coin, prevouts, lostCoin)
 
 		// The same again behind the wallet's back: at its next start it finds another version in
 		// the place of the one it knew.
@@ -159,16 +126,55 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 		if err := r.Unlock(t.Context(), passphrase); err != nil {
 			t.Fatal(err)
 		}
-		lostCoin, v2 = spent(child), v3
-		left = v2.TxOut[1].Value
 		if err := r.Release(t.Context(), coin); err != nil {
 			t.Fatal(err)
 		}
-		checkOnly()
+		r.wantOnly(v3, coin, prevouts, spent(child))
 		if n := r.Revivals(); n != 0 {
 			t.Errorf("%d revivals without any fault", n)
 		}
 	})
+}
+
+// buildOnChange builds the next anchor, which spends the change of a mined version right away,
+// whether or not the wallet has processed its block, and mines it. It returns the coin too.
+func (r *rig) buildOnChange(version *wire.MsgTx) (child *wire.MsgTx, coin []wire.OutPoint) {
+	r.t.Helper()
+	coin, out := change(version)
+	child, _ = r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 2, Coins: coin, Prevouts: out})
+	if string(child.TxOut[1].PkScript) == string(version.TxOut[1].PkScript) {
+		r.t.Error("the next anchor uses the change address of the one before again")
+	}
+	if err := r.Lease(r.t.Context(), coin); err != nil {
+		r.t.Fatal(err)
+	}
+	r.broadcast(child)
+	r.mine(1)
+	return child, coin
+}
+
+// wantOnly checks that the wallet has the change of one version of an anchor, and nothing else. The
+// version spends coin, whose outputs are prevouts. Another version had created lost.
+func (r *rig) wantOnly(version *wire.MsgTx, coin []wire.OutPoint, prevouts []*wire.TxOut, lost []wire.OutPoint) {
+	r.t.Helper()
+	t, left := r.t, version.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	if got := r.history(); len(got) != 2 || got[0] != "anchor "+version.TxHash().String() || !strings.HasPrefix(got[1], "received") {
+		t.Errorf("history %q, want %s and the deposit", got, version.TxHash())
+	}
+	next, _ := r.build(wallet.AnchorOrder{Root: [32]byte{4}, SatPerVByte: 1})
+	if want, _ := change(version); !slices.Equal(spent(next), want) {
+		t.Errorf("the next anchor spends %v, want %v", spent(next), want)
+	}
+	if err := r.Release(t.Context(), spent(next)); err != nil {
+		t.Fatal(err)
+	}
+	r.wantGone(coin)
+	r.wantGone(append(coin, lost...), lost...) // its transaction is impossible now
+	taken := (*wallet.TakenError)(nil)
+	if _, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{4}, SatPerVByte: 90, Coins: coin, Prevouts: prevouts}); !errors.As(err, &taken) || !slices.Equal(taken.Coins, coin) {
+		t.Errorf("an order of a coin that is spent by what is mined: %v, want an error that names %v", err, coin)
+	}
 }
 
 // A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet
@@ -322,7 +328,7 @@ func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	r.wantGone(spent(v1))
 	left = v2.TxOut[1].Value
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
-	if !strings.Contains(r.log.String(), "left the chain") {
+	if !strings.Contains(r.log.String(), "have left the chain") {
 		t.Error("the log does not tell of the branch")
 	}
 	if n := r.Revivals(); n != 1 {
@@ -369,17 +375,11 @@ func TestALostPaymentIsTold(t *testing.T) {
 	r.mine(1)
 	left := v1.TxOut[1].Value
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
-	txid, err := r.Send(t.Context(), "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", 5_000, 1) // BIP173's example key
+	txid, err := r.Send(t.Context(), foreign, 5_000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.await("the node has the payment", func() string {
-		waiting, err := node.Mempool(t.Context())
-		if err != nil || !slices.Contains(waiting, txid) {
-			return complaint(err) + " not there"
-		}
-		return ""
-	})
+	r.awaitMempool(txid)
 	r.reorg(1)
 	r.broadcast(v2)
 	r.mine(1)
@@ -387,7 +387,7 @@ func TestALostPaymentIsTold(t *testing.T) {
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
 	r.await("the log tells of the lost payment", func() string {
 		for line := range strings.Lines(r.log.String()) {
-			if strings.Contains(line, "can not be mined any more") && strings.Contains(line, txid) {
+			if strings.Contains(line, "can no longer be mined") && strings.Contains(line, txid) {
 				return ""
 			}
 		}

@@ -3,19 +3,20 @@
 //
 // What it promises:
 //
-//   - Keys are BIP39 words and BIP84 paths (m/84'/coin'/0', coin 0 on mainnet and 1 elsewhere), so
-//     that any common wallet restores the coins from the words alone. The words are returned once,
-//     by [Wallet.Create], and are stored nowhere; the keys rest on disk under the passphrase only.
-//   - No secret is ever in an error or a log.
-//   - It chooses confirmed coins only, and none that is leased. Whatever it builds can be replaced
-//     (BIP125).
-//   - A version of an anchor is built, signed and forgotten: btcwallet learns of it when it is
-//     mined. (btcwallet counts the change of two versions of one payment twice.) What it replaces,
-//     or builds on, the caller names.
-//   - It counts and spends what the active chain has: before it calls itself at the newest block,
-//     the last ones that it took in have been compared with the chain.
-//   - No call hangs: btcwallet's may, so each is given a time limit, and a synchronisation that has
-//     died is noticed and revived.
+//   - The keys come from BIP39 words by BIP84 paths (m/84'/coin'/0', coin 0 on mainnet and 1
+//     elsewhere), so any common wallet restores the coins from the words alone. [Wallet.Create]
+//     returns the words once, and they are not stored. The keys are stored encrypted under the
+//     passphrase.
+//   - No error and no log contains a secret.
+//   - It chooses only confirmed coins, and none that is leased. All its transactions can be
+//     replaced (BIP125).
+//   - It builds and signs a version of an anchor and then forgets it. btcwallet learns of the
+//     version when it is mined, because btcwallet counts the change of two versions of one payment
+//     twice. So the caller names the coins of a version that is replaced or built upon.
+//   - It counts and spends what the active chain has. Before it reports that it has reached the
+//     newest block, it has compared the newest blocks that it processed with the chain.
+//   - No call hangs. Calls of btcwallet may hang, so each has a time limit. A synchronisation that
+//     has died is noticed and restarted.
 package wallet
 
 import (
@@ -39,12 +40,12 @@ import (
 	btcwallet "github.com/btcsuite/btcwallet/wallet"
 )
 
-// Chain is what the wallet needs of the light client.
+// Chain is the light client, as the wallet uses it.
 type Chain interface {
 	// WalletChain makes a new, unstarted client of btcwallet's over the light client.
 	WalletChain() *chain.NeutrinoClient
 
-	// Best returns the newest block whose header and filter are both here.
+	// Best returns the newest block whose header and filter header are both stored.
 	Best() (height int32, hash chainhash.Hash, err error)
 
 	// Synced reports whether Best is near enough to the network's newest block to act on it.
@@ -53,36 +54,36 @@ type Chain interface {
 	// Broadcast offers a transaction to the peers. A nil error promises nothing.
 	Broadcast(ctx context.Context, tx *wire.MsgTx) error
 
-	// Changes returns a channel that has a value whenever the newest block may have changed since
-	// the last receive.
+	// Changes returns a channel that has a value when the newest block may have changed since the
+	// last receive.
 	Changes() (changed <-chan struct{}, stop func())
 }
 
-// Config is what a wallet is opened with. Only Dir, Params and Chain have to be given.
+// Config is the configuration for [Open]. Dir, Params and Chain are needed, the rest may be left
+// out.
 type Config struct {
-	Dir    string // the wallet's own directory, made (0700) when it is missing
+	Dir    string // the wallet's own directory; created (0700) if it is missing
 	Params *chaincfg.Params
 	Chain  Chain
 	Logger *slog.Logger
 
-	// RecoveryWindow is how many addresses in a row may be unused before a restore stops looking
-	// further. 250 unless given.
+	// RecoveryWindow is how many unused addresses in a row end the search of a restore. Default: 250.
 	RecoveryWindow uint32
 
-	// StallAfter is how long the wallet may stay behind the light client without any progress
-	// before its synchronisation is taken for dead and revived. 2 minutes unless given: the light
-	// client itself gives a block up after one.
+	// StallAfter is how long the wallet may be behind the light client without any progress before
+	// its synchronisation counts as dead and is restarted. Default: 2 minutes. The light client
+	// itself gives up on a block after one minute.
 	StallAfter time.Duration
 
-	// RestoreStallAfter is the same while a restore searches for coins, which moves 2,000 blocks at
-	// a time. 30 minutes unless given.
+	// RestoreStallAfter is the same while a restore searches for coins, 2,000 blocks at a time.
+	// Default: 30 minutes.
 	RestoreStallAfter time.Duration
 
-	// CallTimeout is how long one call may take, waiting for the newest block included. 30 seconds
-	// unless given.
+	// CallTimeout is how long one call may take, including the time to wait for the newest block.
+	// Default: 30 seconds.
 	CallTimeout time.Duration
 
-	// StopTimeout is how long the synchronisation may take to stop. 5 minutes unless given.
+	// StopTimeout is how long the synchronisation may take to stop. Default: 5 minutes.
 	StopTimeout time.Duration
 }
 
@@ -113,8 +114,8 @@ type State string
 const (
 	None     State = "none"     // not created yet
 	Unusable State = "unusable" // its file cannot be opened, see ErrUnusable
-	Locked   State = "locked"   // waits for the passphrase; it follows the chain nevertheless
-	Syncing  State = "syncing"  // has not seen the newest block yet
+	Locked   State = "locked"   // needs the passphrase; it follows the chain nevertheless
+	Syncing  State = "syncing"  // has not processed the newest block yet
 	Ready    State = "ready"
 )
 
@@ -123,15 +124,15 @@ var (
 	ErrNoWallet = errors.New("there is no wallet yet: create one with `ancre wallet create`")
 
 	// ErrLocked is returned while keys are needed and the passphrase has not been given.
-	ErrLocked = errors.New("the wallet is locked: unlock it with `ancre wallet unlock`, or name a passphrase_file" +
-		" under [wallet] in the configuration, so that it is unlocked at each start")
+	ErrLocked = errors.New("the wallet is locked: unlock it with `ancre wallet unlock`, or set passphrase_file" +
+		" under [wallet] in the configuration to have it unlocked at each start")
 
-	// ErrSyncing is wrapped while the wallet has not seen the newest block.
+	// ErrSyncing is wrapped while the wallet has not processed the newest block.
 	ErrSyncing = errors.New("the wallet is still catching up with the chain")
 
-	// ErrExists is returned when a wallet would be created over another.
+	// ErrExists is returned when a wallet would be created in the place of another.
 	ErrExists = errors.New("there is a wallet already, and it is never overwritten: to use other words, stop the daemon," +
-		" move the wallet directory away, and start again")
+		" move the wallet directory away, and start the daemon again")
 
 	// ErrWrongPassphrase is returned by Unlock.
 	ErrWrongPassphrase = errors.New("wrong wallet passphrase")
@@ -140,9 +141,9 @@ var (
 	ErrClosed = errors.New("the wallet is closed")
 )
 
-// library is btcwallet's logger, which it wants as a package variable: set once, before its first
-// goroutine exists. (Its package chain belongs to the light client in this, as it makes the
-// clients.)
+// library holds btcwallet's logger. It is a package variable of btcwallet, so it is set once,
+// before its first goroutine exists. (The light client sets the logger of btcwallet's package
+// chain.)
 var library struct {
 	once sync.Once
 	log  btclogslog.Forwarder
@@ -153,25 +154,26 @@ type Wallet struct {
 	cfg    Config
 	log    *slog.Logger
 	leases leases
-	spend  semaphore // held while coins are chosen and until they are leased or stored
-	kick   chan struct{}
+	spend  semaphore // held from when coins are chosen until they are leased or stored
 	calls  calls
 
-	// addressesUsed is set when blocks or payments may have used addresses since more of them were
+	offerNow chan struct{} // has a value when payments should be offered soon
+
+	// addressesUsed is set when blocks or payments may have used addresses since the last ones were
 	// derived.
 	addressesUsed atomic.Bool
 
 	creating sync.Mutex // held by Create
 
 	mu       sync.Mutex
-	vault    *vault        // nil: no wallet yet
+	vault    *vault        // nil: there is no wallet yet
 	opened   chan struct{} // closed when vault is set
-	unusable error         // not nil: the file cannot be used, whether it was opened or not
+	unusable error         // not nil: why the file cannot be used, even if it is open
 	follow   following
 }
 
-// Open opens the wallet in the directory, locked, or prepares to create one there. It starts
-// nothing: see [Wallet.Run]. It fails when there is a wallet that cannot be opened.
+// Open opens the wallet in the directory, which is then locked, or prepares to create one there. It
+// fails if there is a wallet that cannot be opened. It starts nothing: see [Wallet.Run].
 func Open(cfg Config) (*Wallet, error) {
 	w, err := OpenOrReport(cfg)
 	if err == nil {
@@ -183,9 +185,9 @@ func Open(cfg Config) (*Wallet, error) {
 	return w, nil
 }
 
-// OpenOrReport is [Open] for a caller who can do without: a wallet that cannot be opened is no
-// error, but one in the state [Unusable], whose methods say why. Once its file has been moved away,
-// [Wallet.Create] makes another in its place.
+// OpenOrReport is [Open] for a caller that can do without a wallet. A wallet that cannot be opened
+// is not an error: it has the state [Unusable], and its methods return why. Once its file has been
+// moved away, [Wallet.Create] creates another in its place.
 func OpenOrReport(cfg Config) (*Wallet, error) {
 	if cfg.Dir == "" || cfg.Params == nil || cfg.Chain == nil {
 		return nil, errors.New("wallet: Dir, Params and Chain are needed")
@@ -200,8 +202,9 @@ func OpenOrReport(cfg Config) (*Wallet, error) {
 		log:    cfg.Logger,
 		leases: newLeases(),
 		spend:  make(semaphore, 1),
-		kick:   make(chan struct{}, 1),
 		opened: make(chan struct{}),
+
+		offerNow: make(chan struct{}, 1),
 	}
 	w.calls.idle = make(chan struct{})
 	if v, err := w.openDir(); err != nil {
@@ -215,10 +218,10 @@ func OpenOrReport(cfg Config) (*Wallet, error) {
 // openDir opens the wallet in the directory, if there is one.
 func (w *Wallet) openDir() (*vault, error) {
 	if err := os.MkdirAll(w.cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w; make it a directory of the user that ancred runs as, and start ancred again", ErrUnusable, err)
+		return nil, fmt.Errorf("%w: %w; make it a directory that the user whom ancred runs as can read and write, and start ancred again", ErrUnusable, err)
 	}
 	if err := w.removeHalfMade(); err != nil {
-		return nil, fmt.Errorf("%w: %w; make %s a directory that the user may read and write whom ancred runs as, and start ancred again", ErrUnusable, err, w.cfg.Dir)
+		return nil, fmt.Errorf("%w: %w; make %s a directory that the user whom ancred runs as can read and write, and start ancred again", ErrUnusable, err, w.cfg.Dir)
 	}
 	path := filepath.Join(w.cfg.Dir, databaseName)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -231,7 +234,7 @@ func (w *Wallet) openDir() (*vault, error) {
 	return v, nil
 }
 
-// adopt makes an opened wallet the one that all calls use.
+// adopt makes all calls use an opened wallet.
 func (w *Wallet) adopt(v *vault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -239,7 +242,7 @@ func (w *Wallet) adopt(v *vault) {
 	close(w.opened)
 }
 
-// current returns the opened wallet, or [ErrNoWallet], or why it cannot be used.
+// current returns the opened wallet. The error is [ErrNoWallet], or says why it cannot be used.
 func (w *Wallet) current() (*vault, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -252,11 +255,11 @@ func (w *Wallet) current() (*vault, error) {
 	return w.vault, nil
 }
 
-// Close closes the wallet's files. The context of Run has to be ended before; Close waits for Run.
+// Close closes the wallet's file. The caller ends the context of Run before. Close waits for Run.
 func (w *Wallet) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.StopTimeout)
 	defer cancel()
-	w.creating.Lock() // a creation either finishes before, or finds the wallet closed
+	w.creating.Lock() // a creation either finishes first, or finds the wallet closed
 	defer w.creating.Unlock()
 	if err := w.calls.close(ctx); err != nil {
 		return fmt.Errorf("close wallet: %w", err)
@@ -271,7 +274,7 @@ func (w *Wallet) Close() error {
 	return w.closeVault(v)
 }
 
-// State says how far the wallet is from being able to pay. It never waits.
+// State returns how far the wallet is from being able to pay. It never waits.
 func (w *Wallet) State() State {
 	v, err := w.current()
 	switch {
@@ -288,8 +291,8 @@ func (w *Wallet) State() State {
 	}
 }
 
-// Ready returns nil when an anchor can be built, as far as keys and chain are concerned; else an
-// error that tells a person what to do. It never waits.
+// Ready returns nil if keys and chain allow to build an anchor. Otherwise the error says what the
+// operator can do. Ready never waits.
 func (w *Wallet) Ready() error {
 	v, err := w.current()
 	if err != nil {
@@ -301,22 +304,22 @@ func (w *Wallet) Ready() error {
 	return w.behind()
 }
 
-// Unlock makes the keys usable until the process ends. It does not keep the passphrase; the caller
-// should wipe it. A wrong one gives [ErrWrongPassphrase] and changes nothing, also when the wallet
-// is unlocked already.
+// Unlock makes the keys usable until the process ends. It does not keep the passphrase, and the
+// caller should wipe it. For a wrong passphrase it returns [ErrWrongPassphrase] and changes
+// nothing, even if the wallet is unlocked already.
 //
-// It is best called before Run: while a restore searches for coins, btcwallet can not take a
-// passphrase for minutes. An error that wraps [context.DeadlineExceeded] says so; the wallet
-// unlocks as soon as it can.
+// It should be called before Run: while a restore searches for coins, btcwallet cannot take a
+// passphrase for minutes. Then the error wraps [context.DeadlineExceeded], and the wallet unlocks
+// as soon as it can.
 func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 	v, err := w.current()
 	if err != nil {
 		return err
 	}
-	// The caller may wipe its slice when we return early, which must not garble what a slow call
-	// still reads.
+	// The caller may wipe its slice when Unlock returns early, while a slow call still reads it. So
+	// the call gets a copy.
 	own := append([]byte(nil), passphrase...)
-	repaired, err := guard(ctx, w, "unlock the wallet", func() (bool, error) {
+	repaired, err := withTimeout(ctx, w, "unlock the wallet", func() (bool, error) {
 		defer clear(own)
 		return v.unlock(own, &w.leases)
 	})
@@ -324,7 +327,7 @@ func (w *Wallet) Unlock(ctx context.Context, passphrase []byte) error {
 		w.log.Info("wallet unlocked")
 	}
 	if repaired {
-		w.log.Warn("an older ancre had encrypted the wallet with a garbled form of its passphrase, which is not UTF-8; from now on the passphrase itself is needed, byte for byte")
+		w.log.Warn("an older ancre encrypted the wallet with a garbled form of its passphrase, which is not UTF-8: from now on the exact bytes of the passphrase are needed")
 	}
 	return err
 }

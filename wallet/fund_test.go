@@ -177,7 +177,7 @@ func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
 func TestWhatMayNotBeSpentIsNot(t *testing.T) {
 	t.Parallel()
 	coins := purse(10_000, 20_000, 30_000)
-	coins[0].leased, coins[1].height, coins[2].young = true, -1, true
+	coins[0].leased, coins[1].height, coins[2].immature = true, -1, true
 	o := anchorOrder(1)
 	_, err := o.fund(coins, testScript)
 	var short *ShortageError
@@ -195,106 +195,128 @@ func TestFunding(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 30).Draw(t, "coins")
-		coins := purse(values...)
-		o := anchorOrder(rapid.Int64Range(1, 60).Draw(t, "rate"))
-		if rapid.Bool().Draw(t, "payment") {
-			o.out = wire.NewTxOut(rapid.Int64Range(294, 20_000).Draw(t, "sats"), testScript)
-		}
-		// Given coins may be listed or not, leased or not, and worth less than their fee.
-		for i, sats := range rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 5).Draw(t, "given") {
-			c := coin{OutPoint: wire.OutPoint{Hash: chainhash.Hash{0xff, byte(i)}}, out: wire.NewTxOut(sats, testScript)}
-			o.given = append(o.given, c)
-			if rapid.Bool().Draw(t, "listed") {
-				c.leased = rapid.Bool().Draw(t, "leased")
-				coins = append(coins, c)
-			}
-		}
+		o, coins := drawOrder(t, purse(values...))
 		d, err := o.fund(coins, testScript)
 		var short *ShortageError
 		if errors.As(err, &short) {
-			if short.MissingSats() < 1 || short.Waiting != 0 {
-				t.Fatalf("%d missing, %d waiting", short.MissingSats(), short.Waiting)
-			}
-			// Depositing that is enough, for the same order.
-			deposit := purse(short.Missing)[0]
-			deposit.Index = 1
-			if _, err := o.fund(append(coins, deposit), testScript); err != nil {
-				t.Fatalf("after depositing %d: %v", short.Missing, err)
-			}
+			checkShortage(t, o, coins, short)
 			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		right := o.satPerVByte * signedSize(d.tx)
-		switch len(d.tx.TxOut) {
-		case 2:
-			if d.fee() != right {
-				t.Fatalf("fee %d, want %d", d.fee(), right)
-			}
-			if d.tx.TxOut[1].Value < txsize.DustLimit || string(d.tx.TxOut[1].PkScript) != string(testScript) {
-				t.Fatalf("change %+v", d.tx.TxOut[1])
-			}
-		case 1: // what is over would not have made an output
-			if over := d.fee() - right; over < 0 || over >= txsize.DustLimit+o.satPerVByte*txsize.Change {
-				t.Fatalf("fee %d, want %d and less than an output more", d.fee(), right)
-			}
-		default:
-			t.Fatalf("%d outputs", len(d.tx.TxOut))
-		}
-
-		// All that is given comes first and in its order; nothing comes twice.
-		seen := make(map[wire.OutPoint]bool)
-		for i, in := range d.tx.TxIn {
-			if seen[in.PreviousOutPoint] {
-				t.Fatalf("%v is spent twice", in.PreviousOutPoint)
-			}
-			seen[in.PreviousOutPoint] = true
-			if i < len(o.given) && (in.PreviousOutPoint != o.given[i].OutPoint || d.prevouts[i] != o.given[i].out) {
-				t.Fatalf("input %d is %v, want %v", i, in.PreviousOutPoint, o.given[i].OutPoint)
-			}
-			if in.Sequence != replaceable {
-				t.Fatalf("sequence %x", in.Sequence)
-			}
-		}
-		// Of the others each is worth its fee, and there is none too many: even the largest would
-		// not do with one less. For an anchor, doing is leaving change; where all together do not,
-		// and for payments, it is paying the fee.
-		added := d.prevouts[len(o.given):]
-		for _, out := range added {
-			if out.Value <= o.inputFee() {
-				t.Fatalf("a coin of %d is not worth its fee of %d", out.Value, o.inputFee())
-			}
-		}
+		checkOutputs(t, o, d)
+		checkInputs(t, o, d)
 		slices.Sort(values)
 		slices.Reverse(values)
-		over := func(n int, change []byte) int64 {
-			have := sum(o.given) - o.out.Value - o.fee(len(o.given)+n, change)
-			for _, v := range values[:n] {
-				have += v
-			}
-			return have
-		}
-		anchor := o.out.Value == 0
-		n := len(added)
-		if anchor && len(d.tx.TxOut) == 2 {
-			if n > 0 && over(n-1, testScript) >= txsize.DustLimit {
-				t.Fatalf("%d coins were added, and %d are enough", n, n-1)
-			}
-			return
-		}
-		if n > 0 && over(n-1, nil) >= 0 {
-			t.Fatalf("%d coins were added, and %d are enough for the fee", n, n-1)
-		}
-		if !anchor {
-			return
-		}
-		for n := range len(values) + 1 {
-			if (n == 0 || values[n-1] > o.inputFee() && values[n-1] >= txsize.DustLimit) && over(n, testScript) >= txsize.DustLimit {
-				t.Fatalf("no change, though %d coins more leave some", n)
-			}
-		}
+		checkFewest(t, o, d, values)
 	})
+}
+
+// drawOrder draws an order. Coins that it gives may be listed or not, leased or not, and worth less
+// than their fee.
+func drawOrder(t *rapid.T, coins []coin) (order, []coin) {
+	o := anchorOrder(rapid.Int64Range(1, 60).Draw(t, "rate"))
+	if rapid.Bool().Draw(t, "payment") {
+		o.out = wire.NewTxOut(rapid.Int64Range(294, 20_000).Draw(t, "sats"), testScript)
+	}
+	for i, sats := range rapid.SliceOfN(rapid.Int64Range(1, 5_000), 0, 5).Draw(t, "given") {
+		c := coin{OutPoint: wire.OutPoint{Hash: chainhash.Hash{0xff, byte(i)}}, out: wire.NewTxOut(sats, testScript)}
+		o.given = append(o.given, c)
+		if rapid.Bool().Draw(t, "listed") {
+			c.leased = rapid.Bool().Draw(t, "leased")
+			coins = append(coins, c)
+		}
+	}
+	return o, coins
+}
+
+// checkShortage checks that a deposit of what is missing is enough for the same order.
+func checkShortage(t *rapid.T, o order, coins []coin, short *ShortageError) {
+	if short.MissingSats() < 1 || short.Waiting != 0 {
+		t.Fatalf("%d missing, %d waiting", short.MissingSats(), short.Waiting)
+	}
+	deposit := purse(short.Missing)[0]
+	deposit.Index = 1
+	if _, err := o.fund(append(coins, deposit), testScript); err != nil {
+		t.Fatalf("after depositing %d: %v", short.Missing, err)
+	}
+}
+
+// checkOutputs checks the change and the fee.
+func checkOutputs(t *rapid.T, o order, d *draft) {
+	right := o.satPerVByte * signedSize(d.tx)
+	switch len(d.tx.TxOut) {
+	case 2:
+		if d.fee() != right {
+			t.Fatalf("fee %d, want %d", d.fee(), right)
+		}
+		if d.tx.TxOut[1].Value < txsize.DustLimit || string(d.tx.TxOut[1].PkScript) != string(testScript) {
+			t.Fatalf("change %+v", d.tx.TxOut[1])
+		}
+	case 1: // what is over would not have made an output
+		if over := d.fee() - right; over < 0 || over >= txsize.DustLimit+o.satPerVByte*txsize.Change {
+			t.Fatalf("fee %d, want %d and less than an output more", d.fee(), right)
+		}
+	default:
+		t.Fatalf("%d outputs", len(d.tx.TxOut))
+	}
+}
+
+// checkInputs checks that all given coins come first and in their order, that nothing comes twice,
+// and that each added coin is worth its fee.
+func checkInputs(t *rapid.T, o order, d *draft) {
+	seen := make(map[wire.OutPoint]bool)
+	for i, in := range d.tx.TxIn {
+		if seen[in.PreviousOutPoint] {
+			t.Fatalf("%v is spent twice", in.PreviousOutPoint)
+		}
+		seen[in.PreviousOutPoint] = true
+		if i < len(o.given) && (in.PreviousOutPoint != o.given[i].OutPoint || d.prevouts[i] != o.given[i].out) {
+			t.Fatalf("input %d is %v, want %v", i, in.PreviousOutPoint, o.given[i].OutPoint)
+		}
+		if in.Sequence != replaceable {
+			t.Fatalf("sequence %x", in.Sequence)
+		}
+	}
+	for _, out := range d.prevouts[len(o.given):] {
+		if out.Value <= o.inputFee() {
+			t.Fatalf("a coin of %d is not worth its fee of %d", out.Value, o.inputFee())
+		}
+	}
+}
+
+// checkFewest checks that not one coin too many was added: even the largest ones are not enough
+// with one less. For an anchor, enough means that change is left. For payments, and where all coins
+// together leave no change, it means that the fee is paid. values are those of all coins, the
+// largest first.
+func checkFewest(t *rapid.T, o order, d *draft, values []int64) {
+	over := func(n int, change []byte) int64 {
+		have := sum(o.given) - o.out.Value - o.fee(len(o.given)+n, change)
+		for _, v := range values[:n] {
+			have += v
+		}
+		return have
+	}
+	anchor := o.out.Value == 0
+	n := len(d.prevouts) - len(o.given)
+	if anchor && len(d.tx.TxOut) == 2 {
+		if n > 0 && over(n-1, testScript) >= txsize.DustLimit {
+			t.Fatalf("%d coins were added, and %d are enough", n, n-1)
+		}
+		return
+	}
+	if n > 0 && over(n-1, nil) >= 0 {
+		t.Fatalf("%d coins were added, and %d are enough for the fee", n, n-1)
+	}
+	if !anchor {
+		return
+	}
+	for n := range len(values) + 1 {
+		if (n == 0 || values[n-1] > o.inputFee() && values[n-1] >= txsize.DustLimit) && over(n, testScript) >= txsize.DustLimit {
+			t.Fatalf("no change, though %d coins more leave some", n)
+		}
+	}
 }
 
 func TestSendingAllLeavesNothing(t *testing.T) {

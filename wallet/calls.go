@@ -9,12 +9,12 @@ import (
 	"ancre/internal/boltfile"
 )
 
-// calls counts what is running inside btcwallet, so that its files are not closed under it.
+// calls counts the calls that are running in btcwallet, so that its file is not closed under them.
 type calls struct {
 	mu      sync.Mutex
 	running int
 	closed  bool
-	idle    chan struct{} // closed when closed is set and nothing runs any more
+	idle    chan struct{} // closed once closed is set and no call is running
 }
 
 func (c *calls) begin() error {
@@ -27,7 +27,7 @@ func (c *calls) begin() error {
 	return nil
 }
 
-// another counts one more for a caller that is counted already.
+// another counts one more call of a caller that is counted already.
 func (c *calls) another() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *calls) end() {
 	}
 }
 
-// close refuses further calls, and waits for those that run.
+// close refuses further calls, and waits for the running ones.
 func (c *calls) close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.closed {
@@ -61,14 +61,14 @@ func (c *calls) close(ctx context.Context) error {
 	case <-c.idle:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%d calls do not end", running)
+		return fmt.Errorf("%d calls have not ended", running)
 	}
 }
 
-// guard runs fn in time: btcwallet takes no contexts, holds database transactions while it waits
-// for peers, and may hang. A call that is given up goes on in the background, owned by the wallet:
-// Close waits for it.
-func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, error)) (T, error) {
+// withTimeout runs fn, and returns when it has ended or the time is over. btcwallet takes no
+// contexts, keeps database transactions open while it waits for peers, and may hang. A call whose
+// time is over goes on in the background: the wallet owns it, and Close waits for it.
+func withTimeout[T any](ctx context.Context, w *Wallet, what string, fn func() (T, error)) (T, error) {
 	var zero T
 	if err := w.calls.begin(); err != nil {
 		return zero, err
@@ -89,7 +89,7 @@ func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, err
 			return nil
 		})
 		if err != nil {
-			w.giveUp(err)
+			w.markUnusable(err)
 			_, r.err = w.current()
 		}
 		done <- r
@@ -105,7 +105,7 @@ func guard[T any](ctx context.Context, w *Wallet, what string, fn func() (T, err
 	}
 }
 
-// semaphore is a mutex that one can give up waiting for.
+// semaphore is a mutex whose acquire takes a context.
 type semaphore chan struct{}
 
 func (s semaphore) acquire(ctx context.Context) error {
