@@ -83,10 +83,10 @@ func (a *Answer) take(answer *proof.Timestamp, err error) bool {
 	case err != nil:
 		a.fail("%v", err)
 	case len(answer.All()) > maxAttestations:
-		a.fail("its answer holds %d attestations, no more than %d are taken in", len(answer.All()), maxAttestations)
+		a.fail("its answer holds %d attestations, and at most %d are accepted", len(answer.All()), maxAttestations)
 	case namesBlock(answer):
 		if a.Height = lowestBlock(answer); a.Height > proof.MaxHeight {
-			a.fail("it names Bitcoin block %d, and no block can be as high: its answer is refused", a.Height)
+			a.fail("it names Bitcoin block %d, and no block can be that high: its answer is refused", a.Height)
 			return false
 		}
 		a.Result = AnswerComplete
@@ -137,5 +137,5 @@ func explainLoopback(uri string) string {
 	if err != nil || !loopback.IsHost(u.Hostname()) {
 		return ""
 	}
-	return "; an address of this machine means the machine on which it was stamped"
+	return "; this address means the machine on which the file was stamped"
 }

@@ -112,7 +112,7 @@ func (c *Calendars) follow(ctx context.Context, f *proof.File, answered map[prom
 			}
 			better, err := graft(f, t)
 			if err != nil {
-				answers[i].fail("its answer cannot be taken in: %v", err)
+				answers[i].fail("its answer does not fit into the proof: %v", err)
 				continue
 			}
 			f = better
@@ -149,7 +149,7 @@ func (c *Calendars) askAll(ctx context.Context, list []promise, most int, header
 func (c *Calendars) whyNot(uri string, most int) string {
 	switch err := c.Allowed.Check(uri); {
 	case errors.Is(err, calendar.ErrNotListed) && c.HowToAllow == nil:
-		return "is none of the calendars that are asked" + explainLoopback(uri)
+		return "is not one of the calendars that are asked" + explainLoopback(uri)
 	case errors.Is(err, calendar.ErrNotListed):
 		return "is asked only with " + c.HowToAllow(humanize.Clip(uri)) + explainLoopback(uri)
 	case err != nil:
@@ -217,7 +217,7 @@ type backoffError struct {
 }
 
 func (e *backoffError) Error() string {
-	return fmt.Sprintf("it is busy (HTTP status %d) and left alone until %s", e.Status, humanize.Time(e.until))
+	return fmt.Sprintf("it is busy (HTTP status %d), and is not asked before %s", e.Status, humanize.Time(e.until))
 }
 
 func (e *backoffError) Unwrap() error { return e.BusyError }

@@ -18,8 +18,8 @@ const (
 func TestOnlyAllowedCalendarsAreAsked(t *testing.T) {
 	asked := new(fakeCalendars)
 	for uri, want := range map[string]string{
-		bob: "is none of the calendars that are asked", "http://169.254.169.254": "in the clear", alice + ":444": "is none of", alice + "/below": "is none of",
-		"https://127.0.0.1": "the machine on which it was stamped",
+		bob: "is not one of the calendars that are asked", "http://169.254.169.254": "in the clear", alice + ":444": "is not one of", alice + "/below": "is not one of",
+		"https://127.0.0.1": "the machine on which the file was stamped",
 	} {
 		calendars, _ := asked.calendars(t, alice)
 		f, _ := promised(t, "a", uri)
@@ -100,7 +100,7 @@ func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
 	if clock.passed != busyPatience {
 		t.Errorf("for the next proof it was waited once more: %s", clock.passed)
 	}
-	if asked.asked != before || a.Result != AnswerPending || a.Reason != "it is busy (HTTP status 429) and left alone until 2026-01-02 03:05 UTC" {
+	if asked.asked != before || a.Result != AnswerPending || a.Reason != "it is busy (HTTP status 429), and is not asked before 2026-01-02 03:05 UTC" {
 		t.Errorf("it was asked %d times while it wants to be left alone, and %q is told", asked.asked-before, a.Reason)
 	}
 	clock.passed += 20 * time.Second
@@ -132,8 +132,8 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		many = append(many, proof.BitcoinAt(i))
 	}
 	for want, list := range map[string][]proof.Attestation{
-		"its answer holds 17 attestations, no more than 16 are taken in":                                     many,
-		"it names Bitcoin block 2147483648, and no block can be as high: its answer is refused":              {proof.BitcoinAt(1 << 31)},
+		"its answer holds 17 attestations, and at most 16 are accepted":                                      many,
+		"it names Bitcoin block 2147483648, and no block can be that high: its answer is refused":            {proof.BitcoinAt(1 << 31)},
 		"it names a false block, and its answer is refused: Bitcoin block 2 has the Merkle root 000000":      {proof.BitcoinAt(2)},
 		"it names a false block, and its answer is refused: Bitcoin block 1 has the Merkle root 00000000000": {proof.BitcoinAt(1), proof.BitcoinAt(700)},
 	} {

@@ -105,9 +105,9 @@ func (c *Completer) addFromDaemon(ctx context.Context, f *proof.File, done *Comp
 	known, err := askDaemon(ctx, c.daemon, f, answered)
 	switch {
 	case errors.Is(err, errUnknown) && f.HashOp != proof.SHA256:
-		done.DaemonErr = fmt.Errorf("is about %s: the daemon has SHA-256 only", f.HashOp)
+		done.DaemonErr = fmt.Errorf("the proof is about %s, and the daemon knows only SHA-256", f.HashOp)
 	case errors.Is(err, errUnknown):
-		done.DaemonErr = errors.New("this digest was never handed in to the daemon")
+		done.DaemonErr = errors.New("the daemon does not know this digest")
 	case err != nil:
 		done.DaemonErr, done.DaemonDown = err, !isRefusal(err)
 		if done.DaemonDown && ctx.Err() == nil {

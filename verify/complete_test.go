@@ -57,7 +57,7 @@ func TestCompletionByCalendarsIsChecked(t *testing.T) {
 	c := NewCompleter(CompleterConfig{Daemon: daemon, Calendars: calendars, Headers: chain, Params: &chaincfg.RegressionNetParams})
 	asked.has(leaves[0], &proof.Timestamp{Msg: leaves[0], Attestations: []proof.Attestation{proof.BitcoinAt(1)}})
 	got := completion(t, c, f)
-	if got.Complete || !got.Waits || got.DaemonDown || got.DaemonErr == nil || !strings.Contains(got.DaemonErr.Error(), "never handed in") {
+	if got.Complete || !got.Waits || got.DaemonDown || got.DaemonErr == nil || !strings.Contains(got.DaemonErr.Error(), "the daemon does not know this digest") {
 		t.Errorf("a false block: %+v", got)
 	}
 	asked.has(leaves[0], &proof.Timestamp{Msg: leaves[0], Attestations: []proof.Attestation{proof.BitcoinAt(900)}})
@@ -109,7 +109,7 @@ func TestCompletionOfOtherHashes(t *testing.T) {
 	leaf.Attest(pendingAt(t, alice))
 	daemon := &fakeDaemon{}
 	c := NewCompleter(CompleterConfig{Daemon: daemon})
-	if got := completion(t, c, f); got.DaemonErr == nil || !strings.Contains(got.DaemonErr.Error(), "the daemon has SHA-256 only") || daemon.asked != 1 {
+	if got := completion(t, c, f); got.DaemonErr == nil || !strings.Contains(got.DaemonErr.Error(), "the daemon knows only SHA-256") || daemon.asked != 1 {
 		t.Errorf("%+v", got)
 	}
 	daemon.entries = map[[32]byte]rpc.Entry{[32]byte(leaf.Msg): {State: "open"}}

@@ -47,7 +47,7 @@ func (s DaemonSource) Trust() Trust {
 	return Trust{
 		Source: "daemon", From: s.Client.URL(),
 		Words:   "headers checked by the daemon at " + s.Client.URL(),
-		Warning: "Whoever runs that daemon is trusted to have the true chain.",
+		Warning: "You trust the operator of that daemon to follow the true chain.",
 	}
 }
 
@@ -78,9 +78,9 @@ func Whereabouts(e rpc.Entry) string {
 	batch := "batch " + humanize.Count(e.Batch)
 	switch e.State {
 	case "open":
-		return batch + " takes digests still"
+		return batch + " is still open"
 	case "sealed":
-		return batch + " is sealed and waits to be paid for"
+		return batch + " is sealed and waits for its payment"
 	case "broadcast":
 		return batch + " is in transaction " + e.TxID + ", which waits to be mined"
 	case "mined":

@@ -69,7 +69,7 @@ func (s *FileSource) Trust() Trust {
 	return Trust{
 		Source: "file", From: s.Name,
 		Words:   "headers of " + s.Name + " checked here from the first block on",
-		Warning: "The" + strings.TrimPrefix(s.end(), "the") + "; what came after that it cannot tell.",
+		Warning: "The" + strings.TrimPrefix(s.end(), "the") + "; they say nothing about later blocks.",
 	}
 }
 

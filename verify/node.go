@@ -70,7 +70,7 @@ func (s *NodeSource) Trust() Trust {
 	return Trust{
 		Source: "node", From: s.Client.URL(),
 		Words:   "headers from the node at " + s.Client.URL(),
-		Warning: "Each header fits its hash; that it is in the true chain is the word of that node, and of whoever runs it.",
+		Warning: "Each header matches its hash. That it belongs to the true chain is the word of that node and its operator.",
 	}
 }
 

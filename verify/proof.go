@@ -68,14 +68,14 @@ func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, wa
 		was.Reason += fmt.Sprintf("; %s, and it cannot be checked here: %s", said, now.Reason)
 		return was, nil
 	case now.Outcome != proof.OutcomeValid:
-		was.Reason += fmt.Sprintf("; %s, and it does not hold here: %s", said, now.Reason)
+		was.Reason += fmt.Sprintf("; %s, and it does not verify here: %s", said, now.Reason)
 		return was, nil
 	}
 	verdict.Proof = better
 	now.Reason = "the proof in the file is still pending" + v.upgrade(": %s completes it")
 	verdict.Complete = f.IsComplete()
 	if was.Outcome == proof.OutcomeInvalid {
-		now.Reason = "what the file itself says of Bitcoin does not hold" + v.upgrade(": %s adds what does")
+		now.Reason = "what the file itself says about Bitcoin is false" + v.upgrade(": %s adds what does")
 		verdict.Complete = false
 	}
 	return now, nil

@@ -146,7 +146,7 @@ func TestCalendarsMakePendingProofsValid(t *testing.T) {
 	// A proof may name a false block, and have a promise that holds.
 	f.Timestamp.Attest(proof.BitcoinAt(0))
 	got = verdict(t, chain.verifier(Config{Calendars: calendars}), f, "a")
-	if got.Outcome != proof.OutcomeValid || got.Complete || !strings.HasPrefix(got.Reason, "what the file itself says of Bitcoin does not hold; few") || len(got.Warnings) == 0 {
+	if got.Outcome != proof.OutcomeValid || got.Complete || !strings.HasPrefix(got.Reason, "what the file itself says about Bitcoin is false; few") || len(got.Warnings) == 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -155,7 +155,7 @@ func TestALyingCalendarMakesNothingWorse(t *testing.T) {
 	chain, asked := newFakeChain(2), new(fakeCalendars)
 	f, leaves := promised(t, "a", alice, bob)
 	calendars, _ := asked.calendars(t, alice, bob)
-	for want, height := range map[string]uint64{"and it does not hold here: Bitcoin block 1 has the Merkle root": 1, "and it cannot be checked here: the proof names Bitcoin block 999": 999} {
+	for want, height := range map[string]uint64{"and it does not verify here: Bitcoin block 1 has the Merkle root": 1, "and it cannot be checked here: the proof names Bitcoin block 999": 999} {
 		asked.has(leaves[0], &proof.Timestamp{Msg: leaves[0], Attestations: []proof.Attestation{proof.BitcoinAt(height)}})
 		got := verdict(t, chain.verifier(Config{Calendars: calendars}), f, "a")
 		if got.Outcome != proof.OutcomePending || !strings.Contains(got.Reason, want) || !strings.Contains(got.Reason, "waiting for the calendar at "+bob) || len(got.Answers) != 2 {
@@ -176,7 +176,7 @@ func TestTheDaemonSaysWhereAPendingProofIs(t *testing.T) {
 	for name, by := range map[string][32]byte{"the digest": [32]byte(f.Digest), "the commitment": [32]byte(leaves[0])} {
 		daemon := &fakeDaemon{entries: map[[32]byte]rpc.Entry{by: {State: "open", Batch: 1234}}}
 		got := verdict(t, chain.verifier(Config{Daemon: daemon, Hints: testHints}), f, "a")
-		if got.Outcome != proof.OutcomePending || got.Reason != "batch 1,234 takes digests still" || got.Entry == nil || got.Entry.Batch != 1234 {
+		if got.Outcome != proof.OutcomePending || got.Reason != "batch 1,234 is still open" || got.Entry == nil || got.Entry.Batch != 1234 {
 			t.Errorf("by %s: %+v", name, got)
 		}
 		daemon.entries[by] = rpc.Entry{State: StateFinal, Batch: 1, Height: 2}

@@ -86,7 +86,7 @@ func TestBackupNeverOverwritesUnlessForced(t *testing.T) {
 		info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
 		t.Errorf("--force: %v, %v", info.Mode(), err)
 	}
-	r.ancre("backup", "--force", r.dir).is(t, exitUsage, "is no file")
+	r.ancre("backup", "--force", r.dir).is(t, exitUsage, "is not a regular file")
 	r.ancre("backup", r.path("missing/a.backup")).is(t, exitFailed, "no file can be made in the directory", "no such file")
 	r.ancre("backup").is(t, exitUsage)
 	if names := r.names(); !slices.Equal(names, []string{"a.backup"}) {

@@ -17,19 +17,19 @@ type calendarOptions struct {
 }
 
 func (o *calendarOptions) addTo(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.allowed, "calendar", nil, "ask the calendar at `URL` too, where a proof names it; may be given several times")
+	f.StringArrayVar(&o.allowed, "calendar", nil, "also ask the calendar at `URL` if a proof names it; may be repeated")
 }
 
 // addOffline is for commands that can do without calendars.
 func (o *calendarOptions) addOffline(f *pflag.FlagSet) {
-	f.BoolVar(&o.offline, "offline", false, "ask no calendar for what it promised")
+	f.BoolVar(&o.offline, "offline", false, "ask no calendar")
 }
 
 // check makes --headers imply --offline: who brings the headers in a file wants nobody to be asked.
 func (o *calendarOptions) check(src sourceOptions) error {
 	for flag, set := range map[string]bool{"--offline": o.offline, "--headers": src.headers != ""} {
 		if set && len(o.allowed) > 0 {
-			return fmt.Errorf("%s and --calendar exclude each other: one says that no calendar is asked, the other which one is", flag)
+			return fmt.Errorf("%[1]s and --calendar exclude each other: with %[1]s no calendar is asked", flag)
 		}
 	}
 	o.offline = o.offline || src.headers != ""

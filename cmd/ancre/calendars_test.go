@@ -296,13 +296,13 @@ func TestAProofStaysPendingWhenNobodyAnswers(t *testing.T) {
 		},
 		"longer than 10000 bytes": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) },
 		"no timestamp of what":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
-		"17 attestations, no more": func(w http.ResponseWriter, _ *http.Request) {
+		"17 attestations, and at most": func(w http.ResponseWriter, _ *http.Request) {
 			w.Write(r.attesting(leaves[0], many(17)...))
 		},
 		"no answer": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		c.does(do)
-		r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, ": pending, ", name, "never handed in to the daemon")
+		r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, ": pending, ", name, "the daemon does not know this digest")
 		r.ancre("upgrade", "--wait", "--calendar", c.URL, file).is(t, exitPending, name) // and does not wait
 		r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, name)
 		a := r.ancre("upgrade", "--json", "--calendar", c.URL, file).is(t, exitPending)
@@ -329,7 +329,7 @@ func TestTheDaemonIsAskedFirst(t *testing.T) {
 	r, c := newRig(t), newFakeCalendar(t)
 	file, leaves := r.promised("a", c.URL)
 	r.ancre("stamp", file).is(t, exitDone) // the proof waits for both now
-	a := r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still; waiting for the calendar at "+c.URL)
+	a := r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitPending, "batch 1 is still open; waiting for the calendar at "+c.URL)
 	if strings.Contains(a.out, testCalendar) {
 		t.Errorf("the daemon answered for its own promise, and its calendar is missed: %s", a.out)
 	}
@@ -361,7 +361,7 @@ func TestUpgradeOfOtherHashes(t *testing.T) {
 	r.must(err)
 	leaf.Attest(at)
 	r.save(file, &proof.File{HashOp: proof.SHA1, Digest: sum[:], Timestamp: ts})
-	r.ancre("upgrade", file).is(t, exitPending, "the daemon has SHA-256 only", "--calendar "+c.URL)
+	r.ancre("upgrade", file).is(t, exitPending, "the daemon knows only SHA-256", "--calendar "+c.URL)
 	c.has(leaf.Msg, r.anchored(leaf.Msg))
 	r.ancre("upgrade", "--calendar", c.URL, file).is(t, exitDone, "complete")
 	r.ancre("verify", file).is(t, exitDone, "valid")
@@ -418,7 +418,7 @@ func TestVerifyAsksTheDaemonBeforeItsCalendar(t *testing.T) {
 	add(f.Timestamp, &proof.Timestamp{Msg: leaf, Attestations: []proof.Attestation{at}})
 	r.save(file, f)
 	before := r.read(file + proofSuffix)
-	r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, "batch 1 takes digests still")
+	r.ancre("verify", "--calendar", c.URL, file).is(t, exitPending, "batch 1 is still open")
 	r.daemon.mine()
 	r.ancre("verify", "--offline", file).is(t, exitPending, "\"ancre upgrade\" completes the proof")
 	r.ancre("verify", "--calendar", c.URL, file).is(t, exitDone, "valid, existed before Bitcoin block 1")
@@ -436,7 +436,7 @@ func TestALyingCalendarMakesNothingWorse(t *testing.T) {
 	file, leaves := r.promised("a", liar.URL, honest.URL)
 	other := sha256.Sum256([]byte("another commitment"))
 	liar.has(leaves[0], r.anchored(other[:])) // a good answer, to another question
-	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "has the proof, and it does not hold here: Bitcoin block 1 has the Merkle root")
+	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "has the proof, and it does not verify here: Bitcoin block 1 has the Merkle root")
 	liar.has(leaves[0], r.attesting(leaves[0], proof.BitcoinAt(999_999)))
 	r.ancre("verify", "--calendar", liar.URL, file).is(t, exitPending, "cannot be checked here", "999999")
 	honest.has(leaves[1], r.anchored(leaves[1]))

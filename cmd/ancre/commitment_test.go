@@ -44,12 +44,12 @@ func TestTheDaemonIsAskedForWhatItsCalendarPromised(t *testing.T) {
 	for _, file := range files {
 		before := r.read(file + proofSuffix)
 		for _, args := range [][]string{{"upgrade", file}, {"verify", file}, {"verify", "--offline", file}} {
-			a := r.ancre(args...).is(t, exitPending, "batch 1 takes digests still")
+			a := r.ancre(args...).is(t, exitPending, "batch 1 is still open")
 			if strings.Contains(a.out+a.err, "does-not-resolve") {
 				t.Errorf("%s: the daemon answered, and its calendar is asked: %s%s", args, a.out, a.err)
 			}
 		}
-		r.ancre("status", file+proofSuffix).is(t, exitDone, "batch 1 takes digests still")
+		r.ancre("status", file+proofSuffix).is(t, exitDone, "batch 1 is still open")
 		if string(r.read(file+proofSuffix)) != string(before) {
 			t.Error("a proof that stays pending was written")
 		}
@@ -145,7 +145,7 @@ func TestBlocksOfCalendarsWithoutACheck(t *testing.T) {
 	again().is(t, exitDone, "complete, in Bitcoin block 0 (says "+two.URL+"; not checked")
 	one.has(c[0], r.attesting(c[0], proof.BitcoinAt(1<<64-1)))
 	two.has(c[1], r.attesting(c[1], proof.BitcoinAt(1<<63)))
-	if a := again().is(t, exitPending, "it names Bitcoin block 18446744073709551615, and no block can be as high", "block 9223372036854775808"); strings.Contains(a.out+a.err, "-") && strings.Contains(a.out+a.err, "block -") {
+	if a := again().is(t, exitPending, "it names Bitcoin block 18446744073709551615, and no block can be that high", "block 9223372036854775808"); strings.Contains(a.out+a.err, "-") && strings.Contains(a.out+a.err, "block -") {
 		t.Errorf("a height below zero: %s%s", a.out, a.err)
 	}
 }

@@ -46,7 +46,7 @@ func mayWrite(path string, force bool) error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
-		return usagef("%s is no file: name one", path)
+		return usagef("%s is not a regular file: name a file", path)
 	case !force:
 		return fmt.Errorf("%s is there already: name another file, or replace it with --force", path)
 	}
@@ -82,7 +82,7 @@ func (t *tree) readProof(path string) (*proof.File, []byte, error) {
 		case receipt.LooksLike(data) && (isReceiptName(path) || receipt.NamesChainpoint(data)):
 			err = notProofError{`this is a receipt, not a .ots: "ancre verify" reads it`, err}
 		case !isProofName(path):
-			err = noProofError{notProofError{fmt.Sprintf("this is no proof, and there is no %s", shown(path+proofSuffix)), err}}
+			err = noProofError{notProofError{fmt.Sprintf("this is not a proof, and there is no %s", shown(path+proofSuffix)), err}}
 		}
 	}
 	return f, data, err

@@ -27,7 +27,7 @@ var hashBuffers = sync.Pool{New: func() any { return new([hashBuffer]byte) }}
 var errNotRegular = errors.New("is not a regular file: pipe its content to \"ancre stamp -\"")
 
 // errChanging says that a hash would be of a content that the file never had.
-var errChanging = errors.New("is being changed while it is read: wait until nothing writes to it; of a log, stamp a copy")
+var errChanging = errors.New("changes while ancre reads it: wait until nothing writes to it, or stamp a copy")
 
 // clockTick is how far apart two writes may be and leave the same time of the last change: the
 // coarsest tick of Linux, with CONFIG_HZ=100.

@@ -83,7 +83,7 @@ func TestAFileThatChangesWhileItIsHashedIsHashedOnceMore(t *testing.T) {
 }
 
 func TestAFileThatKeepsChangingIsRefused(t *testing.T) {
-	const told = "is being changed while it is read"
+	const told = "changes while ancre reads it"
 	r := newRig(t)
 	path, other := r.write("dir/a", "content"), r.write("dir/b", "another")
 	r.settled(path)
@@ -92,7 +92,7 @@ func TestAFileThatKeepsChangingIsRefused(t *testing.T) {
 	defer stop()
 
 	whileHashing = grow
-	a := r.ancre("stamp", "-r", r.path("dir")).is(t, exitFailed, told, "of a log, stamp a copy")
+	a := r.ancre("stamp", "-r", r.path("dir")).is(t, exitFailed, told, "or stamp a copy")
 	if !strings.Contains(a.out, "b.ots: stamped") || exists(path+proofSuffix) || !exists(other+proofSuffix) {
 		t.Errorf("%v\n%s", r.names(), a.out)
 	}

@@ -52,7 +52,7 @@ block, some 75 MB for mainnet, and verifies proofs of all blocks that it reaches
 		RunE: func(cmd *cobra.Command, args []string) error { return a.exportHeaders(cmd.Context(), args[0], o) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.spv, "spv", false, "take them from Bitcoin's peers, with a light client of its own: no daemon is needed")
+	f.BoolVar(&o.spv, "spv", false, "take them from Bitcoin's peers with the built-in light client, which needs no daemon")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it is there")
 	return cmd
 }

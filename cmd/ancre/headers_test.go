@@ -83,7 +83,7 @@ func TestHeadersAreExportedWholeOrNotAtAll(t *testing.T) {
 	}
 	r.ancre("headers", "export", exported).is(t, exitFailed, "is there already", "--force")
 	r.ancre("headers", "export", "--force", exported).is(t, exitDone, "Exported the headers of regtest up to block 7 of 2026-01-02 03:10 UTC to "+exported+" (672 B).")
-	r.ancre("headers", "export", r.dir).is(t, exitUsage, "is no file")
+	r.ancre("headers", "export", r.dir).is(t, exitUsage, "is not a regular file")
 	r.ancre("headers", "export", r.path("no/such/dir")).is(t, exitFailed, "no file can be made")
 	r.with(session{terminal: true}, "headers", "export", "-").is(t, exitUsage, "redirect standard output")
 	if a := r.ancre("headers", "export", "-").is(t, exitDone); a.out != string(r.read(exported)) {
@@ -182,7 +182,7 @@ func TestHeaderFilesThatAreNone(t *testing.T) {
 	}
 	r.ancre("verify", "--headers", r.path("none"), file).is(t, exitFailed, "no such file")
 	r.ancre("verify", "--headers", r.dir, file).is(t, exitFailed, "is a directory")
-	r.ancre("verify", "--headers", os.DevNull, file).is(t, exitFailed, "is no regular file")
+	r.ancre("verify", "--headers", os.DevNull, file).is(t, exitFailed, "is not a regular file")
 	if os.Geteuid() != 0 {
 		if err := os.Chmod(exported, 0); err != nil {
 			t.Fatal(err)
@@ -199,8 +199,8 @@ func TestOneSourceARun(t *testing.T) {
 	} {
 		r.ancre(append([]string{"verify", file}, args...)...).is(t, exitUsage, "exclude each other")
 	}
-	r.ancre("verify", file, "--spv", "--rpc-cookie", exported).is(t, exitUsage, "asks nobody that wants credentials")
-	r.ancre("verify", file, "--headers", exported, "--rpc-user", "me").is(t, exitUsage, "asks nobody that wants credentials")
+	r.ancre("verify", file, "--spv", "--rpc-cookie", exported).is(t, exitUsage, "needs no credentials")
+	r.ancre("verify", file, "--headers", exported, "--rpc-user", "me").is(t, exitUsage, "needs no credentials")
 	r.ancre("verify", file, "--headers", "").is(t, exitUsage, "--headers")
 	r.ancre("verify", file, "--spv").is(t, exitUnverifiable, "no peer is connected: none are configured", "set spv.connect")
 }

@@ -41,7 +41,7 @@ func TestTheReceiptBesideADocumentIsFound(t *testing.T) {
 		r.ancre("verify", doc).is(t, exitDone, doc+": valid")
 		r.ancre("info", doc).is(t, exitDone, "Chainpoint receipt of version 2\nfile with sha256 ", "attested by Bitcoin block 1")
 		r.must(os.Remove(path))
-		r.ancre("verify", doc).is(t, exitUnverifiable, doc+": cannot be checked here: this is no proof, and there is no "+doc+".ots")
+		r.ancre("verify", doc).is(t, exitUnverifiable, doc+": cannot be checked here: this is not a proof, and there is no "+doc+".ots")
 	}
 	// Nobody can tell which of two is meant. Something else of such a name is no receipt.
 	doc := r.write("z.txt", "content")
@@ -129,5 +129,5 @@ func TestInfoExplainsReceipts(t *testing.T) {
 	}
 	r.ancre("info", r.write("later.chp.json", `{"@context":"https://w3id.org/chainpoint/v9"}`)).is(t, exitUnverifiable, "chainpoint/v9")
 	r.ancre("info", r.write("cut"+v2Suffix, text[:100])).is(t, exitFailed, "malformed receipt")
-	r.ancre("info", r.write("data.json", "{}")).is(t, exitFailed, "this is no proof, and there is no ")
+	r.ancre("info", r.write("data.json", "{}")).is(t, exitFailed, "this is not a proof, and there is no ")
 }

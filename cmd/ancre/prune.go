@@ -38,7 +38,7 @@ is one. "-" reads a proof from standard input and writes it to standard output.`
 			case len(args) == 0:
 				return errors.New("prune what? Name proofs (FILE.ots)")
 			case countOf(args, "-") > 1:
-				return errors.New("standard input can be read once only")
+				return errors.New("standard input can be read only once")
 			}
 			return o.source.check(a)
 		},
@@ -136,7 +136,7 @@ func (a *app) pruneOne(ctx context.Context, v *verify.Verifier, t target, p *pru
 	if p.ProofFile == "-" || bytes.Equal(before, after) || p.leftOut == 0 {
 		return nil
 	}
-	return replaceProof(p.tree, p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it once more")
+	return replaceProof(p.tree, p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it again")
 }
 
 // tellPruned says what became of a proof and returns the exit status that it calls for.
@@ -157,7 +157,7 @@ func (a *app) tellPruned(p *prunedProof) int {
 	case pruned:
 		said = fmt.Sprintf("%s: pruned, %s left out; Bitcoin block %s holds it", name, humanize.Plural(p.leftOut, "attestation", "attestations"), humanize.Count(p.Height))
 	case already:
-		said = fmt.Sprintf("%s: holds nothing needless", name)
+		said = fmt.Sprintf("%s: holds nothing that could be left out", name)
 	case unverifiable:
 		said = fmt.Sprintf("%s: left as it is: cannot be checked here: %s; needed: %s", name, p.Reason, p.Needed)
 	case failed:

@@ -43,7 +43,7 @@ func TestPruneKeepsTheLowestBlockThatHolds(t *testing.T) {
 		t.Error("the proof as it was is gone")
 	}
 	after := r.read(file + proofSuffix)
-	r.ancre("prune", file+proofSuffix).is(t, exitDone, "holds nothing needless")
+	r.ancre("prune", file+proofSuffix).is(t, exitDone, "holds nothing that could be left out")
 	r.write("a", "content of a")
 	r.ancre("verify", file).is(t, exitDone, "valid, existed before Bitcoin block 1")
 
@@ -76,7 +76,7 @@ func TestPruneLeavesWhatDoesNotVerify(t *testing.T) {
 			t.Errorf("%s was written", file)
 		}
 	}
-	r.ancre("prune", r.write("x.txt", "text")).is(t, exitUnverifiable, "this is no proof")
+	r.ancre("prune", r.write("x.txt", "text")).is(t, exitUnverifiable, "this is not a proof")
 	r.ancre("prune", r.path("none.ots")).is(t, exitFailed, "no such file")
 	file := r.crowded("crowd")
 	before := r.read(file + proofSuffix)

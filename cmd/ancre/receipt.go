@@ -86,9 +86,9 @@ func (o *receiptOptions) check(args []string) error {
 	case receiptKinds[o.format].version == 0:
 		return fmt.Errorf("--format %q: must be v2 or v4", humanize.Clip(o.format))
 	case o.output != "" && n > 1:
-		return errors.New("-o names one receipt, and more are to be written")
+		return errors.New("-o names a single receipt, and there are several to write")
 	case countOf(args, "-") > 1:
-		return errors.New("standard input can be read once only")
+		return errors.New("standard input can be read only once")
 	}
 	for _, d := range o.digests {
 		if _, err := parseDigest(d); err != nil {
@@ -174,7 +174,7 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 			return plainError(err)
 		}
 		if !same && !holdsOlder(r.ProofFile, made) {
-			return errors.New("there is a file of this name that says something else: move it away, or name another with -o")
+			return errors.New("a file of this name holds something else: move it away, or name another file with -o")
 		}
 		r.Result = already
 		return nil
@@ -188,7 +188,7 @@ func holds(path string, data []byte) (bool, error) {
 	file, _, err := atomicfile.Open(path)
 	var kind *atomicfile.KindError
 	if errors.As(err, &kind) {
-		return false, errors.New("there is something of this name that is no regular file: name another with -o")
+		return false, errors.New("what has this name is not a regular file: name another file with -o")
 	}
 	if err != nil {
 		return false, err
@@ -385,7 +385,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	}
 	p, err := client.Proof(ctx, r.digest, kind.format)
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return nil, errors.New("this was never handed in to the daemon: stamp it first (ancre stamp)")
+		return nil, errors.New("the daemon does not know this digest: stamp it first (ancre stamp)")
 	}
 	if err != nil {
 		return nil, callError(err)
@@ -397,7 +397,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	}
 	made, err := receipt.Parse(p.Receipt)
 	if err != nil {
-		return nil, fmt.Errorf("the daemon's answer is no receipt: %w", err)
+		return nil, fmt.Errorf("the daemon's answer is not a receipt: %w", err)
 	}
 	if made.Digest() != r.digest {
 		return nil, fmt.Errorf("the daemon's receipt is about another digest, %x", made.Digest())

@@ -23,9 +23,9 @@ const (
 func TestFromFileToVerifiedReceipt(t *testing.T) {
 	r := newRig(t)
 	file := r.write("report.pdf", "content")
-	r.ancre("receipt", file).is(t, exitFailed, file+": this was never handed in to the daemon: stamp it first (ancre stamp)")
+	r.ancre("receipt", file).is(t, exitFailed, file+": the daemon does not know this digest: stamp it first (ancre stamp)")
 	r.ancre("stamp", file).is(t, exitDone)
-	a := r.ancre("receipt", file).is(t, exitPending, file+": pending, batch 1 takes digests still")
+	a := r.ancre("receipt", file).is(t, exitPending, file+": pending, batch 1 is still open")
 	if got := r.names(); a.out != "" || !slices.Equal(got, []string{"report.pdf", "report.pdf.ots"}) {
 		t.Errorf("files: %v, out: %s", got, a.out)
 	}
@@ -193,7 +193,7 @@ func TestAReceiptThatDiffersIsNotOverwritten(t *testing.T) {
 	r.ancre("stamp", file).is(t, exitDone)
 	r.daemon.mine()
 	r.write("report.pdf"+v2Suffix, "somebody's")
-	r.ancre("receipt", file).is(t, exitFailed, "there is a file of this name that says something else: move it away, or name another with -o")
+	r.ancre("receipt", file).is(t, exitFailed, "a file of this name holds something else: move it away, or name another file with -o")
 	if got := string(r.read(file + v2Suffix)); got != "somebody's" {
 		t.Errorf("it holds %q", got)
 	}
@@ -201,9 +201,9 @@ func TestAReceiptThatDiffersIsNotOverwritten(t *testing.T) {
 
 	// No more is read of it than tells that it differs.
 	r.write("other", string(r.read(r.path("other")))+"\n")
-	r.ancre("receipt", "-o", r.path("other"), file).is(t, exitFailed, "says something else")
+	r.ancre("receipt", "-o", r.path("other"), file).is(t, exitFailed, "holds something else")
 	r.must(os.Mkdir(r.path("directory"), 0o700))
-	r.ancre("receipt", "-o", r.path("directory"), file).is(t, exitFailed, "there is something of this name that is no regular file: name another with -o")
+	r.ancre("receipt", "-o", r.path("directory"), file).is(t, exitFailed, "what has this name is not a regular file: name another file with -o")
 }
 
 func TestReceiptsOfStandardInputAndOfDigests(t *testing.T) {
@@ -286,8 +286,8 @@ func TestReceiptsThatProveNothing(t *testing.T) {
 			}
 		})
 	}
-	r.ancre("verify", r.write("alone"+v2Suffix, good)).is(t, exitFailed, "there is no "+r.path("alone")+": say with -f which file the receipt is about")
-	r.ancre("verify", r.write("odd.txt", good)).is(t, exitFailed, "say with -f which file it is about")
+	r.ancre("verify", r.write("alone"+v2Suffix, good)).is(t, exitFailed, "there is no "+r.path("alone")+": name the file that the receipt is about with -f")
+	r.ancre("verify", r.write("odd.txt", good)).is(t, exitFailed, "name the file that it is about with -f")
 	r.ancre("verify", r.write("data.json", "{}")).is(t, exitUnverifiable, "and there is no "+r.path("data.json")+".ots")
 	r.ancre("verify", "--digest", strings.Repeat("ab", 20), file+v2Suffix).is(t, exitFailed, "receipts are about SHA-256")
 }

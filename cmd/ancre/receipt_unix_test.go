@@ -22,7 +22,7 @@ func TestAPipeInPlaceOfAReceiptIsNotRead(t *testing.T) {
 			w.Close()
 		}
 	})
-	r.ancre("receipt", file).is(t, exitFailed, "there is something of this name that is no regular file: name another with -o")
+	r.ancre("receipt", file).is(t, exitFailed, "what has this name is not a regular file: name another file with -o")
 	if !release.Stop() {
 		t.Error("the pipe was waited for")
 	}

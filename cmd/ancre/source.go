@@ -27,7 +27,7 @@ type sourceOptions struct {
 
 func (o *sourceOptions) addTo(f *pflag.FlagSet) {
 	o.given = f.Changed
-	f.BoolVar(&o.spv, "spv", false, "verify with a light client of its own: no daemon is needed, only Bitcoin's peers")
+	f.BoolVar(&o.spv, "spv", false, "verify with the built-in light client, which needs no daemon, only Bitcoin's peers")
 	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" makes")
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
@@ -54,7 +54,7 @@ func (o *sourceOptions) check(a *app) error {
 		return fmt.Errorf("%s and %s exclude each other: each says where the block headers come from", named[0], named[1])
 	}
 	if (o.spv || o.headers != "") && (a.rpcUser != "" || a.rpcCookie != "") {
-		return fmt.Errorf("--rpc-user and --rpc-cookie are for --rpc and --node: %s asks nobody that wants credentials", named[0])
+		return fmt.Errorf("--rpc-user and --rpc-cookie are for --rpc and --node: %s needs no credentials", named[0])
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func openHeadersFile(path string) (*os.File, int64, error) {
 	case errors.As(err, &kind) && kind.Mode.IsDir():
 		return nil, 0, errors.New("is a directory")
 	case errors.As(err, &kind):
-		return nil, 0, errors.New("is no regular file, and must be read more than once: copy it to one first")
+		return nil, 0, errors.New("is not a regular file, and ancre reads it more than once: copy it to a regular file first")
 	case err != nil:
 		return nil, 0, plainError(err)
 	}

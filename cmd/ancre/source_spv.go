@@ -54,7 +54,7 @@ func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *ch
 	}
 	bar.Finish()
 	if behind := src.Behind(); behind != nil {
-		a.complain("the headers are not up to date: %v; those kept in %s serve", behind, dir)
+		a.complain("the headers are not up to date: %v; ancre uses those that it kept in %s", behind, dir)
 	}
 	return src, nil
 }

@@ -80,9 +80,9 @@ func (o *stampOptions) check(args []string) error {
 	case n == 0:
 		return errors.New("stamp what? Name files, - for standard input, or --digest HEX")
 	case o.output != "" && (n > 1 || o.recursive):
-		return errors.New("-o names the proof of one file, and more are to be stamped")
+		return errors.New("-o names the proof of a single file, and there are several to stamp")
 	case countOf(args, "-") > 1:
-		return errors.New("standard input can be stamped once only")
+		return errors.New("standard input can be stamped only once")
 	}
 	for _, d := range o.digests {
 		if _, err := parseDigest(d); err != nil {
@@ -271,7 +271,7 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 		return fmt.Errorf("the proof %s cannot be written: %w", shown(humanize.Clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o"))
 	}
 	if err != nil {
-		return fmt.Errorf("%s is there already and is no readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))
+		return fmt.Errorf("%s is there already and is not a readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))
 	}
 	return s.compare(ctx, j)
 }
@@ -291,7 +291,7 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 		j.about(op, sum)
 	}
 	if !bytes.Equal(sum, j.before.Digest) {
-		return fmt.Errorf("%s is there already and proves another content, with %s %x: move it away, then stamp again",
+		return fmt.Errorf("%s is there already and proves other content, with %s %x: move it away, then stamp again",
 			shown(j.ProofFile), j.before.HashOp, j.before.Digest)
 	}
 	if j.Complete = j.before.IsComplete(); j.Complete || j.before.HashOp != proof.SHA256 {

@@ -30,8 +30,8 @@ func TestFromFileToVerifiedProof(t *testing.T) {
 		t.Error("complete at once")
 	}
 	r.ancre("stamp", file).is(t, exitDone, "stamped already (pending, in batch 1)")
-	r.ancre("upgrade", file+".ots").is(t, exitPending, "pending, batch 1 takes digests still")
-	r.ancre("verify", file+".ots").is(t, exitPending, file+": pending: batch 1 takes digests still")
+	r.ancre("upgrade", file+".ots").is(t, exitPending, "pending, batch 1 is still open")
+	r.ancre("verify", file+".ots").is(t, exitPending, file+": pending: batch 1 is still open")
 	if got := r.names(); !slices.Equal(got, []string{"report.pdf", "report.pdf.ots"}) {
 		t.Errorf("files: %v", got)
 	}
@@ -58,7 +58,7 @@ func TestFromFileToVerifiedProof(t *testing.T) {
 
 	r.write("report.pdf", "changed")
 	r.ancre("verify", file+".ots").is(t, exitFailed, "invalid: the proof is about another file")
-	r.ancre("stamp", file).is(t, exitFailed, "is there already and proves another content")
+	r.ancre("stamp", file).is(t, exitFailed, "is there already and proves other content")
 }
 
 func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
@@ -86,7 +86,7 @@ func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
 	}
 	r.write("directory.ots/x", "")
 	args = append(args, r.write("directory", "a directory in the way"), r.write("good", "content"))
-	a := r.ancre(args...).is(t, exitFailed, "is there already and proves another content", "is no readable proof", "good.ots: stamped")
+	a := r.ancre(args...).is(t, exitFailed, "is there already and proves other content", "is not a readable proof", "good.ots: stamped")
 	if n := strings.Count(a.err, "ancre: "); n != len(kept)+1 {
 		t.Errorf("%d errors, want %d:\n%s", n, len(kept)+1, a.err)
 	}
@@ -181,7 +181,7 @@ func TestAProofWithAnotherHashIsUnderstood(t *testing.T) {
 	r.write("a.ots", string(data))
 	r.ancre("stamp", file).is(t, exitDone, "stamped already (complete)")
 	r.write("a", "changed")
-	r.ancre("stamp", file).is(t, exitFailed, "proves another content, with sha1")
+	r.ancre("stamp", file).is(t, exitFailed, "proves other content, with sha1")
 	r.ancre("verify", file).is(t, exitFailed, "invalid", "sha1")
 }
 
@@ -244,7 +244,7 @@ func TestStandardInput(t *testing.T) {
 	r.with(session{in: "content"}, "stamp", "-", "-o", out).is(t, exitDone, "in.ots: stamped")
 	r.proof(out)
 	r.with(session{in: "content", terminal: true}, "stamp", "-").is(t, exitUsage, "refusing to write a binary proof")
-	r.ancre("stamp", "-", "-").is(t, exitUsage, "once only")
+	r.ancre("stamp", "-", "-").is(t, exitUsage, "only once")
 
 	r.daemon.mine()
 	a = r.with(session{in: a.out}, "upgrade", "-").is(t, exitDone)
@@ -256,7 +256,7 @@ func TestStandardInput(t *testing.T) {
 	r.with(session{in: a.out}, "info", "-").is(t, exitDone, digest)
 	r.with(session{in: "content"}, "upgrade", out).is(t, exitDone)
 	r.with(session{in: "content"}, "verify", "-f", "-", out).is(t, exitDone, "valid")
-	r.with(session{in: a.out}, "verify", "-").is(t, exitUsage, "say with -f or --digest")
+	r.with(session{in: a.out}, "verify", "-").is(t, exitUsage, "with -f, or its hash with --digest")
 }
 
 func TestDigestsAreStampedThemselves(t *testing.T) {
@@ -271,7 +271,7 @@ func TestDigestsAreStampedThemselves(t *testing.T) {
 	for _, bad := range []string{"", "00", digest + "00", "xx" + digest[2:], digest[:63]} {
 		r.ancre("stamp", "--digest", bad).is(t, exitUsage, "must be 64 hexadecimal digits")
 	}
-	r.ancre("status", digest).is(t, exitDone, digest+": batch 1 takes digests still")
+	r.ancre("status", digest).is(t, exitDone, digest+": batch 1 is still open")
 }
 
 func TestFilesThatCannotBeReadAreReportedAndOthersGoOn(t *testing.T) {
@@ -302,8 +302,8 @@ func TestTheSameFileTwiceIsStampedOnce(t *testing.T) {
 func TestUsageOfStamp(t *testing.T) {
 	r := newRig(t)
 	r.ancre("stamp").is(t, exitUsage, "stamp what?")
-	r.ancre("stamp", "a", "b", "-o", "c").is(t, exitUsage, "-o names the proof of one file")
-	r.ancre("stamp", "-r", "a", "-o", "c").is(t, exitUsage, "-o names the proof of one file")
+	r.ancre("stamp", "a", "b", "-o", "c").is(t, exitUsage, "-o names the proof of a single file")
+	r.ancre("stamp", "-r", "a", "-o", "c").is(t, exitUsage, "-o names the proof of a single file")
 	r.ancre("stamp", "--bogus").is(t, exitUsage, "unknown flag")
 }
 
@@ -429,7 +429,7 @@ func TestWaitEndsWithCompleteProofs(t *testing.T) {
 		}
 	}
 	file := r.write("a", "content")
-	a := r.ancre("stamp", "--wait", file).is(t, exitDone, "complete, in Bitcoin block 1", "waiting: batch 1 takes digests still")
+	a := r.ancre("stamp", "--wait", file).is(t, exitDone, "complete, in Bitcoin block 1", "waiting: batch 1 is still open")
 	if strings.Contains(a.out, "pending") {
 		t.Errorf("a result before the last one: %s", a.out)
 	}
@@ -517,7 +517,7 @@ func TestProofsOfUnknownDigestsSayWhoMayComplete(t *testing.T) {
 	}
 	file := r.write("a", "content")
 	r.write("a.ots", string(data))
-	r.ancre("upgrade", file).is(t, exitPending, "never handed in", "https://calendar.example")
+	r.ancre("upgrade", file).is(t, exitPending, "the daemon does not know this digest", "https://calendar.example")
 	r.ancre("verify", file).is(t, exitPending, "waiting for the calendar at https://calendar.example")
 	r.ancre("status", file).is(t, exitFailed, "never handed in to this daemon")
 }

@@ -99,7 +99,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 			digests = slices.Insert(digests, 0, [32]byte(f.Digest))
 		}
 		if len(digests) == 0 {
-			return nil, fmt.Errorf("%s: is about %s, and the daemon has SHA-256 only", shown(arg), f.HashOp)
+			return nil, fmt.Errorf("%s: is about %s, and the daemon knows only SHA-256", shown(arg), f.HashOp)
 		}
 		return digests, nil
 	}

@@ -261,7 +261,7 @@ type backupError struct {
 
 func (e *backupError) Error() string {
 	cause := tooLong(e.path+backupSuffix, plainError(e.cause), "give the file and its proof shorter names")
-	return fmt.Sprintf("the proof as it was cannot be kept as %s%s: %v", shown(humanize.Clip(e.path)), backupSuffix, cause)
+	return fmt.Sprintf("the old proof cannot be kept as %s%s: %v", shown(humanize.Clip(e.path)), backupSuffix, cause)
 }
 
 func (e *backupError) Unwrap() error { return e.cause }

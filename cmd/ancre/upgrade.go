@@ -59,7 +59,7 @@ standard input and writes it, complete or not, to standard output.`,
 				return errors.New("upgrade what? Name proofs (FILE.ots)")
 			}
 			if countOf(args, "-") > 1 {
-				return errors.New("standard input can be read once only")
+				return errors.New("standard input can be read only once")
 			}
 			return nil
 		},
@@ -229,7 +229,7 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 		w.wasComplete()
 		return nil
 	}
-	return replaceProof(w.tree, w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it once more")
+	return replaceProof(w.tree, w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it again")
 }
 
 // replaceProof puts a proof into the place of the one that was read, and keeps that one as

@@ -152,7 +152,7 @@ func TestABusyCalendarDelaysNoOther(t *testing.T) {
 	}
 	// That it is left alone is not told anew in each round: once with what the other says, and at
 	// most once without.
-	if said := "left alone until 2026-01-03 03:04 UTC"; !strings.Contains(errs, said) || strings.Count(errs, "\n") > 3 {
+	if said := "not asked before 2026-01-03 03:04 UTC"; !strings.Contains(errs, said) || strings.Count(errs, "\n") > 3 {
 		t.Errorf("want %q, on few lines, in\n%s", said, errs)
 	}
 }

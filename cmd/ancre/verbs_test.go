@@ -87,7 +87,7 @@ func TestADaemonThatDoesNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ancre("status").is(t, exitFailed, "the daemon does not seem to run")
-	r.ancre("info", file).is(t, exitFailed, "this is no proof") // needs no daemon
+	r.ancre("info", file).is(t, exitFailed, "this is not a proof") // needs no daemon
 	if exists(file + proofSuffix) {
 		t.Error("a proof was made")
 	}

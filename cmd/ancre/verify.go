@@ -95,9 +95,9 @@ func (o *verifyOptions) check(args []string) error {
 	case o.file != "" && o.digest != "":
 		return errors.New("-f and --digest exclude each other: both say what the proof is about")
 	case about && (len(args) > 1 || o.recursive):
-		return errors.New("-f and --digest say what one proof is about, and more are to be verified")
+		return errors.New("-f and --digest are for a single proof, and there are several")
 	case !about && slices.Contains(args, "-"):
-		return errors.New("a proof from standard input: say with -f or --digest what it is about")
+		return errors.New("the proof comes from standard input: name the file that it is about with -f, or its hash with --digest")
 	case o.file == "-" && args[0] == "-":
 		return errors.New("the proof and the file cannot both come from standard input")
 	}
@@ -257,7 +257,7 @@ func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, erro
 }
 
 // itsProof is what it takes to check a file that has no proof beside it.
-const itsProof = "its proof. If that has another name, name the .ots or the receipt, and this file with -f"
+const itsProof = "its proof. If the proof has another name, name the .ots file or the receipt, and this file with -f"
 
 // newerProgram is what it takes to read a proof that this program does not know.
 const newerProgram = "a newer version of ancre, or the program that made the proof"
@@ -271,10 +271,10 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	if name == "" {
 		var ok bool
 		if name, ok = cutProofSuffix(r.ProofFile); !ok {
-			return nil, errors.New("its name does not end in .ots: say with -f which file it is about")
+			return nil, errors.New("its name does not end in .ots: name the file that it is about with -f")
 		}
 		if !exists(name) {
-			return nil, fmt.Errorf("there is no %s: say with -f which file the proof is about, or with --digest the hash", shown(name))
+			return nil, fmt.Errorf("there is no %s: name the file that the proof is about with -f, or its hash with --digest", shown(name))
 		}
 	}
 	r.File = name

@@ -35,9 +35,9 @@ func (s *sealTold) String() string {
 		claims = append(claims, fmt.Sprintf("of %q", s.IssuerDomain))
 	}
 	if len(claims) == 0 {
-		return fmt.Sprintf("sealed with the key of Bitcoin address %s; whose that is, is not checked", s.Address)
+		return fmt.Sprintf("sealed with the key of Bitcoin address %s; who owns the key is not checked", s.Address)
 	}
-	return fmt.Sprintf("sealed with the key of Bitcoin address %s, which calls itself %s; that is not checked", s.Address, strings.Join(claims, " "))
+	return fmt.Sprintf("sealed with the key of Bitcoin address %s, whose owner claims to be %s; the claim is not checked", s.Address, strings.Join(claims, " "))
 }
 
 // verifyReceipt verifies t if it is a receipt. It is recognised by its content, wherever FILE does
@@ -145,10 +145,10 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 			name, ok = cutProofSuffix(r.ProofFile) // somebody called it so
 		}
 		if !ok {
-			return digest, fmt.Errorf("its name does not end in %s: say with -f which file it is about", receiptKinds["v2"].suffix)
+			return digest, fmt.Errorf("its name does not end in %s: name the file that it is about with -f", receiptKinds["v2"].suffix)
 		}
 		if !exists(name) {
-			return digest, fmt.Errorf("there is no %s: say with -f which file the receipt is about", shown(name))
+			return digest, fmt.Errorf("there is no %s: name the file that the receipt is about with -f", shown(name))
 		}
 	}
 	r.File = name

@@ -222,7 +222,7 @@ func TestWhoSealedIsTold(t *testing.T) {
 	joined := sha256.Sum256(fmt.Appendf(nil, "%x%s%s", digest, identity, domain))
 	for want, seal := range map[string]receipt.Seal{
 		"sealed with the key of Bitcoin address 1": {Signature: base64.StdEncoding.EncodeToString(ecdsa.SignCompact(key, message(hex.EncodeToString(digest[:])), true))},
-		`which calls itself "CN=Clerk" of "town.example"; that is not checked`: {SignedIdentity: identity, SignedIssuerDomain: domain,
+		`whose owner claims to be "CN=Clerk" of "town.example"; the claim is not checked`: {SignedIdentity: identity, SignedIssuerDomain: domain,
 			Signature: base64.StdEncoding.EncodeToString(ecdsa.SignCompact(key, message(hex.EncodeToString(joined[:])), true))},
 	} {
 		target := sha256.Sum256([]byte(seal.Signature))

@@ -78,9 +78,9 @@ func Open(ctx context.Context, c Config) (_ *Source, err error) {
 	file, err := c.openKept(ctx)
 	switch {
 	case behind != nil && errors.Is(err, headers.ErrLittleWork):
-		return nil, fmt.Errorf("%w; and no headers were kept that could serve", behind)
+		return nil, fmt.Errorf("%w; and no headers were kept to use instead", behind)
 	case errors.Is(err, headers.ErrLittleWork):
-		return nil, fmt.Errorf("the peers show no chain that can be Bitcoin's: %w; name other nodes in spv.add_peers, and remove %s if it stays", err, c.Dir)
+		return nil, fmt.Errorf("the peers sent no chain that can be Bitcoin's: %w; name other nodes in spv.add_peers, and remove %s if it stays", err, c.Dir)
 	case err != nil && ctx.Err() == nil:
 		return nil, fmt.Errorf("the headers kept in %s are damaged: %w; remove that directory, they will be downloaded again", c.Dir, err)
 	case err != nil:
@@ -88,7 +88,7 @@ func Open(ctx context.Context, c Config) (_ *Source, err error) {
 	}
 	s := &Source{file.FileSource, behind, func() error { return errors.Join(file.Close(), unlock()) }}
 	if tip, _ := s.Tip(ctx); behind != nil && tip == 0 {
-		return nil, errors.Join(fmt.Errorf("%w; and no headers were kept that could serve", behind), file.Close())
+		return nil, errors.Join(fmt.Errorf("%w; and no headers were kept to use instead", behind), file.Close())
 	}
 	return s, nil
 }
@@ -103,7 +103,7 @@ func (s *Source) Behind() error { return s.behind }
 func (s *Source) Trust() verify.Trust {
 	trust := verify.Trust{
 		Source: "spv", Words: "headers checked by our own light client",
-		Warning: "The peers gave the headers, and each was checked here from the first block on.",
+		Warning: "Bitcoin's peers sent the headers, and each was checked here, from the first block on.",
 	}
 	if s.behind != nil {
 		until := humanize.Time(s.Time())
@@ -181,7 +181,7 @@ func (c Config) progress(doing string, done, total int64) {
 // lock waits for another run that uses the directory, and takes it.
 func (c Config) lock(ctx context.Context) (unlock func() error, err error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("no directory can be made for the light client's headers: %w%s", err, c.otherDir("; "))
+		return nil, fmt.Errorf("cannot create a directory for the light client's headers: %w%s", err, c.otherDir("; "))
 	}
 	lock := flock.New(filepath.Join(c.Dir, "lock"), flock.SetPermissions(0o600))
 	locked, err := lock.TryLock()
