@@ -25,12 +25,12 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune FILE.ots…",
 		Short: "Leave out of complete proofs what they do not need",
-		Long: `Verify each FILE.ots, and keep only the lowest Bitcoin block that holds. Other blocks and the promises of calendars are left out.
+		Long: `Verify each FILE.ots, keep the lowest Bitcoin block that holds, and leave out other blocks and the promises of calendars.
 Attestations of other kinds stay, since other programs may verify them. The file itself is not needed.
 
-The proof as it was is kept as FILE.ots.bak, unless there is one. The block headers come from the sources that "ancre verify" has.
-A proof that does not verify here stays as it is, and the exit status is that of "ancre verify". FILE means FILE.ots where there
-is one. "-" reads a proof from standard input and writes it to standard output.`,
+ancre keeps the old proof as FILE.ots.bak, unless that exists. The block headers come from the same sources as for "ancre verify".
+A proof that does not verify here stays as it is, and the exit status is that of "ancre verify". FILE means FILE.ots if that
+exists. "-" reads a proof from standard input and writes it to standard output.`,
 		Example: `  ancre prune report.pdf.ots
   ancre prune --spv -r /srv/documents`,
 		Args: func(cmd *cobra.Command, args []string) error {

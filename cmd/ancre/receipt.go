@@ -58,13 +58,15 @@ func (a *app) receiptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "receipt FILE…",
 		Short: "Write Chainpoint receipts, for Woleet's tools",
-		Long: `Write the proof of each file once more, as a Chainpoint receipt: JSON that Woleet's and Chainpoint's verifiers read, and
-"ancre verify" as well. It goes beside the file as FILE.timestamp-receipt.json, or with --format v4 as FILE.chp.json.
+		Long: `Write the proof of each file again, as a Chainpoint receipt: JSON that Woleet's and Chainpoint's verifiers read, and "ancre verify"
+too. The receipt is written beside the file as FILE.timestamp-receipt.json, or with --format v4 as FILE.chp.json.
 
-It is made of FILE.ots where that is complete, and asked of the daemon otherwise. Version 2 of a complete FILE.ots needs no daemon
-at all, but only proofs that ancre stamped fit into it. Version 4 also holds those that other OpenTimestamps clients stamped. The exit status is 3 as long as the proof is pending: there are no pending receipts.
+If FILE.ots is complete, the receipt is made from it. Otherwise ancre asks the daemon. Version 2 of a complete FILE.ots needs no
+daemon, and holds only proofs that ancre stamped. Version 4 also holds proofs that other OpenTimestamps clients stamped. There are
+no pending receipts: the exit status is 3 while the proof is pending.
 
-"-" is standard input; its receipt goes to standard output, or to the file that -o names. A receipt that differs is never overwritten.`,
+"-" is standard input. Its receipt goes to standard output, or to the file that -o names. ancre never overwrites a receipt that
+differs.`,
 		Example: `  ancre receipt report.pdf
   ancre receipt --format v4 report.pdf
   ancre receipt -o - report.pdf | jq .merkleRoot`,
@@ -73,7 +75,7 @@ at all, but only proofs that ancre stamped fit into it. Version 4 also holds tho
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
-	f.StringVarP(&o.output, "output", "o", "", "write the only receipt to `FILE`; - is standard output")
+	f.StringVarP(&o.output, "output", "o", "", "write a single receipt to `FILE`; - is standard output")
 	f.StringVar(&o.format, "format", "v2", "the `VERSION` of the receipts: v2, which Woleet's tools read, or v4")
 	return cmd
 }

@@ -28,7 +28,7 @@ type sourceOptions struct {
 func (o *sourceOptions) addTo(f *pflag.FlagSet) {
 	o.given = f.Changed
 	f.BoolVar(&o.spv, "spv", false, "verify with the built-in light client, which needs no daemon, only Bitcoin's peers")
-	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" makes")
+	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" writes")
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
 

@@ -40,21 +40,21 @@ func (a *app) stampCommand() *cobra.Command {
 	var o stampOptions
 	cmd := &cobra.Command{
 		Use:   "stamp FILE…",
-		Short: "Hand in the hashes of files, and write FILE.ots beside each",
-		Long: `Hand in the SHA-256 of each file, and write the proof beside it as FILE.ots. The file itself goes nowhere.
+		Short: "Submit the hashes of files, and write FILE.ots beside each",
+		Long: `Submit the SHA-256 of each file to the daemon, and write the proof beside the file as FILE.ots. The file stays on this machine.
 
-The proof is pending at first: "ancre upgrade FILE.ots" completes it once Bitcoin has confirmed, in some hours.
-A FILE.ots that exists is left alone, or gets to hold what is new as well; one that is about another content is
-never overwritten: the file is reported, and the others go on. Files that are proofs are skipped.
+The proof is pending at first. "ancre upgrade FILE.ots" completes it once Bitcoin has confirmed it, after some hours. If FILE.ots
+exists, it stays as it is, or the new proof is added to it. If it is about other content, ancre never overwrites it: it reports
+the file and goes on. Files that are proofs themselves are skipped.
 
-A file that changes while it is hashed is hashed once more, and refused when it changes again: of a log, stamp a copy. A symbolic link
-in place of FILE.ots is followed if it belongs to you or to root.
+If a file changes while it is hashed, ancre hashes it once more, then refuses it. To stamp a log, stamp a copy. If FILE.ots is a
+symbolic link, ancre follows it only if it belongs to you or to root.
 
-With -r, directories stand for all files in them and below, hidden ones included; symbolic links in there are not followed. The
-files are hashed on all processors, and told of in the order of their names. What is interrupted can be started again: what has a
-proof by then is hashed again, and keeps it.
+With -r, a directory means all files in it and below, hidden ones too. Symbolic links in there are not followed. All processors
+hash files, and the results come in the order of the names. You can start an interrupted stamp again: files that have a proof keep
+it.
 
-"-" is standard input: its proof goes to standard output, or to the file that -o names.`,
+"-" is standard input. Its proof goes to standard output, or to the file that -o names.`,
 		Example: `  ancre stamp report.pdf
   ancre stamp -r /srv/documents
   tar c photos | ancre stamp -o photos.tar.ots -
@@ -69,7 +69,7 @@ proof by then is hashed again, and keeps it.
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "stamp all files in directories, and in those below")
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
-	f.StringVarP(&o.output, "output", "o", "", "write the proof of the only file to `FILE`; - is standard output")
+	f.StringVarP(&o.output, "output", "o", "", "write the proof of a single file to `FILE`; - is standard output")
 	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
 	return cmd
 }
@@ -141,7 +141,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 		return s.interrupted(err)
 	}
 	if s.skipped > 0 {
-		a.note("%s skipped: a proof itself needs none.", humanize.Plural(s.skipped, "proof", "proofs"))
+		a.note("%s skipped: a proof needs no proof.", humanize.Plural(s.skipped, "proof", "proofs"))
 	}
 	if s.already > 0 && o.recursive {
 		a.note("%s stamped already.", humanize.Plural(s.already, "file was", "files were"))

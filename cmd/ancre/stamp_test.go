@@ -384,7 +384,7 @@ func TestWhatWasHandedInBeforeAnInterruptKeepsItsProof(t *testing.T) {
 			<-request.Done()
 		}
 	}
-	a := r.with(session{ctx: ctx}, "stamp", "-r", r.dir).is(t, exitFailed, "before this: those are handed in, and their proofs written", "interrupted")
+	a := r.with(session{ctx: ctx}, "stamp", "-r", r.dir).is(t, exitFailed, "before this. Their hashes are submitted, and their proofs are written", "interrupted")
 	r.daemon.mu.Lock() // the second call may not be over yet
 	first := r.daemon.calls[0]
 	r.daemon.mu.Unlock()

@@ -122,7 +122,7 @@ func (s *stamper) tell(j *stampJob) {
 func (s *stamper) interrupted(err error) error {
 	s.bar.Finish()
 	if s.stamped > 0 {
-		s.note("%s before this: those are handed in, and their proofs written.", humanize.Plural(s.stamped, "file was stamped", "files were stamped"))
+		s.note("%s before this. Their hashes are submitted, and their proofs are written.", humanize.Plural(s.stamped, "file was stamped", "files were stamped"))
 	}
 	return err
 }

@@ -36,20 +36,21 @@ func (a *app) upgradeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "upgrade FILE.ots…",
 		Short: "Complete pending proofs, once Bitcoin has confirmed them",
-		Long: `Ask for the complete proof of each FILE.ots, and put it in its place: first the daemon, if it runs, then the calendars that
-the proof waits for. What else the proof holds is kept; the file as it was is kept as FILE.ots.bak, unless there is one.
+		Long: `Complete each FILE.ots. ancre asks the daemon first, if it runs, and then the calendars that the proof waits for. It keeps
+everything else that the proof holds. It keeps the old file as FILE.ots.bak, unless that exists. FILE means FILE.ots if that
+exists.
 
-A proof may come from a stranger and name any address: asked are only OpenTimestamps' well-known public calendars, the one of
-calendar.uri in the configuration, and those that --calendar allows. URL is https://HOST, with :PORT where it has one; http:// is
-for this machine only. All of it goes through spv.proxy, if that is set.
+A proof may come from a stranger and name any address. ancre contacts only OpenTimestamps' public calendars, your own
+(calendar.uri in the configuration), and those you allow with --calendar. URL is https://HOST, with :PORT if needed; http:// is
+for this machine only. All connections go through spv.proxy, if that is set.
 
-The daemon is asked by the hash, and by what each calendar promised: so it completes proofs that other clients stamped at its
-calendar as well. It also checks the blocks that calendars name, if it runs: a false one is refused. Without a daemon the answer
-says "not checked", and "ancre verify" checks it.
+The daemon knows a proof by the hash, and by what each calendar promised. So it also completes proofs that other clients stamped
+at its calendar. If the daemon runs, it checks the blocks that calendars name, and ancre refuses a false one. Without a daemon the
+answer says "not checked", and "ancre verify" checks the block.
 
-The exit status is 3 as long as a proof is pending, also when no answer says when it will be complete. It is 4 when a proof cannot
-be completed here, and 1 when a file cannot be read or written. FILE means FILE.ots where there is one. "-" reads a proof from
-standard input and writes it, complete or not, to standard output.`,
+The exit status is 3 while a proof is pending, even if nobody says when it will be complete. It is 4 if a proof cannot be completed
+here, and 1 if a file cannot be read or written. "-" reads a proof from standard input and writes it to standard output, complete
+or not.`,
 		Example: `  ancre upgrade report.pdf.ots
   ancre upgrade --calendar https://ots.example.org contract.pdf.ots
   ancre upgrade -r /srv/documents

@@ -34,31 +34,32 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE.ots…",
 		Short: "Verify that files existed before a Bitcoin block",
-		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots where there is one. Proofs of other OpenTimestamps
-calendars are verified as well. What a pending proof waits for is asked for, of the calendars that "ancre upgrade" asks, unless
---offline or --headers is given; the file stays as it is. Chainpoint receipts, of versions 1 to 5, are verified by the same
-rules; one that names its transaction and does not hold it, as Woleet's, needs --node, a bitcoind with txindex=1.
+		Long: `Verify each FILE.ots for the FILE beside it. FILE means FILE.ots if that exists. Proofs of other OpenTimestamps calendars
+are verified too. If a proof is pending, ancre asks the calendars for the rest, as "ancre upgrade" does, unless you give --offline
+or --headers. The file does not change. Chainpoint receipts of versions 1 to 5 are verified by the same rules. A
+receipt that names its transaction but does not contain it, such as Woleet's, needs --node and a bitcoind with txindex=1.
 
-Whoever verifies must know Bitcoin's block headers. They come from one of four sources, and the answer says which was trusted:
-  the daemon, unless another is named: it checked their proof of work
-  --spv           a light client of this program's own: no daemon is needed, only Bitcoin's peers; it keeps its headers for
-                  the next time, and takes spv.connect, spv.add_peers and spv.proxy of the configuration
-  --headers FILE  offline: a file that "ancre headers export" made, checked from the first block on
-  --node URL      a bitcoind, as far as it is trusted. On its machine its cookie is found; else name --rpc-cookie, or
+Verification needs Bitcoin's block headers. They come from one of four sources, and the answer says which one you trusted:
+  the daemon      unless you name another source: it has checked their proof of work
+  --spv           the built-in light client, which needs no daemon, only Bitcoin's peers. It keeps its headers for the next
+                  time, and uses spv.connect, spv.add_peers and spv.proxy of the configuration
+  --headers FILE  offline: a file from "ancre headers export", which is checked from the first block on
+  --node URL      a bitcoind that you trust. On its own machine ancre finds its cookie. Otherwise give --rpc-cookie, or give
                   --rpc-user and put the password into the environment as ANCRE_RPC_PASSWORD
-The answer also says how many blocks of work are on top; below five it warns that a reorganisation could still undo the block.
-Without an answer from any peer, --spv verifies with the headers that it kept, and says of when they are.
+The answer also says how many blocks of work are on top. Below five it warns that a reorganisation could still undo the block.
+If no peer answers, --spv uses the headers that it kept, and says how old they are.
 
 The answer is one of four, and so is the exit status:
   0  valid
-  1  invalid: the proof contradicts the chain, the file or itself. Also when a file cannot be read
-  3  pending: a calendar has promised to complete the proof, and has not yet
-  4  unverifiable: nothing is wrong with the proof as far as one can tell here. The answer says what it takes: a
-     source of block headers that answers or reaches further, the proof itself, or another program
-Of several files the worst counts: 1 before 4 before 3 before 0.
+  1  invalid: the proof contradicts the chain, the file or itself. Also if a file cannot be read
+  3  pending: a calendar has promised to complete the proof, and has not done so yet
+  4  unverifiable: nothing contradicts the proof, and it cannot be checked here. The answer says what a check needs:
+     a source of block headers that answers or reaches further, the proof itself, or another program
+With several files, the worst status counts: 1 before 4 before 3 before 0.
 
-A warning does not change the answer. It says what a valid or pending proof does not show: that it is about the file's SHA-1, of which two
-files may have the same; that another attestation in it is false; which attestations or anchors, or what of a seal, were not checked.`,
+A warning does not change the answer. It says what a valid or pending proof does not show. For example, the proof is about the
+file's SHA-1, and two files can have the same SHA-1. Or another attestation in the proof is false. Or an attestation, an anchor
+or a part of a seal was not checked.`,
 		Example: `  ancre verify report.pdf.ots
   ancre verify -f contract.pdf proof-of-the-notary.ots
   ancre verify --spv report.pdf.ots
@@ -78,8 +79,8 @@ files may have the same; that another attestation in it is false; which attestat
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "verify all FILE.ots in directories, and in those below")
-	f.StringVarP(&o.file, "file", "f", "", "the `FILE` that the only proof is about; - is standard input")
-	f.StringVarP(&o.digest, "digest", "d", "", "the hash, in `HEX`, of what the only proof is about")
+	f.StringVarP(&o.file, "file", "f", "", "the `FILE` that a single proof is about; - is standard input")
+	f.StringVarP(&o.digest, "digest", "d", "", "the hash, in `HEX`, of what a single proof is about")
 	o.source.addTo(f)
 	o.calendars.addTo(f)
 	o.calendars.addOffline(f)
