@@ -9,23 +9,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// calendarOptions are the flags that say which calendars are asked besides the well-known ones and
-// the daemon's.
+// calendarOptions are the flags that say which calendars may be asked, besides the well-known ones
+// and the daemon's.
 type calendarOptions struct {
 	allowed []string
-	offline bool // none is
+	offline bool // no calendar may be asked
 }
 
 func (o *calendarOptions) addTo(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.allowed, "calendar", nil, "also ask the calendar at `URL` if a proof names it; may be repeated")
 }
 
-// addOffline is for commands that can do without calendars.
+// addOffline adds the flag of commands that work without calendars.
 func (o *calendarOptions) addOffline(f *pflag.FlagSet) {
 	f.BoolVar(&o.offline, "offline", false, "ask no calendar")
 }
 
-// check makes --headers imply --offline: who brings the headers in a file wants nobody to be asked.
+// check makes --headers imply --offline: a machine with a file of headers may have no network.
 func (o *calendarOptions) check(src sourceOptions) error {
 	for flag, set := range map[string]bool{"--offline": o.offline, "--headers": src.headers != ""} {
 		if set && len(o.allowed) > 0 {
@@ -37,14 +37,15 @@ func (o *calendarOptions) check(src sourceOptions) error {
 }
 
 // openCalendars returns the calendars that may be asked: the well-known ones, the daemon's own, and
-// those that the flags allow; nil when none is. The caller calls closeCalendars in the end.
+// those that the flags allow. It returns nil if no calendar may be asked. The caller must call
+// closeCalendars.
 func (a *app) openCalendars(o calendarOptions) (calendars *verify.Calendars, closeCalendars func(), err error) {
 	if o.offline {
 		return nil, func() {}, nil
 	}
 	cfg, err := a.configuration()
 	if err != nil {
-		return nil, nil, err // also because a proxy may stand in it: nothing must go around that
+		return nil, nil, err // it may name a proxy, and nothing must go around that
 	}
 	list := calendar.WellKnown()
 	for _, s := range o.allowed {
@@ -52,8 +53,8 @@ func (a *app) openCalendars(o calendarOptions) (calendars *verify.Calendars, clo
 			return nil, nil, usagef("--calendar: %w", err)
 		}
 	}
-	// The daemon promises at whatever address its operator chose. One that cannot be asked is left
-	// to the daemon.
+	// The operator chose the address of the daemon's calendar. If it may not be asked, the daemon
+	// answers for it.
 	_ = list.Add(cfg.Calendar.URI)
 	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
 	return verify.NewCalendars(verify.CalendarsConfig{

@@ -23,21 +23,21 @@ const (
 	// proofMode is before the umask: proofs are there to be shown.
 	proofMode = 0o644
 
-	// privateMode is what a file has until it gets the mode of another one.
+	// privateMode is the mode of a new file until it gets that of the file it replaces.
 	privateMode = 0o600
 )
 
-// Files come to be in one step, as internal/atomicfile has it. The directory is not synced: after a
-// loss of power a new name may be missing, but never names half a proof, and whoever stamps again
-// gets the same proof.
+// Files appear in one step, as internal/atomicfile has it. The directory is not synced. After a
+// loss of power a new name may be missing, but it never names half a proof, and stamping again
+// gives the same proof.
 //
 // The content is synced although the daemon has the digest on its disk and would give the proof
-// again: without that, some file systems keep the new name over a loss of power and not the
-// content, and an empty FILE.ots would be in the way of the next stamp. It is about half of what a
-// proof costs to write (measured: 0.15 ms, with several written at once), and less than hashing a
-// file of some hundred kilobytes.
+// again. Without that, some file systems keep the new name over a loss of power but not the
+// content, and an empty FILE.ots would be in the way of the next stamp. The sync is about half of
+// what a proof costs to write (measured: 0.15 ms, with several written at once), and less than
+// hashing a file of some hundred kilobytes.
 
-// mayWrite refuses to make a file where one is, unless force is set.
+// mayWrite refuses a path where a file exists, unless force is set.
 func mayWrite(path string, force bool) error {
 	info, err := os.Stat(path)
 	switch {
@@ -53,8 +53,8 @@ func mayWrite(path string, force bool) error {
 	return nil
 }
 
-// writeWhole has write fill a large file, which is there whole or not at all. With force it may
-// replace another one: see [atomicfile.Fill].
+// writeWhole calls write to fill a large file, which then exists whole or not at all. If force is
+// set, it may replace another file: see [atomicfile.Fill].
 func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer) error) error {
 	err := atomicfile.Fill(path, force, mode, write)
 	if errors.Is(err, fs.ErrExist) {
@@ -66,10 +66,10 @@ func writeWhole(path string, force bool, mode fs.FileMode, write func(io.Writer)
 	return nil
 }
 
-// readProof reads and parses a proof that was named. The error names no file.
+// readProof reads and parses a proof that the user named. The error does not name the file.
 func readProof(path string) (*proof.File, []byte, error) { return (*tree)(nil).readProof(path) }
 
-// readProof reads and parses a proof. The error names no file.
+// readProof reads and parses a proof. The error does not name the file.
 func (t *tree) readProof(path string) (*proof.File, []byte, error) {
 	file, err := t.openProof(path)
 	if err != nil {
@@ -88,7 +88,7 @@ func (t *tree) readProof(path string) (*proof.File, []byte, error) {
 	return f, data, err
 }
 
-// notProofError says of a file in plain words why it cannot be read as a proof.
+// notProofError says in plain words why a file cannot be read as a proof.
 type notProofError struct {
 	text  string
 	cause error
@@ -97,10 +97,10 @@ type notProofError struct {
 func (e notProofError) Error() string { return e.text }
 func (e notProofError) Unwrap() error { return e.cause }
 
-// noProofError says of a file, which is no proof itself, that there is none beside it.
+// noProofError says that a file is not a proof and has no proof beside it.
 type noProofError struct{ notProofError }
 
-// parseProof reads a proof, and no more than a proof can be.
+// parseProof reads a proof, and not more bytes than a proof can have.
 func parseProof(r io.Reader) (*proof.File, []byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, proof.MaxSize+1))
 	if err != nil {
@@ -110,8 +110,8 @@ func parseProof(r io.Reader) (*proof.File, []byte, error) {
 	return f, data, err
 }
 
-// plainError leaves out of an error of the file system what is said anyway: the operation and the
-// path.
+// plainError leaves the operation and the path out of an error of the file system: the message
+// names them anyway.
 func plainError(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -124,26 +124,26 @@ func plainError(err error) error {
 	return err
 }
 
-// isOthers says whether a file is none of ours that was left behind.
+// isOthers reports whether a file is not a temporary file of ours that was left behind.
 func isOthers(name string) bool {
 	return !atomicfile.IsTemp(name)
 }
 
-// isProofName says whether proofs have such names, replaced ones included.
+// isProofName reports whether proofs have such names, replaced ones included.
 func isProofName(path string) bool {
 	return hasProofSuffix(path) || hasProofSuffix(strings.TrimSuffix(path, backupSuffix))
 }
 
-// isProof says whether a file has the name and the first bytes of a proof.
+// isProof reports whether a file has the name and the first bytes of a proof.
 func (t *tree) isProof(path string) bool {
 	return isProofName(path) && string(t.head(path, len(proofMagic))) == proofMagic
 }
 
-// proofMagic begins every proof.
+// proofMagic is how every proof begins.
 const proofMagic = "\x00OpenTimestamps\x00\x00Proof\x00"
 
-// proofPath finds the proof that an argument means: itself, or FILE.ots when FILE is no proof and
-// has one beside it.
+// proofPath returns the path of the proof that an argument means: the argument itself, or FILE.ots
+// if the argument is FILE and FILE.ots exists.
 func proofPath(arg string) string {
 	if hasProofSuffix(arg) {
 		return arg
@@ -156,7 +156,7 @@ func proofPath(arg string) string {
 	return arg
 }
 
-// parseDigest reads what stands after --digest.
+// parseDigest reads the value of --digest.
 func parseDigest(s string) ([32]byte, error) {
 	var d [32]byte
 	if len(s) == 2*len(d) {

@@ -20,26 +20,27 @@ import (
 // hashBuffer is how much of a file is in memory, for each file that is being hashed.
 const hashBuffer = 256 << 10
 
-// hashBuffers are used again: a new one for each of ten thousand small files costs more than
-// hashing them, for the garbage collector runs all the time.
+// hashBuffers are used again. A new one for each of ten thousand small files costs more than
+// hashing them: the garbage collector would run all the time.
 var hashBuffers = sync.Pool{New: func() any { return new([hashBuffer]byte) }}
 
 var errNotRegular = errors.New("is not a regular file: pipe its content to \"ancre stamp -\"")
 
-// errChanging says that a hash would be of a content that the file never had.
+// errChanging means that the hash would be of content that the file never had.
 var errChanging = errors.New("changes while ancre reads it: wait until nothing writes to it, or stamp a copy")
 
-// clockTick is how far apart two writes may be and leave the same time of the last change: the
+// clockTick is the longest time between two writes that leave the same time of the last change: the
 // coarsest tick of Linux, with CONFIG_HZ=100.
 const clockTick = 10 * time.Millisecond
 
-// hashFile hashes a named file's content and tells read of its progress.
+// hashFile hashes a file that the user named, and calls read with the number of bytes as it goes
+// on.
 func hashFile(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, error) {
 	return (*tree)(nil).hashFile(ctx, path, newHash, read)
 }
 
-// hashFile hashes a file's content and tells read of its progress. A file that changes meanwhile is
-// hashed once more, and refused when it changes again.
+// hashFile hashes a file, and calls read with the number of bytes as it goes on. A file that
+// changes meanwhile is hashed once more, and refused if it changes again.
 func (t *tree) hashFile(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, error) {
 	var last []byte // the hash of a pass that shows no change, but might hide one
 	for changes := 0; ; {
@@ -60,7 +61,7 @@ func (t *tree) hashFile(ctx context.Context, path string, newHash func() hash.Ha
 	}
 }
 
-// changeState is what a file's times tell of the time in which it was hashed.
+// changeState is what a file's times say about changes while it was hashed.
 type changeState int
 
 const (
@@ -69,7 +70,7 @@ const (
 	changed                    // something changed
 )
 
-// hashOnce hashes a file's content once.
+// hashOnce hashes a file once.
 func (t *tree) hashOnce(ctx context.Context, path string, h hash.Hash, read func(int64)) ([]byte, changeState, error) {
 	file, err := t.open(path)
 	var kind *atomicfile.KindError
@@ -112,7 +113,7 @@ func (t *tree) hashOnce(ctx context.Context, path string, h hash.Hash, read func
 // whileHashing is called after a file was read and before it is looked at again. Only tests set it.
 var whileHashing = func() {}
 
-// hashUpTo hashes a file that had a size, and stops when it turns out to be longer: one that grows
+// hashUpTo hashes a file of the given size, and stops if the file is longer: a file that grows
 // faster than it is read has no end.
 func hashUpTo(ctx context.Context, file io.Reader, h hash.Hash, size int64, read func(int64)) ([]byte, int64, error) {
 	var n int64
@@ -126,7 +127,7 @@ func hashUpTo(ctx context.Context, file io.Reader, h hash.Hash, size int64, read
 	return sum, n, err
 }
 
-// hashReader hashes all that comes.
+// hashReader hashes everything that r gives.
 func hashReader(ctx context.Context, r io.Reader, h hash.Hash, read func(int64)) ([]byte, error) {
 	buffer := hashBuffers.Get().(*[hashBuffer]byte)
 	defer hashBuffers.Put(buffer)
@@ -146,12 +147,12 @@ func hashReader(ctx context.Context, r io.Reader, h hash.Hash, read func(int64))
 	}
 }
 
-// window is how many elements, for each worker of inOrder, may be done before the first of them:
-// while a large file is being hashed, the small ones after it are.
+// window is how many elements, for each worker of inOrder, may be done before the first of them. So
+// small files are hashed while a large one before them is still being hashed.
 const window = 32
 
-// inOrder does do for each element, several at a time, and yields the results in the order of the
-// elements. It waits for all that it started, also when the caller stops early.
+// inOrder calls do for each element, several at a time, and yields the results in the order of the
+// elements. It waits for all calls that it started, even if the caller stops early.
 func inOrder[T, R any](ctx context.Context, workers int, elements iter.Seq[T], do func(context.Context, T) R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -187,9 +188,9 @@ func inOrder[T, R any](ctx context.Context, workers int, elements iter.Seq[T], d
 	}
 }
 
-// gather collects elements, in a goroutine of its own, while what was yielded last is being dealt
-// with, and yields them in slices of up to n. Whoever is fast gets small ones at once, whoever is
-// slow gets large ones. No more than 2n elements exist at a time.
+// gather collects elements in a goroutine of its own, and yields them in slices of up to n, while
+// the caller works on the slice before. A fast caller gets small slices at once, a slow caller gets
+// large ones. At most 2n elements exist at a time.
 func gather[T any](elements iter.Seq[T], n int) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		collected := make(chan T, n)

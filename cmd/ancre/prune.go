@@ -49,7 +49,7 @@ exists. "-" reads a proof from standard input and writes it to standard output.`
 	return cmd
 }
 
-// prunedProof is what became of one proof.
+// prunedProof is the result of one proof.
 type prunedProof struct {
 	fileResult
 	err     error
@@ -83,7 +83,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	}
 	for p := range inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), one) {
 		if ctx.Err() != nil {
-			break // interrupted: that is said once, below
+			break // interrupted, as the error below says once
 		}
 		told++
 		bar.AddFile()
@@ -99,7 +99,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	return finish(exit)
 }
 
-// pruneOne prunes one proof. An error says that this cannot be done.
+// pruneOne prunes one proof. An error says that this is not possible.
 func (a *app) pruneOne(ctx context.Context, v *verify.Verifier, t target, p *prunedProof) error {
 	f, before, err := a.openProofBytes(t, &p.fileResult)
 	if f == nil || err != nil {
@@ -139,7 +139,7 @@ func (a *app) pruneOne(ctx context.Context, v *verify.Verifier, t target, p *pru
 	return replaceProof(p.tree, p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it again")
 }
 
-// tellPruned says what became of a proof and returns the exit status that it calls for.
+// tellPruned prints the result of a proof and returns its exit status.
 func (a *app) tellPruned(p *prunedProof) int {
 	toOut := p.ProofFile == "-" && p.Result != failed && p.file != nil
 	if toOut {

@@ -24,8 +24,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// receiptKind is a version of receipts: what one says after --format, the daemon's name of it, and
-// how the files are called.
+// receiptKind is a version of receipts: the value of --format, the daemon's name of it, and the
+// suffix of its files.
 type receiptKind struct {
 	version        int
 	format, suffix string
@@ -37,14 +37,15 @@ var receiptKinds = map[string]receiptKind{
 	"v4": {4, rpc.FormatChainpoint4, ".chp.json"},
 }
 
-// receiptSuffixes are what names of receipts end in, ours and Woleet's. Those of otherSuffixes may
-// be anything.
+// receiptSuffixes are the suffixes of receipts, ours and Woleet's. Files with those of
+// otherSuffixes may be anything.
 var (
 	receiptSuffixes = []string{".timestamp-receipt.json", ".anchor-receipt.json", ".seal-receipt.json", ".signature-receipt.json", ".chp.json"}
 	otherSuffixes   = []string{".receipt.json", ".receipt", ".chp", ".json"}
 )
 
-// anchorID is what Woleet's tools put between a file's name and those of its receipts: a UUID.
+// anchorID is what Woleet's tools put between the name of a file and the suffix of its receipts: a
+// UUID.
 var anchorID = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 type receiptOptions struct {
@@ -100,7 +101,7 @@ func (o *receiptOptions) check(args []string) error {
 	return nil
 }
 
-// receiptResult is what is told of one receipt.
+// receiptResult is what is printed about one receipt.
 type receiptResult struct {
 	fileResult
 	Format  string          `json:"format"`
@@ -184,8 +185,8 @@ func (a *app) receiptOf(ctx context.Context, arg, digest string, o receiptOption
 	return tooLong(r.ProofFile, plainError(err), "name a shorter one with -o")
 }
 
-// holds says whether a file holds just that. It may be anybody's: no more is read of it than tells,
-// and nothing of a pipe or a device, which may never end.
+// holds reports whether a file holds exactly data. The file may be anybody's, so holds reads no
+// more of it than it needs, and nothing of a pipe or a device, which may never end.
 func holds(path string, data []byte) (bool, error) {
 	file, _, err := atomicfile.Open(path)
 	var kind *atomicfile.KindError
@@ -200,8 +201,8 @@ func holds(path string, data []byte) (bool, error) {
 	return bytes.Equal(got, data), err
 }
 
-// holdsOlder reports whether a file is the same receipt as earlier versions of this program wrote
-// it, which named no addresses in receipts of version 4.
+// holdsOlder reports whether a file is the same receipt as an earlier version of this program wrote
+// it: those named no addresses in receipts of version 4.
 func holdsOlder(path string, made receipt.Receipt) bool {
 	v4, ok := made.(*receipt.V4)
 	if !ok {
@@ -215,7 +216,7 @@ func holdsOlder(path string, made receipt.Receipt) bool {
 	return err == nil && same
 }
 
-// receiptSubject finds out which digest is meant, and whether there is a complete proof of it.
+// receiptSubject fills in which digest is meant, and the complete proof of it if there is one.
 func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receiptResult) (err error) {
 	switch {
 	case digest != "":
@@ -235,7 +236,7 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 		return nil
 	}
 
-	// FILE.ots stands for FILE.
+	// FILE.ots means FILE.
 	r.File, _ = cutProofSuffix(arg)
 	ots := proofPath(r.File)
 	if ots == r.File {
@@ -272,16 +273,16 @@ func (a *app) receiptSubject(ctx context.Context, arg, digest string, r *receipt
 	return nil
 }
 
-// makeReceipt makes the receipt of the digest: of the complete proof beside the file, else the
-// daemon does. Nil without an error: it is pending, as r says.
+// makeReceipt makes the receipt from the complete proof beside the file, or asks the daemon for it.
+// If it returns nil without an error, the receipt is pending, as r says.
 func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
 	if r.ots != nil {
 		made, err := a.receiptOfProof(ctx, kind, r)
 		if err == nil || isFatal(err) {
 			return made, err
 		}
-		// Other calendars' proofs cannot be written as receipts, but perhaps the daemon has the
-		// digest as well.
+		// The proof of another calendar may not fit into a receipt, but the daemon may have the
+		// digest too.
 		if fromDaemon, daemonErr := a.receiptOfDaemon(ctx, kind, r); daemonErr == nil && fromDaemon != nil {
 			return fromDaemon, nil
 		}
@@ -290,8 +291,8 @@ func (a *app) makeReceipt(ctx context.Context, kind receiptKind, r *receiptResul
 	return a.receiptOfDaemon(ctx, kind, r)
 }
 
-// receiptOfProof makes it of the complete proof. The daemon is asked only for what a proof does not
-// hold: the block's time, and where a calendar gives the block's Merkle root.
+// receiptOfProof makes the receipt from the complete proof. It asks the daemon only for what a
+// proof does not hold: the block's time, and where a calendar gives the block's Merkle root.
 func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
 	if kind.version == 2 {
 		found, err := a.anchoredIn(ctx, r)
@@ -309,7 +310,7 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 	if err != nil {
 		return nil, err
 	}
-	// A proof may name several blocks. One that the chain contradicts is passed over.
+	// A proof may name several blocks. Those that the chain contradicts are skipped.
 	missing, contradicted := uint64(0), []uint64(nil)
 	for _, w := range ways {
 		h, err := client.Header(ctx, w.Height)
@@ -334,8 +335,8 @@ func (a *app) receiptOfProof(ctx context.Context, kind receiptKind, r *receiptRe
 	return nil, fmt.Errorf("the proof beside the file is false: block %s has another Merkle root", humanize.Count(contradicted[0]))
 }
 
-// anchoredIn finds what a receipt of version 2 is made of. A proof that names one block needs no
-// daemon. If it names several, the daemon says which of them the chain has.
+// anchoredIn returns what a receipt of version 2 is made of. If the proof names several blocks, the
+// daemon says which of them the chain has.
 func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, error) {
 	all, err := receipt.Inclusions(r.ots)
 	if err != nil || len(all) == 1 {
@@ -367,19 +368,20 @@ func (a *app) anchoredIn(ctx context.Context, r *receiptResult) (receipt.Found, 
 }
 
 // calendarOf returns the address of the daemon's calendar, which the daemon's own receipts of
-// version 4 name. A daemon does not tell it to every user: then it is the configuration's.
+// version 4 name. The daemon does not tell it to every user: then it is the one of the
+// configuration.
 func (a *app) calendarOf(ctx context.Context, client *rpc.Client) string {
 	if info, err := client.Info(ctx); err == nil {
 		return info.Calendar.URI
 	}
 	cfg, err := a.configuration()
 	if err != nil {
-		return "" // the receipt names none: verifying it needs none
+		return "" // the receipt names no calendar: verifying it needs none
 	}
 	return cfg.Calendar.URI
 }
 
-// receiptOfDaemon asks the daemon.
+// receiptOfDaemon asks the daemon for the receipt.
 func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptResult) (receipt.Receipt, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -407,7 +409,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	return made, nil
 }
 
-// tellReceipt says what became of a receipt and returns the exit status that it calls for.
+// tellReceipt prints the result of a receipt and returns its exit status.
 func (a *app) tellReceipt(r *receiptResult) int {
 	if r.Receipt != nil && !a.json {
 		if _, err := a.jsonOut().Write(r.Receipt); err != nil {
@@ -435,7 +437,7 @@ func (a *app) tellReceipt(r *receiptResult) int {
 	return r.exit()
 }
 
-// subject is what a person calls what the receipt is about.
+// subject is how a person knows what the receipt is about.
 func (r *receiptResult) subject() string {
 	switch r.File {
 	case "":
@@ -446,18 +448,18 @@ func (r *receiptResult) subject() string {
 	return shown(r.File)
 }
 
-// isReceiptName says whether receipts have such names, and little else has.
+// isReceiptName reports whether receipts have such names, and little else.
 func isReceiptName(name string) bool {
 	return slices.ContainsFunc(receiptSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
-// isReceipt says whether a file has the name and the first byte of a receipt.
+// isReceipt reports whether a file has the name and the first byte of a receipt.
 func (t *tree) isReceipt(path string) bool {
 	const start = 64 // blanks before the first brace are rare
 	return isReceiptName(path) && receipt.LooksLike(t.head(path, start))
 }
 
-// cutReceiptSuffix returns the name of the file that a receipt of this name is about.
+// cutReceiptSuffix returns the name of the file that a receipt with this name is about.
 func cutReceiptSuffix(path string) (string, bool) {
 	for _, suffix := range slices.Concat(receiptSuffixes, otherSuffixes) {
 		name, ok := strings.CutSuffix(path, suffix)

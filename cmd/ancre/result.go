@@ -13,31 +13,31 @@ import (
 	"ancre/verify"
 )
 
-// outcome is what became of one file.
+// outcome is the result of one file.
 type outcome string
 
 const (
 	stamped  outcome = "stamped"  // a proof was written: new, or with something new in it
-	already  outcome = "already"  // there was a proof that says as much
+	already  outcome = "already"  // there was a proof that says the same
 	skipped  outcome = "skipped"  // it is a proof itself
 	complete outcome = "complete" // the proof names its block
 	pruned   outcome = "pruned"   // the proof holds no more than it needs
 	pending  outcome = "pending"
 	valid    outcome = "valid"
 	invalid  outcome = "invalid"
-	failed   outcome = "failed" // nothing can be said: the reason tells why
+	failed   outcome = "failed" // there is no answer: the reason says why
 
-	// unverifiable says that it cannot be checked here: nothing is wrong with it as far as one can
+	// unverifiable means that it cannot be checked here: nothing contradicts it as far as one can
 	// tell.
 	unverifiable outcome = "unverifiable"
 )
 
-// fileResult is what is told of one file: with --json as it is, on a line.
+// fileResult is what is printed about one file. With --json it is one line, as it is.
 type fileResult struct {
 	File      string `json:"file,omitempty"`       // as it was named; "-" is standard input
 	ProofFile string `json:"proof_file,omitempty"` // "-" is standard input or output
 
-	// The exact names in base64, when they are no UTF-8.
+	// The exact names in base64, if they are not UTF-8.
 	FileBytes      string `json:"file_bytes,omitempty"`
 	ProofFileBytes string `json:"proof_file_bytes,omitempty"`
 
@@ -48,7 +48,7 @@ type fileResult struct {
 	Needed   string  `json:"needed,omitempty"`   // when unverifiable: what it takes to check it
 	Complete bool    `json:"complete,omitempty"` // the proof names a block
 
-	// Where the digest is, as far as the daemon was asked.
+	// Where the digest is, if the daemon was asked.
 	State         string     `json:"state,omitempty"`
 	Batch         uint64     `json:"batch,omitempty"`
 	TxID          string     `json:"txid,omitempty"`
@@ -57,10 +57,10 @@ type fileResult struct {
 	BlockTime     *time.Time `json:"blocktime,omitempty"`
 	Confirmations int32      `json:"confirmations,omitempty"` // blocks, its own included
 
-	// Of a valid or pending proof: what it does not show, or what was not checked. In sentences.
+	// Of a valid or pending proof: what it does not show, or what was not checked, in sentences.
 	Warnings []string `json:"warnings,omitempty"`
 
-	// Of a valid proof: whose word that is. Of any, when asked: the steps.
+	// Of a valid proof: whose word that is. Of any proof, with -v: the steps.
 	Headers *verify.Trust      `json:"headers,omitempty"`
 	Path    *proof.Explanation `json:"path,omitempty"`
 
@@ -68,17 +68,17 @@ type fileResult struct {
 	Anchor string    `json:"anchor,omitempty"`
 	Seal   *sealTold `json:"seal,omitempty"`
 
-	// What other calendars said, as far as they were asked.
+	// What calendars answered, if they were asked.
 	Calendars []verify.Answer `json:"calendars,omitempty"`
 
 	Proof []byte `json:"proof,omitempty"` // base64 of a proof that was not written to a file
 
-	// The source of block headers did not answer: that is the reason.
+	// The reason is that the source of block headers did not answer.
 	sourceFailed bool
-	tree         *tree // in which both files are; nil when they were named
+	tree         *tree // that holds both files; nil if the user named them
 }
 
-// fillNames makes the names and the reason text, for JSON.
+// fillNames makes text of the names and of the reason, for JSON.
 func (r *fileResult) fillNames() {
 	fillName(&r.File, &r.FileBytes)
 	fillName(&r.ProofFile, &r.ProofFileBytes)
@@ -90,12 +90,13 @@ func (r *fileResult) fail(err error) {
 	r.Result, r.Reason, r.Complete = failed, err.Error(), false
 }
 
-// unverifiableError says that something cannot be checked or made here, and what it takes.
+// unverifiableError says why something cannot be checked or made here, and what that needs.
 type unverifiableError struct{ reason, needed string }
 
 func (e unverifiableError) Error() string { return e.reason }
 
-// settle makes it what an error means: unverifiable where nothing is wrong with it, else failed.
+// settle fills in what an error means: unverifiable if nothing contradicts the proof, failed
+// otherwise.
 func (r *fileResult) settle(err error) {
 	var cannot unverifiableError
 	var none noProofError
@@ -111,12 +112,12 @@ func (r *fileResult) settle(err error) {
 	}
 }
 
-// unverifiable says that it cannot be checked here, why, and what it takes.
+// unverifiable says why it cannot be checked here, and what a check needs.
 func (r *fileResult) unverifiable(reason, needed string) {
 	r.Result, r.Reason, r.Needed, r.Complete = unverifiable, reason, needed, false
 }
 
-// about says which digest it is about.
+// about fills in which digest it is about.
 func (r *fileResult) about(op proof.Tag, digest []byte) {
 	r.Digest = hex.EncodeToString(digest)
 	if r.Hash = op.String(); op == proof.SHA256 {
@@ -124,7 +125,7 @@ func (r *fileResult) about(op proof.Tag, digest []byte) {
 	}
 }
 
-// at says where the daemon has the digest.
+// at fills in where the daemon has the digest.
 func (r *fileResult) at(e rpc.Entry) {
 	r.State, r.Batch, r.TxID = e.State, e.Batch, e.TxID
 	r.Height, r.BlockHash, r.BlockTime, r.Confirmations = uint64(max(e.Height, 0)), e.BlockHash, e.BlockTime, e.Confirmations
@@ -148,13 +149,13 @@ func (r *fileResult) judge(v verify.Verdict) {
 	}
 }
 
-// block is the block that a valid result names, and what stands behind it.
+// block puts the block of a valid result into words, and whose word that is.
 func (r *fileResult) block() string {
 	return fmt.Sprintf("Bitcoin block %s, mined about %s, %s of work on top, %s",
 		humanize.Count(r.Height), humanize.Time(*r.BlockTime), humanize.Plural(r.Confirmations-1, "block", "blocks"), r.Headers.Words)
 }
 
-// name is what a person calls it.
+// name is how a person knows the result: the name of the proof or of the file.
 func (r *fileResult) name() string {
 	if r.ProofFile != "" && r.ProofFile != "-" {
 		return shown(r.ProofFile)
@@ -165,7 +166,7 @@ func (r *fileResult) name() string {
 	return shown(r.File)
 }
 
-// exit returns the exit status that a result calls for.
+// exit returns the exit status of a result.
 func (r *fileResult) exit() int {
 	switch r.Result {
 	case failed, invalid:
@@ -178,8 +179,7 @@ func (r *fileResult) exit() int {
 	return exitDone
 }
 
-// worse returns the exit status that says more: invalid or failed before unverifiable before
-// pending before done.
+// worse returns the exit status that counts: failed before unverifiable before pending before done.
 func worse(a, b int) int {
 	if a == exitFailed || b == exitFailed {
 		return exitFailed

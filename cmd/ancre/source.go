@@ -16,13 +16,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// sourceOptions are the flags that choose the source of block headers. None of them: the daemon.
+// sourceOptions are the flags that choose the source of block headers. Without any, the daemon is
+// the source.
 type sourceOptions struct {
 	spv     bool
 	node    string
 	headers string
 
-	given func(name string) bool // whether a flag was
+	given func(name string) bool // reports whether a flag was given
 }
 
 func (o *sourceOptions) addTo(f *pflag.FlagSet) {
@@ -32,8 +33,8 @@ func (o *sourceOptions) addTo(f *pflag.FlagSet) {
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
 
-// check refuses more than one source. The daemon is named by --rpc, and wanted when nothing else
-// is.
+// check refuses more than one source. --rpc names the daemon, which is the source unless another is
+// named.
 func (o *sourceOptions) check(a *app) error {
 	var named []string
 	for _, f := range []struct {
@@ -44,7 +45,7 @@ func (o *sourceOptions) check(a *app) error {
 			named = append(named, f.name)
 		}
 	}
-	// Without a value the daemon would be asked, which nobody meant.
+	// An empty value would mean the daemon, which is not what the flag is for.
 	for name, value := range map[string]string{"node": o.node, "headers": o.headers} {
 		if o.given(name) && value == "" {
 			return fmt.Errorf("--%s has no value: name where the block headers are, or leave it out", name)
@@ -62,8 +63,7 @@ func (o *sourceOptions) check(a *app) error {
 // otherSources are what a person may name when a source cannot answer.
 const otherSources = `use --spv (Bitcoin's own peers), --headers FILE (a file, offline) or --node URL (a bitcoind)`
 
-// openSource makes the source that the flags name ready to answer. The caller calls closeSource in
-// the end.
+// openSource opens the source that the flags name. The caller must call closeSource.
 func (a *app) openSource(ctx context.Context, o sourceOptions) (src verify.Source, closeSource func() error, err error) {
 	cfg, params, err := a.network()
 	if err != nil {
@@ -85,8 +85,7 @@ func (a *app) openSource(ctx context.Context, o sourceOptions) (src verify.Sourc
 	return verify.DaemonSource{Client: client, OtherSource: otherSources}, func() error { return nil }, nil
 }
 
-// verifyConfig says how this program verifies with a source. Nobody else is asked unless the caller
-// adds them.
+// verifyConfig returns the configuration of a verifier that asks this source and nobody else.
 func (a *app) verifyConfig(src verify.Source) (verify.Config, error) {
 	_, params, err := a.network()
 	return verify.Config{
@@ -95,7 +94,7 @@ func (a *app) verifyConfig(src verify.Source) (verify.Config, error) {
 	}, err
 }
 
-// network returns the configuration, and the rules of the network that it names.
+// network returns the configuration and the parameters of the network that it names.
 func (a *app) network() (config.Config, *chaincfg.Params, error) {
 	cfg, err := a.configuration()
 	if err != nil {
@@ -105,8 +104,8 @@ func (a *app) network() (config.Config, *chaincfg.Params, error) {
 	return cfg, params, err
 }
 
-// fileSource is a file of headers that "ancre headers export" wrote, or a plain one: no network is
-// needed.
+// fileSource opens a file of headers, from "ancre headers export" or another program. It needs no
+// network.
 func (a *app) fileSource(ctx context.Context, path string, params *chaincfg.Params) (verify.Source, func() error, error) {
 	file, size, err := openHeadersFile(path)
 	if err != nil {
@@ -141,7 +140,7 @@ func openHeadersFile(path string) (*os.File, int64, error) {
 	return file, info.Size(), nil
 }
 
-// unusableHeaders says what to do about a file of headers that is refused.
+// unusableHeaders says what to do about a file of headers that was refused.
 func unusableHeaders(path string, err error) error {
 	if errors.Is(err, headers.ErrOtherNetwork) {
 		return fmt.Errorf("the headers in %s cannot be used: %w: name their network with --network", path, err)

@@ -18,15 +18,15 @@ import (
 // bitcoindCookie is the name of bitcoind's cookie file.
 const bitcoindCookie = ".cookie"
 
-// bitcoind's own names: of the directory of each network's cookie below its data directory, and of
-// the ports of its JSON-RPC (bitcoind -help). btcd's simnet has a port, and no cookie.
+// bitcoind's own names: the directory of each network's cookie below its data directory, and the
+// ports of its JSON-RPC (bitcoind -help). btcd's simnet has a port but no cookie.
 var (
 	bitcoindDirs  = map[string]string{"mainnet": "", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 	bitcoindPorts = map[string]string{"mainnet": "8332", "testnet4": "48332", "signet": "38332", "regtest": "18443", "simnet": "18556"}
 )
 
 // nodeSource is the node at a URL: a bitcoind, or another ancred. Its credentials are those of --rpc-user
-// or --rpc-cookie. Without these it is the cookie where bitcoind puts it on this machine.
+// or --rpc-cookie. Otherwise they come from bitcoind's cookie on this machine.
 func (a *app) nodeSource(ctx context.Context, node, network string, params *chaincfg.Params) (verify.Source, func() error, error) {
 	addr, err := nodeAddress(node, network)
 	if err != nil {
@@ -58,7 +58,7 @@ func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.
 	}
 	cookie := a.rpcCookie
 	if cookie == "" {
-		// This machine's cookie is no business of another one.
+		// The cookie of this machine must not be sent to another one.
 		if !isLoopback(addr) {
 			return nil, usagef("--node %s is not on this machine: name --rpc-user, and put the password into %s", node, passwordVariable)
 		}
@@ -95,8 +95,8 @@ func bitcoindHome() (string, error) {
 	return filepath.Join(home, ".bitcoin"), err
 }
 
-// nodeAddress reads the value of --node: HOST, HOST:PORT or a URL, without credentials. Without a
-// port it is the one that bitcoind has for the network.
+// nodeAddress reads the value of --node: HOST, HOST:PORT or a URL, without credentials. The default
+// port is bitcoind's for the network.
 func nodeAddress(node, network string) (string, error) {
 	full := node
 	if !strings.Contains(full, "://") {
@@ -104,7 +104,7 @@ func nodeAddress(node, network string) (string, error) {
 	}
 	u, err := url.Parse(full)
 	if err == nil && u.User != nil || strings.Contains(full, "@") {
-		// Not repeated in the error: it holds a password.
+		// The error must not repeat the value: it holds a password.
 		return "", usagef("--node holds a user or password, which others would see in the list of processes: use --rpc-cookie, or --rpc-user and %s", passwordVariable)
 	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {

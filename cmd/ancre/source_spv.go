@@ -14,8 +14,8 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-// spvSource is a light client of our own. One that cannot be opened is a source all the same: what
-// needs no header is told without it.
+// spvSource is the built-in light client. If it cannot be opened, it is a source that fails: a
+// verdict that needs no header is given all the same.
 func (a *app) spvSource(ctx context.Context, cfg config.Config, params *chaincfg.Params) (verify.Source, func() error, error) {
 	src, err := a.openLightClient(ctx, cfg, params)
 	var wrongUsage *exitError
@@ -28,8 +28,8 @@ func (a *app) spvSource(ctx context.Context, cfg config.Config, params *chaincfg
 	return verify.FailedSource("spv", err), func() error { return nil }, nil
 }
 
-// openLightClient downloads the headers that are new, with the peers of the configuration. It keeps
-// them in a directory of its own beside the daemon's.
+// openLightClient downloads new headers from the peers of the configuration. It keeps its headers
+// in a directory beside the daemon's.
 func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *chaincfg.Params) (src *lightclient.Source, err error) {
 	network, err := cfg.NetworkDir()
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *ch
 	return src, nil
 }
 
-// stagedProgress shows one bar after the other, as what is done changes.
+// stagedProgress shows one bar after another, as the work changes.
 type stagedProgress struct {
 	*progress.Bar
 	doing string

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// submitSize is how many digests are handed in with one call: few enough for one of the
-	// daemon's group commits.
+	// submitSize is how many digests one call submits: few enough for one of the daemon's group
+	// commits.
 	submitSize = 1000
 
 	// writers is how many proofs are written at once. Each is synced, and a disk does several syncs
@@ -112,8 +112,8 @@ type stampJob struct {
 	after      []byte      // the proof to write
 }
 
-// stamp goes through the files in groups: hash, hand in, write, tell. While a group is handed in
-// and written, the next files are hashed.
+// stamp works in groups of files: hash, submit, write, print. While one group is submitted and
+// written, the next files are hashed.
 func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
 	if toTerminal && a.outTerm && !a.json {
@@ -132,7 +132,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	prepared := inOrder(hashing, runtime.GOMAXPROCS(0), s.targets(args), s.prepare)
 	for group := range gather(prepared, submitSize) {
 		if err := s.finishGroup(ctx, group); err != nil {
-			stop() // what is being hashed meanwhile
+			stop() // hashing
 			return s.interrupted(err)
 		}
 	}
@@ -154,7 +154,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	return finish(s.exit)
 }
 
-// stampProgress counts what is to be done only where somebody watches.
+// stampProgress starts a progress bar. It counts the work only if a person is there to see it.
 func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 	if !a.errTerm || a.json {
 		return nil
@@ -164,17 +164,17 @@ func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 		files++
 		size += t.size
 	}
-	// Large files take their time to be read, many small ones to be written.
+	// Large files take long to read, many small ones take long to write.
 	const large = 1 << 20
 	if slices.Contains(args, "-") {
-		size = 0 // nobody knows
+		size = 0 // unknown
 	} else if files > 0 && size/files < large {
 		return a.startProgress("stamping files", files, false)
 	}
 	return a.startProgress("hashing", size, true)
 }
 
-// stamper is one call of stamp.
+// stamper is one run of stamp.
 type stamper struct {
 	*app
 	client  *rpc.Client
@@ -224,7 +224,7 @@ func (s *stamper) output(file string) string {
 	return file + proofSuffix
 }
 
-// prepare hashes a file and looks at the proof that it may have.
+// prepare hashes a file and reads the proof that may be beside it.
 func (s *stamper) prepare(ctx context.Context, j *stampJob) *stampJob {
 	if j.Result != "" {
 		return j
@@ -276,11 +276,11 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	return s.compare(ctx, j)
 }
 
-// compare decides what to do where there is a proof already.
+// compare decides what to do if there is a proof already.
 func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 	sum := j.digest[:]
 	if op := j.before.HashOp; op != proof.SHA256 {
-		// Made with another hash: it may well be this file's.
+		// The proof uses another hash. It may be about this file all the same.
 		if j.File == "" || j.File == "-" {
 			return fmt.Errorf("%s is there already, for %s %x: name another file with -o", shown(j.ProofFile), op, j.before.Digest)
 		}
@@ -300,11 +300,11 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 	return nil
 }
 
-// finishGroup hands a group in, writes its proofs and tells of it. An error is one that the others
-// would meet as well.
+// finishGroup submits a group, writes its proofs and prints the results. An error is one that the
+// next group would meet too.
 func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 	if err := ctx.Err(); err != nil {
-		return err // what failed in this group may have failed by it
+		return err // the interrupt may be why something failed
 	}
 	var todo []*stampJob
 	for _, j := range group {
@@ -313,7 +313,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 		}
 	}
 	if err := s.submit(ctx, todo); err != nil {
-		// Of the files before, what is known is told; of these nothing is known.
+		// Results that are known are printed. The others have none.
 		for _, j := range group {
 			if j.Result != "" {
 				s.tell(j)
@@ -321,7 +321,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 		}
 		return err
 	}
-	// Proofs that were asked for are written even when an interrupt comes: that takes no time, and
+	// Proofs that the daemon sent are written even after an interrupt: that takes no time, and
 	// leaves nothing half done.
 	for j := range inOrder(context.WithoutCancel(ctx), writers, slices.Values(group), s.write) {
 		s.tell(j)
@@ -329,7 +329,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 	return nil
 }
 
-// submit fills in the proofs.
+// submit submits the digests and keeps the proofs.
 func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
 	if len(jobs) == 0 {
 		return nil
@@ -361,11 +361,12 @@ func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
 	return nil
 }
 
-// take keeps the proof that the daemon has.
+// take keeps the proof that the daemon sent.
 func (s *stamper) take(ctx context.Context, j *stampJob, e rpc.Entry) error {
 	encoded := e.Proof
 	if e.State == verify.StateFinal {
-		// Handed in before, and done since. What submit answers with is pending always.
+		// The digest was submitted before and is final. The answer to submit always holds a pending
+		// proof.
 		p, err := s.client.Proof(ctx, j.digest, rpc.FormatOTS)
 		if err != nil {
 			return callError(err)

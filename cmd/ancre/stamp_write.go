@@ -12,7 +12,7 @@ import (
 	"ancre/proof"
 )
 
-// write brings a proof to where it belongs.
+// write writes a proof to its file, or to standard output.
 func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 	if j.Result != "" {
 		return j
@@ -22,7 +22,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 	switch {
 	case j.ProofFile == "-":
 		if s.options.wait && !j.Complete {
-			break // it comes when it is complete
+			break // it is written when it is complete
 		}
 		if j.Proof = j.after; !s.json {
 			_, err = printable.Raw(s.out).Write(j.after)
@@ -30,7 +30,8 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 	case j.before == nil:
 		err = j.tree.create(j.ProofFile, j.after, j.parent)
 		if errors.Is(err, fs.ErrExist) {
-			// It came meanwhile: the same file was named twice, or somebody else stamps it too.
+			// The proof appeared meanwhile: the same file was named twice, or another program
+			// stamps it too.
 			if j.before, j.was, err = j.tree.readProof(j.ProofFile); err == nil {
 				err = s.extend(j)
 			}
@@ -44,7 +45,7 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 	return j
 }
 
-// extend writes a proof that says what the one that is there says, and what the new one says.
+// extend merges the new proof into the one that is there.
 func (s *stamper) extend(j *stampJob) error {
 	f, err := proof.Parse(j.after)
 	if err != nil {
@@ -70,7 +71,7 @@ func (s *stamper) extend(j *stampJob) error {
 	return j.tree.replace(j.ProofFile, j.was, j.after, false)
 }
 
-// tell says what became of a file.
+// tell prints the result of a file.
 func (s *stamper) tell(j *stampJob) {
 	s.bar.AddFile()
 	switch j.Result {
@@ -86,7 +87,7 @@ func (s *stamper) tell(j *stampJob) {
 	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
 		w := &waiter{fileResult: j.fileResult, digest: j.digest}
 		var err error
-		if j.ProofFile == "-" { // others are read again: many wait, and for hours
+		if j.ProofFile == "-" { // others are read again: many proofs may wait, for hours
 			w.file, err = proof.Parse(j.after)
 		}
 		if err == nil {
@@ -118,7 +119,7 @@ func (s *stamper) tell(j *stampJob) {
 	})
 }
 
-// interrupted adds to an error how far stamping came.
+// interrupted adds to an error how many files were stamped.
 func (s *stamper) interrupted(err error) error {
 	s.bar.Finish()
 	if s.stamped > 0 {

@@ -22,7 +22,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// askers is how many proofs are asked for at once.
+// askers is how many proofs are verified or completed at once.
 const askers = 8
 
 type upgradeOptions struct {
@@ -101,7 +101,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		told++
 		bar.AddFile()
 		if err := ctx.Err(); err != nil {
-			return err // what failed may have failed by it
+			return err // the interrupt may be why it failed
 		}
 		if o.wait && w.Result == pending && !w.silent {
 			waiting = append(waiting, w)
@@ -130,7 +130,7 @@ type waiter struct {
 	digest [32]byte          // by which the daemon knows it: the digest, or what its calendar promised
 	where  string            // where the daemon has the digest, in words
 	errors []string          // of calendars that failed, when others did not
-	silent bool              // nobody could say when it will be complete: it is not waited for
+	silent bool              // nobody could say when it will be complete: --wait does not wait for it
 }
 
 // upgrader completes the proofs of files.
@@ -146,8 +146,8 @@ type upgrader struct {
 	needed bool       // a proof failed, and the daemon might have had it
 }
 
-// newUpgrader asks the daemon, and calendars unless they are nil. The blocks that these name are
-// compared with the daemon's headers, which are of the network of params.
+// newUpgrader returns an upgrader that asks the daemon, and calendars unless they are nil. It
+// compares the blocks that calendars name with the daemon's headers, of the network of params.
 func newUpgrader(a *app, daemon *rpc.Client, calendars *verify.Calendars, params *chaincfg.Params) *upgrader {
 	c := verify.CompleterConfig{Daemon: daemon, Calendars: calendars, Params: params}
 	if calendars != nil {
@@ -156,7 +156,7 @@ func newUpgrader(a *app, daemon *rpc.Client, calendars *verify.Calendars, params
 	return &upgrader{app: a, daemon: daemon, completer: verify.NewCompleter(c), alone: calendars == nil, every: calendarsEvery, seldom: calendarsSeldom}
 }
 
-// missed returns why the daemon could not be asked, if that mattered.
+// missed returns why the daemon could not be asked, if a proof needed it.
 func (u *upgrader) missed() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -166,7 +166,7 @@ func (u *upgrader) missed() error {
 	return u.completer.DaemonFailure()
 }
 
-// one completes one proof, if it can be completed now.
+// one completes one proof, if that is possible now.
 func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w := &waiter{}
 	w.ProofFile = t.path
@@ -199,7 +199,7 @@ func (u *upgrader) target(ctx context.Context, t target, w *waiter) error {
 	return u.upgradeFile(ctx, w)
 }
 
-// upgradeFile puts the complete proof, if there is one, into the place of w.ProofFile.
+// upgradeFile replaces w.ProofFile with the complete proof, if there is one.
 func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	f, before, err := w.tree.readProof(w.ProofFile)
 	if err != nil {
@@ -233,9 +233,9 @@ func (u *upgrader) upgradeFile(ctx context.Context, w *waiter) error {
 	return replaceProof(w.tree, w.ProofFile, before, after, "the file was changed while its proof was being completed: upgrade it again")
 }
 
-// replaceProof puts a proof into the place of the one that was read, and keeps that one as
-// FILE.ots.bak unless there is one. Calendars may have taken minutes to answer. What somebody put
-// there meanwhile may say more than what was read, so it stays: that is the error changed.
+// replaceProof replaces the proof that was read, and keeps it as FILE.ots.bak unless that exists.
+// Calendars may have taken minutes to answer. If the file changed meanwhile, it stays, and the
+// error is changed: it may hold more than what was read.
 func replaceProof(t *tree, path string, before, after []byte, changed string) error {
 	err := t.replace(path, before, after, true)
 	var notKept *backupError
@@ -250,14 +250,14 @@ func replaceProof(t *tree, path string, before, after []byte, changed string) er
 	return nil
 }
 
-// wasComplete says that nobody has anything to add.
+// wasComplete says that there was nothing to add.
 func (w *waiter) wasComplete() {
 	w.about(w.file.HashOp, w.file.Digest)
 	w.Result, w.Complete, w.Reason, w.errors = complete, true, "was complete already", nil
 }
 
-// advance adds to w.file what the daemon and calendars know of it. An error says that nobody could,
-// or would, say when it will be complete.
+// advance adds to w.file what the daemon and calendars have. An unansweredError means that neither
+// could say when the proof will be complete.
 func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	w.about(w.file.HashOp, w.file.Digest)
 	done, err := u.completer.Complete(ctx, w.file)
@@ -273,8 +273,8 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	case done.Complete:
 		w.Result, w.Complete = complete, true
 		if w.State != verify.StateFinal {
-			// The block is that of a calendar, or of the file: what the daemon has of another one
-			// is not told with it.
+			// The block is the one that a calendar or the file names. The daemon's transaction
+			// belongs to another block, and is not printed with it.
 			w.Height, _, _ = done.Block()
 			w.TxID, w.BlockHash, w.BlockTime, w.Confirmations = "", "", nil, 0
 		}
@@ -305,7 +305,7 @@ type unansweredError struct{ error }
 
 func (e unansweredError) Unwrap() error { return e.error }
 
-// unanswered says why that is.
+// unanswered returns the reason as an unansweredError.
 func (u *upgrader) unanswered(done verify.Completion) error {
 	err := done.DaemonErr
 	if u.alone {
@@ -320,7 +320,7 @@ func (u *upgrader) unanswered(done verify.Completion) error {
 		u.needed = true
 		u.mu.Unlock()
 		if !u.json {
-			err = errors.New("the daemon could not be asked") // why is told once, in the end
+			err = errors.New("the daemon could not be asked") // why is printed once, at the end
 		}
 	}
 	return unansweredError{fmt.Errorf("%w; %s", err, said)}
@@ -339,7 +339,7 @@ func (w *waiter) words() string {
 	return fmt.Sprintf("complete, in Bitcoin block %s (says %s; %s)", humanize.Count(height), by, trust)
 }
 
-// tell says what became of a proof and returns the exit status that it calls for.
+// tell prints the result of a proof and returns its exit status.
 func (u *upgrader) tell(w *waiter) int {
 	toOut := w.ProofFile == "-" && w.Result != failed && w.file != nil
 	if toOut {

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// pollEvery is how often --wait looks at the daemon.
+	// pollEvery is how often --wait asks the daemon.
 	pollEvery = 2 * time.Second
 
-	// calendarsEvery is how often --wait asks calendars at first, and calendarsSeldom how often in
-	// the end: they serve many, and a block takes ten minutes.
+	// calendarsEvery is how often --wait asks calendars at first, calendarsSeldom how often in the
+	// end. Calendars serve many people, and a block takes ten minutes.
 	calendarsEvery  = time.Minute
 	calendarsSeldom = 10 * time.Minute
 )
 
-// completeAll waits until the proofs can be completed, completes them, tells of them, and returns
-// the exit status. An interrupt tells of them as they are.
+// completeAll waits until the proofs can be completed, completes them, prints the results, and
+// returns the exit status. After an interrupt it prints the proofs as they are.
 func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	exit := exitDone
 	if len(waiting) == 0 {
@@ -33,8 +33,7 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 		w.Result = pending
 	}
 	u.await(ctx, waiting)
-	// One more call to the daemon is always made: it says where they are. Calendars have said what
-	// they had.
+	// One last call to the daemon says where the proofs are. Calendars are not asked again.
 	ctx = context.WithoutCancel(ctx)
 	last := newUpgrader(u.app, u.daemon, nil, nil)
 	for _, w := range waiting {
@@ -46,10 +45,10 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 	return exit
 }
 
-// await returns when no proof is left to wait for, or ctx ends. What calendars have is written as
-// soon as they have it; what the daemon has is only known to be there.
+// await returns when there is no proof left to wait for, or ctx ends. It writes what calendars have
+// as soon as they have it. What the daemon has stays there until completeAll asks for it.
 func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
-	open := make(map[uint64][32]byte) // all digests of a batch become final together, so one of each is asked for
+	open := make(map[uint64][32]byte) // one digest of each batch: all become final together
 	for _, w := range waiting {
 		if w.Batch != 0 {
 			open[w.Batch] = w.digest
@@ -105,8 +104,8 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 	}
 }
 
-// poll asks once more for the proofs that calendars may have. Calendars that want to be left alone
-// for longer are left alone all the same, each by itself.
+// poll asks calendars again. A calendar that wants to be left alone for longer is left alone, while
+// others are asked.
 func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	u.completer.Retry()
 	again := func(ctx context.Context, w *waiter) *waiter {
@@ -119,8 +118,8 @@ func (u *upgrader) poll(ctx context.Context, waiting []*waiter) {
 	}
 }
 
-// again completes a proof that was pending, if it can be completed now. It stays pending when
-// nobody can say anything: they may come back.
+// again completes a proof that was pending, if that is possible now. If nobody answers, the proof
+// stays pending: they may come back.
 func (u *upgrader) again(ctx context.Context, w *waiter) {
 	advance := u.upgradeFile
 	if w.ProofFile == "-" {

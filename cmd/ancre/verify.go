@@ -26,7 +26,7 @@ type verifyOptions struct {
 	source    sourceOptions
 	calendars calendarOptions
 
-	hashed func(int64) // is told how many bytes more of a file were read
+	hashed func(int64) // called with the number of bytes that were read
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -149,7 +149,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	})
 	for v := range results {
 		if v.err != nil && ctx.Err() != nil {
-			break // interrupted: that is said once, below
+			break // interrupted, as the error below says once
 		}
 		bar.AddFile()
 		anyValid = anyValid || v.Result == valid
@@ -174,14 +174,15 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	return finish(exit)
 }
 
-// verifyProgress counts proofs, or of a single large file what is read of it, which takes longest.
+// verifyProgress counts proofs. For a single large file it counts the bytes that are read of it,
+// which takes longest.
 func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 	if len(args) == 1 && !o.recursive && o.digest == "" {
 		name := o.file
 		if name == "" {
 			name, _ = cutProofSuffix(proofPath(args[0]))
 		}
-		const large = 100 << 20 // in less than a second nothing is shown
+		const large = 100 << 20 // less takes no second
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() >= large {
 			return a.startProgress("hashing", info.Size(), true)
 		}
@@ -189,8 +190,7 @@ func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 	return a.startProgress("verifying proofs", 0, false)
 }
 
-// verifyOne fills in what a proof or a receipt is worth. An error says that this could not be found
-// out.
+// verifyOne fills in the verdict on a proof or a receipt. An error says that there is no verdict.
 func (a *app) verifyOne(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) error {
 	if isReceipt, err := a.verifyReceipt(ctx, v, t, o, r); isReceipt {
 		return err
@@ -215,13 +215,14 @@ func (a *app) verifyOne(ctx context.Context, v *verify.Verifier, t target, o ver
 	return err
 }
 
-// openProof reads the proof that t means. Nil without an error: r says what is wrong with it.
+// openProof reads the proof that t means. If it returns nil without an error, r says what is wrong
+// with the proof.
 func (a *app) openProof(t target, r *fileResult) (*proof.File, error) {
 	f, _, err := a.openProofBytes(t, r)
 	return f, err
 }
 
-// openProofBytes is openProof, and returns the content of the file too.
+// openProofBytes is openProof, and also returns the content of the file.
 func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, error) {
 	r.tree = t.tree
 	if r.ProofFile = t.path; t.path != "-" {
@@ -257,13 +258,13 @@ func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, erro
 	return nil, nil, nil
 }
 
-// itsProof is what it takes to check a file that has no proof beside it.
+// itsProof is what a check needs of a file that has no proof beside it.
 const itsProof = "its proof. If the proof has another name, name the .ots file or the receipt, and this file with -f"
 
-// newerProgram is what it takes to read a proof that this program does not know.
+// newerProgram is what a check needs of a proof that this program does not understand.
 const newerProgram = "a newer version of ancre, or the program that made the proof"
 
-// hashForProof hashes what the proof is said to be about.
+// hashForProof returns the hash of what the proof is said to be about.
 func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, r *fileResult) ([]byte, error) {
 	if o.digest != "" {
 		return hex.DecodeString(o.digest)
@@ -292,7 +293,7 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	return sum, nil
 }
 
-// tellVerified says what a proof is worth and returns the exit status that it calls for.
+// tellVerified prints a verdict and returns its exit status.
 func (a *app) tellVerified(r *fileResult) int {
 	name := shown(r.File)
 	if name == "" || name == "-" {
@@ -330,7 +331,7 @@ func (a *app) tellVerified(r *fileResult) int {
 	return r.exit()
 }
 
-// indent sets lines off from the one that they explain.
+// indent indents lines that explain the line above them.
 func indent(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

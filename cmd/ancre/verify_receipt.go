@@ -18,14 +18,14 @@ import (
 	"ancre/verify"
 )
 
-// sealTold is what is told of who sealed a file.
+// sealTold is what is printed about who sealed a file.
 type sealTold struct {
-	Address      string `json:"address"`                 // whose key signed the file's hash: that is proven
-	Identity     string `json:"identity,omitempty"`      // what the signer's software says of itself: that is not
-	IssuerDomain string `json:"issuer_domain,omitempty"` // the same
+	Address      string `json:"address"`                 // whose key signed the file's hash: this is proven
+	Identity     string `json:"identity,omitempty"`      // what the signer's software claims: this is not proven
+	IssuerDomain string `json:"issuer_domain,omitempty"` // as Identity
 }
 
-// String is the seal in words.
+// String puts the seal into words.
 func (s *sealTold) String() string {
 	claims := make([]string, 0, 2)
 	if s.Identity != "" {
@@ -40,8 +40,8 @@ func (s *sealTold) String() string {
 	return fmt.Sprintf("sealed with the key of Bitcoin address %s, whose owner claims to be %s; the claim is not checked", s.Address, strings.Join(claims, " "))
 }
 
-// verifyReceipt verifies t if it is a receipt. It is recognised by its content, wherever FILE does
-// not mean FILE.ots.
+// verifyReceipt verifies t if it is a receipt. It recognises a receipt by its content, unless FILE
+// means FILE.ots.
 func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) (isReceipt bool, err error) {
 	data, name, err := a.readReceipt(t)
 	if data == nil || err != nil {
@@ -57,7 +57,7 @@ func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, t target, o
 		case errors.Is(err, proof.ErrUnsupported):
 			r.unverifiable(r.Reason, newerProgram)
 		case name != "-" && !isReceiptName(name) && !receipt.NamesChainpoint(data):
-			// A document that happens to be JSON, as any other without a proof.
+			// A document without a proof that happens to be JSON.
 			r.File = name
 			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no %s", shown(name+proofSuffix)), itsProof)
 		}
@@ -83,8 +83,8 @@ func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, t target, o
 	return true, err
 }
 
-// readReceipt reads what t means if it looks like a receipt. Nil: it does not, or cannot be read,
-// and is left as it was.
+// readReceipt reads what t means if it looks like a receipt. Otherwise, or if t cannot be read, it
+// returns nil.
 func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	const start = 64 // blanks before the first brace are rare
 	if t.path == "-" {
@@ -102,7 +102,7 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	}
 	file, err := t.tree.openProof(name)
 	if err != nil {
-		return nil, "", nil // who reads it as a proof tells why
+		return nil, "", nil // reading it as a proof says why
 	}
 	defer file.Close()
 	in := bufio.NewReader(file)
@@ -111,13 +111,13 @@ func (a *app) readReceipt(t target) (data []byte, name string, err error) {
 	}
 	data, err = io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
 	if hasProofSuffix(name) && !receipt.NamesChainpoint(data) {
-		return nil, "", nil // a proof that is none
+		return nil, "", nil // a damaged proof
 	}
 	return data, name, plainError(err)
 }
 
-// receiptPath finds the receipt that an argument means: itself, or the one beside FILE when FILE is
-// no receipt and has one.
+// receiptPath finds the receipt that an argument means: the argument itself, or the receipt beside
+// it.
 func receiptPath(arg string) string {
 	if isReceiptName(arg) {
 		return arg
@@ -129,7 +129,7 @@ func receiptPath(arg string) string {
 	return arg
 }
 
-// hashForReceipt hashes what the receipt is said to be about.
+// hashForReceipt returns the hash of what the receipt is said to be about.
 func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOptions, r *fileResult) (digest [32]byte, err error) {
 	if o.digest != "" {
 		b, err := hex.DecodeString(o.digest)
@@ -142,7 +142,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if name == "" {
 		var ok bool
 		if name, ok = cutReceiptSuffix(r.ProofFile); !ok {
-			name, ok = cutProofSuffix(r.ProofFile) // somebody called it so
+			name, ok = cutProofSuffix(r.ProofFile) // it is named like a proof
 		}
 		if !ok {
 			return digest, fmt.Errorf("its name does not end in %s: name the file that it is about with -f", receiptKinds["v2"].suffix)
