@@ -192,13 +192,23 @@ func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 
 // verifyOne fills in the verdict on a proof or a receipt. An error says that there is no verdict.
 func (a *app) verifyOne(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) error {
-	if isReceipt, err := a.verifyReceipt(ctx, v, t, o, r); isReceipt {
+	data, name, err := a.readReceipt(t)
+	if err != nil {
 		return err
+	}
+	if data != nil {
+		r.ProofFile, r.tree = name, t.tree
+		return a.verifyReceipt(ctx, v, data, o, r)
 	}
 	f, err := a.openProof(t, r)
 	if err != nil || f == nil {
 		return err
 	}
+	return a.verifyProof(ctx, v, f, o, r)
+}
+
+// verifyProof fills in the verdict on a proof.
+func (a *app) verifyProof(ctx context.Context, v *verify.Verifier, f *proof.File, o verifyOptions, r *fileResult) error {
 	r.about(f.HashOp, f.Digest)
 	digest, err := a.hashForProof(ctx, f, o, r)
 	if err != nil {

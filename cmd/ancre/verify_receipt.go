@@ -40,47 +40,47 @@ func (s *sealTold) String() string {
 	return fmt.Sprintf("sealed with the key of Bitcoin address %s, whose owner claims to be %s; the claim is not checked", s.Address, strings.Join(claims, " "))
 }
 
-// verifyReceipt verifies t if it is a receipt. It recognises a receipt by its content, unless FILE
-// means FILE.ots.
-func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) (isReceipt bool, err error) {
-	data, name, err := a.readReceipt(t)
-	if data == nil || err != nil {
-		return err != nil, err
-	}
-	r.ProofFile, r.tree = name, t.tree
+// verifyReceipt fills in the verdict on the receipt that data is, the content of r.ProofFile.
+func (a *app) verifyReceipt(ctx context.Context, v *verify.Verifier, data []byte, o verifyOptions, r *fileResult) error {
 	rec, err := receipt.Parse(data)
 	if err != nil {
-		if r.Result, r.Reason = invalid, err.Error(); name != "-" && !isReceiptName(name) {
-			r.Reason += fmt.Sprintf(" (and there is no %s)", shown(name+proofSuffix))
-		}
-		switch {
-		case errors.Is(err, proof.ErrUnsupported):
-			r.unverifiable(r.Reason, newerProgram)
-		case name != "-" && !isReceiptName(name) && !receipt.NamesChainpoint(data):
-			// A document without a proof that happens to be JSON.
-			r.File = name
-			r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no %s", shown(name+proofSuffix)), itsProof)
-		}
-		return true, nil
+		r.noReceipt(data, err)
+		return nil
 	}
 	about := rec.Digest()
 	r.about(proof.SHA256, about[:])
 	digest, err := a.hashForReceipt(ctx, about, o, r)
 	if err != nil {
-		return true, err
+		return err
 	}
 	if o.verbose {
 		if f, err := receipt.Proof(rec); err == nil {
-			if r.Path, err = proof.Explain(f); err != nil {
-				r.Path = nil
-			}
+			r.Path, _ = proof.Explain(f) // not every receipt can be explained
 		}
 	}
 	verdict, err := v.Receipt(ctx, rec, digest)
 	if err == nil {
 		r.judge(verdict)
 	}
-	return true, err
+	return err
+}
+
+// noReceipt fills in what it means that the content of r.ProofFile, which looked like a receipt, is
+// not one.
+func (r *fileResult) noReceipt(data []byte, err error) {
+	r.Result, r.Reason = invalid, err.Error()
+	named := r.ProofFile == "-" || isReceiptName(r.ProofFile)
+	if !named {
+		r.Reason += fmt.Sprintf(" (and there is no %s)", shown(r.ProofFile+proofSuffix))
+	}
+	switch {
+	case errors.Is(err, proof.ErrUnsupported):
+		r.unverifiable(r.Reason, newerProgram)
+	case !named && !receipt.NamesChainpoint(data):
+		// A document without a proof that happens to be JSON.
+		r.File = r.ProofFile
+		r.unverifiable(fmt.Sprintf("this is neither a proof nor a receipt, and there is no %s", shown(r.ProofFile+proofSuffix)), itsProof)
+	}
 }
 
 // readReceipt reads what t means if it looks like a receipt. Otherwise, or if t cannot be read, it
