@@ -74,11 +74,11 @@ type Batcher struct {
 	pending *proof.PendingWriter
 
 	committer *committer
-	standings *memory[uint64, *standing] // of sealed batches, by ID; forgotten by apply
+	infos     *cache[uint64, *batchInfo] // of sealed batches, by ID; forgotten by apply
 	applying  sync.Mutex                 // one Apply at a time, see store.Store
 	sealing   chan struct{}              // wakes the sealer: a batch was closed
 	paying    chan struct{}              // wakes the payer: a batch was sealed
-	sealed    *broadcaster               // tells CloseBatch that something was sealed
+	sealed    *notifier                  // tells CloseBatch that something was sealed
 
 	tip atomic.Int32 // height followed to; what confirmations are counted from
 	// Owned by the payer, and gathered anew after a start.
@@ -115,13 +115,13 @@ func New(cfg Config) (*Batcher, error) {
 		pending: pending,
 		sealing: make(chan struct{}, 1),
 		paying:  make(chan struct{}, 1),
-		sealed:  newBroadcaster(),
+		sealed:  newNotifier(),
 		offered: make(map[uint64]decide.Offer),
 		missing: make(map[uint64]decide.Missing),
 		taken:   make(map[wire.OutPoint]bool),
 		damaged: make(map[uint64]bool),
 
-		standings: newMemory[uint64, *standing](maxStandings),
+		infos: newCache[uint64, *batchInfo](maxBatchInfos),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -158,13 +158,13 @@ func (b *Batcher) openBatch(ctx context.Context) (store.Batch, error) {
 	case len(newest) == 0:
 		return store.Batch{ID: 1, State: store.Open}, nil
 	case newest[0].State != store.Open:
-		return after(newest[0]), nil
+		return nextBatch(newest[0]), nil
 	}
 	return newest[0], nil
 }
 
 // after returns the empty batch that follows another.
-func after(b store.Batch) store.Batch {
+func nextBatch(b store.Batch) store.Batch {
 	return store.Batch{ID: b.ID + 1, State: store.Open}
 }
 
@@ -207,9 +207,9 @@ func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan str
 	defer ticker.Stop()
 	failed := "" // what the step before failed with: said once
 	for {
-		b.working(which, true)
+		b.setBusy(which, true)
 		err := step(ctx)
-		b.working(which, false)
+		b.setBusy(which, false)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -235,7 +235,7 @@ func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan str
 	}
 }
 
-func (b *Batcher) working(which int, on bool) {
+func (b *Batcher) setBusy(which int, on bool) {
 	var since int64
 	if on {
 		since = time.Now().UnixNano()
@@ -263,7 +263,7 @@ func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	if len(u.Batches) > 0 || len(u.Anchors) > 0 {
-		defer b.standings.forget() // also after an error: it may have happened
+		defer b.infos.Invalidate() // also after an error: it may have happened
 	}
 	if err := b.store.Apply(ctx, u); err != nil {
 		return err
@@ -278,34 +278,4 @@ func (b *Batcher) setTip(c store.Cursor) {
 	if n := len(c.Points); n > 0 {
 		b.tip.Store(c.Points[n-1].Height)
 	}
-}
-
-// wake makes a loop look again, without waiting.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// broadcaster lets any number of goroutines wait for the next time that something happens.
-type broadcaster struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func newBroadcaster() *broadcaster { return &broadcaster{ch: make(chan struct{})} }
-
-// next returns a channel that is closed when it happens next.
-func (b *broadcaster) next() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *broadcaster) happen() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ch)
-	b.ch = make(chan struct{})
 }

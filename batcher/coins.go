@@ -88,7 +88,7 @@ func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 }
 
 // lookForCoins asks the wallet, once a block, whether the coins of what is in flight are there.
-func (b *Batcher) lookForCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
+func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
 	defer b.warnOfMissing()
 	maps.DeleteFunc(b.missing, func(id uint64, _ decide.Missing) bool {
 		return !slices.ContainsFunc(flying, func(a store.Anchor) bool { return a.ID == id })

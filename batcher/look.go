@@ -17,7 +17,7 @@ import (
 
 // look compares the chain with the cursor and looks into the blocks that came. It returns nil while
 // the light client is not synced.
-func (b *Batcher) look(ctx context.Context, s decide.Stored) (*decide.ChainFacts, error) {
+func (b *Batcher) lookAtChain(ctx context.Context, s decide.Stored) (*decide.ChainFacts, error) {
 	if !b.chain.Synced() {
 		return nil, nil
 	}
@@ -69,7 +69,7 @@ func (b *Batcher) look(ctx context.Context, s decide.Stored) (*decide.ChainFacts
 		limit = scanBlocks
 	}
 	for h := from; h <= height && len(facts.Next) < limit; h++ {
-		seen, err := b.lookAt(ctx, h, watch, sealed)
+		seen, err := b.lookAtBlock(ctx, h, watch, sealed)
 		if err != nil {
 			if len(facts.Next) > 0 {
 				b.log.Warn("stopped following for now", "height", h, "err", err)
@@ -113,7 +113,7 @@ type coin struct {
 
 // lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never
 // by txid.
-func (b *Batcher) lookAt(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (decide.BlockSeen, error) {
+func (b *Batcher) lookAtBlock(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (decide.BlockSeen, error) {
 	hash, err := b.chain.HashAt(height)
 	if err != nil {
 		return decide.BlockSeen{}, fmt.Errorf("block at height %d: %w", height, err)

@@ -46,7 +46,7 @@ func (b *Batcher) stepAnchor(ctx context.Context) error {
 		if err != nil || !more || ctx.Err() != nil {
 			return err
 		}
-		b.working(payer, true) // each round is progress
+		b.setBusy(payer, true) // each round is progress
 	}
 }
 
@@ -58,7 +58,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	facts := decide.Facts{Now: b.now(), Offered: b.offered, Damaged: b.damaged, Peers: b.chain.Peers()}
-	facts.Chain, err = b.look(ctx, s)
+	facts.Chain, err = b.lookAtChain(ctx, s)
 	if err != nil {
 		b.warn(warning.Chain, fmt.Sprintf("the chain cannot be followed at the moment: %v", err))
 		return false, reason{err, warning.Chain}
@@ -73,7 +73,7 @@ func (b *Batcher) stepAnchorOnce(ctx context.Context) (more bool, err error) {
 		more = facts.Chain.Next[n-1].Point != facts.Chain.Tip
 	}
 	if !more {
-		if err := b.lookAtMoney(ctx, &s, &facts); err != nil {
+		if err := b.addPaymentFacts(ctx, &s, &facts); err != nil {
 			return false, err
 		}
 	}
@@ -122,10 +122,10 @@ func (b *Batcher) stored(ctx context.Context) (s decide.Stored, err error) {
 
 // lookAtMoney adds what a payment depends on, when one may be due: prices, what was paid before,
 // and whether the coins that are being spent are there.
-func (b *Batcher) lookAtMoney(ctx context.Context, s *decide.Stored, facts *decide.Facts) error {
+func (b *Batcher) addPaymentFacts(ctx context.Context, s *decide.Stored, facts *decide.Facts) error {
 	tip := facts.Chain.Tip
 	flying := slices.DeleteFunc(slices.Clone(s.Anchors), func(a store.Anchor) bool { return a.State != store.Broadcast })
-	b.lookForCoins(ctx, flying, tip)
+	b.checkCoins(ctx, flying, tip)
 	facts.Missing, facts.Taken = b.missing, b.taken
 	// What is in flight is raised once a block.
 	due := slices.ContainsFunc(flying, func(a store.Anchor) bool {
@@ -169,22 +169,22 @@ func (b *Batcher) perform(ctx context.Context, actions []decide.Action) error {
 			u.Cursor = &action.Cursor
 		case decide.Unmine:
 			put(action.Anchor)
-			then = append(then, func() error { b.unmined(ctx, action); return nil })
+			then = append(then, func() error { b.afterUnmine(ctx, action); return nil })
 		case decide.MarkMined:
 			put(action.Anchor)
-			then = append(then, func() error { b.mined(ctx, action.Anchor); return nil })
+			then = append(then, func() error { b.afterMined(ctx, action.Anchor); return nil })
 		case decide.MarkSpent:
 			put(action.Anchor)
-			then = append(then, func() error { b.spent(action); return nil })
+			then = append(then, func() error { b.afterSpent(action); return nil })
 		case decide.MarkFinal:
 			put(action.Anchor)
-			then = append(then, func() error { b.final(ctx, action.Anchor); return nil })
+			then = append(then, func() error { b.afterFinal(ctx, action.Anchor); return nil })
 		case decide.Settle:
 			put(action.Anchor)
 			then = append(then, func() error { b.release(ctx, decide.ReservedChange(action.Anchor)); return nil })
 		case decide.Abandon:
 			put(action.Anchor)
-			then = append(then, func() error { b.buried(ctx, action.Anchor); return nil })
+			then = append(then, func() error { b.afterAbandon(ctx, action.Anchor); return nil })
 		case decide.Assign:
 			dirty = true
 			batch, err := b.store.Batch(ctx, action.Batch)
@@ -224,13 +224,13 @@ func (b *Batcher) perform(ctx context.Context, actions []decide.Action) error {
 	return errors.Join(errs...)
 }
 
-func (b *Batcher) mined(ctx context.Context, a store.Anchor) {
+func (b *Batcher) afterMined(ctx context.Context, a store.Anchor) {
 	delete(b.offered, a.ID)
 	b.log.Info("anchor mined", "anchor", a.ID, "version", a.Block.Version+1, "txid", decide.Current(a).Tx.TxHash(), "height", a.Block.Height, "batches", decide.Current(a).Batches)
 	b.lease(ctx, a)
 }
 
-func (b *Batcher) spent(action decide.MarkSpent) {
+func (b *Batcher) afterSpent(action decide.MarkSpent) {
 	a := action.Anchor
 	delete(b.offered, a.ID)
 	if action.Parent != 0 {
@@ -241,19 +241,19 @@ func (b *Batcher) spent(action decide.MarkSpent) {
 	b.log.Error("another transaction spent an anchor's coin: were the wallet's words used elsewhere?", "anchor", a.ID, "height", a.Block.Height)
 }
 
-func (b *Batcher) final(ctx context.Context, a store.Anchor) {
+func (b *Batcher) afterFinal(ctx context.Context, a store.Anchor) {
 	b.board.Clear(warning.Reorganisation)
 	b.tally.paid(decide.Current(a).FeeSats)
 	b.log.Info("anchor final: its proofs are complete", "anchor", a.ID, "height", a.Block.Height, "batches", decide.Current(a).Batches)
 	b.release(ctx, decide.Inputs(a))
 }
 
-func (b *Batcher) buried(ctx context.Context, a store.Anchor) {
+func (b *Batcher) afterAbandon(ctx context.Context, a store.Anchor) {
 	b.log.Error("anchor given up: its coin is gone for good; its batches get another one", "anchor", a.ID, "batches", decide.AllBatches(a))
 	b.release(ctx, decide.Inputs(a))
 }
 
-func (b *Batcher) unmined(ctx context.Context, action decide.Unmine) {
+func (b *Batcher) afterUnmine(ctx context.Context, action decide.Unmine) {
 	a := action.Anchor
 	if action.Was == store.Final {
 		b.warn(warning.Reorganisation, fmt.Sprintf("a reorganisation of Bitcoin removed block %d, in which anchor %d was final: proofs of its batches %v must be fetched again once it is final again",

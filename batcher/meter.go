@@ -1,13 +1,9 @@
 package batcher
 
 import (
-	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
-	"ancre/batcher/decide"
-	"ancre/batcher/store"
 	"ancre/internal/meter"
 )
 
@@ -118,64 +114,3 @@ func (t *tally) offered(made time.Time, version int, err error) {
 
 // paid counts what a final anchor cost.
 func (t *tally) paid(sats int64) { t.fees.Add(uint64(max(sats, 0))) }
-
-// BatchCounts is how many batches are in each state, all there ever were.
-type BatchCounts struct {
-	Open, Sealed, Broadcast, Mined, Final uint64
-}
-
-// count adds to an overview how many batches and versions are where, and since when, from what is
-// stored about work that is not over.
-func (b *Batcher) count(ctx context.Context, o *Overview, s decide.Stored) error {
-	newest, err := b.store.Batches(ctx, 0, 1)
-	if err != nil {
-		return fmt.Errorf("read the newest batch: %w", err)
-	}
-	if len(newest) == 0 {
-		return nil
-	}
-	states := make(map[uint64]store.AnchorState, len(s.Anchors))
-	for _, a := range s.Anchors {
-		states[a.ID] = a.State
-		if a.State == store.Broadcast {
-			o.Versions += len(a.Versions)
-		}
-	}
-	older := func(oldest *time.Time, batch store.Batch) {
-		if oldest.IsZero() || batch.Closed.Before(*oldest) {
-			*oldest = batch.Closed
-		}
-	}
-	var last uint64
-	seen := make(map[uint64]bool, len(s.Batches))
-	for _, batch := range s.Batches {
-		last, seen[batch.ID] = max(last, batch.ID), true
-		if batch.State == store.Open {
-			o.Batches.Open++
-			continue
-		}
-		o.Batches.Sealed++
-		older(&o.OldestUnmined, batch)
-		older(&o.OldestPending, batch)
-	}
-	for _, batch := range s.Owned {
-		last = max(last, batch.ID)
-		switch state := states[batch.Anchor]; {
-		case seen[batch.ID]: // it waits again, or got its anchor while this was read
-		case state == store.Broadcast, state == store.Spent:
-			o.Batches.Broadcast++
-			older(&o.OldestUnmined, batch)
-			older(&o.OldestPending, batch)
-		case state == store.Mined:
-			o.Batches.Mined++
-			older(&o.OldestPending, batch)
-		}
-	}
-	// All others are final. An open one that is not among them was opened while this was read.
-	if newest[0].State != store.Open {
-		last = max(last, newest[0].ID)
-	}
-	c := &o.Batches
-	c.Final = last - min(last, c.Open+c.Sealed+c.Broadcast+c.Mined)
-	return nil
-}

@@ -26,7 +26,7 @@ func (b *Batcher) pay(ctx context.Context, p decide.Pay) error {
 	}
 	newest, err := b.store.Anchors(ctx, 0, 1)
 	if err != nil {
-		b.discard(ctx, version.Tx, p.Coins)
+		b.releaseAdded(ctx, version.Tx, p.Coins)
 		return fmt.Errorf("read the newest anchor: %w", err)
 	}
 	anchor := store.Anchor{ID: 1, State: store.Broadcast, Created: version.Created}
@@ -143,8 +143,8 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 	// One flipped bit in a stored leaf would make proofs that can never verify: look before money
 	// is spent.
 	for _, batch := range p.Batches {
-		if err := b.check(ctx, batch); err != nil {
-			b.discard(ctx, v.Tx, p.Coins)
+		if err := b.checkRoot(ctx, batch); err != nil {
+			b.releaseAdded(ctx, v.Tx, p.Coins)
 			if errors.Is(err, store.ErrDamaged) {
 				b.damaged[batch.ID] = true // the others go on without it
 				b.warn(warning.Damage, err.Error())
@@ -195,7 +195,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 		if v.FeeSats >= owed && v.FeeSats <= allowed {
 			return nil
 		}
-		b.discard(ctx, v.Tx, p.Coins)
+		b.releaseAdded(ctx, v.Tx, p.Coins)
 		switch {
 		case owed > allowed:
 			return capped("its fee has to be %d sats, and the caps allow %d (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", owed, allowed)
@@ -236,12 +236,12 @@ func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) 
 		return err
 	}
 	if len(v.Prevouts) != len(v.Tx.TxIn) || len(v.Prevouts) < len(p.Coins) {
-		b.discard(ctx, v.Tx, p.Coins)
+		b.releaseAdded(ctx, v.Tx, p.Coins)
 		return fmt.Errorf("the wallet told %d of the %d coins that it spends", len(v.Prevouts), len(v.Tx.TxIn))
 	}
 	for i, coin := range p.Coins {
 		if v.Tx.TxIn[i].PreviousOutPoint != coin {
-			b.discard(ctx, v.Tx, p.Coins)
+			b.releaseAdded(ctx, v.Tx, p.Coins)
 			return fmt.Errorf("the wallet built a transaction that does not spend coin %s: it could be mined beside the one that it replaces", coin)
 		}
 	}
@@ -253,14 +253,14 @@ func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) 
 		v.FeeSats -= out.Value
 	}
 	if root, err := proof.Commitment(stripped(v.Tx)); err != nil || root != v.Root {
-		b.discard(ctx, v.Tx, p.Coins)
+		b.releaseAdded(ctx, v.Tx, p.Coins)
 		return errors.Join(errors.New("the wallet built a transaction that does not commit to the anchor root"), err)
 	}
 	return nil
 }
 
 // discard gives back the coins of a version that is not stored, besides those that it was given.
-func (b *Batcher) discard(ctx context.Context, tx *wire.MsgTx, given []wire.OutPoint) {
+func (b *Batcher) releaseAdded(ctx context.Context, tx *wire.MsgTx, given []wire.OutPoint) {
 	var added []wire.OutPoint
 	for _, in := range tx.TxIn {
 		if !slices.Contains(given, in.PreviousOutPoint) {

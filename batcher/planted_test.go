@@ -152,7 +152,7 @@ var faults = []planted{
 		new:  "OfferAnchor{Anchor: a, Version: 0}",
 	}}},
 	{"a proof is built from the newest version, not the mined one", []edit{{
-		file: "standing.go",
+		file: "batchinfo.go",
 		old:  "version := decide.Current(*anchor)\n",
 		new:  "version := anchor.Versions[len(anchor.Versions)-1]\n",
 	}}},
@@ -162,12 +162,12 @@ var faults = []planted{
 		new:  "\t\t\tif err := b.apply(ctx, &store.Update{Cursor: &action.Cursor}); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n",
 	}}},
 	{"digests are acknowledged though their write failed", []edit{{
-		file: "submit.go",
+		file: "committer.go",
 		old:  "if err := c.b.store.Append(ctx, a); err != nil {\n\t\t\treturn c.failed(fmt.Errorf(\"write digests: %w\", err))\n\t\t}",
 		new:  "_ = c.b.store.Append(ctx, a)",
 	}}},
 	{"a digest that comes again gets another place", []edit{{
-		file: "submit.go",
+		file: "committer.go",
 		old:  "if found[i].Batch != 0 {\n",
 		new:  "if false {\n",
 	}}},

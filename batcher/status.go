@@ -94,3 +94,8 @@ type Overview struct {
 	OldestUnmined time.Time // when the oldest batch that is in no block was closed; zero: there is none
 	OldestPending time.Time // when the oldest batch that is not final was
 }
+
+// BatchCounts is how many batches are in each state, of all that there ever were.
+type BatchCounts struct {
+	Open, Sealed, Broadcast, Mined, Final uint64
+}

@@ -127,7 +127,7 @@ func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 	}
 	h.stop() // the group is the committer's before
 	c := h.b.committer
-	if leaves, slots := cap(c.group.leaves), cap(c.group.twins.slots); leaves > keepGroup || slots > 4*keepGroup {
+	if leaves, slots := cap(c.group.leaves), cap(c.group.set.slots); leaves > keepGroup || slots > 4*keepGroup {
 		t.Errorf("room for %d leaves and %d slots is kept, want at most %d and %d", leaves, slots, keepGroup, 4*keepGroup)
 	}
 	for range 10 {
@@ -140,7 +140,7 @@ func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 // twins must find what a map finds, also where many leaves begin alike, and with memory that was
 // used before.
 func TestTwinsAreFound(t *testing.T) {
-	var tw twins
+	var tw leafSet
 	rapid.Check(t, func(t *rapid.T) {
 		starts := rapid.SliceOfN(rapid.Uint64Range(0, 9), 0, 300).Draw(t, "starts")
 		leaves := make([]store.Leaf, len(starts))
@@ -149,7 +149,7 @@ func TestTwinsAreFound(t *testing.T) {
 			leaves[i][31] = byte(rapid.IntRange(0, 3).Draw(t, "end"))
 		}
 		seen := make(map[store.Leaf]int)
-		tw.begin(len(leaves))
+		tw.reset(len(leaves))
 		for i, leaf := range leaves {
 			want, ok := seen[leaf]
 			if !ok {

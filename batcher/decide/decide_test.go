@@ -398,7 +398,7 @@ func TestNext(t *testing.T) {
 
 // What is freed in a step in which nothing seemed to be due is not paid for before prices and
 // budget were looked at.
-func TestDecideDoesNotPayUnlooked(t *testing.T) {
+func TestNothingIsPaidBeforePricesWereLookedAt(t *testing.T) {
 	lost := anchorOf(1, store.Spent, 99, 1)
 	s := Stored{Anchors: []store.Anchor{lost}, Owned: []store.Batch{{ID: 1, State: store.Sealed, Anchor: 1}}, Cursor: store.Cursor{Points: points(100, 110)}}
 	f := Facts{Chain: &ChainFacts{Tip: point(110), Active: 11}}

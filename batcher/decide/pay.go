@@ -169,8 +169,8 @@ func (d *decision) bump(a store.Anchor, ready []store.Batch) bool {
 	for i, in := range newest.Tx.TxIn {
 		r.Coins, r.Prevouts = append(r.Coins, in.PreviousOutPoint), append(r.Prevouts, newest.Prevouts[i])
 	}
-	// A newer version that can no longer be mined may commit to batches that this one does not. They
-	// stay with the anchor, unless they belong to another one by now.
+	// A newer version that can no longer be mined may commit to batches that this one does not.
+	// They stay with the anchor, unless they belong to another one by now.
 	for _, b := range d.batchesOf(Newest(a)) {
 		if _, _, ok := d.exclusion(b); ok && b.Anchor == a.ID && !slices.Contains(newest.Batches, b.ID) {
 			r.Batches = append(r.Batches, b)
@@ -187,10 +187,10 @@ func (d *decision) bump(a store.Anchor, ready []store.Batch) bool {
 	return true
 }
 
-// hadItsChance reports whether a block left an anchor out that miners could have put in. A version's
-// lock time is the height at which it was made, so its chance is the next block. After a start or a
-// reorganisation it is offered first: only a version that was offered, and that a block left out
-// since, is known to pay too little.
+// hadItsChance reports whether a block left an anchor out that miners could have put in. A
+// version's lock time is the height at which it was made, so its chance is the next block. After a
+// start or a reorganisation it is offered first: only a version that was offered, and that a block
+// left out since, is known to pay too little.
 func (d *decision) hadItsChance(a store.Anchor) bool {
 	if d.tip.Height <= int32(Newest(a).Tx.LockTime) {
 		return false

@@ -1,6 +1,6 @@
 // Command fees is the study of what anchors cost: it plays fee markets, has the daemon's own policy
-// (package batcher/decide) and others pay for the same batches on the same blocks, and writes the figures
-// and the plots into docs/fees.md.
+// (package batcher/decide) and others pay for the same batches on the same blocks, and writes the
+// figures and the plots into docs/fees.md.
 //
 //	go run ./tools/fees [-docs DIR] [-seeds N]
 //

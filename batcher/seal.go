@@ -9,17 +9,16 @@ import (
 	"ancre/batcher/store"
 	"ancre/batcher/store/tree"
 	"ancre/internal/warning"
-	"ancre/proof"
 )
 
 const (
 	// growLeaves is how many leaves are read at once: half a MiB.
-	growLeaves = 16 << 10
+	leavesAtOnce = 16 << 10
 
 	// growShare is how many leaves are hashed before others may use the processor: some 40 µs of
 	// work. A goroutine that yields goes behind all that can run, so submits do not wait for a time
 	// slice of the scheduler, which is 10 ms.
-	growShare = 256
+	leavesPerYield = 256
 
 	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one
 	// such write, not for a whole tree.
@@ -30,7 +29,7 @@ const (
 // tree. What an interruption leaves of those is written again.
 func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	var runs []store.Nodes
-	root, err := b.grow(ctx, sealer, batch, func(run store.Nodes) error {
+	root, err := b.buildTree(ctx, sealer, batch, func(run store.Nodes) error {
 		if len(runs) == sealRuns {
 			if err := b.apply(ctx, &store.Update{Nodes: runs}); err != nil {
 				return err
@@ -51,14 +50,14 @@ func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	}
 	b.board.Clear(warning.Sealing)
 	b.log.Info("batch sealed", "batch", batch.ID, "digests", batch.Count, "root", fmt.Sprintf("%x", root))
-	b.sealed.happen()
+	b.sealed.notify()
 	wake(b.paying)
 	return nil
 }
 
 // check recomputes the root of a sealed batch from its leaves.
-func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
-	root, err := b.grow(ctx, payer, batch, nil)
+func (b *Batcher) checkRoot(ctx context.Context, batch store.Batch) error {
+	root, err := b.buildTree(ctx, payer, batch, nil)
 	if err != nil {
 		return fmt.Errorf("check batch %d: %w", batch.ID, err)
 	}
@@ -70,13 +69,13 @@ func (b *Batcher) check(ctx context.Context, batch store.Batch) error {
 
 // grow computes the tree of a batch from its leaves as stored, and gives away the runs above them.
 // It keeps half a MiB in memory.
-func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep func(store.Nodes) error) (root [32]byte, err error) {
+func (b *Batcher) buildTree(ctx context.Context, loop int, batch store.Batch, keep func(store.Nodes) error) (root [32]byte, err error) {
 	if batch.Count == 0 {
 		return root, fmt.Errorf("it has no digest")
 	}
 	whole := tree.New(batch.ID, keep)
-	for start := uint64(0); start < batch.Count; start += growLeaves {
-		n := min(growLeaves, batch.Count-start)
+	for start := uint64(0); start < batch.Count; start += leavesAtOnce {
+		n := min(leavesAtOnce, batch.Count-start)
 		leaves, err := b.store.Leaves(ctx, batch.ID, start, n)
 		if err != nil {
 			return root, err
@@ -84,22 +83,13 @@ func (b *Batcher) grow(ctx context.Context, loop int, batch store.Batch, keep fu
 		if uint64(len(leaves)) != n {
 			return root, fmt.Errorf("%d of its %d leaves from %d on are stored", len(leaves), n, start)
 		}
-		for share := range slices.Chunk(leaves, growShare) {
+		for share := range slices.Chunk(leaves, leavesPerYield) {
 			if err := whole.Add(share); err != nil {
 				return root, err
 			}
 			runtime.Gosched()
 		}
-		b.working(loop, true) // each piece is progress
+		b.setBusy(loop, true) // each piece is progress
 	}
 	return whole.Root()
-}
-
-// path returns the siblings from a leaf up to the root of its batch, which is final. That the path
-// leads to the waypoint, or without one to the root, is for the caller to see.
-func (b *Batcher) path(ctx context.Context, f *found) ([]proof.Step, proof.Waypoint, error) {
-	if f.standing.err != nil {
-		return nil, proof.Waypoint{}, f.standing.err
-	}
-	return b.store.Path(ctx, &f.standing.batch, f.place)
 }

@@ -36,11 +36,11 @@ func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h.chain.deaf = false
 	slow := &meanwhileStore{Store: h.b.store, meanwhile: func() { h.mine(7) }}
 	h.b.store = slow
-	h.b.standings.forget()
+	h.b.infos.Invalidate()
 	h.state("a") // what it says is of before or of after
 	h.wants("a", Final)
 	slow.meanwhile = func() { h.chain.reorganise(7); h.mustStep() }
-	h.b.standings.forget()
+	h.b.infos.Invalidate()
 	h.state("a")
 	h.wants("a", Broadcast)
 }
@@ -171,18 +171,18 @@ func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 
 // TestMemoryIsBounded would catch one that grows with history.
 func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory[int, int](10)
+	m := newCache[int, int](10)
 	for i := range 1000 {
-		m.put(i, -i, m.now())
-		if v, ok := m.get(i); !ok || v != -i {
+		m.Put(i, -i, m.Generation())
+		if v, ok := m.Get(i); !ok || v != -i {
 			t.Fatalf("what was put last is %d, %t, want %d", v, ok, -i)
 		}
-		if len(m.known) > 10 {
-			t.Fatalf("%d are known, at most 10 should be", len(m.known))
+		if len(m.entries) > 10 {
+			t.Fatalf("%d are known, at most 10 should be", len(m.entries))
 		}
 	}
-	m.forget()
-	if len(m.known) != 0 {
-		t.Errorf("%d are known after all was forgotten", len(m.known))
+	m.Invalidate()
+	if len(m.entries) != 0 {
+		t.Errorf("%d are known after all was forgotten", len(m.entries))
 	}
 }
