@@ -59,9 +59,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	balance, balanceErr := d.balance(ctx)
 	for _, w := range d.warnings(chain, over, balance, balanceErr) {
 		info.Warnings = append(info.Warnings, w.Text)
-		if w.Kind.IsCaution() {
-			info.Cautions++
-		}
+		info.Held = info.Held || !w.Kind.IsCaution()
 	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil

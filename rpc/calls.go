@@ -7,17 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// The methods of ancred, typed. What each does and refuses is told by the table in methods.go, and
-// by `help METHOD`.
+// A function for each method of ancred. [Methods] and `help METHOD` say what each does and refuses.
 
-// Submit hands one digest in. When it returns nil the digest is durable.
+// Submit submits one digest. When it returns nil, the digest is durable.
 func (c *Client) Submit(ctx context.Context, digest [32]byte) (Entry, error) {
 	var e Entry
 	return e, c.Call(ctx, MethodSubmit, &e, hex.EncodeToString(digest[:]))
 }
 
-// SubmitBatch hands many digests in, all or none, at most [MaxDigests] at once. The answer is in
-// their order.
+// SubmitBatch submits up to [MaxDigests] digests, all or none. The answer is in their order.
 func (c *Client) SubmitBatch(ctx context.Context, digests [][32]byte) ([]Entry, error) {
 	list := make([]string, len(digests))
 	for i := range digests {
@@ -27,13 +25,13 @@ func (c *Client) SubmitBatch(ctx context.Context, digests [][32]byte) ([]Entry, 
 	return e, c.Call(ctx, MethodSubmitBatch, &e, list)
 }
 
-// Status says where a digest is. An error with [CodeNotFound] means that it was never submitted.
+// Status returns where a digest is. An error with [CodeNotFound] says that it was never submitted.
 func (c *Client) Status(ctx context.Context, digest [32]byte) (Entry, error) {
 	var e Entry
 	return e, c.Call(ctx, MethodGetStatus, &e, hex.EncodeToString(digest[:]))
 }
 
-// Proof returns a digest's proof in the given format; "" is "ots".
+// Proof returns the proof of a digest in a format; "" is [FormatOTS].
 func (c *Client) Proof(ctx context.Context, digest [32]byte, format string) (Proof, error) {
 	if format == "" {
 		format = FormatOTS
@@ -42,20 +40,20 @@ func (c *Client) Proof(ctx context.Context, digest [32]byte, format string) (Pro
 	return p, c.Call(ctx, MethodGetProof, &p, hex.EncodeToString(digest[:]), format)
 }
 
-// VerifyProof lets the server verify a proof, the bytes of an .ots file, against its own headers.
+// VerifyProof asks the server to verify a proof, the bytes of an .ots file, against its own headers.
 func (c *Client) VerifyProof(ctx context.Context, digest, ots []byte) (Verification, error) {
 	var v Verification
 	return v, c.Call(ctx, MethodVerifyProof, &v, hex.EncodeToString(digest), ots) // encoding/json writes []byte as base64
 }
 
-// CloseBatch seals the open batch now. It returns nil when nothing was submitted since the last one
+// CloseBatch seals the open batch now. It returns nil if nothing was submitted since the last batch
 // was sealed.
 func (c *Client) CloseBatch(ctx context.Context) (*Batch, error) {
 	var b *Batch
 	return b, c.Call(ctx, MethodCloseBatch, &b)
 }
 
-// Batches returns up to limit batches, newest first, of numbers below before (0: from the newest).
+// Batches returns up to limit batches, newest first, with numbers below before (0: from the newest).
 func (c *Client) Batches(ctx context.Context, before uint64, limit int) ([]Batch, error) {
 	var b []Batch
 	return b, c.Call(ctx, MethodListBatches, &b, before, limit)
@@ -67,7 +65,7 @@ func (c *Client) Batch(ctx context.Context, id uint64) (Batch, error) {
 	return b, c.Call(ctx, MethodGetBatch, &b, id)
 }
 
-// Anchors returns up to limit anchors, newest first, of numbers below before (0: from the newest).
+// Anchors returns up to limit anchors, newest first, with numbers below before (0: from the newest).
 func (c *Client) Anchors(ctx context.Context, before uint64, limit int) ([]Anchor, error) {
 	var a []Anchor
 	return a, c.Call(ctx, MethodListAnchors, &a, before, limit)
@@ -79,7 +77,7 @@ func (c *Client) Anchor(ctx context.Context, id uint64) (Anchor, error) {
 	return a, c.Call(ctx, MethodGetAnchor, &a, id)
 }
 
-// Info returns everything a person asks first.
+// Info returns what a person asks first: version, sync progress, batch, anchors, wallet, warnings.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	var i Info
 	return i, c.Call(ctx, MethodGetInfo, &i)
@@ -91,14 +89,13 @@ func (c *Client) EstimateFee(ctx context.Context) (FeeEstimate, error) {
 	return f, c.Call(ctx, MethodEstimateFee, &f)
 }
 
-// CreateWallet makes the fee wallet. No words makes new ones; words restore a wallet, whose coins
-// are looked for from birthday on (the zero time: from the first block that could hold one).
+// CreateWallet makes the fee wallet. Without words it makes a new one. With words it restores one, and
+// looks for its coins from birthday on (the zero time: from the first block that could hold one).
 func (c *Client) CreateWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
 	return c.createWallet(ctx, passphrase, words, birthday, false)
 }
 
-// ReplaceWallet is CreateWallet where there may be a wallet already that was never used. Its file
-// is kept.
+// ReplaceWallet is CreateWallet, and replaces a wallet that was never used. The old file is kept.
 func (c *Client) ReplaceWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
 	return c.createWallet(ctx, passphrase, words, birthday, true)
 }
@@ -141,8 +138,8 @@ func (c *Client) Transactions(ctx context.Context, count, skip int) ([]Transacti
 	return t, c.Call(ctx, MethodListTransactions, &t, count, skip)
 }
 
-// Send pays sats to an address and returns the transaction's ID. A fee rate of 0 lets the server
-// estimate it.
+// Send pays sats to an address and returns the transaction's ID. If the fee rate is 0, the server
+// estimates it.
 func (c *Client) Send(ctx context.Context, address string, sats, satPerVByte int64) (txid string, err error) {
 	p := Named{"address": address, "amount_sats": sats}
 	if satPerVByte != 0 {
@@ -169,13 +166,13 @@ func (c *Client) BestBlockHash(ctx context.Context) (string, error) {
 	return h, c.Call(ctx, MethodGetBestBlockHash, &h)
 }
 
-// BlockHeader returns what a server tells of a block's header.
+// BlockHeader returns the header of a block, with its place in the chain.
 func (c *Client) BlockHeader(ctx context.Context, hash string) (HeaderInfo, error) {
 	var h HeaderInfo
 	return h, c.Call(ctx, MethodGetBlockHeader, &h, hash, true)
 }
 
-// BlockchainInfo returns what bitcoind's users ask first.
+// BlockchainInfo returns the state of the chain in bitcoind's words.
 func (c *Client) BlockchainInfo(ctx context.Context) (BlockchainInfo, error) {
 	var i BlockchainInfo
 	return i, c.Call(ctx, MethodGetBlockchainInfo, &i)
@@ -200,7 +197,7 @@ func (c *Client) Help(ctx context.Context, method string) (string, error) {
 // Stop asks the server to stop.
 func (c *Client) Stop(ctx context.Context) error { return c.Call(ctx, MethodStop, nil) }
 
-// passphraseParams puts a passphrase into parameters, so that its bytes arrive as they are.
+// passphraseParams puts a passphrase into parameters so that its bytes arrive unchanged.
 func passphraseParams(passphrase string) Named {
 	if utf8.ValidString(passphrase) {
 		return Named{"passphrase": passphrase} // what every server knows

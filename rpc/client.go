@@ -20,26 +20,25 @@ import (
 )
 
 const (
-	// maxAnswer bounds what a client reads of an answer: more than the largest a server gives (see
-	// maxAnswerBytes).
+	// maxAnswer is the longest answer that a client reads. Servers answer with less.
 	maxAnswer = 64 << 20
 
-	// dialTimeout bounds the TCP connect. Answers have no limit of their own, only the caller's
-	// context: a submit may rightly wait for a slow disk.
+	// dialTimeout bounds the TCP connect. Only the caller's context bounds the answer: a submit may
+	// have to wait for a slow disk.
 	dialTimeout = 10 * time.Second
 )
 
-// ErrUnreachable is wrapped when no answer came because nothing listens at the address, or the
-// connection broke.
+// ErrUnreachable is wrapped when no answer came: nothing listens at the address, or the connection
+// broke.
 var ErrUnreachable = errors.New("no answer")
 
 // Client calls the JSON-RPC of ancred, or of bitcoind. It may be used by any number of goroutines.
 type Client struct {
-	// Hint ends the error for a server that cannot be reached: what a person should do about it.
-	// NewClient sets one for ancred.
+	// Hint ends the error for a server that cannot be reached. It says what a person should do.
+	// NewClient sets a hint for ancred.
 	Hint string
 
-	url    string // without credentials: it is shown in errors
+	url    string // without credentials: errors show it
 	http   *http.Client
 	cookie string // path of the cookie file; empty when user and password are fixed
 	nextID atomic.Uint64
@@ -48,8 +47,8 @@ type Client struct {
 	user, pass string
 }
 
-// NewClient returns a client for the server at addr, "host:port" or a URL. Credentials in the URL
-// are taken when user is empty. Nothing is sent yet.
+// NewClient returns a client for the server at addr, "host:port" or a URL. If user is empty, the
+// credentials in the URL are used. Nothing is sent yet.
 func NewClient(addr, user, pass string) (*Client, error) {
 	if !strings.Contains(addr, "://") {
 		addr = "http://" + addr
@@ -77,28 +76,27 @@ func NewClient(addr, user, pass string) (*Client, error) {
 		pass: pass,
 		http: &http.Client{
 			Transport: &http.Transport{
-				// No proxy from the environment: the credentials are for this server and nobody in
-				// between.
+				// No proxy from the environment: the credentials are for this server alone.
 				DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 				MaxIdleConnsPerHost: 16,
 				IdleConnTimeout:     30 * time.Second,
 			},
-			// A redirect would hand the call, and perhaps the credentials, to a place that nobody
-			// named.
+			// A redirect would send the call, and perhaps the credentials, to an address that the
+			// caller did not name.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
 // NewCookieClient returns a client that takes its credentials from the cookie file of a server on
-// the same machine. The file is read at the first call, and again when the server refuses it: it
-// changes whenever the server starts.
+// the same machine. It reads the file at the first call, and again when the server refuses the
+// credentials: the file changes whenever the server starts.
 func NewCookieClient(addr, cookiePath string) (*Client, error) {
 	c, err := NewClient(addr, "", "")
 	if err != nil {
 		return nil, err
 	}
-	c.user, c.pass = "", "" // those of a URL would hide the cookie
+	c.user, c.pass = "", "" // credentials in the URL would take the place of the cookie
 	c.cookie = cookiePath
 	return c, nil
 }
@@ -106,16 +104,16 @@ func NewCookieClient(addr, cookiePath string) (*Client, error) {
 // URL returns the server's address, without credentials.
 func (c *Client) URL() string { return c.url }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Named are parameters by name. Given as the only parameter of a call, they are sent as an object.
+// Named holds parameters by name. As the only parameter of [Client.Call] it is sent as an object.
 type Named map[string]any
 
-// checkText refuses strings that JSON cannot carry: encoding/json would put U+FFFD in the place of
-// what is not UTF-8, without a word.
+// checkText refuses strings that JSON cannot carry. encoding/json would silently replace bytes that
+// are not UTF-8 by U+FFFD.
 func checkText(params any) error {
-	const what = "is not UTF-8, and JSON carries nothing else"
+	const what = "is not UTF-8, which JSON cannot carry"
 	switch p := params.(type) {
 	case []any:
 		for i, v := range p {
@@ -133,8 +131,8 @@ func checkText(params any) error {
 	return nil
 }
 
-// Call calls a method and decodes its result into result, which may be nil. A refusal by the server
-// is returned as an [*Error].
+// Call calls a method and decodes its result into result, which may be nil. If the server refuses
+// the call, the error is an [*Error].
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
 	var send any = params
 	if len(params) == 0 {
@@ -153,12 +151,12 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		Params  any    `json:"params"`
 	}{"2.0", id, method, send})
 	if err != nil {
-		return fmt.Errorf("%s: the parameters cannot be written as JSON: %w", method, err)
+		return fmt.Errorf("%s: write the parameters as JSON: %w", method, err)
 	}
 
 	status, answer, err := c.post(ctx, body, false)
 	if err == nil && status == http.StatusUnauthorized && c.cookie != "" {
-		// The server was started anew since the cookie was read.
+		// The server has restarted since the cookie was read.
 		status, answer, err = c.post(ctx, body, true)
 	}
 	if err != nil {
@@ -167,8 +165,8 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	if status == http.StatusUnauthorized {
 		return fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.cookieNote())
 	}
-	// 1.x servers leave out "jsonrpc" and send "error": null, with HTTP statuses of all kinds: the
-	// body alone decides.
+	// Servers of 1.x leave out "jsonrpc" and send "error": null, with any HTTP status. So only the
+	// body counts.
 	var a struct {
 		Result json.RawMessage `json:"result"`
 		Error  *Error          `json:"error"`
@@ -188,12 +186,12 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		return nil
 	}
 	if err := json.Unmarshal(a.Result, result); err != nil {
-		return fmt.Errorf("%s answered %s with a result of another kind than expected: %w", c.url, method, err)
+		return fmt.Errorf("%s answered %s with a result of another type than expected: %w", c.url, method, err)
 	}
 	return nil
 }
 
-// post sends one body. Refresh reads the cookie file anew.
+// post sends one body. If refresh is true, it first reads the cookie file again.
 func (c *Client) post(ctx context.Context, body []byte, refresh bool) (status int, answer []byte, err error) {
 	user, pass, err := c.credentials(refresh)
 	if err != nil {
@@ -240,7 +238,7 @@ func (c *Client) cookieNote() string {
 	return " " + c.cookie
 }
 
-// unreachable says that no answer came. The caller's own cancellation stays what it is.
+// unreachable is the error when no answer came. If the caller cancelled the call, it says only that.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -59,7 +59,7 @@ func TestAnswersOfSomethingElseAreTold(t *testing.T) {
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
 		}, "no JSON-RPC|status 307"},
 		{"the answer to another call", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"result":1,"error":null,"id":99}`) }, `call 1|"99"`},
-		{"another type", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"result":"x","error":null,"id":1}`) }, "another kind"},
+		{"another type", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"result":"x","error":null,"id":1}`) }, "another type"},
 		{"a connection that breaks", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9")
 			fmt.Fprint(w, `{`)

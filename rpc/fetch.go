@@ -67,7 +67,7 @@ func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, e
 	if json.Unmarshal(text, &a) == nil && a.Error != nil {
 		return nil, a.Error
 	}
-	return nil, fmt.Errorf("%s answers with HTTP status %d and no %s: is it the address of another service, or an ancred that is older than this? It says %q",
+	return nil, fmt.Errorf("%s answers with HTTP status %d and no %s: is it the address of another service, or of an older ancred? It says %q",
 		c.pathURL(path), resp.StatusCode, what, humanize.Clip(string(text)))
 }
 

@@ -130,7 +130,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 		Version: info.Version, Network: info.Network, URI: q.server.uri,
 		BestBlock: info.Chain.BlockHash, BlockHeight: info.Chain.Height, TargetHeight: info.Chain.TargetHeight, Synced: info.Chain.Synced,
 		WaitingTransactions: info.Anchors.Mined, MostRecentTx: "None", Tip: "None",
-		Anchoring: info.Ready && len(info.Warnings) == info.Cautions, Confirmations: q.Confirmations, Digests: info.Digests,
+		Anchoring: info.Ready && !info.Held, Confirmations: q.Confirmations, Digests: info.Digests,
 		Anchors: []Anchor{},
 	}
 	if info.Batch != nil {
