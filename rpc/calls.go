@@ -40,7 +40,8 @@ func (c *Client) Proof(ctx context.Context, digest [32]byte, format string) (Pro
 	return p, c.Call(ctx, MethodGetProof, &p, hex.EncodeToString(digest[:]), format)
 }
 
-// VerifyProof asks the server to verify a proof, the bytes of an .ots file, against its own headers.
+// VerifyProof asks the server to verify a proof, the bytes of an .ots file, against its own
+// headers.
 func (c *Client) VerifyProof(ctx context.Context, digest, ots []byte) (Verification, error) {
 	var v Verification
 	return v, c.Call(ctx, MethodVerifyProof, &v, hex.EncodeToString(digest), ots) // encoding/json writes []byte as base64
@@ -53,7 +54,8 @@ func (c *Client) CloseBatch(ctx context.Context) (*Batch, error) {
 	return b, c.Call(ctx, MethodCloseBatch, &b)
 }
 
-// Batches returns up to limit batches, newest first, with numbers below before (0: from the newest).
+// Batches returns up to limit batches, newest first, with numbers below before (0: from the
+// newest).
 func (c *Client) Batches(ctx context.Context, before uint64, limit int) ([]Batch, error) {
 	var b []Batch
 	return b, c.Call(ctx, MethodListBatches, &b, before, limit)
@@ -65,7 +67,8 @@ func (c *Client) Batch(ctx context.Context, id uint64) (Batch, error) {
 	return b, c.Call(ctx, MethodGetBatch, &b, id)
 }
 
-// Anchors returns up to limit anchors, newest first, with numbers below before (0: from the newest).
+// Anchors returns up to limit anchors, newest first, with numbers below before (0: from the
+// newest).
 func (c *Client) Anchors(ctx context.Context, before uint64, limit int) ([]Anchor, error) {
 	var a []Anchor
 	return a, c.Call(ctx, MethodListAnchors, &a, before, limit)
@@ -89,8 +92,9 @@ func (c *Client) EstimateFee(ctx context.Context) (FeeEstimate, error) {
 	return f, c.Call(ctx, MethodEstimateFee, &f)
 }
 
-// CreateWallet makes the fee wallet. Without words it makes a new one. With words it restores one, and
-// looks for its coins from birthday on (the zero time: from the first block that could hold one).
+// CreateWallet makes the fee wallet. Without words it makes a new one. With words it restores one,
+// and looks for its coins from birthday on (the zero time: from the first block that could hold
+// one).
 func (c *Client) CreateWallet(ctx context.Context, passphrase, words string, birthday time.Time) (CreatedWallet, error) {
 	return c.createWallet(ctx, passphrase, words, birthday, false)
 }

@@ -238,7 +238,8 @@ func (c *Client) cookieNote() string {
 	return " " + c.cookie
 }
 
-// unreachable is the error when no answer came. If the caller cancelled the call, it says only that.
+// unreachable is the error when no answer came. If the caller cancelled the call, it says only
+// that.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -91,8 +91,8 @@ func ExampleHasCode() {
 	// Output: submit it first: the digest was never submitted here
 }
 
-// Call reaches methods that have no function of their own, such as those of bitcoind. ParseArgs turns
-// words from a command line into parameters.
+// Call reaches methods that have no function of their own, such as those of bitcoind. ParseArgs
+// turns words from a command line into parameters.
 func ExampleParseArgs() {
 	for _, words := range [][]string{{"getblockhash", "1000"}, {"getblockheader", "00ff", "false"}, {"submit", "12"}} {
 		params, err := json.Marshal(rpc.ParseArgs(words[0], words[1:]))

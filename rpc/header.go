@@ -16,8 +16,9 @@ import (
 
 var _ proof.HeaderSource = (*Client)(nil)
 
-// Header implements [proof.HeaderSource] with getblockhash and getblockheader of ancred or bitcoind.
-// It checks that the header has the hash. It trusts the server that the block is in Bitcoin's chain.
+// Header implements [proof.HeaderSource] with getblockhash and getblockheader of ancred or
+// bitcoind. It checks that the header has the hash. It trusts the server that the block is in
+// Bitcoin's chain.
 func (c *Client) Header(ctx context.Context, height uint64) (proof.Header, error) {
 	if height > math.MaxInt32 {
 		return proof.Header{}, fmt.Errorf("%w: %d", proof.ErrNoHeader, height)

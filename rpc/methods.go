@@ -57,13 +57,13 @@ const (
 	exampleBlock   = `"000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"`
 
 	aboutDigest = "The SHA-256 of what is to be proven, 64 lower-case hexadecimal digits"
-	aboutBefore = "List only those with a lower number; 0 begins with the newest"
-	resultEntry = "An object: digest, state (open, sealed, broadcast, mined or final), batch, index; once they exist txid, height, " +
+	aboutBefore = "List only those with a lower number; 0: begin with the newest"
+	resultEntry = "An object: digest, state (open, sealed, broadcast, mined or final), batch, index; once known, txid, height, " +
 		"blockhash, blocktime and confirmations"
-	resultBatch = "id, state (open, sealed, broadcast, mined or final), digests (how many), opened; closes (the open one: when it is " +
-		"sealed at the latest); once they exist closed, root, anchor, txid, height, blockhash and confirmations"
-	resultAnchor = "id, state (broadcast, mined, final; spent when its coin went elsewhere, and dead when that is deep), batches, created, txid and fee_sats " +
-		"(of the version that was mined, else of the newest), height, blockhash and confirmations once mined (or spent), and versions, oldest first: each with state " +
+	resultBatch = "id, state (open, sealed, broadcast, mined or final), digests (how many), opened; closes (of the open batch: when it is " +
+		"sealed at the latest); once known, closed, root, anchor, txid, height, blockhash and confirmations"
+	resultAnchor = "id, state (broadcast, mined, final; spent: another transaction spent its coin; dead: that transaction is final), batches, created, txid and fee_sats " +
+		"(of the mined version, otherwise of the newest), height, blockhash and confirmations once mined (or spent), and versions, oldest first: each with state " +
 		"(newest, mined or replaced), txid, root, batches, fee_sats, vsize, sat_per_vbyte and created"
 )
 
@@ -77,49 +77,49 @@ func Methods() []Method {
 	batchID.About, anchorID.About = "The batch's number", "The anchor's number"
 	passphrase := Param{Name: "passphrase", Kind: KindString, Secret: true}
 	encoding := Param{Name: "passphrase_encoding", Kind: KindString, Optional: true, Default: PassphraseText, Choices: []string{PassphraseText, PassphraseHex},
-		About: "How the passphrase is written: text, or hex, two digits for each byte of one that is not UTF-8"}
+		About: "How the passphrase is written: text, or hex (two digits for each byte) if it is not UTF-8"}
 	newPassphrase, oldPassphrase := passphrase, passphrase
-	newPassphrase.About = "What the keys on disk are encrypted with; it is needed at each start"
-	oldPassphrase.About = "The one that the wallet was made with"
+	newPassphrase.About = "It encrypts the keys on disk, and is needed at each start of the daemon"
+	oldPassphrase.About = "The passphrase that the wallet was made with"
 
 	return []Method{{
 		Name: MethodSubmit, Group: GroupDigests, Roles: Roles{RoleSubmit},
-		About:   "Accepts one digest, to be anchored with the next batch. Once answered it is on disk and no crash loses it. A digest that was submitted before keeps its place.",
+		About:   "Accepts one digest and anchors it with the next batch. Once this method has answered, the digest is on disk and no crash loses it. A digest that was submitted before keeps its place.",
 		Params:  []Param{digest},
 		Result:  resultEntry + "; and proof, its pending proof (base64 of an .ots file).",
 		Example: "[" + exampleDigest + "]",
 	}, {
 		Name: MethodSubmitBatch, Group: GroupDigests, Roles: Roles{RoleSubmit},
-		About:   "Accepts many digests, all or none. Much quicker than one call each.",
+		About:   "Accepts many digests, all or none. This is much faster than one call each.",
 		Params:  []Param{{Name: "digests", Kind: KindDigests, About: fmt.Sprintf("The digests as an array, up to %d. %s each", MaxDigests, aboutDigest)}},
-		Result:  "An array of objects as submit answers, in the order of the digests.",
+		Result:  "An array of objects as in the answer of submit, in the order of the digests.",
 		Example: "[[" + exampleDigest + "]]",
 	}, {
 		Name: MethodGetStatus, Group: GroupDigests, Roles: Roles{RoleSubmit, RoleRead},
-		About:   "Tells where a submitted digest is. A commitment that a pending proof of this node's calendar ends with is taken as well.",
+		About:   "Returns where a submitted digest is. It also accepts the commitment of a pending proof from this node's calendar.",
 		Params:  []Param{digest},
 		Result:  resultEntry + ".",
 		Example: "[" + exampleDigest + "]",
 	}, {
 		Name: MethodGetProof, Group: GroupDigests, Roles: Roles{RoleSubmit, RoleRead},
 		About: "Returns the proof of a submitted digest. It is pending until its anchor is final; ask again later. " +
-			"A commitment that a pending proof of this node's calendar ends with is taken as well (format ots): the proof is about the commitment then, and absent as long as complete is false.",
+			"It also accepts the commitment of a pending proof from this node's calendar (format ots). The proof is then about the commitment, and absent while complete is false.",
 		Params: []Param{digest, {Name: "format", Kind: KindString, Optional: true, Default: FormatOTS, Choices: []string{FormatOTS, FormatChainpoint, FormatChainpoint4},
-			About: "ots: an OpenTimestamps proof, as `ots verify` and `ancre verify` read it; chainpoint: a Chainpoint receipt of version 2, as Woleet's tools read it; " +
-				"chainpoint4: one of version 4"}},
-		Result: "What getstatus answers, format, complete (true or false), and proof (ots: base64) or receipt (chainpoint and chainpoint4: an object, absent as long " +
-			"as complete is false).",
+			About: "ots: an OpenTimestamps proof, for `ots verify` and `ancre verify`; chainpoint: a Chainpoint receipt of version 2, for Woleet's tools; " +
+				"chainpoint4: a Chainpoint receipt of version 4"}},
+		Result: "The answer of getstatus, with format, complete (true or false), and proof (ots: base64) or receipt (chainpoint and chainpoint4: an object, absent " +
+			"while complete is false).",
 		Example: "[" + exampleDigest + `,"ots"]`,
 	}, {
 		Name: MethodVerifyProof, Group: GroupDigests, Roles: Roles{RoleRead},
-		About: "Verifies a proof, of whatever origin, against this node's own block headers.",
+		About: "Verifies a proof from any server against this node's own block headers.",
 		Params: []Param{
-			{Name: "digest", Kind: KindHex, About: "The file's hash, of the kind that the proof names: 64 lower-case hexadecimal digits for SHA-256, 40 for SHA-1"},
+			{Name: "digest", Kind: KindHex, About: "The file's hash, by the algorithm that the proof names: 64 lower-case hexadecimal digits for SHA-256, 40 for SHA-1"},
 			{Name: "proof", Kind: KindBase64, About: "The bytes of the .ots file in base64"},
 		},
-		Result: "An object: result (valid, pending, invalid, or unverifiable: nothing is wrong with the proof as far as this node can tell, and needed says what verifies it); " +
-			"when valid height, blockhash and blocktime of the block before which the digest existed; otherwise reason. warnings, when there are any, " +
-			"say what a valid or pending proof does not show: a SHA-1, of which two files may have the same; an attestation that is false or was not checked.",
+		Result: "An object: result (valid, pending, invalid or unverifiable); if valid, height, blockhash and blocktime of the block before which the digest existed; otherwise reason. " +
+			"If unverifiable, this node finds nothing wrong with the proof and cannot verify it; needed says what can. warnings, if there are any, say what a valid or pending " +
+			"proof does not show: that its hash is a SHA-1, which two files can share, or that another attestation is false or was not checked.",
 		Example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
 	}, {
 		Name: MethodListBatches, Group: GroupBatches, Roles: Roles{RoleRead},
@@ -129,39 +129,39 @@ func Methods() []Method {
 		Example: "[0,5]",
 	}, {
 		Name: MethodGetBatch, Group: GroupBatches, Roles: Roles{RoleRead},
-		About:   "Tells about one batch.",
+		About:   "Returns one batch.",
 		Params:  []Param{batchID},
 		Result:  "An object: " + resultBatch + ".",
 		Example: "[1]",
 	}, {
 		Name: MethodCloseBatch, Group: GroupBatches,
-		About:   "Seals the open batch now, without waiting for its time, so that it is anchored at once.",
-		Result:  "The sealed batch as getbatch answers, or null when nothing was submitted since the last one was sealed.",
+		About:   "Seals the open batch now, before its time, so that it is anchored at once.",
+		Result:  "The sealed batch as in the answer of getbatch, or null if nothing was submitted since the last batch was sealed.",
 		Example: "[]",
 	}, {
 		Name: MethodListAnchors, Group: GroupBatches, Roles: Roles{RoleRead},
-		About:   "Lists anchors, newest first: the payments that put batches into Bitcoin.",
+		About:   "Lists anchors, newest first. An anchor is a payment that commits batches to Bitcoin.",
 		Params:  []Param{before, limit},
 		Result:  "An array of objects: " + resultAnchor + ".",
 		Example: "[0,5]",
 	}, {
 		Name: MethodGetAnchor, Group: GroupBatches, Roles: Roles{RoleRead},
-		About:   "Tells about one anchor, its transactions included.",
+		About:   "Returns one anchor with its transactions.",
 		Params:  []Param{anchorID},
 		Result:  "An object: " + resultAnchor + ", and hex, the signed transaction.",
 		Example: "[1]",
 	}, {
 		Name: MethodCreateWallet, Group: GroupWallet,
-		About: "Makes the fee wallet, or restores one from its words.",
+		About: "Makes the fee wallet, or restores it from its words.",
 		Params: []Param{newPassphrase,
-			{Name: "words", Kind: KindString, Optional: true, Secret: true, About: "The 24 words of the wallet to restore, with spaces between; new ones are made without"},
-			{Name: "birthday", Kind: KindTime, Optional: true, About: "When the wallet to restore was first used, 2026-01-31 or 2026-01-31T12:00:00Z: coins are looked for from then on; " +
-				"from the first block that could hold one without"},
+			{Name: "words", Kind: KindString, Optional: true, Secret: true, About: "The 24 words of the wallet to restore, separated by spaces; if absent, a new wallet is made"},
+			{Name: "birthday", Kind: KindTime, Optional: true, About: "When the wallet to restore was first used, 2026-01-31 or 2026-01-31T12:00:00Z: its coins are looked for from then on; " +
+				"if absent, from the first block that could hold one"},
 			encoding,
-			{Name: "replace", Kind: KindBoolean, Optional: true, Default: "false", About: "true: take the place of a wallet that was never used, whose words nobody has. One that any " +
-				"transaction touched is not replaced. The old file is kept beside the new one"},
+			{Name: "replace", Kind: KindBoolean, Optional: true, Default: "false", About: "true: replace a wallet that was never used, for example because its words are lost. A wallet with any transaction " +
+				"is not replaced. The old file is kept beside the new one"},
 		},
-		Result:  "An object: words (only of a new wallet, and only this once: write them down), restored, address (the first one, to be funded).",
+		Result:  "An object: words (of a new wallet, and never shown again: write them down), restored, address (the first one, to be funded).",
 		Example: `["a long passphrase"]`,
 	}, {
 		Name: MethodUnlockWallet, Group: GroupWallet,
@@ -171,13 +171,13 @@ func Methods() []Method {
 		Example: `["a long passphrase"]`,
 	}, {
 		Name: MethodGetNewAddress, Group: GroupWallet,
-		About:   "Returns a fresh address, to fund the wallet.",
+		About:   "Returns a new address, to fund the wallet.",
 		Result:  "A string.",
 		Example: "[]",
 	}, {
 		Name: MethodGetBalance, Group: GroupWallet, Roles: Roles{RoleRead},
-		About:   "Tells what the wallet holds, in satoshi.",
-		Result:  "An object: confirmed_sats, pending_sats (in transactions that are not mined yet), spendable_sats (confirmed and free to be spent now).",
+		About:   "Returns what the wallet holds, in satoshi.",
+		Result:  "An object: confirmed_sats, pending_sats (in unconfirmed transactions), spendable_sats (what can be spent now).",
 		Example: "[]",
 	}, {
 		Name: MethodListTransactions, Group: GroupWallet, Roles: Roles{RoleRead},
@@ -186,25 +186,25 @@ func Methods() []Method {
 			{Name: "count", Kind: KindInteger, Optional: true, Default: defaultTransaction, Min: 1, Max: maxListed, About: "How many at most"},
 			{Name: "skip", Kind: KindInteger, Optional: true, Default: "0", Max: math.MaxInt32, About: "How many of the newest to leave out"},
 		},
-		Result: "An array of objects: txid, time, amount_sats (what it changed the balance by, fee included), fee_sats (of those we paid), " +
-			"kind (received, sent or anchor), confirmations; height, blocktime and label where they exist.",
+		Result: "An array of objects: txid, time, amount_sats (the change of the balance, fee included), fee_sats (if the wallet paid it), " +
+			"kind (received, sent or anchor), confirmations; if known, height, blocktime and label.",
 		Example: "[10,0]",
 	}, {
 		Name: MethodSendToAddress, Group: GroupWallet,
-		About: "Pays to an address. Amounts are in satoshi, unlike bitcoind's.",
+		About: "Pays to an address. The amount is in satoshi, unlike in bitcoind.",
 		Params: []Param{
-			{Name: "address", Kind: KindString, About: "Where to"},
+			{Name: "address", Kind: KindString, About: "The address to pay to"},
 			{Name: "amount_sats", Kind: KindInteger, Min: 1, Max: maxSats, About: "How much, in satoshi, an integer"},
-			{Name: "fee_rate", Kind: KindInteger, Optional: true, Min: 1, Max: maxFeeRate, About: "In satoshi for each virtual byte; estimated without"},
+			{Name: "fee_rate", Kind: KindInteger, Optional: true, Min: 1, Max: maxFeeRate, About: "In satoshi per virtual byte; if absent, it is estimated"},
 		},
 		Result:  "A string: the transaction's ID.",
 		Example: "[" + exampleAddress + ",50000]",
 	}, {
 		Name: MethodEstimateFee, Group: GroupWallet, Roles: Roles{RoleRead},
-		About: "Estimates, from recent blocks and the peers alone, what a transaction should pay to be mined soon, and shows how that was found.",
-		Result: "An object: sat_per_vbyte (the estimate), anchor_sats (what an anchor of the usual 153 vB costs at that rate), floor_sat_per_vbyte and floor_peers (what the " +
-			"peers ask for, and how many said so), as_of (the newest block's time), problem (why newer blocks could not be had), blocks (that were looked at, each with height, blockhash, " +
-			"blocktime, transactions, fullness, average_sat_per_vbyte and counts_sat_per_vbyte), next_anchor (what one would pay that begins now: after_seconds, sat_per_vbyte, anchor_sats).",
+		About: "Estimates what a transaction should pay to be mined soon, and shows what the estimate is made from: recent blocks and the peers alone.",
+		Result: "An object: sat_per_vbyte (the estimate), anchor_sats (what an anchor of the usual 153 vB costs at that rate), floor_sat_per_vbyte and floor_peers (what " +
+			"peers demand, and how many said so), as_of (the newest block's time), problem (why newer blocks could not be fetched), blocks (each with height, blockhash, " +
+			"blocktime, transactions, fullness, average_sat_per_vbyte and counts_sat_per_vbyte), next_anchor (what an anchor that begins now would pay: after_seconds, sat_per_vbyte, anchor_sats).",
 		Example: "[]",
 	}, {
 		Name: MethodGetBlockCount, Group: GroupChain, Roles: Roles{RoleRead},
@@ -229,40 +229,40 @@ func Methods() []Method {
 			{Name: "blockhash", Kind: KindHash, About: "The block's hash, 64 hexadecimal digits"},
 			{Name: "verbose", Kind: KindBoolean, Optional: true, Default: "true", About: "true for an object, false for the header's 80 bytes in hexadecimal"},
 		},
-		Result: "A string, or an object: hash, confirmations (-1 when the block is not in the active chain), height, version, versionHex, merkleroot, time, " +
+		Result: "A string, or an object: hash, confirmations (-1 if the block is not in the active chain), height, version, versionHex, merkleroot, time, " +
 			"mediantime, nonce, bits, difficulty, previousblockhash, nextblockhash.",
 		Example: "[" + exampleBlock + ",false]",
 	}, {
 		Name: MethodGetBlockchainInfo, Group: GroupChain, Roles: Roles{RoleRead},
-		About:   "Tells how far the chain is followed, in bitcoind's words. getinfo tells more.",
+		About:   "Returns the state of the chain in bitcoind's words. getinfo returns more.",
 		Result:  "An object: chain, blocks, headers, bestblockhash, bits, difficulty, time, mediantime, verificationprogress, initialblockdownload, pruned (always true), warnings.",
 		Example: "[]",
 	}, {
 		Name: MethodGetInfo, Group: GroupControl, Roles: Roles{RoleRead},
-		About: "Tells everything that a person asks first.",
+		About: "Returns what a person asks first: sync progress, batch, anchors, wallet, warnings.",
 		Result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
-			"anchors (how many in each state), spending (paid_sats in the last blocks, 4320, and budget_sats, 0 for none), wallet (state and balance), warnings (what is wrong, and what to do).",
+			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state and balance), warnings (what is wrong, and what to do).",
 		Example: "[]",
 	}, {
 		Name: MethodHelp, Group: GroupControl, Roles: Roles{RoleSubmit, RoleRead},
 		About:   "Lists the methods, or explains one.",
-		Params:  []Param{{Name: "method", Kind: KindString, Optional: true, About: "The one to explain"}},
+		Params:  []Param{{Name: "method", Kind: KindString, Optional: true, About: "The method to explain"}},
 		Result:  "A string, for a person.",
 		Example: `["submit"]`,
 	}, {
 		Name: MethodStop, Group: GroupControl,
-		About:   "Stops the daemon. What was acknowledged is on disk already.",
+		About:   "Stops the daemon. Everything that was acknowledged is already on disk.",
 		Result:  "A string.",
 		Example: "[]",
 	}, {
 		Name: MethodUptime, Group: GroupControl, Roles: Roles{RoleRead},
-		About:   "Returns for how many seconds the daemon has been running.",
+		About:   "Returns how many seconds the daemon has been running.",
 		Result:  "A number.",
 		Example: "[]",
 	}}
 }
 
 const (
-	maxSats    = 21_000_000 * 100_000_000 // all there will ever be
-	maxFeeRate = 100_000                  // sat/vB: far above any rate ever paid; a typo is stopped here
+	maxSats    = 21_000_000 * 100_000_000 // all that will ever exist
+	maxFeeRate = 100_000                  // sat/vB: far above any rate ever paid; it catches typing errors
 )

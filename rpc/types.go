@@ -16,9 +16,9 @@ const (
 // store.
 const MaxDigests = 10_000
 
-// The types below are the answers of the methods. Amounts are in satoshi, times are RFC 3339 in UTC,
-// and hashes are lower-case hexadecimal. Transaction and block hashes are in the displayed (reversed)
-// order.
+// The types below are the answers of the methods. Amounts are in satoshi, times are RFC 3339 in
+// UTC, and hashes are lower-case hexadecimal. Transaction and block hashes are in the displayed
+// (reversed) order.
 
 // Entry is where a digest is: the answer of submit, submitbatch and getstatus.
 type Entry struct {
@@ -197,8 +197,8 @@ type CreatedWallet struct {
 	Address  string   `json:"address"` // the first one, to be funded
 }
 
-// FeeEstimate is the answer of estimatefee: the price of block space, what it was estimated from, and
-// what an anchor would pay. The daemon asks no web service.
+// FeeEstimate is the answer of estimatefee: the price of block space, what it was estimated from,
+// and what an anchor would pay. The daemon asks no web service.
 type FeeEstimate struct {
 	SatPerVByte      int64      `json:"sat_per_vbyte"`       // the estimate: the median of CountsSatPerVByte of Blocks
 	AnchorSats       int64      `json:"anchor_sats"`         // the cost of an anchor of the usual size at that rate
@@ -237,7 +237,8 @@ type Verification struct {
 	Reason    string     `json:"reason,omitempty"` // if not valid: why, for a person
 	Needed    string     `json:"needed,omitempty"` // if unverifiable: what it takes to verify the proof
 
-	// Warnings say, in sentences, what a valid or pending proof does not show and what was not checked.
+	// Warnings say, in sentences, what a valid or pending proof does not show and what was not
+	// checked.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -259,8 +260,8 @@ type HeaderInfo struct {
 	NextBlockHash     string  `json:"nextblockhash,omitempty"`
 }
 
-// BlockchainInfo is the answer of getblockchaininfo, as bitcoind writes it, as far as a light client
-// knows.
+// BlockchainInfo is the answer of getblockchaininfo, as bitcoind writes it, as far as a light
+// client knows.
 type BlockchainInfo struct {
 	Chain                string   `json:"chain"` // main, testnet4, signet, regtest, simnet
 	Blocks               int32    `json:"blocks"`

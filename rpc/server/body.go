@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// maxBodiesBytes is what all large bodies together may hold in memory. Small ones are bounded
-	// by the number of connections.
+	// maxBodiesBytes is the memory for all large bodies together. The number of connections bounds
+	// the memory for small ones.
 	maxBodiesBytes = 32 << 20
 
-	// smallBody needs no part of that. The first bytes of a large body are read before it takes its
-	// part: who only announces a body holds nothing.
+	// smallBody is the largest body that needs no share of it. A large body takes its share only
+	// after its first bytes have come: a client that merely announces a body holds nothing.
 	smallBody = 16 << 10
 
-	// bodyPiece is how much of a large body is read between two looks at how it comes on.
+	// bodyPiece is how much of a large body is read before its progress is noted.
 	bodyPiece = 64 << 10
 )
 
-// refusal is an error with an HTTP status of its own.
+// refusal is an error with the HTTP status of its answer.
 type refusal struct {
 	status int
 	rpc.Error
 }
 
-// tooLong refuses a body over the limit.
+// tooLong refuses a body that exceeds the limit.
 func tooLong() *refusal {
 	return &refusal{http.StatusRequestEntityTooLarge, *errorf(rpc.CodeInvalidRequest, "the request is longer than %d bytes: send less at once", maxBody)}
 }
 
-// readBody reads the request's body into buf.body. What it holds for that is released by the
-// caller.
+// readBody reads the request's body into buf.body. The caller releases the hold.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *rpc.User, buf *buffers) (*budget.Hold, *refusal) {
 	size := r.ContentLength
 	if size > maxBody {
@@ -45,7 +44,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *rpc.User
 	}
 	known := size >= 0
 	if !known {
-		size = maxBody // chunked: nobody knows
+		size = maxBody // chunked: the length is not known
 	}
 	from, end := io.Reader(r.Body), int(size)
 	if !known {
@@ -59,7 +58,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *rpc.User
 	}
 	control := http.NewResponseController(w)
 	held, err := s.bodies.Acquire(r.Context(), user.Name, size, func() {
-		control.SetReadDeadline(time.Unix(1, 0)) // fails only where a test has no connection
+		control.SetReadDeadline(time.Unix(1, 0)) // it fails only in tests, which have no connection
 	})
 	if err != nil {
 		w.Header().Set("Connection", "close") // the rest was not read
@@ -74,7 +73,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, user *rpc.User
 	return held, bodyRefusal(w, err, known, held)
 }
 
-// fill reads until buf.body has size bytes, or the source ends.
+// fill reads until b.body has size bytes or the source ends.
 func (b *buffers) fill(from io.Reader, size int, held *budget.Hold) error {
 	for len(b.body) < size {
 		b.body = slices.Grow(b.body, 1)
@@ -93,7 +92,7 @@ func (b *buffers) fill(from io.Reader, size int, held *budget.Hold) error {
 	return nil
 }
 
-// bodyRefusal says what is wrong with a body that could not be read; nil: nothing is.
+// bodyRefusal says what is wrong with a body that could not be read. It returns nil if it was read.
 func bodyRefusal(w http.ResponseWriter, err error, known bool, held *budget.Hold) *refusal {
 	if err == nil || !known && errors.Is(err, io.EOF) {
 		return nil
@@ -104,7 +103,7 @@ func bodyRefusal(w http.ResponseWriter, err error, known bool, held *budget.Hold
 		return tooLong()
 	}
 	if held != nil && held.Cut() {
-		return &refusal{http.StatusServiceUnavailable, *errorf(rpc.CodeBusy, "the request came slower than %d bytes a second while others waited: try again", budget.MinRate)}
+		return &refusal{http.StatusServiceUnavailable, *errorf(rpc.CodeBusy, "the request came slower than %d bytes a second while other requests waited: try again", budget.MinRate)}
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF

@@ -28,7 +28,7 @@ func (s *Server) helpList() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// helpOn explains one method.
+// helpOn returns the help for one method.
 func (s *Server) helpOn(name string) (string, error) {
 	m := s.methods[name]
 	if m == nil {
@@ -37,7 +37,7 @@ func (s *Server) helpOn(name string) (string, error) {
 	return m.help(), nil
 }
 
-// suggest names a method that looks like the one that does not exist.
+// suggest names a method whose name resembles one that does not exist.
 func (s *Server) suggest(name string) string {
 	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(humanize.ClipTo(name, 40)))
 	i := slices.IndexFunc(s.table, func(m method) bool {
@@ -49,8 +49,8 @@ func (s *Server) suggest(name string) string {
 	return "; did you mean " + s.table[i].Name + "?"
 }
 
-// usage is the method with its parameters in one line: strings in quotes, optional ones in
-// parentheses.
+// usage is the method with its parameters on one line. Strings are in quotes, optional parameters
+// in parentheses.
 func (m *method) usage() string {
 	b := m.Name
 	for _, p := range m.Params {
@@ -70,7 +70,7 @@ func (m *method) usage() string {
 	return b
 }
 
-// help is the whole explanation.
+// help is the text of `help METHOD`.
 func (m *method) help() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n%s\n", m.usage(), m.About)
@@ -94,8 +94,8 @@ func (m *method) help() string {
 	return b.String()
 }
 
-// shellWords turns an example's parameters into what one types: strings bare, or in quotes where
-// they hold spaces.
+// shellWords writes the parameters of an example as they are typed in a shell: strings without
+// quotes, or quoted for the shell if they need it.
 func shellWords(example string) string {
 	var list []json.RawMessage
 	if err := json.Unmarshal([]byte(example), &list); err != nil {

@@ -12,19 +12,20 @@ import (
 )
 
 const (
-	// maxAnswersBytes is what all large answers may hold in memory at once, from before they are
-	// made until they are written.
+	// maxAnswersBytes is the memory for all large answers together, from before they are made until
+	// they are written.
 	maxAnswersBytes = 64 << 20
 
-	// smallAnswer needs no part of that: small answers are bounded by the number of connections.
+	// smallAnswer is the largest answer that needs no share of it. The number of connections bounds
+	// the memory for small answers.
 	smallAnswer = 16 << 10
 
-	// sendAt is from how many bytes on the answers of an array leave before the array is done, and
-	// how much is written between two looks at how the caller takes it.
+	// sendAt is the size at which answers of an array are sent before the array is done, and how
+	// much is written before the caller's progress is noted.
 	sendAt = 64 << 10
 
-	// patience is how long a call waits for memory or a place before it is refused as busy.
-	patience = 30 * time.Second
+	// maxWait is how long a call waits for memory or a place before it is refused as busy.
+	maxWait = 30 * time.Second
 )
 
 // output is the answer to one request, until it is written.
@@ -34,9 +35,9 @@ type output struct {
 	ctx    context.Context
 	user   string
 	buf    []byte
-	sent   int          // bytes that left already: the status did, too
-	place  *budget.Hold // among the arrays; nil: the request is none
-	part   *budget.Hold // of the memory for answers
+	sent   int          // bytes that were sent; if any, the status was sent too
+	place  *budget.Hold // among the arrays; nil: the request is not an array
+	share  *budget.Hold // of the memory for answers
 }
 
 // begin prepares the output of a request.
@@ -44,38 +45,38 @@ func (o *output) begin(s *Server, w http.ResponseWriter, r *http.Request, user *
 	*o = output{server: s, w: w, ctx: r.Context(), user: user.Name, buf: buf}
 }
 
-// end gives back what the answer held.
+// end releases what the answer held.
 func (o *output) end() {
 	o.place.Release()
-	o.part.Release()
+	o.share.Release()
 	*o = output{}
 }
 
-// size is how long the answer is so far.
+// size is the length of the answer so far.
 func (o *output) size() int { return o.sent + len(o.buf) }
 
-// cut ends the writing of an answer that its caller does not take.
+// cut returns a function that aborts the writing of an answer which its caller does not read.
 func (o *output) cut() func() {
 	control := http.NewResponseController(o.w)
-	return func() { control.SetWriteDeadline(time.Unix(1, 0)) } // fails only where a test has no connection
+	return func() { control.SetWriteDeadline(time.Unix(1, 0)) } // it fails only in tests, which have no connection
 }
 
-// enterArrays waits for a place among the arrays that are worked on.
+// enterArrays waits for a place among the arrays being answered.
 func (o *output) enterArrays() (err error) {
 	o.place, err = o.server.arrays.Acquire(o.ctx, o.user, 1, o.cut())
 	return busyError(err, "too many arrays of calls at once: try again in a second, or send single calls")
 }
 
-// reserve waits for the memory that the answer to a call will take, unless it is small.
+// reserve waits for the memory that the answer to a call needs, unless the answer is small.
 func (o *output) reserve(bytes int64) (err error) {
 	if bytes <= smallAnswer {
 		return nil
 	}
-	o.part, err = o.server.answers.Acquire(o.ctx, o.user, bytes, o.cut())
+	o.share, err = o.server.answers.Acquire(o.ctx, o.user, bytes, o.cut())
 	return busyError(err, "too many large answers at once: try again in a second, or ask for less")
 }
 
-// busyError makes an answer of a budget's error.
+// busyError turns the error of a budget into an answer.
 func busyError(err error, text string) error {
 	switch {
 	case err == nil:
@@ -83,24 +84,24 @@ func busyError(err error, text string) error {
 	case errors.Is(err, budget.ErrFull):
 		return errorf(rpc.CodeBusy, "%s", text)
 	}
-	return errorf(rpc.CodeBusy, "the request was given up while it waited")
+	return errorf(rpc.CodeBusy, "the request was cancelled while it waited")
 }
 
-// flush sends what there is of an array's answer, once it is large or holds memory that others
-// need.
+// flush sends the part of an array's answer that exists, if it is large or holds a share of the
+// memory.
 func (o *output) flush() {
 	const opening = len("[")
-	if o.part == nil && len(o.buf) < sendAt {
+	if o.share == nil && len(o.buf) < sendAt {
 		return
 	}
 	if o.size() > opening {
 		o.send()
 	}
-	o.part.Release()
-	o.part = nil
+	o.share.Release()
+	o.share = nil
 }
 
-// send writes a part of an answer whose length is not known yet.
+// send writes a part of an answer whose total length is not known yet.
 func (o *output) send() {
 	if o.sent == 0 {
 		o.w.Header()["Content-Type"] = contentType
@@ -111,7 +112,7 @@ func (o *output) send() {
 	o.buf = o.buf[:0]
 }
 
-// finish writes the answer, or the rest of it.
+// finish writes the rest of the answer.
 func (o *output) finish(status int) {
 	if o.sent > 0 {
 		o.buf = append(o.buf, '\n')
@@ -120,10 +121,10 @@ func (o *output) finish(status int) {
 	}
 	switch n := int64(len(o.buf)); {
 	case n <= smallAnswer:
-	case o.part == nil:
-		o.part = o.server.answers.Take(o.user, n, o.cut())
+	case o.share == nil:
+		o.share = o.server.answers.Take(o.user, n, o.cut())
 	default:
-		o.part.GrowTo(n)
+		o.share.GrowTo(n)
 	}
 	if status == http.StatusNoContent {
 		o.w.WriteHeader(status)
@@ -134,10 +135,10 @@ func (o *output) finish(status int) {
 	o.write(o.buf)
 }
 
-// write hands bytes to the caller. It ends the request where he does not take them, so that the
-// answer does not look whole.
+// write sends bytes to the caller. If the caller does not read them, write aborts the request, so
+// that the answer does not look complete.
 func (o *output) write(p []byte) {
-	for _, hold := range []*budget.Hold{o.place, o.part} {
+	for _, hold := range []*budget.Hold{o.place, o.share} {
 		if hold != nil {
 			hold.Waits()
 			defer hold.Works()
@@ -151,22 +152,22 @@ func (o *output) write(p []byte) {
 		if p = p[n:]; o.place != nil {
 			o.place.Moved(n)
 		}
-		if o.part != nil {
-			o.part.Moved(n)
+		if o.share != nil {
+			o.share.Moved(n)
 		}
 	}
 }
 
-// write sends an answer that is small.
+// write sends a small answer.
 func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
 	body = append(body, '\n')
 	s.head(w, status, len(body))
-	w.Write(body) // whoever went away does not get it
+	w.Write(body) // an error means that the client has gone
 }
 
-// head sends what comes before an answer.
+// head sends the headers of an answer.
 func (s *Server) head(w http.ResponseWriter, status, length int) {
-	const small = 1 << 10 // net/http tells the length of such bodies by itself, at less cost
+	const small = 1 << 10 // net/http itself adds the length of such bodies, at less cost
 	h := w.Header()
 	h["Content-Type"] = contentType
 	if length > small {
@@ -178,5 +179,5 @@ func (s *Server) head(w http.ResponseWriter, status, length int) {
 	w.WriteHeader(status)
 }
 
-// contentType is shared by all answers, and never changed.
+// contentType is shared by all answers. It is never changed.
 var contentType = []string{"application/json"}

@@ -352,10 +352,10 @@ func TestTheAnswersOfAnArrayAreBounded(t *testing.T) {
 		t.Fatalf("status %d, %d answers: %v", status, len(answers), err)
 	}
 	if len(answer) < maxAnswerBytes || len(answer) > maxAnswerBytes+2*size+200*maxCalls {
-		t.Errorf("the answers have %d bytes together", len(answer))
+		t.Errorf("the answers have %d bytes in total", len(answer))
 	}
 	if first, last := answers[0], answers[maxCalls-1]; first.Error != nil || last.Error == nil || last.ID != 2 ||
-		last.Error.Code != rpc.CodeInvalidRequest || !strings.Contains(last.Error.Message, "longer than 33554432 bytes together") {
+		last.Error.Code != rpc.CodeInvalidRequest || !strings.Contains(last.Error.Message, "longer than 33554432 bytes in total") {
 		t.Errorf("the first is answered with %v, the last with %v", first.Error, last.Error)
 	}
 }

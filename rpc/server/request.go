@@ -12,26 +12,26 @@ import (
 	"ancre/rpc"
 )
 
-// request is one call, decoded as far as the envelope goes.
+// request is one call. Its envelope is decoded, its parameters are not.
 type request struct {
 	v2      bool       // JSON-RPC 2.0; everything else is answered as 1.0
-	id      []byte     // as it came, without spaces; nil when there was none
+	id      []byte     // as it came, without spaces; nil: there was none
 	method  string     //
-	params  []byte     // an array or an object; nil when there were none
-	digests [][32]byte // the only parameter, where scan has decoded it already
+	params  []byte     // an array or an object; nil: there were none
+	digests [][32]byte // the only parameter, if scan has decoded it
 }
 
-// notification reports whether nobody waits for an answer. 1.0 has notifications too (id null), but
-// bitcoind answers those.
+// notification reports whether the call wants no answer. JSON-RPC 1.0 has notifications too (id
+// null), but bitcoind answers them.
 func (r *request) notification() bool { return r.v2 && r.id == nil }
 
-// maxDepth bounds how deep arrays and objects may nest: no method needs more than four levels.
+// maxDepth is how deep arrays and objects may nest. No method needs more than four levels.
 const maxDepth = 16
 
-// null stands where JSON-RPC wants an id and the request's is not known.
+// null is the id of an answer to a request whose id is not known.
 var null = []byte("null")
 
-// split checks that the body is JSON and takes an array of calls apart.
+// split checks that the body is JSON, and splits an array into its calls.
 func split(body []byte) (calls []json.RawMessage, array bool, err *rpc.Error) {
 	if !utf8.Valid(body) {
 		return nil, false, errorf(rpc.CodeParse, "Parse error: the body is not UTF-8")
@@ -63,8 +63,8 @@ func split(body []byte) (calls []json.RawMessage, array bool, err *rpc.Error) {
 	return nil, false, errorf(rpc.CodeParse, "Top-level object parse error: want a call (an object) or an array of calls, found %s", kindOf(top))
 }
 
-// checkDepth refuses what nests too deep, before anything recursive looks at it. Of broken JSON it
-// may say anything.
+// checkDepth refuses a body that nests too deep, before any recursive code reads it. For invalid
+// JSON its answer does not matter.
 func checkDepth(body []byte) *rpc.Error {
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
@@ -85,8 +85,8 @@ func checkDepth(body []byte) *rpc.Error {
 	return nil
 }
 
-// decode reads the envelope of one call. With an error, the request holds what is needed to answer
-// it: version and id.
+// decode reads the envelope of one call. If it returns an error, the request holds what the answer
+// needs: version and id.
 func decode(call []byte) (request, *rpc.Error) {
 	if call[0] != '{' {
 		return request{id: null}, errorf(rpc.CodeInvalidRequest, "Invalid Request object: want an object, found %s", kindOf(call))
@@ -96,7 +96,7 @@ func decode(call []byte) (request, *rpc.Error) {
 		return request{id: null}, errorf(rpc.CodeInvalidRequest, "Invalid Request object: %v", err)
 	}
 	var r request
-	var defect *rpc.Error // the first one, told when version and id are known
+	var defect *rpc.Error // the first one; it is returned once version and id are known
 	var version, method []byte
 	for _, m := range members {
 		switch m.name {
@@ -111,9 +111,9 @@ func decode(call []byte) (request, *rpc.Error) {
 		case "params":
 			r.params = m.value
 		default:
-			// Unknown members are left alone, as bitcoind does: some clients send a "version". One
-			// that a lax decoder would take for a known one is a mistake, or a trick on a filter in
-			// front of us.
+			// Unknown members are ignored, as in bitcoind: some clients send a "version". A member
+			// that a lax decoder would take for a known one is refused: it is a mistake, or meant
+			// to deceive a filter in front of us.
 			for _, known := range []string{"id", "jsonrpc", "method", "params"} {
 				if strings.EqualFold(m.name, known) && defect == nil {
 					defect = errorf(rpc.CodeInvalidRequest, "Invalid Request object: the member %q must be written %q", m.name, known)
@@ -158,9 +158,8 @@ type member struct {
 	value json.RawMessage
 }
 
-// decodeMembers takes a valid object apart. Unlike encoding/json's, its names are exact, and a name
-// that comes twice is refused: of two values, a filter in front of us might have looked at the
-// other.
+// decodeMembers splits a valid object into its members. Unlike in encoding/json, names are exact,
+// and a name that comes twice is refused: a filter in front of us might have read the other value.
 func decodeMembers(object []byte) ([]member, error) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil { // {
@@ -188,18 +187,18 @@ func decodeMembers(object []byte) ([]member, error) {
 	return members, nil
 }
 
-// maxMembers bounds the members of an envelope or of named parameters: comparing each with each
-// stays cheap.
+// maxMembers is how many members a call or named parameters may have, so that comparing each with
+// each other stays cheap.
 const maxMembers = 32
 
-// duplicateError names a member that comes twice.
+// duplicateError is the name of a member that comes twice.
 type duplicateError string
 
 func (name duplicateError) Error() string {
 	return fmt.Sprintf("the member %q comes twice", humanize.ClipTo(string(name), 40))
 }
 
-// kindOf names a JSON value's type for an error message.
+// kindOf names the type of a JSON value, for an error message.
 func kindOf(value []byte) string {
 	if len(value) == 0 {
 		return "nothing"
@@ -230,8 +229,8 @@ func appendError(dst []byte, r *request, e *rpc.Error) []byte {
 	return appendID(dst, r)
 }
 
-// appendResult writes the answer to a call that succeeded; write adds the result. If that fails,
-// dst is returned as it was.
+// appendResult writes the answer to a call that succeeded. write adds the result; if it fails, dst
+// is returned as it was.
 func appendResult(dst []byte, r *request, write func([]byte) ([]byte, error)) ([]byte, error) {
 	out := dst
 	if r.v2 {
@@ -257,8 +256,8 @@ func appendID(dst []byte, r *request) []byte {
 	return append(dst, '}')
 }
 
-// appendJSON writes one of our own types, which always can be written. No HTML escapes: nobody puts
-// this into a page unescaped, and people read it.
+// appendJSON writes one of our own types, which never fails. It does not escape HTML: answers are
+// not put into pages, and people read them.
 func appendJSON(dst []byte, v any) []byte {
 	if raw, ok := v.(json.RawMessage); ok {
 		return append(dst, raw...)
@@ -267,7 +266,7 @@ func appendJSON(dst []byte, v any) []byte {
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("rpc: an answer of type %T cannot be written: %v", v, err))
+		panic(fmt.Sprintf("rpc/server: cannot write an answer of type %T: %v", v, err))
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -35,36 +35,36 @@ import (
 
 // Limits of what a request may cost.
 const (
-	// maxBody is the longest request: 60,000 digests' worth, six times what submitbatch takes.
+	// maxBody is the longest request: six times what a full submitbatch needs.
 	maxBody = 4 << 20
 
-	// maxCalls is how many calls one array may hold. More work in one request is better done by
+	// maxCalls is how many calls one array may have. For more work in one request there is
 	// submitbatch.
 	maxCalls = 1_000
 
-	// maxAnswerBytes ends the answers of an array: the rest of the calls is refused. One call's
-	// answer is bounded by its parameters.
+	// maxAnswerBytes bounds the answers of an array together: the remaining calls are refused. The
+	// answer of one call is bounded by its parameters.
 	maxAnswerBytes = 32 << 20
 
-	// maxArrays is how many arrays are worked on at the same time: they are what makes much work of
-	// few bytes.
+	// maxArrays is how many arrays are answered at the same time: a few bytes of an array can cause
+	// much work.
 	maxArrays = 16
 
-	// keepBuffer is the largest buffer that is kept for the next request: that of a submitbatch of
-	// 1,000.
+	// keepBuffer and keepDigests are the largest buffers that are kept for the next request: those
+	// of a submitbatch of 1,000.
 	keepBuffer  = 1 << 20
 	keepDigests = 1 << 10
 )
 
-// Config is what a server needs from the start.
+// Config configures a [Server].
 type Config struct {
-	Users   []rpc.User   // who may call: those of the configuration, and the one of WriteCookie
+	Users   []rpc.User   // those of the configuration, and the one of rpc.WriteCookie
 	Log     *slog.Logger // nil: nothing is logged
-	Stop    func()       // what the method stop calls; it must not wait for the server to end
+	Stop    func()       // what the method stop calls; it must not wait until the server has ended
 	Started time.Time    // what uptime counts from; zero: now
-	Hosts   []string     // names of this server beside loopback: a request that names another host is refused
+	Hosts   []string     // names of this server besides loopback: a request to any other host is refused
 
-	// Quota bounds the new digests of users with the role submit. nil: it does not.
+	// Quota limits the new digests of users with the role submit. nil: there is no limit.
 	Quota *quota.Quota
 
 	// Latency returns the histogram for a method (or UnknownMethod). If nil, latency is not
@@ -72,8 +72,8 @@ type Config struct {
 	Latency func(method string) meter.Observer
 }
 
-// Server answers JSON-RPC. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a
-// graceful end.
+// Server answers JSON-RPC. It is an [http.Handler]. [Server.Serve] adds limits for connections and
+// a graceful end.
 type Server struct {
 	table     []method
 	methods   map[string]*method   // into table
@@ -87,19 +87,19 @@ type Server struct {
 	started   time.Time
 
 	services atomic.Pointer[Services] // nil while the daemon starts
-	phase    atomic.Pointer[string]   // what it is doing meanwhile
+	phase    atomic.Pointer[string]   // what the daemon does while it starts
 
 	bodies   *budget.Budget // bytes of large bodies in memory
 	answers  *budget.Budget // bytes of large answers in memory, until they are written
-	arrays   *budget.Budget // arrays being worked on, until their answers are written
-	delayed  chan struct{}  // refused logins that wait for their answer
-	refusals rate.Sometimes // logs one refused login a second, however many there are
+	arrays   *budget.Budget // arrays being answered, until their answers are written
+	delayed  chan struct{}  // one for each refused login whose answer is held back
+	refusals rate.Sometimes // logs at most one refused login a second
 	buffers  sync.Pool      // of *buffers
 
 	unknownMeter  *methodMeter // of calls that name no method of ours
 	refusedLogins atomic.Uint64
 
-	backupStall time.Duration // tests make it short
+	backupStall time.Duration // tests shorten it
 }
 
 // buffers are what one request reads into and writes from.
@@ -109,7 +109,7 @@ type buffers struct {
 	out          output
 }
 
-// New returns a server that says that it is starting until Provide is called.
+// New returns a server. Until [Server.Provide] is called it answers that the daemon is starting.
 func New(c Config) *Server {
 	s := &Server{
 		table:     methods(),
@@ -122,9 +122,9 @@ func New(c Config) *Server {
 		log:       c.Log,
 		stop:      c.Stop,
 		started:   c.Started,
-		bodies:    budget.New(maxBodiesBytes, patience),
-		answers:   budget.New(maxAnswersBytes, patience),
-		arrays:    budget.New(maxArrays, patience),
+		bodies:    budget.New(maxBodiesBytes, maxWait),
+		answers:   budget.New(maxAnswersBytes, maxWait),
+		arrays:    budget.New(maxArrays, maxWait),
 		delayed:   make(chan struct{}, maxDelayed),
 		refusals:  rate.Sometimes{Interval: time.Second},
 
@@ -146,11 +146,11 @@ func New(c Config) *Server {
 	return s
 }
 
-// SetPhase says what the daemon is doing before Provide is called: "opening the store".
+// SetPhase says what the daemon does before Provide is called: "opening the store".
 func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
 
-// Provide gives the server what its methods speak for. Until then, only help, stop and uptime work;
-// the others answer with [CodeStarting].
+// Provide gives the server what its methods serve. Until then only help, stop and uptime work. The
+// other methods answer with [rpc.CodeStarting].
 func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
 // ServeHTTP implements [http.Handler].
@@ -160,7 +160,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path != "/" {
-		w.Header().Set("Connection", "close") // who has no credentials keeps no connection
+		w.Header().Set("Connection", "close") // a client without credentials keeps no connection
 		http.Error(w, "JSON-RPC is at /", http.StatusNotFound)
 		return
 	}
@@ -198,10 +198,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		out.finish(s.general(user, buf.body, out))
 	}
-	buf.answer = out.buf // to be used again
+	buf.answer = out.buf // for the next request
 }
 
-// general answers whatever scan did not take.
+// general answers a request that scan did not take.
 func (s *Server) general(user *rpc.User, body []byte, out *output) (status int) {
 	calls, array, refused := split(body)
 	if refused != nil {
@@ -218,19 +218,18 @@ func (s *Server) general(user *rpc.User, body []byte, out *output) (status int) 
 	return s.single(user, &req, refused, out)
 }
 
-// array answers calls one after the other. Their answers leave as they come, so that few are in
-// memory.
+// array answers calls one after the other. It sends the answers early, so that few are in memory.
 func (s *Server) array(user *rpc.User, calls []json.RawMessage, out *output) (status int) {
 	if err := out.enterArrays(); err != nil {
 		out.buf = appendError(out.buf, &request{id: null}, asError(err))
 		return http.StatusServiceUnavailable
 	}
 	out.buf = append(out.buf, '[')
-	silent := len(calls) > 0 // all of them notifications, so far
+	silent := len(calls) > 0 // all calls so far were notifications
 	for _, raw := range calls {
 		req, refused := decode(raw)
 		if refused == nil && out.size() > maxAnswerBytes {
-			refused = errorf(rpc.CodeInvalidRequest, "the answers to this array are longer than %d bytes together: this call was not run; ask for less at once", maxAnswerBytes)
+			refused = errorf(rpc.CodeInvalidRequest, "the answers to this array are longer than %d bytes in total: this call was not run; ask for less at once", maxAnswerBytes)
 		}
 		mark, first := len(out.buf), out.size() == 1
 		if !first {
@@ -274,8 +273,8 @@ func (s *Server) single(user *rpc.User, req *request, refused *rpc.Error, out *o
 	return http.StatusInternalServerError
 }
 
-// answer runs one call, unless it is refused already, and appends its answer. It returns the code
-// of the error, or 0.
+// answer runs a call, unless it is refused already, and appends the answer. It returns the code of
+// the error, or 0.
 func (s *Server) answer(user *rpc.User, req *request, refused *rpc.Error, out *output) (code int) {
 	began, ctx := time.Now(), out.ctx
 	var err error
@@ -297,7 +296,7 @@ func (s *Server) answer(user *rpc.User, req *request, refused *rpc.Error, out *o
 	return code
 }
 
-// run finds the method, checks the role, reads the parameters and appends the answer.
+// run finds the method, checks the role, reads the parameters, and appends the answer.
 func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *output) (out []byte, err error) {
 	dst := to.buf
 	m := s.methods[req.method]
@@ -309,7 +308,7 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 	}
 	c := call{ctx: ctx, server: s, user: user.Name, output: to, Services: s.services.Load(), method: m}
 	if user.Role != rpc.RoleAdmin {
-		c.quota = s.quota // an administrator has none: the money is his to spend
+		c.quota = s.quota // administrators have none
 	}
 	if c.Services == nil && !m.early {
 		return dst, errorf(rpc.CodeStarting, "ancred is starting: %s", *s.phase.Load())
@@ -324,14 +323,14 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 	}
 
 	if m.cost != nil {
-		// Before anything is done: what is refused had no effect.
+		// Reserve before anything is done: a refused call must have no effect.
 		if err := to.reserve(m.cost(c.args)); err != nil {
 			return dst, err
 		}
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			// The value may hold a parameter, so it is told only of methods that have no secret
+			// The value may hold a parameter, so it is logged only if the method has no secret
 			// ones.
 			what := fmt.Sprint(p)
 			for i := range m.Params {

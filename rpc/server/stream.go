@@ -12,11 +12,11 @@ import (
 	"ancre/rpc"
 )
 
-// backupStall is how long a client may take nothing before it is cut off: the store cannot clean up
-// what a backup still reads.
+// backupStall is how long a client may read nothing before its download is aborted: the store
+// cannot clean up what a backup still needs.
 const backupStall = time.Minute
 
-// active are the streams of one kind that are being sent.
+// active holds the downloads of one kind that are being sent.
 type active struct {
 	mu      sync.Mutex
 	writers map[*streamWriter]struct{}
@@ -37,8 +37,8 @@ func (a *active) remove(w *streamWriter) {
 	delete(a.writers, w)
 }
 
-// displace cuts those off whose clients have taken nothing for a while: another client needs their
-// place.
+// displace aborts the downloads whose clients have read nothing for a while: another client needs
+// their place.
 func (a *active) displace() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -47,14 +47,14 @@ func (a *active) displace() {
 	}
 }
 
-// stream sends a download in its own time.
+// stream sends a download, however long it takes.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, user rpc.User, d *download) {
 	began, what := time.Now(), d.what
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Trailer", rpc.ErrorTrailer)
 	control := http.NewResponseController(w)
-	// The deadlines of a call are not for this: the reading one would end the request as if its
+	// The deadlines of calls do not apply: the one for reading would end the request as if the
 	// client had gone.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
 		s.refuse(w, http.StatusInternalServerError, err)
@@ -69,8 +69,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, user rpc.User, d
 	case err == nil:
 		log.Info(what + " sent")
 	case r.Context().Err() != nil || out.failed:
-		log.Log(r.Context(), slog.LevelWarn, what+" broken off: its client went away, or the daemon stops", "err", err)
-		panic(http.ErrAbortHandler) // so that the body does not end as if it were whole
+		log.Log(r.Context(), slog.LevelWarn, what+" aborted: the client has gone, or the daemon is stopping", "err", err)
+		panic(http.ErrAbortHandler) // so that the body does not look complete
 	default:
 		log.Error(what+" failed", "err", err)
 		if out.n == 0 {
@@ -82,19 +82,19 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, user rpc.User, d
 	}
 }
 
-// stuckAfter is how long a client may take nothing before another one may have its place.
+// stuckAfter is how long a client may read nothing before another client may take its place.
 const stuckAfter = 5 * time.Second
 
-// streamWriter gives each write its own time.
+// streamWriter gives each write a deadline of its own.
 type streamWriter struct {
 	w       io.Writer
 	control *http.ResponseController
 	stall   time.Duration
 	n       int64
-	failed  bool // the client takes no more
+	failed  bool // the client reads no more
 
 	mu    sync.Mutex // guards the two below, and setting deadlines
-	since time.Time  // when the write began that is under way; zero: none is
+	since time.Time  // when the current write began; zero: there is none
 	cut   bool
 }
 
@@ -127,6 +127,6 @@ func (s *streamWriter) cutIfStuck() {
 	defer s.mu.Unlock()
 	if !s.since.IsZero() && time.Since(s.since) >= stuckAfter {
 		s.cut = true
-		s.control.SetWriteDeadline(time.Unix(1, 0)) // the write that is under way fails
+		s.control.SetWriteDeadline(time.Unix(1, 0)) // the current write fails
 	}
 }
