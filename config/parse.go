@@ -54,7 +54,7 @@ func (p *parser) key(key string, prim toml.Primitive) error {
 	var section map[string]toml.Primitive
 	// Of a value that is no table the library makes no map, and not always an error.
 	if err := p.meta.PrimitiveDecode(prim, &section); err != nil || section == nil {
-		return fmt.Errorf("%s: %s: must be a section, [%s], that holds %s", p.at(prim), key, key, strings.Join(names, ", "))
+		return fmt.Errorf("%s: %s: must be a section, [%s], with the keys %s", p.at(prim), key, key, strings.Join(names, ", "))
 	}
 	for _, k := range sortedKeys(section) {
 		if err := p.value(key+"."+k, section[k]); err != nil {
@@ -87,7 +87,7 @@ func (p *parser) unknown(key string, prim toml.Primitive) error {
 	section, _, nested := strings.Cut(key, ".")
 	names := p.sectionKeys(section)
 	if nested && len(names) > 0 {
-		return fmt.Errorf("%s: unknown key %q: section [%s] holds %s", p.at(prim), key, section, strings.Join(names, ", "))
+		return fmt.Errorf("%s: unknown key %q: section [%s] has the keys %s", p.at(prim), key, section, strings.Join(names, ", "))
 	}
 	names = nil
 	for _, s := range p.settings {
@@ -99,7 +99,7 @@ func (p *parser) unknown(key string, prim toml.Primitive) error {
 			names = append(names, name)
 		}
 	}
-	return fmt.Errorf("%s: unknown key %q: the file holds %s", p.at(prim), key, strings.Join(names, ", "))
+	return fmt.Errorf("%s: unknown key %q: the file has the keys and sections %s", p.at(prim), key, strings.Join(names, ", "))
 }
 
 // sectionKeys returns the keys of a section, without its name.

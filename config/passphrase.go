@@ -33,7 +33,7 @@ func ReadPassphrase(path string) ([]byte, error) {
 	case len(line) == 0:
 		err = errors.New("is empty")
 	case bytes.ContainsAny(line, "\r\n") && isUTF16(line):
-		err = errors.New("is text in UTF-16, which is no single line of bytes (save it as UTF-8, without byte order mark)")
+		err = errors.New("is UTF-16 text (save it as UTF-8, without a byte order mark)")
 	case bytes.ContainsAny(line, "\r\n"):
 		err = errors.New("holds more than one line")
 	default:
@@ -49,11 +49,11 @@ func CheckNewPassphrase(p []byte) error {
 	case len(p) > maxPassphrase:
 		return fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
 	case isUTF16(p):
-		return errors.New("the passphrase is text in UTF-16, as some editors write it: save the file as UTF-8, without byte order mark")
+		return errors.New("the passphrase is UTF-16 text, as some editors write it: save the file as UTF-8, without a byte order mark")
 	case bytes.HasPrefix(p, utf8BOM):
-		return errors.New("the passphrase begins with a byte order mark, which nobody can type: save the file as UTF-8 without one")
+		return errors.New("the passphrase begins with a byte order mark, which cannot be typed: save the file as UTF-8 without one")
 	case bytes.IndexByte(p, 0) >= 0:
-		return errors.New("the passphrase holds a NUL byte, which nobody can type: save the file as text in UTF-8")
+		return errors.New("the passphrase contains a NUL byte, which cannot be typed: save the file as UTF-8 text")
 	}
 	return nil
 }
@@ -61,16 +61,16 @@ func CheckNewPassphrase(p []byte) error {
 // PassphraseNote returns what a person should know about an unusual passphrase, or nothing. It
 // never holds any of it.
 func PassphraseNote(p []byte) string {
-	const exactly = "; it is taken byte for byte"
+	const exactly = "; ancred uses it byte for byte"
 	switch {
 	case isUTF16(p):
-		return "the passphrase is text in UTF-16" + exactly
+		return "the passphrase is UTF-16 text" + exactly
 	case bytes.HasPrefix(p, utf8BOM):
-		return "the passphrase begins with a byte order mark (EF BB BF), which an editor may have put there" + exactly
+		return "the passphrase begins with a byte order mark (EF BB BF), which an editor may have added" + exactly
 	case bytes.IndexByte(p, 0) >= 0:
-		return "the passphrase holds a NUL byte" + exactly
+		return "the passphrase contains a NUL byte" + exactly
 	case !utf8.Valid(p):
-		return "the passphrase is not UTF-8, it may be Latin-1" + exactly + ", and typing it needs a terminal with the same encoding"
+		return "the passphrase is not UTF-8 (perhaps Latin-1)" + exactly + ", and typing it needs a terminal with the same encoding"
 	}
 	return ""
 }

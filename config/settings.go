@@ -103,29 +103,29 @@ func (c *Config) settings(dir string) []setting {
 func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 	if a := c.Anchor; a.MonthlyBudget > 0 && a.MaxFeeSats > a.MonthlyBudget {
 		if !set("anchor.max_fee") {
-			return "anchor.monthly_budget", fmt.Errorf("is less than anchor.max_fee, which is %d unless it is set: lower anchor.max_fee too, to what one anchor of the month's may cost", a.MaxFeeSats)
+			return "anchor.monthly_budget", fmt.Errorf("is less than anchor.max_fee, which is %d by default: lower anchor.max_fee too", a.MaxFeeSats)
 		}
-		return "anchor.max_fee", fmt.Errorf("is more than anchor.monthly_budget = %d: one anchor cannot cost more than all of a month", a.MonthlyBudget)
+		return "anchor.max_fee", fmt.Errorf("is more than anchor.monthly_budget = %d: one anchor cannot cost more than a whole month", a.MonthlyBudget)
 	}
 	if c.Calendar.Listen == c.RPC.Listen {
 		key := "calendar.listen"
 		if !set(key) {
 			key = "rpc.listen"
 		}
-		return key, errors.New("is where rpc.listen and calendar.listen both point to: give one of the two another port")
+		return key, errors.New("is the address of both rpc.listen and calendar.listen: give one of them another port")
 	}
 	switch m := c.Metrics; {
 	case m.Listen == "":
 		if m.Pprof {
-			return "metrics.pprof", errors.New("profiles are served where metrics.listen says, and that is off: set it too, to \"127.0.0.1:14790\" for one")
+			return "metrics.pprof", errors.New("needs metrics.listen, which is off: set it too, for example to \"127.0.0.1:14790\"")
 		}
 	case m.Listen == c.RPC.Listen:
-		return "metrics.listen", errors.New("is where rpc.listen points to as well: give one of the two another port")
+		return "metrics.listen", errors.New("is the address of rpc.listen too: give one of them another port")
 	case m.Listen == c.Calendar.Listen:
-		return "metrics.listen", errors.New("is where calendar.listen points to as well: give one of the two another port")
+		return "metrics.listen", errors.New("is the address of calendar.listen too: give one of them another port")
 	case m.Pprof && !isLoopback(m.Listen):
-		return "metrics.pprof", fmt.Errorf("whoever reaches metrics.listen = %q could slow ancred down and learn what it does, and no password is asked for there: "+
-			"profile over a loopback address, such as \"127.0.0.1:14790\", and reach that through ssh -L", m.Listen)
+		return "metrics.pprof", fmt.Errorf("metrics.listen = %q needs no password, so anyone who reaches it could slow ancred down and see what it does: "+
+			"use a loopback address, such as \"127.0.0.1:14790\", and reach it through ssh -L", m.Listen)
 	}
 	return "", nil
 }
@@ -233,7 +233,7 @@ func zeroOr[T int | int32 | int64](to *T, least, most int64) func(any) error {
 			return nil
 		}
 		if err := inner(v); err != nil {
-			return fmt.Errorf("must be 0 for none, or a whole number from %d to %d", least, most)
+			return fmt.Errorf("must be 0 for no limit, or a whole number from %d to %d", least, most)
 		}
 		return nil
 	}
@@ -409,9 +409,9 @@ func addressOrNetwork(s string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%q must be an IP address, such as 127.0.0.1 or ::1, or a network, such as 10.0.0.0/8", s)
 	case network.Bits() == 0:
-		return "", fmt.Errorf("%s is everybody: then anybody can claim any address; name the proxy alone", s)
+		return "", fmt.Errorf("%s includes everyone, so any client could claim any address: name only the proxy", s)
 	case network != network.Masked():
-		return "", fmt.Errorf("%s has bits beyond its length: write %s", s, network.Masked())
+		return "", fmt.Errorf("%s has bits set beyond its prefix length: write %s", s, network.Masked())
 	}
 	return network.String(), nil
 }
@@ -421,7 +421,7 @@ func authLine(s string) (string, error) {
 	parts := strings.Split(s, ":")
 	salted := len(parts) == 3 && strings.Count(parts[2], "$") == 1 && !strings.HasPrefix(parts[2], "$") && !strings.HasSuffix(parts[2], "$")
 	if !salted || parts[0] == "" || strings.ContainsAny(s, " \t\r\n") {
-		return "", errors.New("must be NAME:ROLE:SALT$HASH; \"ancre auth NAME ROLE\" makes such a line")
+		return "", errors.New("must be NAME:ROLE:SALT$HASH; \"ancre auth NAME ROLE\" creates such a line")
 	}
 	if _, err := oneOf("submit", "read", "admin")(parts[1]); err != nil {
 		return "", fmt.Errorf("the role of %s, %q, %w", parts[0], parts[1], err)
@@ -448,7 +448,7 @@ func calendarURI(s string) (string, error) {
 	}
 	for _, r := range rest {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:", r)) {
-			return "", fmt.Errorf("holds %q: only letters, digits and the signs -._: are allowed", r)
+			return "", fmt.Errorf("holds %q: only letters, digits and -._: are allowed", r)
 		}
 	}
 	return s, nil

@@ -93,17 +93,17 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	}
 	d.onClose(release)
 	// The addresses next: when one is taken, nothing else needs to be begun.
-	listener, err := d.listen("rpc.listen", cfg.RPC.Listen, "if another ancred is running, give one of the two another address")
+	listener, err := d.listen("rpc.listen", cfg.RPC.Listen, "if another ancred is running, give one of them another address")
 	if err != nil {
 		return err
 	}
 	public, err := d.listenUnlessOff("calendar.listen", cfg.Calendar.Listen, &d.public,
-		"if another ancred or an otsd is running, give one of the two another address, or set calendar.listen to \"off\"")
+		"if another ancred or an otsd is running, give one of them another address, or set calendar.listen to \"off\"")
 	if err != nil {
 		return err
 	}
 	watch, err := d.listenUnlessOff("metrics.listen", cfg.Metrics.Listen, &d.watched,
-		"if another program is there, give metrics.listen another port, or set it to \"off\"")
+		"if another program uses the port, give metrics.listen another one, or set it to \"off\"")
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	d.doors = doors{server, calendars}
 
 	if err := datadir.Restrict(dir); err != nil {
-		log.Warn("others on this machine may read files of the data directory: chmod -R go= on it as their owner", "dir", dir, "err", err)
+		log.Warn("other users of this machine can read files of the data directory: run chmod -R go= on it as its owner", "dir", dir, "err", err)
 	}
 	const phase = "opening the data directory"
 	server.SetPhase(phase)
@@ -246,7 +246,7 @@ func (d *node) open(ctx context.Context) error {
 	}
 	d.onClose(d.wallet.Close)
 	if err := d.wallet.Ready(); errors.Is(err, wallet.ErrUnusable) {
-		d.log.Error("anchors cannot be paid, digests are accepted and sealed nevertheless", "err", err)
+		d.log.Error("cannot pay for anchors; ancred still accepts and seals digests", "err", err)
 	}
 
 	d.batcher, err = batcher.New(batcher.Config{
@@ -273,7 +273,7 @@ func usableDir(path string) error {
 	if err == nil {
 		err = errors.New("it is a file")
 	}
-	return fmt.Errorf("%s: %w; it must be a directory that the user may read and write whom ancred runs as", path, err)
+	return fmt.Errorf("%s: %w; it must be a directory that the user of ancred can read and write", path, err)
 }
 
 // policy is what the configuration says about batches and anchors; the rest is the batcher's
@@ -424,7 +424,7 @@ func (d *node) unlock(ctx context.Context) {
 // readPassphrase reads the configured file, and says so when others may read it too.
 func readPassphrase(path string, log *slog.Logger) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("others on this machine may read the wallet's passphrase: chmod 600 it", "file", path)
+		log.Warn("other users of this machine can read the wallet's passphrase: run chmod 600 on the file", "file", path)
 	}
 	passphrase, err := config.ReadPassphrase(path)
 	if note := config.PassphraseNote(passphrase); note != "" {

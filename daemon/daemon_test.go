@@ -169,7 +169,7 @@ func TestPortInUseIsNamedWithTheKey(t *testing.T) {
 
 func TestDataDirectoryOfAnotherKindIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, marker, want string }{
-		{"another network", `{"format":1,"network":"signet"}`, "belongs to signet"},
+		{"another network", `{"format":1,"network":"signet"}`, "is for signet"},
 		{"a newer format", `{"format":2,"network":"regtest"}`, "has format 2"},
 		{"a damaged marker", `{"form`, "is damaged"},
 		{"a marker without format", `{}`, "is damaged"},
@@ -247,7 +247,7 @@ func TestPassphraseFileOfOthersIsTold(t *testing.T) {
 		if string(got) != "correct horse" || err != nil {
 			t.Errorf("passphrase of a file with mode %v: %q, %v", mode, got, err)
 		}
-		if line := out.String()[before:]; strings.Contains(line, "others on this machine") != told || strings.Contains(line, "horse") {
+		if line := out.String()[before:]; strings.Contains(line, "other users of this machine") != told || strings.Contains(line, "horse") {
 			t.Errorf("told of a file with mode %v: %q", mode, line)
 		}
 	}

@@ -40,8 +40,8 @@ func rpcWarning(c config.RPC) string {
 	if !forOthers(c.Listen) {
 		return ""
 	}
-	return "rpc.listen = " + strconv.Quote(c.Listen) + " is there for other machines, and ancred speaks no TLS: everybody on the way reads the passwords of " +
-		"callers, and whoever has an administrator's can spend the wallet; listen on 127.0.0.1 and put a web server with TLS in front, or a VPN between"
+	return "rpc.listen = " + strconv.Quote(c.Listen) + " listens for other machines without TLS, so anyone on the network path can read the passwords of callers, " +
+		"and spend the wallet's coins with an administrator's: listen on 127.0.0.1 behind a web server with TLS, or use a VPN"
 }
 
 // metricsWarning says when the metrics are there for other machines.
@@ -49,8 +49,8 @@ func metricsWarning(c config.Metrics) string {
 	if !forOthers(c.Listen) {
 		return ""
 	}
-	return "metrics.listen = " + strconv.Quote(c.Listen) + " is there for other machines, and no password is asked for: everybody who reaches it " +
-		"learns the wallet's balance and what ancred does; let a firewall admit the machine of Prometheus alone, or listen on 127.0.0.1"
+	return "metrics.listen = " + strconv.Quote(c.Listen) + " listens for other machines without a password, so anyone who reaches it can read the wallet's balance: " +
+		"have a firewall admit only the machine of Prometheus, or listen on 127.0.0.1"
 }
 
 // isPublic reports whether the calendar is there for other machines, by itself or through a proxy,
@@ -71,14 +71,14 @@ func strangersWarning(cfg config.Config) string {
 	if !isPublic(cfg.Calendar) || isBounded(cfg) {
 		return ""
 	}
-	return "the calendar is there for other machines, and nothing bounds what their digests cost. It refuses them until you set anchor.monthly_budget " +
-		"(and calendar.max_digests, if that is 0) and restart ancred. Behind a proxy set calendar.trusted_proxies too: without it their digests look like those of this machine"
+	return "the calendar listens for other machines, but no setting bounds what their digests cost. It refuses their digests until you set " +
+		"anchor.monthly_budget (and calendar.max_digests, if that is 0) and restart ancred. Behind a proxy, set calendar.trusted_proxies too: otherwise their digests look like those of this machine"
 }
 
 // Reasons why the calendar refuses digests.
 var (
-	errUnbounded = errors.New("this calendar takes no digests of other machines or web pages: its operator has set no anchor.monthly_budget, or no calendar.max_digests")
-	errPages     = errors.New("this calendar is for programs on its own machine, and takes no digests of web pages from elsewhere")
+	errUnbounded = errors.New("this calendar accepts no digests from other machines or web pages: its operator has not set anchor.monthly_budget or calendar.max_digests")
+	errPages     = errors.New("this calendar serves programs on its own machine, and accepts no digests from web pages on other sites")
 )
 
 // refusesStrangers returns why the calendar refuses digests that come from elsewhere; nil: it takes

@@ -193,7 +193,7 @@ func TestAQuotaThatIsUsedUpIsWarnedOf(t *testing.T) {
 	if _, err := client.Submit(t.Context(), [32]byte{9}); !rpc.HasCode(err, rpc.CodeQuota) || !strings.Contains(err.Error(), "try again in 3h") {
 		t.Errorf("a digest too many: %v", err)
 	}
-	if got := info(t, c, log); !strings.Contains(strings.Join(got.Warnings, "\n"), "digests of mail are refused") {
+	if got := info(t, c, log); !strings.Contains(strings.Join(got.Warnings, "\n"), "refuses digests of mail") {
 		t.Errorf("getinfo warns of %q", got.Warnings)
 	}
 }

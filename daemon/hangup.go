@@ -20,7 +20,7 @@ func outliveHangups(log *slog.Logger) (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				log.Info("SIGHUP: ancred goes on; SIGTERM stops it, and a restart reads the configuration again")
+				log.Info("SIGHUP: ancred continues; SIGTERM stops it, and a restart reads the configuration again")
 			case <-done:
 				return
 			}

@@ -74,6 +74,6 @@ func calendarWarning(c config.Calendar) string {
 	if err != nil || uriErr != nil || !loopback.IsHost(uri.Hostname()) || loopback.IsHost(host) && len(c.TrustedProxies) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("proofs point to %s, where only this machine finds them, and the calendar is there for others too: set calendar.uri to the public "+
-		"address of this server before more proofs are handed out", c.URI)
+	return fmt.Sprintf("pending proofs point to %s, which only this machine can reach, but the calendar serves other machines too: set calendar.uri to "+
+		"the public address of this server before it issues more proofs", c.URI)
 }

@@ -17,7 +17,7 @@ const stallLimit = 10 * time.Minute
 func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 	sent, err := systemd.SdNotify(false, systemd.SdNotifyReady)
 	if err != nil {
-		d.log.Warn("systemd could not be told that the daemon is ready", "err", err)
+		d.log.Warn("cannot tell systemd that the daemon is ready", "err", err)
 	}
 	if !sent {
 		<-ctx.Done()
@@ -27,7 +27,7 @@ func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 	every := 30 * time.Second
 	limit, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
-		d.log.Warn("systemd's watchdog time could not be read", "err", err)
+		d.log.Warn("cannot read systemd's watchdog time", "err", err)
 	}
 	if limit > 0 {
 		every = min(every, limit/3)

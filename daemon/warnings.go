@@ -111,21 +111,21 @@ func (s *levels) warnings(l looks) []warning.Warning {
 
 	switch {
 	case l.disk.err != nil:
-		add(warning.DiskUnreadable, "how much of the disk is free cannot be read: %v", l.disk.err)
+		add(warning.DiskUnreadable, "cannot read how much disk space is free: %v", l.disk.err)
 	case warning.Has(all, warning.Store):
 	case l.disk.ReadOnly:
-		add(warning.Store, "the next digest will be refused: the disk under the store is full, or a write failed. Free disk space; if the log names a failed write, check the disk and restart ancred")
+		add(warning.Store, "ancred will refuse the next digest: the disk is full, or a write failed. Free disk space; if the log names a failed write, check the disk and restart ancred")
 	case l.disk.FreeBytes > 0 && s.disk.Low(float64(l.disk.FreeBytes), lowDisk*float64(l.disk.ReserveBytes), enoughDisk*float64(l.disk.ReserveBytes)):
-		add(warning.DiskLow, "the disk under the store has %d MB left, and digests are refused with less than %d MB: free disk space", l.disk.FreeBytes>>20, l.disk.ReserveBytes>>20)
+		add(warning.DiskLow, "the disk under the store has %d MB left, and ancred refuses digests with less than %d MB: free disk space", l.disk.FreeBytes>>20, l.disk.ReserveBytes>>20)
 	}
 	if d := l.disk; d.Waits >= slowDisk {
-		add(warning.DiskSlow, "the disk has not answered a write to %s for %d seconds, and digests wait for it: look at the disk (dmesg, SMART), or ask whoever provides it", d.File, int(d.Waits.Seconds()))
+		add(warning.DiskSlow, "the disk has not completed a write to %s for %d seconds, and digests wait for it: check the disk (dmesg, SMART), or ask your hosting provider", d.File, int(d.Waits.Seconds()))
 	}
 
 	o := l.over
 	low := o.BudgetSats > 0 && s.budget.Low(float64(o.BudgetSats-o.PaidSats), lowBudget*float64(o.BudgetSats), enoughBudget*float64(o.BudgetSats))
 	if low && !warning.Has(all, warning.Budget) {
-		add(warning.BudgetLow, "%d of the %d sats of anchor.monthly_budget are used: raise it, or batches will wait until older payments are 30 days past", o.PaidSats, o.BudgetSats)
+		add(warning.BudgetLow, "%d of the %d sats of anchor.monthly_budget are spent: raise it, or batches will wait until older payments are more than 30 days old", o.PaidSats, o.BudgetSats)
 	}
 	if l.stalled != nil {
 		add(warning.Stalled, "%v: restart ancred", l.stalled)
@@ -149,13 +149,13 @@ func (s *levels) walletWarnings(l looks, all []warning.Warning) []warning.Warnin
 	}
 	switch {
 	case syncing && behind >= walletWait:
-		add(warning.WalletSyncing, "the wallet has been behind the chain for %d minutes, and anchors are paid only once it is not: after a restore that takes up to some hours; else see that peers and disk are well, and restart ancred",
+		add(warning.WalletSyncing, "the wallet has been behind the chain for %d minutes, and cannot pay until it has caught up. After a restore that takes up to some hours; otherwise check the peers and the disk, and restart ancred",
 			int(behind.Minutes()))
 	case l.ready != nil && !syncing && !warning.Has(all, warning.Wallet):
 		add(warning.Wallet, "anchors cannot be paid: %v", l.ready)
 	}
 	if l.balanceErr != nil {
-		add(warning.BalanceUnreadable, "the balance cannot be read: %v", l.balanceErr)
+		add(warning.BalanceUnreadable, "cannot read the balance: %v", l.balanceErr)
 	}
 	if l.ready != nil || l.balanceErr != nil || warning.Has(all, warning.WalletShort) {
 		return all
@@ -164,9 +164,9 @@ func (s *levels) walletWarnings(l looks, all []warning.Warning) []warning.Warnin
 	if s.balance.Low(float64(confirmed), fewAnchors*fee, enoughAnchors*fee) {
 		pending := ""
 		if l.balance.Pending > 0 {
-			pending = " (more is on its way)"
+			pending = " (more is unconfirmed)"
 		}
-		add(warning.BalanceLow, "the wallet has %d sats%s, which pay for %d more anchors at today's price of %d: send bitcoin to an address of \"ancre wallet address\"",
+		add(warning.BalanceLow, "the wallet has %d sats%s, enough for %d more anchors at today's price of %d: send bitcoin to the address that \"ancre wallet address\" prints",
 			confirmed, pending, confirmed/max(l.fee, 1), l.fee)
 	}
 	return all

@@ -73,8 +73,8 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"a wallet that does while a batch is late", func(l *looks) {
 			l.ready, l.over.Warnings = wallet.ErrSyncing, slices.Concat(of(warning.Wallet), of(warning.Overdue))
 		}, []*warning.Kind{warning.Wallet, warning.Overdue}, "said"},
-		{"an empty wallet", func(l *looks) { l.balance = wallet.Balance{} }, []*warning.Kind{warning.BalanceLow}, "0 sats, which pay for 0 more anchors at today's price of 153"},
-		{"a deposit that is not mined yet", func(l *looks) { l.balance = wallet.Balance{Pending: 100_000} }, []*warning.Kind{warning.BalanceLow}, "more is on its way"},
+		{"an empty wallet", func(l *looks) { l.balance = wallet.Balance{} }, []*warning.Kind{warning.BalanceLow}, "0 sats, enough for 0 more anchors at today's price of 153"},
+		{"a deposit that is not mined yet", func(l *looks) { l.balance = wallet.Balance{Pending: 100_000} }, []*warning.Kind{warning.BalanceLow}, "more is unconfirmed"},
 		{"19 anchors", func(l *looks) { l.balance.Confirmed = 19 * 153 }, []*warning.Kind{warning.BalanceLow}, "19 more anchors"},
 		{"20 anchors", func(l *looks) { l.balance.Confirmed = 20 * 153 }, nil, ""},
 		{"too little for one anchor is told once", func(l *looks) {
@@ -82,7 +82,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		}, []*warning.Kind{warning.WalletShort}, "said"},
 		{"a balance that cannot be read", func(l *looks) { l.balanceErr = riddle }, []*warning.Kind{warning.BalanceUnreadable}, "a riddle"},
 		{"a disk that is nearly full", func(l *looks) { l.disk.FreeBytes = 500 << 20 }, []*warning.Kind{warning.DiskLow}, "500 MB left"},
-		{"a full disk", func(l *looks) { l.disk.FreeBytes, l.disk.ReadOnly = 1, true }, []*warning.Kind{warning.Store}, "the next digest will be refused"},
+		{"a full disk", func(l *looks) { l.disk.FreeBytes, l.disk.ReadOnly = 1, true }, []*warning.Kind{warning.Store}, "will refuse the next digest"},
 		{"a full disk that refused a digest", func(l *looks) {
 			l.disk.FreeBytes, l.disk.ReadOnly, l.over.Warnings = 1, true, of(warning.Store)
 		}, []*warning.Kind{warning.Store}, "said"},
@@ -91,7 +91,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"a disk that is busy", func(l *looks) { l.disk.Waits, l.disk.File = 9*time.Second, "000007.log" }, nil, ""},
 		{"a disk that does not answer", func(l *looks) {
 			l.disk.Waits, l.disk.File = 12*time.Second, "000007.log"
-		}, []*warning.Kind{warning.DiskSlow}, "not answered a write to 000007.log for 12 seconds"},
+		}, []*warning.Kind{warning.DiskSlow}, "not completed a write to 000007.log for 12 seconds"},
 		{"nine tenths of the budget", func(l *looks) { l.over.PaidSats = 901 }, []*warning.Kind{warning.BudgetLow}, "901 of the 1000 sats"},
 		{"a budget that holds an anchor", func(l *looks) { l.over.PaidSats, l.over.Warnings = 1000, of(warning.Budget) }, []*warning.Kind{warning.Budget}, "said"},
 		{"no budget", func(l *looks) { l.over.BudgetSats = 0 }, nil, ""},

@@ -252,7 +252,7 @@ func TestDataDirectoryOfAnotherNetwork(t *testing.T) {
 	w.must(w.daemon.Stop())
 	other := filepath.Join(w.daemon.DataDir, "simnet")
 	w.must(os.Rename(w.daemon.NetDir(), other))
-	w.wantNoStart(1, []string{other, "belongs to regtest", "simnet"}, "--network", "simnet")
+	w.wantNoStart(1, []string{other, "is for regtest", "not for simnet"}, "--network", "simnet")
 }
 
 func TestDataDirectoryOfANewerVersion(t *testing.T) {

@@ -45,13 +45,13 @@ type marker struct {
 }
 
 // remedyDir is what helps when the directory itself cannot be used.
-const remedyDir = "it must be a directory that the user may read and write whom the program runs as"
+const remedyDir = "it must be a directory that the user of this program can read and write"
 
 // Open makes the directory if there is none, takes its lock and checks that it is of the network.
 // release gives the lock back.
 func Open(dir, network string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w; %s", err, remedyDir)
+		return nil, fmt.Errorf("create the data directory: %w; %s", err, remedyDir)
 	}
 	path := filepath.Join(dir, Lock)
 	if err := checkLock(path); err != nil {
@@ -60,7 +60,7 @@ func Open(dir, network string) (release func() error, err error) {
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock the data directory %s: %w; %s, and %s in it, which may be removed, a file", dir, err, remedyDir, Lock)
+		return nil, fmt.Errorf("lock the data directory %s: %w; %s, and %s in it must be a file (you may remove it)", dir, err, remedyDir, Lock)
 	}
 	if !ok {
 		return nil, ErrInUse
@@ -88,12 +88,12 @@ func checkMarker(path, dir, network string) error {
 	data, err := atomicfile.ReadInput(path, maxMarker)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, Store)); err == nil {
-			return fmt.Errorf("%s is missing in a data directory that has been used: put it back from a backup, or write {\"format\":%d,\"network\":%q} into it if you are sure of the network", path, format, network)
+			return fmt.Errorf("%s is missing from a used data directory: restore it from a backup or, if you are sure of the network, write {\"format\":%d,\"network\":%q} into it", path, format, network)
 		}
 		return writeMarker(path, marker{Format: format, Network: network})
 	}
 	if err != nil {
-		return fmt.Errorf("read what the data directory is: %w; it must be a file that the user may read whom the program runs as, "+
+		return fmt.Errorf("read the marker of the data directory: %w; it must be a file that the user of this program can read, "+
 			"with the content {\"format\":%d,\"network\":%q}", err, format, network)
 	}
 	var m marker
@@ -101,10 +101,10 @@ func checkMarker(path, dir, network string) error {
 		return fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
 	}
 	if m.Format > format {
-		return fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that made it", dir, m.Format, format)
+		return fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that created it", dir, m.Format, format)
 	}
 	if m.Network != network {
-		return fmt.Errorf("the data directory %s belongs to %s, and %s was asked for: give the other network its own directory (%s says so)", dir, m.Network, network, path)
+		return fmt.Errorf("the data directory %s is for %s, not for %s: give each network its own directory (%s says so)", dir, m.Network, network, path)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func writeMarker(path string, m marker) error {
 		return err
 	}
 	if err := atomicfile.Put(path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write what the data directory is: %w", err)
+		return fmt.Errorf("write the marker of the data directory: %w", err)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func (g *gate) enter(c *conn) bool {
 	}
 	if !g.admit(c) {
 		g.notice.Do(func() {
-			g.log.Warn("all connections are taken, and none of them is idle: new ones have to wait", "listen", g.Addr().String(), "connections", len(g.admitted))
+			g.log.Warn("all connections are in use and none is idle: new connections wait", "listen", g.Addr().String(), "connections", len(g.admitted))
 		})
 		if len(g.waiting) >= g.limits.Connections && !g.displaceWaiting(c) {
 			return false

@@ -61,9 +61,9 @@ func (r *Refusal) Error() string {
 	if r.User != "" {
 		whose = "the user " + r.User + " has"
 	}
-	text := fmt.Sprintf("%s handed in as many new digests as %s = %d allows in %s", whose, r.Key, r.Limit, r.every)
+	text := fmt.Sprintf("%s submitted as many new digests as %s = %d allows in %s", whose, r.Key, r.Limit, r.every)
 	if r.After == 0 {
-		return fmt.Sprintf("more new digests at once than %s = %d allows in %s: hand in fewer", r.Key, r.Limit, r.every)
+		return fmt.Sprintf("more new digests at once than %s = %d allows in %s: submit fewer", r.Key, r.Limit, r.every)
 	}
 	return fmt.Sprintf("%s: try again in %s", text, r.After)
 }
@@ -173,10 +173,10 @@ func (q *Quota) Warning() string {
 	slices.Sort(users)
 	switch {
 	case all:
-		return fmt.Sprintf("digests are refused: as many new ones came in as %s = %d allows in one batch.interval; find out who sends them, or raise it",
+		return fmt.Sprintf("ancred refuses digests: as many new ones arrived as %s = %d allows in one batch.interval. Find out who sends them, or raise it",
 			q.limits.AllKey, q.limits.All)
 	case len(users) > 0:
-		return fmt.Sprintf("digests of %s are refused: as many new ones came in as %s = %d allows each user in one batch.interval; find out why, or raise it",
+		return fmt.Sprintf("ancred refuses digests of %s: as many new ones arrived as %s = %d allows each user in one batch.interval. Find out why, or raise it",
 			strings.Join(users, ", "), q.limits.EachUserKey, q.limits.EachUser)
 	}
 	return ""

@@ -37,7 +37,7 @@ func TestEachUserAndAllTogetherHaveALimit(t *testing.T) {
 	if r := q.Take("a", 2); r != nil {
 		t.Errorf("after the time that was told: %v", r)
 	}
-	if r := q.Take("b", 11); r == nil || r.After != 0 || !strings.Contains(r.Error(), "hand in fewer") {
+	if r := q.Take("b", 11); r == nil || r.After != 0 || !strings.Contains(r.Error(), "submit fewer") {
 		t.Errorf("more than ever is allowed: %+v", r)
 	}
 	*now = now.Add(time.Hour)
