@@ -11,11 +11,7 @@ import (
 
 func TestAConfiguredPeerDoesNotStayBanned(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(3)
-	c := openClient(t, newDir(t), n.p2p)
-	startClient(t, c)
-	waitAt(t, c, n)
+	n, c := syncedClient(t, 3)
 	if err := c.service().BanPeer(n.p2p, banman.InvalidFilterHeader); err != nil {
 		t.Fatal(err)
 	}

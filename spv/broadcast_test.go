@@ -105,8 +105,8 @@ func TestABroadcastToNobodyIsAnError(t *testing.T) {
 	}
 }
 
-// A peer that hangs up while it is offered something may have it or not: the caller should offer it
-// again soon.
+// A peer that disconnects during an offer may have the transaction or not: the caller should offer
+// it again soon.
 func TestABroadcastToPeersThatHangUpIsAnError(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

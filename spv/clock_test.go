@@ -1,6 +1,7 @@
 package spv
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,4 +59,22 @@ func TestAClockThatDisagreesWithThePeersIsToldOf(t *testing.T) {
 	if _, wrong := k.off(3, offset); wrong {
 		t.Error("one peer is believed where there should be three")
 	}
+}
+
+// clock is the true clock, and can be set forward.
+type clock struct{ ahead atomic.Int64 }
+
+// setClock gives a client that is not started yet a clock that can be set forward.
+func setClock(c *Client) *clock {
+	k := new(clock)
+	c.now = func() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
+	return k
+}
+
+func (k *clock) forward(d time.Duration) { k.ahead.Add(int64(d)) }
+
+// strangers makes a client that is not started yet take regtest for a public network.
+func strangers(c *Client) *clock {
+	c.public = true
+	return setClock(c)
 }

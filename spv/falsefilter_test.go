@@ -17,7 +17,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// falseFilter is one that matches nothing of the block.
+// falseFilter is a filter that matches nothing in the block.
 func falseFilter(block chainhash.Hash) *gcs.Filter {
 	f, err := builder.WithKeyHash(&block).AddEntry([]byte("nothing of this block")).Build()
 	if err != nil {
@@ -26,12 +26,12 @@ func falseFilter(block chainhash.Hash) *gcs.Filter {
 	return f
 }
 
-// filterLies lies about the filter of the newest block that is asked for, while it is on.
+// filterLies sends a false filter header for the newest block that is asked for, while it is on.
 type filterLies struct {
 	on, filterToo atomic.Bool // filterToo: the filter is made to fit its header
 
-	mu   sync.Mutex
-	told map[chainhash.Hash]bool // blocks that it lied about
+	mu    sync.Mutex
+	about map[chainhash.Hash]bool // blocks that it lied about
 }
 
 func (l *filterLies) lie(f frame) []frame {
@@ -50,15 +50,15 @@ func (l *filterLies) lie(f frame) []frame {
 			panic(err)
 		}
 		m.FilterHashes[len(m.FilterHashes)-1] = &hash
-		if l.told == nil {
-			l.told = make(map[chainhash.Hash]bool)
+		if l.about == nil {
+			l.about = make(map[chainhash.Hash]bool)
 		}
-		l.told[m.StopHash] = true
+		l.about[m.StopHash] = true
 		return []frame{frameOf(&m)}
 	case f.command == wire.CmdCFilter && l.filterToo.Load():
 		var m wire.MsgCFilter
 		f.decode(&m)
-		if !l.told[m.BlockHash] {
+		if !l.about[m.BlockHash] {
 			break
 		}
 		data, err := falseFilter(m.BlockHash).NBytes()
@@ -74,7 +74,7 @@ func (l *filterLies) lie(f frame) []frame {
 func (l *filterLies) lied() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.told)
+	return len(l.about)
 }
 
 // wantTrueFilters checks that the filter of the newest block is the true one.
@@ -95,7 +95,8 @@ func wantTrueFilters(t *testing.T, c *Client, n *node) {
 	}
 }
 
-// Against one honest peer, one that lies about filters gets nowhere, is dropped, and is named.
+// Where there is one honest peer, a peer that lies about filters is not believed. It is dropped,
+// and named in a warning.
 func TestFalseFilterHeadersAreFoundOut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -119,7 +120,7 @@ func TestFalseFilterHeadersAreFoundOut(t *testing.T) {
 			for round := range tt.rounds {
 				lies.on.Store(false)
 				waitFor(t, "both peers", func() bool { return len(c.connected()) == 2 })
-				// What the coinbase alone is worth as evidence, the test below shows.
+				// The test below shows that a coinbase alone is no evidence.
 				if err := c.Broadcast(t.Context(), spend(t, c, 2+round, 10_000)); err != nil {
 					t.Fatal(err)
 				}
@@ -145,9 +146,9 @@ func TestFalseFilterHeadersAreFoundOut(t *testing.T) {
 	}
 }
 
-// neutrino does not look at the coinbase to see who is right about the filter of a block. So where
-// there is nothing else, two peers that disagree are a draw: neither is believed, a person is told,
-// and a third peer decides.
+// neutrino does not use the coinbase to decide which peer is right about the filter of a block. So
+// in a block with nothing else, two peers that disagree are a draw: neither is believed, the
+// operator is warned, and a third peer decides.
 func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -180,8 +181,8 @@ func TestTwoPeersThatDisagreeAboutAFilterAreNotBelieved(t *testing.T) {
 	waitFor(t, "a warning that names the liar", func() bool { return warned(c, liar.addr, "invalid filter header") })
 }
 
-// The only peer lied about a filter header, and that was taken. The truth does not fit it any more,
-// and neutrino bans all who tell it.
+// The only peer lied about a filter header, and was believed. The true filter headers do not fit
+// the false one, and neutrino bans all peers that send them.
 func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -209,7 +210,7 @@ func TestAFalseFilterHeaderThatWasTakenIsToldOfAndCured(t *testing.T) {
 	if warned(c, "have stopped") {
 		t.Errorf("told at once: %q", c.Status().Warnings)
 	}
-	var last uint64 // the connection at which the clock was set forward: without any peer, it is not the filters' fault
+	var last uint64 // the connection at which the clock was set forward; without a peer, the filters are not to blame
 	waitFor(t, "a warning that says what to do, and a note for the next start", func() bool {
 		if peers := c.Peers(); len(c.connected()) > 0 && peers > last {
 			last = peers

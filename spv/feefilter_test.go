@@ -11,7 +11,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// said returns what is found when the bytes come in pieces of a size.
+// said returns the fee filters in bytes that come in pieces of a size.
 func said(stream []byte, size int) (found []int64, lost bool) {
 	f := frameScanner{magic: chaincfg.RegressionNetParams.Net}
 	for piece := range slices.Chunk(stream, size) {
@@ -88,8 +88,8 @@ func FuzzFeeFilters(f *testing.F) {
 	})
 }
 
-// A node says it once, as soon as the handshake is over: later messages come after ten minutes, if
-// at all.
+// A node sends its fee filter once, right after the handshake. Later ones come after ten minutes,
+// if at all.
 func TestTheFirstFeeFilterOfANodeIsHeard(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "bitcoind", "-minrelaytxfee=0.00003", "-incrementalrelayfee=0.00003")
@@ -193,7 +193,7 @@ func TestOnePeerCannotMoveTheFloorOfThree(t *testing.T) {
 	}
 }
 
-// A value that cannot be is no value; neutrino hangs up on a peer that says it.
+// An impossible value counts as none. neutrino disconnects from a peer that sends one.
 func TestAFeeFilterThatCannotBeIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, v := range []int64{-1, math.MinInt64, math.MaxInt64, 21_000_000*1e8 + 1} {

@@ -81,11 +81,7 @@ func TestMedianRate(t *testing.T) {
 
 func TestAnEstimateCostsOneDownloadForEachNewBlock(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	startClient(t, c)
-	waitAt(t, c, n)
+	n, c := syncedClient(t, 20)
 	if _, err := c.FeeRate(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -47,8 +47,8 @@ func wantHeaders(t *testing.T, dir string, n *node) {
 	}
 }
 
-// Headers come without any filter, are kept from run to run, and follow a reorganisation that came
-// between two.
+// Headers come without any filter, are kept from run to run, and follow a reorganisation between
+// two runs.
 func TestHeadersAreKeptBetweenRuns(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -118,7 +118,8 @@ func TestHeadersWithoutAPeer(t *testing.T) {
 	}
 }
 
-// A peer that tells of blocks and sends no headers, or false ones, is not waited for for ever.
+// SyncHeaders does not wait endlessly for a peer that announces blocks and sends no headers, or
+// false ones.
 func TestHeadersThatDoNotCome(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -163,7 +164,7 @@ func TestHeadersThatDoNotCome(t *testing.T) {
 	}
 }
 
-// The headers are not up to date where one peer of several is ahead and has not been heard yet.
+// The headers are not up to date if the peer that is ahead is not connected yet.
 func TestHeadersWaitForASecondOpinion(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -203,7 +204,7 @@ func TestHeadersWaitForASecondOpinion(t *testing.T) {
 	wantHeaders(t, dir, n)
 }
 
-// On a public network an old tip says that the peers are cut off, or the clock is wrong.
+// On a public network an old tip means that the peers are cut off, or that the clock is wrong.
 func TestAnOldTipOfStrangersIsNotTakenForTheNewest(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

@@ -19,8 +19,7 @@ type stream struct {
 
 func (s stream) Read(b []byte) (int, error) { return s.Reader.Read(b) }
 
-// However the bytes are cut into pieces, the services of the version message change, and nothing
-// else.
+// However the bytes are cut into pieces, only the services in the version message change.
 func TestAnyPeerIsTakenForHeaders(t *testing.T) {
 	t.Parallel()
 	version := wire.NewMsgVersion(&wire.NetAddress{}, &wire.NetAddress{}, 7, 100)
@@ -58,8 +57,8 @@ func TestAnyPeerIsTakenForHeaders(t *testing.T) {
 	}
 }
 
-// The bug that it catches: a node that serves no filters, as bitcoind does unless told otherwise,
-// is no source of headers.
+// The bug that this catches: a node that serves no filters, which is bitcoind's default, was not
+// accepted as a source of headers.
 func TestHeadersOfAPeerWithoutFilters(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

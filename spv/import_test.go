@@ -127,11 +127,7 @@ func TestFilesThatCannotBeImportedAreNamed(t *testing.T) {
 
 func TestAnImportEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(50)
-	c := openClient(t, newDir(t), n.p2p)
-	startClient(t, c)
-	waitAt(t, c, n)
+	_, c := syncedClient(t, 50)
 	dir := t.TempDir()
 	files := []string{filepath.Join(dir, "block"), filepath.Join(dir, "filter")}
 	if _, err := c.ExportHeaders(t.Context(), files[0], files[1]); err != nil {

@@ -3,36 +3,13 @@ package spv
 import (
 	"context"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"ancre/internal/warning"
-
 	"github.com/btcsuite/btcd/wire/v2"
 )
-
-// clock is the true one, and can be set forward.
-type clock struct{ ahead atomic.Int64 }
-
-// setClock gives a client that is not started yet a clock that can be set forward.
-func setClock(c *Client) *clock {
-	k := new(clock)
-	c.now = func() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
-	return k
-}
-
-func (k *clock) forward(d time.Duration) { k.ahead.Add(int64(d)) }
-
-// warned reports whether there is a warning with all the words.
-func warned(c *Client, words ...string) bool {
-	return slices.ContainsFunc(warning.Texts(c.Status().Warnings), func(w string) bool {
-		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) })
-	})
-}
 
 // neutrino takes headers only from the peer that claims the most blocks, until it is where that
 // peer claims to be.
@@ -72,7 +49,7 @@ func TestAPeerThatClaimsBlocksThatDoNotExistIsDropped(t *testing.T) {
 	}
 }
 
-// A peer that stops talking in the middle of everything costs time, and nothing else.
+// A peer that stops sending in the middle of everything costs time, and nothing else.
 func TestAPeerThatFallsSilentIsNotWaitedForForEver(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
@@ -119,7 +96,8 @@ func TestAPeerThatFallsSilentIsNotWaitedForForEver(t *testing.T) {
 	waitAt(t, c, n)
 }
 
-// What takes connections and is no node of the network is told of by its address, and harms nobody.
+// A server that accepts connections and is not a node of the network is named in a warning, and
+// does no harm.
 func TestAPeerThatIsNoNodeIsNamed(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

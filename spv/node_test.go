@@ -22,8 +22,8 @@ import (
 	"github.com/btcsuite/btcd/txscript/v2"
 )
 
-// patience is how long a test waits for what should take a second: the machine may be busy with
-// other things.
+// patience is how long a test waits for something that should take a second: the machine may be
+// busy.
 const patience = 90 * time.Second
 
 // node is a real Bitcoin node on regtest.
@@ -55,7 +55,7 @@ func minerAddress() address.Address {
 	return a
 }
 
-// otherAddress is mined to by nobody else.
+// otherAddress is an address to which no other blocks are mined.
 func otherAddress(t *testing.T) address.Address {
 	t.Helper()
 	a, err := address.NewAddressWitnessPubKeyHash(bytes.Repeat([]byte{7}, 20), &chaincfg.RegressionNetParams)
@@ -189,9 +189,9 @@ func (n *node) call(method string, result any, params ...any) {
 // mine makes blocks and returns the hash of the last.
 func (n *node) mine(blocks int) chainhash.Hash { n.t.Helper(); return n.mineTo(blocks, minerAddress()) }
 
-// mineTo lets bitcoind mine to an address. It has no random number in its coinbases, so on another
-// branch of the same second only another address makes other blocks. btcd always mines to the
-// address it was started with.
+// mineTo makes bitcoind mine to an address. Its coinbases contain no random number, so in the same
+// second only another address makes other blocks. btcd always mines to the address with which it
+// was started.
 func (n *node) mineTo(blocks int, to address.Address) chainhash.Hash {
 	n.t.Helper()
 	var hashes []string
@@ -332,6 +332,26 @@ func waitAt(t *testing.T, c *Client, n *node) {
 		_, hash, err := c.Best()
 		return err == nil && hash == want && c.Synced()
 	})
+}
+
+// syncedClient starts a node with some blocks, and a client that has followed it.
+func syncedClient(t *testing.T, blocks int) (*node, *Client) {
+	t.Helper()
+	n, c, _ := syncedWithClock(t, blocks, func(*Client) *clock { return nil })
+	return n, c
+}
+
+// syncedWithClock is syncedClient with a clock, which setClock or strangers gives the client before
+// it is started.
+func syncedWithClock(t *testing.T, blocks int, set func(*Client) *clock) (*node, *Client, *clock) {
+	t.Helper()
+	n := newNode(t, "btcd")
+	n.mine(blocks)
+	c := openClient(t, newDir(t), n.p2p)
+	k := set(c)
+	startClient(t, c)
+	waitAt(t, c, n)
+	return n, c, k
 }
 
 // syncedDir returns a directory of a client that was closed after it followed a node.

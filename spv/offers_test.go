@@ -28,8 +28,8 @@ func newOffering(peers int) *offering {
 	return f
 }
 
-// offer offers it once. What each peer does is one letter: a asks, s is silent, r rejects, h has
-// it, g hangs up.
+// offer offers the transaction once. One letter says what each peer does: a asks for it, s is
+// silent, r rejects it, h has it, g disconnects.
 func (f *offering) offer(what string) {
 	f.again(what)
 	f.tip++
@@ -118,7 +118,7 @@ func TestSilenceCountsOnlyAfterABlock(t *testing.T) {
 	}
 }
 
-// A new version of which nothing is known yet does not end the warning about the one before.
+// The warning about a version stays until something is known about the next one.
 func TestAWarningOutlivesItsVersionUntilTheNextIsKnown(t *testing.T) {
 	t.Parallel()
 	c := openClient(t, newDir(t))

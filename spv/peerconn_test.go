@@ -27,8 +27,8 @@ func testDialer(t *testing.T) *dialer {
 	return d
 }
 
-// stranger is the far side of a connection on which btcd's peer is the near side. It has shaken
-// hands. Nothing is buffered between the two: what one does not read, the other cannot write.
+// stranger is the far side of a connection whose near side is btcd's peer. The two have shaken
+// hands. Nothing is buffered between them: if one does not read, the other cannot write.
 type stranger struct {
 	net.Conn
 	near *peer.Peer
@@ -107,7 +107,7 @@ func (s *stranger) wantHungUp(t *testing.T, d *dialer, say func(i int) frame) {
 	t.Fatalf("a peer that reads nothing could send %d messages", most)
 }
 
-// numbered returns a hash that is not that of any other number.
+// numbered returns a different hash for each number.
 func numbered(i int) *chainhash.Hash {
 	h := chainhash.HashH([]byte{byte(i), byte(i >> 8), byte(i >> 16)})
 	return &h
@@ -160,7 +160,7 @@ func TestAPeerThatReadsTooSlowlyIsHungUpOn(t *testing.T) {
 	})
 }
 
-// What is not asked for is refused by its header, before there is room for it.
+// A large message that was not asked for is refused by its header, before its payload is read.
 func TestALargeMessageThatWasNotAskedForIsNotRead(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{wire.CmdBlock, wire.CmdInv, wire.CmdGetData, wire.CmdTx, "unknown"} {
@@ -179,7 +179,7 @@ func TestALargeMessageThatWasNotAskedForIsNotRead(t *testing.T) {
 	}
 }
 
-// A peer that reads is answered, however much it says. It is slowed down, and not hung up on.
+// A peer that reads is answered, however much it sends. It is slowed down, and not disconnected.
 func TestAPeerThatReadsIsAnswered(t *testing.T) {
 	t.Parallel()
 	d := testDialer(t)
@@ -270,7 +270,7 @@ func TestWhatWasNotAskedForIsTakenFromTheAllowance(t *testing.T) {
 	take(100-frameHeader, time.Second)
 }
 
-// What is no message of the network any more is paid for byte by byte.
+// Bytes that are not a message of the network use up the allowance too.
 func TestWhatIsNoMessageIsTakenFromTheAllowanceToo(t *testing.T) {
 	t.Parallel()
 	d := testDialer(t)

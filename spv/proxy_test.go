@@ -16,7 +16,7 @@ import (
 	"ancre/internal/warning"
 )
 
-// socks is a SOCKS5 server that says what it was asked, and connects to where the test wants.
+// socks is a SOCKS5 server that records its requests, and connects to where the test wants.
 type socks struct {
 	listener net.Listener
 	resolves bool              // Tor's extension
@@ -144,8 +144,8 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")
 	n.mine(30)
-	// A listener at the address of one of the peers: nobody may come to it but through the proxy,
-	// which leads elsewhere.
+	// A listener at the address of one of the peers. No connection may reach it: the proxy leads
+	// elsewhere.
 	trap := newRelay(t, n.p2p)
 	const named = "node.example.invalid:18444"
 	const onion = "v7ajjeirttkbnt32wpy3c6w3emwnfr3fkla7hpxcfokr3ysd3kqtzmqd.onion:38333"

@@ -14,14 +14,14 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// relay passes connections on to a node, and can be cut: btcd cannot be stopped and started for
-// that, since it begins a new chain at each start on regtest.
+// relay passes connections on to a node, and can be cut. btcd itself cannot be stopped and started
+// for that, since on regtest it begins a new chain at each start.
 type relay struct {
 	t    *testing.T
 	addr string
 	to   string
 
-	// What the node, and what the client, says, one message at a time, when set; what is returned
+	// If set, these get the messages of the node and of the client, one at a time, and return what
 	// is passed on instead. They are set before the first connection.
 	fromNode, fromClient func(frame) []frame
 
@@ -40,7 +40,7 @@ func newRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-// newLiar returns a relay that passes messages on as the two functions want, nil for unchanged. It
+// newLiar returns a relay that changes messages by the two functions; nil leaves them unchanged. It
 // listens at an address of its own, since bans are by address without port.
 func newLiar(t *testing.T, to string, fromNode, fromClient func(frame) []frame) *relay {
 	t.Helper()
@@ -100,7 +100,7 @@ func (f frame) bytes() []byte {
 	return append(out, f.payload...)
 }
 
-// pump passes messages on, changed.
+// pump passes messages on, and changes them.
 func pump(to io.Writer, from io.Reader, change func(frame) []frame) error {
 	for {
 		var head [24]byte

@@ -31,8 +31,8 @@ func opened(t *testing.T, dir string) string {
 	return log.String()
 }
 
-// Any flipped bit in any header, filter headers too, is found after an orderly end, and what was
-// there is there again.
+// After an orderly end, any flipped bit in any header or filter header is found, and the files are
+// restored.
 func TestAFlippedBitInAHeaderFileIsFound(t *testing.T) {
 	t.Parallel()
 	whole := t.TempDir()

@@ -10,14 +10,15 @@ import (
 	"ancre/internal/warning"
 )
 
-// strangers makes a client that is not started yet take regtest for a public network.
-func strangers(c *Client) *clock {
-	c.public = true
-	return setClock(c)
+// warned reports whether there is a warning with all the words.
+func warned(c *Client, words ...string) bool {
+	return slices.ContainsFunc(warning.Texts(c.Status().Warnings), func(w string) bool {
+		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) })
+	})
 }
 
-// wantWarnings waits until the warnings are as many as the given ones, and each has the words of
-// one.
+// wantWarnings waits until there are as many warnings as given ones, and each given one is
+// contained in a warning.
 func wantWarnings(t *testing.T, c *Client, want ...string) {
 	t.Helper()
 	var got []string
@@ -40,12 +41,7 @@ func wantWarnings(t *testing.T, c *Client, want ...string) {
 
 func TestAStaleTipIsToldOf(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	k := strangers(c)
-	startClient(t, c)
-	waitAt(t, c, n)
+	n, c, k := syncedWithClock(t, 20, strangers)
 	k.forward(staleTip - 2*patience)
 	wantWarnings(t, c)
 	k.forward(2 * patience)
@@ -79,15 +75,10 @@ func TestABlockIsStaleFromItsAgeOn(t *testing.T) {
 	}
 }
 
-// A peer that claims more does not hide that nothing comes.
+// A peer that claims more blocks does not hide that none come.
 func TestAStaleTipIsToldOfAlsoWhenAPeerClaimsMore(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	k := strangers(c)
-	startClient(t, c)
-	waitAt(t, c, n)
+	_, c, k := syncedWithClock(t, 20, strangers)
 	k.forward(staleTip + time.Minute)
 	p, err := c.position()
 	if err != nil {
@@ -125,7 +116,7 @@ func TestTooFewPeersAreToldOf(t *testing.T) {
 	third.mend()
 	wantWarnings(t, c)
 	third.cut()
-	wantWarnings(t, c, unreachable) // the time counts anew
+	wantWarnings(t, c, unreachable) // the time begins again
 }
 
 func TestWhoWantsFewPeersIsNotWarnedOfThem(t *testing.T) {
@@ -174,12 +165,7 @@ func TestAllPeersGoneIsToldOfAndOver(t *testing.T) {
 
 func TestAClockThatIsBehindIsToldOf(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	k := setClock(c)
-	startClient(t, c)
-	waitAt(t, c, n)
+	_, c, k := syncedWithClock(t, 20, setClock)
 	k.forward(-maxAhead - 5*time.Minute)
 	wantWarnings(t, c, "ahead of the clock of this machine")
 }
@@ -195,12 +181,7 @@ func TestAPrunedPeerIsNamed(t *testing.T) {
 
 func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	k := setClock(c)
-	startClient(t, c)
-	waitAt(t, c, n)
+	n, c, k := syncedWithClock(t, 20, setClock)
 	c.state.fetched("block 1234", errors.New("no answer"), c.now())
 	k.forward(fetchesFailing - time.Second)
 	c.state.fetched("block 1234", errors.New("no answer"), c.now())
@@ -209,7 +190,7 @@ func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	c.state.fetched("block 1234", errors.New("no answer"), c.now())
 	wantWarnings(t, c, "block 1234: no answer")
 	k.forward(lastFailure)
-	wantWarnings(t, c) // nobody asks any more
+	wantWarnings(t, c) // nothing is fetched any more
 	c.state.fetched("block 1235", errors.New("no answer"), c.now())
 	wantWarnings(t, c, "block 1235: no answer")
 	if _, err := c.Block(t.Context(), n.hashAt(5)); err != nil {
@@ -218,14 +199,10 @@ func TestFetchesThatFailForMinutesAreToldOf(t *testing.T) {
 	wantWarnings(t, c)
 }
 
-// Each thing that may be wrong is told under its kind: alerts go by them.
+// Each warning has its kind, by which the alerts go.
 func TestEachWarningHasItsKind(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "btcd")
-	n.mine(20)
-	c := openClient(t, newDir(t), n.p2p)
-	startClient(t, c)
-	waitAt(t, c, n)
+	n, c := syncedClient(t, 20)
 	waitFor(t, "the peer", func() bool { return len(c.connected()) == 1 })
 	good, err := c.position()
 	if err != nil {
@@ -247,7 +224,7 @@ func TestEachWarningHasItsKind(t *testing.T) {
 		{warning.FewPeers, true, func(*position) { m.lastEnough = c.now().Add(-fewWarning) }},
 		{warning.NoPeers, false, func(*position) { m.peers, m.lastPeer = nil, c.now().Add(-aloneWarning) }},
 	} {
-		// The watching goroutine looks once a second, and may put right what is changed here.
+		// The watching goroutine looks once a second, and may undo what is changed here.
 		waitFor(t, "a warning "+tt.kind.Name(), func() bool {
 			p := good
 			m.mu.Lock()

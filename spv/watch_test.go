@@ -2,8 +2,8 @@ package spv
 
 import "testing"
 
-// Whoever has a transaction to offer is told of each new connection, and finds the peer among those
-// that are offered it.
+// A caller with a transaction to offer is notified of each new connection, and the new peer is then
+// among those that are offered it.
 func TestNewPeersAreCountedAndToldOf(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "btcd")

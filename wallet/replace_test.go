@@ -93,8 +93,8 @@ func TestAWalletThatWasUsedIsNeverReplaced(t *testing.T) {
 	}
 }
 
-// Leases that no stored anchor stands for end at the start, and coins are spendable again: those of
-// anchors after the backup that a store was restored from.
+// At a start, leases end that belong to no stored anchor, and their coins can be spent again. They
+// belonged to anchors that are newer than the backup from which the store was restored.
 func TestLeasesThatNobodyNeedsEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,8 +146,8 @@ func TestLeasesThatNobodyNeedsEnd(t *testing.T) {
 	}
 }
 
-// An older ancre encrypted wallets with what JSON made of a passphrase that is not UTF-8. The
-// passphrase itself opens such a wallet, once others do not any more.
+// An older ancre encrypted wallets with what JSON made of a passphrase that is not UTF-8. The true
+// passphrase opens such a wallet, and from then on no other one does.
 func TestAWalletWithAGarbledPassphraseIsRepaired(t *testing.T) {
 	const latin1 = "r\xe9sum\xe9 1234"
 	var log strings.Builder

@@ -104,8 +104,8 @@ func TestTheWordsRestoreTheCoins(t *testing.T) {
 	restoreInBitcoind(t, node, words, was.Confirmed-fee2)
 }
 
-// More addresses than are followed ahead: only the search finds these coins, also when it was
-// interrupted; and whatever it finds, the wallet follows as many addresses again beyond.
+// A wallet used more addresses than are followed ahead. Only the search finds these coins, even if
+// it is interrupted. Beyond the last one that it finds, the wallet again follows as many addresses.
 func TestALongLifeIsRestored(t *testing.T) {
 	t.Parallel()
 	const payments = 24 // lookahead is 20
@@ -166,8 +166,8 @@ func TestALongLifeIsRestored(t *testing.T) {
 	r.awaitBalance(wallet.Balance{Confirmed: left - fee, Spendable: left - fee})
 }
 
-// restoreInBitcoind gives the words to a wallet that shares no line of code with ours, and compares
-// what it finds.
+// restoreInBitcoind restores the words in a wallet that shares no code with ours, and compares the
+// balance.
 func restoreInBitcoind(t *testing.T, from *harness.Node, words []string, want int64) {
 	t.Helper()
 	exe, err := harness.FindBitcoind()

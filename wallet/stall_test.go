@@ -16,8 +16,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// A block that no peer hands out ends btcwallet's rescan for good, while btcwallet goes on calling
-// itself synced.
+// If no peer sends a block, btcwallet's rescan ends for good, and btcwallet still reports that it
+// is synced.
 func TestADeadRescanIsRevived(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -65,8 +65,8 @@ func TestADeadRescanIsRevived(t *testing.T) {
 	})
 }
 
-// proxy stands between the light client and its peer, and can keep requests for blocks and
-// transactions from it.
+// proxy is between the light client and its peer, and can drop requests for blocks and
+// transactions.
 type proxy struct {
 	addr string
 	mute atomic.Bool

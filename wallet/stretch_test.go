@@ -17,7 +17,7 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// strong is more than the public passphrase is stretched by, and far less than what takes a second.
+// strong stretches more than the public passphrase is stretched, and far less than takes a second.
 var strong = waddrmgr.ScryptOptions{N: 64, R: 8, P: 1}
 
 // stretched reads by how much the two passphrases of a wallet file are stretched.
@@ -44,7 +44,7 @@ func stretched(t *testing.T, dir string) (public, private int) {
 	return public, private
 }
 
-// withStrongKeys makes what a test creates as strong as a real wallet is in proportion.
+// withStrongKeys makes a test's wallets stronger than the public passphrase, as real ones are.
 func withStrongKeys(t *testing.T) {
 	t.Helper()
 	was := waddrmgr.DefaultScryptOptions
@@ -52,7 +52,7 @@ func withStrongKeys(t *testing.T) {
 	t.Cleanup(func() { waddrmgr.DefaultScryptOptions = was })
 }
 
-// The private passphrase is all that stands between who has the file and the coins.
+// Only the private passphrase keeps somebody who has the file from the coins.
 func TestOnlyThePrivatePassphraseIsStretched(t *testing.T) {
 	withStrongKeys(t)
 	dir := t.TempDir()
@@ -131,8 +131,8 @@ func TestOlderWalletIsMadeQuickToOpenOnce(t *testing.T) {
 	}
 }
 
-// The change saves a second. A wallet that it fails for, on a full disk, pays for anchors
-// nevertheless.
+// The conversion saves a second at each start. If it fails, for example on a full disk, the wallet
+// pays for anchors nevertheless.
 func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
 	dir := t.TempDir()
 	olderWallet(t, dir)
@@ -149,8 +149,8 @@ func TestOlderWalletOpensWhereTheChangeFails(t *testing.T) {
 	}
 }
 
-// What the change writes to the disk in one step is lost when the step is not finished: the file is
-// the older one then.
+// The conversion writes to the disk in one step. If the step is not finished, the file is as
+// before.
 func TestOlderWalletOpensAfterACrashInTheChange(t *testing.T) {
 	dir := t.TempDir()
 	want := olderWallet(t, dir)

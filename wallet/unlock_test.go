@@ -13,7 +13,7 @@ import (
 	"github.com/btcsuite/btcwallet/wtxmgr"
 )
 
-// receive has the wallet find a payment of so many satoshi in a block.
+// receive makes the wallet find a payment in a block.
 func receive(t *testing.T, w *Wallet, to string, sats int64) {
 	t.Helper()
 	params := w.cfg.Params
@@ -45,8 +45,8 @@ func receive(t *testing.T, w *Wallet, to string, sats int64) {
 	}
 }
 
-// A passphrase takes seconds on a slow machine, at each start: whoever asks meanwhile how the
-// daemon stands is not kept waiting.
+// On a slow machine, checking a passphrase takes seconds at each start. Callers that ask for the
+// state of the daemon meanwhile need not wait.
 func TestBalanceAnswersWhileThePassphraseIsChecked(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

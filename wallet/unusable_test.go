@@ -60,8 +60,9 @@ func otherDatabase(path string) error {
 	return db.Close()
 }
 
-// Whatever is in the place of the wallet's file: it opens, or says which file, what is wrong and
-// what to do; and once that is moved away, the wallet is restored without a new start.
+// Whatever is in the place of the wallet's file, the wallet opens, or the error says which file it
+// is, what is wrong, and what to do. Once the file is moved away, the wallet can be restored
+// without a restart.
 func TestAWalletThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	whole := aWalletFile(t)
@@ -134,8 +135,7 @@ func TestAWalletDirectoryThatIsNone(t *testing.T) {
 	}
 }
 
-// One flipped bit anywhere in the file of a wallet that was closed: it is found, or it changes
-// nothing.
+// A flipped bit anywhere in the file of a closed wallet is found, or changes nothing.
 func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	whole := aWalletFile(t)
@@ -170,9 +170,9 @@ func TestAFlippedBitInTheWalletIsFoundOrDoesNoHarm(t *testing.T) {
 	t.Logf("seed %d: %d of 40 were found", seed, found)
 }
 
-// A bit inside of a value changes no structure: an amount, say. The sum that an orderly end left
-// finds it. After a crash there is none, and a file that another program version wrote to in
-// between has none that counts.
+// A bit in a value, such as an amount, does not change the structure of the file. The checksum of
+// an orderly end finds it. After a crash there is no checksum, and if another version of the
+// program wrote to the file in between, the checksum does not count.
 func TestAFlippedBitInAValueIsFound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -232,7 +232,8 @@ func TestAFlippedBitInAValueIsFound(t *testing.T) {
 	}
 }
 
-// What the library stumbles over while the wallet is open ends the payments, and not the process.
+// If the library panics because of damage while the wallet is open, payments end, but not the
+// process.
 func TestADamageThatShowsLaterEndsNoProcess(t *testing.T) {
 	t.Parallel()
 	w := open(t, t.TempDir(), &chaincfg.RegressionNetParams, nil)

@@ -210,7 +210,7 @@ func (w *Wallet) closeVault(v *vault) error {
 	return nil
 }
 
-// locked reports whether keys can not be used. It never waits.
+// locked reports whether the keys cannot be used. It never waits.
 func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
 
 // unlock checks the passphrase, and makes keys usable. btcwallet locks a wallet when it is given a
@@ -228,7 +228,7 @@ func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err er
 	// deriving keys meanwhile.
 	err = walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if v.locked() {
-			if coins, err := v.coins(leases); err == nil { // else whoever asks waits, and gets the error
+			if coins, err := v.coins(leases); err == nil { // on an error, a caller of Balance waits, and gets the error
 				b := balanceOf(coins)
 				v.balanceMeanwhile.Store(&b)
 				defer v.balanceMeanwhile.Store(nil)

@@ -26,7 +26,7 @@ func eachNode(t *testing.T, test func(t *testing.T, node *harness.Node)) {
 	}
 }
 
-// build builds a version and holds it against its order.
+// build builds a version and compares it with its order.
 func (r *rig) build(o wallet.AnchorOrder) (tx *wire.MsgTx, prevouts []*wire.TxOut) {
 	r.t.Helper()
 	tx, prevouts, err := r.BuildAnchor(r.t.Context(), o)
@@ -54,7 +54,7 @@ func change(tx *wire.MsgTx) ([]wire.OutPoint, []*wire.TxOut) {
 	return []wire.OutPoint{{Hash: tx.TxHash(), Index: 1}}, []*wire.TxOut{tx.TxOut[1]}
 }
 
-// wantGone waits, as the light client itself steps back block by block.
+// wantGone waits, because the light client itself steps back block by block.
 func (r *rig) wantGone(coins []wire.OutPoint, want ...wire.OutPoint) {
 	r.t.Helper()
 	r.await(fmt.Sprintf("gone are %v", want), func() string {
@@ -177,8 +177,8 @@ func (r *rig) wantOnly(version *wire.MsgTx, coin []wire.OutPoint, prevouts []*wi
 	}
 }
 
-// A version that leaves no change pays nobody whom the wallet follows, and after a start btcwallet
-// follows unspent coins alone: it would take the version that lost for pending for ever.
+// A version without change pays to no address of the wallet, and after a start btcwallet follows
+// only unspent coins. So without our help it would keep the version that lost as pending.
 func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -211,8 +211,8 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	}
 }
 
-// A version that can not be paid: the shortage counts no change that it would undo itself, and what
-// it says is missing is enough, without a restart.
+// A version cannot be paid. The shortage does not count change that the version itself would undo.
+// The deposit that it names is enough, without a restart.
 func TestAShortageOfAVersionEndsWithADeposit(t *testing.T) {
 	t.Parallel()
 	const rate = 170
@@ -298,8 +298,8 @@ func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
 	r.wantGone(coins)
 }
 
-// What btcwallet left behind in earlier sessions, or leaves behind where we do not know: it knows
-// the newest block, and others below that are not on the chain.
+// btcwallet may have left this behind, for reasons that we may not know: the wallet knows the
+// newest block, and below it blocks that are not on the chain.
 func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
@@ -361,7 +361,7 @@ func pretendToKnow(t *testing.T, node *harness.Node, dir string, height int32) {
 	}
 }
 
-// A payment that spent the change of a version that lost goes with it. Whoever made it has to know.
+// A payment that spent the change of a version that lost is lost with it. The operator is told.
 func TestALostPaymentIsTold(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)

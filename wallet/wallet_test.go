@@ -42,12 +42,13 @@ func TestMain(m *testing.M) {
 	neutrino.QueryTimeout = 3 * time.Second // from ten: peers here answer at once or never
 	// A key derivation costs a second and 256 MB in production. Only a test binary has this line.
 	waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions
-	// neutrino 0.18 stops its broadcaster while a rescan may still hand it a transaction, and that
-	// waits for ever then (pushtx/broadcaster.go, MarkAsConfirmed). The process ends right after.
+	// neutrino 0.18 stops its broadcaster while a rescan may still pass a transaction to it. The
+	// rescan then waits endlessly (pushtx/broadcaster.go, MarkAsConfirmed). The process ends right
+	// after.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/lightninglabs/neutrino/pushtx.(*Broadcaster).MarkAsConfirmed"))
 }
 
-// absent is the light client of tests that never come to use it.
+// absent is the light client of tests that never use it.
 type absent struct{}
 
 var errAbsent = errors.New("no light client in this test")
@@ -147,7 +148,8 @@ func derive(t *testing.T, words []string, params *chaincfg.Params, coin, branch,
 	return a.EncodeAddress()
 }
 
-// btcwallet makes wrong keys of one set of words in 128: they must neither be made nor taken.
+// btcwallet derives wrong keys from one set of words in 128. Such words must neither be made nor
+// accepted.
 func TestWordsThatOtherWalletsReadDifferentlyAreRefused(t *testing.T) {
 	t.Parallel()
 	params := &chaincfg.RegressionNetParams
@@ -302,7 +304,7 @@ func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
 	w := open(t, dir, &chaincfg.RegressionNetParams, nil)
 	wantFiles(t, dir)
 
-	// Whoever asked is gone before the words could be returned.
+	// The caller has gone before the words could be returned.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := w.Create(ctx, passphrase, nil, time.Time{}); !errors.Is(err, context.Canceled) {
@@ -310,7 +312,7 @@ func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
 	}
 	wantFiles(t, dir)
 
-	// Or goes while the wallet, in its place already, is opened.
+	// The caller goes while the wallet, which has its final name already, is opened.
 	leaving := &leaves{Context: t.Context(), when: func() bool { return exists(filepath.Join(dir, databaseName)) }}
 	if _, _, err := w.Create(leaving, passphrase, nil, time.Time{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want %v", err, context.Canceled)
@@ -318,7 +320,7 @@ func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
 	wantFiles(t, dir)
 }
 
-// leaves is the context of somebody who goes as soon as something is so.
+// leaves is the context of a caller that goes as soon as a condition holds.
 type leaves struct {
 	context.Context
 	when func() bool
@@ -578,7 +580,7 @@ func TestOrdersAreChecked(t *testing.T) {
 		}
 	}
 
-	// What the wallet's own keys and history tell.
+	// What can only be checked with the wallet's keys and history.
 	tx := wire.NewMsgTx(2)
 	tx.AddTxIn(&wire.TxIn{})
 	tx.AddTxOut(out)

@@ -1,9 +1,9 @@
 // Package btclogslog lets libraries that log through btclog (btcsuite, neutrino) write to a
 // log/slog logger.
 //
-// These libraries take their logger by a package-level UseLogger, so one process has one of them.
-// Their levels say what matters to the library, not to an operator of ours: whoever uses this
-// package chooses with [New] how loud they may be.
+// These libraries get their logger by a package-level function UseLogger, so one process has one
+// logger for each library. Their levels say what matters to the library, not to an operator of
+// ancred, so [New] lowers them.
 package btclogslog
 
 import (
@@ -22,11 +22,13 @@ type logger struct {
 	level atomic.Uint32 // a btclog.Level: the library's own threshold, besides that of the slog handler
 }
 
-// New returns a btclog logger that writes to the given one; nil discards all. Information, debug
-// and trace arrive at slog's debug level, because what a library finds worth telling is detail to
-// us; warnings arrive as information, since these libraries warn of a peer that hangs up; errors
-// arrive as warnings, since what they call an error they mostly cure themselves. Only what they
-// call critical stays an error.
+// New returns a btclog logger that writes to the given logger. If that is nil, it discards all
+// messages. It changes the levels:
+//
+//   - Information, debug and trace become debug: what a library reports is detail to an operator.
+//   - A warning becomes information: these libraries warn of each peer that disconnects.
+//   - An error becomes a warning: these libraries cure most of their errors themselves.
+//   - Critical becomes an error.
 func New(to *slog.Logger) btclog.Logger {
 	if to == nil {
 		return btclog.Disabled
@@ -36,7 +38,7 @@ func New(to *slog.Logger) btclog.Logger {
 	return l
 }
 
-// slogLevel says how loud a library's message is here.
+// slogLevel returns the slog level for a library's level.
 func slogLevel(level btclog.Level) slog.Level {
 	switch {
 	case level <= btclog.LevelInfo:
@@ -50,8 +52,8 @@ func slogLevel(level btclog.Level) slog.Level {
 	}
 }
 
-// enabled spares the formatting of what nobody reads: some libraries pass closures that dump whole
-// blocks.
+// enabled reports whether a message is logged. Others are not even formatted: some libraries pass
+// closures that print whole blocks.
 func (l *logger) enabled(level btclog.Level) bool {
 	return level >= l.Level() && l.to.Enabled(context.Background(), slogLevel(level))
 }

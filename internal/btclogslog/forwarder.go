@@ -8,9 +8,9 @@ import (
 	"github.com/btcsuite/btclog"
 )
 
-// Forwarder is for libraries whose logger is a package variable, which must not change while their
-// goroutines run: they are given its [Forwarder.Logger] once, and what they log goes to the logger
-// that was set last. The zero value discards.
+// Forwarder is for libraries whose logger is a package variable. That variable must not change
+// while their goroutines run. So it is set to [Forwarder.Logger] once, and the messages go to the
+// logger that [Forwarder.Set] got last. The zero value discards all messages.
 type Forwarder struct {
 	to atomic.Pointer[slog.Logger]
 }
@@ -21,8 +21,8 @@ func (f *Forwarder) Set(to *slog.Logger) { f.to.Store(to) }
 // Logger returns a logger that forwards.
 func (f *Forwarder) Logger() btclog.Logger { return New(slog.New(forward{f})) }
 
-// forward is the handler behind it. The adapter adds neither attributes nor groups, so these need
-// not follow a later Set.
+// forward is the slog handler of a Forwarder. btclogslog adds no attributes and no groups, so these
+// need not follow a later Set.
 type forward struct{ f *Forwarder }
 
 func (h forward) handler() slog.Handler {
