@@ -95,8 +95,8 @@ bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store
 fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its plots
 	$(GO) run ./tools/fees
 
-lint: ## formatting, go vet, staticcheck
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "the files above are not formatted: run gofmt -w ." >&2; exit 1; }
+lint: ## checks formatting, go vet and staticcheck
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: run gofmt -w" $$files >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 

@@ -9,8 +9,7 @@ import (
 	"hash"
 	"slices"
 
-	// lint:ignore SA1019 proofs may hold this hash, whatever its age; nothing here makes new ones
-	// with it.
+	//lint:ignore SA1019 proofs may hold this old hash; nothing here makes new ones with it
 	"golang.org/x/crypto/ripemd160"
 	"golang.org/x/crypto/sha3"
 )

@@ -85,12 +85,12 @@ func TestCommitmentsAreFew(t *testing.T) {
 	for i := range uris {
 		uris[i] = alice
 	}
-	f, leaves := promised(t, "a", uris...)
+	f, _ := promised(t, "a", uris...)
 	got := Commitments(f)
 	if len(got) != maxPromises {
 		t.Errorf("%d commitments, want %d", len(got), maxPromises)
 	}
-	f, leaves = promised(t, "a", alice, bob)
+	f, leaves := promised(t, "a", alice, bob)
 	if got = Commitments(f); len(got) != 2 || !IsPending(f) {
 		t.Errorf("%d commitments, want 2", len(got))
 	}
