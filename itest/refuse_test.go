@@ -187,7 +187,7 @@ func TestBadConfigurationNamesFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		name, section, key, value string
 		says                      []string // besides the file and the line
 	}{
-		{"a key that is not known", "batch", "intervall", `"6h"`, []string{"batch.intervall", "holds interval"}},
+		{"a key that is not known", "batch", "intervall", `"6h"`, []string{"batch.intervall", "has the keys interval"}},
 		{"a section that is not known", "bach", "interval", `"6h"`, []string{`"bach"`, "[batch]"}},
 		{"no duration", "batch", "interval", `"six hours"`, []string{"batch.interval", "six hours", "168h"}},
 		{"a duration out of range", "batch", "interval", `"1ms"`, []string{"batch.interval", "1ms", "168h"}},
