@@ -176,8 +176,8 @@ var forbidden = []arrow{
 	},
 	{
 		from: "ancre/verify", except: []string{"ancre/verify/lightclient"}, linked: true,
-		to:    []string{"ancre/verify/lightclient", "ancre/spv", "ancre/wallet", "ancre/daemon", "ancre/config", neutrino, btcwallet, pebble},
-		why:   "who verifies with a daemon, a node or a file links no light client: that is verify/lightclient's alone",
+		to:    []string{"ancre/verify/lightclient", "ancre/spv", "ancre/wallet", "ancre/batcher", "ancre/daemon", "ancre/config", neutrino, btcwallet, pebble},
+		why:   "a program that verifies with a daemon, a node or a file links no light client (only verify/lightclient does), and no part of the daemon",
 		plant: [2]string{"ancre/verify", "ancre/verify/lightclient"},
 	},
 	{
