@@ -38,14 +38,21 @@ func TestCompletionByTheDaemonComesFirst(t *testing.T) {
 	}
 	daemon.proofs[digest] = attested("a", proof.BitcoinAt(7))
 	daemon.entries[digest] = rpc.Entry{State: StateFinal, Height: 7}
-	if got = completion(t, c, f); !got.Complete || asked.asked != 1 || got.Entry.Height != 7 {
-		t.Errorf("%+v after %d questions", got, asked.asked)
+	daemon.asked = 0
+	if got = completion(t, c, f); !got.Complete || asked.asked != 1 || daemon.asked != 1 || got.Entry.Height != 7 {
+		t.Errorf("%+v after %d questions, and %d to the daemon", got, asked.asked, daemon.asked)
 	}
 	if height, by, checked := got.Block(); height != 7 || by != "the file" || checked {
 		t.Errorf("block %d says %s, checked: %t", height, by, checked)
 	}
 	if f.IsComplete() {
 		t.Error("the proof that was given is changed")
+	}
+	// Nobody verified a block that the proof names itself, so the other promises are followed.
+	f.Timestamp.Attest(proof.BitcoinAt(3))
+	daemon.entries = nil
+	if got = completion(t, c, f); !got.Complete || asked.asked != 2 {
+		t.Errorf("%+v after %d questions", got, asked.asked)
 	}
 }
 
