@@ -59,7 +59,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	balance, balanceErr := d.balance(ctx)
 	for _, w := range d.warnings(chain, over, balance, balanceErr) {
 		info.Warnings = append(info.Warnings, w.Text)
-		info.Held = info.Held || !w.Kind.IsCaution()
+		info.Held = info.Held || w.Kind.HoldsAnchors()
 	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil

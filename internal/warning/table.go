@@ -2,28 +2,30 @@ package warning
 
 import "slices"
 
-// Severity says how soon somebody should look. The alerts of contrib/prometheus go by it.
+// Severity says how soon an operator should look. The alerts in contrib/prometheus use it.
 type Severity string
 
 const (
-	Critical Severity = "critical" // digests are refused, or something is damaged: look now
+	Critical Severity = "critical" // ancred refuses digests, or something is damaged: look now
 	Soon     Severity = "warning"  // proofs come late, or will: look today
 )
 
-// Kind is one line of the table. There are no others: the fields are set here alone.
+// Kind is one line of the table. Only this file creates kinds, so there are no others.
 type Kind struct {
 	name, says, remedy string
 	severity           Severity
-	caution            bool
+	holdsNothing       bool
 }
 
 func (k *Kind) Name() string       { return k.name }     // the label of the metric, and what the log says
 func (k *Kind) Says() string       { return k.says }     // what is wrong
-func (k *Kind) Remedy() string     { return k.remedy }   // what to do, in general; the text of a warning is more exact
-func (k *Kind) Severity() Severity { return k.severity } // how soon somebody should look
+func (k *Kind) Remedy() string     { return k.remedy }   // what to do in general; the text of a warning is more precise
+func (k *Kind) Severity() Severity { return k.severity } // how soon an operator should look
 
-// IsCaution reports whether a warning of this kind holds no anchor up: not now, or not at all.
-func (k *Kind) IsCaution() bool { return k.caution }
+// HoldsAnchors reports whether a warning of this kind may delay anchors now. The page of the
+// calendar, which strangers read, then says so. The other kinds announce what may come, or have
+// nothing to do with anchors.
+func (k *Kind) HoldsAnchors() bool { return !k.holdsNothing }
 
 var table []*Kind
 
@@ -36,8 +38,8 @@ func kind(severity Severity, name, says, remedy string) *Kind {
 	return k
 }
 
-func caution(k *Kind) *Kind {
-	k.caution = true
+func holdsNothing(k *Kind) *Kind {
+	k.holdsNothing = true
 	return k
 }
 
@@ -51,7 +53,7 @@ var (
 		"Wait until the anchor is final again, then fetch the proofs of the batches that the text names.")
 	Store = kind(Critical, "store", "The store is read-only, so ancred refuses digests.",
 		"Free disk space. If a write failed, check the disk and restart ancred.")
-	DiskLow = caution(kind(Soon, "disk_low", "The disk under the store is nearly full.",
+	DiskLow = holdsNothing(kind(Soon, "disk_low", "The disk under the store is nearly full.",
 		"Free disk space, or move the data directory to a larger disk."))
 	DiskUnreadable = kind(Soon, "disk_unreadable", "ancred cannot read how much disk space is free.",
 		"Check the disk and the permissions of the data directory.")
@@ -73,7 +75,7 @@ var (
 		"After a restore, wait some hours. Otherwise check the disk and the peers, and restart ancred.")
 	WalletShort = kind(Soon, "wallet_short", "The wallet has too little to pay for an anchor, or to pay as much as it should.",
 		"Send bitcoin to the address that the text names.")
-	BalanceLow = caution(kind(Soon, "balance_low", "At today's price the wallet pays for fewer than 20 more anchors.",
+	BalanceLow = holdsNothing(kind(Soon, "balance_low", "At today's price the wallet pays for fewer than 20 more anchors.",
 		"Send bitcoin to the address that \"ancre wallet address\" prints."))
 	BalanceUnreadable = kind(Soon, "balance_unreadable", "ancred cannot read the balance of the wallet.",
 		"The text has the error. If it persists, restart ancred.")
@@ -81,7 +83,7 @@ var (
 		"Raise it and restart ancred, or wait for lower fees.")
 	Budget = kind(Soon, "budget", "anchor.monthly_budget delays an anchor.",
 		"Raise it and restart ancred, or wait until older payments are more than 30 days old.")
-	BudgetLow = caution(kind(Soon, "budget_low", "Nine tenths of anchor.monthly_budget are spent.",
+	BudgetLow = holdsNothing(kind(Soon, "budget_low", "Nine tenths of anchor.monthly_budget are spent.",
 		"Raise it and restart ancred, or set a longer batch.interval."))
 	LeftOut = kind(Soon, "left_out", "A mined anchor left a batch out. ancred pays for the batch again once that anchor is deep enough.",
 		"Wait. More coins in the wallet avoid this.")
@@ -139,12 +141,12 @@ var (
 var (
 	CalendarURI = kind(Soon, "calendar_uri", "Pending proofs point to an address that only this machine can reach.",
 		"Set calendar.uri to the public address.")
-	RPCListen = caution(kind(Soon, "rpc_listen", "JSON-RPC listens for other machines, without TLS.",
+	RPCListen = holdsNothing(kind(Soon, "rpc_listen", "JSON-RPC listens for other machines, without TLS.",
 		"Listen on 127.0.0.1 behind a web server with TLS, or use a VPN."))
-	MetricsListen = caution(kind(Soon, "metrics_listen", "The metrics listen for other machines, without a password.",
+	MetricsListen = holdsNothing(kind(Soon, "metrics_listen", "The metrics listen for other machines, without a password.",
 		"Have a firewall admit only the machine of Prometheus, or listen on 127.0.0.1."))
-	CalendarBudget = caution(kind(Soon, "calendar_budget", "The calendar listens for other machines but refuses their digests, because no setting bounds what those cost.",
+	CalendarBudget = holdsNothing(kind(Soon, "calendar_budget", "The calendar listens for other machines but refuses their digests, because no setting bounds what those cost.",
 		"Set anchor.monthly_budget and calendar.max_digests, and restart ancred."))
-	MaxDigests = caution(kind(Soon, "max_digests", "A JSON-RPC user or the calendar has reached its limit of new digests.",
+	MaxDigests = holdsNothing(kind(Soon, "max_digests", "A JSON-RPC user or the calendar has reached its limit of new digests.",
 		"The text names the user. Find out why, or raise rpc.max_digests, rpc.max_user_digests or calendar.max_digests."))
 )

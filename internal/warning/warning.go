@@ -1,9 +1,9 @@
-// Package warning is the list of everything that an operator is warned of.
+// Package warning has the table of all warnings.
 //
-// The rule: whatever makes a batch later than its target, or could, is a warning with its likely
-// cause and the remedy. A room that makes a batch wait has to name the [Kind]. There are no kinds
-// but those of the table, so getinfo, "ancre status", the log, the metrics, the alerts and the
-// documentation all know each of them.
+// The rule: everything that makes a batch later than its target, or could, is a warning, with its
+// likely cause and the remedy. A package that makes a batch wait must name the [Kind]. There are no
+// kinds outside the table, so getinfo, "ancre status", the log, the metrics, the alerts and the
+// documentation have each of them.
 package warning
 
 import (
@@ -39,7 +39,7 @@ func Has(all []Warning, kinds ...*Kind) bool {
 	return slices.ContainsFunc(all, func(w Warning) bool { return slices.Contains(kinds, w.Kind) })
 }
 
-// Board holds the warnings of a room, one of each kind at most. It may be used by several
+// Board holds the warnings of one package, at most one of each kind. It may be used by several
 // goroutines at once. The zero value is empty.
 type Board struct {
 	mu  sync.Mutex
