@@ -23,94 +23,94 @@ import (
 )
 
 const (
-	// The bounds of one exchange. The whole of it is bounded too: a body that comes a byte at a
-	// time would never end.
+	// The limits of one exchange. The whole exchange has a limit too, because a body could come a
+	// byte at a time and never end.
 	connectTimeout  = 10 * time.Second
 	exchangeTimeout = 30 * time.Second
 	proxiedTimeout  = 90 * time.Second // a new circuit through Tor may take a minute
 
-	// atOnce is how many exchanges a client has under way, whatever the proofs name.
+	// atOnce is how many exchanges a client runs at once, however many calendars the proofs name.
 	atOnce = 8
 
-	// A calendar that could not be reached so many times in a row is not asked again for restTime:
-	// a thousand proofs need not wait for a thousand time-outs.
-	failuresToRest = 3
-	restTime       = time.Minute
+	// A calendar that could not be reached maxFailures times in a row is not asked for pauseTime,
+	// so that a thousand proofs do not wait for a thousand time-outs.
+	maxFailures = 3
+	pauseTime   = time.Minute
 
-	// defaultRetry is how long to leave a calendar alone that is busy and does not say for how
-	// long; maxRetry is the most that is believed.
+	// defaultRetry is when to ask a busy calendar again that does not say when; maxRetry is the
+	// longest time that is believed.
 	defaultRetry = time.Minute
 	maxRetry     = 24 * time.Hour
 )
 
-// PendingError says that the calendar has nothing yet for the commitment (404).
+// PendingError says that the calendar has no complete timestamp for the commitment yet (404).
 type PendingError struct {
-	Text string // the calendar's own words in one line that is safe to show; empty when it said nothing
+	Text string // what the calendar says, on one line that is safe to show; may be empty
 }
 
-func (e *PendingError) Error() string { return cmp.Or(e.Text, "it does not know of the commitment") }
+func (e *PendingError) Error() string { return cmp.Or(e.Text, "it does not know the commitment") }
 
-// BusyError says that the calendar wants to be left alone (429, 503).
+// BusyError says that the calendar takes no request now (429, 503).
 type BusyError struct {
 	Status     int
 	RetryAfter time.Duration // at least a second
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("it is busy (HTTP status %d) and asks to come back in %s", e.Status, e.RetryAfter.Round(time.Second))
+	return fmt.Sprintf("it is busy (HTTP status %d): ask again in %s", e.Status, e.RetryAfter.Round(time.Second))
 }
 
-// ErrNoAnswer is wrapped when a calendar could not be reached, or its answer did not come to an end
-// in time.
+// ErrNoAnswer is wrapped when a calendar could not be reached, or its answer did not end in time.
 var ErrNoAnswer = errors.New("no answer")
 
-// ClientConfig says how calendars are reached.
+// ClientConfig configures a [Client].
 type ClientConfig struct {
-	// Proxy is a SOCKS5 proxy, HOST:PORT, that all connections go through and that looks up all
-	// names: nothing goes around it, but to this machine itself. When it is empty, the proxy that
-	// the environment names is used (HTTPS_PROXY, NO_PROXY), if any.
+	// Proxy is the address of a SOCKS5 proxy, HOST:PORT. All connections go through it, except to
+	// this machine, and it looks up all names. If it is empty, the proxy of the environment is used
+	// (HTTPS_PROXY, NO_PROXY), if any.
 	Proxy string
 
-	// UserAgent is what calendars see of the program.
+	// UserAgent is the name and version of the program, as calendars see it.
 	UserAgent string
 
-	// Timeout bounds one exchange; 0 means half a minute, and three times as long through Proxy.
+	// Timeout is the limit of one exchange. 0 means 30 seconds, or 90 through Proxy.
 	Timeout time.Duration
 }
 
-// Client asks calendars, which it does not trust: answers are bounded in size and time, never
-// compressed, never redirected, and parsed strictly. What an answer attests is not verified here: a
-// timestamp may lead to a block that does not hold it.
+// Client asks calendars. It does not trust them: answers are bounded in size and time, never
+// compressed, never redirected, and parsed strictly. It does not verify attestations: a timestamp
+// may lead to a block that does not contain it.
 //
-// It asks wherever it is told to, over https, or http on this machine: a [Whitelist] comes before
-// it. It may be used by any number of goroutines. Errors do not repeat the calendar's address.
+// It asks any address that it is given, over https, or over http on this machine. Check the address
+// with a [Whitelist] before. A Client may be used by any number of goroutines. Its errors do not
+// repeat the calendar's address.
 type Client struct {
 	http    *http.Client
 	agent   string
 	timeout time.Duration
-	slots   chan struct{}    // one for each exchange under way
+	slots   chan struct{}    // one for each running exchange
 	now     func() time.Time // a clock, for tests
 
-	mu   sync.Mutex // guards what follows
-	ills map[string]ill
+	mu          sync.Mutex // guards what follows
+	unreachable map[string]failures
 }
 
-// ill is what is held against a host that could not be reached.
-type ill struct {
-	failures int       // in a row
-	last     error     // wraps ErrNoAnswer
-	at       time.Time // of the last
+// failures are the failures of a host that could not be reached.
+type failures struct {
+	count int       // in a row
+	last  error     // wraps ErrNoAnswer
+	at    time.Time // of the last
 }
 
 // NewClient returns a client. Nothing is sent yet.
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{
 		agent: cmp.Or(cfg.UserAgent, "ancre"), timeout: cfg.Timeout,
-		slots: make(chan struct{}, atOnce), now: time.Now, ills: make(map[string]ill),
+		slots: make(chan struct{}, atOnce), now: time.Now, unreachable: make(map[string]failures),
 	}
-	proxy := http.ProxyFromEnvironment // passes this machine's own addresses by
+	proxy := http.ProxyFromEnvironment // it uses no proxy for this machine's own addresses
 	if cfg.Proxy != "" {
-		// The h says that the proxy resolves names, see curl(1); net/http resolves none for either
+		// The h says that the proxy resolves names, as in curl(1). net/http resolves none in either
 		// spelling.
 		through := &url.URL{Scheme: "socks5h", Host: cfg.Proxy}
 		proxy = func(r *http.Request) (*url.URL, error) {
@@ -128,38 +128,38 @@ func NewClient(cfg ClientConfig) *Client {
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  proxyUnlessOnion(proxy),
-			DialContext:            dialHonestly,
+			DialContext:            dialChecked,
 			TLSHandshakeTimeout:    c.timeout,
 			MaxResponseHeaderBytes: 16 << 10,
-			DisableCompression:     true, // a small answer may unfold to any size
+			DisableCompression:     true, // a small answer could expand to any size
 			MaxIdleConnsPerHost:    atOnce,
 			IdleConnTimeout:        10 * time.Second,
 			ForceAttemptHTTP2:      true,
 		},
-		// The interface knows no redirects, and one would lead to where no list allows.
+		// The interface has no redirects, and one could lead to an address that no list allows.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
 }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// proxyUnlessOnion refuses names of onion services where no proxy is: only Tor knows them, and a
-// resolver that is asked learns that somebody wants to go there (RFC 7686).
+// proxyUnlessOnion refuses names of onion services without a proxy: only Tor knows them, and a
+// resolver would learn that somebody wants to go there (RFC 7686).
 func proxyUnlessOnion(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) {
 		u, err := proxy(r)
 		if u == nil && err == nil && strings.HasSuffix(r.URL.Hostname(), ".onion") {
-			err = errors.New("an onion service is reached through Tor only: set spv.proxy in the configuration")
+			err = errors.New("an onion service can be reached only through Tor: set spv.proxy in the configuration")
 		}
 		return u, err
 	}
 }
 
-// dialHonestly connects, and makes sure that localhost is this machine, whatever a resolver says:
-// it is asked in the clear.
-func dialHonestly(ctx context.Context, network, addr string) (net.Conn, error) {
+// dialChecked connects, and makes sure that localhost is this machine, whatever the resolver says:
+// what is sent to localhost is not encrypted.
+func dialChecked(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -167,36 +167,36 @@ func dialHonestly(ctx context.Context, network, addr string) (net.Conn, error) {
 	if host, _, _ := net.SplitHostPort(addr); host == "localhost" {
 		if to, ok := conn.RemoteAddr().(*net.TCPAddr); !ok || !to.IP.IsLoopback() {
 			conn.Close()
-			return nil, fmt.Errorf("localhost leads to %s here, which is not this machine", conn.RemoteAddr())
+			return nil, fmt.Errorf("localhost leads to %s, which is not this machine", conn.RemoteAddr())
 		}
 	}
 	return conn, nil
 }
 
-// Timestamp asks the calendar at uri for the timestamp of a commitment: the message that its
-// pending attestation hangs on. The result is about that message, whatever the calendar sent; each
-// of its branches ends in an attestation. Errors that a caller decides by are [*PendingError],
-// [*BusyError] and [ErrNoAnswer].
+// Timestamp asks the calendar at uri for the timestamp of a commitment: the message of a pending
+// attestation. The result is about that message, whatever the calendar sent, and each of its
+// branches ends in an attestation. Callers decide by the errors [*PendingError], [*BusyError] and
+// [ErrNoAnswer].
 func (c *Client) Timestamp(ctx context.Context, uri string, commitment []byte) (*proof.Timestamp, error) {
 	return c.exchange(ctx, uri, http.MethodGet, PathTimestamp+hex.EncodeToString(commitment), nil, commitment)
 }
 
-// Submit hands a message of up to 64 bytes in at the calendar at uri, and returns its pending
-// timestamp.
+// Submit submits a message of up to [MaxMessage] bytes to the calendar at uri, and returns its
+// pending timestamp.
 func (c *Client) Submit(ctx context.Context, uri string, message []byte) (*proof.Timestamp, error) {
 	if n := len(message); n > MaxMessage {
-		return nil, fmt.Errorf("a message of %d bytes, calendars take at most %d", n, MaxMessage)
+		return nil, fmt.Errorf("the message has %d bytes; calendars take at most %d", n, MaxMessage)
 	}
 	return c.exchange(ctx, uri, http.MethodPost, PathDigest, message, message)
 }
 
-// exchange asks once, and reads the answer as a timestamp of about.
+// exchange asks once, and reads the answer as a timestamp of the message about.
 func (c *Client) exchange(ctx context.Context, uri, method, route string, body, about []byte) (*proof.Timestamp, error) {
 	a, err := parseAddress(uri)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.rests(a.hostPort()); err != nil {
+	if err := c.paused(a.hostPort()); err != nil {
 		return nil, err
 	}
 	select {
@@ -209,13 +209,13 @@ func (c *Client) exchange(ctx context.Context, uri, method, route string, body, 
 	defer cancel()
 	status, header, answer, err := c.send(bounded, method, a.url(route), body)
 	if ctx.Err() != nil {
-		return nil, ctx.Err() // the caller's own doing
+		return nil, ctx.Err() // the caller cancelled it
 	}
 	if err != nil && bounded.Err() != nil {
 		err = fmt.Errorf("it took longer than %s", c.timeout)
 	}
 	if err != nil {
-		// Such errors quote certificates and headers, which a stranger wrote.
+		// Such errors quote certificates and headers, which strangers wrote.
 		err = fmt.Errorf("%w: %s", ErrNoAnswer, plainText(err.Error()))
 	}
 	if c.note(a.hostPort(), err); err != nil {
@@ -224,14 +224,13 @@ func (c *Client) exchange(ctx context.Context, uri, method, route string, body, 
 	return c.read(status, header, answer, about)
 }
 
-// send returns the status, the headers, and of the body no more than one byte above what is
-// allowed.
+// send returns the status, the headers, and the body up to one byte more than is allowed.
 func (c *Client) send(ctx context.Context, method, to string, body []byte) (int, http.Header, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	req.Header.Set("Accept", "application/vnd.opentimestamps.v1") // what the reference sends
+	req.Header.Set("Accept", "application/vnd.opentimestamps.v1") // as the reference sends it
 	req.Header.Set("User-Agent", c.agent)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/octet-stream")
@@ -249,7 +248,7 @@ func (c *Client) send(ctx context.Context, method, to string, body []byte) (int,
 	return resp.StatusCode, resp.Header, answer, err
 }
 
-// read makes a timestamp or an error of an answer.
+// read turns an answer into a timestamp or an error.
 func (c *Client) read(status int, header http.Header, answer, about []byte) (*proof.Timestamp, error) {
 	text := sayText(header, answer)
 	switch {
@@ -259,22 +258,22 @@ func (c *Client) read(status int, header http.Header, answer, about []byte) (*pr
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return nil, &BusyError{Status: status, RetryAfter: c.retryAfter(header.Get("Retry-After"))}
 	case status >= 300 && status < 400:
-		return nil, fmt.Errorf("it sends us on to %q (HTTP status %d), and calendars are not followed to other places", plainText(header.Get("Location")), status)
+		return nil, fmt.Errorf("it redirects to %q (HTTP status %d); redirects of calendars are not followed", plainText(header.Get("Location")), status)
 	default:
 		return nil, fmt.Errorf("it answers with HTTP status %d%s", status, quoteText(text))
 	}
 	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, fmt.Errorf("its answer is compressed (%q), which was not asked for", plainText(coding))
+		return nil, fmt.Errorf("its answer is compressed (%q), though that was not requested", plainText(coding))
 	}
 	if len(answer) > MaxAnswer {
-		return nil, fmt.Errorf("its answer is longer than %d bytes, no calendar needs more", MaxAnswer)
+		return nil, fmt.Errorf("its answer is longer than %d bytes; no calendar needs more", MaxAnswer)
 	}
 	if kind := header.Get("Content-Type"); strings.HasPrefix(kind, "text/html") {
-		return nil, errors.New("it answers with a web page: either this is no calendar, or something on the way there wants a login first")
+		return nil, errors.New("it answers with a web page: either it is not a calendar, or a network on the way wants a login first")
 	}
 	t, err := proof.ParseTimestamp(answer, about)
 	if err != nil {
-		return nil, fmt.Errorf("its answer is no timestamp of what was asked for: %w", err)
+		return nil, fmt.Errorf("its answer is not a timestamp of the message: %w", err)
 	}
 	return t, nil
 }
@@ -290,29 +289,29 @@ func (c *Client) retryAfter(s string) time.Duration {
 	return min(max(d, time.Second), maxRetry)
 }
 
-// rests returns why a host is not asked at the moment, if it is not.
-func (c *Client) rests(host string) error {
+// paused returns why a host is not asked now, or nil.
+func (c *Client) paused(host string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := c.ills[host]
-	if i.failures < failuresToRest || c.now().Sub(i.at) >= restTime {
+	f := c.unreachable[host]
+	if f.count < maxFailures || c.now().Sub(f.at) >= pauseTime {
 		return nil
 	}
-	return fmt.Errorf("%w, %d times in a row: it is left alone for a minute", i.last, i.failures)
+	return fmt.Errorf("%w, %d times in a row: it is not asked for a minute", f.last, f.count)
 }
 
-// note keeps whether a host could be reached.
+// note remembers whether a host could be reached.
 func (c *Client) note(host string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		delete(c.ills, host)
+		delete(c.unreachable, host)
 		return
 	}
-	c.ills[host] = ill{failures: c.ills[host].failures + 1, last: err, at: c.now()}
+	c.unreachable[host] = failures{count: c.unreachable[host].count + 1, last: err, at: c.now()}
 }
 
-// sayText is what a calendar says in words: nothing when it sends a page.
+// sayText is the text of an answer; empty if it is a web page.
 func sayText(header http.Header, answer []byte) string {
 	if strings.HasPrefix(header.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(answer), []byte("<")) {
 		return ""
@@ -320,7 +319,7 @@ func sayText(header http.Header, answer []byte) string {
 	return plainText(string(answer))
 }
 
-// quoteText puts what a calendar said behind an error.
+// quoteText is a calendar's text as the end of an error.
 func quoteText(text string) string {
 	if text == "" {
 		return ""
@@ -328,8 +327,8 @@ func quoteText(text string) string {
 	return fmt.Sprintf(": %q", text)
 }
 
-// plainText makes one short line of what a stranger wrote. Nothing in it moves a cursor, changes a
-// colour, turns the direction of writing, or looks like a line of ours.
+// plainText makes one short line of a stranger's text. The line cannot move the cursor, change
+// colours or the direction of writing, or look like a line of ours.
 func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range humanize.ClipTo(strings.ToValidUTF8(s, "?"), 4*maxTextRunes) {
@@ -349,6 +348,6 @@ func plainText(s string) string {
 	return words
 }
 
-// maxTextRunes is two lines on a terminal: enough for "Timestamped by transaction TXID; waiting for
+// maxTextRunes is two lines of a terminal: enough for "Timestamped by transaction TXID; waiting for
 // 6 confirmations".
 const maxTextRunes = 160

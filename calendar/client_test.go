@@ -111,7 +111,7 @@ func TestClientRefusesWhatIsNoTimestamp(t *testing.T) {
 		do   http.HandlerFunc
 		want string
 	}{
-		"nothing":           {answer(200, ""), "no timestamp of what was asked for: malformed proof at byte 0"},
+		"nothing":           {answer(200, ""), "not a timestamp of the message: malformed proof at byte 0"},
 		"trailing bytes":    {answer(200, string(good)+"\x00"), "1 bytes follow after the timestamp"},
 		"cut short":         {answer(200, string(good[:len(good)-1])), "malformed proof"},
 		"a whole proof":     {answer(200, "\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"+string(good)), "malformed proof"},
@@ -308,7 +308,7 @@ func TestClientEndsWithItsCaller(t *testing.T) {
 	if _, err := c.Timestamp(ctx, s.URL, commitment); !errors.Is(err, context.Canceled) || errors.Is(err, ErrNoAnswer) {
 		t.Errorf("%v", err)
 	}
-	if len(c.ills) != 0 {
+	if len(c.unreachable) != 0 {
 		t.Error("the calendar is blamed")
 	}
 }
@@ -367,7 +367,7 @@ func TestClientLeavesTheUnreachableAlone(t *testing.T) {
 		_, err := c.Timestamp(t.Context(), s.URL, commitment)
 		return err
 	}
-	for range failuresToRest {
+	for range maxFailures {
 		if err := ask(); !errors.Is(err, ErrNoAnswer) {
 			t.Fatal(err)
 		}
@@ -376,13 +376,13 @@ func TestClientLeavesTheUnreachableAlone(t *testing.T) {
 	if err := ask(); !errors.Is(err, ErrNoAnswer) || asked.Load() != before || !strings.Contains(err.Error(), "3 times in a row") {
 		t.Errorf("%v, asked %d times more", err, asked.Load()-before)
 	}
-	now = now.Add(restTime)
+	now = now.Add(pauseTime)
 	up.Store(true)
 	var not *PendingError
 	if err := ask(); !errors.As(err, &not) || asked.Load() != before+1 {
 		t.Errorf("after a minute: %v", err)
 	}
-	if len(c.ills) != 0 {
+	if len(c.unreachable) != 0 {
 		t.Error("it is still blamed")
 	}
 }

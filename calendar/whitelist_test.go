@@ -127,13 +127,13 @@ func TestCalendarsThatAreAllowed(t *testing.T) {
 // What can never match, or would allow far more than was meant, is an error at once.
 func TestCalendarsThatCannotBeAllowed(t *testing.T) {
 	for allowed, want := range map[string]string{
-		"http://calendar.example":        "in the clear",
+		"http://calendar.example":        "without encryption",
 		"https://alice:s3cret@x.example": "user or a password",
 		"https://kal\u00e4nder.example":  "xn--",
 		"https://*":                      "",
 		"*":                              "",
-		"*.org":                          "before a domain",
-		"*.127.0.0.1":                    "before a domain",
+		"*.org":                          "followed by a domain",
+		"*.127.0.0.1":                    "followed by a domain",
 		"https://a.*.example":            "",
 		"ftp://calendar.example":         "https://HOST",
 		"":                               "",

@@ -18,7 +18,7 @@ const (
 func TestOnlyAllowedCalendarsAreAsked(t *testing.T) {
 	asked := new(fakeCalendars)
 	for uri, want := range map[string]string{
-		bob: "is not one of the calendars that are asked", "http://169.254.169.254": "in the clear", alice + ":444": "is not one of", alice + "/below": "is not one of",
+		bob: "is not one of the calendars that are asked", "http://169.254.169.254": "without encryption", alice + ":444": "is not one of", alice + "/below": "is not one of",
 		"https://127.0.0.1": "the machine on which the file was stamped",
 	} {
 		calendars, _ := asked.calendars(t, alice)
@@ -28,7 +28,7 @@ func TestOnlyAllowedCalendarsAreAsked(t *testing.T) {
 			t.Errorf("%s: %+v", uri, answers)
 		}
 		calendars.HowToAllow = func(uri string) string { return "a word about " + uri }
-		if _, answers = calendars.follow(t.Context(), f, map[promise]bool{}, nil); !strings.Contains(answers[0].Reason, "a word about "+uri) && !strings.Contains(want, "clear") {
+		if _, answers = calendars.follow(t.Context(), f, map[promise]bool{}, nil); !strings.Contains(answers[0].Reason, "a word about "+uri) && !strings.Contains(want, "encryption") {
 			t.Errorf("%s: %+v, want it told how to allow it", uri, answers)
 		}
 	}

@@ -247,7 +247,7 @@ func TestOnlyListedCalendarsAreAsked(t *testing.T) {
 		before := r.read(file + proofSuffix)
 		for _, verb := range []string{"upgrade", "verify"} {
 			a := r.ancre(verb, "--calendar", "https://other.example", file).is(t, exitPending, uri)
-			if !strings.Contains(a.out+a.err, "--calendar "+uri) && !strings.Contains(a.out+a.err, "in the clear") {
+			if !strings.Contains(a.out+a.err, "--calendar "+uri) && !strings.Contains(a.out+a.err, "without encryption") {
 				t.Errorf("%s does not say how to allow %s: %s%s", verb, uri, a.out, a.err)
 			}
 		}
@@ -291,11 +291,11 @@ func TestAProofStaysPendingWhenNobodyAnswers(t *testing.T) {
 	file, leaves := r.promised("a", c.URL)
 	for name, do := range map[string]http.HandlerFunc{
 		"HTTP status 500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"sends us on to": func(w http.ResponseWriter, r *http.Request) {
+		"redirects to": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
 		},
 		"longer than 10000 bytes": func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) },
-		"no timestamp of what":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
+		"not a timestamp of":      func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte{8}) },
 		"17 attestations, and at most": func(w http.ResponseWriter, _ *http.Request) {
 			w.Write(r.attesting(leaves[0], many(17)...))
 		},
@@ -481,10 +481,10 @@ func TestCalendarsUsage(t *testing.T) {
 	r := newRig(t)
 	file, _ := r.promised("a", "https://calendar.example")
 	for flag, want := range map[string]string{
-		"http://calendar.example":      "in the clear",
+		"http://calendar.example":      "without encryption",
 		"https://a:s3cret@cal.example": "user or a password",
 		"ftp://calendar.example":       "https://HOST",
-		"*.org":                        "two names",
+		"*.org":                        "a domain with a dot",
 	} {
 		for _, verb := range []string{"upgrade", "verify"} {
 			if a := r.ancre(verb, "--calendar", flag, file).is(t, exitUsage, "--calendar", want); strings.Contains(a.err, "s3cret") {

@@ -73,7 +73,7 @@ func TestVerifyAgainstANodeThatLies(t *testing.T) {
 		"another network":     {"getblockhash 0", func(http.ResponseWriter) (any, bool) { return chaincfg.TestNet4Params.GenesisHash.String(), false }, "is of testnet4, and headers of regtest are wanted"},
 		"no network":          {"getblockhash 0", func(http.ResponseWriter) (any, bool) { return strings.Repeat("ab", 32), false }, "is of another network"},
 		"a hash that is none": {"getblockhash", func(http.ResponseWriter) (any, bool) { return "block one", false }, `answers with the block hash "block one"`},
-		"a number for a hash": {"getblockhash", func(http.ResponseWriter) (any, bool) { return 12, false }, "another kind than expected"},
+		"a number for a hash": {"getblockhash", func(http.ResponseWriter) (any, bool) { return 12, false }, "another type than expected"},
 		"another block's header": {"getblockheader", func(http.ResponseWriter) (any, bool) {
 			return fmt.Sprintf("%x", headers.Raw(&r.daemon.headers[2])), false
 		}, "when asked for " + hash},
