@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,8 +50,6 @@ func (s *memStore) backup() *memStore {
 	return c
 }
 
-var errMemClosed = errors.New("the store is closed")
-
 // begin takes the lock, unless nothing may begin.
 func (s *memStore) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -61,7 +58,7 @@ func (s *memStore) begin(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return errMemClosed
+		return store.ErrClosed
 	}
 	return nil
 }

@@ -33,6 +33,9 @@ var (
 	// wrong, nothing was written, and the store goes on.
 	ErrInvalid = errors.New("not a valid change of the store")
 
+	// ErrClosed is what everything returns after Close.
+	ErrClosed = errors.New("the store is closed")
+
 	// ErrDamaged is wrapped when what was read is not what was written. The message names the key
 	// and what was expected.
 	ErrDamaged = errors.New("the store is damaged")
@@ -194,7 +197,7 @@ type Update struct {
 //
 // Reads show what is on disk, never a write that may still be lost, and one read shows each write
 // whole or not at all. They go on when writes fail. Times come back in UTC, to the nanosecond;
-// empty slices may come back nil. After Close everything returns an error.
+// empty slices may come back nil. After Close everything returns ErrClosed.
 type Store interface {
 	// Key returns the 32-byte key of this store's nonces. It is made once, with the store, and
 	// never changes.

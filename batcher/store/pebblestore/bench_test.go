@@ -80,17 +80,13 @@ func (a *leafAdder) grow(tb testing.TB, total uint64) {
 // settle waits until nothing happens in the background any more, as on a store that was left alone.
 func settle(tb testing.TB, s *Store) {
 	tb.Helper()
-	<-s.filtered
 	eventually(tb, func() error {
-		_, full := s.full()
-		c := s.acquireCatalog()
-		defer s.releaseCatalog(c)
-		m := s.db.Metrics()
-		if batch, ok := s.groups.next(); ok {
-			return fmt.Errorf("the groups of batch %d are to be written", batch)
+		x, m := s.index.State(), s.db.Metrics()
+		if batch, ok := s.treeFiles.next(); ok {
+			return fmt.Errorf("the tree file of batch %d is to be written", batch)
 		}
-		if full > 0 || mergeable(c.segments) != nil || m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 {
-			return fmt.Errorf("%d full tables, %d segments, %d compactions, %d flushes", full, len(c.segments), m.Compact.NumInProgress, m.Flush.NumInProgress)
+		if x.Full > 0 || x.Merging || m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 {
+			return fmt.Errorf("%d full tables, %d segments, %d compactions, %d flushes", x.Full, len(x.Segments), m.Compact.NumInProgress, m.Flush.NumInProgress)
 		}
 		return nil
 	})
@@ -108,7 +104,7 @@ func grown(b *testing.B, leaves uint64) (*Store, *leafAdder) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		if err := s.Close(); err != nil && err != errClosed {
+		if err := s.Close(); err != nil && err != store.ErrClosed {
 			b.Error(err)
 		}
 	})

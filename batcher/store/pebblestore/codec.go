@@ -16,7 +16,7 @@ const (
 	prefixBatch     = 'b'
 	prefixCursor    = 'c'
 	prefixFirst     = 'f'
-	prefixGroups    = 'g'
+	prefixTreeFile  = 'g'
 	prefixMeta      = 'm'
 	prefixSegment   = 's'
 	prefixUnsettled = 'u'

@@ -147,10 +147,10 @@ func TestOpenRefuses(t *testing.T) {
 			_ = b.Delete(firstKey(2*groupsPerBatch*leavesPerGroup, 3), nil)
 		}), "not found"},
 		{"the last chunk lost", write(func(b *pebble.Batch) { _ = b.Delete(nodesKey(3, 0, 0), nil) }), "90 leaves, but 0 are stored"},
-		{"a file of groups of no run", write(groupListing(&groupFile{})), "0 runs, expected 1 to"},
-		{"a file of groups of too many", write(groupListing(&groupFile{runs: maxGroupRuns + 1})), "134217729 runs, expected 1 to"},
-		{"a file of groups, cut short", write(func(b *pebble.Batch) { _ = b.Set(idKey(prefixGroups, 1), []byte{groupListingVersion, 3, 0}, nil) }), "checksum"},
-		{"a file of groups of a later version", write(func(b *pebble.Batch) { _ = b.Set(idKey(prefixGroups, 1), []byte{9}, nil) }), "record version 9, expected 1"},
+		{"a tree file of no page", write(treeFileRecord(&treeFile{})), "0 pages, expected 1 to"},
+		{"a tree file of too many", write(treeFileRecord(&treeFile{pages: maxTreeFilePages + 1})), "134217729 pages, expected 1 to"},
+		{"a tree file, cut short", write(func(b *pebble.Batch) { _ = b.Set(idKey(prefixTreeFile, 1), []byte{treeFileVersion, 3, 0}, nil) }), "checksum"},
+		{"a tree file of a later version", write(func(b *pebble.Batch) { _ = b.Set(idKey(prefixTreeFile, 1), []byte{9}, nil) }), "record version 9, expected 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -192,8 +192,8 @@ func write(change func(*pebble.Batch)) func(*testing.T, string) {
 	}
 }
 
-func groupListing(f *groupFile) func(*pebble.Batch) {
-	return func(b *pebble.Batch) { _ = b.Set(idKey(prefixGroups, 1), appendGroupListing(nil, f), nil) }
+func treeFileRecord(f *treeFile) func(*pebble.Batch) {
+	return func(b *pebble.Batch) { _ = b.Set(idKey(prefixTreeFile, 1), appendTreeFileRecord(nil, f), nil) }
 }
 
 func match(t *testing.T, dir, pattern string) []string {

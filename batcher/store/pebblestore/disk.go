@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"ancre/batcher/store"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -20,11 +22,11 @@ type Disk struct {
 
 // Disk tells how the store stands with its disk. It waits for no write.
 func (s *Store) Disk() (Disk, error) {
-	d := Disk{ReserveBytes: s.reserve, ReadOnly: s.guard.failure() != nil || s.guard.full.Load()}
-	if c, ok := s.guard.oldest(); ok {
-		d.Waits, d.File = max(time.Since(c.since), 1), c.name
+	d := Disk{ReserveBytes: s.reserve, ReadOnly: s.fs.Failure() != nil || s.fs.Full()}
+	if name, since, ok := s.fs.Oldest(); ok {
+		d.Waits, d.File = max(time.Since(since), 1), name
 	}
-	usage, err := s.guard.GetDiskUsage(s.dir)
+	usage, err := s.fs.GetDiskUsage(s.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
 		return d, nil
@@ -35,4 +37,19 @@ func (s *Store) Disk() (Disk, error) {
 	d.FreeBytes = usage.AvailBytes
 	d.ReadOnly = d.ReadOnly || usage.AvailBytes < s.reserve
 	return d, nil
+}
+
+// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits
+// for.
+func (s *Store) fits(size uint64) error {
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	switch {
+	case errors.Is(err, vfs.ErrUnsupported):
+		return nil
+	case err != nil:
+		return err
+	case usage.AvailBytes < size+s.reserve:
+		return fmt.Errorf("%w: %d MiB left in %s, of which %d MiB are kept in reserve, and %d MiB are needed", store.ErrFull, usage.AvailBytes>>20, s.dir, s.reserve>>20, size>>20)
+	}
+	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ancre/batcher/store/pebblestore/leafindex"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -59,7 +61,7 @@ func TestDiskTellsWhatItDoesNotAnswer(t *testing.T) {
 		{"write", ".log"},
 		{"sync", witnessName},
 		{"create", ".sst"},
-		{"sync", segmentExt},
+		{"sync", leafindex.SegmentExt},
 	} {
 		t.Run(tt.op+" "+tt.name, func(t *testing.T) {
 			var stuck atomic.Bool

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/failfs"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -32,7 +33,7 @@ func (s *Store) explain(err error) error {
 		return err
 	case strings.Contains(err.Error(), "unknown format major version"):
 		return fmt.Errorf("written by a newer version of this program; use that one: %w", err)
-	case isNoSpace(err):
+	case failfs.IsNoSpace(err):
 		return fmt.Errorf("%w: %w: %s", store.ErrFull, err, remedyRoom)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: %s", err, remedyRights)
@@ -48,7 +49,7 @@ func (s *Store) explain(err error) error {
 // the disk.
 func (s *Store) damage(err error) error {
 	if err == nil || errors.Is(err, store.ErrDamaged) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EIO) ||
-		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || isNoSpace(err) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, context.Canceled) || failfs.IsNoSpace(err) ||
 		strings.Contains(err.Error(), "unknown format major version") {
 		return err
 	}
@@ -108,7 +109,7 @@ func (s *Store) checkReplay(v *survey) error {
 		return nil
 	}
 	need := v.replay + v.replay/8 + openSlack
-	usage, err := s.guard.GetDiskUsage(s.dir)
+	usage, err := s.fs.GetDiskUsage(s.dir)
 	if err == nil && usage.AvailBytes < need {
 		return fmt.Errorf("%w: %d KiB are left on the disk of %s, and to open a store that was not closed takes %d KiB: %s",
 			store.ErrFull, usage.AvailBytes>>10, s.dir, need>>10, remedyRoom)

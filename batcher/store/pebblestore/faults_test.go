@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/failfs"
 	"ancre/batcher/store/storetest"
 	"ancre/batcher/store/tree"
 	"ancre/proof"
@@ -255,9 +256,9 @@ func equal(a, b [][32]byte) bool {
 const testDir = "store"
 
 // small makes tables often, every dozen of steps, and segments: every second step, every tenth a
-// merged one. Each sealed batch gets a file of groups.
+// merged one. Each sealed batch gets a tree file.
 func small(fs vfs.FS) Options {
-	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves, groupedLeaves: 1}
+	return Options{FS: fs, memTableSize: 96 << 10, tableLeaves: testTableLeaves, treeFileLeaves: 1}
 }
 
 // recovered opens what a crash left, and checks that it holds at least so many steps, those that
@@ -582,6 +583,11 @@ func TestFullDiskIsSeenBefore(t *testing.T) {
 	if err := step(s, n); err != nil {
 		t.Fatalf("append with space again: %v", err)
 	}
+}
+
+// isTable says whether a file is one that waits for space.
+func isTable(name string) bool {
+	return failfs.New(nil, nil, fileKinds).IsTable(name)
 }
 
 // TestFullDiskUnderTables lets only tables run out of space: the store takes no more leaves than

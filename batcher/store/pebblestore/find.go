@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/leafindex"
 	"ancre/batcher/store/tree"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,7 +23,7 @@ func (s *Store) Find(ctx context.Context, leaves []store.Leaf) ([]store.Position
 	defer v.release()
 	at := make([]store.Position, len(leaves))
 	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: leaves, at: at}
-	err = f.find(ctx, v.catalog)
+	err = v.index.Find(ctx, leaves, f)
 	if err := errors.Join(err, f.close()); err != nil {
 		return nil, err
 	}
@@ -42,10 +43,10 @@ type finder struct {
 	run    []byte           // leaves from an ordinal on; valid until done is closed
 	first  uint64           // that ordinal
 	place  store.Position   // where that leaf stands
-	done   io.Closer        // nil: there is no run, or it is the group in ground
-	ground *ground          // nil until needed
+	done   io.Closer        // nil: there is no run, or it is the group in page
+	page   *page            // nil until needed
 
-	noGround bool // runs only
+	runsOnly bool // runs only
 }
 
 func (f *finder) close() (err error) {
@@ -53,9 +54,9 @@ func (f *finder) close() (err error) {
 		err = closeIter(f.firsts, prefixFirst)
 	}
 	err = errors.Join(err, f.closeRun())
-	if f.ground != nil {
-		grounds.Put(f.ground)
-		f.ground = nil
+	if f.page != nil {
+		pagePool.Put(f.page)
+		f.page = nil
 	}
 	return err
 }
@@ -69,42 +70,13 @@ func (f *finder) closeRun() (err error) {
 	return err
 }
 
-// find asks part after part of the index for all leaves: what a part has in memory stays near, and
-// the processor fetches what it needs for one leaf while it looks at another.
-func (f *finder) find(ctx context.Context, c *catalog) error {
-	for _, t := range c.tables {
-		if err := t.find(f.want, f.check); err != nil {
-			return err
-		}
-	}
-	var buf []byte
-	maybe := make([]int32, len(f.want))
-	reads := 0
-	for _, g := range c.segments {
-		for _, i := range g.maybe(f.want, maybe) {
-			if f.at[i].Batch != 0 {
-				continue
-			}
-			if reads++; reads%256 == 0 {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-			}
-			var err error
-			key := leafKey(&f.want[i]) >> (64 - keyBits)
-			buf, err = g.find(key, buf, func(ordinal uint64) error { return f.check(int(i), ordinal) })
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+// Known implements [leafindex.Seeker].
+func (f *finder) Known(i int) bool { return f.at[i].Batch != 0 }
 
-// check compares a leaf that is wanted with the one that the index points to, and takes its place
-// if they are the same.
-func (f *finder) check(i int, ordinal uint64) error {
-	if ordinal >= f.leaves || f.at[i].Batch != 0 {
+// Check implements [leafindex.Seeker]. It compares a leaf that is wanted with the one at an
+// ordinal, and takes its place if they are the same.
+func (f *finder) Check(i int, ordinal uint64) error {
+	if ordinal >= f.leaves || f.Known(i) {
 		return nil
 	}
 	leaf, at, err := f.read(ordinal)
@@ -114,20 +86,20 @@ func (f *finder) check(i int, ordinal uint64) error {
 	want := &f.want[i]
 	if *leaf != *want && f.done == nil { // the file has another leaf there than the index says: ask the run, which is the truth
 		said := *leaf
-		f.noGround = true
+		f.runsOnly = true
 		f.run = nil
 		if leaf, at, err = f.read(ordinal); err != nil {
 			return err
 		}
 		if *leaf != said {
-			f.s.distrustGroups(at.Batch, fmt.Errorf("leaf %d is %x in it, and %x in the run", at.Index, said, *leaf))
+			f.s.dropFileOf(at.Batch, fmt.Errorf("leaf %d is %x in it, and %x in the run", at.Index, said, *leaf))
 		}
 	}
 	switch {
 	case *leaf == *want:
 		f.at[i] = at
-	case leafKey(leaf)>>(64-keyBits) != leafKey(want)>>(64-keyBits):
-		return damaged(nodesKey(at.Batch, 0, at.Index), fmt.Errorf("the leaf at index %d of batch %d is %x, the index says that it begins with %x", at.Index, at.Batch, *leaf, want[:keyBits/8]))
+	case !leafindex.Alike(leaf, want):
+		return damaged(nodesKey(at.Batch, 0, at.Index), fmt.Errorf("the leaf at index %d of batch %d is %x, the index says that it begins with %x", at.Index, at.Batch, *leaf, want[:leafindex.PrefixSize]))
 	}
 	return nil
 }
@@ -153,7 +125,7 @@ func (f *finder) readRun(ordinal uint64) error {
 		return err
 	}
 	index := ordinal - begin
-	if len(f.want) == 1 && !f.noGround && f.readGround(begin, batch, index) {
+	if len(f.want) == 1 && !f.runsOnly && f.readPage(begin, batch, index) {
 		return nil
 	}
 	// A complete run begins at a multiple of RunSize, and a bare get is half of what a seek
@@ -183,16 +155,16 @@ func (f *finder) readRun(ordinal uint64) error {
 	return nil
 }
 
-// readGround reads the group of leaves around an index of a batch, which is enough for one leaf,
+// readPage reads the group of leaves around an index of a batch, which is enough for one leaf,
 // with what its path needs, and says whether it could.
-func (f *finder) readGround(begin, batch, index uint64) bool {
-	if f.ground == nil {
-		f.ground = grounds.Get().(*ground)
+func (f *finder) readPage(begin, batch, index uint64) bool {
+	if f.page == nil {
+		f.page = pagePool.Get().(*page)
 	}
-	if !f.s.readGround(batch, index, f.ground) {
+	if !f.s.readPage(batch, index, f.page) {
 		return false
 	}
-	f.run = f.ground.leaves
+	f.run = f.page.leaves
 	start := index - index%tree.Fanout
 	f.first, f.place = begin+start, store.Position{Batch: batch, Index: start}
 	return true

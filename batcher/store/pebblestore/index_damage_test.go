@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,15 +10,20 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
+	"ancre/batcher/store/pebblestore/leafindex"
 	"ancre/batcher/store/storetest"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
+// recordSize is how many bytes a segment has for each leaf.
+const recordSize = 10
+
 // segmentFiles returns the segments of the index, by rising ID.
 func segmentFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	return indexFiles(t, dir, segmentExt)
+	return indexFiles(t, dir, leafindex.SegmentExt)
 }
 
 // indexFiles returns the files of the index with an extension, by rising ID; there may be none.
@@ -43,7 +49,7 @@ func TestFilesThatAreNotListedAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stray := filepath.Join(dir, indexDir, "000077"+segmentExt)
+	stray := filepath.Join(dir, indexDir, "000077"+leafindex.SegmentExt)
 	if err := os.WriteFile(stray, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +57,7 @@ func TestFilesThatAreNotListedAreRemoved(t *testing.T) {
 	if got := segmentFiles(t, dir); !slices.Equal(got, names) {
 		t.Errorf("files %v, want %v", got, names)
 	}
-	if id := s.lastSegment.Load(); id < 77 {
+	if id := s.index.State().LastID; id < 77 {
 		t.Errorf("the next segment would be %d: an ID that was used may come back with a power cut", id+1)
 	}
 	wantFound(t, s, leaves)
@@ -154,8 +160,7 @@ func TestADamagedIndexIsRefused(t *testing.T) {
 		}, []string{"bytes, expected", remedy}},
 		{"a directory that is wrong", func(t *testing.T, dir string) {
 			s := openSmall(t, dir, nil)
-			g := s.catalog.segments[0]
-			at := g.filterAt - 1
+			at := s.index.State().Segments[0].FilterAt - 1
 			closeStore(t, s)
 			first(t, dir, func(raw []byte) []byte { raw[at] ^= 1; return raw })
 		}, []string{"checksum of its directory", remedy}},
@@ -194,7 +199,7 @@ func segmentRecord(change func([]byte) []byte) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		t.Helper()
 		s := openSmall(t, dir, nil)
-		key := idKey(prefixSegment, s.catalog.segments[0].id)
+		key := idKey(prefixSegment, s.index.State().Segments[0].ID)
 		old, err := s.get(s.db, key)
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +220,7 @@ func TestADamagedBucketIsNoUnknownDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openSmall(t, dir, nil)
-	records := int(s.catalog.segments[0].count) * recordSize
+	records := int(s.index.State().Segments[0].Count) * recordSize
 	closeStore(t, s)
 	for at := 3; at < records; at += 101 {
 		bad := slices.Clone(good)
@@ -253,10 +258,12 @@ func TestADamagedFilterIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := openSmall(t, dir, nil)
-	g := s.catalog.segments[0]
-	<-s.filtered
-	at, size := g.filterAt, int64(g.filterBlocks*blockBytes)
-	want := slices.Clone(g.filter.Load().blocks)
+	g := s.index.State().Segments[0]
+	at, size := g.FilterAt, g.FilterBytes
+	want := slices.Clone(g.Filter)
+	if len(want) == 0 || int64(len(want)) != size {
+		t.Fatalf("a filter of %d bytes, want %d", len(want), size)
+	}
 	closeStore(t, s)
 	for i := at; i < at+size; i++ { // all of them: a filter that was believed would know no leaf
 		raw[i] = 0
@@ -266,9 +273,9 @@ func TestADamagedFilterIsMadeAnew(t *testing.T) {
 	}
 	s = openSmall(t, dir, nil)
 	wantFound(t, s, leaves)
-	<-s.filtered
+	got := s.index.State().Segments[0].Filter // waits until it is there
 	wantFound(t, s, leaves)
-	if got := s.catalog.segments[0].filter.Load(); got == nil || !slices.Equal(got.blocks, want) {
+	if !slices.Equal(got, want) {
 		t.Error("the filter is not what it was")
 	}
 }
@@ -284,22 +291,19 @@ func TestABucketInThePlaceOfAnotherIsSeen(t *testing.T) {
 	}
 	appendAll(t, s, leaves, testTableLeaves)
 	settle(t, s)
-	g := s.catalog.segments[0]
-	if g.bits != 1 || 2*g.ends[0] != g.ends[1] {
-		t.Fatalf("%d buckets that end at %v, want two of one size", len(g.ends), g.ends)
-	}
-	at, size := g.extent(1)
+	g := s.index.State().Segments[0]
 	closeStore(t, s)
-	raw, err := os.ReadFile(g.name)
+	raw, err := os.ReadFile(g.File)
 	if err != nil {
 		t.Fatal(err)
 	}
-	half := int(at)
-	if half != size+sumSize {
-		t.Fatalf("the second bucket begins at %d, the first has %d bytes", half, size+sumSize)
+	const half = testTableLeaves/2*recordSize + codec.SumSize // of the records and checksums
+	directory := raw[g.FilterAt-8 : g.FilterAt]               // of two buckets
+	if want := []byte{0, 0, 0, testTableLeaves / 2, 0, 0, 0, testTableLeaves}; !bytes.Equal(directory, want) || g.FilterAt != 2*half+8 {
+		t.Fatalf("the directory is %x at %d, want two buckets of one size", directory, g.FilterAt-8)
 	}
 	swapped := slices.Concat(raw[half:2*half], raw[:half], raw[2*half:])
-	if err := os.WriteFile(g.name, swapped, 0o600); err != nil {
+	if err := os.WriteFile(g.File, swapped, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = openSmall(t, dir, nil)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ancre/batcher/store/pebblestore/leafindex"
 	"ancre/batcher/store/storetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -92,7 +93,7 @@ func TestCrashWhileStartingLosesNothing(t *testing.T) {
 	}{
 		{"after a crash", func(*testing.T, *vfs.MemFS) {}},
 		{"with a stray", func(t *testing.T, mem *vfs.MemFS) {
-			name := mem.PathJoin(testDir, indexDir, "000999"+segmentExt)
+			name := mem.PathJoin(testDir, indexDir, "000999"+leafindex.SegmentExt)
 			f, err := mem.Create(name, vfs.WriteCategoryUnspecified)
 			if err != nil {
 				t.Fatal(err)
@@ -151,7 +152,7 @@ func TestCrashWhileStartingLosesNothing(t *testing.T) {
 func TestAMergeWithoutSpaceStopsNobody(t *testing.T) {
 	mem := vfs.NewMem()
 	const table, enough = 2000, DefaultReserve + 40_000 // not for a merge
-	merged := fmt.Sprintf("%06d%s", mergeWidth+1, segmentExt)
+	merged := fmt.Sprintf("%06d%s", mergeWidth+1, leafindex.SegmentExt)
 	var met atomic.Bool
 	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
 		if op == "write" && filepath.Base(name) == merged {
@@ -197,7 +198,7 @@ func (o *openless) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 // TestWhatHoldsTheIndexUpIsTold fails what is tried again until it goes well. Whoever waited for it
 // would do so for ever, with no word to anybody, and could not be stopped.
 func TestWhatHoldsTheIndexUpIsTold(t *testing.T) {
-	fs := &openless{FS: vfs.NewMem(), ext: segmentExt}
+	fs := &openless{FS: vfs.NewMem(), ext: leafindex.SegmentExt}
 	fs.closed.Store(true)
 	var log lockedLog
 	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), tableLeaves: testTableLeaves})

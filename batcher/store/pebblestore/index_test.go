@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/leafindex"
 	"ancre/batcher/store/storetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,6 +22,12 @@ import (
 
 // testTableLeaves makes a segment of every other group of the workload in faults_test.go.
 const testTableLeaves = 2 * leavesPerGroup
+
+// What the tests count on of package leafindex.
+const (
+	maxFull    = 2 // tables that may wait to become segments
+	mergeWidth = 4 // neighbouring segments that become one
+)
 
 // openSmall opens a store whose tables are small, so that few leaves make many segments.
 func openSmall(t *testing.T, dir string, fs vfs.FS) *Store {
@@ -31,7 +37,7 @@ func openSmall(t *testing.T, dir string, fs vfs.FS) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, errClosed) && !errors.Is(err, store.ErrFailed) {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrFailed) {
 			t.Error(err)
 		}
 	})
@@ -122,18 +128,18 @@ func TestLeavesAreFoundWhereverTheyAre(t *testing.T) {
 	}
 	settle(t, s)
 	wantFound(t, s, leaves)
-	if n := len(s.catalog.segments); n < 3 || n > 12 {
+	if n := len(s.index.State().Segments); n < 3 || n > 12 {
 		t.Errorf("%d segments, expected some that are merged and some that are not", n)
 	}
-	last := s.lastTable()
-	if last.size == 0 {
+	last := s.index.State()
+	if last.Leaves == 0 {
 		t.Error("no leaf is in a table: nothing is to be read again")
 	}
 	closeStore(t, s)
 	again := openSmall(t, dir, nil)
 	wantFound(t, again, leaves)
-	if got := again.lastTable(); got.first != last.first || got.size != last.size {
-		t.Errorf("after a start the table has %d leaves from %d on, before it had %d from %d on", got.size, got.first, last.size, last.first)
+	if got := again.index.State(); got.First != last.First || got.Leaves != last.Leaves {
+		t.Errorf("after a start the table has %d leaves from %d on, before it had %d from %d on", got.Leaves, got.First, last.Leaves, last.First)
 	}
 }
 
@@ -203,7 +209,7 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 	leaves := storetest.Leaves(1, 0, 4*table+30)
 	appendAll(t, s, leaves, 100)
 	eventually(t, func() error {
-		if _, n := s.full(); n > 0 {
+		if n := s.index.State().Full; n > 0 {
 			return fmt.Errorf("%d tables are full", n)
 		}
 		return nil
@@ -214,18 +220,18 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 	}
 	release := sync.OnceFunc(v.release) // Close waits for it
 	defer release()
-	old := v.catalog.segments
+	old := s.index.State().Segments
 	if len(old) != mergeWidth {
 		t.Fatalf("%d segments, want %d that wait for space to be merged", len(old), mergeWidth)
 	}
 	left(1 << 40)
 	settle(t, s)
-	if n := len(s.catalog.segments); n != 1 {
+	if n := len(s.index.State().Segments); n != 1 {
 		t.Fatalf("%d segments with space again, want 1", n)
 	}
 	at := make([]store.Position, len(leaves))
 	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: leaves, at: at}
-	if err := errors.Join(f.find(t.Context(), v.catalog), f.close()); err != nil {
+	if err := errors.Join(v.index.Find(t.Context(), leaves, f), f.close()); err != nil {
 		t.Fatal(err)
 	}
 	for i, p := range at {
@@ -233,12 +239,12 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 			t.Fatalf("leaf %d through the old view: %v", i, p)
 		}
 	}
-	if _, err := mem.Stat(old[0].name); err != nil {
+	if _, err := mem.Stat(old[0].File); err != nil {
 		t.Errorf("the file of a segment that a view uses: %v", err)
 	}
 	release()
 	for _, g := range old {
-		if _, err := mem.Stat(g.name); !errors.Is(err, os.ErrNotExist) {
+		if _, err := mem.Stat(g.File); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the file of a segment that nobody uses any more: %v", err)
 		}
 	}
@@ -250,7 +256,7 @@ func TestAViewOutlivesAMerge(t *testing.T) {
 func TestAppendWaitsForTheIndex(t *testing.T) {
 	through := make(chan struct{})
 	fs := &hookFS{FS: vfs.NewMem(), hook: func(op, name string, change func() error) error {
-		if op == "create" && filepath.Ext(name) == segmentExt {
+		if op == "create" && filepath.Ext(name) == leafindex.SegmentExt {
 			<-through
 		}
 		return change()
@@ -310,136 +316,4 @@ func TestReadsGoOnWhileTheIndexChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// TestMergesKeepSegmentsFew follows the sizes of segments as a hundred million leaves come, and
-// what is written for them.
-func TestMergesKeepSegmentsFew(t *testing.T) {
-	var segments []*segment
-	tables, written, most := 200, uint64(0), 0
-	for range tables {
-		segments = append(segments, &segment{count: tableLeaves - uint64(len(segments)%7)*2000})
-		for {
-			window := mergeable(segments)
-			if window == nil {
-				break
-			}
-			merged := &segment{}
-			for _, g := range window {
-				merged.count += g.count
-			}
-			written += merged.count
-			at := slices.Index(segments, window[0])
-			segments = slices.Replace(segments, at, at+len(window), merged)
-		}
-		most = max(most, len(segments))
-	}
-	if most > 12 {
-		t.Errorf("up to %d segments, want a dozen at most", most)
-	}
-	if times := float64(written) / float64(tables*tableLeaves); times > 4 {
-		t.Errorf("each leaf was written %.1f times more, want 4 at most", times)
-	}
-
-	// Segments of no pattern, as groups larger than tables make them, are not kept for ever.
-	segments = nil
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
-		segments = append(segments, &segment{count: 1 << rng.IntN(20)})
-		for window := mergeable(segments); window != nil; window = mergeable(segments) {
-			at := slices.Index(segments, window[0])
-			merged := &segment{}
-			for _, g := range window {
-				merged.count += g.count
-			}
-			segments = slices.Replace(segments, at, at+len(window), merged)
-		}
-		if len(segments) > maxSegments {
-			t.Fatalf("%d segments", len(segments))
-		}
-	}
-}
-
-// TestNoSegmentOutgrowsItsNumbers has segments that would have more leaves than 32 bits count.
-func TestNoSegmentOutgrowsItsNumbers(t *testing.T) {
-	var segments []*segment
-	for range maxSegments + 8 {
-		segments = append(segments, &segment{count: maxSegment / 2})
-	}
-	if w := mergeable(segments); w != nil {
-		t.Errorf("%d segments of %d leaves would become one", len(w), w[0].count)
-	}
-}
-
-// TestFilterKnowsWhatWasAddedAndLittleElse holds the sizes of filters to what their comment says.
-func TestFilterKnowsWhatWasAddedAndLittleElse(t *testing.T) {
-	const n = 500_000
-	for i, atMost := range []int{130, 350, 1700} { // vain reads of 10,000
-		size := filterSizes[i]
-		f, err := newFilter(n*size.bits/(blockBytes*8), size.probes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.free()
-		key := func(i uint64) uint64 {
-			leaf := testLeaf(i)
-			return leafKey(&leaf) >> (64 - keyBits)
-		}
-		for i := range uint64(n) {
-			f.add(key(i))
-		}
-		for i := range uint64(n) {
-			if f.has(key(i)) != 1 {
-				t.Fatalf("leaf %d was added and is not there", i)
-			}
-		}
-		wrong := 0
-		for i := range uint64(10_000) {
-			if f.has(key(n+i)) != 0 {
-				wrong++
-			}
-		}
-		t.Logf("%d bits a leaf: %d of 10,000 that were never added seem to be there", size.bits, wrong)
-		if wrong > atMost || wrong == 0 {
-			t.Errorf("%d bits a leaf: %d of 10,000 leaves that were never added seem to be there, want 1 to %d", size.bits, wrong, atMost)
-		}
-	}
-}
-
-// TestFiltersKeepToTheirBudget has a segment for which no memory is left.
-func TestFiltersKeepToTheirBudget(t *testing.T) {
-	huge := &segment{filterBlocks: filterBudget / blockBytes}
-	s := &Store{catalog: &catalog{segments: []*segment{huge}}}
-	if s.filterFits(1000, nil) {
-		t.Error("a filter fits where the budget is used up")
-	}
-	if !s.filterFits(1000, []*segment{huge}) {
-		t.Error("a filter does not fit in the place of the one that is replaced")
-	}
-
-	mem := vfs.NewMem()
-	w := openSmall(t, testDir, mem)
-	leaves := storetest.Leaves(1, 0, 2*testTableLeaves)
-	appendAll(t, w, leaves, leavesPerGroup)
-	g, err := w.writeSegment(90, 0, uint64(len(leaves)), false, sorted(keysOf(leaves)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.discard()
-	for i := range leaves {
-		found := false
-		if _, err := g.find(leafKey(&leaves[i])>>(64-keyBits), nil, func(ordinal uint64) error { found = found || ordinal == uint64(i); return nil }); err != nil || !found {
-			t.Fatalf("leaf %d in a segment without a filter: %t, %v", i, found, err)
-		}
-	}
-	if g.filter.Load() != nil {
-		t.Error("it has a filter")
-	}
-}
-
-func keysOf(leaves []store.Leaf) (keys []uint64) {
-	for i := range leaves {
-		keys = append(keys, binary.BigEndian.Uint64(leaves[i][:]))
-	}
-	return keys
 }

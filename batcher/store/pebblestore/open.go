@@ -49,7 +49,7 @@ func (s *Store) openDB(ctx context.Context, opts Options) (err error) {
 		}
 	}
 	s.db, err = openPebble(s.dir, s.pebbleOptions(opts.memTableSize))
-	if failure := s.guard.failure(); failure != nil { // of which Pebble was not told
+	if failure := s.fs.Failure(); failure != nil { // of which Pebble was not told
 		return failure
 	}
 	if err != nil && found.why != nil {
@@ -58,7 +58,7 @@ func (s *Store) openDB(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	s.guard.arm()
+	s.fs.Arm()
 	if err := s.readMeta(opts.Key); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *Store) peek(fs vfs.FS) (exists bool, err error) {
 			return false, err
 		}
 		for _, name := range names {
-			if isTable(name) || name == witnessName {
+			if s.fs.IsTable(name) || name == witnessName {
 				return false, fmt.Errorf("%w: %s is there, but no manifest that tells of it: the file marker.manifest.*, which names it, is missing; %s", store.ErrDamaged, fs.PathJoin(of, name), remedyBackup)
 			}
 		}
@@ -192,9 +192,9 @@ func (s *Store) applyAndFlush(b *pebble.Batch) error {
 	}
 	select {
 	case <-flushed:
-		return s.guard.failure()
-	case <-s.guard.failed: // then the flush never ends by itself
-		return s.guard.failure()
+		return s.fs.Failure()
+	case <-s.fs.Failed(): // then the flush never ends by itself
+		return s.fs.Failure()
 	}
 }
 

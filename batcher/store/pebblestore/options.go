@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 
+	"ancre/batcher/store/pebblestore/failfs"
+	"ancre/internal/wake"
+
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -57,7 +60,7 @@ const (
 
 func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 	opts := &pebble.Options{
-		FS:                          s.guard,
+		FS:                          s.fs,
 		Lock:                        s.lock,
 		FormatMajorVersion:          majorVersion,
 		CacheSize:                   cacheSize,
@@ -69,15 +72,15 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 		TargetFileSizes:             [7]int64{firstTableSize, lastTableSize},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
-		Logger:                      pebbleLog{s.log, s.guard},
+		Logger:                      pebbleLog{s.log, s.fs},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { s.log.Error("store: flush or compaction failed", "err", err) },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				s.log.Error("store: damaged data on disk", "file", info.Path, "err", info.Details)
 			},
 			WALCreated:    func(pebble.WALCreateInfo) { s.rotated.Store(true) },
-			FlushEnd:      func(pebble.FlushInfo) { wake(s.drained) },
-			CompactionEnd: func(pebble.CompactionInfo) { wake(s.drained) },
+			FlushEnd:      func(pebble.FlushInfo) { wake.Up(s.drained) },
+			CompactionEnd: func(pebble.CompactionInfo) { wake.Up(s.drained) },
 		},
 	}
 	opts.Levels[0].IndexBlockSize = indexBlockSize // of all levels
@@ -88,15 +91,15 @@ func (s *Store) pebbleOptions(memTableSize uint64) *pebble.Options {
 
 // pebbleLog passes on what Pebble tells. What Pebble would end the process for ends the writing.
 type pebbleLog struct {
-	log   *slog.Logger
-	guard *guard
+	log *slog.Logger
+	fs  *failfs.FS
 }
 
 func (l pebbleLog) Infof(format string, args ...any) { l.emit(slog.LevelDebug, format, args) }
 
 func (l pebbleLog) Errorf(format string, args ...any) { l.emit(slog.LevelError, format, args) }
 
-func (l pebbleLog) Fatalf(format string, args ...any) { l.guard.fail(fmt.Errorf(format, args...)) }
+func (l pebbleLog) Fatalf(format string, args ...any) { l.fs.Fail(fmt.Errorf(format, args...)) }
 
 func (l pebbleLog) emit(level slog.Level, format string, args []any) {
 	ctx := context.Background()

@@ -43,7 +43,7 @@ func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (p store.Place, err
 	}
 	defer v.release()
 	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: []store.Leaf{leaf}, at: make([]store.Position, 1)}
-	err = f.find(ctx, v.catalog)
+	err = v.index.Find(ctx, f.want, f)
 	if err == nil {
 		p = store.Place{Position: f.at[0], Near: f.near(f.at[0])}
 	}
@@ -62,7 +62,7 @@ func (f *finder) near(at store.Position) []proof.Step {
 		return nil
 	}
 	if f.done == nil {
-		return f.ground.appendPath(make([]proof.Step, 0, pathRoom), at.Index)
+		return f.page.appendPath(make([]proof.Step, 0, pathRoom), at.Index)
 	}
 	from := (start - f.place.Index) * 32
 	if from+tree.Fanout*32 > uint64(len(f.run)) {
@@ -75,7 +75,7 @@ func (f *finder) near(at store.Position) []proof.Step {
 func (s *Store) Path(ctx context.Context, b *store.Batch, p store.Place) (path []proof.Step, way proof.Waypoint, err error) {
 	switch {
 	case s.isClosing():
-		return nil, way, errClosed
+		return nil, way, store.ErrClosed
 	case b.State != store.Sealed:
 		return nil, way, fmt.Errorf("batch %d is %s and has no tree: %w", b.ID, b.State, store.ErrNotFound)
 	case p.Position.Index >= b.Count:

@@ -97,6 +97,9 @@ import (
 	"sync/atomic"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/failfs"
+	"ancre/batcher/store/pebblestore/leafindex"
+	"ancre/internal/wake"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -134,7 +137,7 @@ type Options struct {
 	memTableSize uint64 // tests make it small, to see many tables; 0: the constant
 	tableLeaves  int    // likewise, to see many segments
 
-	groupedLeaves uint64 // likewise, to have files of groups of few leaves
+	treeFileLeaves uint64 // likewise, to have tree files of few leaves
 
 	quiet quiet // likewise, to see the log flushed
 }
@@ -145,7 +148,7 @@ type Store struct {
 	log     *slog.Logger
 	reserve uint64
 	key     [32]byte
-	guard   *guard
+	fs      *failfs.FS
 	lock    *pebble.Lock
 
 	manifest, options string // names of files, when Open began; empty in a new store
@@ -165,38 +168,26 @@ type Store struct {
 	witness witness // likewise
 	quiet   quiet   // likewise
 
-	tableLeaves int
-	lastSegment atomic.Uint64 // the highest ID that was used
-	flushing    chan struct{} // has a value when a table has become full
-	flushed     chan struct{} // has a value when a full table has become a segment
-	merging     chan struct{} // has a value when there is a segment more
-	filtered    chan struct{} // closed when the filters have been read, or cannot be
-	indexers    sync.WaitGroup
-	spans       spans
-	rows        rowsCache
+	index *leafindex.Index
+	spans spans
+	rows  rowsCache
+	jobs  sync.WaitGroup // what goes on in the background besides the committer and the index
 
-	groupedLeaves uint64
-	groups        *groupFiles
-	appended      atomic.Bool // leaves, since the writing of a file of groups last looked
-
-	// Why the last table that was to become a segment could not; nil, or points to nil, when it
-	// did.
-	unflushed atomic.Pointer[error]
+	treeFileLeaves uint64
+	treeFiles      *treeFiles
+	appended       atomic.Bool // leaves, since the writing of a tree file last looked
 
 	appendMu sync.Mutex // held by Append; owns tail
 	tail     tail
 	applyMu  sync.Mutex // held by Apply
 
-	mu      sync.Mutex // owns synced, catalog and closed
+	mu      sync.Mutex // owns synced and closed
 	synced  *synced    // what is on disk now
-	catalog *catalog   // where its leaves are, and perhaps some more
 	closed  bool
 	readers sync.WaitGroup // views that are still in use
 }
 
 var _ store.Store = (*Store)(nil)
-
-var errClosed = errors.New("the store is closed")
 
 // Open is OpenContext without an end.
 func Open(dir string, opts Options) (*Store, error) {
@@ -232,23 +223,20 @@ func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err e
 	if err := s.openWitness(); err != nil {
 		return nil, err
 	}
-	if err := s.guard.failure(); err != nil {
+	if err := s.fs.Failure(); err != nil {
 		return nil, err
 	}
-	s.catalog.tables = []*table{newTable(indexed, s.tableLeaves)}
 	s.leaves = s.total()
-	s.guard.patient.Store(true)
+	s.fs.WaitForSpace()
 	s.synced = s.newSynced()
 	started = true
 	go s.commitLoop()
-	s.indexers.Add(2)
-	go s.flushLoop()
-	go s.mergeLoop()
+	s.index.Start()
 	if err := s.replay(ctx, indexed); err != nil {
 		return nil, err
 	}
-	s.indexers.Add(1)
-	go s.groupLoop()
+	s.jobs.Add(1)
+	go s.treeFileLoop()
 	return s, nil
 }
 
@@ -261,26 +249,29 @@ func (o *Options) setDefaults() {
 	}
 	o.Reserve = cmp.Or(o.Reserve, DefaultReserve)
 	o.memTableSize = cmp.Or(o.memTableSize, memTableSize)
-	o.tableLeaves = cmp.Or(o.tableLeaves, tableLeaves)
-	o.groupedLeaves = cmp.Or(o.groupedLeaves, groupedLeaves)
+	o.treeFileLeaves = cmp.Or(o.treeFileLeaves, treeFileLeaves)
 	o.quiet = cmp.Or(o.quiet, defaultQuiet)
 }
 
 func newStore(dir string, opts Options) *Store {
-	return &Store{
-		dir: dir, log: opts.Log, reserve: opts.Reserve, tableLeaves: opts.tableLeaves, quiet: opts.quiet,
-		guard:   newGuard(opts.FS, opts.Log),
+	s := &Store{
+		dir: dir, log: opts.Log, reserve: opts.Reserve, quiet: opts.quiet,
+		fs:      failfs.New(opts.FS, opts.Log, fileKinds),
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
-		drained: make(chan struct{}, 1), bound: stopWrites * opts.memTableSize,
-		flushing: make(chan struct{}, 1), flushed: make(chan struct{}, 1), merging: make(chan struct{}, 1), filtered: make(chan struct{}),
-		catalog: &catalog{refs: 1}, groupedLeaves: opts.groupedLeaves, groups: newGroupFiles(),
+		drained: wake.New(), bound: stopWrites * opts.memTableSize,
+		treeFileLeaves: opts.treeFileLeaves, treeFiles: newTreeFiles(),
 	}
+	s.index = s.newIndex(opts.tableLeaves)
+	return s
 }
+
+// fileKinds says how the files besides Pebble's own are treated when they cannot be written.
+var fileKinds = failfs.Kinds{Tables: []string{leafindex.SegmentExt}, Spare: []string{treeFileExt}}
 
 // abandon takes down what a failed Open has put up.
 func (s *Store) abandon() {
-	s.guard.release()
-	s.endSegments(s.catalog.release())
+	s.fs.Release()
+	s.index.Close()
 	_ = s.witness.close()
 	if s.db != nil {
 		_ = s.db.Close()
@@ -298,7 +289,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return errClosed
+		return store.ErrClosed
 	}
 	s.closed = true
 	s.mu.Unlock()
@@ -306,23 +297,24 @@ func (s *Store) Close() error {
 	close(s.closing)
 	<-s.ended
 	s.flushAll()
-	s.guard.release()
-	s.indexers.Wait()
+	s.fs.Release()
+	s.index.Wait()
+	s.jobs.Wait()
 	if s.wedged.Load() {
 		// Closing Pebble would wait for that lock. What was acknowledged is on disk, nothing else
 		// will be, and the directory stays locked until the process ends.
-		return s.guard.failure()
+		return s.fs.Failure()
 	}
 	s.readers.Wait()
-	s.groups.end()
+	s.treeFiles.end()
 	s.releaseSynced(s.synced)
-	s.releaseCatalog(s.catalog)
+	s.index.Close()
 
 	err := errors.Join(s.witness.sync(), s.witness.close(), s.db.Close())
 	if lerr := s.lock.Close(); err == nil {
 		err = lerr
 	}
-	if failure := s.guard.failure(); failure != nil {
+	if failure := s.fs.Failure(); failure != nil {
 		return failure
 	}
 	if err != nil {
@@ -348,12 +340,12 @@ type synced struct {
 	refs   int    // owned by Store.mu: one of the store while it is the newest, one of each view
 }
 
-// view is what a read sees: what was on disk when it began, and where leaves are. The index may
-// know more leaves than that.
+// view is what a read sees: what was on disk when it began, and where leaves are. The index is
+// taken after that, so it may know more leaves, and never fewer.
 type view struct {
 	*synced
-	catalog *catalog
-	s       *Store
+	index *leafindex.View
+	s     *Store
 }
 
 // newSynced returns what is on disk now. Only the committer calls it, and Open before there is one.
@@ -367,18 +359,19 @@ func (s *Store) acquire(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errClosed
+		s.mu.Unlock()
+		return nil, store.ErrClosed
 	}
 	s.readers.Add(1)
-	s.synced.refs++
-	s.catalog.refs++
-	return &view{s.synced, s.catalog, s}, nil
+	synced := s.synced
+	synced.refs++
+	s.mu.Unlock()
+	return &view{synced, s.index.Acquire(), s}, nil
 }
 
 func (v *view) release() {
-	v.s.releaseCatalog(v.catalog)
+	v.s.index.Release(v.index)
 	v.s.releaseSynced(v.synced)
 	v.s.readers.Done()
 }

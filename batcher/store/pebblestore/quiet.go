@@ -80,7 +80,7 @@ const flushSpace = DefaultReserve / 8
 // flushLog brings what is in the log into a table, in the background. Only the committer calls it,
 // and Close after it has ended. flushed is nil when there is nothing to wait for.
 func (s *Store) flushLog() (flushed <-chan struct{}) {
-	if s.quiet.since.IsZero() || s.wedged.Load() || s.guard.failure() != nil {
+	if s.quiet.since.IsZero() || s.wedged.Load() || s.fs.Failure() != nil {
 		return nil
 	}
 	s.quiet.flushed = time.Now()
@@ -90,7 +90,7 @@ func (s *Store) flushLog() (flushed <-chan struct{}) {
 	defer func() {
 		if p := recover(); p != nil { // as in write
 			s.wedged.Store(true)
-			s.guard.fail(fmt.Errorf("flush: %v", p))
+			s.fs.Fail(fmt.Errorf("flush: %v", p))
 			flushed = nil
 		}
 	}()
@@ -99,7 +99,7 @@ func (s *Store) flushLog() (flushed <-chan struct{}) {
 		flushed, err = s.db.AsyncFlush()
 	}
 	if err != nil {
-		s.guard.fail(fmt.Errorf("flush: %w", err))
+		s.fs.Fail(fmt.Errorf("flush: %w", err))
 		return nil
 	}
 	s.quiet.empty()
@@ -115,11 +115,11 @@ func (s *Store) flushAll() {
 	}
 	tick := time.NewTicker(100 * time.Millisecond) // to see that the disk is full
 	defer tick.Stop()
-	for !s.guard.full.Load() {
+	for !s.fs.Full() {
 		select {
 		case <-flushed:
 			return
-		case <-s.guard.failed:
+		case <-s.fs.Failed():
 			return
 		case <-tick.C:
 		}

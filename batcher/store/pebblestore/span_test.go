@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -108,7 +109,12 @@ func TestLocateComparesWhatTheIndexSays(t *testing.T) {
 				if err := s.Append(ctx, storetest.Group([]store.Batch{{ID: 1, State: store.Open, Count: n + 1, Opened: storetest.Time(1)}}, 1, n, n+1)); err != nil {
 					t.Fatal(err)
 				}
-				<-s.flushed
+				eventually(t, func() error {
+					if len(s.index.State().Segments) == 0 {
+						return errors.New("the table is no segment yet")
+					}
+					return nil
+				})
 			}
 			for leaf, want := range map[store.Leaf]store.Position{a.Leaves[3]: {Batch: 1, Index: 3}, twin: {Batch: 1, Index: 40}, stranger: {}} {
 				p, err := s.Locate(ctx, leaf)

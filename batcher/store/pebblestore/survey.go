@@ -13,6 +13,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/codec"
+	"ancre/batcher/store/pebblestore/failfs"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
@@ -95,7 +96,7 @@ func (s *Store) surveyTables(fs vfs.FS, v *survey) (err error) {
 	opts.FS, opts.ReadOnly = tablesOnly{fs}, true
 	opts.CacheSize = 1 << 20
 	opts.EventListener = nil
-	opts.Logger = pebbleLog{s.log, newGuard(fs, s.log)}
+	opts.Logger = pebbleLog{s.log, failfs.New(fs, s.log, fileKinds)}
 	db, err := openPebble(s.dir, opts)
 	if err != nil {
 		return err

@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -86,14 +86,14 @@ func (t *testimony) encode(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, c.anchor)
 		b = binary.BigEndian.AppendUint32(b, c.versions)
 	}
-	b = append(b, make([]byte, witnessSlot-sumSize-len(b))...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	b = append(b, make([]byte, witnessSlot-codec.SumSize-len(b))...)
+	return binary.BigEndian.AppendUint32(b, codec.Sum(b))
 }
 
 // decodeTestimony reads a slot; ok is false unless it is as it was written.
 func decodeTestimony(b []byte) (t testimony, ok bool) {
 	if len(b) != witnessSlot || !bytes.HasPrefix(b, []byte(witnessMagic)) ||
-		crc32.Checksum(b[:witnessSlot-sumSize], castagnoli) != binary.BigEndian.Uint32(b[witnessSlot-sumSize:]) {
+		codec.Sum(b[:witnessSlot-codec.SumSize]) != binary.BigEndian.Uint32(b[witnessSlot-codec.SumSize:]) {
 		return t, false
 	}
 	b = b[len(witnessMagic):]
@@ -169,9 +169,9 @@ type witness struct {
 // makeWitness writes a new file in the place of any other, and opens it. It is synced when it has
 // its name.
 func (s *Store) makeWitness(t testimony) (err error) {
-	path := witnessPath(s.guard, s.dir)
+	path := witnessPath(s.fs, s.dir)
 	temp := path + ".new"
-	f, err := s.guard.Create(temp, diskWrites)
+	f, err := s.fs.Create(temp, diskWrites)
 	if err != nil {
 		return err
 	}
@@ -184,15 +184,15 @@ func (s *Store) makeWitness(t testimony) (err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.guard.Rename(temp, path)
+		err = s.fs.Rename(temp, path)
 	}
 	if err == nil {
-		err = s.syncDir(s.dir)
+		err = s.fs.SyncDir(s.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	file, err := s.guard.OpenReadWrite(path, diskWrites)
+	file, err := s.fs.OpenReadWrite(path, diskWrites)
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func noteAnchors(anchors []store.Anchor) func(uint64, *testimony) {
 
 // openWitness opens the witness, or makes it, when what the store holds has been compared with it.
 func (s *Store) openWitness() error {
-	t, err := readWitness(s.guard, s.dir)
+	t, err := readWitness(s.fs, s.dir)
 	if err != nil || t.id != s.witness.id || t.writes != s.witness.writes {
 		t = testimony{id: s.witness.id, writes: s.witness.writes, anchors: t.anchors}
 		if t.id != s.witness.id {
@@ -262,7 +262,7 @@ func (s *Store) openWitness() error {
 		noteTail(s.tail)(0, &t)
 		return s.makeWitness(t)
 	}
-	file, err := s.guard.OpenReadWrite(witnessPath(s.guard, s.dir), diskWrites)
+	file, err := s.fs.OpenReadWrite(witnessPath(s.fs, s.dir), diskWrites)
 	if err != nil {
 		return err
 	}

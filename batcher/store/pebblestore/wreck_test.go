@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/pebblestore/leafindex"
 	"ancre/batcher/store/storetest"
 	"ancre/batcher/store/tree"
 	"ancre/proof"
@@ -278,7 +279,7 @@ func change(t testing.TB, fs vfs.FS, path string, change func([]byte) []byte) {
 // kind is what a file is by its name.
 func kind(fs vfs.FS, path string) string {
 	name := fs.PathBase(path)
-	for _, k := range []string{".log", ".sst", segmentExt, groupsExt} {
+	for _, k := range []string{".log", ".sst", leafindex.SegmentExt, treeFileExt} {
 		if strings.HasSuffix(name, k) {
 			return k
 		}

@@ -35,7 +35,7 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 	}
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
-	if err := s.guard.failure(); err != nil {
+	if err := s.fs.Failure(); err != nil {
 		return err
 	}
 	b := s.db.NewBatchWithSize(appendSize(a))
@@ -44,14 +44,14 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		_ = b.Close()
 		return err
 	}
-	table, err := s.room(ctx, s.total(), len(a.Leaves))
+	table, err := s.index.Room(ctx, s.total(), len(a.Leaves))
 	if err != nil {
 		_ = b.Close()
 		return err
 	}
 	c := &commit{
 		batch: b, reserve: s.reserve,
-		written: func() { table.insert(a.Leaves) },
+		written: func() { table.Insert(a.Leaves) },
 		synced:  func() { s.leaves += uint64(len(a.Leaves)) },
 		note:    noteTail(next),
 	}
@@ -163,7 +163,7 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		return err
 	}
 	defer v.release()
-	if err := s.guard.failure(); err != nil {
+	if err := s.fs.Failure(); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
@@ -176,7 +176,7 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 	if err := s.commit(ctx, c); err != nil {
 		return err
 	}
-	s.wantGroups(large) // not before others can see that they are sealed
+	s.wantTreeFiles(large) // not before others can see that they are sealed
 	return nil
 }
 
@@ -216,8 +216,8 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 		}
 		_ = b.Set(idKey(prefixBatch, rec.ID), codec.AppendBatch(nil, &rec), nil)
 		mark(b, prefixWaiting, rec.ID, rec.Anchor == 0)
-		if rec.State == store.Sealed && old.State != store.Sealed && rec.Count >= s.groupedLeaves {
-			_ = b.Set(idKey(prefixGroups, rec.ID), nil, nil)
+		if rec.State == store.Sealed && old.State != store.Sealed && rec.Count >= s.treeFileLeaves {
+			_ = b.Set(idKey(prefixTreeFile, rec.ID), nil, nil)
 			large = append(large, rec.ID)
 		}
 		stored[rec.ID] = rec
@@ -300,7 +300,7 @@ func (s *Store) commit(ctx context.Context, c *commit) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closing:
-		return errClosed
+		return store.ErrClosed
 	}
 }
 
@@ -323,7 +323,7 @@ func (s *Store) commitLoop() {
 				s.flushLog()
 				due = s.quiet.due()
 			}
-			if !due.IsZero() && s.guard.failure() == nil {
+			if !due.IsZero() && s.fs.Failure() == nil {
 				timer.Reset(time.Until(due))
 			}
 		case <-s.closing:
@@ -335,12 +335,12 @@ func (s *Store) commitLoop() {
 // drain waits until flushes and compactions have caught up with the writes.
 func (s *Store) drain(ctx context.Context) error {
 	if !s.rotated.Load() {
-		return s.guard.failure()
+		return s.fs.Failure()
 	}
 	tick := time.NewTicker(100 * time.Millisecond) // should Pebble tell before it is done
 	defer tick.Stop()
 	for s.rotated.Load() {
-		if err := s.guard.failure(); err != nil {
+		if err := s.fs.Failure(); err != nil {
 			return err
 		}
 		s.rotated.Store(false)
@@ -349,20 +349,20 @@ func (s *Store) drain(ctx context.Context) error {
 			break
 		}
 		s.rotated.Store(true)
-		if s.guard.full.Load() {
+		if s.fs.Full() {
 			return fmt.Errorf("%w in %s", store.ErrFull, s.dir)
 		}
 		select {
 		case <-s.drained:
 		case <-tick.C:
-		case <-s.guard.failed:
+		case <-s.fs.Failed():
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.closing:
-			return errClosed
+			return store.ErrClosed
 		}
 	}
-	return s.guard.failure()
+	return s.fs.Failure()
 }
 
 // write writes a change, syncs it and makes it visible.
@@ -378,8 +378,8 @@ func (s *Store) write(c *commit) (err error) {
 		// for what it cannot.
 		if p := recover(); p != nil {
 			s.wedged.Store(true)
-			s.guard.fail(fmt.Errorf("write: %v", p))
-			err = s.guard.failure()
+			s.fs.Fail(fmt.Errorf("write: %v", p))
+			err = s.fs.Failure()
 		}
 	}()
 	number := s.witness.writes + 1
@@ -393,16 +393,16 @@ func (s *Store) write(c *commit) (err error) {
 		err = c.batch.SyncWait()
 	}
 	if err != nil {
-		s.guard.fail(fmt.Errorf("write: %w", err))
+		s.fs.Fail(fmt.Errorf("write: %w", err))
 	}
 	// SyncWait also returns nil when the sync failed. The guard knew before.
-	if err := s.guard.failure(); err != nil {
+	if err := s.fs.Failure(); err != nil {
 		return err
 	}
 	if err := s.testify(number, c); err != nil {
-		s.guard.fail(fmt.Errorf("write: %w", err))
+		s.fs.Fail(fmt.Errorf("write: %w", err))
 	}
-	if err := s.guard.failure(); err != nil { // also when the guard pretends
+	if err := s.fs.Failure(); err != nil { // also when the guard pretends
 		return err
 	}
 	s.quiet.wrote(time.Now(), c.soon)
@@ -416,10 +416,10 @@ func (s *Store) write(c *commit) (err error) {
 // checkSpace sees a full disk before Pebble does: at this point it is certain that nothing was
 // written.
 func (s *Store) checkSpace(size, reserve uint64) error {
-	if s.guard.full.Load() {
+	if s.fs.Full() {
 		return fmt.Errorf("%w in %s", store.ErrFull, s.dir)
 	}
-	usage, err := s.guard.GetDiskUsage(s.dir)
+	usage, err := s.fs.GetDiskUsage(s.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
 		return nil

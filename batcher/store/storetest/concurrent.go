@@ -193,8 +193,6 @@ func testClosed(t *testing.T, open Open) {
 		"cursor":    func() error { _, err := s.Cursor(ctx); return err },
 		"close":     s.Close,
 	} {
-		if err := call(); err == nil {
-			t.Errorf("%s of a closed store: no error", name)
-		}
+		wantError(t, name+" of a closed store", call(), store.ErrClosed)
 	}
 }

@@ -1,8 +1,10 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package pebblestore
+package leafindex
 
-import "syscall"
+import (
+	"syscall"
+)
 
 // allocate returns memory that is all zero and not of Go's heap.
 func allocate(size int) ([]byte, error) {

@@ -1,11 +1,13 @@
-package pebblestore
+package leafindex
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 )
 
 // Nearly every digest that comes is new, and a segment would have to read a bucket to say so: a
@@ -114,8 +116,58 @@ func (g *segment) maybe(leaves []store.Leaf, room []int32) []int32 {
 		if f == nil {
 			n++
 		} else {
-			n += f.has(leafKey(&leaves[i]) >> (64 - keyBits))
+			n += f.has(prefixOf(&leaves[i]))
 		}
 	}
 	return room[:n]
+}
+
+// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is
+// needed for speed only.
+func (g *segment) loadFilter(x *Index) (err error) {
+	f, err := newFilter(g.filterBlocks, g.filterProbes)
+	if f == nil || err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.free()
+		}
+	}()
+	if err := g.readFilter(f.blocks); err != nil {
+		x.Log.Warn("store: a filter is made anew from its segment, as at each start until the index is made anew", "file", g.name, "err", err)
+		clear(f.blocks)
+		r := &segmentReader{g: g}
+		for n := 0; ; n++ {
+			if n%mergeChunk == 0 && x.isClosing() {
+				return store.ErrClosed
+			}
+			rec, ok := r.next()
+			if !ok {
+				break
+			}
+			f.add(rec.key)
+		}
+		if r.err != nil {
+			return r.err
+		}
+	}
+	g.filter.Store(f)
+	return nil
+}
+
+func (g *segment) readFilter(blocks []byte) error {
+	sum := uint32(0)
+	for at := 0; at < len(blocks); {
+		piece := blocks[at:min(at+ioSize, len(blocks))]
+		if err := g.readAt(piece, g.filterAt+int64(at)); err != nil {
+			return err
+		}
+		sum = codec.AddSum(sum, piece)
+		at += len(piece)
+	}
+	if sum != g.filterSum {
+		return errors.New("its checksum is wrong")
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package pebblestore
+package leafindex
 
 import (
 	"encoding/binary"
@@ -29,9 +29,9 @@ const (
 // what the index says is compared with the leaf itself.
 func leafKey(leaf *store.Leaf) uint64 { return binary.BigEndian.Uint64(leaf[:8]) }
 
-// table holds in memory where those leaves are that came last, and are in no segment yet. One
+// Table holds in memory where those leaves are that came last, and are in no segment yet. One
 // goroutine at a time inserts, any number find meanwhile. It only grows.
-type table struct {
+type Table struct {
 	first uint64 // ordinal of its first leaf
 	limit int    // how many leaves it takes
 	size  int    // owned by who inserts
@@ -44,8 +44,8 @@ type tableSlots struct {
 	slots []uint64 // atomic: upper half of the key, then 1 + the index into keys (32 bits each); 0: free
 }
 
-func newTable(first uint64, limit int) *table {
-	t := &table{first: first, limit: limit}
+func newTable(first uint64, limit int) *Table {
+	t := &Table{first: first, limit: limit}
 	t.slots.Store(newSlots(firstSlots))
 	return t
 }
@@ -55,11 +55,11 @@ func newSlots(n int) *tableSlots {
 }
 
 // fits says whether n more leaves have room.
-func (t *table) fits(n int) bool { return t.size+n <= t.limit }
+func (t *Table) fits(n int) bool { return t.size+n <= t.limit }
 
-// insert adds the leaves that come next. They can be found from then on; what may not be seen yet
+// Insert adds the leaves that come next. They can be found from then on; what may not be seen yet
 // is the caller's to hide.
-func (t *table) insert(leaves []store.Leaf) {
+func (t *Table) Insert(leaves []store.Leaf) {
 	d := t.slots.Load()
 	if need := t.size + len(leaves); need > len(d.keys) {
 		slots := len(d.slots)
@@ -90,9 +90,8 @@ func (d *tableSlots) put(i int, key uint64) {
 	atomic.StoreUint64(&d.slots[at], key>>32<<32|uint64(i+1))
 }
 
-// find calls match for each leaf that has the key of one in the table, with its index and the
-// ordinal of the one in the table.
-func (t *table) find(leaves []store.Leaf, match func(i int, ordinal uint64) error) error {
+// find calls by.Check for each leaf that has the key of one in the table, with the ordinal of that one.
+func (t *Table) find(leaves []store.Leaf, by Seeker) error {
 	d := t.slots.Load()
 	slots, mask := d.slots, uint64(len(d.slots)-1)
 	for i := range leaves {
@@ -109,7 +108,7 @@ func (t *table) find(leaves []store.Leaf, match func(i int, ordinal uint64) erro
 			if d.keys[index] != key {
 				continue
 			}
-			if err := match(i, t.first+index); err != nil {
+			if err := by.Check(i, t.first+index); err != nil {
 				return err
 			}
 		}
@@ -118,4 +117,4 @@ func (t *table) find(leaves []store.Leaf, match func(i int, ordinal uint64) erro
 }
 
 // keys returns the keys of a table that takes no more leaves, in order.
-func (t *table) keys() []uint64 { return t.slots.Load().keys[:t.size] }
+func (t *Table) keys() []uint64 { return t.slots.Load().keys[:t.size] }

@@ -1,14 +1,12 @@
-package pebblestore
+package leafindex
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
 	"ancre/batcher/store"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"ancre/batcher/store/pebblestore/failfs"
 )
 
 const (
@@ -29,34 +27,33 @@ const (
 )
 
 // mergeLoop reads the filters, then merges segments. It ends with the store.
-func (s *Store) mergeLoop() {
-	defer s.indexers.Done()
-	if !s.loadFilters() {
+func (x *Index) mergeLoop() {
+	defer x.loops.Done()
+	if !x.loadFilters() {
 		return
 	}
-	waits := false
+	retry := x.FS.NewRetry(x.Closing, "store: segments of the index are not merged for now; look-ups become slower the longer that lasts")
 	for {
-		c := s.acquireCatalog()
+		c := x.Acquire()
 		window := mergeable(c.segments)
 		var err error
 		if window != nil {
-			err = s.merge(window)
+			err = x.merge(window)
 		}
-		s.releaseCatalog(c)
+		x.Release(c)
 		switch {
 		case err != nil:
-			if !s.tryAgain(err, &waits, retryPause, "store: segments of the index are not merged for now; look-ups become slower the longer that lasts") {
+			if !retry.Pause(err, retryPause) {
 				return
 			}
 		case window != nil:
-			if waits {
-				s.log.Info("store: segments of the index are merged again")
+			if retry.Succeeded() {
+				x.Log.Info("store: segments of the index are merged again")
 			}
-			waits = false
 		default:
 			select {
-			case <-s.merging:
-			case <-s.closing:
+			case <-x.merging:
+			case <-x.Closing:
 				return
 			}
 		}
@@ -65,36 +62,21 @@ func (s *Store) mergeLoop() {
 
 // loadFilters reads the filters of the segments that were there at the start, the newest first.
 // What cannot be read is told by those who ask for it.
-func (s *Store) loadFilters() bool {
-	defer close(s.filtered)
-	c := s.acquireCatalog()
-	defer s.releaseCatalog(c)
+func (x *Index) loadFilters() bool {
+	defer close(x.filtered)
+	c := x.Acquire()
+	defer x.Release(c)
 	for _, g := range slices.Backward(c.segments) {
 		if g.filter.Load() != nil {
 			continue
 		}
-		if err := g.loadFilter(s); errors.Is(err, errClosed) {
+		if err := g.loadFilter(x); errors.Is(err, store.ErrClosed) {
 			return false
 		} else if err != nil {
-			s.log.Error("store: a segment of the index cannot be read", "err", err)
+			x.Log.Error("store: a segment of the index cannot be read", "err", err)
 		}
 	}
 	return true
-}
-
-// acquireCatalog returns the newest catalog, whose segments stay readable until it is released.
-func (s *Store) acquireCatalog() *catalog {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.catalog.refs++
-	return s.catalog
-}
-
-func (s *Store) releaseCatalog(c *catalog) {
-	s.mu.Lock()
-	ended := c.release()
-	s.mu.Unlock()
-	s.endSegments(ended)
 }
 
 // mergeable returns the smallest neighbours that should become one, or nil.
@@ -114,41 +96,26 @@ func mergeable(segments []*segment) (window []*segment) {
 	return window
 }
 
-// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits
-// for.
-func (s *Store) fits(size uint64) error {
-	usage, err := s.guard.GetDiskUsage(s.dir)
-	switch {
-	case errors.Is(err, vfs.ErrUnsupported):
-		return nil
-	case err != nil:
-		return err
-	case usage.AvailBytes < size+s.reserve:
-		return fmt.Errorf("%w: %d MiB left in %s, of which %d MiB are kept in reserve, and %d MiB are needed", store.ErrFull, usage.AvailBytes>>20, s.dir, s.reserve>>20, size>>20)
-	}
-	return nil
-}
-
 // merge makes one segment of neighbours, which come to an end when the last view of them does.
-func (s *Store) merge(window []*segment) error {
+func (x *Index) merge(window []*segment) error {
 	from, count, size := window[0].from, uint64(0), uint64(0)
 	for _, g := range window {
 		count += g.count
 		size += g.size
 	}
-	if err := s.fits(size); err != nil { // nothing is freed before it is written
+	if err := x.Fits(size); err != nil { // nothing is freed before it is written
 		return err
 	}
-	g, err := s.writeSegment(s.lastSegment.Add(1), from, count, s.filterFits(count, window), s.merged(window))
+	g, err := x.writeSegment(x.lastSegment.Add(1), from, count, x.filterFits(count, window), x.merged(window))
 	if err != nil {
-		if isNoSpace(err) {
-			// The guard took it for a table's. Nobody waits for a merge, which may need more space
+		if failfs.IsNoSpace(err) {
+			// It was taken for a table of Pebble's. Nobody waits for a merge, which may need more space
 			// than there will be for long; and a table that finds none says so again.
-			s.guard.full.Store(false)
+			x.FS.ForgetFull()
 		}
 		return err
 	}
-	return s.list(g, window, func(c *catalog) {
+	return x.list(g, window, func(c *View) {
 		at := slices.Index(c.segments, window[0])
 		c.segments = slices.Replace(c.segments, at, at+len(window), g)
 	})
@@ -156,7 +123,7 @@ func (s *Store) merge(window []*segment) error {
 
 // merged returns the records of neighbouring segments in order, with ordinals counted from the
 // first of all.
-func (s *Store) merged(window []*segment) iter.Seq2[record, error] {
+func (x *Index) merged(window []*segment) iter.Seq2[record, error] {
 	type source struct {
 		segmentReader
 		head  record
@@ -179,8 +146,8 @@ func (s *Store) merged(window []*segment) iter.Seq2[record, error] {
 			}
 		}
 		for n := 0; len(sources) > 0; n++ {
-			if n%mergeChunk == 0 && s.isClosing() {
-				yield(record{}, errClosed)
+			if n%mergeChunk == 0 && x.isClosing() {
+				yield(record{}, store.ErrClosed)
 				return
 			}
 			// Of equal keys that of the oldest segment comes first: so ordinals rise among them.

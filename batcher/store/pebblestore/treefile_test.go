@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 	"ancre/batcher/store/storetest"
 	"ancre/batcher/store/tree"
 
@@ -30,10 +30,10 @@ import (
 // the middle of a group.
 const largeLeaves = 3*runSize + 37
 
-// openGrouped opens a store in which batches of two runs and more get a file of groups.
-func openGrouped(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
+// openWithTreeFiles opens a store in which batches of two runs and more get a tree file.
+func openWithTreeFiles(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
 	t.Helper()
-	opts := Options{FS: fs, tableLeaves: testTableLeaves, groupedLeaves: 2 * runSize}
+	opts := Options{FS: fs, tableLeaves: testTableLeaves, treeFileLeaves: 2 * runSize}
 	if log != nil {
 		opts.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -42,7 +42,7 @@ func openGrouped(t *testing.T, dir string, fs vfs.FS, log *lockedLog) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, errClosed) {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 			t.Error(err)
 		}
 	})
@@ -94,21 +94,21 @@ func wantPaths(t *testing.T, s *Store, batch, count uint64, fromFile bool) {
 	}
 }
 
-func groupFilesOf(t *testing.T, dir string) []string {
+func treeFilesOf(t *testing.T, dir string) []string {
 	t.Helper()
-	return indexFiles(t, dir, groupsExt)
+	return indexFiles(t, dir, treeFileExt)
 }
 
-// groupedStore makes a store of one batch that has a file of groups, and returns that file and what
+// storeWithTreeFile makes a store of one batch that has a tree file, and returns that file and what
 // is in it.
-func groupedStore(t *testing.T) (dir, name string, data []byte) {
+func storeWithTreeFile(t *testing.T) (dir, name string, data []byte) {
 	t.Helper()
 	dir = t.TempDir()
-	s := openGrouped(t, dir, nil, nil)
+	s := openWithTreeFiles(t, dir, nil, nil)
 	mustSeal(t, s, 1, largeLeaves)
 	settle(t, s)
 	closeStore(t, s)
-	name = groupFilesOf(t, dir)[0]
+	name = treeFilesOf(t, dir)[0]
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -116,12 +116,12 @@ func groupedStore(t *testing.T) (dir, name string, data []byte) {
 	return dir, name, data
 }
 
-// TestPathsAreReadFromGroups would catch a group that is written or read at the wrong place, a row
+// TestPathsAreReadFromTreeFiles would catch a group that is written or read at the wrong place, a row
 // of the top that is hashed or walked wrong, and a file that is made for nothing, or not found
 // again.
-func TestPathsAreReadFromGroups(t *testing.T) {
+func TestPathsAreReadFromTreeFiles(t *testing.T) {
 	dir := t.TempDir()
-	s := openGrouped(t, dir, nil, nil)
+	s := openWithTreeFiles(t, dir, nil, nil)
 	counts := map[uint64]uint64{1: largeLeaves, 2: 2*runSize - 1, 3: 20 * runSize, 4: 2 * runSize, 5: 1}
 	for id := range uint64(len(counts)) {
 		mustSeal(t, s, id+1, counts[id+1])
@@ -131,24 +131,24 @@ func TestPathsAreReadFromGroups(t *testing.T) {
 		for id, count := range counts {
 			wantPaths(t, s, id, count, count >= 2*runSize)
 		}
-		if names := groupFilesOf(t, dir); len(names) != 3 {
+		if names := treeFilesOf(t, dir); len(names) != 3 {
 			t.Errorf("files %v, want those of batches 1, 3 and 4", names)
 		}
 		closeStore(t, s)
-		s = openGrouped(t, dir, nil, nil)
+		s = openWithTreeFiles(t, dir, nil, nil)
 	}
 }
 
-// TestGroupsOutliveACrash takes the power away right after a file was listed, and all with it that
+// TestTreeFilesOutliveACrash takes the power away right after a file was listed, and all with it that
 // was not synced. A file or a name that was not would be missed by the next start.
-func TestGroupsOutliveACrash(t *testing.T) {
+func TestTreeFilesOutliveACrash(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	s := openGrouped(t, testDir, mem, nil)
+	s := openWithTreeFiles(t, testDir, mem, nil)
 	mustSeal(t, s, 1, largeLeaves)
 	settle(t, s)
 	var log lockedLog
-	s = openGrouped(t, testDir, mem.CrashClone(vfs.CrashCloneCfg{}), &log)
-	if batch, ok := s.groups.next(); ok {
+	s = openWithTreeFiles(t, testDir, mem.CrashClone(vfs.CrashCloneCfg{}), &log)
+	if batch, ok := s.treeFiles.next(); ok {
 		t.Errorf("the file of batch %d is to be written again", batch)
 	}
 	wantPaths(t, s, 1, largeLeaves, true)
@@ -157,18 +157,18 @@ func TestGroupsOutliveACrash(t *testing.T) {
 	}
 }
 
-// TestGroupsAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes
+// TestTreeFilesAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes
 // long to write.
-func TestGroupsAreWrittenOnce(t *testing.T) {
+func TestTreeFilesAreWrittenOnce(t *testing.T) {
 	mem := vfs.NewMem()
 	var created atomic.Int64
 	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
-		if op == "create" && filepath.Ext(name) == groupsExt {
+		if op == "create" && filepath.Ext(name) == treeFileExt {
 			created.Add(1)
 		}
 		return change()
 	}}
-	s := openGrouped(t, testDir, fs, nil)
+	s := openWithTreeFiles(t, testDir, fs, nil)
 	mustSeal(t, s, 1, largeLeaves)
 	b, err := s.Batch(t.Context(), 1)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestGroupsAreWrittenOnce(t *testing.T) {
 		settle(t, s)
 		wantPaths(t, s, 1, largeLeaves, true)
 		closeStore(t, s)
-		s = openGrouped(t, testDir, fs, nil)
+		s = openWithTreeFiles(t, testDir, fs, nil)
 	}
 	settle(t, s)
 	if n := created.Load(); n != 1 {
@@ -191,14 +191,14 @@ func TestGroupsAreWrittenOnce(t *testing.T) {
 	}
 }
 
-// TestGroupsAreOfSealedBatchesOnly would catch a file of a batch that may still grow.
-func TestGroupsAreOfSealedBatchesOnly(t *testing.T) {
+// TestTreeFilesAreOfSealedBatchesOnly would catch a file of a batch that may still grow.
+func TestTreeFilesAreOfSealedBatchesOnly(t *testing.T) {
 	dir := t.TempDir()
-	s := openGrouped(t, dir, nil, nil)
+	s := openWithTreeFiles(t, dir, nil, nil)
 	appendAll(t, s, storetest.Leaves(1, 0, largeLeaves), 100)
 	settle(t, s)
 	wantPaths(t, s, 1, largeLeaves, false)
-	if names := groupFilesOf(t, dir); len(names) != 0 {
+	if names := treeFilesOf(t, dir); len(names) != 0 {
 		t.Errorf("files %v of an open batch", names)
 	}
 }
@@ -207,9 +207,9 @@ func TestGroupsAreOfSealedBatchesOnly(t *testing.T) {
 // that is closed while it is read, and descriptors that run out with history.
 func TestFewGroupFilesAreOpen(t *testing.T) {
 	dir := t.TempDir()
-	s := openGrouped(t, dir, nil, nil)
+	s := openWithTreeFiles(t, dir, nil, nil)
 	const batches, most = 6, 2
-	s.groups.most = most
+	s.treeFiles.most = most
 	for id := range uint64(batches) {
 		mustSeal(t, s, id+1, 2*runSize)
 	}
@@ -239,20 +239,20 @@ func TestFewGroupFilesAreOpen(t *testing.T) {
 		t.Errorf("%d of 2,000 paths were read from files", fromFile.Load())
 	}
 	open := 0
-	for _, f := range s.groups.files {
+	for _, f := range s.treeFiles.files {
 		if f.file != nil {
 			open++
 		}
 	}
-	if open > most || open != s.groups.open {
-		t.Errorf("%d files are open, %d counted, at most %d may be", open, s.groups.open, most)
+	if open > most || open != s.treeFiles.open {
+		t.Errorf("%d files are open, %d counted, at most %d may be", open, s.treeFiles.open, most)
 	}
 }
 
-// TestDamagedGroupsAreReadElsewhere changes the file in every way. Each would give wrong paths, or
+// TestDamagedTreeFilesAreReadElsewhere changes the file in every way. Each would give wrong paths, or
 // none, if it went unnoticed; here all come from the runs, somebody is told, and the file is made
 // anew.
-func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
+func TestDamagedTreeFilesAreReadElsewhere(t *testing.T) {
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte {
 			b[(len(b)+at)%len(b)] ^= 1
@@ -273,19 +273,19 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 		quiet  bool                // a start sees that it is not there, and says nothing
 	}{
 		{"a leaf", flip(5), false},
-		{"a leaf behind the top", flip(topAt + topSize + 40), false},
-		{"a node of the top", flip(topAt + 33), false},
+		{"a leaf behind the top", flip(upperAt + upperSize + 40), false},
+		{"a node of the top", flip(upperAt + 33), false},
 		{"a checksum", flip(groupSize - 1), false},
 		{"two groups changed places", swap(groupSize, 3*groupSize, groupSize), false},
-		{"two stripes changed places", swap(0, stripeSize, stripeSize), false},
+		{"two stripes changed places", swap(0, pageSize, pageSize), false},
 		{"the footer", flip(-20), false},
 		{"another file's footer", func(b []byte) []byte {
-			footer := b[len(b)-footerSize:]
+			footer := b[len(b)-treeFileFooter:]
 			footer[30] ^= 1
-			binary.BigEndian.PutUint32(footer[footerSize-sumSize:], crc32.Checksum(footer[:footerSize-sumSize], castagnoli))
+			binary.BigEndian.PutUint32(footer[treeFileFooter-codec.SumSize:], codec.Sum(footer[:treeFileFooter-codec.SumSize]))
 			return b
 		}, false},
-		{"the magic", flip(-footerSize), false},
+		{"the magic", flip(-treeFileFooter), false},
 		{"the checksum of the footer", flip(-1), false},
 		{"cut short", func(b []byte) []byte { return b[:len(b)-1] }, false},
 		{"empty", func([]byte) []byte { return nil }, false},
@@ -293,7 +293,7 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 		{"gone", nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, name, whole := groupedStore(t)
+			dir, name, whole := storeWithTreeFile(t)
 			var err error
 			if c.change == nil {
 				err = os.Remove(name)
@@ -304,7 +304,7 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			var log lockedLog
-			s := openGrouped(t, dir, nil, &log)
+			s := openWithTreeFiles(t, dir, nil, &log)
 			for index := range uint64(largeLeaves) {
 				if _, err := locate(s, 1, index); err != nil {
 					t.Fatal(err)
@@ -322,20 +322,20 @@ func TestDamagedGroupsAreReadElsewhere(t *testing.T) {
 	}
 }
 
-// TestGroupsAreNotTheTruth has a file say something else, with all checksums right, as a bit that
+// TestTreeFilesAreNotTheTruth has a file say something else, with all checksums right, as a bit that
 // tipped over in memory would. Whoever believed it would not know a digest that is stored, and give
 // its neighbours paths that lead nowhere, for ever.
-func TestGroupsAreNotTheTruth(t *testing.T) {
-	dir, name, data := groupedStore(t)
+func TestTreeFilesAreNotTheTruth(t *testing.T) {
+	dir, name, data := storeWithTreeFile(t)
 	const leaf = 5
 	data[leaf*32+20] ^= 1
-	f := groupFile{batch: 1}
-	binary.BigEndian.PutUint32(data[groupSize-sumSize:], f.sum(0, 0, data[:groupSize-sumSize]))
+	f := treeFile{batch: 1}
+	binary.BigEndian.PutUint32(data[groupSize-codec.SumSize:], f.sum(0, 0, data[:groupSize-codec.SumSize]))
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var log lockedLog
-	s := openGrouped(t, dir, nil, &log)
+	s := openWithTreeFiles(t, dir, nil, &log)
 	if at, err := s.Find(t.Context(), storetest.Leaves(1, leaf, leaf+1)); err != nil || at[0] != (store.Position{Batch: 1, Index: leaf}) {
 		t.Errorf("found at %v, %v", at, err)
 	}
@@ -346,12 +346,12 @@ func TestGroupsAreNotTheTruth(t *testing.T) {
 	}
 }
 
-// TestGroupsLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A
+// TestTreeFilesLeadToTheRoot has leaves changed behind the store's back, which no checksum shows. A
 // file of them would give proofs that verify nowhere.
-func TestGroupsLeadToTheRoot(t *testing.T) {
+func TestTreeFilesLeadToTheRoot(t *testing.T) {
 	for _, index := range []uint64{0, 2*runSize + 3, largeLeaves - 1} {
 		dir := t.TempDir()
-		s := openGrouped(t, dir, nil, nil)
+		s := openWithTreeFiles(t, dir, nil, nil)
 		mustSeal(t, s, 1, largeLeaves)
 		settle(t, s)
 		start := index - index%runSize
@@ -363,35 +363,35 @@ func TestGroupsLeadToTheRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeStore(t, s)
-		if err := os.Remove(groupFilesOf(t, dir)[0]); err != nil {
+		if err := os.Remove(treeFilesOf(t, dir)[0]); err != nil {
 			t.Fatal(err)
 		}
 		var log lockedLog
-		s = openGrouped(t, dir, nil, &log)
+		s = openWithTreeFiles(t, dir, nil, &log)
 		settle(t, s)
-		if text := log.text(); !strings.Contains(text, "was sealed with") || len(groupFilesOf(t, dir)) > 0 {
-			t.Errorf("leaf %d: files %v, the log: %s", index, groupFilesOf(t, dir), text)
+		if text := log.text(); !strings.Contains(text, "was sealed with") || len(treeFilesOf(t, dir)) > 0 {
+			t.Errorf("leaf %d: files %v, the log: %s", index, treeFilesOf(t, dir), text)
 		}
 		closeStore(t, s)
 	}
 }
 
-// TestGroupsThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for
+// TestTreeFilesThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for
 // good. Whoever took that for a failure of the disk would take no digest any more; whoever tried
 // nothing else would never come to the batches behind it.
-func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
+func TestTreeFilesThatCannotBeWrittenStopNobody(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync", "close"} {
 		t.Run(op, func(t *testing.T) {
 			var met atomic.Bool
 			fs := &hookFS{FS: vfs.NewMem(), hook: func(o, name string, change func() error) error {
-				if o == op && strings.HasSuffix(name, "000001"+groupsExt) {
+				if o == op && strings.HasSuffix(name, "000001"+treeFileExt) {
 					met.Store(true)
 					return fmt.Errorf("%s: %w", name, syscall.EIO)
 				}
 				return change()
 			}}
 			var log lockedLog
-			s := openGrouped(t, testDir, fs, &log)
+			s := openWithTreeFiles(t, testDir, fs, &log)
 			mustSeal(t, s, 1, largeLeaves)
 			mustSeal(t, s, 2, largeLeaves)
 			eventually(t, func() error {
@@ -410,17 +410,17 @@ func TestGroupsThatCannotBeWrittenStopNobody(t *testing.T) {
 	}
 }
 
-// TestGroupsThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to
+// TestTreeFilesThatCannotBeOpenedStay fails opening for a while. The file is as good as before: to
 // write it again would take what there is too little of.
-func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
-	fs := &openless{FS: vfs.NewMem(), ext: groupsExt}
+func TestTreeFilesThatCannotBeOpenedStay(t *testing.T) {
+	fs := &openless{FS: vfs.NewMem(), ext: treeFileExt}
 	var log lockedLog
-	s := openGrouped(t, testDir, fs, &log)
+	s := openWithTreeFiles(t, testDir, fs, &log)
 	mustSeal(t, s, 1, largeLeaves)
 	settle(t, s)
 	fs.closed.Store(true)
 	wantPaths(t, s, 1, largeLeaves, false)
-	if batch, ok := s.groups.next(); ok {
+	if batch, ok := s.treeFiles.next(); ok {
 		t.Errorf("the file of batch %d is to be written again", batch)
 	}
 	fs.closed.Store(false)
@@ -430,16 +430,16 @@ func TestGroupsThatCannotBeOpenedStay(t *testing.T) {
 	}
 }
 
-// TestGroupsAreMadeAnewOnce damages a file again and again while the store is open: on a disk that
+// TestTreeFilesAreMadeAnewOnce damages a file again and again while the store is open: on a disk that
 // keeps nothing, a batch would be written for ever.
-func TestGroupsAreMadeAnewOnce(t *testing.T) {
+func TestTreeFilesAreMadeAnewOnce(t *testing.T) {
 	dir := t.TempDir()
 	var log lockedLog
-	s := openGrouped(t, dir, nil, &log)
+	s := openWithTreeFiles(t, dir, nil, &log)
 	mustSeal(t, s, 1, largeLeaves)
 	settle(t, s)
 	for range 3 {
-		for _, name := range groupFilesOf(t, dir) {
+		for _, name := range treeFilesOf(t, dir) {
 			if err := os.Truncate(name, 1); err != nil {
 				t.Fatal(err)
 			}
@@ -456,7 +456,7 @@ func TestGroupsAreMadeAnewOnce(t *testing.T) {
 		t.Errorf("told %d times, want 2:\n%s", n, log.text())
 	}
 	closeStore(t, s)
-	s = openGrouped(t, dir, nil, nil)
+	s = openWithTreeFiles(t, dir, nil, nil)
 	if _, err := locate(s, 1, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -464,42 +464,42 @@ func TestGroupsAreMadeAnewOnce(t *testing.T) {
 	wantPaths(t, s, 1, largeLeaves, true)
 }
 
-// TestGroupsThatAreMissingAreWrittenByAStart closes stores before their files are written, and
+// TestTreeFilesThatAreMissingAreWrittenByAStart closes stores before their files are written, and
 // leaves behind what a crash may. Whoever forgot one would have slow proofs of that batch for ever.
-func TestGroupsThatAreMissingAreWrittenByAStart(t *testing.T) {
+func TestTreeFilesThatAreMissingAreWrittenByAStart(t *testing.T) {
 	dir := t.TempDir()
 	for id := range uint64(5) {
-		s := openGrouped(t, dir, nil, nil)
+		s := openWithTreeFiles(t, dir, nil, nil)
 		mustSeal(t, s, id+1, largeLeaves)
 		closeStore(t, s)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, indexDir)); err != nil {
 		t.Fatal(err)
 	}
-	s := openGrouped(t, dir, nil, nil)
+	s := openWithTreeFiles(t, dir, nil, nil)
 	closeStore(t, s)
-	stray := filepath.Join(dir, indexDir, "000077"+groupsExt)
+	stray := filepath.Join(dir, indexDir, "000077"+treeFileExt)
 	if err := os.WriteFile(stray, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = openGrouped(t, dir, nil, nil)
+	s = openWithTreeFiles(t, dir, nil, nil)
 	settle(t, s)
 	for id := range uint64(5) {
 		wantPaths(t, s, id+1, largeLeaves, true)
 	}
-	if names := groupFilesOf(t, dir); len(names) != 5 {
+	if names := treeFilesOf(t, dir); len(names) != 5 {
 		t.Errorf("files %v, want five", names)
 	}
 }
 
-// TestGroupsWithoutSpaceStopNobody takes the space away while a file of groups is written, then
+// TestTreeFilesWithoutSpaceStopNobody takes the space away while a tree file is written, then
 // fails it otherwise. Digests are taken meanwhile, one line is logged, and the file comes when
 // there is space.
-func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
+func TestTreeFilesWithoutSpaceStopNobody(t *testing.T) {
 	mem := vfs.NewMem()
 	var met, ends atomic.Bool
 	fs := &hookFS{FS: mem, hook: func(op, name string, change func() error) error {
-		if op == "write" && filepath.Ext(name) == groupsExt && !ends.Load() {
+		if op == "write" && filepath.Ext(name) == treeFileExt && !ends.Load() {
 			met.Store(true)
 			return fmt.Errorf("%s: %w", name, syscall.ENOSPC)
 		}
@@ -508,7 +508,7 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 	var log lockedLog
 	// No table of the index becomes full here: a segment that finds its space would make good what
 	// is looked for, that digests are taken at once.
-	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), groupedLeaves: 2 * runSize})
+	s, err := Open(testDir, Options{FS: fs, Log: slog.New(slog.NewTextHandler(&log, nil)), treeFileLeaves: 2 * runSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -538,12 +538,12 @@ func TestGroupsWithoutSpaceStopNobody(t *testing.T) {
 	wantPaths(t, s, 1, largeLeaves, true)
 }
 
-// TestGroupsWaitForSpace would catch a file that takes what is kept free for more important ones.
-func TestGroupsWaitForSpace(t *testing.T) {
+// TestTreeFilesWaitForSpace would catch a file that takes what is kept free for more important ones.
+func TestTreeFilesWaitForSpace(t *testing.T) {
 	mem := vfs.NewMem()
-	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: DefaultReserve + 10*stripeSize + footerSize - 1, TotalBytes: 1 << 40})
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: DefaultReserve + 10*pageSize + treeFileFooter - 1, TotalBytes: 1 << 40})
 	var log lockedLog
-	s := openGrouped(t, testDir, mem, &log)
+	s := openWithTreeFiles(t, testDir, mem, &log)
 	mustSeal(t, s, 1, 10*runSize)
 	eventually(t, func() error {
 		if !strings.Contains(log.text(), "cannot be written, and will be tried again") {
@@ -551,7 +551,7 @@ func TestGroupsWaitForSpace(t *testing.T) {
 		}
 		return nil
 	})
-	if names, err := mem.List(mem.PathJoin(testDir, indexDir)); err != nil || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, groupsExt) }) {
+	if names, err := mem.List(mem.PathJoin(testDir, indexDir)); err != nil || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, treeFileExt) }) {
 		t.Errorf("there is %v, %v", names, err)
 	}
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
@@ -559,15 +559,15 @@ func TestGroupsWaitForSpace(t *testing.T) {
 	wantPaths(t, s, 1, 10*runSize, true)
 }
 
-// TestGroupsGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever
+// TestTreeFilesGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever
 // wrote it at once would hold submits up, for what nobody needs within the hour.
-func TestGroupsGiveWayToDigests(t *testing.T) {
+func TestTreeFilesGiveWayToDigests(t *testing.T) {
 	const leaves = 64 * runSize // 576 KiB in the file: three pieces
 	var s *Store
 	var mu sync.Mutex
 	var written []time.Time
 	fs := &hookFS{FS: vfs.NewMem(), hook: func(op, name string, change func() error) error {
-		if op == "write" && filepath.Ext(name) == groupsExt {
+		if op == "write" && filepath.Ext(name) == treeFileExt {
 			mu.Lock()
 			defer mu.Unlock()
 			written = append(written, time.Now())
@@ -575,7 +575,7 @@ func TestGroupsGiveWayToDigests(t *testing.T) {
 		}
 		return change()
 	}}
-	s = openGrouped(t, testDir, fs, nil)
+	s = openWithTreeFiles(t, testDir, fs, nil)
 	if s.appended.Load() {
 		t.Error("leaves were appended to a store that was opened only")
 	}
@@ -596,15 +596,15 @@ func TestGroupsGiveWayToDigests(t *testing.T) {
 		t.Fatalf("written in %d pieces", len(written))
 	}
 	for i := range written[1:] {
-		if rest := written[i+1].Sub(written[i]); rest < groupPause {
-			t.Errorf("piece %d came %v after the one before, not %v", i+1, rest, groupPause)
+		if rest := written[i+1].Sub(written[i]); rest < treeFilePause {
+			t.Errorf("piece %d came %v after the one before, not %v", i+1, rest, treeFilePause)
 		}
 	}
 }
 
-// TestGroupsOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried
+// TestTreeFilesOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried
 // again would do so for ever, and never come to the batches behind it.
-func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
+func TestTreeFilesOfADamagedBatchAreGivenUp(t *testing.T) {
 	for name, key := range map[string][]byte{
 		"leaves": nodesKey(1, 0, runSize),
 		"a rest": nodesKey(1, 0, 3*runSize),
@@ -612,25 +612,25 @@ func TestGroupsOfADamagedBatchAreGivenUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			s := openGrouped(t, dir, nil, nil)
+			s := openWithTreeFiles(t, dir, nil, nil)
 			mustSeal(t, s, 1, largeLeaves)
 			mustSeal(t, s, 2, largeLeaves)
 			settle(t, s)
 			closeStore(t, s)
 			write(func(b *pebble.Batch) { _ = b.Delete(key, nil) })(t, dir)
-			for _, file := range groupFilesOf(t, dir) {
+			for _, file := range treeFilesOf(t, dir) {
 				if err := os.Remove(file); err != nil {
 					t.Fatal(err)
 				}
 			}
 			var log lockedLog
-			s = openGrouped(t, dir, nil, &log)
+			s = openWithTreeFiles(t, dir, nil, &log)
 			settle(t, s)
 			wantPaths(t, s, 2, largeLeaves, true)
 			if !strings.Contains(log.text(), "batch=1") || !strings.Contains(log.text(), store.ErrDamaged.Error()) {
 				t.Errorf("the log: %s", log.text())
 			}
-			if names := groupFilesOf(t, dir); len(names) != 1 {
+			if names := treeFilesOf(t, dir); len(names) != 1 {
 				t.Errorf("files %v, want that of batch 2", names)
 			}
 		})

@@ -1,6 +1,6 @@
 //go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
 
-package pebblestore
+package leafindex
 
 // allocate returns memory that is all zero.
 func allocate(size int) ([]byte, error) { return make([]byte, size), nil }
