@@ -141,7 +141,7 @@ func Open(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("light client's data directory: %w; it must be a directory that the user whom ancred runs as can read and write", err)
+		return nil, fmt.Errorf("light client's data directory: %w; it must be a directory that the user that ancred runs as can read and write", err)
 	}
 	db, err := openDatabase(cfg.Dir, cfg.Logger)
 	if err != nil {

@@ -88,7 +88,7 @@ func startNode(t *testing.T, run func(context.Context) (*harness.Node, error)) *
 
 func startClient(t *testing.T, peer string) *spv.Client {
 	t.Helper()
-	c, err := spv.Open(spv.Config{Params: &chaincfg.RegressionNetParams, Dir: t.TempDir(), Connect: []string{peer}})
+	c, err := spv.Open(spv.Config{Params: &chaincfg.RegressionNetParams, Dir: clientDir(t), Connect: []string{peer}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func unusable(path string, err error) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		remedy = "make it readable and writable for the user whom ancred runs as, and start ancred again"
+		remedy = "make it readable and writable for the user that ancred runs as, and start ancred again"
 	case errors.Is(err, errOtherWallet):
 		remedy = "start ancred with the network and the version that the wallet belongs to, or move this file to another place and create or restore a wallet"
 	case errors.Is(err, boltfile.ErrInUse), err.Error() == "timeout": // bbolt's ErrTimeout, which walletdb returns unchanged

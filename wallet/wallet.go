@@ -218,10 +218,10 @@ func OpenOrReport(cfg Config) (*Wallet, error) {
 // openDir opens the wallet in the directory, if there is one.
 func (w *Wallet) openDir() (*vault, error) {
 	if err := os.MkdirAll(w.cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w; make it a directory that the user whom ancred runs as can read and write, and start ancred again", ErrUnusable, err)
+		return nil, fmt.Errorf("%w: %w; make it a directory that the user that ancred runs as can read and write, and start ancred again", ErrUnusable, err)
 	}
 	if err := w.removeHalfMade(); err != nil {
-		return nil, fmt.Errorf("%w: %w; make %s a directory that the user whom ancred runs as can read and write, and start ancred again", ErrUnusable, err, w.cfg.Dir)
+		return nil, fmt.Errorf("%w: %w; make %s a directory that the user that ancred runs as can read and write, and start ancred again", ErrUnusable, err, w.cfg.Dir)
 	}
 	path := filepath.Join(w.cfg.Dir, databaseName)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,32 +20,8 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/btcsuite/btcwallet/chain"
-	"github.com/btcsuite/btcwallet/waddrmgr"
-	"github.com/lightninglabs/neutrino"
 	"github.com/tyler-smith/go-bip39"
-	"go.uber.org/goleak"
 )
-
-// atOnce is how many tests run at once: those with a real node mostly wait for it.
-const atOnce = "8"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", atOnce); err != nil {
-			panic(err)
-		}
-	}
-	neutrino.QueryTimeout = 3 * time.Second // from ten: peers here answer at once or never
-	// A key derivation costs a second and 256 MB in production. Only a test binary has this line.
-	waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions
-	// neutrino 0.18 stops its broadcaster while a rescan may still pass a transaction to it. The
-	// rescan then waits endlessly (pushtx/broadcaster.go, MarkAsConfirmed). The process ends right
-	// after.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/lightninglabs/neutrino/pushtx.(*Broadcaster).MarkAsConfirmed"))
-}
 
 // absent is the light client of tests that never use it.
 type absent struct{}

@@ -224,10 +224,38 @@ func (c *checker) metaAt(at uint64) (*meta, error) {
 
 // page is one page with those that belong to it, or a bucket that lies inside of a value.
 type page struct {
-	name  string
+	name  pageName
 	flags uint16
 	count int
 	data  []byte
+}
+
+// pageName says where a page is. It is put into words only for an error: neutrino's index has 65,536
+// buckets.
+type pageName struct {
+	id    uint64
+	entry int    // 1 + the entry whose bucket the page is; 0: it is a page of the file
+	of    string // where that entry is, if not on a page of the file
+}
+
+func (n pageName) String() string {
+	of := n.of
+	if of == "" {
+		of = fmt.Sprintf("page %d", n.id)
+	}
+	if n.entry == 0 {
+		return of
+	}
+	return fmt.Sprintf("the bucket in entry %d of %s", n.entry-1, of)
+}
+
+// inside returns the name of the bucket in an entry of the page.
+func (n pageName) inside(entry int) pageName {
+	in := pageName{id: n.id, entry: entry + 1}
+	if n.entry > 0 {
+		in.of = n.String()
+	}
+	return in
 }
 
 // mark notes that pages are in use, and fails when they are already.
@@ -275,7 +303,7 @@ func (c *checker) read(id uint64, depth int) (page, error) {
 			return page{}, err
 		}
 	}
-	return page{fmt.Sprintf("page %d", id), le.Uint16(b[8:]), int(le.Uint16(b[10:])), b}, nil
+	return page{pageName{id: id}, le.Uint16(b[8:]), int(le.Uint16(b[10:])), b}, nil
 }
 
 // bucket walks over the tree of a bucket.
@@ -370,7 +398,7 @@ func (c *checker) nested(p page, i int, value []byte, depth int) error {
 	if len(inside) < pageHeader {
 		return damagedf("entry %d of %s is no whole bucket", i, p.name)
 	}
-	in := page{fmt.Sprintf("the bucket in entry %d of %s", i, p.name), le.Uint16(inside[8:]), int(le.Uint16(inside[10:])), inside}
+	in := page{p.name.inside(i), le.Uint16(inside[8:]), int(le.Uint16(inside[10:])), inside}
 	_, err := c.leaf(in, depth, nil, nil)
 	return err
 }

@@ -217,3 +217,16 @@ func walk(b walletdb.ReadBucket) error {
 		return nil
 	})
 }
+
+func TestAnErrorSaysWhereAPageIs(t *testing.T) {
+	page := pageName{id: 7}
+	for want, got := range map[string]pageName{
+		"page 7":                          page,
+		"the bucket in entry 0 of page 7": page.inside(0),
+		"the bucket in entry 3 of the bucket in entry 0 of page 7": page.inside(0).inside(3),
+	} {
+		if got.String() != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
