@@ -247,8 +247,8 @@ func (f *planted) simulate(t *testing.T) (out string, err error) {
 			t.Fatal(err)
 		}
 	}
-	// The tests of package batcher_test import rooms that would be built anew for each fault, and the
-	// simulation is not among them: they are left out.
+	// The tests of package batcher_test import rooms that would be built anew for each fault, and
+	// the simulation is not among them: they are left out.
 	external, err := run(t.Context(), "go", "list", "-f", `{{range .XTestGoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`, ".")
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, external)

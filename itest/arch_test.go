@@ -300,6 +300,19 @@ func (a arrow) refuses(from, path string) bool {
 	return slices.Contains(a.uses, path) || isUnder(path, a.to...) && !isUnder(path, a.but...)
 }
 
+// reached returns what a package imports, in the sense of the arrow.
+func (a arrow) reached(t *testing.T, p pkg) []string {
+	t.Helper()
+	reached := p.Imports
+	if a.linked {
+		reached = p.Deps
+	}
+	if len(a.uses) > 0 {
+		reached = slices.Concat(reached, used(t, p))
+	}
+	return reached
+}
+
 // isUnder reports whether an import path is one of roots or below it.
 func isUnder(path string, roots ...string) bool {
 	return slices.ContainsFunc(roots, func(root string) bool {
@@ -324,14 +337,7 @@ func TestForbiddenImports(t *testing.T) {
 			if !isUnder(p.ImportPath, a.from) {
 				continue
 			}
-			reached := p.Imports
-			if a.linked {
-				reached = p.Deps
-			}
-			if len(a.uses) > 0 {
-				reached = slices.Concat(reached, used(t, p))
-			}
-			for _, path := range reached {
+			for _, path := range a.reached(t, p) {
 				if a.refuses(p.ImportPath, path) {
 					t.Errorf("%s must not use %s: %s", p.ImportPath, path, a.why)
 				}
@@ -363,6 +369,31 @@ func TestEachForbiddenArrowRefusesAPlantedImport(t *testing.T) {
 		for _, function := range a.uses {
 			if !a.refuses(a.from, function) {
 				t.Errorf("the arrow from %s does not refuse %s", a.from, function)
+			}
+		}
+	}
+}
+
+// An exception that no package needs any more would let the next one through.
+func TestEachExceptionIsNeeded(t *testing.T) {
+	all := listPackages(t, "ancre/...")
+	// needed reports whether a package within from imports something below to.
+	needed := func(a arrow, from string, to []string) bool {
+		return slices.ContainsFunc(all, func(p pkg) bool {
+			return isUnder(p.ImportPath, from) && slices.ContainsFunc(a.reached(t, p), func(path string) bool { return isUnder(path, to...) })
+		})
+	}
+	for _, a := range forbidden {
+		for _, from := range a.except {
+			// A part of a room may be excepted from what holds the rest, and what is hidden from
+			// itself.
+			if a.from == ours && !isUnder(from, a.to...) && !needed(a, from, a.to) {
+				t.Errorf("%s is excepted from the arrow to %v and imports nothing there: %s", from, a.to, a.why)
+			}
+		}
+		for _, to := range a.but {
+			if !isUnder(to, a.from) && to != "ancre/internal" && !needed(a, a.from, []string{to}) {
+				t.Errorf("%s may import %s, and does not: %s", a.from, to, a.why)
 			}
 		}
 	}
