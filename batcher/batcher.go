@@ -1,22 +1,22 @@
-// Package batcher is the heart of Ancre: digests in, batches sealed, anchors paid and followed to
-// finality.
+// Package batcher is the heart of Ancre: it takes digests, seals batches, pays for anchors and
+// follows them until they are final.
 //
-// It owns the state machine. What to do next is decided by one pure function, [Decide], from what
-// is stored, what the chain shows and what the policy allows; the loops here only gather those
-// facts, store the outcome and then perform it. Nothing in memory is truth: a start after a crash
+// It owns the state machine. One pure function, [decide.Next], decides what to do next, from what
+// is stored, what the chain shows and what the policy allows. The loops here gather these facts,
+// store the outcome and then perform it. The store alone holds the truth: a start after a crash
 // runs the same code as every other step.
 //
 // The promises, each with a test named after it:
 //
 //   - P1: an acknowledged digest is in exactly one batch, forever, over any crash.
 //   - P2: given blocks and funds, every sealed batch becomes final.
-//   - P3: all versions of an anchor spend a common coin: at most one is ever mined, nothing is paid
-//     twice.
+//   - P3: all versions of an anchor spend a common coin, so that at most one is ever mined and
+//     nothing is paid twice.
 //   - P4: a complete proof verifies unless Bitcoin reorganises deeper than Policy.Confirmations.
-//   - P5: no configured cap is ever exceeded; what a cap or an empty wallet holds up is said, and
-//     sealing goes on.
-//   - P6: killed anywhere and started again, it goes on where it was, blocks mined meanwhile
-//     included.
+//   - P5: no configured cap is ever exceeded. If a cap or an empty wallet delays a batch, a warning
+//     says so, and sealing goes on.
+//   - P6: killed anywhere and started again, it continues where it was, and follows the blocks that
+//     were mined meanwhile.
 package batcher
 
 import (
@@ -41,7 +41,7 @@ import (
 // digests and answers, and under a second's work for a disk that syncs 100 times a second.
 const DefaultQueue = 1 << 16
 
-// Config is what a Batcher is made of.
+// Config is what New needs.
 type Config struct {
 	Store  store.Store
 	Chain  Chain
@@ -52,15 +52,15 @@ type Config struct {
 	Meters Meters
 
 	Queue int              // digests that may wait for their commit; 0: DefaultQueue
-	Tick  time.Duration    // how often the loops look without being woken; 0: DefaultTick
+	Tick  time.Duration    // how often the loops run without being woken; 0: DefaultTick
 	Now   func() time.Time // nil: time.Now
 }
 
-// DefaultTick bounds how late anything is noticed that wakes nobody: a wallet that was funded, a
+// DefaultTick bounds how late the loops notice what does not wake them: a wallet that was funded, a
 // clock that jumped.
 const DefaultTick = 5 * time.Second
 
-// Batcher accepts digests and brings them to finality while Run runs.
+// Batcher accepts digests and anchors them while Run runs.
 type Batcher struct {
 	store   store.Store
 	chain   Chain
@@ -74,29 +74,29 @@ type Batcher struct {
 	pending *proof.PendingWriter
 
 	committer *committer
-	infos     *cache[uint64, *batchInfo] // of sealed batches, by ID; forgotten by apply
+	infos     *cache[uint64, *batchInfo] // of sealed batches, by ID; invalidated by apply
 	applying  sync.Mutex                 // one Apply at a time, see store.Store
 	sealing   chan struct{}              // wakes the sealer: a batch was closed
 	paying    chan struct{}              // wakes the payer: a batch was sealed
-	sealed    *notifier                  // tells CloseBatch that something was sealed
+	sealed    *notifier                  // for CloseBatch: a batch was sealed
 
-	tip atomic.Int32 // height followed to; what confirmations are counted from
-	// Owned by the payer, and gathered anew after a start.
+	tip atomic.Int32 // height of the newest followed block, from which confirmations are counted
+	// Owned by the payer, and empty after a start.
 	offered   map[uint64]decide.Offer
 	missing   map[uint64]decide.Missing // coins of anchors in flight that are in no block
-	missingAt store.Point               // the newest block when that was looked at
+	missingAt store.Point               // the newest block when the wallet was asked for them
 	taken     map[wire.OutPoint]bool    // coins that the wallet refused to spend
-	takenAt   store.Point               // the newest block when it did
-	damaged   map[uint64]bool           // batches that are not paid for, see check
+	takenAt   store.Point               // the newest block when it refused
+	damaged   map[uint64]bool           // batches that are not paid for, see checkRoot
 	held      warning.Warning           // why something is not paid in this step
 
-	board   warning.Board // what a person should be told
+	board   warning.Board // what the operator should be told
 	started time.Time
-	busy    [numLoops]atomic.Int64 // unix nanoseconds since which a loop is at work; 0: it waits
+	busy    [numLoops]atomic.Int64 // unix nanoseconds since when a loop has been at work; 0: it waits
 	tally   tally
 }
 
-// New makes a Batcher over a store that it reads its state from. Nothing runs before Run.
+// New creates a Batcher that continues from the state in the store. Nothing runs before Run.
 func New(cfg Config) (*Batcher, error) {
 	pending, err := proof.NewPendingWriter(cfg.URI)
 	if err != nil {
@@ -149,7 +149,7 @@ func New(cfg Config) (*Batcher, error) {
 	return b, nil
 }
 
-// openBatch returns the batch that takes digests, or what the next one will be.
+// openBatch returns the batch that takes digests, or the empty batch that will be the next.
 func (b *Batcher) openBatch(ctx context.Context) (store.Batch, error) {
 	newest, err := b.store.Batches(ctx, 0, 1)
 	switch {
@@ -163,14 +163,14 @@ func (b *Batcher) openBatch(ctx context.Context) (store.Batch, error) {
 	return newest[0], nil
 }
 
-// after returns the empty batch that follows another.
+// nextBatch returns the empty batch that follows another.
 func nextBatch(b store.Batch) store.Batch {
 	return store.Batch{ID: b.ID + 1, State: store.Open}
 }
 
-// Run accepts, seals, pays and follows until ctx ends. It returns nil then, and an error only when
-// the process must not go on: a store whose state is unknown. Everything that was acknowledged is
-// on disk in either case.
+// Run accepts, seals, pays and follows until ctx ends, and then returns nil. It returns an error
+// only if the process must not continue, because the state of the store is unknown. In both cases
+// all acknowledged digests are on disk.
 func (b *Batcher) Run(ctx context.Context) error {
 	changed, stop := b.chain.Changes()
 	defer stop()
@@ -190,80 +190,12 @@ func (b *Batcher) Run(ctx context.Context) error {
 	return err
 }
 
-// The loops, by the index of what is kept about each.
-const (
-	committing = iota
-	sealer
-	payer
-	numLoops
-)
-
-var loopNames = [numLoops]string{"writing digests", "sealing batches", "following anchors"}
-
-// loop runs step whenever it is woken, and at each tick. A step that fails is tried again at the
-// next tick; only a failed store ends the loop.
-func (b *Batcher) loop(ctx context.Context, which int, woken, changed <-chan struct{}, step func(context.Context) error) error {
-	ticker := time.NewTicker(b.tick)
-	defer ticker.Stop()
-	failed := "" // what the step before failed with: said once
-	for {
-		b.setBusy(which, true)
-		err := step(ctx)
-		b.setBusy(which, false)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, store.ErrFailed):
-			return fmt.Errorf("%s: %w", loopNames[which], err)
-		case err == nil && failed != "":
-			failed = ""
-			b.board.Clear(warning.Step)
-		case err != nil && err.Error() != failed:
-			failed = err.Error()
-			b.log.Error("a step failed and will be tried again", "doing", loopNames[which], "err", err)
-		}
-		if known := (reason{}); err != nil && !errors.As(err, &known) {
-			b.board.Set(warning.Step, fmt.Sprintf("%s failed and is tried again: %v", loopNames[which], err))
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-woken:
-		case <-changed:
-		case <-ticker.C:
-		}
-	}
-}
-
-func (b *Batcher) setBusy(which int, on bool) {
-	var since int64
-	if on {
-		since = time.Now().UnixNano()
-	}
-	b.busy[which].Store(since)
-}
-
-// Stalled returns an error that names a loop which has been at one step for longer than limit, or
-// nil: what a process supervisor's watchdog should be fed by.
-func (b *Batcher) Stalled(limit time.Duration) error {
-	for which := range b.busy {
-		since := b.busy[which].Load()
-		if since == 0 {
-			continue
-		}
-		if d := time.Since(time.Unix(0, since)); d > limit {
-			return fmt.Errorf("%s has made no progress for %s", loopNames[which], d.Round(time.Second))
-		}
-	}
-	return nil
-}
-
-// apply writes one change of the loops.
+// apply writes an update of the loops.
 func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	if len(u.Batches) > 0 || len(u.Anchors) > 0 {
-		defer b.infos.Invalidate() // also after an error: it may have happened
+		defer b.infos.Invalidate() // after an error too: the write may have happened
 	}
 	if err := b.store.Apply(ctx, u); err != nil {
 		return err

@@ -12,16 +12,16 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// leaseAll makes the wallet's leases what the stored anchors say, and nothing else. The wallet may
-// have forgotten some. It may also have kept some: those of anchors that were done when the process
-// ended, as a crash comes between any two writes; and those of anchors that this store does not
-// know, when it was restored from an older backup beside a wallet that lived on.
+// leaseAll makes the leases of the wallet those that the stored anchors need, and no others. The
+// wallet may have lost some leases. It may also have too many: of anchors that were done when the
+// process ended, as a crash may come between any two writes; and of anchors that this store does
+// not know, if it was restored from a backup older than the wallet.
 func (b *Batcher) leaseAll(ctx context.Context) error {
 	anchors, err := b.store.Unsettled(ctx)
 	if err != nil {
 		return fmt.Errorf("read the anchors in flight: %w", err)
 	}
-	const lately = 64 // anchors; what is older was done long before the crash
+	const lately = 64 // anchors; older ones were done long before the crash
 	newest, err := b.store.Anchors(ctx, 0, lately)
 	if err != nil {
 		return fmt.Errorf("read the newest anchors: %w", err)
@@ -38,20 +38,20 @@ func (b *Batcher) leaseAll(ctx context.Context) error {
 	b.release(ctx, done)
 	for _, a := range anchors {
 		keep = append(keep, decide.Leased(a)...)
-		if a.State == store.Mined { // a reorganisation while the daemon was down may have sent it back
+		if a.State == store.Mined { // a reorganisation may have undone that while the daemon was down
 			keep = append(keep, decide.Inputs(a)...)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	if err := b.wallet.LeaseOnly(ctx, keep); err != nil {
-		b.log.Debug("could not store now which coins are leased", "err", err) // the next start tries again
+		b.log.Debug("could not store which coins are leased", "err", err) // the next start tries again
 	}
 	return nil
 }
 
-// lease keeps from other uses what an anchor needs. That it fails is no reason to stop: the wallet
-// may be locked or not know the coin yet. It is repeated with each offer.
+// lease keeps the coins of an anchor from other uses. It may fail: the wallet may be locked, or not
+// know the coin yet. It is repeated with each offer.
 func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
 	keep := decide.Leased(a)
 	if len(keep) == 0 {
@@ -60,11 +60,11 @@ func (b *Batcher) lease(ctx context.Context, a store.Anchor) {
 	ctx, cancel := context.WithTimeout(ctx, walletTimeout)
 	defer cancel()
 	if err := b.wallet.Lease(ctx, keep); err != nil {
-		b.log.Debug("could not lease an anchor's coins now", "anchor", a.ID, "err", err)
+		b.log.Debug("could not lease an anchor's coins", "anchor", a.ID, "err", err)
 	}
 }
 
-// release gives coins back that no anchor in flight spends.
+// release gives back those of the coins that no anchor in flight spends.
 func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 	anchors, err := b.store.Unsettled(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func (b *Batcher) release(ctx context.Context, free []wire.OutPoint) {
 	}
 }
 
-// lookForCoins asks the wallet, once a block, whether the coins of what is in flight are there.
+// checkCoins asks the wallet, once a block, whether the coins of the anchors in flight exist.
 func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip store.Point) {
 	defer b.warnOfMissing()
 	maps.DeleteFunc(b.missing, func(id uint64, _ decide.Missing) bool {
@@ -106,7 +106,7 @@ func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip sto
 	for _, a := range flying {
 		gone, err := b.wallet.Gone(ctx, decide.Inputs(a))
 		if err != nil {
-			b.log.Debug("could not look for an anchor's coins now", "anchor", a.ID, "err", err)
+			b.log.Debug("could not check an anchor's coins now", "anchor", a.ID, "err", err)
 			all = false // asked again at the next step
 			continue
 		}
@@ -123,7 +123,7 @@ func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip sto
 			continue
 		}
 		if !known {
-			b.log.Warn("a reorganisation took a coin away that an anchor spends", "anchor", a.ID, "coins", gone)
+			b.log.Warn("a reorganisation removed a coin that an anchor spends", "anchor", a.ID, "coins", gone)
 		}
 		b.missing[a.ID] = now
 	}
@@ -135,7 +135,7 @@ func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip sto
 // settledSats returns what settled anchors paid that were mined in the last BudgetBlocks blocks.
 func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err error) {
 	const page = 64
-	// Anchors are mined in the order of their IDs, but for reorganisations.
+	// Anchors are mined in the order of their IDs, except after reorganisations.
 	const disorder = 2 * decide.WatchDepth
 	for before := uint64(0); ; {
 		anchors, err := b.store.Anchors(ctx, before, page)

@@ -15,7 +15,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// look compares the chain with the cursor and looks into the blocks that came. It returns nil while
+// lookAtChain compares the chain with the cursor and examines the new blocks. It returns nil while
 // the light client is not synced.
 func (b *Batcher) lookAtChain(ctx context.Context, s decide.Stored) (*decide.ChainFacts, error) {
 	if !b.chain.Synced() {
@@ -27,22 +27,12 @@ func (b *Batcher) lookAtChain(ctx context.Context, s decide.Stored) (*decide.Cha
 	}
 	facts := &decide.ChainFacts{Tip: store.Point{Height: height, Hash: hash}}
 	points := s.Cursor.Points
-	for facts.Active = len(points); facts.Active > 0; facts.Active-- {
-		p := points[facts.Active-1]
-		if p.Height > height {
-			continue
-		}
-		at, err := b.chain.HashAt(p.Height)
-		if err != nil {
-			return nil, fmt.Errorf("block at height %d: %w", p.Height, err)
-		}
-		if at == p.Hash {
-			break
-		}
+	if facts.Active, err = b.activePoints(points, height); err != nil {
+		return nil, err
 	}
 	if facts.Active > 0 && points[facts.Active-1] == facts.Tip && facts.Active < len(points) {
-		// The client is behind what it showed before (headers that are being synced anew), not on
-		// another branch.
+		// The client is not on another branch but behind where it was before: it syncs headers
+		// again.
 		return nil, nil
 	}
 
@@ -58,40 +48,68 @@ func (b *Batcher) lookAtChain(ctx context.Context, s decide.Stored) (*decide.Cha
 		from = fork + 1
 	}
 	watch := watched(s.Anchors, fork)
-	sealed := slices.DeleteFunc(slices.Concat(s.Batches, s.Owned), func(x store.Batch) bool { return x.State != store.Sealed })
-	slices.SortFunc(sealed, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
-	sealed = slices.CompactFunc(sealed, func(a, b store.Batch) bool { return a.ID == b.ID })
-	if len(watch) == 0 {
-		from = max(from, height-store.CursorDepth+1) // nothing to look for: only remember the way
+	limit := scanBlocks
+	if len(watch) == 0 { // nothing to look for: only remember the blocks
+		from = max(from, height-store.CursorDepth+1)
+		limit = store.CursorDepth
 	}
-	limit := store.CursorDepth
-	if len(watch) > 0 {
-		limit = scanBlocks
-	}
-	for h := from; h <= height && len(facts.Next) < limit; h++ {
-		seen, err := b.lookAtBlock(ctx, h, watch, sealed)
-		if err != nil {
-			if len(facts.Next) > 0 {
-				b.log.Warn("stopped following for now", "height", h, "err", err)
-				break // what was seen so far is progress
-			}
-			return nil, err
-		}
-		facts.Next = append(facts.Next, seen)
-	}
-	// The blocks were read one by one: what a reorganisation meanwhile took away must not be stored
-	// as a chain.
-	for i, seen := range facts.Next {
-		if at, err := b.chain.HashAt(seen.Height); err != nil || at != seen.Hash {
-			facts.Next = facts.Next[:i]
-			break
-		}
+	if facts.Next, err = b.lookAtBlocks(ctx, from, min(height, from+int32(limit)-1), watch, sealedBatches(s)); err != nil {
+		return nil, err
 	}
 	return facts, nil
 }
 
-// watched returns the coins of anchors that are not mined at or below the fork: those that all
-// versions spend, so that whatever is mined of an anchor, or instead of it, is seen.
+// activePoints returns how many points, from the oldest, are on the active chain.
+func (b *Batcher) activePoints(points []store.Point, height int32) (int, error) {
+	for n := len(points); n > 0; n-- {
+		p := points[n-1]
+		if p.Height > height {
+			continue
+		}
+		at, err := b.chain.HashAt(p.Height)
+		if err != nil {
+			return 0, fmt.Errorf("block at height %d: %w", p.Height, err)
+		}
+		if at == p.Hash {
+			return n, nil
+		}
+	}
+	return 0, nil
+}
+
+// sealedBatches returns the sealed batches of unfinished work, by rising ID.
+func sealedBatches(s decide.Stored) []store.Batch {
+	sealed := slices.DeleteFunc(slices.Concat(s.Batches, s.Owned), func(x store.Batch) bool { return x.State != store.Sealed })
+	slices.SortFunc(sealed, func(a, b store.Batch) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(sealed, func(a, b store.Batch) bool { return a.ID == b.ID })
+}
+
+// lookAtBlocks examines the blocks from one height to another. It may return fewer.
+func (b *Batcher) lookAtBlocks(ctx context.Context, from, to int32, watch map[wire.OutPoint]coin, sealed []store.Batch) ([]decide.BlockSeen, error) {
+	var blocks []decide.BlockSeen
+	for h := from; h <= to; h++ {
+		seen, err := b.lookAtBlock(ctx, h, watch, sealed)
+		if err != nil {
+			if len(blocks) > 0 {
+				b.log.Warn("stopped following for now", "height", h, "err", err)
+				break // the blocks examined so far are progress
+			}
+			return nil, err
+		}
+		blocks = append(blocks, seen)
+	}
+	// The blocks were read one by one. Those that a reorganisation removed meanwhile must not be
+	// stored as a chain.
+	for i, seen := range blocks {
+		if at, err := b.chain.HashAt(seen.Height); err != nil || at != seen.Hash {
+			return blocks[:i], nil
+		}
+	}
+	return blocks, nil
+}
+
+// watched returns the common inputs of anchors that are not mined at or below the fork. Every
+// version spends them, and so does every transaction that excludes the anchor.
 func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
 	watch := make(map[wire.OutPoint]coin)
 	for _, a := range anchors {
@@ -105,14 +123,14 @@ func watched(anchors []store.Anchor, fork int32) map[wire.OutPoint]coin {
 	return watch
 }
 
-// coin is one output that the versions of an anchor spend.
+// coin is an output that all versions of an anchor spend.
 type coin struct {
 	anchor store.Anchor
 	script []byte
 }
 
-// lookAt finds what the block at height does to the watched coins. It goes by the coin spent, never
-// by txid.
+// lookAtBlock finds the transactions of a block that spend watched coins. It goes by the coin,
+// never by the txid.
 func (b *Batcher) lookAtBlock(ctx context.Context, height int32, watch map[wire.OutPoint]coin, sealed []store.Batch) (decide.BlockSeen, error) {
 	hash, err := b.chain.HashAt(height)
 	if err != nil {
@@ -151,10 +169,10 @@ func (b *Batcher) lookAtBlock(ctx context.Context, height int32, watch map[wire.
 	return seen, nil
 }
 
-// adopt makes a version of a transaction that spends an anchor's coin and commits to batches that
-// are stored here, but is not stored itself: the one that the daemon made after the backup from
-// which this store was restored. Any other transaction gives nil. That it is ours is certain, as
-// nobody else can sign for the coin.
+// adopt returns a version for a transaction that spends an anchor's coin and commits to stored
+// batches, but is not a stored version. The daemon made it after the backup from which this store
+// was restored. It must be ours, as only our wallet can sign for the coin. For any other
+// transaction adopt returns nil.
 func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uint64, sealed []store.Batch) *store.Version {
 	root, err := proof.Commitment(stripped(tx))
 	if err != nil {
@@ -185,7 +203,7 @@ func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uin
 	for _, in := range tx.TxIn {
 		out := known[in.PreviousOutPoint]
 		if out == nil {
-			return nil // what it paid cannot be told
+			return nil // its fee is unknown
 		}
 		v.Prevouts = append(v.Prevouts, out)
 		v.FeeSats += out.Value
@@ -198,9 +216,9 @@ func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uin
 	return v
 }
 
-// joined returns which batches may have joined an anchor after a version of it was made, in their
-// order: those that are known to have, and then those that wait here; or all that were sealed
-// later, wherever they are by now.
+// joined returns the batches that may have joined an anchor after the version base was made, in
+// their order. There are two possibilities: the batches that are known to have joined, and then
+// those that wait here; or all batches that were sealed later, whatever their anchor is now.
 func joined(a store.Anchor, base store.Version, sealed []store.Batch) [][]uint64 {
 	knownTo, later := slices.Clone(a.Versions[len(a.Versions)-1].Batches), []uint64(nil)
 	for _, batch := range sealed {
@@ -214,7 +232,7 @@ func joined(a store.Anchor, base store.Version, sealed []store.Batch) [][]uint64
 	return [][]uint64{knownTo, later}
 }
 
-// prefix returns the batches of base and the first of more that together have the root, or nil.
+// prefix returns base with the first batches of more, as many as together have the root, or nil.
 func prefix(base, more []uint64, sealed []store.Batch, root [32]byte) []uint64 {
 	var ids []uint64
 	var nodes [][32]byte
@@ -231,7 +249,7 @@ func prefix(base, more []uint64, sealed []store.Batch, root [32]byte) []uint64 {
 	return nil
 }
 
-// spends finds the transactions of a block that spend watched coins, at most one for each anchor.
+// spends returns the transactions of a block that spend watched coins, at most one for each anchor.
 func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([]decide.Spend, error) {
 	var out []decide.Spend
 	for i, tx := range block.Transactions {
@@ -261,8 +279,8 @@ func spends(block *wire.MsgBlock, height int32, watch map[wire.OutPoint]coin) ([
 	return out, nil
 }
 
-// branchOf returns the siblings from a transaction up to the header's Merkle root, and checks that
-// they lead there.
+// branchOf returns the siblings from a transaction up to the Merkle root of the header. It checks
+// that they lead there.
 func branchOf(block *wire.MsgBlock, index int) ([]chainhash.Hash, error) {
 	txids := make([][32]byte, len(block.Transactions))
 	for i, tx := range block.Transactions {

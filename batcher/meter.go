@@ -7,36 +7,36 @@ import (
 	"ancre/internal/meter"
 )
 
-// This file counts, for an operator's graphs. Nothing here decides anything, and nothing of it is
-// stored: counters begin at 0 with the process, and what there is at the moment is told by
-// [Batcher.Overview].
+// The counters are for the operator's graphs. They decide nothing, are not stored, and begin at 0
+// with the process. For the present state, see [Batcher.Overview].
 
-// Meters take what only a distribution tells. Each may be nil: then it is not measured.
+// Meters take measurements whose distribution matters. If one is nil, it is not measured.
 type Meters struct {
-	GroupDigests  meter.Observer // digests of a group commit, those that were known included
-	CommitSeconds meter.Observer // what a group commit took: look-up, write, sync
+	GroupDigests  meter.Observer // digests of a group commit, known ones included
+	CommitSeconds meter.Observer // how long a group commit took: look-up, write and sync
 }
 
 // Counts is what the batcher has done since the process began.
 type Counts struct {
-	New, Known uint64 // digests that were accepted, and that had been before
+	New, Known uint64 // digests that were accepted: for the first time, and again
 
-	// Submissions that were refused: because too much waited, and because the store took no writes.
+	// Submissions that were refused: because too many digests waited, and because the store took
+	// no writes.
 	Busy, ReadOnly uint64
 
 	Commits uint64 // group commits
-	Queue   int    // digests that wait for theirs at this moment
+	Queue   int    // digests that wait for theirs now
 
-	// Questions for a proof that was complete already, and that was pending still.
+	// Requests for a proof that was complete, and for one that was pending.
 	ProofsComplete, ProofsPending uint64
 
-	Versions          uint64 // of anchors, the first one of each included
-	Replacements      uint64 // those that replaced another
-	Offers, Unoffered uint64 // how often one was offered to the network, and how often no peer took it
+	Versions          uint64 // of anchors, with the first one of each
+	Replacements      uint64 // versions that replaced another
+	Offers, Unoffered uint64 // how often a version was offered to the network, and how often no peer took it
 	FeesSats          uint64 // of the anchors that became final
 }
 
-// Counts returns the counters as they are now. It reads no disk and waits for nothing that does.
+// Counts returns the counters as they are now. It does not touch the disk, or wait for it.
 func (b *Batcher) Counts() Counts {
 	t := &b.tally
 	c := Counts{
@@ -54,7 +54,7 @@ func (b *Batcher) Counts() Counts {
 	return c
 }
 
-// tally is what Counts tells.
+// tally holds the counters of Counts.
 type tally struct {
 	Meters
 	fresh, known, busy, readOnly atomic.Uint64
@@ -63,12 +63,12 @@ type tally struct {
 	versions, replacements       atomic.Uint64
 	offers, unoffered, fees      atomic.Uint64
 
-	newest time.Time // when the newest version that was counted was made; owned by the payer
+	newest time.Time // when the newest counted version was made; owned by the payer
 }
 
 func (t *tally) begin(m Meters, now time.Time) { t.Meters, t.newest = m, now }
 
-// committed counts a group of n digests, of which so many were new.
+// committed counts a group of n digests, of which fresh ones were new.
 func (t *tally) committed(n, fresh int, took time.Duration) {
 	t.fresh.Add(uint64(fresh))
 	t.known.Add(uint64(n - fresh))
@@ -84,7 +84,7 @@ func (t *tally) committed(n, fresh int, took time.Duration) {
 	}
 }
 
-// asked counts a question for a proof when it has been answered.
+// asked counts a request for a proof, after it was answered.
 func (t *tally) asked(complete *bool, err *error) {
 	switch {
 	case *err != nil:
@@ -95,9 +95,9 @@ func (t *tally) asked(complete *bool, err *error) {
 	}
 }
 
-// offered counts a broadcast, and the version when it is its first one. A version is known by when
-// it was made: versions are made one after the other, and those of before this process, or offered
-// again after a reorganisation, are older than the newest.
+// offered counts a broadcast, and the version if this is its first broadcast. Versions are made one
+// after the other, so a version counts if it was made after the newest counted one. Versions of an
+// earlier process, and versions offered again after a reorganisation, are older than that.
 func (t *tally) offered(made time.Time, version int, err error) {
 	t.offers.Add(1)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// pay makes one anchor for all batches, stores it, and only then offers it. What cannot be paid now
-// is no failure: it is said, and tried again at the next step.
+// pay makes one anchor for all batches, stores it, and only then offers it. If it cannot be paid
+// now, the step does not fail: a warning says why, and the next step tries again.
 func (b *Batcher) pay(ctx context.Context, p decide.Pay) error {
 	version, err := b.version(ctx, p.Payment, nil)
 	if err != nil {
@@ -36,8 +36,8 @@ func (b *Batcher) pay(ctx context.Context, p decide.Pay) error {
 	return b.send(ctx, anchor, version, p.Batches)
 }
 
-// replace makes a version that pays more, and commits to the batches that came since; the one
-// before stays in force when that cannot be done now.
+// replace makes a version that pays more and also commits to newer batches. If it cannot be made
+// now, the version before stays.
 func (b *Batcher) replace(ctx context.Context, r decide.Replace) error {
 	version, err := b.version(ctx, r.Payment, &r.Anchor.Versions[r.Before])
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *Batcher) replace(ctx context.Context, r decide.Replace) error {
 	return b.send(ctx, r.Anchor, version, r.Batches)
 }
 
-// send stores a version, and what it commits to for the first time, and offers it.
+// send stores a version, assigns it the batches that are new with it, and offers it.
 func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, batches []store.Batch) error {
 	a.Versions = append(slices.Clone(a.Versions), v)
 	u := store.Update{Anchors: []store.Anchor{a}}
@@ -59,17 +59,17 @@ func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, bat
 		u.Batches = append(u.Batches, batch)
 	}
 	if err := b.apply(ctx, &u); err != nil {
-		// Not released: whether the version is stored is known after the next start, which leases
-		// what is.
+		// Its coins stay leased. Whether the version is stored is known at the next start, which
+		// leases the coins of stored versions alone.
 		return fmt.Errorf("store version %d of anchor %d: %w", len(a.Versions), a.ID, err)
 	}
 	b.log.Info("anchor stored", "anchor", a.ID, "version", len(a.Versions), "txid", v.Tx.TxHash(), "batches", v.Batches,
-		"fee_sats", v.FeeSats, "sat_per_vbyte", v.SatPerVByte)
+		"fee_sats", v.FeeSats, "sat_per_vb", v.SatPerVByte)
 	b.offer(ctx, a, len(a.Versions)-1)
 	return nil
 }
 
-// failure returns the errors of a payment that a step fails with. Everything else is a reason to
+// failure returns err if the step must fail with it. Any other error of a payment is a reason to
 // wait.
 func failure(err error) error {
 	if errors.Is(err, store.ErrFailed) {
@@ -78,7 +78,7 @@ func failure(err error) error {
 	return nil
 }
 
-// reason is an error that a person is told of under a kind of warning.
+// reason is an error that a warning of some kind reports.
 type reason struct {
 	error
 	kind *warning.Kind
@@ -90,7 +90,7 @@ func capped(format string, args ...any) error {
 	return reason{fmt.Errorf(format, args...), warning.FeeCap}
 }
 
-// kindOf returns the kind of warning under which a person is told why a version could not be made.
+// kindOf returns the kind of warning that reports why a version could not be made.
 func kindOf(err error) *warning.Kind {
 	var known reason
 	var short Shortage
@@ -105,8 +105,8 @@ func kindOf(err error) *warning.Kind {
 	return warning.Payment
 }
 
-// version has the wallet make and sign a version within the caps, that replaces another unless that
-// is nil. The coins of what it returns are leased for some minutes.
+// version has the wallet build and sign a version within the caps. The version replaces before,
+// unless before is nil. The wallet leases its coins for some minutes.
 func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.Version) (v store.Version, err error) {
 	if err := b.wallet.Ready(); err != nil {
 		return v, reason{err, warning.Wallet}
@@ -136,17 +136,16 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 			for _, coin := range taken.TakenCoins() {
 				b.taken[coin] = true
 			}
-			wake(b.paying) // others go on without it
+			wake(b.paying) // the next step does without it
 		}
 		return v, err
 	}
-	// One flipped bit in a stored leaf would make proofs that can never verify: look before money
-	// is spent.
+	// Check the leaves before money is spent.
 	for _, batch := range p.Batches {
 		if err := b.checkRoot(ctx, batch); err != nil {
 			b.releaseAdded(ctx, v.Tx, p.Coins)
 			if errors.Is(err, store.ErrDamaged) {
-				b.damaged[batch.ID] = true // the others go on without it
+				b.damaged[batch.ID] = true // the next step pays for the others
 				b.warn(warning.Damage, err.Error())
 				wake(b.paying)
 			}
@@ -156,17 +155,18 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 	return v, nil
 }
 
-// price finds the rate at which the version pays what it has to and no more than it may, and signs
-// it at that. A wallet that is short pays less than it should, if that is of any use.
+// price finds a rate at which the version pays as much as it must and no more than it may, and has
+// it signed at that rate. If the wallet is short, the version pays less than it should, as long as
+// that is of use.
 func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment, before *store.Version) error {
-	const tries = 32                                          // each settles one thing: what it has to pay, what it may, what the wallet can, a size that changed with them
+	const tries = 32                                          // each one corrects one thing: what it must pay, what it may, what the wallet can, or a size that changed
 	least, expected := int64(1), int64(txsize.SmallestAnchor) // rate and size
 	if before != nil {
 		least, expected = before.SatPerVByte+1, txsize.VSize(before.Tx)
 	}
 	most := min(b.policy.MaxFeeRate, max(p.MaxFeeSats/expected, least))
 	rate := min(p.SatPerVByte, most)
-	var missing error // what the wallet lacks to pay as it should
+	var missing error // that the wallet is short of paying what it should
 	for range tries {
 		v.SatPerVByte = rate
 		err := b.sign(ctx, v, p)
@@ -186,11 +186,11 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 		}
 		size, owed := txsize.VSize(v.Tx), int64(0)
 		if before != nil {
-			// More than what it throws out, and a better rate than what it replaces (BIP125, rules
-			// 3 and 4).
+			// It must pay more than all that it evicts, and a better rate than what it replaces
+			// (BIP125, rules 3 and 4).
 			owed = max(p.MinFeeSats+size*decide.MinRelayIncrement, before.FeeSats*size/txsize.VSize(before.Tx)+1)
 		}
-		// What would have been dust as change goes to the fee, and counts.
+		// Change that would be dust goes to the fee, and counts.
 		allowed := min(p.MaxFeeSats, b.policy.MaxFeeRate*size)
 		if v.FeeSats >= owed && v.FeeSats <= allowed {
 			return nil
@@ -202,8 +202,8 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 		case v.FeeSats < owed:
 			rate = max(rate+1, (owed+size-1)/size)
 		default:
-			// Many inputs make it larger than usual, or its change would be dust: pay a lower rate
-			// rather than more than allowed.
+			// Many inputs make it larger than usual, or its change would be dust. Pay a lower rate,
+			// not more than allowed.
 			most = min(most, allowed/size, rate-1)
 			if _, _, change := decide.Change(*v); !change {
 				most = min(most, (v.FeeSats-txsize.DustLimit)/(size+txsize.Change))
@@ -211,18 +211,17 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 			rate = most
 		}
 		if missing != nil {
-			return missing // no rate that the wallet can pay is of use
+			return missing // the wallet can pay no rate that is of use
 		}
 		if rate < least || rate > most {
 			return capped("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
 				v.FeeSats, v.SatPerVByte, p.MaxFeeSats, b.policy.MaxFeeRate)
 		}
 	}
-	return capped("no fee was found between what it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
+	return capped("found no fee between the least that it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
 }
 
-// sign has the wallet build a version at its rate, and checks what came back before anything is
-// stored or sent.
+// sign has the wallet build a version at its rate, and checks it before it is stored or sent.
 func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) (err error) {
 	v.Tx, v.Prevouts, err = b.wallet.BuildAnchor(ctx, Order{
 		Root:        v.Root,
@@ -237,7 +236,7 @@ func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) 
 	}
 	if len(v.Prevouts) != len(v.Tx.TxIn) || len(v.Prevouts) < len(p.Coins) {
 		b.releaseAdded(ctx, v.Tx, p.Coins)
-		return fmt.Errorf("the wallet told %d of the %d coins that it spends", len(v.Prevouts), len(v.Tx.TxIn))
+		return fmt.Errorf("the wallet returned %d previous outputs for the %d inputs of its transaction", len(v.Prevouts), len(v.Tx.TxIn))
 	}
 	for i, coin := range p.Coins {
 		if v.Tx.TxIn[i].PreviousOutPoint != coin {
@@ -259,7 +258,8 @@ func (b *Batcher) sign(ctx context.Context, v *store.Version, p decide.Payment) 
 	return nil
 }
 
-// discard gives back the coins of a version that is not stored, besides those that it was given.
+// releaseAdded gives back the coins of a version that is not stored, except those that it was
+// given.
 func (b *Batcher) releaseAdded(ctx context.Context, tx *wire.MsgTx, given []wire.OutPoint) {
 	var added []wire.OutPoint
 	for _, in := range tx.TxIn {
@@ -270,7 +270,7 @@ func (b *Batcher) releaseAdded(ctx context.Context, tx *wire.MsgTx, given []wire
 	b.release(ctx, added)
 }
 
-// stripped serializes a transaction without its witnesses: the bytes that its txid is the hash of.
+// stripped serializes a transaction without its witnesses. Its txid is the hash of these bytes.
 func stripped(tx *wire.MsgTx) []byte {
 	var buf bytes.Buffer
 	buf.Grow(tx.SerializeSizeStripped())

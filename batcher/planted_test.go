@@ -37,8 +37,8 @@ type edit struct {
 var faults = []planted{
 	{"a version is offered before it is stored", []edit{{
 		file: "pay.go",
-		old:  "\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Not released",
-		new:  "\tb.offer(ctx, a, len(a.Versions)-1)\n\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Not released",
+		old:  "\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Its coins stay leased",
+		new:  "\tb.offer(ctx, a, len(a.Versions)-1)\n\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Its coins stay leased",
 	}}},
 	{"only the newest version is recognised in a block", []edit{{
 		file: "look.go",
@@ -157,9 +157,9 @@ var faults = []planted{
 		new:  "version := anchor.Versions[len(anchor.Versions)-1]\n",
 	}}},
 	{"the cursor is stored before what its blocks showed", []edit{{
-		file: "loop.go",
-		old:  "\t\t\tu.Cursor = &action.Cursor\n",
-		new:  "\t\t\tif err := b.apply(ctx, &store.Update{Cursor: &action.Cursor}); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n",
+		file: "perform.go",
+		old:  "\t\tu.Cursor = &action.Cursor\n",
+		new:  "\t\tif err := b.apply(ctx, &store.Update{Cursor: &action.Cursor}); err != nil {\n\t\t\treturn err\n\t\t}\n",
 	}}},
 	{"digests are acknowledged though their write failed", []edit{{
 		file: "committer.go",

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// growLeaves is how many leaves are read at once: half a MiB.
+	// leavesAtOnce is how many leaves are read at once: half a MiB.
 	leavesAtOnce = 16 << 10
 
-	// growShare is how many leaves are hashed before others may use the processor: some 40 µs of
-	// work. A goroutine that yields goes behind all that can run, so submits do not wait for a time
-	// slice of the scheduler, which is 10 ms.
+	// leavesPerYield is how many leaves are hashed before others may use the processor, some 40 µs
+	// of work. A goroutine that yields goes behind all others that can run, so submits do not wait
+	// for a time slice of the scheduler, which is 10 ms.
 	leavesPerYield = 256
 
-	// sealRuns is how many runs are written at once, 256 KiB: a submit may have to wait for one
-	// such write, not for a whole tree.
+	// sealRuns is how many runs are written at once, 256 KiB. A submit may have to wait for one
+	// such write, but not for a whole tree.
 	sealRuns = 32
 )
 
-// seal computes the root of a closed batch and stores it, and before it the upper levels of the
-// tree. What an interruption leaves of those is written again.
+// seal computes the root of a closed batch. It stores the upper levels of the tree first, and then
+// the root. After an interruption it writes the levels again.
 func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	var runs []store.Nodes
 	root, err := b.buildTree(ctx, sealer, batch, func(run store.Nodes) error {
@@ -55,20 +55,21 @@ func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	return nil
 }
 
-// check recomputes the root of a sealed batch from its leaves.
+// checkRoot computes the root of a sealed batch again from its leaves. One flipped bit in a stored
+// leaf would make proofs that never verify.
 func (b *Batcher) checkRoot(ctx context.Context, batch store.Batch) error {
 	root, err := b.buildTree(ctx, payer, batch, nil)
 	if err != nil {
 		return fmt.Errorf("check batch %d: %w", batch.ID, err)
 	}
 	if root != batch.Root {
-		return fmt.Errorf("batch %d: %w: its leaves have the root %x, it was sealed with %x. No money is spent on it; restore the data directory from a backup", batch.ID, store.ErrDamaged, root, batch.Root)
+		return fmt.Errorf("batch %d: %w: its leaves have the root %x, it was sealed with %x. ancred does not pay for it: restore the data directory from a backup", batch.ID, store.ErrDamaged, root, batch.Root)
 	}
 	return nil
 }
 
-// grow computes the tree of a batch from its leaves as stored, and gives away the runs above them.
-// It keeps half a MiB in memory.
+// buildTree computes the root of a batch from its stored leaves, and hands the nodes above them to
+// keep. It needs half a MiB of memory.
 func (b *Batcher) buildTree(ctx context.Context, loop int, batch store.Batch, keep func(store.Nodes) error) (root [32]byte, err error) {
 	if batch.Count == 0 {
 		return root, fmt.Errorf("it has no digest")

@@ -11,19 +11,19 @@ import (
 )
 
 var (
-	// ErrBusy is returned when the queue of digests is full. Nothing was accepted; the caller
-	// should try again in a second.
+	// ErrBusy is returned if the queue of digests is full. Nothing was accepted. The caller should
+	// try again in a second.
 	ErrBusy = errors.New("too many digests are waiting to be written: try again in a second")
 
 	// ErrUnknown is returned for a digest, batch or anchor that was never accepted here.
 	ErrUnknown = errors.New("not known here")
 
-	// ErrReadOnly is wrapped when the store takes no writes (a full disk, a failed sync): what was
+	// ErrReadOnly is wrapped if the store takes no writes (a full disk, a failed sync). What was
 	// accepted can still be read.
-	ErrReadOnly = errors.New("nothing can be accepted now")
+	ErrReadOnly = errors.New("the store is read-only")
 )
 
-// State is where a digest, or its batch, is on its way.
+// State is how far a digest, or its batch, is on its way into the chain.
 type State string
 
 const (
@@ -34,7 +34,7 @@ const (
 	Final     State = "final"     // under enough blocks: its proof is complete
 )
 
-// Progress is how far a batch is on its way into the chain, and with it each of its digests.
+// Progress is how far a batch, and with it each of its digests, is on its way into the chain.
 type Progress struct {
 	State         State
 	Anchor        uint64 // 0: none yet
@@ -54,7 +54,7 @@ type Status struct {
 	New      bool // set by SubmitEach: the digest was not known before
 }
 
-// LeafStatus is where one leaf is: what can be told without the message.
+// LeafStatus is where one leaf is, for a caller that does not know its message.
 type LeafStatus struct {
 	Leaf     store.Leaf
 	Position store.Position
@@ -74,25 +74,25 @@ type AnchorStatus struct {
 	Confirmations int32
 }
 
-// Overview is what getinfo tells of the batcher.
+// Overview is what getinfo reports of the batcher.
 type Overview struct {
 	Open      *BatchStatus // nil: no digest since the last batch was sealed
-	Digests   uint64       // accepted since the store was made
+	Digests   uint64       // accepted since the store was created
 	Waiting   int          // sealed batches without an anchor
-	Broadcast int          // anchors by state, those that are still followed
+	Broadcast int          // anchors that are still followed, by state
 	Mined     int
 	Final     int
 	Anchors   uint64 // ever made
 
-	PaidSats   int64 // by anchors that were mined in the last BudgetBlocks blocks
-	BudgetSats int64 // what they may pay, those in flight included; 0: no such bound
+	PaidSats   int64 // what anchors paid that were mined in the last decide.BudgetBlocks blocks
+	BudgetSats int64 // what they may pay, with those in flight; 0: no such bound
 
-	Warnings []warning.Warning // what makes batches late, or could
+	Warnings []warning.Warning // about batches that are late or could become late
 
 	Batches       BatchCounts
-	Versions      int       // of the anchors that are offered to the network: how often they were made to pay more, and once more
+	Versions      int       // of the anchors in flight
 	OldestUnmined time.Time // when the oldest batch that is in no block was closed; zero: there is none
-	OldestPending time.Time // when the oldest batch that is not final was
+	OldestPending time.Time // when the oldest batch that is not final was closed; zero: there is none
 }
 
 // BatchCounts is how many batches are in each state, of all that there ever were.

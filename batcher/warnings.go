@@ -14,10 +14,11 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// This file says what a person is told. Whatever makes a batch wait has a kind of warning, and a
-// batch that is late without any known cause has one too.
+// Everything that can make a batch wait has a kind of warning. A batch that is late for an unknown
+// cause has one too.
 
-// paying are the kinds that say why something is not paid in a step: one at a time, the first.
+// paying are the kinds that say why something is not paid in a step. One of them is raised at a
+// time: the first reason.
 var paying = []*warning.Kind{
 	warning.Wallet, warning.WalletShort, warning.FeeCap, warning.Budget, warning.LeftOut, warning.Payment,
 }
@@ -25,7 +26,7 @@ var paying = []*warning.Kind{
 // warn raises a warning until it is cleared.
 func (b *Batcher) warn(kind *warning.Kind, text string) { b.board.Set(kind, text) }
 
-// warnOfHeld tells why something was not paid in the step that ends.
+// warnOfHeld raises the warning why something was not paid in the step that ends.
 func (b *Batcher) warnOfHeld() {
 	held := b.held
 	if slices.Contains(paying, held.Kind) {
@@ -38,7 +39,8 @@ func (b *Batcher) warnOfHeld() {
 	}
 }
 
-// warnings returns what makes batches late, or could: causes first.
+// warnings returns the warnings about batches that are late or could become late. Causes come
+// first.
 func (b *Batcher) warnings(s decide.Stored, o *Overview) []warning.Warning {
 	all := b.board.List()
 	for _, a := range s.Anchors {
@@ -57,7 +59,7 @@ func (b *Batcher) warnings(s decide.Stored, o *Overview) []warning.Warning {
 	return all
 }
 
-// warnOfMissing tells of the coins that a reorganisation took away from anchors in flight.
+// warnOfMissing raises a warning about coins of anchors in flight that a reorganisation removed.
 func (b *Batcher) warnOfMissing() {
 	if len(b.missing) == 0 {
 		b.board.Clear(warning.CoinMissing)
@@ -68,18 +70,18 @@ func (b *Batcher) warnOfMissing() {
 		anchors = append(anchors, id)
 	}
 	slices.Sort(anchors)
-	b.warn(warning.CoinMissing, fmt.Sprintf("a reorganisation of Bitcoin took away a coin that an anchor spends (anchor %v). It waits until the payment to the wallet is mined again; "+
-		"if that was yours, send it again. After %d blocks its batches get another anchor", anchors, decide.WatchDepth))
+	b.warn(warning.CoinMissing, fmt.Sprintf("a reorganisation of Bitcoin removed a coin that an anchor spends (anchor %v). The anchor waits until the payment to the wallet is mined again. "+
+		"If you sent that payment, send it again. After %d blocks its batches get another anchor", anchors, decide.WatchDepth))
 }
 
 func (b *Batcher) spentWarning(a store.Anchor) warning.Warning {
 	left := a.Block.Height + b.policy.AbandonDepth() - 1 - b.tip.Load()
 	return warning.New(warning.CoinSpent, "anchor %d cannot be mined: another transaction spent its coin in block %d. Its batches %v get another anchor in about %d blocks. "+
-		"If no reorganisation of Bitcoin was the cause, the wallet's words are in use elsewhere: use them here alone", a.ID, a.Block.Height, decide.AllBatches(a), max(left, 1))
+		"If no reorganisation of Bitcoin was the cause, the wallet's words are in use elsewhere: use them nowhere else", a.ID, a.Block.Height, decide.AllBatches(a), max(left, 1))
 }
 
-// offerWarning asks the chain how peers took an anchor: its newest version, or where that is not
-// known yet, the ones before.
+// offerWarning asks the chain how peers took an anchor: its newest version or, if that is not known
+// yet, the versions before.
 func (b *Batcher) offerWarning(a store.Anchor) (warning.Warning, bool) {
 	var txids []chainhash.Hash
 	for _, v := range slices.Backward(a.Versions) {
@@ -91,8 +93,8 @@ func (b *Batcher) offerWarning(a store.Anchor) (warning.Warning, bool) {
 	return w, ok
 }
 
-// overdue says which batch should be in a block by now, and, where no other warning does, the
-// likely causes.
+// overdue returns a warning if a batch should be in a block by now. If there is no other warning,
+// it names the likely causes.
 func (b *Batcher) overdue(s decide.Stored, o *Overview, known bool) (w warning.Warning, ok bool) {
 	if o.OldestUnmined.IsZero() {
 		return w, false
@@ -108,24 +110,24 @@ func (b *Batcher) overdue(s decide.Stored, o *Overview, known bool) (w warning.W
 	return warning.New(warning.Overdue, "%s%s", late, b.likelyCause(s)), true
 }
 
-// likelyCause says what may keep a late batch from a block when nothing else is known to.
+// likelyCause says why a batch may be late if no other warning does.
 func (b *Batcher) likelyCause(s decide.Stored) string {
 	if !b.chain.Synced() {
-		return "the light client is not at the newest block yet, and nothing is paid before: see how far it is, and check peers and network if it stands still"
+		return "the light client is not at the newest block yet, and ancred pays for nothing before: see how far it is, and check peers and network if it does not advance"
 	}
 	i := slices.IndexFunc(s.Anchors, func(a store.Anchor) bool { return a.State == store.Broadcast })
 	if i < 0 {
-		return "no anchor was paid for it yet, and the reason is not known: look into the log, and restart ancred if this stays"
+		return "no anchor was paid for it yet, for an unknown reason: read the log, and restart ancred if this persists"
 	}
 	a := s.Anchors[i]
 	newest := a.Versions[len(a.Versions)-1]
 	blocks := b.tip.Load() - int32(a.Versions[0].Tx.LockTime)
 	if blocks <= 0 {
-		return fmt.Sprintf("no block was found since anchor %d was made. If a block explorer shows newer ones, the peers are cut off: name other nodes in spv.add_peers", a.ID)
+		return fmt.Sprintf("no block was found since anchor %d was made. If a block explorer shows newer ones, the peers are cut off from the network: name other nodes in spv.add_peers", a.ID)
 	}
 	causes := []string{
 		fmt.Sprintf("blocks cost more than the %d sat/vB that it pays (see \"ancre wallet fees\"; raise anchor.max_feerate or set a longer anchor.target)", newest.SatPerVByte),
-		"the peers do not pass it on, as nodes with datacarrier=0 or blocksonly=1 do (name other nodes in spv.add_peers)",
+		"the peers do not relay it, because they run with datacarrier=0 or blocksonly=1 (name other nodes in spv.add_peers)",
 	}
 	return fmt.Sprintf("anchor %d is offered, and %s since its first version. Likely causes: %s",
 		a.ID, humanize.Plural(blocks, "block was found", "blocks were found"), strings.Join(causes, "; "))
