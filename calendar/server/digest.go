@@ -16,8 +16,7 @@ import (
 	"ancre/internal/httpserve"
 )
 
-// digest is POST /digest: any message of up to 64 bytes in, its timestamp out, which ends at our
-// promise.
+// digest is POST /digest. It takes a message of up to 64 bytes, and answers its pending timestamp.
 func (q *request) digest(string) {
 	if why := q.server.strange; why != nil && q.isStranger() {
 		q.w.Header().Set("Connection", "close") // the body was not read
@@ -38,9 +37,9 @@ func (q *request) digest(string) {
 	if s := q.server; s.intake.Take("", 1) != nil {
 		s.meters.crowded.Add(1)
 		s.crowded.Do(func() {
-			s.log.Warn("the calendar turns digests away: others have handed in as many as calendar.max_digests allows in one batch.interval")
+			s.log.Warn("the calendar refuses digests: as many came in as calendar.max_digests allows in one batch.interval")
 		})
-		q.later(60, "this calendar has taken all the digests that it takes for now: try again in a minute, or another calendar")
+		q.later(60, "this calendar takes no more digests at the moment: try again in a minute, or use another calendar")
 		return
 	}
 	answer, err := q.Batcher.SubmitMessage(q.Context(), q.reply[:0], q.message[:n])
@@ -51,20 +50,20 @@ func (q *request) digest(string) {
 	q.answer(http.StatusOK, octets, "", answer)
 }
 
-// isStranger reports whether a request comes from another machine, or from a web page of elsewhere
-// that a browser on this one shows.
+// isStranger reports whether a request comes from another machine, or from a web page of another
+// machine in a browser on this one.
 func (q *request) isStranger() bool {
 	proxies := q.server.proxies
 	peer, client := parseIP(q.RemoteAddr), proxies.client(q.Request)
 	if !client.IsLoopback() || proxies.isProxy(peer) && q.Header.Get("X-Forwarded-For") == "" {
-		return true // of whom a proxy does not say, nobody knows
+		return true // the proxy does not say for whom it asks
 	}
 	origin, isPage := q.Header["Origin"]
 	return isPage && !httpserve.LocalOrigin(strings.Join(origin, ","))
 }
 
-// readMessage reads the body into buf, which has room for one byte more than is allowed, and
-// returns how long it is: more than allowed stands for anything longer.
+// readMessage reads the body into buf, which has room for one byte more than is allowed. It returns
+// the length of the body, or len(buf) if the body is too long.
 func (q *request) readMessage(buf []byte) (int, error) {
 	most := len(buf) - 1
 	switch size := q.ContentLength; {
@@ -77,13 +76,13 @@ func (q *request) readMessage(buf []byte) (int, error) {
 		}
 		return n, err
 	case size == 0 && q.Header.Get("Content-Length") == "":
-		// An empty message is allowed, and this is none: somebody forgot the body. otsd's text and
-		// status, not 411.
+		// An empty message is allowed, but this is a request without a body. Text and status are
+		// otsd's, not 411.
 		return 0, errors.New("invalid Content-Length")
 	case size == 0:
 		return 0, nil
 	}
-	// Chunked, which otsd does not take: nobody knows the length before the end.
+	// Chunked, which otsd does not take. The length is not known before the end.
 	n, err := io.ReadFull(q.Body, buf)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && isWhole(q.Body) {
 		err = nil
@@ -93,15 +92,14 @@ func (q *request) readMessage(buf []byte) (int, error) {
 	return n, err
 }
 
-// isWhole tells a chunked body that came to its end from one that was broken off: net/http says
-// io.EOF of the first alone.
+// isWhole reports whether a chunked body ended properly: only then does net/http return io.EOF.
 func isWhole(body io.Reader) bool {
 	_, err := body.Read(make([]byte, 1))
 	return err == io.EOF
 }
 
-// timestamp is GET /timestamp/HEX: from the commitment, which a pending proof ends with, to the
-// block, once that is final. The hexadecimal digits may be in upper case, as otsd has it.
+// timestamp is GET /timestamp/HEX. It answers the path from the commitment, the last message of a
+// pending proof, to the block, once the block is final. Upper-case digits are allowed, as in otsd.
 func (q *request) timestamp(rest string) {
 	commitment, err := hex.DecodeString(rest)
 	if err != nil {
@@ -120,7 +118,7 @@ func (q *request) timestamp(rest string) {
 		q.text(http.StatusNotFound, keepBriefly, "Not found")
 		return
 	case err != nil:
-		q.fail("looking a commitment up", err)
+		q.fail("look up a commitment", err)
 		return
 	case st.Progress.State == batcher.Mined:
 		q.text(http.StatusNotFound, keepBriefly, fmt.Sprintf("Timestamped by transaction %s; waiting for %d confirmations",
@@ -130,22 +128,22 @@ func (q *request) timestamp(rest string) {
 		q.text(http.StatusNotFound, keepBriefly, "Pending confirmation in Bitcoin blockchain")
 		return
 	}
-	// Usual ones have 0.5 to 1.6 kB; the largest that the proof format allows, with a transaction
-	// of 4 kB, fits.
+	// Timestamps usually have 0.5 to 1.6 kB. The largest that the proof format allows, with a
+	// transaction of 4 kB, fits too.
 	if len(answer) > calendar.MaxAnswer {
-		q.fail("writing a complete timestamp", fmt.Errorf("it has %d bytes, and clients read no more than %d", len(answer), calendar.MaxAnswer))
+		q.fail("write a complete timestamp", fmt.Errorf("it has %d bytes, and clients read only %d", len(answer), calendar.MaxAnswer))
 		return
 	}
 	q.answer(http.StatusOK, octets, keepForever, answer)
 }
 
-// tip is GET /tip: what the newest anchor that is in no block yet commits to.
+// tip is GET /tip. It answers the root of the newest unconfirmed anchor.
 func (q *request) tip(string) {
 	const keep = "public, max-age=10"
 	newest, err := newestUnconfirmed(q)
 	switch {
 	case err != nil:
-		q.fail("looking the newest anchor up", err)
+		q.fail("look up the newest anchor", err)
 	case newest == nil:
 		q.text(http.StatusNotFound, keep, "")
 	default:
@@ -154,10 +152,9 @@ func (q *request) tip(string) {
 	}
 }
 
-// newestUnconfirmed returns the newest anchor that is offered to the network; nil when there is
-// none.
+// newestUnconfirmed returns the newest anchor that is broadcast and not mined, or nil.
 func newestUnconfirmed(q *request) (*batcher.AnchorStatus, error) {
-	const look = 16 // older ones are in blocks, or given up
+	const look = 16 // older anchors are mined or abandoned
 	anchors, err := q.Batcher.Anchors(q.Context(), 0, look)
 	if err != nil {
 		return nil, err

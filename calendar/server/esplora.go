@@ -16,29 +16,30 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// The routes of Esplora (github.com/Blockstream/esplora, API.md) by which OpenTimestamps clients
-// without a node verify: from a height to a block's hash, from the hash to the block's header, and
-// the height of the newest block. The answers come from the light client's own headers. The
+// The routes of Esplora (github.com/Blockstream/esplora, API.md) with which OpenTimestamps clients
+// verify without a node: the hash of the block at a height, the header of the block with a hash,
+// and the height of the newest block. The answers come from the light client's own headers. The
 // statuses and texts of errors are Esplora's.
 //
-// The route of Chainpoint's gateways is here too: from a height to the block's Merkle root.
+// The route of Chainpoint's gateways is here too: the Merkle root of the block at a height.
 
-// How long these answers may be kept: a block under 10 others is not expected to leave the chain
-// (Esplora's figures).
+// How long caches may keep these answers. A block under 10 others is not expected to leave the
+// chain. The figures are Esplora's.
 const (
 	keepBlock    = "public, max-age=157784630" // five years
 	keepTip      = "public, max-age=10"
 	settledDepth = 10
 )
 
-// blockHeight is GET /block-height/N: the hash of the block at a height.
+// blockHeight is GET /block-height/N. It answers the hash of the block at a height.
 func (q *request) blockHeight(rest string) {
 	if hash, height, best, ok := q.blockAt(rest); ok {
 		q.text(http.StatusOK, keepOf(height, best), hash.String())
 	}
 }
 
-// blockAt looks up the block at the height that the path names. If ok is false, it has answered.
+// blockAt looks up the block at the height in the path. If ok is false, it has answered the
+// request.
 func (q *request) blockAt(number string) (hash chainhash.Hash, height, best int32, ok bool) {
 	if strings.Contains(number, "/") {
 		q.noRoute()
@@ -51,7 +52,7 @@ func (q *request) blockAt(number string) (hash chainhash.Hash, height, best int3
 	}
 	best, _, err = q.Chain.Best()
 	if err != nil {
-		q.fail("looking the newest block up", err)
+		q.fail("look up the newest block", err)
 		return hash, 0, 0, false
 	}
 	if n > uint64(best) {
@@ -60,14 +61,14 @@ func (q *request) blockAt(number string) (hash chainhash.Hash, height, best int3
 	}
 	height = int32(n)
 	if hash, err = q.Chain.HashAt(height); err != nil {
-		q.fail("looking a block up", err)
+		q.fail("look up a block", err)
 		return hash, 0, 0, false
 	}
 	return hash, height, best, true
 }
 
-// noRoute says that a path below a known one leads nowhere. Caches keep that for a minute only: a
-// later version may have the route.
+// noRoute answers that a path below a known one does not exist. Caches keep that for a minute only:
+// a later version may have the route.
 func (q *request) noRoute() {
 	q.text(http.StatusNotFound, keepBriefly, "Not found")
 }
@@ -81,7 +82,7 @@ func (q *request) newestBlock(rest string) {
 	best, hash, err := q.Chain.Best()
 	switch {
 	case err != nil:
-		q.fail("looking the newest block up", err)
+		q.fail("look up the newest block", err)
 	case !q.Chain.Synced():
 		q.syncing(best)
 	case rest == "hash":
@@ -91,9 +92,9 @@ func (q *request) newestBlock(rest string) {
 	}
 }
 
-// merkleRoot is GET /calendar/N/data: the Merkle root of the Bitcoin block at a height, in the
+// merkleRoot is GET /calendar/N/data. It answers the Merkle root of the block at a height, in the
 // displayed byte order. Our receipts of version 4 name this address (the member "uris"), because
-// chainpoint-js compares each of its anchors with what such an address answers.
+// chainpoint-js compares each anchor of a receipt with the answer of such an address.
 func (q *request) merkleRoot(rest string) {
 	number, ok := strings.CutSuffix(rest, "/data")
 	if !ok {
@@ -106,13 +107,13 @@ func (q *request) merkleRoot(rest string) {
 	}
 	header, _, err := q.Chain.Header(hash)
 	if err != nil {
-		q.fail("looking a block up", err)
+		q.fail("look up a block", err)
 		return
 	}
 	q.text(http.StatusOK, keepOf(height, best), header.MerkleRoot.String())
 }
 
-// keepOf says how long what is told of a block may be kept, by how many are on top of it.
+// keepOf says how long caches may keep an answer about a block, by its depth.
 func keepOf(height, best int32) string {
 	if best-height >= settledDepth {
 		return keepBlock
@@ -120,15 +121,15 @@ func keepOf(height, best int32) string {
 	return keepTip
 }
 
-// esploraBlock is a block as Esplora tells of it, without what only those know who have all of it:
-// tx_count, size and weight.
+// esploraBlock is a block in Esplora's form. It lacks what only the full block shows: tx_count,
+// size and weight.
 type esploraBlock struct {
 	ID           string  `json:"id"`
 	Height       int32   `json:"height"`
 	Version      uint32  `json:"version"`
 	Timestamp    int64   `json:"timestamp"` // seconds since 1970
 	MerkleRoot   string  `json:"merkle_root"`
-	PreviousHash *string `json:"previousblockhash"` // null of the genesis block
+	PreviousHash *string `json:"previousblockhash"` // null for the genesis block
 	MedianTime   int64   `json:"mediantime"`
 	Nonce        uint32  `json:"nonce"`
 	Bits         uint32  `json:"bits"`
@@ -142,7 +143,7 @@ func (q *request) block(rest string) {
 		q.noRoute()
 		return
 	}
-	hash, err := chainhash.NewHashFromStr(name) // which takes shorter ones for numbers
+	hash, err := chainhash.NewHashFromStr(name) // it also takes shorter hashes, as numbers
 	if err != nil || len(name) != chainhash.MaxHashStringSize {
 		q.text(http.StatusBadRequest, keepBriefly, "Invalid hex string")
 		return
@@ -151,18 +152,18 @@ func (q *request) block(rest string) {
 	if errors.Is(err, headers.ErrNotFound) {
 		best, _, err := q.Chain.Best()
 		if err != nil {
-			q.fail("looking the newest block up", err)
+			q.fail("look up the newest block", err)
 			return
 		}
 		q.noBlock(best)
 		return
 	}
 	if err != nil {
-		q.fail("looking a block up", err)
+		q.fail("look up a block", err)
 		return
 	}
-	// Not for ever, as Esplora has it: this node forgets blocks that left the chain, and says so
-	// from then on.
+	// Unlike Esplora's, the answer may not be kept forever: this node forgets blocks that leave the
+	// chain, and then answers that they do not exist.
 	keep := keepTip
 	if best, _, err := q.Chain.Best(); err == nil {
 		keep = keepOf(height, best)
@@ -170,7 +171,7 @@ func (q *request) block(rest string) {
 	if deeper {
 		var raw bytes.Buffer
 		if err := header.Serialize(&raw); err != nil {
-			q.fail("writing a block's header", err)
+			q.fail("write a block's header", err)
 			return
 		}
 		q.text(http.StatusOK, keep, hex.EncodeToString(raw.Bytes()))
@@ -179,11 +180,11 @@ func (q *request) block(rest string) {
 	q.blockJSON(*hash, header, height, keep)
 }
 
-// blockJSON answers with what the header says, in JSON.
+// blockJSON answers a block in JSON.
 func (q *request) blockJSON(hash chainhash.Hash, header wire.BlockHeader, height int32, keep string) {
 	median, err := headers.MedianTime(q.Chain, header)
 	if err != nil {
-		q.fail("looking a block's predecessors up", err)
+		q.fail("look up a block's predecessors", err)
 		return
 	}
 	b := esploraBlock{
@@ -203,13 +204,13 @@ func (q *request) blockJSON(hash chainhash.Hash, header wire.BlockHeader, height
 	}
 	body, err := json.Marshal(b)
 	if err != nil {
-		q.fail("writing a block", err)
+		q.fail("write a block", err)
 		return
 	}
 	q.answer(http.StatusOK, jsonType, keep, body)
 }
 
-// noBlock says that there is no such block, as far as this can be known now.
+// noBlock answers that there is no such block, or that it is not known yet.
 func (q *request) noBlock(best int32) {
 	if !q.Chain.Synced() {
 		q.syncing(best)
@@ -218,7 +219,7 @@ func (q *request) noBlock(best int32) {
 	q.text(http.StatusNotFound, keepTip, "Block not found")
 }
 
-// syncing says that newer blocks exist, which are not known here yet.
+// syncing answers that newer blocks exist and are not known here yet.
 func (q *request) syncing(best int32) {
 	q.later(30, fmt.Sprintf("still syncing: blocks above %d are not known here yet; try again later", best))
 }

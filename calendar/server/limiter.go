@@ -13,30 +13,29 @@ import (
 )
 
 const (
-	// burst is for how many seconds an address may ask at once what it may ask a second: "ots
-	// upgrade" of a folder comes in a burst.
+	// burst is how many seconds' worth of requests an address may send at once: "ots upgrade" of a
+	// folder sends many.
 	burst = 10
 
-	// maxAddresses is how many addresses are counted each for itself: some 15 MiB. Whoever comes
-	// when there are more, all of them in the last seconds, shares crowd addresses' worth with the
-	// others.
+	// maxAddresses is how many addresses have a count of their own, which takes some 15 MiB. If
+	// more come within seconds, the others share the requests of crowd addresses.
 	maxAddresses = 65_536
 	crowd        = 100
 
-	// sweepEvery is how often, at most, addresses are forgotten that have been quiet for so long
-	// that forgetting gives them nothing.
+	// sweepEvery is how often, at most, quiet addresses are forgotten. An address is quiet when
+	// forgetting it gains it nothing.
 	sweepEvery = time.Second
 
-	// maxHops is how many addresses of X-Forwarded-For are looked at, from the nearest on.
+	// maxHops is how many addresses of X-Forwarded-For are read, from the last one on.
 	maxHops = 16
 )
 
-// limiter bounds the requests of each address. A nil one allows everything.
+// limiter limits the requests of each address. A nil limiter allows everything.
 type limiter struct {
 	perSecond int
 	proxies   []netip.Prefix
 	now       func() time.Time
-	most      int // maxAddresses; tests make it small
+	most      int // maxAddresses; tests lower it
 
 	mu     sync.Mutex
 	table  map[netip.Prefix]*rate.Limiter
@@ -58,7 +57,7 @@ func newLimiter(perSecond int, proxies []netip.Prefix) *limiter {
 	}
 }
 
-// allow counts a request, and says whether it may be answered.
+// allow counts a request and reports whether it may be answered.
 func (l *limiter) allow(r *http.Request) bool {
 	if l == nil {
 		return true
@@ -67,7 +66,7 @@ func (l *limiter) allow(r *http.Request) bool {
 	return l.of(httpserve.AddressKey(l.client(r)), now).AllowN(now, 1)
 }
 
-// of returns what counts the requests of an address.
+// of returns the count of an address.
 func (l *limiter) of(key netip.Prefix, now time.Time) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +84,7 @@ func (l *limiter) of(key netip.Prefix, now time.Time) *rate.Limiter {
 	return one
 }
 
-// sweep forgets addresses that may ask as much as one that was never seen.
+// sweep forgets addresses that may send as many requests as a new one.
 func (l *limiter) sweep(now time.Time) {
 	if now.Sub(l.swept) < sweepEvery {
 		return
@@ -98,9 +97,9 @@ func (l *limiter) sweep(now time.Time) {
 	}
 }
 
-// client returns the address that asks: the connection's, unless that is a proxy of ours. A proxy
-// appends to X-Forwarded-For whom it asks for, after whatever its client claims; so the address
-// that counts is the last one that is no proxy of ours.
+// client returns the address of the client: that of the connection, unless it is a proxy of ours. A
+// proxy appends the address of its client to X-Forwarded-For, after whatever the client claims. So
+// the last address that is not a proxy of ours counts.
 func (l *limiter) client(r *http.Request) netip.Addr {
 	peer := parseIP(r.RemoteAddr)
 	if len(l.proxies) == 0 || !l.isProxy(peer) {
@@ -111,7 +110,7 @@ func (l *limiter) client(r *http.Request) netip.Addr {
 		rest, last := cutLast(chain)
 		addr := parseIP(last)
 		if !addr.IsValid() {
-			break // of what does not make sense, the proxy that passed it on is to blame
+			break // not an address: the request counts for the proxy that passed it on
 		}
 		if peer = addr; !l.isProxy(peer) {
 			break
@@ -121,7 +120,7 @@ func (l *limiter) client(r *http.Request) netip.Addr {
 	return peer
 }
 
-// isProxy says whether an address is one of our proxies'.
+// isProxy reports whether an address is a proxy of ours.
 func (l *limiter) isProxy(a netip.Addr) bool {
 	for _, p := range l.proxies {
 		if p.Contains(a) {
@@ -131,7 +130,7 @@ func (l *limiter) isProxy(a netip.Addr) bool {
 	return false
 }
 
-// cutLast cuts a list at its last comma.
+// cutLast splits a list at its last comma.
 func cutLast(list string) (before, last string) {
 	if i := strings.LastIndexByte(list, ','); i >= 0 {
 		return list[:i], strings.TrimSpace(list[i+1:])
@@ -139,7 +138,7 @@ func cutLast(list string) (before, last string) {
 	return "", strings.TrimSpace(list)
 }
 
-// parseIP reads an IP address with or without a port; the zero Addr stands for anything else.
+// parseIP reads an IP address with or without a port. It returns the zero Addr for anything else.
 func parseIP(s string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap()

@@ -8,8 +8,7 @@ import (
 	"ancre/internal/meter"
 )
 
-// routeKind is what a path leads to, for counting: who asks cannot make names for an operator's
-// graphs.
+// routeKind is a route as it is counted. Callers cannot make up names for an operator's graphs.
 type routeKind int
 
 const (
@@ -27,11 +26,11 @@ const (
 
 var routeNames = [numRoutes]string{"other", RouteDigest, "timestamp", "tip", "page", "block-height", "block", "blocks-tip", "merkle-root"}
 
-// RouteDigest is the name of the route by which digests come in.
+// RouteDigest is the name of the route on which digests come in.
 const RouteDigest = "digest"
 
-// Routes returns the names under which requests are counted; "other" are those to paths that lead
-// nowhere.
+// Routes returns the names under which requests are counted. "other" counts requests to unknown
+// paths.
 func Routes() []string { return routeNames[:] }
 
 // statuses have a counter each, for each route. Any other
@@ -44,7 +43,7 @@ var statuses = []int{
 // meters count requests.
 type meters struct {
 	routes  [numRoutes]*meter.Outcomes // by status
-	crowded atomic.Uint64              // digests that were turned away, for Config.Digests
+	crowded atomic.Uint64              // digests refused because of Config.Digests
 }
 
 // begin sets the counters to zero. latency may be nil.
@@ -69,8 +68,8 @@ func (m *meters) done(q *request, status int) {
 
 // Counts is what a server has answered since it was made.
 type Counts struct {
-	Requests []RequestCount // of each route those that were answered with 200, and each other status that occurred
-	Crowded  uint64         // digests that were turned away because [Config.Digests] had come in the interval
+	Requests []RequestCount // for each route: requests answered with 200, and each other status that has occurred
+	Crowded  uint64         // digests refused because [Config.Digests] had come in the interval
 }
 
 // RequestCount is how many requests to one route were answered with one HTTP status.

@@ -18,7 +18,7 @@ import (
 	"ancre/internal/humanize"
 )
 
-// page makes GET /, and keeps it for a moment, so that asking for it again and again costs nothing.
+// page is the answer to GET /. It is kept for a moment, so that many requests cost little.
 type page struct {
 	mu   sync.Mutex
 	made time.Time
@@ -26,33 +26,33 @@ type page struct {
 	json []byte
 }
 
-// pageAge is for how long a page is good, and keepPage says it to others, in otsd's figure.
+// pageAge is how long a page is kept here, keepPage how long caches may keep it (otsd's figure).
 const (
 	pageAge  = time.Second
 	keepPage = "public, max-age=5"
 )
 
-// Status is what GET / answers to who accepts application/json. The first members are otsd's, where
-// they mean something here; numbers are numbers.
+// Status is the answer to GET / for clients that accept application/json. The first members are
+// otsd's, as far as they have a meaning here; numbers are JSON numbers.
 type Status struct {
 	Version             string `json:"version"`
-	PendingCommitments  uint64 `json:"pending_commitments"`          // digests that are in no block yet
-	WaitingTransactions int    `json:"txs_waiting_for_confirmation"` // mined, and not yet final
-	MostRecentTx        string `json:"most_recent_tx"`               // the newest that is in no block; "None" when there is none
-	PriorVersions       int    `json:"prior_versions"`               // that it replaced
-	Tip                 string `json:"tip"`                          // what that transaction commits to; "None" when there is none
+	PendingCommitments  uint64 `json:"pending_commitments"`          // digests that are not in a block yet
+	WaitingTransactions int    `json:"txs_waiting_for_confirmation"` // mined and not yet final
+	MostRecentTx        string `json:"most_recent_tx"`               // the newest unconfirmed one; "None" if there is none
+	PriorVersions       int    `json:"prior_versions"`               // versions that it replaced
+	Tip                 string `json:"tip"`                          // what that transaction commits to; "None" if there is none
 	BestBlock           string `json:"best_block"`
 	BlockHeight         int32  `json:"block_height"`
 
 	Network       string     `json:"network"`
 	URI           string     `json:"uri"` // what proofs point to
 	Synced        bool       `json:"synced"`
-	TargetHeight  int32      `json:"target_height"` // the newest block that peers tell of
-	Anchoring     bool       `json:"anchoring"`     // false: digests are taken, and something keeps them from being paid for
-	Confirmations int32      `json:"confirmations"` // from which proofs are complete
-	Digests       uint64     `json:"digests"`       // ever taken
-	NextBatch     *time.Time `json:"next_batch"`    // when the digests that came last are sealed; null when none wait for that
-	Anchors       []Anchor   `json:"anchors"`       // the newest first
+	TargetHeight  int32      `json:"target_height"` // the newest block that peers announce
+	Anchoring     bool       `json:"anchoring"`     // false: digests are accepted, but something keeps anchors from being paid
+	Confirmations int32      `json:"confirmations"` // at which proofs are complete
+	Digests       uint64     `json:"digests"`       // accepted since the store was created
+	NextBatch     *time.Time `json:"next_batch"`    // when the open batch is sealed at the latest; null if there is none
+	Anchors       []Anchor   `json:"anchors"`       // newest first
 }
 
 // Anchor is one payment on the status page.
@@ -64,10 +64,10 @@ type Anchor struct {
 	Created       time.Time `json:"created"`
 }
 
-// What the status page looks at.
+// What the status page reads.
 const (
 	shownAnchors = 20
-	lookBatches  = 100 // more do not wait for a block, unless anchoring is held up for weeks
+	lookBatches  = 100 // more wait for a block only if anchoring has been stopped for weeks
 )
 
 // status is GET /.
@@ -78,7 +78,7 @@ func (q *request) status(string) {
 	if time.Since(p.made) > pageAge {
 		if err := q.makePage(p); err != nil {
 			p.mu.Unlock()
-			q.fail("making the status page", err)
+			q.fail("make the status page", err)
 			return
 		}
 	}
@@ -88,7 +88,7 @@ func (q *request) status(string) {
 		q.answer(200, jsonType, keepPage, raw)
 		return
 	}
-	// The page needs nothing from anywhere, runs nothing, and goes into no frame.
+	// The page loads nothing, runs no script, and may not be put into a frame.
 	q.w.Header().Set("X-Content-Type-Options", "nosniff")
 	q.w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	q.answer(200, htmlType, keepPage, html)
@@ -96,12 +96,12 @@ func (q *request) status(string) {
 
 var htmlType = []string{"text/html; charset=utf-8"}
 
-// wantsJSON says whether somebody names JSON and no HTML. Browsers name HTML.
+// wantsJSON reports whether a client accepts JSON and not HTML. Browsers accept HTML.
 func wantsJSON(accept string) bool {
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
 }
 
-// makePage fills both forms of the page.
+// makePage makes both forms of the page.
 func (q *request) makePage(p *page) error {
 	st, err := q.gather(q.Context())
 	if err != nil {
@@ -119,8 +119,8 @@ func (q *request) makePage(p *page) error {
 	return nil
 }
 
-// gather asks what the page tells. What holds anchoring up is for the operator: it names amounts,
-// addresses and files.
+// gather collects what the page shows. The reason why anchoring has stopped is for the operator
+// alone: it can name amounts, addresses and files.
 func (q *request) gather(ctx context.Context) (*Status, error) {
 	info, err := q.Node.Info(ctx)
 	if err != nil {
@@ -166,7 +166,7 @@ func (q *request) gather(ctx context.Context) (*Status, error) {
 			shown.Height = a.Anchor.Block.Height
 		case store.Broadcast:
 		default:
-			continue // its batches have another
+			continue // its batches have another anchor
 		}
 		st.Anchors = append(st.Anchors, shown)
 	}

@@ -38,69 +38,68 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limits are those of the calendar's connections. All that clients send is small, so they get less
-// time than those of JSON-RPC.
+// limits are the limits of the calendar's connections. Requests are small, so clients get less time
+// than those of the RPC.
 var limits = httpserve.Limits{
 	Connections: 1_024,
-	Reserve:     64,               // of programs on this machine, and proxies
+	Reserve:     64,               // kept for programs on this machine, and proxies
 	HeaderBytes: 8 << 10,          // what browsers and proxies add; net/http allows 4 KiB more
-	ReadHeader:  10 * time.Second, // a body of 64 bytes needs no time of its own; and the same time for both is set once
+	ReadHeader:  10 * time.Second, // a body of 64 bytes needs no extra time, and equal deadlines are set only once
 	Read:        10 * time.Second,
 	Write:       30 * time.Second, // a digest waits for the disk
 	Stall:       10 * time.Second, // answers are small
-	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s), which must not find them closed
+	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s): they must not find them closed
 	Grace:       10 * time.Second,
 }
 
-// perAddress is how many connections one address may have where requests are limited. Browsers open 6.
+// perAddress is how many connections one address may have if requests are limited. Browsers open 6.
 const perAddress = 64
 
-// Config is what a server needs from the start.
+// Config configures a [Server].
 type Config struct {
-	URI string       // what pending proofs point to: the address for people to use
+	URI string       // the public address of the calendar, which pending proofs name
 	Log *slog.Logger // nil: nothing is logged
 
-	// RateLimit is how many requests a second one address may make, over 10 seconds (of IPv6: one
-	// /64). 0: as many as it likes, and as many connections.
+	// RateLimit is how many requests a second one address may send, on average over 10 seconds. An
+	// IPv6 /64 counts as one address. 0: requests and connections of an address are not limited.
 	RateLimit int
 
-	// Digests is how many digests all addresses together may hand in during each Interval. 0: no
-	// limit. Anybody may fill batches here, and each that is full has a payment made before its
-	// time.
+	// Digests is how many digests all addresses together may submit in each Interval. 0: no limit.
+	// Anyone may submit digests here, and each full batch causes a payment before its time.
 	Digests  int
 	Interval time.Duration
 
-	// Strangers is what is done with digests that do not come from this machine, or come from a web
-	// page of elsewhere. nil: they are taken. Else each is refused with this reason.
+	// Strangers is the reason why digests of strangers are refused: those from other machines, and
+	// from web pages of other machines. nil: they are accepted.
 	Strangers error
 
-	// Proxies are believed when they say in X-Forwarded-For whom they ask for.
+	// Proxies are the proxies whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
 
 	// Latency returns the histogram for a route, one of Routes. If nil, latency is not recorded.
 	Latency func(route string) meter.Observer
 }
 
-// Services are the parts that the server speaks for.
+// Services are the parts of the daemon that the calendar serves.
 type Services struct {
 	Batcher       Batcher
 	Chain         Chain
 	Node          Node  // for the status page
-	Confirmations int32 // from which an anchor is final
+	Confirmations int32 // at which an anchor is final
 }
 
-// Batcher is what the server needs of the batcher. Its own errors decide the answer:
+// Batcher is what the calendar needs of the batcher. Its errors decide the answer:
 // [batcher.ErrBusy], [batcher.ErrUnknown], [batcher.ErrReadOnly].
 type Batcher interface {
 	// SubmitMessage accepts a message of up to [calendar.MaxMessage] bytes, and appends to dst the
 	// timestamp to answer with. When it returns nil the message is durable.
 	SubmitMessage(ctx context.Context, dst, message []byte) ([]byte, error)
 
-	// Timestamp says how far a leaf came. Once it is final, it appends to dst the serialized
-	// timestamp that leads to a block, and ok is true.
+	// Timestamp returns where a leaf is. Once its anchor is final, Timestamp appends the serialized
+	// timestamp from the leaf to the block to dst, and ok is true.
 	Timestamp(ctx context.Context, dst []byte, leaf [32]byte) (ts []byte, st batcher.LeafStatus, ok bool, err error)
 
-	// Batches and Anchors return up to limit of them, newest first, of numbers below before (0:
+	// Batches and Anchors return up to limit of them, newest first, with numbers below before (0:
 	// from the newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
 	Anchors(ctx context.Context, before uint64, limit int) ([]batcher.AnchorStatus, error)
@@ -111,41 +110,40 @@ type Node interface {
 	Info(ctx context.Context) (rpc.Info, error)
 }
 
-// Chain is what the server needs of the light client.
+// Chain is what the calendar needs of the light client.
 type Chain interface {
 	Best() (height int32, hash chainhash.Hash, err error)
 
-	// HashAt returns the hash of the active chain's block at height. The server asks up to the
-	// height of Best.
+	// HashAt returns the hash of the block at a height of the active chain, up to that of Best.
 	HashAt(height int32) (chainhash.Hash, error)
 
 	// Header returns a block's header and height. An error that wraps [headers.ErrNotFound] says
 	// that there is no such block.
 	Header(hash chainhash.Hash) (wire.BlockHeader, int32, error)
 
-	// Synced says whether blocks that are not known here do not exist.
+	// Synced reports whether all blocks that exist are known.
 	Synced() bool
 }
 
-// Server is the calendar. It is an [http.Handler]; [Server.Serve] adds the listener's limits and a
+// Server is the calendar. It is an [http.Handler]. [Server.Serve] adds limits for connections and a
 // graceful end.
 type Server struct {
 	uri     string
 	log     *slog.Logger
 	limiter *limiter
-	proxies *limiter     // knows our proxies, also where nothing limits requests
+	proxies *limiter     // knows our proxies, even if requests are not limited
 	intake  *quota.Quota // of digests; nil: no limit
-	strange error        // why those of strangers are not taken; nil: they are
+	strange error        // Config.Strangers
 	page    page
 
 	services atomic.Pointer[Services] // nil while the daemon starts
-	phase    atomic.Pointer[string]   // what it is doing meanwhile
-	failures rate.Sometimes           // logs one failure a second, however many there are
-	crowded  rate.Sometimes           // says once a minute that the intake is closed
+	phase    atomic.Pointer[string]   // what the daemon does while it starts
+	failures rate.Sometimes           // logs at most one failure a second
+	crowded  rate.Sometimes           // logs at most once a minute that digests are refused
 	meters   meters
 }
 
-// New returns a server that says that it is starting until Provide is called.
+// New returns a server. Until [Server.Provide] is called it answers that the calendar is starting.
 func New(c Config) *Server {
 	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}, crowded: rate.Sometimes{Interval: time.Minute}}
 	s.meters.begin(c.Latency)
@@ -158,14 +156,15 @@ func New(c Config) *Server {
 	return s
 }
 
-// SetPhase says what the daemon is doing before Provide is called: "opening the store".
+// SetPhase says what the daemon does before Provide is called: "opening the store".
 func (s *Server) SetPhase(phase string) { s.phase.Store(&phase) }
 
-// Provide gives the server what it speaks for. Until then every answer is status 503.
+// Provide gives the server what it serves. Until then every answer has status 503.
 func (s *Server) Provide(services Services) { s.services.Store(&services) }
 
-// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run
-// come to their end, and returns nil. It closes ln. Another error means that the listener failed.
+// Serve answers requests on ln until ctx is done. Then it accepts no more connections, waits for
+// the running requests to end, and returns nil. Any other return means that the listener failed.
+// Serve closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	l := limits
 	if s.limiter != nil {
@@ -174,18 +173,18 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return httpserve.Serve(ctx, ln, s, l, s.log)
 }
 
-// Warning tells the operator that digests were turned away in the last minutes; empty: none were.
+// Warning says that digests were refused in the last minutes. It is empty if none were.
 func (s *Server) Warning() string { return s.intake.Warning() }
 
-// How long answers may be kept, by whoever asked and by caches between. The figures are otsd's.
+// How long clients and caches may keep answers. The figures are otsd's.
 const (
 	keepNever   = "no-store"
-	keepBriefly = "public, max-age=60"       // of a commitment on its way: it changes as blocks come
-	keepHour    = "public, max-age=3600"     // of a route that does not exist
-	keepForever = "public, max-age=31536000" // of what will never change
+	keepBriefly = "public, max-age=60"       // for a pending commitment: the answer changes as blocks come
+	keepHour    = "public, max-age=3600"     // for a route that does not exist
+	keepForever = "public, max-age=31536000" // for what never changes
 )
 
-// Content types, as http.Header holds them. They are shared by all answers, and never changed.
+// Values of headers. All answers share them, and they are never changed.
 var (
 	octets    = []string{"application/octet-stream"}
 	plainType = []string{"text/plain"}
@@ -193,23 +192,23 @@ var (
 	anyOrigin = []string{"*"}
 )
 
-// request is one request on its way through the server.
+// request is a request that is being answered.
 type request struct {
 	w http.ResponseWriter
 	*http.Request
 	*Services
 	server *Server
-	to     *route // nil: nowhere
+	to     *route // nil: the path is unknown
 	began  time.Time
 
-	message [calendar.MaxMessage + 1]byte // one more than is allowed
-	reply   [128]byte                     // to it; with a long URI it takes more
+	message [calendar.MaxMessage + 1]byte // one byte more than is allowed
+	reply   [128]byte                     // to the message; with a long URI it needs more
 }
 
-// route is what a path leads to.
+// route is what serves a path.
 type route struct {
 	kind  routeKind
-	post  bool // with POST; else with GET and HEAD
+	post  bool // with POST; otherwise with GET and HEAD
 	serve func(q *request, rest string)
 }
 
@@ -218,7 +217,7 @@ var (
 	pageRoute   = route{kind: toPage, serve: (*request).status}
 	tipRoute    = route{kind: toTip, serve: (*request).tip}
 
-	// prefixRoutes end in something, which serve is called with.
+	// prefixRoutes serve all paths that begin with prefix. serve gets the rest of the path.
 	prefixRoutes = []struct {
 		prefix string
 		route
@@ -253,7 +252,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, rest := find(r.URL.Path)
 	q := &request{w: w, Request: r, server: s, to: to, began: time.Now()}
 	h := w.Header()
-	// otsd leaves these to a proxy in front. Nothing here is secret, so any web page may ask.
+	// otsd leaves this header to a proxy in front. Nothing here is secret, so any web page may ask.
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	if !s.limiter.allow(r) {
 		h.Set("Retry-After", "1")
@@ -266,7 +265,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
-			// Its value is not told: it may hold what was sent.
+			// The value is not logged: it may hold what a client sent.
 			s.log.Error("the calendar panicked; this is a defect of ancred", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			q.text(http.StatusInternalServerError, keepNever, "internal error")
 		}
@@ -275,7 +274,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if to == nil {
 		text := "Not found"
 		if r.Method == http.MethodPost {
-			text = "not found" // so does otsd
+			text = "not found" // as otsd does
 		}
 		q.text(http.StatusNotFound, keepHour, text)
 		return
@@ -305,20 +304,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to.serve(q, rest)
 }
 
-// text answers with a line of text.
+// text answers a line of text.
 func (q *request) text(status int, keep, text string) {
 	q.answer(status, plainType, keep, []byte(text))
 }
 
-// later answers that it cannot be done now.
+// later answers that the request cannot be served now.
 func (q *request) later(seconds int, text string) {
 	q.w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	q.text(http.StatusServiceUnavailable, keepNever, text)
 }
 
-// answer sends everything at once. An empty keep says nothing of caches.
+// answer sends the whole answer. If keep is empty, it says nothing about caching.
 func (q *request) answer(status int, contentType []string, keep string, body []byte) {
-	const small = 1 << 10 // net/http tells the length of such bodies by itself, at less cost; of none it does not where HEAD asks
+	const small = 1 << 10 // net/http itself adds the length of such bodies, at less cost, but not the length 0 to the answer of a HEAD
 	h := q.w.Header()
 	h["Content-Type"] = contentType
 	if len(body) > small || len(body) == 0 {
@@ -329,20 +328,20 @@ func (q *request) answer(status int, contentType []string, keep string, body []b
 	}
 	q.server.meters.done(q, status)
 	q.w.WriteHeader(status)
-	q.w.Write(body) // net/http leaves it out for HEAD; whoever went away does not get it
+	q.w.Write(body) // net/http drops it for HEAD; an error means that the client has gone
 }
 
-// fail answers what went wrong behind the server, in words that tell nothing of its inside.
+// fail answers an error of a service in words that reveal nothing internal.
 func (q *request) fail(doing string, err error) {
 	switch {
 	case errors.Is(err, batcher.ErrBusy):
 		q.later(1, "too many digests are waiting to be written: try again in a second")
 	case errors.Is(err, batcher.ErrReadOnly):
-		q.later(60, "this calendar cannot take digests now: try again later, or another calendar") // its operator was told why
+		q.later(60, "this calendar cannot take digests now: try again later, or use another calendar") // a warning tells its operator why
 	case q.Context().Err() != nil:
-		q.later(1, "the request was given up, or the calendar stops") // whoever asked went away, most likely
+		q.later(1, "the request was cancelled, or the calendar is stopping") // most likely the client has gone
 	default:
 		q.server.failures.Do(func() { q.server.log.Error("the calendar could not answer", "doing", doing, "err", err) })
-		q.text(http.StatusInternalServerError, keepNever, "internal error: the operator of this calendar finds it in the log")
+		q.text(http.StatusInternalServerError, keepNever, "internal error: the operator of this calendar finds the details in the log")
 	}
 }

@@ -495,8 +495,10 @@ func TestStatusPageSaysWhenProofsTakeLonger(t *testing.T) {
 		neither string
 	}{
 		{"syncing", rpc.Info{Network: "mainnet", Chain: rpc.ChainInfo{Height: 1000, TargetHeight: 850000}}, "block 1,000 of 850,000", "All is well"},
-		{"no money", rpc.Info{Network: "mainnet", Chain: rpc.ChainInfo{Synced: true}, Warnings: []string{"deposit 5000 sat to bc1qsecret"}}, "wants the operator", "bc1qsecret"},
-		{"a test network", rpc.Info{Network: "signet", Ready: true, Chain: rpc.ChainInfo{Synced: true}}, "worth nothing", "worth something"},
+		{"no money", rpc.Info{Network: "mainnet", Chain: rpc.ChainInfo{Synced: true}, Warnings: []string{"deposit 5000 sat to bc1qsecret"}}, "needs the operator", "bc1qsecret"},
+		{"a test network", rpc.Info{Network: "signet", Ready: true, Chain: rpc.ChainInfo{Synced: true}}, "prove nothing", "prove something"},
+		{"a warning that holds anchors", rpc.Info{Network: "mainnet", Ready: true, Held: true, Chain: rpc.ChainInfo{Synced: true}}, "needs the operator", "All is well"},
+		{"another warning", rpc.Info{Network: "mainnet", Ready: true, Warnings: []string{"advice"}, Chain: rpc.ChainInfo{Synced: true}}, "All is well", "advice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Config{})
