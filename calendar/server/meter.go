@@ -36,7 +36,7 @@ func Routes() []string { return routeNames[:] }
 // statuses have a counter each, for each route. Any other
 // status counts as 500.
 var statuses = []int{
-	http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed,
+	http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
 	http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusInternalServerError,
 }
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -60,5 +62,18 @@ func TestRequestsAreCountedByRouteAndStatus(t *testing.T) {
 	}
 	if n := latencies["digest"].n; n != 25 || latencies["other"].n != 1 || len(latencies) != len(Routes()) {
 		t.Errorf("%d latencies of digests, %d of others, %d histograms; want 25, 1, %d", n, latencies["other"].n, len(latencies), len(Routes()))
+	}
+}
+
+// A digest that is refused because it comes from a stranger is the operator's choice. It must not
+// count as a defect of ours, which alerts watch for.
+func TestARefusedStrangerIsNotCountedAsADefect(t *testing.T) {
+	r := newRig(t, Config{Strangers: errors.New("this calendar is for its own machine")})
+	if resp := r.ask("POST", "/digest", "x", "from", "192.0.2.1:1"); resp.StatusCode != http.StatusForbidden {
+		t.Fatalf("status %d, want 403", resp.StatusCode)
+	}
+	refused := RequestCount{Route: RouteDigest, Status: http.StatusForbidden, Requests: 1}
+	if got := r.Counts().Requests; !slices.Contains(got, refused) || slices.ContainsFunc(got, func(c RequestCount) bool { return c.Status == http.StatusInternalServerError }) {
+		t.Errorf("counted are %+v, want %+v and no 500", got, refused)
 	}
 }
