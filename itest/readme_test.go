@@ -2,6 +2,8 @@ package itest
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -165,13 +167,66 @@ func TestReadmeAsksForTheGoOfTheModule(t *testing.T) {
 
 // The published files contain no path of the machine on which they were made.
 func TestFrontDocumentsNameNoMachine(t *testing.T) {
-	for _, path := range []string{"../README.md", "../Makefile", "../.ci/run", "../contrib/ancred.service", "../sample.conf", "../docs/metrics.md",
-		"../contrib/prometheus/alerts.yml", "../contrib/prometheus/prometheus.yml", "../contrib/grafana/ancre.json"} {
+	paths := []string{"../Makefile", "../.ci/run", "../sample.conf", "../.editorconfig"}
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../contrib/*", "../contrib/*/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, found, err)
+		}
+		paths = append(paths, found...)
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || info.IsDir() {
+			continue
+		}
 		text := readFile(t, path)
 		for _, bad := range []string{"/root/", "/work/", "/home/"} {
 			if strings.Contains(text, bad) {
 				t.Errorf("%s names %s", path, bad)
 			}
 		}
+	}
+}
+
+// The commands of ancred that the papers show, at the start of an indented line or in backquotes,
+// have verbs and flags that exist.
+func TestPapersShowCommandsOfAncredThatExist(t *testing.T) {
+	ancred := regexp.MustCompile("(?m)(?:^    (?:sudo )?|`)ancred((?: +[^`#&\n]+)?)")
+	helps := make(map[string]string)
+	for verb, args := range map[string][]string{"": {"--help"}, "restore": {"restore", "--help"}} {
+		out, err := exec.CommandContext(t.Context(), bin.Ancred, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ancred %v: %v\n%s", args, err, out)
+		}
+		helps[verb] = string(out)
+	}
+	shown := 0
+	for _, paper := range papers {
+		for _, m := range ancred.FindAllStringSubmatch(readFile(t, filepath.Join("..", paper)), -1) {
+			verb := ""
+			for _, word := range strings.Fields(m[1]) {
+				if _, ok := helps[word]; ok {
+					verb = word
+				} else if word == strings.ToLower(word) && !strings.ContainsAny(word, "-./") && verb == "" {
+					verb = word
+				}
+			}
+			text, ok := helps[verb]
+			if !ok && strings.Contains(helps[""], "ancred "+verb) {
+				text, ok = helps[""], true
+			}
+			if !ok {
+				t.Errorf("%s shows ancred%s, and there is no verb %q", paper, m[1], verb)
+			}
+			for _, f := range option.FindAllStringSubmatch(m[1], -1) {
+				if !strings.Contains(text, f[1]) && !strings.Contains(helps[""], f[1]) {
+					t.Errorf("%s shows ancred%s, and its help knows no %s", paper, m[1], f[1])
+				}
+			}
+			shown++
+		}
+	}
+	if shown < 5 {
+		t.Errorf("the papers show only %d commands of ancred", shown)
 	}
 }
