@@ -35,12 +35,12 @@ type Answer struct {
 	retryAfter time.Duration // the calendar does not want to be asked before
 }
 
-// maxAttestations is how many attestations one answer may add: honest ones add one. Verification
-// looks at 256 blocks of a proof, and one calendar must not fill these up before another's is
-// looked at.
+// maxAttestations is how many attestations one answer may add: honest answers add one. Verification
+// looks at 256 blocks of a proof, and one calendar must not use them up before another calendar's
+// block is looked at.
 const maxAttestations = 16
 
-// String puts the answer into a part of a sentence.
+// String puts the answer into words, as a part of a sentence.
 func (a Answer) String() string {
 	at := "the calendar at " + humanize.Clip(a.Calendar)
 	switch {
@@ -56,7 +56,7 @@ func (a Answer) String() string {
 	return fmt.Sprintf("waiting for %s, which says %q", at, a.Reason)
 }
 
-// Summarize puts the answers that have one of these results into words, the first few of them.
+// Summarize puts the answers with one of these results into words, the first few of them.
 func Summarize(answers []Answer, results ...AnswerResult) string {
 	var said []string
 	have := make(map[string]bool)
@@ -69,7 +69,7 @@ func Summarize(answers []Answer, results ...AnswerResult) string {
 	return humanize.Few(said)
 }
 
-// take fills in what came of asking, and reports whether the answer says something new.
+// take fills in the result of asking, and reports whether the answer says something new.
 func (a *Answer) take(answer *proof.Timestamp, err error) bool {
 	var not *calendar.PendingError
 	var busy *calendar.BusyError
@@ -92,17 +92,17 @@ func (a *Answer) take(answer *proof.Timestamp, err error) bool {
 		a.Result = AnswerComplete
 		return true
 	default:
-		// Another calendar's promise, or an attestation of a kind that is not known here: worth
-		// keeping, and no block.
+		// It is another calendar's promise, or an attestation of a kind that is not known here:
+		// worth keeping, and no block.
 		a.Result = AnswerPending
 		return true
 	}
 	return false
 }
 
-// check compares the blocks that an answer names with headers, and reports whether the answer is
-// worth taking in. It is not when it contradicts the chain. Without an answer from the headers it
-// stays unchecked.
+// check compares the blocks that an answer names with headers, and reports whether the answer may
+// be merged. An answer that contradicts the chain may not. If the headers do not answer, it stays
+// unchecked.
 func (a *Answer) check(ctx context.Context, answer *proof.Timestamp, headers proof.HeaderSource) bool {
 	if a.Result != AnswerComplete || headers == nil {
 		return true
@@ -125,13 +125,13 @@ func (a *Answer) check(ctx context.Context, answer *proof.Timestamp, headers pro
 	return true
 }
 
-// fail says why the answer is none, or is refused.
+// fail says why there is no answer, or why it is refused.
 func (a *Answer) fail(format string, args ...any) {
 	a.Result, a.Reason, a.Checked = AnswerFailed, fmt.Sprintf(format, args...), false
 }
 
-// explainLoopback explains a promise at an address of this machine: whoever was sent such a proof
-// finds a calendar of their own there, or none.
+// explainLoopback explains a promise at a loopback address: anyone who was sent such a proof finds
+// a calendar of their own there, or none.
 func explainLoopback(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || !loopback.IsHost(u.Hostname()) {

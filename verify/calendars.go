@@ -13,17 +13,16 @@ import (
 )
 
 const (
-	// maxPromises is how many promises of calendars one proof may have us ask for: honest ones hold
-	// a handful, and a stranger's might hold thousands, all of one calendar that they do not like.
+	// maxPromises is how many promises of one proof are asked for. Honest proofs hold a handful. A
+	// stranger's proof might hold thousands, all of one calendar that they want to harm.
 	maxPromises = 16
 
-	// maxRelays is how often an answer may send us on to another listed calendar, as aggregators
-	// do.
+	// maxRelays is how often an answer may lead on to another allowed calendar, as those of
+	// aggregators do.
 	maxRelays = 3
 
-	// busyPatience is how long in all a calendar that is busy is waited for before we go on without
-	// it.
-	busyPatience = time.Minute
+	// busyTimeout is how long in all a busy calendar is waited for.
+	busyTimeout = time.Minute
 )
 
 // CalendarClient asks one calendar. [*calendar.Client] implements it.
@@ -33,7 +32,7 @@ type CalendarClient interface {
 
 var _ CalendarClient = (*calendar.Client)(nil)
 
-// Clock tells the time and waits. Time passes faster in tests.
+// Clock tells the time and waits. Tests have faster ones.
 type Clock interface {
 	Now() time.Time
 	Sleep(ctx context.Context, d time.Duration) error // nil, or why it ended early
@@ -44,35 +43,35 @@ type CalendarsConfig struct {
 	Client  CalendarClient
 	Allowed *calendar.Whitelist // all others are skipped, whatever a proof names
 
-	// HowToAllow says what allows the calendar at uri, as in "--calendar URI". nil: nothing can.
+	// HowToAllow returns what allows the calendar at uri, as in "--calendar URI". It may be nil.
 	HowToAllow func(uri string) string
 
-	// Clock is the machine's if nil.
+	// Clock is the machine's clock if nil.
 	Clock Clock
 }
 
-// Calendars asks calendars for what they promised. A calendar that is busy is left alone for as
-// long as it wants, while others are asked. Any number of goroutines may use it at once.
+// Calendars asks calendars for what they promised. It leaves a busy calendar alone for as long as
+// that wants, and asks the others. It is safe for concurrent use.
 type Calendars struct {
-	CalendarsConfig
+	config CalendarsConfig
 
 	mu   sync.Mutex              // guards what follows
 	busy map[string]busyCalendar // by address
 }
 
-// busyCalendar is one that wanted to be left alone when it was asked last.
+// busyCalendar is a calendar that wanted to be left alone when it was asked last.
 type busyCalendar struct {
 	status int       // of HTTP
 	until  time.Time // it is not asked before
 	gaveUp bool      // it was waited for in vain, and is not waited for once more
 }
 
-// NewCalendars returns calendars none of which is busy. It asks nobody yet.
+// NewCalendars returns calendars to ask. It sends nothing yet.
 func NewCalendars(c CalendarsConfig) *Calendars {
 	if c.Clock == nil {
 		c.Clock = systemClock{}
 	}
-	return &Calendars{CalendarsConfig: c, busy: make(map[string]busyCalendar)}
+	return &Calendars{config: c, busy: make(map[string]busyCalendar)}
 }
 
 type systemClock struct{}
@@ -90,11 +89,10 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// follow asks the calendars for what they promised in f, all at once, and returns f with what they
-// answered, and what became of each promise. It leaves out the promises in answered, and adds those
-// that it looked at. It fails in nothing: a calendar can only make a proof better, and an answer
-// that cannot be taken in says so. What calendars attest is compared with headers, unless that is
-// nil, and not verified otherwise.
+// follow asks the calendars for what they promised in f, all at once. It returns f with their
+// answers merged, and the result of each promise. It skips the promises in answered, and adds those
+// that it looked at. It compares blocks with headers, unless headers is nil, and verifies nothing
+// else. It cannot fail: a calendar can only make a proof better.
 func (c *Calendars) follow(ctx context.Context, f *proof.File, answered map[promise]bool, headers proof.HeaderSource) (*proof.File, []Answer) {
 	if c == nil {
 		return f, nil
@@ -122,7 +120,7 @@ func (c *Calendars) follow(ctx context.Context, f *proof.File, answered map[prom
 	return f, all
 }
 
-// askAll asks for the promises, for no more than most of them, and those of allowed calendars only.
+// askAll asks for at most most promises, and only of allowed calendars.
 func (c *Calendars) askAll(ctx context.Context, list []promise, most int, headers proof.HeaderSource) ([]*proof.Timestamp, []Answer) {
 	timestamps := make([]*proof.Timestamp, len(list))
 	answers := make([]Answer, len(list))
@@ -145,13 +143,13 @@ func (c *Calendars) askAll(ctx context.Context, list []promise, most int, header
 	return timestamps, answers
 }
 
-// whyNot says why a calendar is not asked for a promise; empty when it is.
+// whyNot says why a calendar is not asked, or nothing if it is.
 func (c *Calendars) whyNot(uri string, most int) string {
-	switch err := c.Allowed.Check(uri); {
-	case errors.Is(err, calendar.ErrNotListed) && c.HowToAllow == nil:
+	switch err := c.config.Allowed.Check(uri); {
+	case errors.Is(err, calendar.ErrNotListed) && c.config.HowToAllow == nil:
 		return "is not one of the calendars that are asked" + explainLoopback(uri)
 	case errors.Is(err, calendar.ErrNotListed):
-		return "is asked only with " + c.HowToAllow(humanize.Clip(uri)) + explainLoopback(uri)
+		return "is asked only with " + c.config.HowToAllow(humanize.Clip(uri)) + explainLoopback(uri)
 	case err != nil:
 		return fmt.Sprintf("is not asked: its address %v", err)
 	case most <= 0:
@@ -160,15 +158,15 @@ func (c *Calendars) whyNot(uri string, most int) string {
 	return ""
 }
 
-// ask asks one calendar, and waits for one that is busy, as long as that is not long. One that was
-// waited for in vain is asked for further proofs only when it wants to be, and then once for each,
-// until it answers: a thousand proofs must not wait a minute each.
+// ask asks one calendar, and waits for a busy one if that is not long. After a calendar was waited
+// for in vain, it is asked for further proofs without waiting, until it answers: a thousand proofs
+// must not wait a minute each.
 func (c *Calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error) {
 	for left := c.maxWait(p.uri); ; {
 		var answer *proof.Timestamp
 		err := c.backingOff(p.uri)
 		if err == nil {
-			answer, err = c.Client.Timestamp(ctx, p.uri, []byte(p.msg))
+			answer, err = c.config.Client.Timestamp(ctx, p.uri, []byte(p.msg))
 			c.setBusy(p.uri, err)
 		}
 		var busy *calendar.BusyError
@@ -180,37 +178,36 @@ func (c *Calendars) ask(ctx context.Context, p promise) (*proof.Timestamp, error
 			return nil, err
 		}
 		left -= busy.RetryAfter
-		if err := c.Clock.Sleep(ctx, busy.RetryAfter); err != nil {
+		if err := c.config.Clock.Sleep(ctx, busy.RetryAfter); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// maxWait is how long a busy calendar is waited for.
+// maxWait returns how long a busy calendar is waited for.
 func (c *Calendars) maxWait(uri string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.busy[uri].gaveUp {
 		return 0
 	}
-	return busyPatience
+	return busyTimeout
 }
 
-// backingOff returns why a calendar is not asked at the moment, as a [*calendar.BusyError], or nil
-// if it is asked.
+// backingOff returns a [*calendar.BusyError] if the calendar must not be asked now.
 func (c *Calendars) backingOff(uri string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.busy[uri]
-	left := b.until.Sub(c.Clock.Now())
+	left := b.until.Sub(c.config.Clock.Now())
 	if left <= 0 {
 		return nil
 	}
 	return &backoffError{&calendar.BusyError{Status: b.status, RetryAfter: left}, b.until}
 }
 
-// backoffError says that a calendar was not asked, because it had said that it is busy. It names a
-// time, which stays the same when it is said again and again.
+// backoffError says that a calendar was not asked because it is busy. It names a time, so that its
+// text stays the same when it is said again.
 type backoffError struct {
 	*calendar.BusyError
 	until time.Time
@@ -222,7 +219,7 @@ func (e *backoffError) Error() string {
 
 func (e *backoffError) Unwrap() error { return e.BusyError }
 
-// setBusy keeps whether a calendar that was asked is busy.
+// setBusy remembers whether a calendar that was asked is busy.
 func (c *Calendars) setBusy(uri string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,11 +229,11 @@ func (c *Calendars) setBusy(uri string, err error) {
 		return
 	}
 	b := c.busy[uri]
-	b.status, b.until = busy.Status, c.Clock.Now().Add(busy.RetryAfter)
+	b.status, b.until = busy.Status, c.config.Clock.Now().Add(busy.RetryAfter)
 	c.busy[uri] = b
 }
 
-// giveUp keeps that a calendar was waited for in vain.
+// giveUp remembers that a calendar was waited for in vain.
 func (c *Calendars) giveUp(uri string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -27,7 +27,7 @@ func TestOnlyAllowedCalendarsAreAsked(t *testing.T) {
 		if got.IsComplete() || len(answers) != 1 || answers[0].Result != AnswerSkipped || !strings.Contains(answers[0].Reason, want) {
 			t.Errorf("%s: %+v", uri, answers)
 		}
-		calendars.HowToAllow = func(uri string) string { return "a word about " + uri }
+		calendars.config.HowToAllow = func(uri string) string { return "a word about " + uri }
 		if _, answers = calendars.follow(t.Context(), f, map[promise]bool{}, nil); !strings.Contains(answers[0].Reason, "a word about "+uri) && !strings.Contains(want, "encryption") {
 			t.Errorf("%s: %+v, want it told how to allow it", uri, answers)
 		}
@@ -92,12 +92,12 @@ func TestBusyCalendarsAreWaitedForAndNotForLong(t *testing.T) {
 
 	busy(20*time.Second, 1000)
 	calendars, clock = asked.calendars(t, alice)
-	if got, a := follow(); got.IsComplete() || a.Result != AnswerPending || a.retryAfter != 20*time.Second || clock.passed != busyPatience {
+	if got, a := follow(); got.IsComplete() || a.Result != AnswerPending || a.retryAfter != 20*time.Second || clock.passed != busyTimeout {
 		t.Errorf("%+v after %s", a, clock.passed)
 	}
 	before := asked.asked
 	_, a := follow()
-	if clock.passed != busyPatience {
+	if clock.passed != busyTimeout {
 		t.Errorf("for the next proof it was waited once more: %s", clock.passed)
 	}
 	if asked.asked != before || a.Result != AnswerPending || a.Reason != "it is busy (HTTP status 429), and is not asked before 2026-01-02 03:05 UTC" {

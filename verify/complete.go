@@ -14,19 +14,19 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-// CompleterConfig says who is asked for the rest of pending proofs.
+// CompleterConfig says who is asked to complete proofs.
 type CompleterConfig struct {
 	Daemon    Daemon     // asked first, for all proofs
 	Calendars *Calendars // asked for what the daemon does not have; nil: the daemon is asked alone
 
-	// Headers are compared with the blocks that calendars name, as far as they answer. nil: nothing
-	// is compared. A failure of the daemon counts as theirs.
+	// Headers are compared with the blocks that calendars name. If they do not answer, or are nil,
+	// nothing is compared. They come from the daemon: if it fails, they are not asked.
 	Headers Source
 	Params  *chaincfg.Params // of the network of Headers; nil means mainnet
 }
 
-// Completer completes pending proofs. It remembers that the daemon could not be asked: make one for
-// each run, or call [Completer.Retry]. Any number of goroutines may use it at once.
+// Completer completes pending proofs. It remembers that the daemon failed, so make a new Completer
+// for each run, or call [Completer.Retry]. It is safe for concurrent use.
 type Completer struct {
 	daemon    Daemon
 	calendars *Calendars
@@ -36,7 +36,7 @@ type Completer struct {
 	down error      // why the daemon could not be asked: it is not asked again for each proof
 }
 
-// NewCompleter returns a completer. It asks nobody yet.
+// NewCompleter returns a completer. It sends nothing yet.
 func NewCompleter(cfg CompleterConfig) *Completer {
 	c := &Completer{daemon: cfg.Daemon, calendars: cfg.Calendars}
 	if cfg.Headers != nil {
@@ -45,17 +45,17 @@ func NewCompleter(cfg CompleterConfig) *Completer {
 	return c
 }
 
-// Completion is what became of a proof that was to be completed. If it is neither complete nor
-// waits, nobody could say when it will be complete.
+// Completion is the result of completing a proof. If it is neither Complete nor Waits, nobody could
+// say when the proof will be complete.
 type Completion struct {
-	// File is the proof with what was added, without the promises that were kept.
+	// File is the proof with everything that was added, and without the promises that were kept.
 	File *proof.File
 
 	Complete bool // File names a Bitcoin block, which nobody may have verified: see Block
 	Waits    bool // the daemon or a calendar has a promise to keep
 
-	// Entry is where the daemon has the digest, if DaemonErr is nil. By is what the daemon knows it
-	// by: the digest, or what its calendar promised.
+	// Entry is where the daemon has the digest, if DaemonErr is nil. By is how the daemon knows it:
+	// by the digest, or by what its calendar promised.
 	Entry rpc.Entry
 	By    [32]byte
 
@@ -65,12 +65,12 @@ type Completion struct {
 	Answers []Answer // of the calendars, as far as they were asked
 }
 
-// Complete adds to a proof what the daemon knows, and unless that completes it, what calendars know
-// that it waits for. f is not changed. An error says that ctx has ended, or that what came together
-// is no proof.
+// Complete adds to a proof what the daemon has, and if that does not complete it, what calendars
+// have. It does not change f. It returns an error if ctx has ended, or if the merged proof cannot
+// be written.
 func (c *Completer) Complete(ctx context.Context, f *proof.File) (Completion, error) {
-	// Nobody verified a block that the proof names itself: a calendar may have lied, and another
-	// one has the truth.
+	// Nobody has verified a block that the proof names itself. A calendar may have lied, and
+	// another one has the truth.
 	named := f.IsComplete()
 	var done Completion
 	f, answered := c.addFromDaemon(ctx, f, &done)
@@ -94,8 +94,8 @@ func (c *Completer) Complete(ctx context.Context, f *proof.File) (Completion, er
 	return done, nil
 }
 
-// addFromDaemon returns the proof with what the daemon knows, and the promises that the daemon
-// itself answered for.
+// addFromDaemon returns the proof with what the daemon has, and the promises that the daemon
+// answered for.
 func (c *Completer) addFromDaemon(ctx context.Context, f *proof.File, done *Completion) (more *proof.File, answered map[promise]bool) {
 	answered = make(map[promise]bool)
 	if done.DaemonErr = c.DaemonFailure(); done.DaemonErr != nil {
@@ -122,22 +122,23 @@ func (c *Completer) addFromDaemon(ctx context.Context, f *proof.File, done *Comp
 	return f, answered
 }
 
-// DaemonFailure returns why the daemon cannot be asked, if it failed to answer.
+// DaemonFailure returns why the daemon cannot be asked, or nil if it has not failed.
 func (c *Completer) DaemonFailure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.down
 }
 
-// Retry forgets that the daemon failed: it may be there again.
+// Retry forgets that the daemon failed: it may be back.
 func (c *Completer) Retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = nil
 }
 
-// Block is the lowest block that calendars named, of those that were checked if one was, and who
-// named it. Without an answer of a calendar it is the lowest one that the proof names itself.
+// Block returns the lowest block that calendars named, and who named it. If a block was checked,
+// only checked ones count. Without an answer of a calendar it is the lowest block that the proof
+// names itself.
 func (c Completion) Block() (height uint64, by string, checked bool) {
 	checked = slices.ContainsFunc(c.Answers, func(a Answer) bool { return a.Checked })
 	var uris []string

@@ -12,13 +12,14 @@ import (
 	"ancre/rpc"
 )
 
-// Daemon is what verification and completion ask of an ancred besides headers. [*rpc.Client]
+// Daemon is what verification and completion need of an ancred, besides headers. [*rpc.Client]
 // implements it.
 type Daemon interface {
-	// Proof returns the proof of a digest, or of what the daemon's calendar promised for it.
+	// Proof returns the proof of a digest, or of a commitment that the daemon's calendar promised
+	// to anchor.
 	Proof(ctx context.Context, digest [32]byte, format string) (rpc.Proof, error)
 
-	// Status returns where a digest is, or what the daemon's calendar promised for it.
+	// Status returns where a digest or such a commitment is.
 	Status(ctx context.Context, digest [32]byte) (rpc.Entry, error)
 }
 
@@ -73,7 +74,7 @@ func tipOf(ctx context.Context, client *rpc.Client) (int64, error) {
 // StateFinal is the state of a digest whose proof is complete.
 const StateFinal = "final"
 
-// Whereabouts says in words where a pending digest is.
+// Whereabouts says in words where a digest is.
 func Whereabouts(e rpc.Entry) string {
 	batch := "batch " + humanize.Count(e.Batch)
 	switch e.State {
@@ -106,9 +107,9 @@ var errUnknown = errors.New("not known to the daemon")
 func isUnknown(err error) bool { return rpc.HasCode(err, rpc.CodeNotFound) }
 
 // askDaemon asks the daemon for the proof of f, and merges both. It asks by the digest, if that is
-// a SHA-256, and by what each calendar promised: a client that stamped at the daemon's calendar
-// blinded the digest. It adds to answered the promises that the daemon answered for. The error
-// wraps errUnknown when the daemon knows nothing of it.
+// a SHA-256, and by what each calendar promised, because clients of the daemon's calendar blind the
+// digest. It adds to answered the promises that the daemon answered for. It returns errUnknown if
+// the daemon knows nothing of f.
 func askDaemon(ctx context.Context, daemon Daemon, f *proof.File, answered map[promise]bool) (k daemonKnows, err error) {
 	k.file = f
 	found := false
@@ -144,8 +145,7 @@ func askDaemon(ctx context.Context, daemon Daemon, f *proof.File, answered map[p
 	return k, nil
 }
 
-// merge takes in what the daemon answered about by. A pending answer about a commitment holds no
-// proof.
+// merge merges the daemon's answer about by. A pending answer about a commitment holds no proof.
 func (k *daemonKnows) merge(by [32]byte, p rpc.Proof, answered map[promise]bool) error {
 	about := map[string]bool{string(by[:]): true} // messages that the daemon answered for
 	if len(p.Proof) > 0 {
@@ -171,8 +171,7 @@ func (k *daemonKnows) merge(by [32]byte, p rpc.Proof, answered map[promise]bool)
 	return nil
 }
 
-// DecodeProof reads a proof that a daemon sent in base64, and makes sure that it is about the
-// digest.
+// DecodeProof reads a proof that a daemon sent in base64, and checks that it is about the digest.
 func DecodeProof(encoded string, digest []byte) (*proof.File, error) {
 	data, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-// FileSource is a file of block headers, all of which were checked when it was opened: links, proof
+// FileSource is a file of block headers. All of them were checked when it was opened: links, proof
 // of work, difficulty, times. It needs no network. The caller keeps the file open.
 type FileSource struct {
-	// Name is what a person calls the file.
+	// Name is how a person knows the file.
 	Name string
 
 	// Newer says how to get newer headers; it may be empty.
@@ -30,8 +30,8 @@ type FileSource struct {
 
 var _ Source = (*FileSource)(nil)
 
-// OpenFile checks a file of headers of that size whole. Progress, if it is not nil, is told now and
-// then how many were checked. Errors do not name the file; those that a caller decides by are
+// OpenFile checks a whole file of headers. It calls progress, unless that is nil, with the number
+// of headers checked so far. Errors do not name the file. A caller may look for
 // [headers.ErrOtherNetwork] and [headers.ErrLittleWork].
 func OpenFile(ctx context.Context, r io.ReaderAt, size int64, params *chaincfg.Params, progress func(done uint64)) (*FileSource, error) {
 	file, err := headers.Open(ctx, r, size, params, time.Now(), progress)
@@ -59,7 +59,7 @@ func (s *FileSource) Tip(context.Context) (int64, error) { return s.file.Height(
 // Time returns the time that the newest header claims.
 func (s *FileSource) Time() time.Time { return s.file.Time() }
 
-// Raw reads the headers of the file, without a checksum, from the first block on.
+// Raw returns the headers of the file from the first block on, without a checksum.
 func (s *FileSource) Raw() *io.SectionReader {
 	return io.NewSectionReader(s.raw, 0, (s.file.Height()+1)*headers.Size)
 }

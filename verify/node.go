@@ -21,18 +21,18 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// nodeTimeout is how long a node may take for one answer. bitcoind looks headers up in its memory.
+// nodeTimeout is how long a node may take for one answer. bitcoind has its headers in memory.
 const nodeTimeout = time.Minute
 
-// NodeSource takes headers from a bitcoind, or another node that answers as one, as far as it is
-// trusted. The node must be of the right network, and answer in time. It finds transactions too, if
-// it has an index of them (txindex=1).
+// NodeSource takes headers from a bitcoind, or another node that answers as one. It checks that the
+// node is of the right network, and trusts it otherwise. It also finds transactions, if the node
+// has an index of them (txindex=1).
 type NodeSource struct {
 	Client *rpc.Client
 	Params *chaincfg.Params
 
-	// OtherNetwork and Bitcoind say what to do about a node of another network, and about one that
-	// knows no transactions. They end errors; either may be empty.
+	// OtherNetwork and Bitcoind end errors about a node of another network, and about one that has
+	// no transactions: they say what to do. Either may be empty.
 	OtherNetwork, Bitcoind string
 
 	mu        sync.Mutex // guards what follows
@@ -74,7 +74,7 @@ func (s *NodeSource) Trust() Trust {
 	}
 }
 
-// Lacks implements [Source]: it says how far the node is, which may be downloading the chain still.
+// Lacks implements [Source]: it says how far the node is.
 func (s *NodeSource) Lacks(ctx context.Context, _ uint64) (why, remedy string) {
 	var info rpc.BlockchainInfo
 	err := s.ask(ctx, func(ctx context.Context) (err error) {
@@ -90,7 +90,7 @@ func (s *NodeSource) Lacks(ctx context.Context, _ uint64) (why, remedy string) {
 	return fmt.Sprintf("the newest block of the node at %s is %s", s.Client.URL(), humanize.Count(info.Blocks)), "wait until the node has it, or name another source"
 }
 
-// ask bounds how long the node may take.
+// ask calls call, and bounds how long the node may take.
 func (s *NodeSource) ask(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, nodeTimeout)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 // promise is what a calendar promised: it has the rest for anyone who comes back with the message.
 type promise struct{ uri, msg string }
 
-// promises lists what a proof waits for that is not in seen yet, and adds it there.
+// promises lists the promises in a proof that are not in seen yet, and adds them there.
 func promises(f *proof.File, seen map[promise]bool) []promise {
 	var list []promise
 	for _, a := range f.Attestations() {
@@ -24,7 +24,7 @@ func promises(f *proof.File, seen map[promise]bool) []promise {
 	return list
 }
 
-// IsPending reports whether a proof waits for a calendar, complete or not.
+// IsPending reports whether a proof holds a promise of a calendar. It may be complete all the same.
 func IsPending(f *proof.File) bool {
 	return slices.ContainsFunc(f.Attestations(), func(a proof.Attested) bool {
 		_, ok := a.URI()
@@ -32,12 +32,12 @@ func IsPending(f *proof.File) bool {
 	})
 }
 
-// Commitments are the messages that calendars promised to have attested in a proof, as far as an
-// ancred may have made them: the first few. A daemon knows digests that its calendar took by these
-// alone, since clients blind the digest.
+// Commitments returns the messages that calendars promised to anchor in a proof, as far as an
+// ancred may have made them: the first few. Clients of a calendar blind the digest, so the daemon
+// knows such a proof only by these.
 func Commitments(f *proof.File) [][32]byte { return commitments(f, nil) }
 
-// commitments are the Commitments of promises that are not in answered.
+// commitments returns the Commitments of promises that are not in answered.
 func commitments(f *proof.File, answered map[promise]bool) [][32]byte {
 	var list [][32]byte
 	seen := make(map[promise]bool) // answered stays as it is
@@ -55,7 +55,7 @@ func namesBlock(t *proof.Timestamp) bool {
 	return slices.ContainsFunc(t.All(), func(a proof.Attested) bool { return a.Kind() == proof.KindBitcoin })
 }
 
-// lowestBlock is the lowest height that a timestamp names, 0 when it names none.
+// lowestBlock returns the lowest height that a timestamp names, 0 if it names none.
 func lowestBlock(t *proof.Timestamp) uint64 {
 	lowest, named := uint64(0), false
 	for _, a := range t.All() {
@@ -66,11 +66,10 @@ func lowestBlock(t *proof.Timestamp) uint64 {
 	return lowest
 }
 
-// graft returns f with what answer says of the message that it is about, which is one of the
-// messages in f. f is not changed.
+// graft returns f with an answer about one of its messages merged into it. It does not change f.
 func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
-	// The pieces are put together unsorted, and sorted once, in the end: a stranger's proof may
-	// hold the message a hundred times, each above all the others.
+	// The pieces are put together unsorted, and sorted once at the end: a stranger's proof may hold
+	// the message a hundred times, each above all the others.
 	var at func(*proof.Timestamp) *proof.Timestamp
 	at = func(t *proof.Timestamp) *proof.Timestamp {
 		u := &proof.Timestamp{Msg: t.Msg, Attestations: t.Attestations}
@@ -83,7 +82,7 @@ func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
 		}
 		return u
 	}
-	// Only what can be written and read again is taken in.
+	// The proof is written and read again: a result that could not be is refused.
 	data, err := (&proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: at(f.Timestamp)}).Marshal()
 	if err != nil {
 		return nil, err
@@ -91,7 +90,7 @@ func graft(f *proof.File, answer *proof.Timestamp) (*proof.File, error) {
 	return proof.Parse(data)
 }
 
-// DropFulfilled leaves out of a proof the promises that calendars kept.
+// DropFulfilled returns a proof without the promises that calendars kept.
 func DropFulfilled(f *proof.File) (*proof.File, error) {
 	t, err := proof.DropFulfilled(f.Timestamp)
 	return &proof.File{HashOp: f.HashOp, Digest: f.Digest, Timestamp: t}, err

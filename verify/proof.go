@@ -8,8 +8,8 @@ import (
 	"ancre/proof"
 )
 
-// Proof says what a proof of the file with this digest is worth. The proof is not changed. An error
-// says that ctx has ended.
+// Proof says what a proof is worth for the file with this digest. It does not change f. It returns
+// an error only if ctx has ended.
 func (v *Verifier) Proof(ctx context.Context, f *proof.File, digest []byte) (Verdict, error) {
 	verdict := Verdict{Proof: f}
 	result, err := proof.Verify(ctx, f, digest, v.source)
@@ -35,9 +35,9 @@ func (v *Verifier) Proof(ctx context.Context, f *proof.File, digest []byte) (Ver
 	return verdict, nil
 }
 
-// improve returns what the proof is worth with what its promises led to by now. It asks the daemon
-// first, which is cheap, then the calendars. They can make a proof valid, and nothing worse: where
-// their answers do not hold, the result stays, and its reason tells of them.
+// improve returns the result with what the daemon and calendars have added by now. They can make a
+// proof valid, and nothing worse: if their answers do not verify, the result stays, and its reason
+// tells of them.
 func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, was proof.Result, verdict *Verdict) (proof.Result, error) {
 	verdict.Complete = was.Outcome == proof.OutcomeValid
 	waits := slices.ContainsFunc(was.Checks, func(c proof.Check) bool { return c.Outcome == proof.OutcomePending })
@@ -81,13 +81,13 @@ func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, wa
 	return now, nil
 }
 
-// askForMore returns the proof with what the daemon has, and unless that completes it, with what
-// calendars have. Said names in words who completed it, and is empty when nobody did.
+// askForMore returns the proof with what the daemon has, and if that does not complete it, with
+// what calendars have. said names in words who completed it, and is empty if nobody did.
 func (v *Verifier) askForMore(ctx context.Context, f *proof.File, verdict *Verdict) (better *proof.File, said string, err error) {
 	answered := make(map[promise]bool)
 	if v.daemon != nil {
-		// One that does not know the digest, or does not answer, is told of when a header is
-		// needed.
+		// If the daemon does not know the digest, or does not answer, the verdict says so when it
+		// needs a header.
 		if known, err := askDaemon(ctx, v.daemon, f, answered); err == nil {
 			if f = known.file; known.complete {
 				return f, "the daemon has the proof", ctx.Err()
@@ -98,8 +98,8 @@ func (v *Verifier) askForMore(ctx context.Context, f *proof.File, verdict *Verdi
 	return f, Summarize(verdict.Answers, AnswerComplete), ctx.Err()
 }
 
-// addDaemonStatus says where the digest of a pending proof is, if the daemon knows it, or knows
-// what a calendar promised in it. The proof is pending all the same.
+// addDaemonStatus adds where the daemon has the digest of a pending proof, or what its calendar
+// promised in it.
 func (v *Verifier) addDaemonStatus(ctx context.Context, f *proof.File, verdict *Verdict) {
 	if v.daemon == nil {
 		return
@@ -124,8 +124,7 @@ func (v *Verifier) addDaemonStatus(ctx context.Context, f *proof.File, verdict *
 	}
 }
 
-// upgrade puts what completes proofs into the end of a sentence; empty when the caller named
-// nothing.
+// upgrade formats the hint about what completes proofs. It returns nothing if there is no hint.
 func (v *Verifier) upgrade(format string) string {
 	if v.hints.Upgrade == "" {
 		return ""

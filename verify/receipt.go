@@ -10,8 +10,8 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// Receipt says what a receipt of the file with this digest is worth. Calendars are not asked: there
-// are no pending receipts. An error says that ctx has ended.
+// Receipt says what a receipt is worth for the file with this digest. It asks no calendar: there
+// are no pending receipts. It returns an error only if ctx has ended.
 func (v *Verifier) Receipt(ctx context.Context, rec receipt.Receipt, digest [32]byte) (Verdict, error) {
 	var verdict Verdict
 	result, err := receipt.Verify(ctx, rec, digest, v.source.withTransactions())

@@ -14,15 +14,15 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-// Source is where block headers come from. Any number of goroutines may ask it at once. A source
-// that is a [receipt.TxSource] too is asked for the transactions of receipts that do not hold them.
+// Source is where block headers come from. It must be safe for concurrent use. If it is a
+// [receipt.TxSource] too, it is asked for the transactions of receipts that do not contain them.
 type Source interface {
 	proof.HeaderSource
 
 	// Tip returns the height of the newest block.
 	Tip(ctx context.Context) (int64, error)
 
-	// Trust says whose word the headers are. Its Tip is not filled in.
+	// Trust says whose word the headers are, without the Tip.
 	Trust() Trust
 
 	// Lacks says why the source has no block at height although there may be one, and what to do
@@ -41,7 +41,7 @@ type Trust struct {
 	// Tip is the height of its newest block.
 	Tip int64 `json:"tip"`
 
-	// Words say what stands behind a verdict. They end the sentence "valid, existed before Bitcoin
+	// Words say what a verdict relies on. They end the sentence "valid, existed before Bitcoin
 	// block N, …".
 	Words string `json:"trusted"`
 
@@ -49,8 +49,8 @@ type Trust struct {
 	Warning string `json:"-"`
 }
 
-// FailedSource returns a source that could not be opened. It answers every question with err, so
-// that proofs which need no header get their verdict all the same.
+// FailedSource returns a source that could not be opened. It answers every question with err.
+// Proofs that need no header get their verdict all the same.
 func FailedSource(kind string, err error) Source { return failedSource{kind, err} }
 
 type failedSource struct {
@@ -65,8 +65,8 @@ func (s failedSource) Tip(context.Context) (int64, error)                       
 func (s failedSource) Trust() Trust                                              { return Trust{Source: s.kind} }
 func (s failedSource) Lacks(context.Context, uint64) (why string, remedy string) { return "", "" }
 
-// cachedSource asks a source, and remembers for one run what it said of its newest block, and that
-// it failed. It tells a block that may exist from one that cannot be there yet.
+// cachedSource asks a source, and remembers its newest block and its failure for one run. It also
+// knows which blocks cannot exist yet.
 type cachedSource struct {
 	Source
 	params *chaincfg.Params
@@ -98,7 +98,8 @@ func (s *cachedSource) Header(ctx context.Context, height uint64) (proof.Header,
 	return h, s.remember(ctx, err)
 }
 
-// mayExist reports whether there may be a block at height by now, which the source does not have.
+// mayExist reports whether a block at height may exist by now, although the source does not have
+// it.
 func (s *cachedSource) mayExist(ctx context.Context, height uint64) bool {
 	if s.params.GenerateSupported {
 		return true // developers make blocks at will
@@ -138,7 +139,7 @@ func (s *cachedSource) failure() error {
 	return s.down
 }
 
-// setFailure says why the source cannot be asked, or with nil that it is worth another try.
+// setFailure says why the source cannot be asked. nil means that it is worth another try.
 func (s *cachedSource) setFailure(ctx context.Context, err error) {
 	s.mu.Lock()
 	s.down = nil
@@ -146,7 +147,7 @@ func (s *cachedSource) setFailure(ctx context.Context, err error) {
 	_ = s.remember(ctx, err)
 }
 
-// remember keeps an error that the next question would meet as well, and returns it.
+// remember keeps an error that the next question would meet too, and returns it.
 func (s *cachedSource) remember(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil || errors.Is(err, proof.ErrNoHeader) || isRefusal(err) {
 		return err
@@ -157,14 +158,14 @@ func (s *cachedSource) remember(ctx context.Context, err error) error {
 	return err
 }
 
-// isRefusal reports whether a server refused this one call. Any other error is one that the next
-// call would meet as well.
+// isRefusal reports whether a server refused this one call. The next call would meet any other
+// error too.
 func isRefusal(err error) bool {
 	var refused *rpc.Error
 	return errors.As(err, &refused)
 }
 
-// withTransactions is the source for receipts: it finds transactions too, where the source can.
+// withTransactions is the source for receipts. It finds transactions if the source does.
 func (s *cachedSource) withTransactions() proof.HeaderSource {
 	if txs, ok := s.Source.(receipt.TxSource); ok {
 		return txSource{s, txs}

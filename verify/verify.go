@@ -1,21 +1,22 @@
 // Package verify says whether a proof is true, and by whose word.
 //
-// A proof or a receipt and the digest of a file go in, and a [Verdict] comes out. It is valid,
-// pending, invalid, or unverifiable: then it cannot be checked here, and [Verdict.Needed] says what
-// it takes. A valid verdict names the Bitcoin block before which the file existed, the block's
-// time, and whose word that is: see [Trust].
+// A proof or a receipt and the digest of a file go in, and a [Verdict] comes out: valid, pending,
+// invalid, or unverifiable, which means that it cannot be checked here. A valid verdict names the
+// Bitcoin block before which the file existed, the block's time, and whose word that is: see
+// [Trust].
 //
-// Whoever verifies must know Bitcoin's block headers. They come from a [Source]: an ancred
+// Verification needs Bitcoin's block headers. They come from a [Source]: an ancred
 // ([DaemonSource]), a bitcoind ([NodeSource]) or a file of headers ([FileSource]). The light client
-// is a package of its own, verify/lightclient, so that programs without it stay small.
+// is a package of its own, verify/lightclient, so that programs which do not need it do not link
+// it.
 //
-// A pending proof may be complete at the daemon or at a calendar by now. A [Verifier] with
-// [Calendars] asks them before it says pending; a [Completer] asks them for a proof to keep. They
-// contact no calendar that the caller did not allow, whatever address a proof names.
+// A pending proof may be complete by now, at the daemon or at a calendar. A [Verifier] with
+// [Calendars] asks them before its verdict; a [Completer] asks them for a complete proof to keep.
+// They contact only calendars that the caller allows, whatever address a proof names.
 //
-// The package verifies what it is given: it opens no file, prints nothing and reads no flag. Its
-// rules are those of [proof.Verify] and [receipt.Verify]; texts are English sentences, and what a
-// caller decides by is a field beside them.
+// The package verifies what it is given. It opens no file, prints nothing and reads no flag. Its
+// rules are those of [proof.Verify] and [receipt.Verify]. Texts are English sentences for people; a
+// program decides by the fields beside them.
 package verify
 
 import (
@@ -31,27 +32,27 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// Config says by what a [Verifier] verifies.
+// Config says how a [Verifier] verifies.
 type Config struct {
 	// Source gives the block headers.
 	Source Source
 
-	// Params are the rules of the network that the source is of; nil means mainnet.
+	// Params are the parameters of the source's network; nil means mainnet.
 	Params *chaincfg.Params
 
-	// Daemon is asked where the digest of a pending proof is. nil: no daemon is.
+	// Daemon is asked where the digest of a pending proof is. If nil, no daemon is asked.
 	Daemon Daemon
 
-	// Calendars are asked for what a pending proof waits for, after Daemon. nil: neither is asked
-	// for proofs.
+	// Calendars are asked for what a pending proof waits for, and so is Daemon before them. If nil,
+	// neither is.
 	Calendars *Calendars
 
-	// Hints end sentences of verdicts.
+	// Hints end sentences of verdicts: see there.
 	Hints Hints
 }
 
-// Hints are what a person can do about a verdict, in the words of the caller's own interface. What
-// is empty is left out.
+// Hints are what a person can do about a verdict, in the words of the caller's own interface. An
+// empty hint is left out.
 type Hints struct {
 	OtherSource string // how to name another source of headers: "use --spv or --node URL"
 	Upgrade     string // what writes the completed proof: `"ancre upgrade"`
@@ -59,8 +60,8 @@ type Hints struct {
 }
 
 // Verifier verifies proofs and receipts against the headers of one source. It remembers the
-// source's newest block, and that the source failed: make one for each run. Any number of
-// goroutines may use it at once.
+// source's newest block and its failure, so make a new Verifier for each run. It is safe for
+// concurrent use.
 type Verifier struct {
 	source    *cachedSource
 	trust     Trust
@@ -69,7 +70,7 @@ type Verifier struct {
 	hints     Hints
 }
 
-// New returns a verifier. It asks nobody yet.
+// New returns a verifier. It sends nothing yet.
 func New(c Config) *Verifier {
 	v := &Verifier{source: newCachedSource(c.Source, c.Params), trust: c.Source.Trust(), daemon: c.Daemon, calendars: c.Calendars, hints: c.Hints}
 	if name := v.source.params.Name; name != chaincfg.MainNetParams.Name {
@@ -81,7 +82,7 @@ func New(c Config) *Verifier {
 // Trust says whose word the verdicts are.
 func (v *Verifier) Trust() Trust { return v.trust }
 
-// Failure returns why the source cannot be asked. It is nil unless the source has failed.
+// Failure returns why the source cannot be asked, or nil if it has not failed.
 func (v *Verifier) Failure() error { return v.source.failure() }
 
 // Verdict is what a proof or a receipt is worth.
@@ -89,11 +90,11 @@ type Verdict struct {
 	// Outcome is valid, pending, invalid or unverifiable.
 	Outcome proof.Outcome
 
-	// Reason says in words why it is not valid. Of a valid one it says what to do all the same, and
-	// is mostly empty.
+	// Reason says in words why it is not valid. A valid verdict has one only if there is something
+	// to do all the same.
 	Reason string
 
-	// Needed says what it takes to check it, when it is unverifiable.
+	// Needed says what a check needs, if it is unverifiable.
 	Needed string
 
 	// Warnings are sentences about what a valid or pending proof does not show, or what was not
@@ -103,22 +104,22 @@ type Verdict struct {
 	Block *Block // when valid: the lowest block before which the file existed
 	Trust *Trust // when valid: whose word that is
 
-	// Complete reports that the valid proof names its block itself. Otherwise the daemon or a
-	// calendar completed it just now: whoever keeps the proof as it was needs them again.
+	// Complete reports that the valid proof names its block itself. If false, the daemon or a
+	// calendar completed it for this verdict, and would be needed again.
 	Complete bool
 
-	// Proof is the proof that the verdict is about: the one that was given, or when valid, that one
-	// with what the daemon and calendars added. nil for receipts.
+	// Proof is the proof that the verdict is about: the one that was given, or if they made it
+	// valid, that one with what the daemon and calendars added. It is nil for receipts.
 	Proof *proof.File
 
-	// Result says what became of each attestation of Proof, as far as that was looked at.
+	// Result says what became of each attestation of Proof. It is empty if the source failed.
 	Result proof.Result
 
-	// Entry is where the daemon has the digest of a pending proof; nil when it was not asked, or
-	// does not know it.
+	// Entry is where the daemon has the digest of a pending proof. It is nil if the daemon was not
+	// asked, or does not know it.
 	Entry *rpc.Entry
 
-	// Answers are what calendars said, as far as they were asked.
+	// Answers are those of the calendars that were asked.
 	Answers []Answer
 
 	TxID   chainhash.Hash // of a valid receipt: its transaction
@@ -137,12 +138,12 @@ type Block struct {
 	OnTop  int64     // how many blocks are on top of it
 }
 
-// Deep is how many blocks of work are enough on top of a block: with its own they make the six
-// confirmations after which reorganisations are no concern. A valid verdict with fewer says so.
+// Deep is how many blocks of work on top make a block deep: with its own they are six
+// confirmations. A valid verdict with fewer warns of reorganisations.
 const Deep = 5
 
-// conclude makes a verdict of the outcome, or of the error that there was instead. It returns an
-// error only if ctx has ended.
+// conclude finishes a verdict that has an outcome, or an error instead. It returns an error only if
+// ctx has ended.
 func (v *Verifier) conclude(ctx context.Context, verdict *Verdict, header proof.Header, err error) error {
 	if err == nil && verdict.Outcome == proof.OutcomeValid {
 		err = v.markValid(ctx, header, verdict)
@@ -156,8 +157,8 @@ func (v *Verifier) conclude(ctx context.Context, verdict *Verdict, header proof.
 	return nil
 }
 
-// markValid fills in the block with this header, which the source gave. A reason that is there
-// stays in front.
+// markValid marks the verdict valid as of this header, which the source gave. It keeps a reason
+// that is there, in front of its own.
 func (v *Verifier) markValid(ctx context.Context, header proof.Header, verdict *Verdict) error {
 	onTop, tip, err := v.source.onTop(ctx, int64(header.Height))
 	if err != nil {
@@ -177,7 +178,7 @@ func (v *Verifier) markValid(ctx context.Context, header proof.Header, verdict *
 	return nil
 }
 
-// markUnverifiable says that it cannot be checked here, why, and what it takes.
+// markUnverifiable says why it cannot be checked here, and what a check needs.
 func (verdict *Verdict) markUnverifiable(reason, needed string) {
 	verdict.Outcome, verdict.Reason, verdict.Needed = proof.OutcomeUnverifiable, reason, needed
 	verdict.Complete = false
@@ -189,13 +190,13 @@ func (v *Verifier) markSourceFailed(verdict *Verdict, err error) {
 	verdict.SourceFailed = true
 }
 
-// markMissing says that the source lacks the block at height. Nothing else is wrong.
+// markMissing says that the source lacks the block at height, and that nothing else is wrong.
 func (v *Verifier) markMissing(ctx context.Context, height uint64, reason, needed string, verdict *Verdict) {
 	why, remedy := v.source.Lacks(ctx, height)
 	verdict.markUnverifiable(reason+hint("; ", why), needed+hint(": ", remedy))
 }
 
-// hint returns what joins a hint to a sentence, and the hint; nothing if there is none.
+// hint returns a hint and what joins it to the sentence before it, or nothing if the hint is empty.
 func hint(joint, text string) string {
 	if text == "" {
 		return ""

@@ -1,6 +1,6 @@
-// Package lightclient is a source of block headers for package verify that trusts nobody: a light
-// client of Bitcoin, which takes headers from peers, and checks each from the first block on. It
-// needs no daemon. It is a package of its own because it links neutrino.
+// Package lightclient is a source of block headers for package verify that trusts nobody. It is a
+// light client of Bitcoin: it takes headers from peers, and checks each one from the first block
+// on. It needs no daemon. It is a package of its own because it links neutrino.
 package lightclient
 
 import (
@@ -23,15 +23,14 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// inUseTimeout is how long one run waits for another one to end, which takes seconds unless it is
-// the first.
+// inUseTimeout is how long one run waits for another. A run takes seconds, unless it is the first.
 const inUseTimeout = time.Minute
 
-// Config says how the light client reaches Bitcoin's peers, and where it keeps its headers.
+// Config says how to reach Bitcoin's peers, and where to keep headers.
 type Config struct {
 	Params *chaincfg.Params
 
-	// Dir holds the headers, for the next run. It must not be that of a running daemon. Runs at the
+	// Dir holds the headers, for the next run. It must not be that of a daemon. Two runs at the
 	// same time wait for each other.
 	Dir string
 
@@ -39,17 +38,17 @@ type Config struct {
 	Proxy             string   // as in spv.Config
 	UserAgentVersion  string   // what peers are told
 
-	// Progress, if it is not nil, is told what is done, and how far it is. Total may be 0.
+	// Progress, if not nil, is called with the work that is done, and how far it is. Total may be 0.
 	Progress func(doing string, done, total int64)
 
-	// Waiting, if it is not nil, is called before the source waits for another run.
+	// Waiting, if not nil, is called before waiting for another run.
 	Waiting func()
 
-	// OtherDir says how to name another directory, for errors; it may be empty.
+	// OtherDir ends errors about the directory: it says how to name another one. It may be empty.
 	OtherDir string
 }
 
-// Source is the headers that the light client has checked. It is up to date as of [Open].
+// Source is the headers that the light client has checked.
 type Source struct {
 	*verify.FileSource
 	behind error
@@ -58,9 +57,9 @@ type Source struct {
 
 var _ verify.Source = (*Source)(nil)
 
-// Open downloads the headers that are new, checks all of them, and returns them. Without an answer
-// from any peer, the headers that were kept serve: see [Source.Behind]. The caller closes the
-// source; other runs wait until then.
+// Open downloads new headers, checks all of them, and returns them. If no peer answers, it returns
+// the headers that were kept: see [Source.Behind]. The caller must close the source: other runs
+// wait until then.
 func Open(ctx context.Context, c Config) (_ *Source, err error) {
 	unlock, err := c.lock(ctx)
 	if err != nil {
@@ -93,10 +92,10 @@ func Open(ctx context.Context, c Config) (_ *Source, err error) {
 	return s, nil
 }
 
-// Close lets other runs have the headers.
+// Close lets other runs use the headers.
 func (s *Source) Close() error { return s.close() }
 
-// Behind says why the headers are not up to date; nil when they are.
+// Behind returns why the headers are not up to date, or nil.
 func (s *Source) Behind() error { return s.behind }
 
 // Trust implements [verify.Source].
@@ -146,7 +145,7 @@ func (c Config) openKept(ctx context.Context) (*keptFile, error) {
 	return &keptFile{src, file}, nil
 }
 
-// sync runs the light client until its headers are up to date. Behind says why they are not, which
+// sync runs the light client until its headers are up to date. behind says why they are not, which
 // is no error if there are some.
 func (c Config) sync(ctx context.Context) (behind, err error) {
 	client, err := spv.Open(spv.Config{
@@ -178,7 +177,7 @@ func (c Config) progress(doing string, done, total int64) {
 	}
 }
 
-// lock waits for another run that uses the directory, and takes it.
+// lock takes the directory. It waits for another run that uses it.
 func (c Config) lock(ctx context.Context) (unlock func() error, err error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot create a directory for the light client's headers: %w%s", err, c.otherDir("; "))
@@ -214,7 +213,8 @@ func (c Config) otherDir(joint string) string {
 	return joint + c.OtherDir
 }
 
-// plain leaves out of an error of the file system what is said anyway: the operation and the path.
+// plain leaves the operation and the path out of an error of the file system: the message names
+// them anyway.
 func plain(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
