@@ -133,7 +133,7 @@ func TestCalendarTakesMessagesAndCompletesTheirProofs(t *testing.T) {
 	onEachNode(t, func(t *testing.T, w *world) {
 		w.startFunded()
 		if status, _, _ := w.ask("GET", "/tip", nil, ""); status != http.StatusNotFound {
-			t.Errorf("GET /tip before anything was handed in: status %d", status)
+			t.Errorf("GET /tip of an empty calendar: status %d", status)
 		}
 		var all []stamped
 		for _, size := range []int{32, 0, 20, 64} {

@@ -70,7 +70,7 @@ func TestProofsOfAnotherDaemonAreFollowed(t *testing.T) {
 		at(3, "only with --calendar "+uri, "upgrade", first, second)
 		res := at(3, "pending", "upgrade", "--calendar", uri, first, second)
 		if n := strings.Count(res.Stdout, `says "Pending confirmation in Bitcoin blockchain"`); n != 2 {
-			t.Errorf("the calendar's words are told %d times of two files:\n%s", n, res.Stdout)
+			t.Errorf("the calendar's answer is printed %d times for two files:\n%s", n, res.Stdout)
 		}
 		w.call(nil, "closebatch")
 		w.mineUntilFinal()

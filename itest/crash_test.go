@@ -40,7 +40,7 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 		for _, digest := range digests {
 			e := w.submit(digest)
 			if before, ok := acked[digest]; ok && (before.Batch != e.Batch || before.Index != e.Index) {
-				t.Fatalf("%s moved from batch %d to %d by being handed in again", digest, before.Batch, e.Batch)
+				t.Fatalf("%s moved from batch %d to %d when it was submitted again", digest, before.Batch, e.Batch)
 			}
 			places[digest] = e
 		}

@@ -135,7 +135,7 @@ func (l *load) acknowledged(entries ...rpc.Entry) {
 		e.Proof = ""
 		if i, known := l.place[e.Digest]; known {
 			if was := l.book[i]; (was.Batch != e.Batch || was.Index != e.Index) && l.fault == nil {
-				l.fault = errors.New("handed in again, " + describe(e) + "; it was acknowledged in " + describe(was))
+				l.fault = errors.New("submitted again, " + describe(e) + "; it was acknowledged in " + describe(was))
 			}
 			continue
 		}

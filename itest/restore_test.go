@@ -56,7 +56,7 @@ func TestRestoreFromBackupAndWordsBringsTheWholeNodeBack(t *testing.T) {
 			t.Errorf("what was in flight is mined as %s, was broadcast as %s", e.TxID, before[old.broadcast].TxID)
 		}
 		if e := w.submit(old.waiting); e.Batch != before[old.waiting].Batch || e.Index != before[old.waiting].Index {
-			t.Errorf("a digest that is handed in again moved to %+v, from %+v", e, before[old.waiting])
+			t.Errorf("a digest that was submitted again moved to %+v, from %+v", e, before[old.waiting])
 		}
 
 		w.call(nil, "closebatch")
@@ -197,7 +197,7 @@ func (w *world) restoreOldBackup(more bool) {
 		w.call(nil, "closebatch")
 		payments += 2 // that, and what is paid for again
 	} else if e := w.awaitState(joins.Digest, "mined"); e.TxID != replaced.TxID {
-		w.Errorf("it was mined in %s, is said to be in %s", replaced.TxID, e.TxID)
+		w.Errorf("it was mined in %s, and the daemon says in %s", replaced.TxID, e.TxID)
 	}
 	w.mineUntilFinal()
 	for _, digest := range []string{first.Digest, joins.Digest, later} {

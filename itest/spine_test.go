@@ -192,7 +192,7 @@ func TestP4ReorganisationOfThreeBlocksLeavesNoWrongProof(t *testing.T) {
 			t.Errorf("dropped by a reorganisation: %+v, want no block", dropped)
 		}
 		if n := len(w.payments()); n != 0 {
-			t.Fatalf("the reorganisation left %d payments in the chain, and should have left none", n)
+			t.Fatalf("the reorganisation left %d payments in the chain, want none", n)
 		}
 		w.awaitInMempool(dropped.TxID)
 		w.mine(1)

@@ -45,7 +45,7 @@ func (v *verifier) wants(res harness.Result, texts ...string) {
 	v.Helper()
 	for _, text := range texts {
 		if !strings.Contains(res.Stdout+res.Stderr, text) {
-			v.Errorf("nothing is said of %q:\n%s%s", text, res.Stdout, res.Stderr)
+			v.Errorf("the output does not hold %q:\n%s%s", text, res.Stdout, res.Stderr)
 		}
 	}
 }

@@ -50,14 +50,14 @@ func (s *site) build(ctx context.Context, bins harness.Binaries, want uint64) (e
 		return err
 	}
 	if need := (want-min(want, s.book.Stored))*bytesADigest + 1<<30; free < need {
-		return fmt.Errorf("%s has %.1f GB free, and %s digests want %.1f GB: name another disk with -dir or -store, or build fewer",
+		return fmt.Errorf("%s has %.1f GB free, and %s digests need %.1f GB: name another disk with -dir or -store, or build fewer",
 			s.dir, float64(free)/1e9, count(want), float64(need)/1e9)
 	}
 	s.book.Want, s.book.Final = want, false
 	if err := s.save(); err != nil {
 		return err
 	}
-	fmt.Printf("Building a store of %s digests in %s: %s are there, %.0f GB are free.\n", count(want), s.dir, count(s.book.Stored), float64(free)/1e9)
+	fmt.Printf("Building a store of %s digests in %s: %s are stored already, %.0f GB are free.\n", count(want), s.dir, count(s.book.Stored), float64(free)/1e9)
 
 	node, err := s.startNode(ctx, bins)
 	if err != nil {

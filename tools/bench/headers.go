@@ -186,7 +186,7 @@ func (job *syncJob) await(ctx context.Context, height func() (int32, error)) err
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return fmt.Errorf("it came to block %d only: %w", now, ctx.Err())
+			return fmt.Errorf("it only reached block %d: %w", now, ctx.Err())
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (b *bench) lookUpIn(ctx context.Context, s *site) (err error) {
 				case errors.Is(err, pebble.ErrNotFound) && !what.there:
 					err = nil
 				default:
-					err = fmt.Errorf("key %x of the bare Pebble is there: %t: %w", keys[i], what.there, err)
+					err = fmt.Errorf("the bare Pebble has key %x: want %t, and Get returned %v", keys[i], what.there, err)
 				}
 				if err != nil {
 					return err

@@ -31,9 +31,9 @@ import (
 
 type options struct {
 	dir    string
-	store  string // of the large site; empty: none
+	store  string // of the large site; "": none
 	build  uint64 // only build it
-	docs   string // where performance.md goes; empty: nowhere
+	docs   string // directory of performance.md; "": it is not written
 	rounds int
 	time   time.Duration // of one measurement
 	only   []string      // names of steps; none: all
@@ -51,13 +51,13 @@ func main() {
 	}
 	o := options{short: os.Getenv("SHORT") != "" && os.Getenv("SHORT") != "0", small: 1_000_000, medium: 10_000_000}
 	var only string
-	flag.BoolVar(&o.short, "short", o.short, "a quick run, to see that all works")
-	flag.StringVar(&o.dir, "dir", "", "where all is written, on the disk to be measured (default the system's directory for temporary files)")
+	flag.BoolVar(&o.short, "short", o.short, "a quick run that only shows that everything works")
+	flag.StringVar(&o.dir, "dir", "", "directory for everything that is written, on the disk to measure (default the system's directory for temporary files)")
 	flag.StringVar(&o.store, "store", os.Getenv("STORE"), "directory of a large store")
-	flag.Uint64Var(&o.build, "build", 0, "build the large store, of so many digests, and measure nothing")
-	flag.StringVar(&o.docs, "docs", "docs", "directory of performance.md and its plots; short and partial runs write there only when this is given")
-	flag.IntVar(&o.rounds, "rounds", 5, "how often each measurement is made")
-	flag.DurationVar(&o.time, "time", 3*time.Second, "how long one measurement takes")
+	flag.Uint64Var(&o.build, "build", 0, "build the large store with this many digests, and measure nothing")
+	flag.StringVar(&o.docs, "docs", "docs", "directory of performance.md and its plots; short and partial runs write there only if this is given")
+	flag.IntVar(&o.rounds, "rounds", 5, "number of rounds of each measurement")
+	flag.DurationVar(&o.time, "time", 3*time.Second, "length of one measurement")
 	flag.StringVar(&only, "only", "", "measure only these, separated by commas: "+strings.Join(stepNames(), ", "))
 	flag.Parse()
 	if only != "" {
@@ -78,17 +78,17 @@ func main() {
 func (o *options) check() error {
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("%q: all that is said is said with flags; see -h", flag.Arg(0))
+		return fmt.Errorf("unexpected argument %q: bench takes only flags; see -h", flag.Arg(0))
 	case o.rounds < 1:
 		return fmt.Errorf("-rounds %d: must be at least 1", o.rounds)
 	case o.time <= 0:
-		return fmt.Errorf("-time %s: must be more than nothing", o.time)
+		return fmt.Errorf("-time %s: must be more than 0", o.time)
 	case o.build > 0 && o.store == "":
-		return errors.New("-build wants -store DIR: where the store is built")
+		return errors.New("-build needs -store DIR, where the store is built")
 	}
 	for _, name := range o.only {
 		if !isStep(name) {
-			return fmt.Errorf("-only %s: there is no such part, only %s", name, strings.Join(stepNames(), ", "))
+			return fmt.Errorf("-only %s: there is no such part; the parts are %s", name, strings.Join(stepNames(), ", "))
 		}
 	}
 	if o.short {

@@ -103,7 +103,7 @@ func TestNoDigestInFlightCountsAsAcknowledged(t *testing.T) {
 		t.Errorf("with all in flight %d are acknowledged, want 10", got)
 	}
 	if _, n := s.take(other, 8); n != 0 {
-		t.Errorf("%d more are handed out beyond the limit", n)
+		t.Errorf("%d digests are handed out beyond the limit", n)
 	}
 	if got := s.acknowledged(); got != 10 {
 		t.Errorf("the second call came back before the first: %d are acknowledged, want 10", got)

@@ -147,7 +147,7 @@ func (b *bench) openAll(ctx context.Context) (err error) {
 		return err
 	}
 	if !b.large.book.Final {
-		return fmt.Errorf("%s holds no store that is ready: go run ./tools/bench -build 100000000 -store %[1]s builds one, and goes on with one that was interrupted", b.store)
+		return fmt.Errorf("%s holds no complete store: build one, or resume building it, with go run ./tools/bench -build 100000000 -store %[1]s", b.store)
 	}
 	return b.large.open(ctx, b.bins)
 }

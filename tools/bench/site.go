@@ -167,7 +167,7 @@ func (s *site) verify(ctx context.Context, numbers []uint64) error {
 			return fmt.Errorf("digest %d was stored: %w", n, err)
 		}
 		if !p.Complete {
-			return fmt.Errorf("the proof of digest %d is not complete, and its batch %d was final", n, p.Batch)
+			return fmt.Errorf("the proof of digest %d is not complete, though its batch %d is final", n, p.Batch)
 		}
 		var v rpc.Verification
 		if err := s.daemon.Call(ctx, &v, "verifyproof", text, p.Proof); err != nil {
