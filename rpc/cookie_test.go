@@ -11,34 +11,44 @@ import (
 	"testing"
 )
 
-func TestTheCookieOpensAndIsRemoved(t *testing.T) {
-	path := filepath.Join(t.TempDir(), ".cookie")
-	if err := os.WriteFile(path, []byte("left over"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+// written returns the user and the credentials of a cookie file that was just written.
+func written(t *testing.T, path string) (cookie User, user, pass string) {
+	t.Helper()
 	cookie, err := WriteCookie(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if user, pass, err = ReadCookie(path); err != nil {
+		t.Fatal(err)
+	}
+	return cookie, user, pass
+}
+
+func TestTheCookieIsForTheOwnerAndOpens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".cookie")
+	if err := os.WriteFile(path, []byte("left over"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cookie, user, pass := written(t, path)
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	user, pass, err := ReadCookie(path)
-	if err != nil || user != "__cookie__" || len(pass) != 64 {
-		t.Fatalf("%q %q %v", user, pass, err)
+	if user != "__cookie__" || len(pass) != 64 || cookie.Name != user || cookie.Role != RoleAdmin {
+		t.Errorf("%q %q is the user %q with the role %s", user, pass, cookie.Name, cookie.Role)
 	}
-	if !cookie.HasPassword(pass) || cookie.HasPassword(pass+"x") || cookie.Name != user || cookie.Role != RoleAdmin {
-		t.Error("the cookie's password is refused")
+	if !cookie.HasPassword(pass) || cookie.HasPassword(pass+"x") {
+		t.Error("the cookie's password is refused, or another one is not")
 	}
 	if strings.Contains(fmt.Sprintf("%+v", cookie), pass[:16]) {
 		t.Error("the user holds a piece of the password")
 	}
+}
 
-	later, err := WriteCookie(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestTheCookieIsRemovedByTheRunThatWroteIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".cookie")
+	cookie, _, _ := written(t, path)
+	later, _, _ := written(t, path)
 	if err := RemoveCookie(path, cookie); err != nil {
 		t.Error(err)
 	}
@@ -55,6 +65,10 @@ func TestTheCookieOpensAndIsRemoved(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+func TestACookieThatCannotBeUsedIsExplained(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".cookie")
 	if _, _, err := ReadCookie(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "ancred") || !strings.Contains(err.Error(), path) {
 		t.Errorf("no cookie: %v", err)
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// TestTheClientReadsARealBitcoind starts one, where it is installed, and reads its headers with the
-// credentials of its cookie.
-func TestTheClientReadsARealBitcoind(t *testing.T) {
+// realBitcoind starts a bitcoind, if it is installed, and returns a client for it.
+func realBitcoind(ctx context.Context, t *testing.T) *Client {
+	t.Helper()
 	binary, err := exec.LookPath("bitcoind")
 	if err != nil {
 		t.Skip("bitcoind is not on PATH")
@@ -44,9 +44,7 @@ func TestTheClientReadsARealBitcoind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	t.Cleanup(c.Close)
 	for retry := time.NewTicker(100 * time.Millisecond); ; <-retry.C {
 		if _, err = c.BlockCount(ctx); err == nil {
 			break // until then: no cookie, nobody there, -28
@@ -55,6 +53,14 @@ func TestTheClientReadsARealBitcoind(t *testing.T) {
 			t.Fatalf("bitcoind does not come up: %v", err)
 		}
 	}
+	return c
+}
+
+// A real node answers as the client expects. It is asked with the credentials of its cookie.
+func TestTheClientReadsARealBitcoind(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	c := realBitcoind(ctx, t)
 	const coins = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 	if err := c.Call(ctx, "generatetoaddress", nil, 3, coins); err != nil {
 		t.Fatal(err)

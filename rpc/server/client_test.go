@@ -28,74 +28,103 @@ func (r *rig) client(t testing.TB, role rpc.Role) *rpc.Client {
 	return c
 }
 
-func TestTheClientSpeaksEveryMethod(t *testing.T) {
+// must fails the test unless a method of the client returned no error and what is expected.
+func must(t *testing.T, method string, err error, ok bool, got any) {
+	t.Helper()
+	if err != nil || !ok {
+		t.Errorf("%s: %+v, %v", method, got, err)
+	}
+}
+
+func TestTheClientSpeaksTheMethodsOfDigests(t *testing.T) {
 	r := newRig(t)
-	r.withAnchor()
-	c := r.client(t, rpc.RoleAdmin)
-	ctx := t.Context()
+	c, ctx := r.client(t, rpc.RoleAdmin), t.Context()
 	digest := [32]byte(mustHex(someDigest))
 	ots, _ := r.batcher.Pending(batcher.Status{Digest: digest})
-	must := func(what string, err error, ok bool, got any) {
-		t.Helper()
-		if err != nil || !ok {
-			t.Errorf("%s: %+v, %v", what, got, err)
-		}
-	}
 
-	b0, err := c.CloseBatch(ctx)
-	must("closebatch of nothing", err, b0 == nil, b0)
 	e, err := c.Submit(ctx, digest)
-	must("submit", err, e.Digest == someDigest && e.State == "open" && e.Batch == 1 && e.Proof != "", e)
+	must(t, "submit", err, e.Digest == someDigest && e.State == "open" && e.Batch == 1 && e.Proof != "", e)
 	list, err := c.SubmitBatch(ctx, [][32]byte{digest, {1}})
-	must("submitbatch", err, len(list) == 2 && list[0] == e && list[1].Index == 1, list)
+	must(t, "submitbatch", err, len(list) == 2 && list[0] == e && list[1].Index == 1, list)
 	e, err = c.Status(ctx, digest)
-	must("getstatus", err, e.Digest == someDigest && e.Proof == "", e)
+	must(t, "getstatus", err, e.Digest == someDigest && e.Proof == "", e)
 	p, err := c.Proof(ctx, digest, "")
-	must("getproof", err, p.Format == "ots" && !p.Complete && p.Digest == someDigest && p.Proof != "", p)
+	must(t, "getproof", err, p.Format == "ots" && !p.Complete && p.Digest == someDigest && p.Proof != "", p)
 	v, err := c.VerifyProof(ctx, digest[:], ots)
-	must("verifyproof", err, v.Result == "pending", v)
+	must(t, "verifyproof", err, v.Result == "pending", v)
+}
+
+func TestTheClientSpeaksTheMethodsOfBatches(t *testing.T) {
+	r := newRig(t)
+	r.withAnchor()
+	c, ctx := r.client(t, rpc.RoleAdmin), t.Context()
+
+	none, err := c.CloseBatch(ctx)
+	must(t, "closebatch of nothing", err, none == nil, none)
+	_, err = c.Submit(ctx, [32]byte(mustHex(someDigest)))
+	must(t, "submit", err, true, nil)
 	b, err := c.Batch(ctx, 1)
-	must("getbatch", err, b.ID == 1 && b.Closes != nil && b.Opened.Equal(testTime), b)
+	must(t, "getbatch", err, b.ID == 1 && b.Closes != nil && b.Opened.Equal(testTime), b)
 	bs, err := c.Batches(ctx, 0, 3)
-	must("listbatches", err, len(bs) == 1, bs)
-	b1, err := c.CloseBatch(ctx)
-	must("closebatch", err, b1 != nil && b1.State == "sealed" && b1.Root != "", b1)
+	must(t, "listbatches", err, len(bs) == 1, bs)
+	closed, err := c.CloseBatch(ctx)
+	must(t, "closebatch", err, closed != nil && closed.State == "sealed" && closed.Root != "", closed)
 	a, err := c.Anchor(ctx, 1)
-	must("getanchor", err, a.ID == 1 && a.TxID == a.Versions[0].TxID && a.Versions[1].Hex != "", a)
+	must(t, "getanchor", err, a.ID == 1 && a.TxID == a.Versions[0].TxID && a.Versions[1].Hex != "", a)
 	as, err := c.Anchors(ctx, 0, 3)
-	must("listanchors", err, len(as) == 1 && as[0].Versions[1].Hex == "", as)
-	i, err := c.Info(ctx)
-	must("getinfo", err, i.Network == "regtest", i)
+	must(t, "listanchors", err, len(as) == 1 && as[0].Versions[1].Hex == "", as)
+}
+
+func TestTheClientSpeaksTheMethodsOfTheWallet(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.client(t, rpc.RoleAdmin), t.Context()
+
 	f, err := c.EstimateFee(ctx)
-	must("estimatefee", err, f.SatPerVByte == 3 && f.AnchorSats == 459 && f.FloorSatPerVByte == 1, f)
+	must(t, "estimatefee", err, f.SatPerVByte == 3 && f.AnchorSats == 459 && f.FloorSatPerVByte == 1, f)
 	w, err := c.CreateWallet(ctx, "a b", "one two", testTime)
-	must("createwallet", err, w.Address == "bcrt1qq" && r.wallet.asked == "create a b [one two] 2026-01-02", r.wallet.asked)
-	must("unlockwallet", c.UnlockWallet(ctx, "a b"), r.wallet.asked == "unlock a b", r.wallet.asked)
-	s, err := c.NewAddress(ctx)
-	must("getnewaddress", err, s == "bcrt1qq", s)
-	bal, err := c.Balance(ctx)
-	must("getbalance", err, bal.ConfirmedSats == 3, bal)
+	must(t, "createwallet", err, w.Address == "bcrt1qq" && r.wallet.asked == "create a b [one two] 2026-01-02", r.wallet.asked)
+	must(t, "unlockwallet", c.UnlockWallet(ctx, "a b"), r.wallet.asked == "unlock a b", r.wallet.asked)
+	address, err := c.NewAddress(ctx)
+	must(t, "getnewaddress", err, address == "bcrt1qq", address)
+	balance, err := c.Balance(ctx)
+	must(t, "getbalance", err, balance.ConfirmedSats == 3, balance)
 	_, err = c.Transactions(ctx, 5, 1)
-	must("listtransactions", err, r.wallet.asked == "transactions 5 1", r.wallet.asked)
+	must(t, "listtransactions", err, r.wallet.asked == "transactions 5 1", r.wallet.asked)
 	_, err = c.Send(ctx, "x", 7, 0)
-	must("sendtoaddress", err, r.wallet.asked == "send x 7 0", r.wallet.asked)
+	must(t, "sendtoaddress", err, r.wallet.asked == "send x 7 0", r.wallet.asked)
 	_, err = c.Send(ctx, "x", 7, 2)
-	must("sendtoaddress", err, r.wallet.asked == "send x 7 2", r.wallet.asked)
+	must(t, "sendtoaddress", err, r.wallet.asked == "send x 7 2", r.wallet.asked)
+}
+
+func TestTheClientSpeaksTheMethodsOfTheChain(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.client(t, rpc.RoleAdmin), t.Context()
+
 	n, err := c.BlockCount(ctx)
-	must("getblockcount", err, n == 19, n)
-	s, err = c.BestBlockHash(ctx)
-	must("getbestblockhash", err, s == r.chain[19].BlockHash().String(), s)
-	h, err := c.BlockHeader(ctx, s)
-	must("getblockheader", err, h.Height == 19 && h.Confirmations == 1 && h.NextBlockHash == "" && h.MedianTime == r.chain[14].Timestamp.Unix(), h)
-	ci, err := c.BlockchainInfo(ctx)
-	must("getblockchaininfo", err, ci.Blocks == 19 && ci.Pruned, ci)
+	must(t, "getblockcount", err, n == 19, n)
+	best, err := c.BestBlockHash(ctx)
+	must(t, "getbestblockhash", err, best == r.chain[19].BlockHash().String(), best)
+	first, err := c.BlockHash(ctx, 1)
+	must(t, "getblockhash", err, first == r.chain[1].BlockHash().String(), first)
+	h, err := c.BlockHeader(ctx, best)
+	must(t, "getblockheader", err, h.Height == 19 && h.Confirmations == 1 && h.NextBlockHash == "" && h.MedianTime == r.chain[14].Timestamp.Unix(), h)
+	info, err := c.BlockchainInfo(ctx)
+	must(t, "getblockchaininfo", err, info.Blocks == 19 && info.Pruned, info)
+}
+
+func TestTheClientSpeaksTheMethodsOfControl(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.client(t, rpc.RoleAdmin), t.Context()
+
+	info, err := c.Info(ctx)
+	must(t, "getinfo", err, info.Network == "regtest", info)
 	_, err = c.Uptime(ctx)
-	must("uptime", err, true, nil)
-	s, err = c.Help(ctx, "")
-	must("help", err, strings.HasPrefix(s, "== "), s)
-	s, err = c.Help(ctx, "stop")
-	must("help", err, strings.HasPrefix(s, "stop\n"), s)
-	must("stop", c.Stop(ctx), true, nil)
+	must(t, "uptime", err, true, nil)
+	text, err := c.Help(ctx, "")
+	must(t, "help", err, strings.HasPrefix(text, "== "), text)
+	text, err = c.Help(ctx, "stop")
+	must(t, "help", err, strings.HasPrefix(text, "stop\n"), text)
+	must(t, "stop", c.Stop(ctx), true, nil)
 	<-r.stopped
 }
 

@@ -62,8 +62,8 @@ func (c *call) appendSubmitted(dst []byte, digests [][32]byte) ([]byte, error) {
 	return dst, nil
 }
 
-// takeQuota counts digests against the caller's quota, and returns how many it counted. If the quota
-// does not suffice for all, only unknown digests count: submitting a digest again is free.
+// takeQuota counts digests against the caller's quota, and returns how many it counted. If the
+// quota does not suffice for all, only unknown digests count: submitting a digest again is free.
 func (c *call) takeQuota(digests [][32]byte) (taken int, err error) {
 	n := len(digests)
 	if left := c.quota.Left(c.user); left < n {
@@ -130,9 +130,9 @@ func getProof(c *call) (any, error) {
 }
 
 // byCommitment looks up a digest that was never submitted as the leaf of one that was. A pending
-// proof calls the leaf its commitment, and someone who has such a proof from our calendar knows only
-// the leaf: calendar clients blind what they submit. The proof is about the leaf, and is absent
-// until it is complete. If the leaf is unknown too, byCommitment returns the error unknown.
+// proof calls the leaf its commitment, and someone who has such a proof from our calendar knows
+// only the leaf: calendar clients blind what they submit. The proof is about the leaf, and is
+// absent until it is complete. If the leaf is unknown too, byCommitment returns the error unknown.
 func (c *call) byCommitment(unknown error) (ots []byte, st batcher.Status, complete bool, err error) {
 	leaf := c.get("digest").digests[0]
 	ts, at, complete, err := c.Batcher.Timestamp(c.ctx, nil, leaf)

@@ -15,8 +15,8 @@ import (
 
 // This file is the fast path for digests and their proofs, without reflection. scan reads what
 // clients usually send; appendEntry and appendProof write the answers. Correctness does not depend
-// on it: decode and parseParams read whatever scan does not take, and they would read what scan takes
-// to the same effect. Tests hold both.
+// on it: decode and parseParams read whatever scan does not take, and they would read what scan
+// takes to the same effect. Tests hold both.
 
 // scan reads the usual call of submit, submitbatch, getstatus or getproof (of an .ots file): an
 // object with the four members of JSON-RPC in any order, strings without escapes, an id that is a
