@@ -3,7 +3,6 @@
 GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # Go keeps its caches under HOME. If HOME is empty, this is the account's home, or a folder in bin/.
 ifeq ($(strip $(HOME)),)
@@ -13,7 +12,6 @@ endif
 # Nothing here needs C. All targets build with the same flags, and so share the build cache.
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
-LDFLAGS := $(if $(VERSION),-ldflags "-X main.version=$(VERSION)")
 
 # Only the race detector needs a C compiler. It leaves out the arithmetic of signatures, which
 # starts no goroutine and would become twenty times slower.
@@ -24,10 +22,10 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
-	lint cross install clean help
+	lint cross reproducible install clean help
 
 build: ## builds the daemon and the command into bin/ (plain `make` does this)
-	$(GO) build $(LDFLAGS) -o bin/ ./cmd/ancred ./cmd/ancre
+	$(GO) build -o bin/ ./cmd/ancred ./cmd/ancre
 
 demo: build ## stamps and verifies files on a private Bitcoin network; KEEP=1 leaves it running
 	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd
@@ -102,6 +100,9 @@ lint: ## checks formatting, go vet and staticcheck
 
 cross: ## builds for every platform, without cgo
 	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
+
+reproducible: ## builds from two clones at two paths, and compares the programs (docs/building.md)
+	@bash .ci/reproducible
 
 install: ## installs the programs, the unit file and the sample configuration under PREFIX
 	@test -x bin/ancred -a -x bin/ancre || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }

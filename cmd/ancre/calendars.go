@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ancre/calendar"
+	"ancre/internal/version"
 	"ancre/verify"
 
 	"github.com/spf13/pflag"
@@ -56,7 +57,7 @@ func (a *app) openCalendars(o calendarOptions) (calendars *verify.Calendars, clo
 	// The operator chose the address of the daemon's calendar. If it may not be asked, the daemon
 	// answers for it.
 	_ = list.Add(cfg.Calendar.URI)
-	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + versionText()})
+	client := calendar.NewClient(calendar.ClientConfig{Proxy: cfg.SPV.Proxy, UserAgent: "ancre/" + version.Text()})
 	return verify.NewCalendars(verify.CalendarsConfig{
 		Client: client, Allowed: list,
 		HowToAllow: func(uri string) string { return "--calendar " + uri },

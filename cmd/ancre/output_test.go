@@ -55,6 +55,7 @@ func printingCalls(r *rig) map[string]func(n string) []string {
 		"ancre status":         args("status"),
 		"ancre upgrade":        args("upgrade", r.path("file.ots")),
 		"ancre verify":         args("verify", r.path("file.ots")),
+		"ancre version":        args("version"),
 		"ancre wallet address": args("wallet", "address"),
 		"ancre wallet balance": args("wallet", "balance"),
 		"ancre wallet create":  args("wallet", "create", "--passphrase-file", pass),

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"ancre/config"
 	"ancre/internal/interrupt"
 	"ancre/internal/printable"
+	"ancre/internal/version"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -186,7 +186,7 @@ func (a *app) command() *cobra.Command {
 		Use:           "ancre",
 		Short:         "Stamp files with Bitcoin, and verify their proofs",
 		Long:          rootHelp,
-		Version:       versionText(),
+		Version:       version.Text(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -217,6 +217,7 @@ func (a *app) command() *cobra.Command {
 		cmd.GroupID = "daemon"
 		root.AddCommand(cmd)
 	}
+	root.AddCommand(a.versionCommand())
 	return root
 }
 
@@ -233,20 +234,6 @@ func needVerb(cmd *cobra.Command, args []string) error {
 		return usagef("unknown verb %q: %s", args[0], allowed)
 	}
 	return usagef("what to do? %s", allowed)
-}
-
-// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the
-// fallback.
-var version = ""
-
-func versionText() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "unreleased"
 }
 
 // printJSON prints one document: on one line for what comes one after the other, else laid out for

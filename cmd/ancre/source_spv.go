@@ -8,6 +8,7 @@ import (
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/internal/progress"
+	"ancre/internal/version"
 	"ancre/verify"
 	"ancre/verify/lightclient"
 
@@ -42,7 +43,7 @@ func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *ch
 		src, err = lightclient.Open(ctx, lightclient.Config{
 			Params: params, Dir: dir,
 			Connect: cfg.SPV.Connect, AddPeers: cfg.SPV.AddPeers, Proxy: cfg.SPV.Proxy,
-			UserAgentVersion: versionText(),
+			UserAgentVersion: version.Text(),
 			Progress:         func(doing string, done, total int64) { bar.show(a, doing, done, total) },
 			Waiting:          func() { a.note("waiting for another ancre that is using the headers in %s", dir) },
 			OtherDir:         "name another place with --datadir",

@@ -13,6 +13,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/version"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
 
@@ -62,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			t.Errorf("%s is explained in %d letters", cmd.Name(), len(cmd.Short))
 		}
 	}
-	if want := "auth backup batches headers info prune receipt restore rpc stamp status upgrade verify wallet"; strings.Join(got, " ") != want {
+	if want := "auth backup batches headers info prune receipt restore rpc stamp status upgrade verify version wallet"; strings.Join(got, " ") != want {
 		t.Errorf("verbs %q, want %q", got, want)
 	}
 }
@@ -375,5 +376,18 @@ func TestForbiddenImports(t *testing.T) {
 				t.Errorf("ancre links %s", strings.TrimSpace(pkg))
 			}
 		}
+	}
+}
+
+// All that names a version names the same.
+func TestVersion(t *testing.T) {
+	want := "ancre " + version.Text() + "\n"
+	for _, arg := range []string{"version", "--version"} {
+		if a := call(session{}, arg).is(t, exitDone); a.out != want || a.err != "" {
+			t.Errorf("%s: %q, %q; want %q", arg, a.out, a.err, want)
+		}
+	}
+	if a := call(session{}, "--json", "version").is(t, exitDone); !strings.Contains(a.out, `"version": "`+version.Text()+`"`) {
+		t.Errorf("--json version: %q", a.out)
 	}
 }

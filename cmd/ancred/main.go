@@ -13,25 +13,22 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"ancre/config"
 	"ancre/daemon"
 	"ancre/internal/interrupt"
 	"ancre/internal/printable"
+	"ancre/internal/version"
 
 	"golang.org/x/term"
 )
-
-// version is set at link time (-ldflags "-X main.version=…"); the module's own version is the
-// fallback.
-var version = ""
 
 const usage = `ancred anchors hashes in Bitcoin.
 
 Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
        ancred restore [--check] [--json] FILE
+       ancred version
 
   --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one
   --datadir DIR    where the data of all networks lie (default ~/.ancre)
@@ -89,10 +86,10 @@ func run(args []string, w world) int {
 		return w.wrongUsage(usage, err)
 	case set.Arg(0) == "restore":
 		return runRestore(set.Args()[1:], flags, w)
+	case set.NArg() == 0 && *showVersion, set.NArg() == 1 && set.Arg(0) == "version":
+		return w.print("ancred " + version.Text() + "\n")
 	case set.NArg() > 0:
 		return w.wrongUsage(usage, fmt.Errorf("unexpected argument %q", set.Arg(0)))
-	case *showVersion:
-		return w.print("ancred " + versionText() + "\n")
 	}
 	return runDaemon(flags, w.err)
 }
@@ -121,7 +118,7 @@ func runDaemon(flags config.Flags, stderr io.Writer) int {
 	// clean.
 	context.AfterFunc(ctx, stop)
 	keepPrivate()
-	if err := daemon.Run(ctx, cfg, versionText(), stderr); err != nil {
+	if err := daemon.Run(ctx, cfg, version.Text(), stderr); err != nil {
 		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
 		return exitFailed
 	}
@@ -151,14 +148,4 @@ func (w world) print(text string) int {
 		return exitFailed
 	}
 	return exitDone
-}
-
-func versionText() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "unreleased"
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ancre/internal/version"
 )
 
 // asProgram makes the test binary the daemon itself.
@@ -19,6 +21,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	os.Setenv("HOME", os.DevNull) // where no test makes a data directory by mistake
 	os.Exit(m.Run())
 }
 
@@ -113,6 +116,15 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		{"restore", "--rpc", "127.0.0.1:1", "a"}, {"--network", "bogus"}, {"restore", "--network", "bogus", "a"}, {"--check", "a"}} {
 		if a := call(args...).is(t, exitUsage, "ancred: "); a.out != "" {
 			t.Errorf("%q: standard output: %q", args, a.out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	want := "ancred " + version.Text() + "\n"
+	for _, arg := range []string{"version", "--version"} {
+		if a := call(arg).is(t, exitDone); a.out != want {
+			t.Errorf("%s: %q, want %q", arg, a.out, want)
 		}
 	}
 }
