@@ -13,8 +13,8 @@ const Number = "0.2.0"
 // revisionLength is how many digits of a commit are shown: enough to find it.
 const revisionLength = 12
 
-// Text returns the version of this program: [Number] if it was built from the release. Otherwise the
-// commit follows that it was built from, and "modified" if files had been changed: as semantic
+// Text returns the version of this program: [Number] if it was built from the release. Otherwise
+// the commit follows that it was built from, and "modified" if files had been changed: as semantic
 // versioning writes it, "0.2.0+0123456789ab.modified". A build outside of a repository knows no
 // commit.
 func Text() string {
