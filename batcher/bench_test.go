@@ -105,58 +105,17 @@ func BenchmarkProof(b *testing.B) {
 	}
 }
 
-// BenchmarkSealPause seals a batch of 1 Mi leaves over and over while others submit, and tells the
-// longest time that one of them waited, beside the same without sealing, and beside a bare loop of
-// appends and syncs: disks pause by themselves. They take turns of a second each.
+// BenchmarkSealPause seals a batch of 1 Mi leaves over and over while others submit. It reports the
+// longest time that a submit waited, beside the same without sealing, and beside a bare loop of
+// appends and syncs, as disks pause by themselves. The three take turns of a second each.
 func BenchmarkSealPause(b *testing.B) {
-	const (
-		callers = 8
-		turn    = time.Second
-	)
+	const callers = 8
 	h := newHall(b)
 	ctx := context.Background()
 	batch := h.fill(0, sealedLeaves)
-	log, err := os.Create(filepath.Join(b.TempDir(), "log"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer log.Close()
+	bareSync := appendAndSync(b)
 	next := atomic.Uint64{}
 	next.Store(1 << 40)
-	// crowd has callers do something for a turn, and returns what each time took.
-	crowd := func(callers int, do func() error) (took []time.Duration) {
-		var mu sync.Mutex
-		var g errgroup.Group
-		end := time.Now().Add(turn)
-		for range callers {
-			g.Go(func() error {
-				var mine []time.Duration
-				for now := time.Now(); now.Before(end); {
-					if err := do(); err != nil {
-						return err
-					}
-					then := now
-					now = time.Now()
-					mine = append(mine, now.Sub(then))
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				took = append(took, mine...)
-				return nil
-			})
-		}
-		if err := g.Wait(); err != nil {
-			b.Fatal(err)
-		}
-		return took
-	}
-	page := make([]byte, 4096)
-	bareSync := func() error {
-		if _, err := log.Write(page); err != nil {
-			return err
-		}
-		return log.Sync()
-	}
 	submit := func() error {
 		_, err := h.b.Submit(ctx, [][32]byte{number(next.Add(1))})
 		return err
@@ -164,8 +123,8 @@ func BenchmarkSealPause(b *testing.B) {
 	var bare, alone, beside []time.Duration
 	seals := 0
 	for b.Loop() {
-		bare = append(bare, crowd(1, bareSync)...)
-		alone = append(alone, crowd(callers, submit)...)
+		bare = append(bare, crowd(b, 1, bareSync)...)
+		alone = append(alone, crowd(b, callers, submit)...)
 		stop, stopped := make(chan struct{}), make(chan error)
 		go func() {
 			for {
@@ -182,7 +141,7 @@ func BenchmarkSealPause(b *testing.B) {
 				seals++
 			}
 		}()
-		beside = append(beside, crowd(callers, submit)...)
+		beside = append(beside, crowd(b, callers, submit)...)
 		close(stop)
 		if err := <-stopped; err != nil {
 			b.Fatal(err)
@@ -191,15 +150,60 @@ func BenchmarkSealPause(b *testing.B) {
 	if seals == 0 {
 		b.Fatal("nothing was sealed")
 	}
-	for _, of := range []struct {
-		name string
-		took []time.Duration
-	}{{"sync", bare}, {"alone", alone}, {"sealing", beside}} {
-		slices.Sort(of.took)
-		ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-		b.ReportMetric(ms(of.took[len(of.took)*999/1000]), of.name+"-p999-ms")
-		b.ReportMetric(ms(of.took[len(of.took)-1]), of.name+"-longest-ms")
+	reportPause(b, "sync", bare)
+	reportPause(b, "alone", alone)
+	reportPause(b, "sealing", beside)
+}
+
+// appendAndSync returns a function that appends a page to a file and syncs it.
+func appendAndSync(b *testing.B) func() error {
+	b.Helper()
+	log, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(len(beside))/float64(len(alone)), "of-the-submits-alone")
-	b.ReportMetric(float64(seals), "seals")
+	b.Cleanup(func() { log.Close() })
+	page := make([]byte, 4096)
+	return func() error {
+		if _, err := log.Write(page); err != nil {
+			return err
+		}
+		return log.Sync()
+	}
+}
+
+// crowd has callers do something for a second, and returns how long each time took.
+func crowd(b *testing.B, callers int, do func() error) (took []time.Duration) {
+	b.Helper()
+	var mu sync.Mutex
+	var g errgroup.Group
+	end := time.Now().Add(time.Second)
+	for range callers {
+		g.Go(func() error {
+			var mine []time.Duration
+			for now := time.Now(); now.Before(end); {
+				if err := do(); err != nil {
+					return err
+				}
+				then := now
+				now = time.Now()
+				mine = append(mine, now.Sub(then))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, mine...)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return took
+}
+
+// reportPause reports the time that one in a thousand exceeds.
+func reportPause(b *testing.B, name string, took []time.Duration) {
+	slices.Sort(took)
+	p999 := took[len(took)*999/1000]
+	b.ReportMetric(float64(p999)/float64(time.Millisecond), name+"-p999-ms")
 }

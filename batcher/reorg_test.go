@@ -117,12 +117,7 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 		t.Fatal("the proof was not valid before the reorganisation")
 	}
 
-	// The other branch: one block longer, the first of them with the outcome. It may be mined only
-	// where it is not mined below.
-	h.chain.mu.Lock()
-	h.chain.active = h.chain.active[:len(h.chain.active)-depth]
-	h.chain.mempool = nil
-	h.chain.mu.Unlock()
+	// On the other branch a version may be mined only if none is mined below it.
 	var txs []*wire.MsgTx
 	if undone || confirmations == 0 {
 		switch outcome {
@@ -132,19 +127,9 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 			txs = []*wire.MsgTx{other}
 		}
 	}
-	h.chain.confirm(txs...)
-	for range depth {
-		h.chain.confirm()
-	}
-	h.mustStep()
-	o, err := h.b.Overview(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	alarm := slices.ContainsFunc(o.Warnings, func(w warning.Warning) bool { return strings.Contains(w.Text, "was final") })
-	if stays := len(txs) > 0 && depth+1 >= 6; alarm != (wasFinal && undone && !stays) {
-		t.Errorf("warnings after a reorganisation that undid a final anchor (%v), which is final again (%v): %q", wasFinal && undone, stays, o.Warnings)
-	}
+	h.branchOff(depth, txs)
+	stays := len(txs) > 0 && depth+1 >= 6 // final again at once
+	h.wantsUndoneFinal(wasFinal && undone, stays)
 	if wasFinal && undone && len(txs) == 0 {
 		if r := h.verify("a"); r.Outcome != proof.OutcomePending {
 			t.Errorf("proof of an anchor that was undone: %+v", r)
@@ -156,15 +141,51 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 	}
 	h.crash()
 	h.mine(30)
-	for _, name := range []string{"a", "b"} {
+	h.wantsAllFinal("a", "b")
+}
+
+// branchOff replaces the newest blocks by a branch that is one block longer. The first of its blocks
+// has the transactions.
+func (h *house) branchOff(depth int, txs []*wire.MsgTx) {
+	h.t.Helper()
+	h.chain.mu.Lock()
+	h.chain.active = h.chain.active[:len(h.chain.active)-depth]
+	h.chain.mempool = nil
+	h.chain.mu.Unlock()
+	h.chain.confirm(txs...)
+	for range depth {
+		h.chain.confirm()
+	}
+	h.mustStep()
+}
+
+// wantsUndoneFinal checks that there is a warning exactly if a final anchor was undone and does not
+// stay final.
+func (h *house) wantsUndoneFinal(undone, stays bool) {
+	h.t.Helper()
+	o, err := h.b.Overview(context.Background())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	warned := slices.ContainsFunc(o.Warnings, func(w warning.Warning) bool { return strings.Contains(w.Text, "was final") })
+	if warned != (undone && !stays) {
+		h.t.Errorf("warnings after a reorganisation that undid a final anchor (%v), which is final again (%v): %q", undone, stays, o.Warnings)
+	}
+}
+
+// wantsAllFinal checks that these digests have valid proofs, that nothing was paid twice, and that
+// no warning is left.
+func (h *house) wantsAllFinal(names ...string) {
+	h.t.Helper()
+	for _, name := range names {
 		h.wants(name, Final)
 		if r := h.verify(name); r.Outcome != proof.OutcomeValid {
-			t.Errorf("proof of %s: %+v", name, r)
+			h.t.Errorf("proof of %s: %+v", name, r)
 		}
 	}
 	h.nothingPaidTwice()
 	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) != 0 {
-		t.Errorf("warnings once all is final: %q", o.Warnings)
+		h.t.Errorf("warnings once all is final: %q", o.Warnings)
 	}
 }
 

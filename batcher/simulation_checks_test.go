@@ -450,49 +450,59 @@ func (j *judge) leased() {
 // settled compares what is stored with the chain, after a step that went through to the tip.
 func (j *judge) settled() {
 	j.leased()
-	s, tip := j.l.disk, j.l.net.height()
-	for i := range s.anchors {
-		a := &s.anchors[i]
-		if a.Settled {
-			continue
-		}
-		var mined *judged
-		for _, v := range j.anchors[a.ID] {
-			if v.in != nil {
-				mined = v
-			}
-		}
-		switch a.State {
-		case store.Broadcast:
-			if mined != nil {
-				j.l.fail("P2: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
-			}
-		case store.Mined, store.Final:
-			if mined == nil || mined.index != a.Block.Version || mined.in.hash != a.Block.Hash {
-				j.l.fail("P4: anchor %d is %s in block %d %s, version %d, which is not so", a.ID, a.State, a.Block.Height, a.Block.Hash, a.Block.Version)
-			} else if deep := tip-mined.in.height+1 >= j.l.policy.Confirmations; deep != (a.State == store.Final) {
-				j.l.fail("P4: anchor %d is %s under %d blocks; final means %d", a.ID, a.State, tip-mined.in.height+1, j.l.policy.Confirmations)
-			}
-		case store.Spent, store.Dead:
-			if mined != nil {
-				j.l.fail("P3: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
-			}
+	for i := range j.l.disk.anchors {
+		if a := &j.l.disk.anchors[i]; !a.Settled {
+			j.settledAnchor(a)
 		}
 	}
-	for i := range s.batches {
-		b := &s.batches[i]
-		paid := j.paid[b.Root]
-		switch {
-		case b.State != store.Sealed || paid != nil && (paid.lost || j.restored):
-		case b.Anchor == 0 && paid != nil:
-			j.l.fail("P3: batch %d waits for an anchor, and anchor %d paid for it in block %d", b.ID, paid.anchor, paid.in.height)
-		case b.Anchor != 0 && paid != nil && b.Anchor != paid.anchor:
-			j.l.fail("P3: batch %d is with anchor %d, and anchor %d paid for it in block %d", b.ID, b.Anchor, paid.anchor, paid.in.height)
-		case b.Anchor != 0 && paid == nil:
-			i, ok := s.anchorAt(b.Anchor)
-			if !ok || s.anchors[i].State == store.Mined || s.anchors[i].State == store.Final || s.anchors[i].State == store.Dead {
-				j.l.fail("P2: batch %d is with anchor %d, which does not commit to it", b.ID, b.Anchor)
-			}
+	for i := range j.l.disk.batches {
+		j.settledBatch(&j.l.disk.batches[i])
+	}
+}
+
+// settledAnchor checks that an anchor is in the block in which the chain has it.
+func (j *judge) settledAnchor(a *store.Anchor) {
+	var mined *judged
+	for _, v := range j.anchors[a.ID] {
+		if v.in != nil {
+			mined = v
+		}
+	}
+	switch a.State {
+	case store.Broadcast:
+		if mined != nil {
+			j.l.fail("P2: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
+		}
+	case store.Mined, store.Final:
+		if mined == nil || mined.index != a.Block.Version || mined.in.hash != a.Block.Hash {
+			j.l.fail("P4: anchor %d is %s in block %d %s, version %d, which is not so", a.ID, a.State, a.Block.Height, a.Block.Hash, a.Block.Version)
+			return
+		}
+		depth := j.l.net.height() - mined.in.height + 1
+		if deep := depth >= j.l.policy.Confirmations; deep != (a.State == store.Final) {
+			j.l.fail("P4: anchor %d is %s under %d blocks; final means %d", a.ID, a.State, depth, j.l.policy.Confirmations)
+		}
+	case store.Spent, store.Dead:
+		if mined != nil {
+			j.l.fail("P3: anchor %d is %s, and its version %d is in block %d", a.ID, a.State, mined.index, mined.in.height)
+		}
+	}
+}
+
+// settledBatch checks that a batch is with the anchor that paid for it.
+func (j *judge) settledBatch(b *store.Batch) {
+	paid := j.paid[b.Root]
+	switch {
+	case b.State != store.Sealed || paid != nil && (paid.lost || j.restored):
+	case b.Anchor == 0 && paid != nil:
+		j.l.fail("P3: batch %d waits for an anchor, and anchor %d paid for it in block %d", b.ID, paid.anchor, paid.in.height)
+	case b.Anchor != 0 && paid != nil && b.Anchor != paid.anchor:
+		j.l.fail("P3: batch %d is with anchor %d, and anchor %d paid for it in block %d", b.ID, b.Anchor, paid.anchor, paid.in.height)
+	case b.Anchor != 0 && paid == nil:
+		s := j.l.disk
+		i, ok := s.anchorAt(b.Anchor)
+		if !ok || decide.IsMined(s.anchors[i]) || s.anchors[i].State == store.Dead {
+			j.l.fail("P2: batch %d is with anchor %d, which does not commit to it", b.ID, b.Anchor)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/txsize"
 	"ancre/proof"
 
 	"github.com/btcsuite/btcd/txscript/v2"
@@ -15,8 +16,18 @@ import (
 
 // version checks a new version against the caps, the form of an anchor and the versions before it.
 func (j *judge) version(n *judged, before []*judged) {
-	p, v := &j.l.policy, n.Version
 	where := fmt.Sprintf("version %d of anchor %d", n.index, n.anchor)
+	j.caps(n, where)
+	j.commitment(n, where)
+	j.coins(n, where)
+	if n.index > 0 {
+		j.replacement(n, before, where)
+	}
+}
+
+// caps checks what a version pays.
+func (j *judge) caps(n *judged, where string) {
+	p, v := &j.l.policy, n.Version
 	switch {
 	case v.FeeSats != n.fee:
 		j.l.fail("P5: %s pays %d sats and says %d", where, n.fee, v.FeeSats)
@@ -29,6 +40,11 @@ func (j *judge) version(n *judged, before []*judged) {
 	case int64(v.Tx.LockTime) > int64(j.l.client.tip().height):
 		j.l.fail("%s has lock time %d at height %d", where, v.Tx.LockTime, j.l.client.tip().height)
 	}
+}
+
+// commitment checks that a version commits to its batches, all of them sealed.
+func (j *judge) commitment(n *judged, where string) {
+	v := n.Version
 	var roots [][32]byte
 	for i, id := range v.Batches {
 		root, ok := j.roots[id]
@@ -44,8 +60,13 @@ func (j *judge) version(n *judged, before []*judged) {
 	if len(roots) == 0 || proof.Root(roots) != v.Root || out.Value != 0 || !bytes.Equal(out.PkScript, append([]byte{txscript.OP_RETURN, txscript.OP_DATA_32}, v.Root[:]...)) {
 		j.l.fail("%s does not commit to its batches %v", where, v.Batches)
 	}
+}
+
+// coins checks the change and the inputs of a version.
+func (j *judge) coins(n *judged, where string) {
+	v := n.Version
 	for _, out := range v.Tx.TxOut[1:] {
-		if !j.l.purse.ours[string(out.PkScript)] || out.Value < dustSats {
+		if !j.l.purse.ours[string(out.PkScript)] || out.Value < txsize.DustLimit {
 			j.l.fail("%s pays %d sats to %x", where, out.Value, out.PkScript)
 		}
 	}
@@ -57,15 +78,16 @@ func (j *judge) version(n *judged, before []*judged) {
 			j.l.fail("%s spends %s, which it does not know", where, in.PreviousOutPoint)
 		}
 	}
-	if n.index == 0 {
-		return
-	}
-	last := before[n.index-1]
+}
+
+// replacement checks a version against the ones that it replaces.
+func (j *judge) replacement(n *judged, before []*judged, where string) {
+	v, last := n.Version, before[n.index-1]
 	if v.Tx.LockTime <= last.Tx.LockTime {
 		j.l.fail("%s has lock time %d, and the one before %d: no block came between them", where, v.Tx.LockTime, last.Tx.LockTime)
 	}
-	// What stands in the mempools is the newest version that can: a coin that was added on the way
-	// may be gone.
+	// The mempools hold the newest version that can be mined: a coin that was added on the way may
+	// be gone.
 	rival := last
 	for rival.index > 0 && !j.minable(rival) {
 		rival = before[rival.index-1]
@@ -74,7 +96,7 @@ func (j *judge) version(n *judged, before []*judged) {
 	if n.fee < need {
 		j.l.fail("%s pays %d sats for %d vB: BIP125 wants %d to replace %d", where, n.fee, n.size, need, rival.fee)
 	}
-	// What joined in versions that cannot be mined any more may have been mined elsewhere
+	// Batches that joined in versions that can no longer be mined may have been mined elsewhere
 	// meanwhile.
 	for _, id := range last.Batches {
 		elsewhere := rival != last && !slices.Contains(rival.Batches, id) && j.l.disk.batches[id-1].Anchor != n.anchor

@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/txsize"
+
 	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
 const (
-	dustSats     = 294 // of a P2WPKH output
-	inputVBytes  = 68
 	headroomFees = 20               // how many times its fee a coin should be worth to be taken alone
 	holdFor      = 10 * time.Minute // how long the coins of what was built are kept
 )
@@ -149,7 +149,7 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	}
 	var usable []purseCoin
 	for _, c := range w.spendable() {
-		if c.out.Value > o.SatPerVByte*inputVBytes && c.out.Value >= dustSats && !slices.Contains(o.Coins, c.OutPoint) {
+		if c.out.Value > o.SatPerVByte*txsize.Input && c.out.Value >= txsize.DustLimit && !slices.Contains(o.Coins, c.OutPoint) {
 			usable = append(usable, c)
 		}
 	}
@@ -162,7 +162,7 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 		return w.hold(bare)
 	}
 	// One coin is the rule: the smallest that is ample.
-	ample := headroomFees*o.SatPerVByte*(153+inputVBytes*int64(len(o.Coins))) - d.sum
+	ample := headroomFees*o.SatPerVByte*(txsize.Anchor+txsize.Input*int64(len(o.Coins))) - d.sum
 	i := slices.IndexFunc(usable, func(c purseCoin) bool { return c.out.Value < ample })
 	switch {
 	case i > 0:
@@ -181,7 +181,7 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	if bare != nil {
 		return w.hold(bare)
 	}
-	return nil, nil, shortage(max(o.SatPerVByte*d.size(false)+o.SatPerVByte*inputVBytes-d.sum, dustSats))
+	return nil, nil, shortage(max(o.SatPerVByte*d.size(false)+o.SatPerVByte*txsize.Input-d.sum, txsize.DustLimit))
 }
 
 // takenCoins says which of the given coins are spent.
@@ -241,12 +241,12 @@ func (d *purseDraft) size(withChange bool) int64 {
 // not enough.
 func (d *purseDraft) finished() *purseDraft {
 	rest := d.sum - d.o.SatPerVByte*d.size(true)
-	if rest < dustSats && d.sum < d.o.SatPerVByte*d.size(false) || len(d.prevouts) == 0 {
+	if rest < txsize.DustLimit && d.sum < d.o.SatPerVByte*d.size(false) || len(d.prevouts) == 0 {
 		return nil
 	}
 	f := *d
 	f.tx, f.prevouts = d.tx.Copy(), slices.Clone(d.prevouts)
-	if rest >= dustSats {
+	if rest >= txsize.DustLimit {
 		f.tx.AddTxOut(wire.NewTxOut(rest, d.change))
 	}
 	return &f
