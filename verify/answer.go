@@ -56,8 +56,8 @@ func (a Answer) String() string {
 	return fmt.Sprintf("waiting for %s, which says %q", at, a.Reason)
 }
 
-// Summarize puts the answers with one of these results into words, the first few of them.
-func Summarize(answers []Answer, results ...AnswerResult) string {
+// SummarizeAnswers puts the answers with one of these results into words, the first few of them.
+func SummarizeAnswers(answers []Answer, results ...AnswerResult) string {
 	var said []string
 	have := make(map[string]bool)
 	for _, a := range answers {

@@ -164,7 +164,7 @@ func TestAnswersInWords(t *testing.T) {
 			`waiting for the calendar at https://alice.example, which says "soon"; ` +
 			"waiting for the calendar at https://alice.example: on fire; and 1 more": {AnswerPending, AnswerFailed, AnswerSkipped},
 	} {
-		if got := Summarize(list, results...); got != want {
+		if got := SummarizeAnswers(list, results...); got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}
 	}

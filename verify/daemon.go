@@ -74,8 +74,8 @@ func tipOf(ctx context.Context, client *rpc.Client) (int64, error) {
 // StateFinal is the state of a digest whose proof is complete.
 const StateFinal = "final"
 
-// Whereabouts says in words where a digest is.
-func Whereabouts(e rpc.Entry) string {
+// StatusText says in words where a digest is.
+func StatusText(e rpc.Entry) string {
 	batch := "batch " + humanize.Count(e.Batch)
 	switch e.State {
 	case "open":

@@ -48,7 +48,7 @@ func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, wa
 	if err != nil {
 		return was, err
 	}
-	if waiting := Summarize(verdict.Answers, AnswerPending, AnswerFailed, AnswerSkipped); waiting != "" {
+	if waiting := SummarizeAnswers(verdict.Answers, AnswerPending, AnswerFailed, AnswerSkipped); waiting != "" {
 		if was.Outcome != proof.OutcomePending {
 			waiting = was.Reason + "; " + waiting
 		}
@@ -95,7 +95,7 @@ func (v *Verifier) askForMore(ctx context.Context, f *proof.File, verdict *Verdi
 		}
 	}
 	f, verdict.Answers = v.calendars.follow(ctx, f, answered, nil)
-	return f, Summarize(verdict.Answers, AnswerComplete), ctx.Err()
+	return f, SummarizeAnswers(verdict.Answers, AnswerComplete), ctx.Err()
 }
 
 // addDaemonStatus adds where the daemon has the digest of a pending proof, or what its calendar
@@ -115,7 +115,7 @@ func (v *Verifier) addDaemonStatus(ctx context.Context, f *proof.File, verdict *
 		}
 		if err == nil {
 			verdict.Entry = &e
-			verdict.Reason = Whereabouts(e)
+			verdict.Reason = StatusText(e)
 			if e.State == StateFinal {
 				verdict.Reason += v.upgrade("; %s completes the proof")
 			}

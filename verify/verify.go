@@ -138,9 +138,9 @@ type Block struct {
 	OnTop  int64     // how many blocks are on top of it
 }
 
-// Deep is how many blocks of work on top make a block deep: with its own they are six
-// confirmations. A valid verdict with fewer warns of reorganisations.
-const Deep = 5
+// EnoughOnTop is how many blocks of work should be on top of a block: with its own they are six
+// confirmations. A valid verdict with fewer says that a reorganisation could undo it.
+const EnoughOnTop = 5
 
 // conclude finishes a verdict that has an outcome, or an error instead. It returns an error only if
 // ctx has ended.
@@ -168,8 +168,8 @@ func (v *Verifier) markValid(ctx context.Context, header proof.Header, verdict *
 	trust.Tip = tip
 	verdict.Trust = &trust
 	verdict.Block = &Block{Height: header.Height, Hash: chainhash.Hash(header.Hash), Time: header.Time.UTC(), OnTop: onTop}
-	if onTop < Deep {
-		few := fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", Deep)
+	if onTop < EnoughOnTop {
+		few := fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", EnoughOnTop)
 		if verdict.Reason != "" {
 			few = verdict.Reason + "; " + few
 		}

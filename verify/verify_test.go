@@ -36,7 +36,7 @@ func TestVerdictsOnProofs(t *testing.T) {
 	chain := newFakeChain(1)
 	deep := attested("deep", proof.BitcoinAt(1))
 	chain.mine([32]byte(deep.Digest))
-	for range Deep {
+	for range EnoughOnTop {
 		chain.mine([32]byte{7})
 	}
 	shallow := attested("shallow", proof.BitcoinAt(uint64(len(chain.blocks))))
@@ -66,10 +66,10 @@ func TestVerdictsOnProofs(t *testing.T) {
 	}
 
 	got := verdict(t, chain.verifier(Config{}), deep, "deep")
-	if b := got.Block; b.Height != 1 || b.OnTop != Deep+1 || b.Hash != [32]byte{1, 1} || !b.Time.Equal(chain.blocks[1].Time) || !got.Complete {
+	if b := got.Block; b.Height != 1 || b.OnTop != EnoughOnTop+1 || b.Hash != [32]byte{1, 1} || !b.Time.Equal(chain.blocks[1].Time) || !got.Complete {
 		t.Errorf("%+v, %+v", got, b)
 	}
-	want := Trust{Source: "fake", From: "memory", Tip: Deep + 2, Words: "headers of a test", Warning: "Tests prove nothing. regtest is a test network, and proves nothing outside of tests."}
+	want := Trust{Source: "fake", From: "memory", Tip: EnoughOnTop + 2, Words: "headers of a test", Warning: "Tests prove nothing. regtest is a test network, and proves nothing outside of tests."}
 	if *got.Trust != want {
 		t.Errorf("%+v, want %+v", *got.Trust, want)
 	}

@@ -396,7 +396,7 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	}
 	r.at(p.Entry)
 	if !p.Complete {
-		r.Result, r.Reason = pending, verify.Whereabouts(p.Entry)
+		r.Result, r.Reason = pending, verify.StatusText(p.Entry)
 		return nil, nil
 	}
 	made, err := receipt.Parse(p.Receipt)

@@ -25,8 +25,8 @@ var (
 	bitcoindPorts = map[string]string{"mainnet": "8332", "testnet4": "48332", "signet": "38332", "regtest": "18443", "simnet": "18556"}
 )
 
-// nodeSource is the node at a URL: a bitcoind, or another ancred. Its credentials are those of --rpc-user
-// or --rpc-cookie. Otherwise they come from bitcoind's cookie on this machine.
+// nodeSource is the node at a URL: a bitcoind, or another ancred. Its credentials are those of
+// --rpc-user or --rpc-cookie. Otherwise they come from bitcoind's cookie on this machine.
 func (a *app) nodeSource(ctx context.Context, node, network string, params *chaincfg.Params) (verify.Source, func() error, error) {
 	addr, err := nodeAddress(node, network)
 	if err != nil {

@@ -139,7 +139,7 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 	if a.json {
 		return "", a.printJSON(e, false)
 	}
-	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(verify.Whereabouts(e)))
+	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(verify.StatusText(e)))
 	if e.State == verify.StateFinal {
 		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
 	}

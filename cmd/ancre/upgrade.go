@@ -267,7 +267,7 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 	w.file, w.last, w.Calendars, w.errors = done.File, done, done.Answers, nil
 	if done.DaemonErr == nil {
 		w.at(done.Entry)
-		w.digest, w.where = done.By, verify.Whereabouts(done.Entry)
+		w.digest, w.where = done.By, verify.StatusText(done.Entry)
 	}
 	switch {
 	case done.Complete:
@@ -290,7 +290,7 @@ func (u *upgrader) advance(ctx context.Context, w *waiter) error {
 		if done.DaemonErr == nil {
 			where = append(where, w.where)
 		}
-		if said := verify.Summarize(done.Answers, verify.AnswerPending, verify.AnswerFailed, verify.AnswerSkipped); said != "" {
+		if said := verify.SummarizeAnswers(done.Answers, verify.AnswerPending, verify.AnswerFailed, verify.AnswerSkipped); said != "" {
 			where = append(where, said)
 		}
 		w.Reason = strings.Join(where, "; ")
@@ -311,7 +311,7 @@ func (u *upgrader) unanswered(done verify.Completion) error {
 	if u.alone {
 		return unansweredError{err}
 	}
-	said := verify.Summarize(done.Answers, verify.AnswerFailed, verify.AnswerSkipped)
+	said := verify.SummarizeAnswers(done.Answers, verify.AnswerFailed, verify.AnswerSkipped)
 	if said == "" {
 		said = "the proof names no calendar that could complete it"
 	}

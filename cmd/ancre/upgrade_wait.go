@@ -70,7 +70,7 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 			case err != nil:
 				where = append(where, err.Error()) // it may come back
 			default:
-				where = append(where, verify.Whereabouts(e))
+				where = append(where, verify.StatusText(e))
 			}
 		}
 		waiting = slices.DeleteFunc(slices.Clone(waiting), func(w *waiter) bool {
@@ -87,7 +87,7 @@ func (u *upgrader) await(ctx context.Context, waiting []*waiter) {
 			return
 		}
 		for _, w := range waiting {
-			words := strings.TrimPrefix(verify.Summarize(w.Calendars, verify.AnswerPending, verify.AnswerFailed), "waiting for ")
+			words := strings.TrimPrefix(verify.SummarizeAnswers(w.Calendars, verify.AnswerPending, verify.AnswerFailed), "waiting for ")
 			if words != "" && !slices.Contains(where, words) {
 				where = append(where, words)
 			}
