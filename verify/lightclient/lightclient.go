@@ -38,8 +38,8 @@ type Config struct {
 	Proxy             string   // as in spv.Config
 	UserAgentVersion  string   // what peers are told
 
-	// Progress, if not nil, is called with the work that is done, and how far it is. A total of 0 is
-	// not known yet.
+	// Progress, if not nil, is called with the work that is done, and how far it is. A total of 0
+	// is not known yet.
 	Progress func(doing string, done, total int64)
 
 	// Waiting, if not nil, is called before waiting for another run.
