@@ -2,6 +2,7 @@ package spv
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,22 +49,25 @@ func TestAFlippedBitInAHeaderFileIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for bit := 3; bit < 8*len(want); bit += 97 {
-			dir := copyDir(t, whole)
-			path := filepath.Join(dir, name)
-			damaged := bytes.Clone(want)
-			damaged[bit/8] ^= 1 << (bit % 8)
-			if err := os.WriteFile(path, damaged, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if said := opened(t, dir); !strings.Contains(said, name) && !strings.Contains(said, "header files are damaged") {
-				t.Errorf("bit %d of %s is flipped, and nothing is said of it: %s", bit, name, said)
-			}
-			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("bit %d of %s is flipped, and the file is not mended: %v", bit, name, err)
-			}
-			if said := opened(t, dir); said != "" {
-				t.Errorf("the start after that: %s", said)
-			}
+			t.Run(fmt.Sprintf("%s, bit %d", name, bit), func(t *testing.T) {
+				t.Parallel()
+				dir := copyDir(t, whole)
+				path := filepath.Join(dir, name)
+				damaged := bytes.Clone(want)
+				damaged[bit/8] ^= 1 << (bit % 8)
+				if err := os.WriteFile(path, damaged, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if said := opened(t, dir); !strings.Contains(said, name) && !strings.Contains(said, "header files are damaged") {
+					t.Errorf("nothing is said of the flipped bit: %s", said)
+				}
+				if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("the file is not restored: %v", err)
+				}
+				if said := opened(t, dir); said != "" {
+					t.Errorf("the start after that: %s", said)
+				}
+			})
 		}
 	}
 }
