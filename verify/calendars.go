@@ -237,7 +237,7 @@ func (c *Calendars) setBusy(uri string, err error) {
 func (c *Calendars) giveUp(uri string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b, ok := c.busy[uri]; ok { // else it answered somebody meanwhile
+	if b, ok := c.busy[uri]; ok { // otherwise it has answered meanwhile
 		b.gaveUp = true
 		c.busy[uri] = b
 	}

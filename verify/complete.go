@@ -45,13 +45,13 @@ func NewCompleter(cfg CompleterConfig) *Completer {
 	return c
 }
 
-// Completion is the result of completing a proof. If it is neither Complete nor Waits, nobody could
+// Completion is the result of completing a proof. If it is neither Complete nor Waits, no one could
 // say when the proof will be complete.
 type Completion struct {
 	// File is the proof with everything that was added, and without the promises that were kept.
 	File *proof.File
 
-	Complete bool // File names a Bitcoin block, which nobody may have verified: see Block
+	Complete bool // File names a Bitcoin block, which may be unverified: see Block
 	Waits    bool // the daemon or a calendar has a promise to keep
 
 	// Entry is where the daemon has the digest, if DaemonErr is nil. By is how the daemon knows it:
@@ -69,7 +69,7 @@ type Completion struct {
 // have. It does not change f. It returns an error if ctx has ended, or if the merged proof cannot
 // be written.
 func (c *Completer) Complete(ctx context.Context, f *proof.File) (Completion, error) {
-	// Nobody has verified a block that the proof names itself. A calendar may have lied, and
+	// A block that the proof names itself is not verified here. A calendar may have lied, and
 	// another one has the truth.
 	named := f.IsComplete()
 	var done Completion

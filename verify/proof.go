@@ -82,7 +82,7 @@ func (v *Verifier) improve(ctx context.Context, f *proof.File, digest []byte, wa
 }
 
 // askForMore returns the proof with what the daemon has, and if that does not complete it, with
-// what calendars have. said names in words who completed it, and is empty if nobody did.
+// what calendars have. said names in words who completed it, and is empty if it is not complete.
 func (v *Verifier) askForMore(ctx context.Context, f *proof.File, verdict *Verdict) (better *proof.File, said string, err error) {
 	answered := make(map[promise]bool)
 	if v.daemon != nil {

@@ -124,7 +124,7 @@ type Verdict struct {
 
 	TxID   chainhash.Hash // of a valid receipt: its transaction
 	Anchor string         // of a valid receipt: the type of the anchor that was proven
-	Seal   *receipt.Seal  // of a valid receipt: who signed the digest; nil when nobody did
+	Seal   *receipt.Seal  // of a valid receipt: who signed the digest; nil if it is not sealed
 
 	// SourceFailed reports that it is unverifiable because the source of headers could not answer.
 	SourceFailed bool

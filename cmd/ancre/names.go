@@ -14,8 +14,8 @@ import (
 	"ancre/proof/receipt"
 )
 
-// cutProofSuffix returns the name without .ots, in whatever case that is written: archives come
-// from systems that write all names in capitals.
+// cutProofSuffix returns the name without .ots, in upper or lower case: some archives come from
+// systems with names in capitals.
 func cutProofSuffix(name string) (file string, found bool) {
 	cut := len(name) - len(proofSuffix)
 	if cut < 0 || !strings.EqualFold(name[cut:], proofSuffix) {
@@ -30,12 +30,12 @@ func hasProofSuffix(name string) bool {
 	return found
 }
 
-// besideSuffixes are what the names of receipts end in that lie beside FILE, ours first. ".json"
-// alone is left out: anything may have it.
+// besideSuffixes are the suffixes of receipts beside FILE, ours first. ".json" alone is not among
+// them: any file may have it.
 var besideSuffixes = append([]string{receiptKinds["v2"].suffix, receiptKinds["v4"].suffix}, slices.Concat(receiptSuffixes, []string{".receipt.json", ".receipt", ".chp"})...)
 
-// receiptsBeside finds the receipts that lie beside FILE: by their names, of which Woleet's hold an
-// identifier, and as far as they look like receipts. Those of our own names come first.
+// receiptsBeside finds the receipts beside FILE: files with their names that look like receipts,
+// those with our own names first. The names of Woleet's hold an identifier.
 func receiptsBeside(file string) []string {
 	var list []string
 	for _, suffix := range besideSuffixes {
@@ -66,7 +66,7 @@ func receiptsBeside(file string) []string {
 	return list
 }
 
-// looksLikeReceipt says whether a regular file begins as a receipt does.
+// looksLikeReceipt reports whether a regular file begins as a receipt does.
 func looksLikeReceipt(path string) bool {
 	file, _, err := atomicfile.Open(path)
 	if err != nil {
@@ -78,7 +78,7 @@ func looksLikeReceipt(path string) bool {
 	return receipt.LooksLike(start[:n])
 }
 
-// severalError says that more than one receipt lies beside a file.
+// severalError says that there are several receipts beside a file.
 type severalError struct {
 	file string
 	list []string
@@ -92,7 +92,7 @@ func (e severalError) Error() string {
 	return fmt.Sprintf("there is no %s, and %d receipts are beside it: %s", shown(e.file+proofSuffix), len(e.list), humanize.Few(names))
 }
 
-// tooLong explains that a name is too long for the file system, and leaves other errors as they
+// tooLong explains that a name is too long for the file system. It returns other errors as they
 // are. remedy is what to do about it.
 func tooLong(path string, err error, remedy string) error {
 	if !errors.Is(err, syscall.ENAMETOOLONG) {
@@ -101,8 +101,8 @@ func tooLong(path string, err error, remedy string) error {
 	return fmt.Errorf("the name %s has %d bytes, which is too long for the file system: %s", shown(humanize.Clip(filepath.Base(path))), len(filepath.Base(path)), remedy)
 }
 
-// notToStamp leaves the remedy of "ancre stamp" out of an error of hashing a file that another verb
-// hashes. pipe is how its content is read from standard input instead.
+// notToStamp replaces the remedy that "ancre stamp" gives when it cannot hash a file. pipe says how
+// to give the content on standard input instead.
 func notToStamp(err error, pipe string) error {
 	switch {
 	case errors.Is(err, errDirectory):
@@ -113,7 +113,7 @@ func notToStamp(err error, pipe string) error {
 	return err
 }
 
-// isThere says whether something has that name, even if it leads nowhere.
+// isThere reports whether something has that name, even a link that leads nowhere.
 func isThere(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

@@ -73,7 +73,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	verifier := verify.New(config)
 	bar := a.startProgress("pruning proofs", 0, false)
 	defer bar.Finish()
-	exit, told := exitDone, 0
+	exit, printed := exitDone, 0
 	one := func(ctx context.Context, t target) *prunedProof {
 		p := &prunedProof{}
 		if p.err = a.pruneOne(ctx, verifier, t, p); p.err != nil {
@@ -85,15 +85,15 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 		if ctx.Err() != nil {
 			break // interrupted, as the error below says once
 		}
-		told++
+		printed++
 		bar.AddFile()
-		bar.Above(func() { exit = worse(exit, a.tellPruned(p)) })
+		bar.Above(func() { exit = worse(exit, a.printPruned(p)) })
 	}
 	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if told == 0 {
+	if printed == 0 {
 		a.note("Nothing was pruned: there is no proof (FILE.ots) there.")
 	}
 	return finish(exit)
@@ -139,8 +139,8 @@ func (a *app) pruneOne(ctx context.Context, v *verify.Verifier, t target, p *pru
 	return replaceProof(p.tree, p.ProofFile, before, after, "the file was changed while its proof was being verified: prune it again")
 }
 
-// tellPruned prints the result of a proof and returns its exit status.
-func (a *app) tellPruned(p *prunedProof) int {
+// printPruned prints the result of a proof and returns its exit status.
+func (a *app) printPruned(p *prunedProof) int {
 	toOut := p.ProofFile == "-" && p.Result != failed && p.file != nil
 	if toOut {
 		if data, err := p.file.Marshal(); err != nil {

@@ -123,9 +123,9 @@ func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) erro
 			return err
 		}
 		if err != nil {
-			r.settle(err)
+			r.setError(err)
 		}
-		exit = worse(exit, a.tellReceipt(r))
+		exit = worse(exit, a.printReceipt(r))
 		return nil
 	}
 	for _, arg := range args {
@@ -409,8 +409,8 @@ func (a *app) receiptOfDaemon(ctx context.Context, kind receiptKind, r *receiptR
 	return made, nil
 }
 
-// tellReceipt prints the result of a receipt and returns its exit status.
-func (a *app) tellReceipt(r *receiptResult) int {
+// printReceipt prints the result of a receipt and returns its exit status.
+func (a *app) printReceipt(r *receiptResult) int {
 	if r.Receipt != nil && !a.json {
 		if _, err := a.jsonOut().Write(r.Receipt); err != nil {
 			r.fail(err)

@@ -65,8 +65,8 @@ type fileResult struct {
 	Path    *proof.Explanation `json:"path,omitempty"`
 
 	// Of a valid receipt: which of its anchors was proven, and who sealed it.
-	Anchor string    `json:"anchor,omitempty"`
-	Seal   *sealTold `json:"seal,omitempty"`
+	Anchor string      `json:"anchor,omitempty"`
+	Seal   *sealResult `json:"seal,omitempty"`
 
 	// What calendars answered, if they were asked.
 	Calendars []verify.Answer `json:"calendars,omitempty"`
@@ -95,9 +95,9 @@ type unverifiableError struct{ reason, needed string }
 
 func (e unverifiableError) Error() string { return e.reason }
 
-// settle fills in what an error means: unverifiable if nothing contradicts the proof, failed
+// setError fills in what an error means: unverifiable if nothing contradicts the proof, failed
 // otherwise.
-func (r *fileResult) settle(err error) {
+func (r *fileResult) setError(err error) {
 	var cannot unverifiableError
 	var none noProofError
 	switch {
@@ -145,7 +145,7 @@ func (r *fileResult) judge(v verify.Verdict) {
 		r.TxID, r.Anchor = v.TxID.String(), v.Anchor
 	}
 	if s := v.Seal; s != nil {
-		r.Seal = &sealTold{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
+		r.Seal = &sealResult{Address: s.PubKey, Identity: s.SignedIdentity, IssuerDomain: s.SignedIssuerDomain}
 	}
 }
 

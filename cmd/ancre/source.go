@@ -85,7 +85,7 @@ func (a *app) openSource(ctx context.Context, o sourceOptions) (src verify.Sourc
 	return verify.DaemonSource{Client: client, OtherSource: otherSources}, func() error { return nil }, nil
 }
 
-// verifyConfig returns the configuration of a verifier that asks this source and nobody else.
+// verifyConfig returns the configuration of a verifier that asks this source alone.
 func (a *app) verifyConfig(src verify.Source) (verify.Config, error) {
 	_, params, err := a.network()
 	return verify.Config{

@@ -316,7 +316,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 		// Results that are known are printed. The others have none.
 		for _, j := range group {
 			if j.Result != "" {
-				s.tell(j)
+				s.print(j)
 			}
 		}
 		return err
@@ -324,7 +324,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 	// Proofs that the daemon sent are written even after an interrupt: that takes no time, and
 	// leaves nothing half done.
 	for j := range inOrder(context.WithoutCancel(ctx), writers, slices.Values(group), s.write) {
-		s.tell(j)
+		s.print(j)
 	}
 	return nil
 }

@@ -71,8 +71,8 @@ func (s *stamper) extend(j *stampJob) error {
 	return j.tree.replace(j.ProofFile, j.was, j.after, false)
 }
 
-// tell prints the result of a file.
-func (s *stamper) tell(j *stampJob) {
+// print writes the result of a file.
+func (s *stamper) print(j *stampJob) {
 	s.bar.AddFile()
 	switch j.Result {
 	case failed:

@@ -17,10 +17,10 @@ import (
 	"ancre/proof/receipt"
 )
 
-// tree is a directory that was named with -r. What is found in it is reached from the opened
-// directory, by the directories in between, and by no symbolic link: somebody else may be able to
-// put one in the place of a directory while ancre walks. nil is no tree: the path of a file was
-// named by the user, who vouches for the links in it.
+// tree is a directory that was named with -r. A file in it is reached from the opened directory,
+// through the directories in between, and through no symbolic link: somebody else may be able to
+// replace a directory by a link while ancre walks. A nil tree is for a path that the user named,
+// and whose links the user trusts.
 //
 // The directory is closed when nothing refers to the tree any more, as os.Root does by itself.
 type tree struct {
@@ -28,7 +28,7 @@ type tree struct {
 	prefix string // of all paths in it
 }
 
-// openTree opens a directory that was named.
+// openTree opens a directory that the user named.
 func openTree(path string) (*tree, error) {
 	top, err := atomicfile.OpenDir(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func openTree(path string) (*tree, error) {
 	return &tree{top, prefix}, nil
 }
 
-// openParent opens the directory of a file. The caller closes it.
+// openParent opens the directory of a file. The caller must close it.
 func (t *tree) openParent(path string) (*atomicfile.Dir, string, error) {
 	if t == nil {
 		return atomicfile.OpenParent(path)
@@ -62,7 +62,7 @@ func (t *tree) openParent(path string) (*atomicfile.Dir, string, error) {
 	return at, names[len(names)-1], err
 }
 
-// document is an opened file that is read, and how it is looked at once more by its name.
+// document is a file that is opened for reading, and a way to look at its name again.
 type document struct {
 	*os.File
 	info  fs.FileInfo
@@ -113,11 +113,11 @@ func (t *tree) open(path string) (*document, error) {
 	return &document{File: f, info: info, again: func() (fs.FileInfo, error) { return dir.Lstat(name) }, close: dir.Close}, nil
 }
 
-// pipes holds what came from pipes that the shell made, by their paths: each can be read once, and
-// an argument may have to be looked at as a proof and as a receipt.
+// pipes holds the content of pipes that the shell made, by their paths. Each can be read only once,
+// and an argument may be looked at as a proof and as a receipt.
 var pipes sync.Map
 
-// openProof opens a file for reading that may be a proof or a receipt.
+// openProof opens a file that may be a proof or a receipt.
 func (t *tree) openProof(path string) (*document, error) {
 	d, err := t.open(path)
 	if err != nil || d.info.Mode().IsRegular() {
@@ -134,7 +134,7 @@ func (t *tree) openProof(path string) (*document, error) {
 	return d, nil
 }
 
-// head reads the first bytes of a file. It returns nothing of what cannot be read.
+// head reads the first bytes of a file. If the file cannot be read, it returns nothing.
 func (t *tree) head(path string, size int) []byte {
 	f, err := t.openProof(path)
 	if err != nil {
@@ -154,8 +154,8 @@ type heldFile struct {
 	data []byte
 }
 
-// hold reads a file that is to be replaced, and at most limit bytes of it. A symbolic link is
-// followed only if it belongs to the user or to root. The caller closes h.dir.
+// hold reads at most limit bytes of a file that is to be replaced. It follows a symbolic link only
+// if it belongs to the user or to root. The caller must close h.dir.
 func (t *tree) hold(path string, limit int64) (h *heldFile, err error) {
 	parent, name, err := t.openParent(path)
 	if err != nil {
@@ -189,8 +189,8 @@ func (t *tree) parent(path string) (fs.FileInfo, error) {
 	return dir.Stat()
 }
 
-// create makes a file that must not exist yet. The error wraps fs.ErrExist when it does. parent,
-// unless nil, is the directory in which it shall be: something else may be under its path by now.
+// create makes a file that must not exist yet. The error wraps fs.ErrExist if it does. If parent is
+// not nil, the file's directory must be that one: another directory may have its path by now.
 func (t *tree) create(path string, data []byte, parent fs.FileInfo) error {
 	dir, name, err := t.openParent(path)
 	if err != nil {
@@ -205,9 +205,8 @@ func (t *tree) create(path string, data []byte, parent fs.FileInfo) error {
 	return dir.Write(name, data, proofMode)
 }
 
-// replace puts data in the place of a file that holds what was read of it before. With backup, the
-// file as it was is kept beside path, unless something is there: what is older is more worth
-// keeping.
+// replace writes data over a file that still holds what was read of it. With backup, the old file
+// is kept beside path, unless a backup exists: the older one is worth more.
 func (t *tree) replace(path string, was, data []byte, backup bool) error {
 	h, err := t.hold(path, int64(len(was))+1)
 	if err != nil {
@@ -225,8 +224,8 @@ func (t *tree) replace(path string, was, data []byte, backup bool) error {
 	return h.dir.Replace(h.name, h.info, data)
 }
 
-// backUp keeps a file under path.bak, with its owner, group and mode: whoever may not read the one
-// may not read the other.
+// backUp keeps a file under path.bak, with its owner, group and mode: who may not read the one may
+// not read the other.
 func (t *tree) backUp(path string, h *heldFile) error {
 	dir, name, err := t.openParent(path + backupSuffix)
 	if err != nil {

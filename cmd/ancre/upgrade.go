@@ -48,7 +48,7 @@ The daemon knows a proof by the hash, and by what each calendar promised. So it 
 at its calendar. If the daemon runs, it checks the blocks that calendars name, and ancre refuses a false one. Without a daemon the
 answer says "not checked", and "ancre verify" checks the block.
 
-The exit status is 3 while a proof is pending, even if nobody says when it will be complete. It is 4 if a proof cannot be completed
+The exit status is 3 while a proof is pending, even if no answer says when it will be complete. It is 4 if a proof cannot be completed
 here, and 1 if a file cannot be read or written. "-" reads a proof from standard input and writes it to standard output, complete
 or not.`,
 		Example: `  ancre upgrade report.pdf.ots
@@ -94,11 +94,11 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	defer bar.Finish()
 
 	u := newUpgrader(a, client, calendars, params)
-	exit, told := exitDone, 0
+	exit, printed := exitDone, 0
 	var waiting []*waiter
 	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
 	for w := range results {
-		told++
+		printed++
 		bar.AddFile()
 		if err := ctx.Err(); err != nil {
 			return err // the interrupt may be why it failed
@@ -107,13 +107,13 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 			waiting = append(waiting, w)
 			continue
 		}
-		bar.Above(func() { exit = worse(exit, u.tell(w)) })
+		bar.Above(func() { exit = worse(exit, u.print(w)) })
 	}
 	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if told == 0 {
+	if printed == 0 {
 		a.note("Nothing was upgraded: there is no proof (FILE.ots) there.")
 	}
 	if err := u.missed(); err != nil && !a.json {
@@ -130,7 +130,7 @@ type waiter struct {
 	digest [32]byte          // by which the daemon knows it: the digest, or what its calendar promised
 	where  string            // where the daemon has the digest, in words
 	errors []string          // of calendars that failed, when others did not
-	silent bool              // nobody could say when it will be complete: --wait does not wait for it
+	silent bool              // no one could say when it will be complete: --wait does not wait for it
 }
 
 // upgrader completes the proofs of files.
@@ -179,7 +179,7 @@ func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	case errors.As(err, &unanswered):
 		w.unverifiable(err.Error(), newerProgram)
 	default:
-		w.settle(err)
+		w.setError(err)
 	}
 	return w
 }
@@ -339,8 +339,8 @@ func (w *waiter) words() string {
 	return fmt.Sprintf("complete, in Bitcoin block %s (says %s; %s)", humanize.Count(height), by, trust)
 }
 
-// tell prints the result of a proof and returns its exit status.
-func (u *upgrader) tell(w *waiter) int {
+// print writes the result of a proof and returns its exit status.
+func (u *upgrader) print(w *waiter) int {
 	toOut := w.ProofFile == "-" && w.Result != failed && w.file != nil
 	if toOut {
 		if data, err := w.file.Marshal(); err != nil {

@@ -40,7 +40,7 @@ func (u *upgrader) completeAll(ctx context.Context, waiting []*waiter) int {
 		if w.Result == pending && w.Batch != 0 {
 			last.again(ctx, w)
 		}
-		exit = worse(exit, u.tell(w))
+		exit = worse(exit, u.print(w))
 	}
 	return exit
 }

@@ -138,7 +138,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		fileResult
 		err error
 	}
-	exit, anyValid, told, saidWhy := exitDone, false, 0, false
+	exit, anyValid, printed, saidWhy := exitDone, false, 0, false
 	isProofFile := func(name string) bool { return hasProofSuffix(name) || isReceiptName(name) }
 	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
 		v := &verified{}
@@ -153,19 +153,19 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		}
 		bar.AddFile()
 		anyValid = anyValid || v.Result == valid
-		if told++; v.sourceFailed && verifier.Failure() != nil && !a.json {
+		if printed++; v.sourceFailed && verifier.Failure() != nil && !a.json {
 			if saidWhy {
 				v.Reason, v.Needed = "for the same reason", ""
 			}
 			saidWhy = true
 		}
-		bar.Above(func() { exit = worse(exit, a.tellVerified(&v.fileResult)) })
+		bar.Above(func() { exit = worse(exit, a.printVerified(&v.fileResult)) })
 	}
 	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if told == 0 {
+	if printed == 0 {
 		a.note("Nothing was verified: there is no proof (FILE.ots) and no receipt there.")
 	}
 	if anyValid {
@@ -303,8 +303,8 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	return sum, nil
 }
 
-// tellVerified prints a verdict and returns its exit status.
-func (a *app) tellVerified(r *fileResult) int {
+// printVerified prints a verdict and returns its exit status.
+func (a *app) printVerified(r *fileResult) int {
 	name := shown(r.File)
 	if name == "" || name == "-" {
 		name = r.name()

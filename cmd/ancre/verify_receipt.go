@@ -18,15 +18,15 @@ import (
 	"ancre/verify"
 )
 
-// sealTold is what is printed about who sealed a file.
-type sealTold struct {
+// sealResult is what is printed about who sealed a file.
+type sealResult struct {
 	Address      string `json:"address"`                 // whose key signed the file's hash: this is proven
 	Identity     string `json:"identity,omitempty"`      // what the signer's software claims: this is not proven
 	IssuerDomain string `json:"issuer_domain,omitempty"` // as Identity
 }
 
 // String puts the seal into words.
-func (s *sealTold) String() string {
+func (s *sealResult) String() string {
 	claims := make([]string, 0, 2)
 	if s.Identity != "" {
 		claims = append(claims, fmt.Sprintf("%q", s.Identity))

@@ -242,8 +242,8 @@ func TestWhoSealedIsTold(t *testing.T) {
 		seal.PubKey, _, _ = strings.Cut(signer, ",")
 		r.ancre("verify", "--node", n.URL, "--rpc-cookie", n.cookie, write()).is(t, exitDone, file+": valid", want, seal.PubKey)
 		a = r.ancre("--json", "verify", "--node", n.URL, "--rpc-cookie", n.cookie, write()).is(t, exitDone)
-		var said struct{ Seal sealTold }
-		if err := json.Unmarshal([]byte(a.out), &said); err != nil || said.Seal != (sealTold{seal.PubKey, seal.SignedIdentity, seal.SignedIssuerDomain}) {
+		var said struct{ Seal sealResult }
+		if err := json.Unmarshal([]byte(a.out), &said); err != nil || said.Seal != (sealResult{seal.PubKey, seal.SignedIdentity, seal.SignedIssuerDomain}) {
 			t.Errorf("%v: %s", err, a.out)
 		}
 	}

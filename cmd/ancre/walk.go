@@ -10,19 +10,19 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// target is one file that a command is about.
+// target is one file that a command works on.
 type target struct {
 	path string
 	size int64
 	tree *tree // it was found in, with -r
-	err  error // it cannot be had: the command says so and goes on
+	err  error // why it cannot be read: the command reports it and goes on
 }
 
 var errDirectory = errors.New("is a directory: use -r for all files in it")
 
-// walk lists what args name: files, and with recursive the regular files in directories that want
-// accepts. Symbolic links are followed when they are named, not when they are found. "-" is passed
-// on.
+// walk lists the files that args name, and with recursive also the regular files in directories
+// that want accepts. It follows symbolic links that are named, not those that it finds. It passes
+// "-" on.
 func walk(args []string, recursive bool, want func(name string) bool) iter.Seq[target] {
 	return func(yield func(target) bool) {
 		for _, arg := range args {
@@ -62,8 +62,7 @@ func walk(args []string, recursive bool, want func(name string) bool) iter.Seq[t
 	}
 }
 
-// walk lists the files in a directory and below, in the order of their names. It reports whether to
-// go on.
+// walk lists the files in a directory and below, sorted by name. It reports whether to go on.
 func (t *tree) walk(dir *atomicfile.Dir, path string, want func(name string) bool, yield func(target) bool) bool {
 	entries, err := dir.ReadDir()
 	for _, e := range entries {
@@ -71,7 +70,7 @@ func (t *tree) walk(dir *atomicfile.Dir, path string, want func(name string) boo
 			return false
 		}
 	}
-	// It cannot be read, or not whole.
+	// The directory cannot be read, or not completely.
 	return err == nil || yield(target{path: path, tree: t, err: plainError(err)})
 }
 

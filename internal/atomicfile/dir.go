@@ -68,7 +68,7 @@ func step(name string) {
 // goroutines may use it.
 type Dir struct{ root *os.Root }
 
-// OpenDir opens a directory. It follows symbolic links: whoever calls vouches for the path.
+// OpenDir opens a directory. It follows symbolic links: the caller must trust the path.
 func OpenDir(path string) (*Dir, error) {
 	if path == "" {
 		path = "."

@@ -34,7 +34,7 @@ func (d *Dir) Open(name string) (*os.File, fs.FileInfo, error) {
 }
 
 // Open opens the regular file at a path for reading, and waits for no named pipe. It follows
-// symbolic links: whoever calls vouches for the path.
+// symbolic links: the caller must trust the path.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	return open(path, fs.FileMode.IsRegular)
 }
