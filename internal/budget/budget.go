@@ -1,9 +1,9 @@
-// Package budget shares a fixed amount of memory, or of places, among callers of a server.
+// Package budget shares a fixed amount of memory, or of places, among the callers of a server.
 //
-// The promise: what is taken together never exceeds the size by more than callers add with GrowTo
-// and Take. A caller who holds a part and keeps the server waiting (a body that does not arrive, an
-// answer that is not read) loses it when others need it. One user cannot push another out: a free
-// part goes to the user who holds least.
+// The promise: the shares together never exceed the size by more than GrowTo and Take add. A caller
+// who keeps the server waiting (a body that does not arrive, an answer that is not read) loses its
+// share when others need it. One user cannot crowd out another: what becomes free goes to the user
+// who holds least.
 package budget
 
 import (
@@ -14,77 +14,77 @@ import (
 	"time"
 )
 
-// ErrFull says that nothing became free within the patience of the budget, or that too many callers
-// of the same user wait already.
+// ErrFull says that nothing became free within the longest wait, or that too many callers of the
+// same user are waiting already.
 var ErrFull = errors.New("the budget is used up")
 
 const (
-	// Grace is how long a holder may keep the server waiting before a waiting caller may displace
-	// it.
+	// Grace is how long a holder may keep the server waiting before another caller may displace it.
 	Grace = 2 * time.Second
 
-	// MinRate is how fast a transfer has to be while others wait, beyond the grace. A slower one
-	// goes on as long as nobody needs its part.
+	// MinRate is how fast a transfer must be after the grace, while others wait. A slower transfer
+	// continues as long as no caller needs its share.
 	MinRate = 512 << 10 // bytes a second
 
-	// MaxWaiting is how many callers of one user may wait at once; more are refused at once. Each
-	// keeps a connection meanwhile.
+	// MaxWaiting is how many callers of one user may wait at once; more are refused. Each waiting
+	// caller occupies a connection.
 	MaxWaiting = 128
 
 	// look is how often a waiting caller looks for holders to displace.
 	look = 100 * time.Millisecond
 )
 
-// Budget is the amount. Its methods may be called from many goroutines.
+// Budget is the amount that is shared. It may be used by many goroutines.
 type Budget struct {
-	size     int64
-	patience time.Duration
-	now      func() time.Time // tests replace it
+	size    int64
+	maxWait time.Duration
+	now     func() time.Time // tests replace it
 
 	mu      sync.Mutex
 	free    int64 // below zero after GrowTo and Take
 	holds   map[*Hold]struct{}
 	held    map[string]int64 // by user; only users who hold something
-	last    map[string]int64 // the number of each user's last grant; there are as many as are configured
+	last    map[string]int64 // the number of each user's last grant; users are few, as configured
 	grants  int64
 	waiting []*waiter // in the order in which they came
 }
 
-// waiter is a caller who waits for a part.
+// waiter is a caller who waits for a share.
 type waiter struct {
 	hold    *Hold
-	granted chan struct{} // closed when hold has its part
+	granted chan struct{} // closed when hold has its share
 }
 
-// Hold is the part that one caller has. Its fields belong to the budget's lock.
+// Hold is the share of one caller. The lock of the budget guards its fields.
 type Hold struct {
 	budget *Budget
 	user   string
 	n      int64
-	cut    func() // ends the transfer that the server waits for; must not call the budget
+	cut    func() // aborts the transfer that the server waits for; it must not call the budget
 
-	since  time.Time     // when the server began to wait for the caller; zero: it does not
+	since  time.Time     // when the server began to wait for the caller; zero: it is not waiting
 	waited time.Duration // how long it waited before that
-	moved  int64         // bytes that were transferred meanwhile
+	moved  int64         // bytes transferred while it waited
 	wasCut bool
 }
 
-// New returns a budget of size. A caller waits for his part no longer than patience.
-func New(size int64, patience time.Duration) *Budget {
+// New returns a budget. A caller waits for its share no longer than maxWait.
+func New(size int64, maxWait time.Duration) *Budget {
 	return &Budget{
-		size:     size,
-		patience: patience,
-		now:      time.Now,
-		free:     size,
-		holds:    make(map[*Hold]struct{}),
-		held:     make(map[string]int64),
-		last:     make(map[string]int64),
+		size:    size,
+		maxWait: maxWait,
+		now:     time.Now,
+		free:    size,
+		holds:   make(map[*Hold]struct{}),
+		held:    make(map[string]int64),
+		last:    make(map[string]int64),
 	}
 }
 
-// Acquire takes n for a user, and waits for it if need be. More than the size counts as the size.
-// The budget calls cut, once at most, when the holder keeps the server waiting and others need the
-// part; the holder still has to call Release. Errors: ErrFull, and the context's.
+// Acquire takes n for a user, and waits if necessary. If n exceeds the size, it takes the size. The
+// budget calls cut, at most once, when the holder keeps the server waiting and others need the
+// share. The holder must call Release in any case. Acquire fails with ErrFull, or with the
+// context's error.
 func (b *Budget) Acquire(ctx context.Context, user string, n int64, cut func()) (*Hold, error) {
 	h := &Hold{budget: b, user: user, n: min(n, b.size), cut: cut}
 	b.mu.Lock()
@@ -102,8 +102,8 @@ func (b *Budget) Acquire(ctx context.Context, user string, n int64, cut func()) 
 	b.share()
 	b.mu.Unlock()
 
-	patience := time.NewTimer(b.patience)
-	defer patience.Stop()
+	timeout := time.NewTimer(b.maxWait)
+	defer timeout.Stop()
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
@@ -112,7 +112,7 @@ func (b *Budget) Acquire(ctx context.Context, user string, n int64, cut func()) 
 			return h, nil
 		case <-ticker.C:
 			b.displace()
-		case <-patience.C:
+		case <-timeout.C:
 			return b.leave(w, ErrFull)
 		case <-ctx.Done():
 			return b.leave(w, ctx.Err())
@@ -120,7 +120,7 @@ func (b *Budget) Acquire(ctx context.Context, user string, n int64, cut func()) 
 	}
 }
 
-// crowded reports whether as many callers of a user wait as may.
+// crowded reports whether as many callers of a user are waiting as may.
 func (b *Budget) crowded(user string) bool {
 	n := 0
 	for _, w := range b.waiting {
@@ -131,7 +131,7 @@ func (b *Budget) crowded(user string) bool {
 	return n >= MaxWaiting
 }
 
-// leave ends a wait. The part may have been granted a moment ago: then it is given back.
+// leave ends a wait. If the share was granted a moment ago, leave gives it back.
 func (b *Budget) leave(w *waiter, err error) (*Hold, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -146,7 +146,7 @@ func (b *Budget) leave(w *waiter, err error) (*Hold, error) {
 	return nil, err
 }
 
-// Take takes n at once, although it may exceed the size: for what exists in memory already.
+// Take takes n at once, even if that exceeds the size. It is for what is in memory already.
 func (b *Budget) Take(user string, n int64, cut func()) *Hold {
 	h := &Hold{budget: b, user: user, n: n, cut: cut}
 	b.mu.Lock()
@@ -155,7 +155,7 @@ func (b *Budget) Take(user string, n int64, cut func()) *Hold {
 	return h
 }
 
-// GrowTo makes a part n at once, unless it is larger, although the sum may exceed the size.
+// GrowTo makes a share at least n at once, even if that exceeds the size.
 func (h *Hold) GrowTo(n int64) {
 	b := h.budget
 	b.mu.Lock()
@@ -168,7 +168,7 @@ func (h *Hold) GrowTo(n int64) {
 	b.held[h.user] += n
 }
 
-// Waits says that the server waits for the caller from now on, until Works or Release.
+// Waits says that the server now waits for the caller, until Works or Release is called.
 func (h *Hold) Waits() {
 	b := h.budget
 	b.mu.Lock()
@@ -178,7 +178,7 @@ func (h *Hold) Waits() {
 	}
 }
 
-// Moved counts n bytes that the caller sent or took.
+// Moved counts n bytes that the caller has sent or read.
 func (h *Hold) Moved(n int) {
 	b := h.budget
 	b.mu.Lock()
@@ -186,7 +186,7 @@ func (h *Hold) Moved(n int) {
 	h.moved += int64(n)
 }
 
-// Works says that the server does not wait for the caller any more.
+// Works says that the server no longer waits for the caller.
 func (h *Hold) Works() {
 	b := h.budget
 	b.mu.Lock()
@@ -201,14 +201,14 @@ func (h *Hold) pause(now time.Time) {
 	}
 }
 
-// Cut reports whether the budget has ended the transfer.
+// Cut reports whether the budget has aborted the transfer.
 func (h *Hold) Cut() bool {
 	h.budget.mu.Lock()
 	defer h.budget.mu.Unlock()
 	return h.wasCut
 }
 
-// Release gives the part back. A second call does nothing, and neither does one of a nil Hold.
+// Release gives the share back. A second call does nothing, nor does a call on a nil Hold.
 func (h *Hold) Release() {
 	if h == nil {
 		return
@@ -238,9 +238,9 @@ func (b *Budget) drop(h *Hold) {
 	b.share()
 }
 
-// share grants parts to waiting callers, first to the user who holds least, and of several to the
-// one whose turn was longest ago. Nobody smaller overtakes a caller whose part is not free yet: a
-// large part would never become free.
+// share grants shares to waiting callers: first to the user who holds least, and among equals to
+// the one whose last grant is oldest. No caller overtakes another whose share is not free yet:
+// otherwise a large share would never become free.
 func (b *Budget) share() {
 	for len(b.waiting) > 0 {
 		next, least, turn := 0, int64(math.MaxInt64), int64(0)
@@ -260,8 +260,8 @@ func (b *Budget) share() {
 	}
 }
 
-// displace ends the transfer of the holder who has kept the server waiting longest beyond what the
-// transferred bytes allow. It does nothing while all are within that.
+// displace aborts the transfer of the holder who has kept the server waiting longest beyond what
+// its transferred bytes allow. If no holder is late, it does nothing.
 func (b *Budget) displace() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -282,8 +282,8 @@ func (b *Budget) displace() {
 	}
 }
 
-// late is how much longer than allowed the server has waited for the holder; below zero: not yet.
-// Only a holder for whom it waits now can be late.
+// late is how much longer than allowed the server has waited for the holder. It is negative if the
+// holder is not late. Only a holder for whom the server waits now can be late.
 func (h *Hold) late(now time.Time) time.Duration {
 	if h.since.IsZero() {
 		return -1

@@ -21,8 +21,8 @@ type clock struct{ at atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()+1) }
 func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
-func withClock(size int64, patience time.Duration) (*Budget, *clock) {
-	b, c := New(size, patience), new(clock)
+func withClock(size int64, maxWait time.Duration) (*Budget, *clock) {
+	b, c := New(size, maxWait), new(clock)
 	b.now = c.now
 	return b, c
 }

@@ -1,6 +1,6 @@
-// Package quota bounds how many digests come in during an interval: of each user, and of all
-// together. JSON-RPC and the calendar both use it. A batch that is full is paid for before its
-// time, so whoever hands digests in without end spends the operator's money.
+// Package quota limits how many digests are accepted in an interval, from each user and from all
+// together. The RPC and the calendar both use it. A full batch is paid for before its time, so a
+// caller who submits digests without end spends the operator's money.
 package quota
 
 import (
@@ -12,21 +12,20 @@ import (
 	"time"
 )
 
-// Limits say how many digests an interval takes. 0: no such limit.
+// Limits are the numbers of digests that are accepted in an interval. 0: no limit.
 type Limits struct {
 	All      int
 	EachUser int
 	Interval time.Duration
 
-	// The configuration keys that set the two, for messages.
+	// The configuration keys of the two limits, for messages.
 	AllKey, EachUserKey string
 }
 
-// usedUpFor is how long a warning stays after the last refusal.
+// usedUpFor is how long the warning stays after the last refusal.
 const usedUpFor = 10 * time.Minute
 
-// Quota counts. Its methods may be called from many goroutines, and those of a nil Quota allow
-// everything.
+// Quota counts digests. It may be used by many goroutines. A nil Quota allows everything.
 type Quota struct {
 	limits Limits
 	now    func() time.Time // tests replace it
@@ -38,7 +37,7 @@ type Quota struct {
 	count   uint64
 }
 
-// bucket holds what may still come in. It fills up evenly, within one interval.
+// bucket holds how many digests may still come. It fills evenly, within one interval.
 type bucket struct {
 	size  float64 // 0: no limit
 	left  float64
@@ -47,15 +46,15 @@ type bucket struct {
 
 // Refusal says that a limit is reached.
 type Refusal struct {
-	Key   string        // of the limit in the configuration
-	Limit int           // what it is
-	After time.Duration // when enough is free again; 0: never, more came at once than the limit
-	User  string        // whose limit it is; empty: that of all
+	Key   string        // the configuration key of the limit
+	Limit int           // its value
+	After time.Duration // when to try again; 0: never, because the call has more digests than the limit
+	User  string        // the user who has reached the limit; empty: the limit is that of all
 
 	every time.Duration
 }
 
-// Error tells a caller what to do.
+// Error says what the caller should do.
 func (r *Refusal) Error() string {
 	whose := "all users together have"
 	if r.User != "" {
@@ -68,7 +67,7 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s: try again in %s", text, r.After)
 }
 
-// New returns a quota; nil when there is no limit.
+// New returns a quota, or nil if there is no limit.
 func New(limits Limits) *Quota {
 	if limits.All == 0 && limits.EachUser == 0 {
 		return nil
@@ -113,7 +112,7 @@ func (q *Quota) Take(user string, n int) *Refusal {
 	return nil
 }
 
-// Return gives back what was taken for digests that turned out not to be new, or were not accepted.
+// Return gives back what was taken for digests that were not new or were not accepted.
 func (q *Quota) Return(user string, n int) {
 	if q == nil || n == 0 {
 		return
@@ -125,7 +124,7 @@ func (q *Quota) Return(user string, n int) {
 	}
 }
 
-// Left returns how many new digests of a user would be taken now.
+// Left returns how many new digests of a user would be accepted now.
 func (q *Quota) Left(user string) int {
 	if q == nil {
 		return math.MaxInt
@@ -141,7 +140,7 @@ func (q *Quota) Left(user string) int {
 	return left
 }
 
-// Refused returns how often Take refused.
+// Refused returns how often Take has refused.
 func (q *Quota) Refused() uint64 {
 	if q == nil {
 		return 0
@@ -151,7 +150,7 @@ func (q *Quota) Refused() uint64 {
 	return q.count
 }
 
-// Warning tells an operator that a limit was reached in the last minutes; empty: none was.
+// Warning says that a limit was reached in the last minutes. It is empty if none was.
 func (q *Quota) Warning() string {
 	if q == nil {
 		return ""
@@ -192,7 +191,7 @@ func (q *Quota) user(name string) *bucket {
 	return b
 }
 
-// fill adds what the time since the last call is worth.
+// fill adds what has become free since the last call.
 func (b *bucket) fill(now time.Time, interval time.Duration) {
 	if passed := now.Sub(b.since); passed > 0 {
 		b.left = min(b.left+b.size*passed.Seconds()/interval.Seconds(), b.size)

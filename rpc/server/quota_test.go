@@ -84,7 +84,7 @@ func TestAUserHandsInNoMoreThanTheQuota(t *testing.T) {
 		}
 	}
 	// Nor does a call that fails.
-	if status, _, e := r.submitted(t, rpc.RoleSubmit, batchOf(20, 31)); status != 503 || e.Code != rpc.CodeQuota || !strings.Contains(e.Message, "hand in fewer") {
+	if status, _, e := r.submitted(t, rpc.RoleSubmit, batchOf(20, 31)); status != 503 || e.Code != rpc.CodeQuota || !strings.Contains(e.Message, "submit fewer") {
 		t.Errorf("more than the quota at once: %d %v", status, e)
 	}
 	// In an array of calls the quota holds for each.
