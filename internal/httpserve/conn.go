@@ -15,26 +15,26 @@ import (
 // piece is how much of a large answer is written under one deadline.
 const piece = 64 << 10
 
-// conn is a connection of a gate. It knows since when it waits for its peer.
+// conn is a connection of a gate. It knows since when it has been waiting for its peer.
 type conn struct {
 	net.Conn
 	gate     *gate
 	key      netip.Prefix
-	home     bool          // from loopback, or a proxy of ours
-	shares   bool          // counts against PerAddress
-	admitted chan struct{} // closed when it has a place
-	gone     chan struct{} // closed when it is forgotten
+	home     bool          // from loopback, or from an address of Limits.Unlimited
+	shares   bool          // it counts against PerAddress
+	admitted chan struct{} // closed when the connection has a place
+	gone     chan struct{} // closed when the gate has removed it
 
 	// The gate's lock guards these.
 	state    http.ConnState
 	since    time.Time // of the state
-	idleFrom time.Time // what victim compares
+	idleFrom time.Time // for victim to compare
 	removed  bool
 
-	// When it began to wait for its peer, in nanoseconds since 1970; 0: it does not.
-	reading atomic.Int64 // a part of a request's body
-	writing atomic.Int64 // until a part of an answer is taken
-	lingers atomic.Int64 // after the answer, for the end of a body that nobody wants
+	// When it began to wait for its peer, in nanoseconds since 1970; 0: it is not waiting.
+	reading atomic.Int64 // for a part of a request's body
+	writing atomic.Int64 // until the peer reads a part of the answer
+	lingers atomic.Int64 // after the answer, for the rest of a body that is dropped
 
 	trusted atomic.Bool // see Trust
 
@@ -43,14 +43,14 @@ type conn struct {
 	writeDeadline time.Time
 }
 
-// idleSince returns since when the server waits for the peer: for a request, for the rest of one,
-// or for an answer to be taken. The gate's lock is held.
+// idleSince returns since when the server has been waiting for the peer: for a request, for the
+// rest of one, or until it reads an answer. The caller holds the gate's lock.
 func (c *conn) idleSince(now time.Time) (time.Time, bool) {
 	switch c.state {
 	case http.StateNew, http.StateIdle:
 		return c.since, now.Sub(c.since) >= freshFor
 	}
-	if nanos := c.lingers.Load(); nanos != 0 { // whatever it still sends: it has its answer
+	if nanos := c.lingers.Load(); nanos != 0 { // it has its answer, whatever it still sends
 		since := time.Unix(0, nanos)
 		return since, now.Sub(since) >= freshFor
 	}
@@ -76,7 +76,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// await returns when the connection has a place, was closed, or its time is over.
+// await returns when the connection has a place, is closed, or its deadline is over.
 func (c *conn) await() error {
 	c.mu.Lock()
 	deadline := c.readDeadline
@@ -105,7 +105,7 @@ func (c *conn) await() error {
 	}
 }
 
-// Write cuts a peer off that takes nothing for as long as Limits.Stall.
+// Write fails if the peer reads nothing for as long as Limits.Stall.
 func (c *conn) Write(p []byte) (n int, err error) {
 	defer c.writing.Store(0)
 	stall := c.gate.limits.Stall
@@ -127,14 +127,14 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// bound sets the deadline of the next write: stalled, or the server's if that is earlier.
+// bound sets the deadline of the next write to stalled, or to the server's if that is earlier.
 func (c *conn) bound(stalled time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.writeDeadline.IsZero() && c.writeDeadline.Before(stalled) {
 		stalled = c.writeDeadline
 	}
-	c.Conn.SetWriteDeadline(stalled) // fails only when the connection is closed, which Write tells
+	c.Conn.SetWriteDeadline(stalled) // it fails only if the connection is closed, and then Write fails too
 }
 
 func (c *conn) SetDeadline(t time.Time) error {
@@ -163,22 +163,22 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// connKey finds the connection in a request's context.
+// connKey is the key of the connection in the context of a request.
 type connKey struct{}
 
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }
 
-// Trust says that whoever sent a request has shown that he may: his connection makes room only
-// after those of which that is not known.
+// Trust says that the client of a request has shown credentials. Its connection makes room only
+// after connections without.
 func Trust(r *http.Request) {
 	if c, ok := r.Context().Value(connKey{}).(*conn); ok && !c.trusted.Load() {
 		c.trusted.Store(true)
 	}
 }
 
-// claim ranks connections: those with a lower claim make room first.
+// claim ranks a connection. Connections with a lower claim make room first.
 func (c *conn) claim() (rank int) {
 	if c.home {
 		rank += 2
@@ -190,9 +190,9 @@ func (c *conn) claim() (rank int) {
 }
 
 const (
-	// lingerBytes and lingerTime are how much more of a body is read and dropped, and for how long,
-	// when the answer did not wait for it: a refusal, as a rule. Many clients send all before they
-	// read. If the connection were closed before, they would see that it broke, and not why.
+	// lingerBytes and lingerTime limit how much of a body is read and dropped after an answer that
+	// did not wait for it, usually a refusal. Many clients send everything before they read. If the
+	// connection were closed earlier, they would see that it broke, but not why.
 	lingerBytes = 16 << 20
 	lingerTime  = 5 * time.Second
 
@@ -200,8 +200,8 @@ const (
 	shortRest = 256 << 10
 )
 
-// watchBody makes the connection know when a handler waits for the request's body; nil: there is
-// none.
+// watchBody lets the connection know when a handler waits for the body of a request. It returns nil
+// if there is no body.
 func watchBody(r *http.Request) *watchedBody {
 	if r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
@@ -218,8 +218,8 @@ func watchBody(r *http.Request) *watchedBody {
 type watchedBody struct {
 	io.ReadCloser
 	conn  *conn
-	left  int64 // what was announced and is not read yet; below zero: unknown
-	ended bool  // or broken
+	left  int64 // announced bytes that are not read yet; negative: unknown
+	ended bool  // the body has ended, or is broken
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
@@ -233,12 +233,12 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// linger sends the answer, and then reads and drops what the handler left of the body.
+// linger sends the answer. Then it reads and drops what the handler has left of the body.
 func (b *watchedBody) linger(w http.ResponseWriter, r *http.Request) {
 	if b == nil || b.ended || b.left >= 0 && b.left <= shortRest {
 		return
 	}
-	if r.Header.Get("Expect") != "" { // who waits for leave to send has got the answer instead
+	if r.Header.Get("Expect") != "" { // a client that waits for permission to send has the answer instead
 		return
 	}
 	control := http.NewResponseController(w)

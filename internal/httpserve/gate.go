@@ -12,24 +12,23 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ipv6Site is how many bits of an IPv6 address name one customer: whoever has one address has all
+// ipv6Site is how many bits of an IPv6 address identify a customer: one who has an address has all
 // of its /64 (RFC 4291, 2.5.4).
 const ipv6Site = 64
 
-// AddressKey returns what limits for each address are counted by: an IPv4 address itself, also
-// where it is written as an IPv6 one, and of an IPv6 address its /64.
+// AddressKey returns the key by which limits for each address count. It is an IPv4 address itself,
+// also if it is written as an IPv6 address, and the /64 of an IPv6 address.
 func AddressKey(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = ipv6Site
 	}
-	p, _ := a.Prefix(bits) // fails only for the zero Addr, whose key is the zero Prefix
+	p, _ := a.Prefix(bits) // it fails only for the zero Addr, whose key is the zero Prefix
 	return p
 }
 
-// PeerAddress returns the address at the other end of a connection; the zero Addr where that is no
-// IP connection.
+// PeerAddress returns the IP address of the peer of a connection, or the zero Addr if it has none.
 func PeerAddress(remote net.Addr) netip.Addr {
 	if tcp, ok := remote.(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap()
@@ -42,22 +41,23 @@ const (
 	// idle, once all connections are taken.
 	stuckAfter = 2 * time.Second
 
-	// freshFor is how long a connection may take from one request to the next, or to its first one,
-	// before it counts as idle: one that sends it at once is never displaced.
+	// freshFor is how long a connection may wait before its first or its next request without being
+	// idle: a connection that sends its request at once is never displaced.
 	freshFor = 500 * time.Millisecond
 
-	// lookAgain is how often a connection that waits for a place looks for one that got stuck.
+	// lookAgain is how often a connection that waits for a place looks for one that is stuck.
 	lookAgain = 250 * time.Millisecond
 
 	// crowdNotice is how often the log says that all connections are taken.
 	crowdNotice = time.Minute
 )
 
-// gate is a listener that admits connections, and lets no address have all of them.
+// gate is a listener that admits connections. It lets no address have all of them.
 //
-// When all places are taken, the connection that has been idle longest is closed for the next one.
-// While none is idle, the next ones wait, up to as many as there are places; more are closed.
-// Places are kept for loopback: strangers cannot lock the operator out.
+// When all places are taken, the gate closes the connection that has been idle longest to admit the
+// next one. While none is idle, further connections wait, as many as there are places; the gate
+// closes the others. Some places are kept for loopback, so that strangers cannot lock the operator
+// out.
 type gate struct {
 	net.Listener
 	limits Limits
@@ -66,9 +66,9 @@ type gate struct {
 
 	mu        sync.Mutex
 	admitted  map[*conn]struct{}
-	strangers int                  // of the admitted ones
+	strangers int                  // admitted connections that are not from home
 	waiting   []*conn              // in the order in which they came
-	open      map[netip.Prefix]int // of addresses that have a share, waiting ones included
+	open      map[netip.Prefix]int // connections by address, waiting ones included, if they share
 }
 
 func newGate(ln net.Listener, limits Limits, log *slog.Logger) *gate {
@@ -82,8 +82,7 @@ func newGate(ln net.Listener, limits Limits, log *slog.Logger) *gate {
 	}
 }
 
-// Accept implements [net.Listener]. Reading from a connection that it returns waits until that is
-// admitted.
+// Accept implements [net.Listener]. Reading from the connection waits until it is admitted.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		raw, err := g.Listener.Accept()
@@ -108,7 +107,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// enter admits a connection, or lets it wait. False: there is no room for it.
+// enter admits a connection or lets it wait. It returns false if there is no room.
 func (g *gate) enter(c *conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,7 +129,7 @@ func (g *gate) enter(c *conn) bool {
 	return true
 }
 
-// displaceWaiting makes one from loopback wait instead of the stranger that came last.
+// displaceWaiting closes the stranger that came last, so that a connection from loopback can wait.
 func (g *gate) displaceWaiting(c *conn) bool {
 	if !c.home {
 		return false
@@ -145,7 +144,7 @@ func (g *gate) displaceWaiting(c *conn) bool {
 	return false
 }
 
-// admit gives a connection a place, a free one or that of an idle one.
+// admit gives a connection a free place, or that of an idle connection.
 func (g *gate) admit(c *conn) bool {
 	if !g.room(c) {
 		victim := g.victim(c)
@@ -153,10 +152,10 @@ func (g *gate) admit(c *conn) bool {
 			return false
 		}
 		g.remove(victim)
-		victim.Conn.Close() // the server finds it closed, and forgets it
+		victim.Conn.Close() // the server notices that and forgets it
 	}
 	g.admitted[c] = struct{}{}
-	c.since = time.Now() // it could not be read before
+	c.since = time.Now() // until now it could not be read
 	if !c.home {
 		g.strangers++
 	}
@@ -171,8 +170,8 @@ func (g *gate) room(c *conn) bool {
 	return c.home || g.strangers < g.limits.Connections-g.limits.Reserve
 }
 
-// victim returns the connection that has been idle longest, of those that have the least claim. No
-// stranger displaces one from loopback.
+// victim returns the connection that has been idle longest, among those with the least claim. No
+// stranger displaces a connection from loopback.
 func (g *gate) victim(c *conn) (oldest *conn) {
 	now := time.Now()
 	for other := range g.admitted {
@@ -186,7 +185,7 @@ func (g *gate) victim(c *conn) (oldest *conn) {
 	return oldest
 }
 
-// remove forgets a connection. Later calls do nothing.
+// remove forgets a connection. A second call does nothing.
 func (g *gate) remove(c *conn) {
 	if c.removed {
 		return
@@ -213,12 +212,12 @@ func (g *gate) remove(c *conn) {
 	}
 }
 
-// promote admits those that wait, as far as there are places by now.
+// promote admits waiting connections as far as there are places.
 func (g *gate) promote() {
 	for i := 0; i < len(g.waiting); {
 		c := g.waiting[i]
 		if !g.admit(c) {
-			i++ // one from loopback behind it may find room
+			i++ // there may be room for a connection from loopback behind it
 			continue
 		}
 		g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
@@ -233,7 +232,7 @@ func (g *gate) leave(c *conn) {
 	g.promote()
 }
 
-// changed is what http.Server tells of a connection.
+// changed is called by http.Server when the state of a connection changes.
 func (g *gate) changed(nc net.Conn, state http.ConnState) {
 	c, ok := nc.(*conn)
 	if !ok {

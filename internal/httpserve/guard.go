@@ -5,26 +5,29 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"ancre/internal/humanize"
+	"ancre/internal/loopback"
 )
 
-// Guard keeps web pages away from a server that is for programs. A browser sends requests wherever
-// a page tells it to, with the reach of the person in front of it. So a request that names a page's
-// origin is refused, and one that names a host which is not ours: a page whose own name was made to
-// point here (DNS rebinding).
+// Guard keeps web pages away from a server that is for programs. A browser sends requests to any
+// address that a page names, also to servers that only its user can reach. So Guard refuses a
+// request with the origin of a page. It also refuses a request for a host that is not ours: the
+// name of a page may have been made to point here (DNS rebinding).
 type Guard struct {
-	// Names are the hosts that callers may name beside loopback and the address that they reach us
-	// at: a name in the configuration, of this machine or of a proxy in front.
+	// Names are the hosts that callers may name besides loopback and the address of the connection:
+	// names from the configuration, of this machine or of a proxy in front.
 	Names []string
 
-	// Refuse answers a request that is not let through, with a status and a sentence.
+	// Refuse answers a refused request, with a status and a sentence.
 	Refuse func(w http.ResponseWriter, status int, why string)
 }
 
-// Wrap returns a handler that lets through to next what is not a page's.
+// Wrap returns a handler that passes requests to next, except those from web pages.
 func (g Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := g.objection(r); why != "" {
-			w.Header().Set("Connection", "close") // no body is read
+			w.Header().Set("Connection", "close") // the body is not read
 			g.Refuse(w, http.StatusForbidden, why)
 			return
 		}
@@ -32,13 +35,13 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// objection says why a request is refused; "": it is not.
+// objection says why a request is refused. It is empty if the request is allowed.
 func (g Guard) objection(r *http.Request) string {
 	if _, ok := r.Header["Origin"]; ok {
 		return "the request has an Origin header, so a web page sent it: this server is for programs, which send none"
 	}
-	// Browsers say of each request where it comes from (Fetch Metadata). "none" is a person who
-	// typed the address, "same-origin" a link on a page of ours.
+	// Browsers say where each request comes from (Fetch Metadata). "none" means that a person typed
+	// the address, "same-origin" that a page of ours has a link.
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "", "none", "same-origin":
 	default:
@@ -50,16 +53,16 @@ func (g Guard) objection(r *http.Request) string {
 	return ""
 }
 
-// ours reports whether a request names a host of ours. One of HTTP/1.0 may name none: no browser
-// sends that.
+// ours reports whether a request names a host of ours. A request of HTTP/1.0 may name no host: no
+// browser sends that.
 func (g Guard) ours(r *http.Request) bool {
 	host := hostOf(r.Host)
 	if host == "" || host == "localhost" {
 		return r.Host == "" || host != ""
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		// Nobody can make an address point elsewhere, but a port may be forwarded: only the address
-		// of the connection is ours for sure.
+		// An address cannot be made to point elsewhere, but a port may be forwarded. Only the
+		// address of the connection is certainly ours.
 		addr = addr.Unmap()
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		if addr.IsLoopback() || local != nil && addr == PeerAddress(local) {
@@ -74,8 +77,8 @@ func (g Guard) ours(r *http.Request) bool {
 	return false
 }
 
-// hostOf returns the host of HOST or HOST:PORT, in lower case, without brackets and the dot of a
-// full name.
+// hostOf returns the host of HOST or HOST:PORT: in lower case, without brackets and without a dot
+// at the end.
 func hostOf(s string) string {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host
@@ -84,22 +87,17 @@ func hostOf(s string) string {
 	return strings.ToLower(strings.TrimSuffix(s, "."))
 }
 
-// quoteHost shows what a stranger sent: net/http has refused control characters in it already.
+// quoteHost quotes a host that a stranger sent. net/http has already refused control characters.
 func quoteHost(host string) string {
-	const enough = 80
-	if len(host) > enough {
-		host = host[:enough] + "…"
-	}
-	return `"` + host + `"`
+	return `"` + humanize.Clip(host) + `"`
 }
 
-// LocalOrigin reports whether an Origin header names a page of this machine. "null" does not: any
-// page can make a frame that has it.
+// LocalOrigin reports whether an Origin header names a page of this machine. "null" does not count:
+// any page can make a frame with that origin.
 func LocalOrigin(origin string) bool {
 	_, host, ok := strings.Cut(origin, "://")
 	if host = hostOf(host); !ok || host == "" {
 		return false
 	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return loopback.IsHost(host)
 }

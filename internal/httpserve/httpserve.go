@@ -1,9 +1,10 @@
-// Package httpserve runs an HTTP server whose every resource is bounded, for each listener of the
-// daemon: JSON-RPC's and the calendar's.
+// Package httpserve runs an HTTP server with a limit for each resource. All listeners of the daemon
+// use it.
 //
-// The promise: whatever peers send, or do not send, a server holds no more connections, header
-// bytes and time than its [Limits] say. Peers that only hold connections keep nobody out: the one
-// that has been idle longest makes room. When Serve returns, nothing of it runs any more.
+// The promise: whatever peers send, or do not send, a server uses no more connections, header bytes
+// and time than its [Limits] say. Peers that only hold connections cannot keep others out: the
+// connection that has been idle longest makes room. When [Serve] returns, none of its goroutines
+// runs any more.
 package httpserve
 
 import (
@@ -17,33 +18,35 @@ import (
 	"time"
 )
 
-// Limits bound what peers may take of a server. Only what says so may be zero.
+// Limits are what peers may use of a server. A limit may be zero only if its comment says so.
 type Limits struct {
-	Connections int           // more displace the idle ones, or wait
-	Reserve     int           // of them, for loopback and those that Unlimited names
-	HeaderBytes int           // of a request, its first line included; net/http adds 4 KiB
+	Connections int           // further ones displace idle ones, or wait
+	Reserve     int           // how many of them are kept for loopback and for Unlimited
+	HeaderBytes int           // of a request, including its first line; net/http adds 4 KiB
 	ReadHeader  time.Duration // for the headers of a request
 	Read        time.Duration // for headers and body together
-	Write       time.Duration // from the headers to the end of the answer: the longest a request may take
-	Stall       time.Duration // while the peer takes nothing of an answer; 0: only Write counts
-	Idle        time.Duration // between the requests of a connection; less when all are taken
-	Grace       time.Duration // for the requests that run when the server is told to stop
+	Write       time.Duration // from the headers to the end of the answer: how long a request may take
+	Stall       time.Duration // while the peer reads nothing of the answer; 0: only Write counts
+	Idle        time.Duration // between the requests of a connection; shorter when all connections are taken
+	Grace       time.Duration // for the running requests when the server stops
 
-	// PerAddress is how many connections one address may have (of IPv6: one /64, see [AddressKey]);
-	// the next is closed at once. 0: as many as it likes. Unlimited names the addresses that this
-	// is not for: proxies, which bring everybody. nil: none.
+	// PerAddress is how many connections one address may have (for IPv6 one /64, see [AddressKey]).
+	// The server closes further ones at once. 0: there is no limit.
+	//
+	// Unlimited says which addresses have no such limit: proxies, through which all clients come.
+	// nil: none.
 	PerAddress int
 	Unlimited  func(netip.Addr) bool
 }
 
-// Serve answers on ln until ctx is done, then takes no more connections, lets the requests that run
-// come to their end, and returns nil. It closes ln. Requests that still run when the grace is over
-// have their contexts cancelled and their connections cut; Serve returns when the last has ended.
-// Another error means that the listener failed.
+// Serve answers requests on ln until ctx is done. Then it accepts no more connections, waits for
+// the running requests to end, and returns nil. When the grace is over it cancels the contexts of
+// the requests that still run and closes their connections, and waits for their handlers. Any other
+// return means that the listener failed. Serve closes ln.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Limits, log *slog.Logger) error {
-	// Requests outlive ctx: the one that told us to stop among them.
+	// Requests outlive ctx, such as the one that stopped the daemon.
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
-	// Handlers hold running while they run; nothing of ours runs after Serve.
+	// Handlers hold running while they run, so that none runs after Serve.
 	var running sync.RWMutex
 	ended := false
 	server := &http.Server{
@@ -62,7 +65,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Li
 		WriteTimeout:      limits.Write,
 		IdleTimeout:       limits.Idle,
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections: no news to an operator
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections do not matter to an operator
 	}
 	defer func() {
 		cancelRequests()
@@ -81,10 +84,10 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limits Li
 		return err
 	case <-ctx.Done():
 	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Grace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Grace)
 	defer cancel()
-	if err := server.Shutdown(patience); err != nil {
-		log.Warn("requests were cut off: they did not end in time", "grace", limits.Grace)
+	if err := server.Shutdown(grace); err != nil {
+		log.Warn("aborted requests that did not end in time", "grace", limits.Grace)
 		server.Close()
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
