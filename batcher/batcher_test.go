@@ -166,8 +166,8 @@ func TestReorganisationThatMinesItAgainIsSeenInOneStep(t *testing.T) {
 	}
 }
 
-// TestReorganisationWhileBlocksAreReadIsNotStored lets the chain change between two questions about
-// it: what was read before must not be stored below what was read after.
+// TestReorganisationWhileBlocksAreReadIsNotStored changes the chain between two reads of it: blocks
+// read before the change must not be stored below blocks read after it.
 func TestReorganisationWhileBlocksAreReadIsNotStored(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -194,7 +194,7 @@ func TestReorganisationWhileBlocksAreReadIsNotStored(t *testing.T) {
 }
 
 // TestClientThatIsBehindIsNoReorganisation has a light client that lost its headers and fetches
-// them anew.
+// them again.
 func TestClientThatIsBehindIsNoReorganisation(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -240,8 +240,7 @@ func TestUnknownThingsAreNamed(t *testing.T) {
 	}
 }
 
-// TestRunAloneDoesItAll lets the loops run by themselves: woken by a closed batch and by blocks
-// alone.
+// TestRunAloneDoesItAll lets the loops run by themselves. Only a closed batch and blocks wake them.
 func TestRunAloneDoesItAll(t *testing.T) {
 	h := newHouse(t)
 	h.stop()

@@ -9,7 +9,7 @@ import (
 	"ancre/proof"
 )
 
-// meanwhileStore lets something happen between the reading of an anchor and its arrival.
+// meanwhileStore does something after an anchor was read and before it is returned.
 type meanwhileStore struct {
 	store.Store
 	meanwhile func() // called once
@@ -24,9 +24,9 @@ func (s *meanwhileStore) Anchor(ctx context.Context, id uint64) (store.Anchor, e
 	return a, err
 }
 
-// TestWhatChangedWhileItWasReadIsNotRemembered would catch a memory that is put together from
-// before a change and filled after it: the digest would be offered for ever, or its proof point to
-// a block that is gone.
+// TestWhatChangedWhileItWasReadIsNotRemembered would catch a cache that is filled, after a change,
+// with what was read before it. The digest would stay broadcast, or its proof would point to a
+// block that left the chain.
 func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -45,8 +45,8 @@ func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h.wants("a", Broadcast)
 }
 
-// TestConfirmationsGoOnInWhatIsRemembered would catch a count that stands still as long as the
-// anchor's state does.
+// TestConfirmationsGoOnInWhatIsRemembered would catch confirmations that are cached with the state
+// of the anchor.
 func TestConfirmationsGoOnInWhatIsRemembered(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -61,8 +61,7 @@ func TestConfirmationsGoOnInWhatIsRemembered(t *testing.T) {
 	}
 }
 
-// TestDamagedTreeGivesNoProof would catch a proof that verifies nowhere being handed out as
-// complete.
+// TestDamagedTreeGivesNoProof would catch a complete proof that does not verify.
 func TestDamagedTreeGivesNoProof(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -88,9 +87,9 @@ func TestDamagedTreeGivesNoProof(t *testing.T) {
 	}
 }
 
-// TestWrongStepGivesNoProof would catch a path that is believed as the store gives it. Behind the
-// waypoint the store itself has made sure that it leads to the root, so the batcher sees each step
-// before it, and without a waypoint all.
+// TestWrongStepGivesNoProof would catch a path of the store that the batcher does not check. The
+// store itself checks the path from the waypoint on. So the batcher has to check each step before
+// it, or all steps if there is no waypoint.
 func TestWrongStepGivesNoProof(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
@@ -140,8 +139,8 @@ func TestWrongStepGivesNoProof(t *testing.T) {
 
 func digestBytes(n uint64) []byte { d := number(n); return d[:] }
 
-// TestProofsOfABatchOfManyLevelsVerify goes through heights that the store reads and heights that
-// it remembers, at their borders.
+// TestProofsOfABatchOfManyLevelsVerify covers the levels that the store reads and those that it
+// caches, at their borders.
 func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
@@ -169,8 +168,8 @@ func TestProofsOfABatchOfManyLevelsVerify(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded would catch one that grows with history.
-func TestMemoryIsBounded(t *testing.T) {
+// TestCacheIsBounded would catch a cache that grows with history.
+func TestCacheIsBounded(t *testing.T) {
 	m := newCache[int, int](10)
 	for i := range 1000 {
 		m.Put(i, -i, m.Generation())

@@ -18,16 +18,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// sealedLeaves is the size of batch that sealing and proofs are measured with: the largest that is
-// sealed without being asked to.
+// sealedLeaves is the size of batch with which sealing and proofs are measured: the largest batch
+// with the default policy.
 const sealedLeaves = 1 << 20
 
-// number is the digest that benchmarks hand in as the nth.
+// number is the nth digest of a benchmark.
 func number(n uint64) [32]byte {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, n))
 }
 
-// fill hands in n digests, in calls of 1,000, and closes their batch.
+// fill submits n digests, in calls of 1,000, and closes their batch.
 func (h *house) fill(first, n uint64) store.Batch {
 	h.t.Helper()
 	ctx := context.Background()
@@ -53,7 +53,7 @@ func (h *house) fill(first, n uint64) store.Batch {
 	return batch
 }
 
-// newHall is a house for batches of any size.
+// newHall is a house whose batches may have any size.
 func newHall(b *testing.B) *house {
 	h := newHouse(b)
 	h.policy.MaxDigests = 1 << 30
@@ -86,8 +86,8 @@ func BenchmarkSeal(b *testing.B) {
 	b.ReportMetric(ratios[len(ratios)/2], "of-the-plain-tree")
 }
 
-// BenchmarkProof makes complete proofs of digests anywhere in a batch of 1 Mi, as getproof does
-// before JSON.
+// BenchmarkProof makes complete proofs of digests anywhere in a batch of 1 Mi: what getproof does
+// before it writes JSON.
 func BenchmarkProof(b *testing.B) {
 	h := newHall(b)
 	ctx := context.Background()

@@ -31,11 +31,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Acknowledged means durable: these tests hold every way in, the handlers of both interfaces over
-// HTTP, the batcher and the store as the daemon runs them, to a disk whose syncs are counted, held
-// up and made to fail, and which is pulled out. No speed is worth anything without them.
+// Acknowledged means durable. These tests run the handlers of both interfaces, the batcher and the
+// store as the daemon runs them, over a disk in memory. The disk counts its syncs, holds them up,
+// lets them fail, and can be pulled out.
 
-// disk is a disk in memory. What was not synced is gone when it is pulled out.
+// disk is a disk in memory. When it is pulled out, what was not synced is lost.
 type disk struct {
 	vfs.FS
 	memory *vfs.MemFS
@@ -52,8 +52,8 @@ func newDisk() *disk {
 	return &disk{FS: m, memory: m, held: make(chan struct{}, 1)}
 }
 
-// hold lets no sync begin until the function that it returns is called, with what they shall end
-// with, or the test is over.
+// hold delays all syncs until the function that it returns is called, or the test is over. The
+// argument of that function is the error with which they end.
 func (s *site) hold() (release func(fail error)) {
 	d, gate := s.disk, make(chan struct{})
 	d.mu.Lock()
@@ -101,7 +101,7 @@ func (d *disk) syncs() int {
 	return d.synced
 }
 
-// pulledOut is what another machine finds on it.
+// pulledOut returns what another machine finds on the disk.
 func (d *disk) pulledOut() vfs.FS { return d.memory.CrashClone(vfs.CrashCloneCfg{}) }
 
 type diskFile struct {
@@ -145,7 +145,7 @@ func (f *diskFile) SyncTo(n int64) (full bool, err error) {
 	return full, err
 }
 
-// site is a daemon's way of a submit: interfaces, batcher, store, disk.
+// site is the part of a daemon through which a submit passes: interfaces, batcher, store and disk.
 type site struct {
 	*testing.T
 	disk     *disk
@@ -186,8 +186,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// openSite starts a batcher on what a disk holds. It seals every hundred digests, and pays for
-// none: it never sees the chain.
+// openSite starts a batcher over the contents of a disk. It seals a batch every hundred digests and
+// pays for none, as it never sees the chain.
 func openSite(t *testing.T, d *disk) *site {
 	t.Helper()
 	s := &site{T: t, disk: d}
@@ -214,7 +214,7 @@ func openSite(t *testing.T, d *disk) *site {
 	return s
 }
 
-// noChain is a light client that never gets in sync.
+// noChain is a light client that never syncs.
 type noChain struct{ batcher.Chain }
 
 func (noChain) Synced() bool                       { return false }
@@ -226,7 +226,7 @@ type noWallet struct{ batcher.Wallet }
 
 func (noWallet) LeaseOnly(context.Context, []wire.OutPoint) error { return nil }
 
-// way is how digests come in. It returns when they are acknowledged.
+// way is an interface through which digests come in. It returns when they are acknowledged.
 type way struct {
 	name   string
 	submit func(s *site, digests [][32]byte) error
@@ -273,10 +273,10 @@ var ways = []way{
 	}},
 }
 
-// paper is the nth thing that is handed in.
+// paper is the nth submitted message.
 func paper(n int64) [32]byte { return sha256.Sum256(fmt.Append(nil, "paper ", n)) }
 
-// awaitHeld waits until a sync is held up, which no answer may precede.
+// awaitHeld waits until a sync is held up. No answer may come before that sync.
 func (s *site) awaitHeld(answered <-chan error) {
 	s.Helper()
 	select {
@@ -288,8 +288,8 @@ func (s *site) awaitHeld(answered <-chan error) {
 	}
 }
 
-// look asks the store in both interfaces, which needs no sync, and gives time to an answer that
-// comes too early.
+// look queries the store through both interfaces, which needs no sync. An answer that comes too
+// early has time to arrive meanwhile.
 func (s *site) look() {
 	s.Helper()
 	for range 20 {
@@ -306,7 +306,7 @@ func (s *site) look() {
 	}
 }
 
-// holds says which of the digests are in the store that is on a disk.
+// holds says which of the digests are in the store on a disk.
 func holds(t *testing.T, fs vfs.FS, digests [][32]byte) (missing int) {
 	t.Helper()
 	engine, err := pebblestore.Open(storeDir, pebblestore.Options{FS: fs})
@@ -335,9 +335,10 @@ func holds(t *testing.T, fs vfs.FS, digests [][32]byte) (missing int) {
 	return missing
 }
 
-// TestNothingIsAcknowledgedBeforeItsSync holds the sync up: no answer; lets it go: an answer, and
-// at that moment it is on the disk. It would catch a write that is not synced, one that is answered
-// before it is, and a sync that is over before the bytes were written.
+// TestNothingIsAcknowledgedBeforeItsSync holds the sync up and sees no answer. Then it lets the
+// sync go and sees an answer, and at that moment the digest is on the disk. It would catch a write
+// that is not synced, an answer before the sync, and a sync that ends before the bytes were
+// written.
 func TestNothingIsAcknowledgedBeforeItsSync(t *testing.T) {
 	for i, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -371,7 +372,7 @@ func TestNothingIsAcknowledgedBeforeItsSync(t *testing.T) {
 }
 
 // TestFailedSyncIsNoAcknowledgement would catch a sync whose error is lost, and one that is tried
-// again: what a disk did with the bytes of a failed sync, nobody knows.
+// again: it is unknown what a disk did with the bytes of a failed sync.
 func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -403,8 +404,8 @@ func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestACrowdSharesASync would catch a sync for each caller, which would make the target of a crowd
-// impossible, and an answer without any.
+// TestACrowdSharesASync would catch a sync for each caller, which many callers could not afford,
+// and an answer without any sync.
 func TestACrowdSharesASync(t *testing.T) {
 	s := newSite(t)
 	release := s.hold()
@@ -428,9 +429,9 @@ func TestACrowdSharesASync(t *testing.T) {
 	}
 }
 
-// TestEachAcknowledgementOutlivesACrash pulls the disk out at acknowledgements of a crowd that
-// comes in by all ways, while batches are closed and sealed: whatever was acknowledged until then
-// is on the disk.
+// TestEachAcknowledgementOutlivesACrash pulls the disk out at acknowledgements of many callers, who
+// use all interfaces while batches are closed and sealed. All digests that were acknowledged until
+// then are on the disk.
 func TestEachAcknowledgementOutlivesACrash(t *testing.T) {
 	const callers, rounds, pulls = 10, 40, 8
 	s := newSite(t)
@@ -481,7 +482,7 @@ func TestEachAcknowledgementOutlivesACrash(t *testing.T) {
 	})
 }
 
-// await waits until something is so.
+// await waits until a condition holds.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)

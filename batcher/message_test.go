@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// messages returns one of each length that is allowed, the same for the same seed.
+// messages returns one message of each allowed length. The same seed gives the same messages.
 func messages(seed uint64) [][]byte {
 	r := rand.New(rand.NewPCG(seed, 0))
 	all := make([][]byte, 0, MaxMessage+1)
@@ -29,8 +29,8 @@ func messages(seed uint64) [][]byte {
 	return all
 }
 
-// leafOf reads the timestamp that a message was answered with, which must be about it, and returns
-// the leaf that it leads to.
+// leafOf parses the timestamp that answered a message, checks that it is about that message, and
+// returns the leaf to which it leads.
 func leafOf(t testing.TB, message, answer []byte) store.Leaf {
 	t.Helper()
 	ts, err := proof.ParseTimestamp(answer, message)
@@ -50,9 +50,9 @@ func leafOf(t testing.TB, message, answer []byte) store.Leaf {
 	return store.Leaf(all[0].Msg)
 }
 
-// TestP1AcknowledgedMessageIsInExactlyOneBatch hands in messages of every length in crowds, some of
-// them from many sides and again after a crash. A way of messages that went round the look-up of
-// what is stored, or round the group commit, fails it.
+// TestP1AcknowledgedMessageIsInExactlyOneBatch submits messages of every length from many callers,
+// some of them several times and again after a crash. It fails if messages bypass the look-up of
+// stored leaves or the group commit.
 func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 37
@@ -107,7 +107,8 @@ func TestP1AcknowledgedMessageIsInExactlyOneBatch(t *testing.T) {
 	}
 }
 
-// A crash at the write: what was answered is there, what was not may be handed in again.
+// The power fails at the write. Answered messages are stored, and the others can be submitted
+// again.
 func TestP1MessageIsAnsweredOnlyWhenItIsOnDisk(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		h := newHouse(t)
@@ -164,9 +165,9 @@ func TestMessageThatIsTooLongIsRefused(t *testing.T) {
 	}
 }
 
-// TestLeafIsFoundOnItsWayAndLeadsToItsBlock asks for a message's leaf in each state. What is told
-// when it is final must lead from the leaf to the block, and to nothing that anybody can verify
-// before.
+// TestLeafIsFoundOnItsWayAndLeadsToItsBlock looks up the leaf of a message in each state. Once it
+// is final, the answer must lead from the leaf to the block. Before, there must be no proof that
+// verifies.
 func TestLeafIsFoundOnItsWayAndLeadsToItsBlock(t *testing.T) {
 	h := newHouse(t)
 	h.fund()

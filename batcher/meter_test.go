@@ -18,8 +18,8 @@ func (h *house) overview() Overview {
 	return o
 }
 
-// An operator's graphs count what happened once, once: not again when it is offered again, after a
-// reorganisation or a restart.
+// Each event counts once: not again when a version is offered again, after a reorganisation or
+// after a restart.
 func TestVersionsAreCountedOnceHoweverOftenTheyAreOffered(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -75,8 +75,8 @@ func TestVersionsAreCountedOnceHoweverOftenTheyAreOffered(t *testing.T) {
 	}
 }
 
-// Each batch is in one state, and the oldest that waits is known with its age, however it came to
-// wait.
+// Each batch is counted in one state, and the age of the oldest waiting batch is known, however it
+// came to wait.
 func TestOverviewCountsEachBatchOnceWithTheAgeOfTheOldest(t *testing.T) {
 	h := newHouse(t)
 	if o := h.overview(); o.Batches != (BatchCounts{}) || !o.OldestUnmined.IsZero() || !o.OldestPending.IsZero() {

@@ -15,7 +15,7 @@ import (
 
 var plantedFlag = flag.Bool("planted", false, "run TestSimulationFindsPlantedFaults, which builds the package once for each fault")
 
-// plantedSeeds is how many lives the simulation may take to find a fault.
+// plantedSeeds is the number of lives in which the simulation has to find a fault.
 const plantedSeeds = 10_000
 
 // planted is a bug that somebody could write: some changes of the source of the batcher or of its
@@ -32,8 +32,8 @@ type edit struct {
 	new  string
 }
 
-// faults are those of the services that came before, and those that a change of this package could
-// bring. None of them makes a difference while nothing goes wrong.
+// faults are bugs that earlier services had, and bugs that a change here could bring. None of them
+// shows while nothing goes wrong.
 var faults = []planted{
 	{"a version is offered before it is stored", []edit{{
 		file: "pay.go",
@@ -179,8 +179,8 @@ var faults = []planted{
 }
 
 // TestSimulationFindsPlantedFaults plants one fault at a time in a copy of the source, and lets the
-// simulation find it: a check that finds nothing is not known to look. No fault needs a hook in the
-// package: the compiler takes the changed file for the real one.
+// simulation find it. Only a check that has found something is known to work. The faults need no
+// hooks in the package: the compiler reads the changed file in place of the real one.
 func TestSimulationFindsPlantedFaults(t *testing.T) {
 	if !*plantedFlag {
 		t.Skip("run with -planted: it builds the package once for each fault")
@@ -200,15 +200,15 @@ func TestSimulationFindsPlantedFaults(t *testing.T) {
 	}
 }
 
-// TestPlantedFaultsFitTheSource takes no time, and so tells whoever changes a line that a fault
-// replaces before the simulation does.
+// TestPlantedFaultsFitTheSource takes no time. It tells the author of a change to a quoted line
+// before the simulation does.
 func TestPlantedFaultsFitTheSource(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) { f.plant(t) })
 	}
 }
 
-// plant returns the files that the fault changes, changed.
+// plant returns the changed files of a fault.
 func (f *planted) plant(t *testing.T) map[string]string {
 	t.Helper()
 	changed := make(map[string]string)
@@ -229,7 +229,7 @@ func (f *planted) plant(t *testing.T) map[string]string {
 	return changed
 }
 
-// simulate builds the package with the fault and lives lives until one breaks a promise.
+// simulate builds the package with the fault, and lives lives until one breaks a promise.
 func (f *planted) simulate(t *testing.T) (out string, err error) {
 	t.Helper()
 	dir := t.TempDir()

@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// house is a batcher among a chain and a wallet of the test's making, driven step by step: no loop
-// runs but the committer.
+// house is a batcher with a simulated chain and wallet, driven step by step. Only the loop of the
+// committer runs.
 type house struct {
 	t      testing.TB
 	chain  *simChain
@@ -62,7 +62,7 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-// start makes a batcher over what is stored, as a process that has just begun does.
+// start creates a batcher over the store, as a new process does.
 func (h *house) start() {
 	h.t.Helper()
 	h.faults = &faultyStore{Store: h.store}
@@ -88,8 +88,7 @@ func (h *house) start() {
 	}
 }
 
-// crash forgets everything that is not stored, the wallet's leases and the peers' mempools
-// included.
+// crash loses everything that is not stored, with the wallet's leases and the peers' mempools.
 func (h *house) crash() {
 	h.t.Helper()
 	h.stop()
@@ -99,7 +98,7 @@ func (h *house) crash() {
 	h.start()
 }
 
-// step runs both loops' steps until there is nothing to do at this height.
+// step runs the steps of both loops until nothing is left to do at this height.
 func (h *house) step() error {
 	for range 3 {
 		if err := h.b.stepSeal(context.Background()); err != nil {
@@ -193,7 +192,7 @@ func digests(names ...string) [][32]byte {
 	return out
 }
 
-// faultyStore fails at one write, before or after that took effect, and at every one from then on.
+// faultyStore fails at one write, before or after it took effect, and at all later writes.
 type faultyStore struct {
 	store.Store
 	mu     sync.Mutex
@@ -249,10 +248,10 @@ func (f *faultyStore) Apply(ctx context.Context, u *store.Update) error {
 	return f.write(func() error { return f.Store.Apply(ctx, u) })
 }
 
-// TestP1AcknowledgedDigestIsInExactlyOneBatch submits in crowds, the same digests from many sides,
-// with batches that fill up on the way and a crash between the rounds. A committer that forgot to
-// look up what is stored, or gave two places in one group, or counted wrong after a restart, fails
-// it.
+// TestP1AcknowledgedDigestIsInExactlyOneBatch submits digests from many callers, the same digest
+// from several of them. Batches fill up meanwhile, and there is a crash between the rounds. It
+// fails if the committer forgets to look up stored digests, gives one digest two places in a group,
+// or counts wrong after a restart.
 func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 37
@@ -325,8 +324,8 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatch(t *testing.T) {
 }
 
 // TestP2SealedBatchBecomesFinal has no funds at first, then peers that hear nothing, then a
-// reorganisation: whatever delays an anchor, once there are blocks and funds every batch becomes
-// final.
+// reorganisation. Whatever delays an anchor, every batch becomes final once there are blocks and
+// funds.
 func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	h := newHouse(t)
 	h.submit("a")
@@ -371,8 +370,8 @@ func TestP2SealedBatchBecomesFinal(t *testing.T) {
 	}
 }
 
-// scenario is a life with everything in it that is stored, for crashes at each write. It returns at
-// the first error.
+// scenario performs every kind of write once, for crashes at each of them. It returns at the first
+// error.
 func (h *house) scenario(acked map[string]bool) error {
 	for _, names := range [][]string{{"a", "b", "c"}, {"a", "d"}} {
 		if _, err := h.b.Submit(context.Background(), digests(names...)); err != nil {
@@ -415,10 +414,10 @@ func (h *house) scenario(acked map[string]bool) error {
 	return h.step()
 }
 
-// TestP3NothingIsPaidTwiceAndP6ItGoesOn cuts the power at every single write of a life with two
-// batches, two anchors and a reorganisation, once before the write took effect and once after,
-// starts again, and lets the chain go on. A batcher that broadcast before it stored, or kept
-// something in memory alone, pays twice or never ends.
+// TestP3NothingIsPaidTwiceAndP6ItGoesOn runs the scenario of two batches, two anchors and a
+// reorganisation. It cuts the power at every single write, once before the write took effect and
+// once after. Then it starts again and lets the chain go on. A batcher that broadcasts before it
+// stores, or that keeps something only in memory, pays twice or never ends.
 func TestP3NothingIsPaidTwiceAndP6ItGoesOn(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		failAt := 1
@@ -430,7 +429,7 @@ func TestP3NothingIsPaidTwiceAndP6ItGoesOn(t *testing.T) {
 	}
 }
 
-// cutPower lives the scenario with a power cut at one write. It returns false when there is no such
+// cutPower runs the scenario with a power cut at one write. It returns false if there is no such
 // write.
 func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
 	t.Run(fmt.Sprintf("power cut at write %d, which took effect: %v", failAt, after), func(t *testing.T) {
@@ -463,8 +462,8 @@ func cutPower(t *testing.T, failAt int, after bool) (cut bool) {
 	return cut
 }
 
-// nothingPaidTwice counts the anchors in the blocks: each batch is committed to by exactly one of
-// them, and none is there that the store does not know as mined.
+// nothingPaidTwice checks the anchors in the blocks: exactly one of them commits to each batch, and
+// the store knows each of them as mined.
 func (h *house) nothingPaidTwice() {
 	h.t.Helper()
 	anchors, err := h.store.Anchors(context.Background(), 0, 1000)
@@ -514,8 +513,8 @@ func (h *house) nothingPaidTwice() {
 }
 
 // TestP4CompleteProofVerifies makes batches of every awkward size, several to an anchor, and
-// verifies the proof of each digest; and sees the proof become pending and complete again when even
-// a final anchor is reorganised away.
+// verifies the proof of each digest. Then a reorganisation undoes a final anchor: the proof becomes
+// pending, and later complete again.
 func TestP4CompleteProofVerifies(t *testing.T) {
 	h := newHouse(t)
 	var all []string
@@ -555,8 +554,8 @@ func TestP4CompleteProofVerifies(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// TestP5CapsAreKept lets fees rise over each cap: the batch is not paid for above it, and the
-// daemon says so.
+// TestP5CapsAreKept lets fees rise over each cap. The daemon does not pay above it, and a warning
+// says so.
 func TestP5CapsAreKept(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 10, 1000
@@ -586,10 +585,10 @@ func TestP5CapsAreKept(t *testing.T) {
 	}
 }
 
-// TestP5BudgetIsKept lets the market ask for a hundred times the budget: the daemon pays nothing
-// beyond the budget, says so, goes on accepting and sealing, and pays again when the market is calm
-// and the blocks of a month have passed. A budget that forgot what is in flight, what was settled,
-// or what a reorganisation may let through, fails it.
+// TestP5BudgetIsKept has a market that asks for a hundred times the budget. The daemon pays nothing
+// beyond the budget, warns, and still accepts and seals. It pays again when the market is calm and
+// the blocks of a month have passed. The test fails if the budget forgets anchors in flight,
+// settled anchors, or versions that a reorganisation may let through.
 func TestP5BudgetIsKept(t *testing.T) {
 	h := newHouse(t)
 	h.policy.BudgetSats = 1000
@@ -638,8 +637,8 @@ func TestP5BudgetIsKept(t *testing.T) {
 	}
 }
 
-// TestP5EveryVersionIsWithinTheCaps raises an anchor block after block in a market that asks for
-// ever more.
+// TestP5EveryVersionIsWithinTheCaps replaces an anchor block after block in a market that asks for
+// more and more.
 func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxFeeRate, h.policy.MaxFeeSats = 30, 4000
@@ -669,7 +668,7 @@ func TestP5EveryVersionIsWithinTheCaps(t *testing.T) {
 	}
 }
 
-// TestP6MinedWhileDown stops in each state and lets the chain go on meanwhile.
+// TestP6MinedWhileDown stops the daemon in each state and lets the chain go on meanwhile.
 func TestP6MinedWhileDown(t *testing.T) {
 	for _, blocks := range []int{1, 3, 200} {
 		t.Run(fmt.Sprintf("%d blocks while down", blocks), func(t *testing.T) {

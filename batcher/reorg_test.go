@@ -17,7 +17,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// confirm adds a block with these transactions and nothing else.
+// confirm adds a block with these transactions and no others.
 func (c *simChain) confirm(txs ...*wire.MsgTx) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,7 +33,7 @@ func (c *simChain) confirm(txs ...*wire.MsgTx) {
 	c.notify()
 }
 
-// skip adds blocks that leave everything out, with the loops awake at each.
+// skip adds blocks that leave everything out. The loops run at each.
 func (h *house) skip(n int) {
 	h.t.Helper()
 	for range n {
@@ -69,11 +69,11 @@ func (h *house) twoVersions() (first, second *wire.MsgTx) {
 	return a.Versions[0].Tx, a.Versions[1].Tx
 }
 
-// TestReorganisations lets a reorganisation of each depth hit an anchor in each state, with each
-// outcome. In the end both batches are final, their proofs verify, and each batch is committed to
-// by one transaction of the chain. A batcher that forgot a version, that did not walk back, that
-// left a batch with an anchor which does not commit to it, or that paid for a batch again beside a
-// version which may return, fails it.
+// TestReorganisations has a reorganisation of each depth hit an anchor in each state, with each
+// outcome. In the end both batches are final, their proofs verify, and one transaction of the chain
+// commits to each batch. The test fails if the batcher forgets a version, does not walk back,
+// leaves a batch with an anchor that does not commit to it, or pays for a batch again beside a
+// version that may return.
 func TestReorganisations(t *testing.T) {
 	states := []string{"before it is mined", "when it is mined", "when it is final"}
 	outcomes := []string{"the same version returns", "the other version is mined", "none is mined for 20 blocks"}
@@ -144,8 +144,8 @@ func reorganise(t *testing.T, depth int, state, outcome string, newest bool) {
 	h.wantsAllFinal("a", "b")
 }
 
-// branchOff replaces the newest blocks by a branch that is one block longer. The first of its blocks
-// has the transactions.
+// branchOff replaces the newest blocks by a branch that is one block longer. The first of its
+// blocks has the transactions.
 func (h *house) branchOff(depth int, txs []*wire.MsgTx) {
 	h.t.Helper()
 	h.chain.mu.Lock()
@@ -189,9 +189,8 @@ func (h *house) wantsAllFinal(names ...string) {
 	}
 }
 
-// A reorganisation undoes a parent and its child, and lets another version of the parent through:
-// the coin of the child is gone. Its batches get another anchor once that is certain, and not
-// before.
+// A reorganisation undoes a parent and its child, and another version of the parent is mined. The
+// coin of the child is lost. Its batches get another anchor once that is certain, and not before.
 func TestChildOfALostVersionIsBuiltAnew(t *testing.T) {
 	h := newHouse(t)
 	first, second := h.twoVersions()
@@ -235,9 +234,9 @@ func TestChildOfALostVersionIsBuiltAnew(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// A reorganisation returns a parent and its child to the peers' memory: the parent is offered in
-// the version that the child is built on. When blocks go on to leave both out, the parent is
-// raised, by more than what both paid.
+// A reorganisation returns a parent and its child to the mempools. The parent is offered in the
+// version whose change the child spends. If blocks still leave both out, the parent is replaced by
+// a version that pays more than both.
 func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h := newHouse(t)
 	first, _ := h.twoVersions()
@@ -277,9 +276,8 @@ func TestParentThatIsRaisedPaysForItsChild(t *testing.T) {
 	h.nothingPaidTwice()
 }
 
-// A store that was restored beside a living wallet does not know the anchors after the backup.
-// Their coins are free again at the start, and so is whatever else was leased; what the stored
-// anchors need stays.
+// A store that was restored beside a newer wallet does not know the anchors after the backup. At
+// the start their coins are released, like all other coins that no stored anchor needs.
 func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -313,8 +311,8 @@ func TestLeasesAreThoseOfTheStoredAnchorsAtTheStart(t *testing.T) {
 	}
 }
 
-// A crash between the note that an anchor is done and the release of its coins leaves them leased:
-// the next start gives them back, but for those that an anchor in flight spends.
+// If a crash comes after an anchor was stored as done and before its coins were released, they stay
+// leased. The next start releases them, except those that an anchor in flight spends.
 func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
 	h := newHouse(t)
 	h.fund()
@@ -336,8 +334,8 @@ func TestCoinsOfWhatIsDoneAreReleasedAtTheNextStart(t *testing.T) {
 	}
 }
 
-// A reorganisation takes away the deposit that an anchor spends. While it may come back the anchor
-// waits for it, and others go on; when it does not, the batches get another anchor.
+// A reorganisation removes the deposit that an anchor spends. While the deposit may come back the
+// anchor waits for it, and others go on. If it does not come back, the batches get another anchor.
 func TestAnchorOfADepositThatVanishes(t *testing.T) {
 	for _, returns := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the deposit returns %v", returns), func(t *testing.T) {
@@ -376,8 +374,8 @@ func TestAnchorOfADepositThatVanishes(t *testing.T) {
 }
 
 // A store that was restored from an old backup does not know the versions that were made after it.
-// One that is mined is taken for what it is, with batches that joined since: they are not paid for
-// again.
+// If one of them is mined it is recognised, with the batches that joined since. They are not paid
+// for again.
 func TestVersionThatTheStoreDoesNotKnowIsAdopted(t *testing.T) {
 	for _, joined := range []bool{false, true} {
 		t.Run(fmt.Sprintf("a batch joined %v", joined), func(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// simChain is a chain that a test makes: real blocks and transactions, no proof of work, no scripts
-// run. It refuses what Bitcoin refuses for the batcher's concerns: a coin that does not exist or is
-// spent.
+// simChain is a chain of real blocks and transactions, without proof of work, and it runs no
+// scripts. It refuses what Bitcoin refuses as far as it concerns the batcher: a transaction whose
+// coin does not exist or is spent.
 type simChain struct {
 	mu      sync.Mutex
 	active  []*wire.MsgBlock // by height; 0 is the genesis block
@@ -45,7 +45,7 @@ func newSimChain() *simChain {
 	return c
 }
 
-// block makes a block with a coinbase that is unlike every other.
+// block makes a block with a unique coinbase.
 func (c *simChain) block(prev chainhash.Hash, txs []*wire.MsgTx) *wire.MsgBlock {
 	c.nonce++
 	coinbase := wire.NewMsgTx(2)
@@ -67,7 +67,7 @@ func (c *simChain) block(prev chainhash.Hash, txs []*wire.MsgTx) *wire.MsgBlock 
 	return b
 }
 
-// outputs returns what the active chain holds unspent, and what it ever created.
+// outputs returns the unspent outputs of the active chain, and all that it ever created.
 func (c *simChain) outputs() (unspent, created map[wire.OutPoint]*wire.TxOut) {
 	unspent, created = make(map[wire.OutPoint]*wire.TxOut), make(map[wire.OutPoint]*wire.TxOut)
 	for _, b := range c.active {
@@ -85,7 +85,7 @@ func (c *simChain) outputs() (unspent, created map[wire.OutPoint]*wire.TxOut) {
 	return unspent, created
 }
 
-// mine adds n blocks; the first of them takes what of the mempool can be mined.
+// mine adds n blocks. The first of them takes all transactions of the mempool that can be mined.
 func (c *simChain) mine(n int) { c.extend(n, true) }
 
 func (c *simChain) extend(n int, withMempool bool) {
@@ -121,8 +121,8 @@ func (c *simChain) extend(n int, withMempool bool) {
 	c.notify()
 }
 
-// reorganise replaces the newest depth blocks by depth+1 that hold none of the transactions, which
-// are forgotten.
+// reorganise replaces the newest depth blocks by depth+1 blocks with none of their transactions,
+// which are forgotten.
 func (c *simChain) reorganise(depth int) {
 	c.mu.Lock()
 	c.active = c.active[:len(c.active)-depth]
@@ -131,8 +131,8 @@ func (c *simChain) reorganise(depth int) {
 	c.extend(depth+1, false)
 }
 
-// shuffle replaces the newest depth blocks by depth+1, the first of which holds all the
-// transactions of those.
+// shuffle replaces the newest depth blocks by depth+1 blocks. The first of these holds all their
+// transactions.
 func (c *simChain) shuffle(depth int) {
 	c.mu.Lock()
 	left := c.active[len(c.active)-depth:]
@@ -329,8 +329,8 @@ func (c *simChain) Header(_ context.Context, height uint64) (proof.Header, error
 	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp}, nil
 }
 
-// simWallet pays from what the chain holds for its scripts. It forgets its leases at a restart, as
-// a wallet may.
+// simWallet pays from what the chain holds for its scripts. Like a real wallet may do, it forgets
+// its leases at a restart.
 type simWallet struct {
 	chain   *simChain
 	mu      sync.Mutex

@@ -414,7 +414,7 @@ type client struct {
 	blocks map[chainhash.Hash]*link
 
 	unsynced bool
-	trouble  int // of 100 fetches of filters and blocks that fail
+	failing  int // of 100 fetches of filters and blocks that fail
 	peers    uint64
 	estimate int64
 	floor    int64
@@ -455,7 +455,7 @@ var errFetch = errors.New("no peer answered")
 
 // fetch finds a block, if some peer answers.
 func (c *client) fetch(hash chainhash.Hash) (*link, error) {
-	if c.trouble > 0 && c.l.rng.IntN(100) < c.trouble {
+	if c.failing > 0 && c.l.rng.IntN(100) < c.failing {
 		return nil, errFetch
 	}
 	k, ok := c.blocks[hash]

@@ -428,7 +428,7 @@ func (j *judge) released() {
 			continue
 		}
 		if j.l.purse.leases[c.OutPoint] == forEver {
-			j.l.fail("coin %s is leased for ever, and nothing needs it", c.OutPoint)
+			j.l.fail("coin %s stays leased, and nothing needs it", c.OutPoint)
 		}
 	}
 }
@@ -539,8 +539,8 @@ func (j *judge) every() {
 	}
 }
 
-// trouble says whether an error is one that the life itself brought about.
-func (j *judge) trouble(err error) bool {
+// expected says whether the life itself caused an error.
+func (j *judge) expected(err error) bool {
 	for _, known := range []error{errKilled, errPowerCut, store.ErrFull, errFetch, errLocked, errBehind} {
 		if errors.Is(err, known) {
 			return true

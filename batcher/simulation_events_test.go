@@ -106,7 +106,7 @@ func (l *life) submit() {
 
 // tolerate lets an error pass that the life brought about itself.
 func (l *life) tolerate(what string, err error) {
-	if !l.judge.trouble(err) && !l.frail.dead && !l.killed {
+	if !l.judge.expected(err) && !l.frail.dead && !l.killed {
 		l.fail("%s: %v", what, err)
 	}
 }
@@ -349,12 +349,12 @@ func (l *life) lag() {
 	case 0:
 		l.client.unsynced = !l.client.unsynced
 	case 1:
-		l.client.trouble = [...]int{0, 0, 30, 100}[l.rng.IntN(4)]
+		l.client.failing = [...]int{0, 0, 30, 100}[l.rng.IntN(4)]
 	default:
-		l.client.unsynced, l.client.trouble = false, 0
+		l.client.unsynced, l.client.failing = false, 0
 		l.client.see(l.net.active)
 	}
-	l.say("client: unsynced %t, trouble %d, at height %d", l.client.unsynced, l.client.trouble, l.client.tip().height)
+	l.say("client: unsynced %t, failing %d, at height %d", l.client.unsynced, l.client.failing, l.client.tip().height)
 }
 
 // steal spends a coin of an anchor in flight by somebody who has the words too.

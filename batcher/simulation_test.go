@@ -321,7 +321,7 @@ func (l *life) start() {
 	go func() { defer close(ended); _ = b.committer.run(ctx) }()
 	l.b, l.stop = b, func() { cancel(); <-ended }
 	l.judge.waited = 0
-	if err := b.leaseAll(ctx); err != nil && !l.judge.trouble(err) {
+	if err := b.leaseAll(ctx); err != nil && !l.judge.expected(err) {
 		l.fail("P6: start: %v", err)
 	}
 	l.judge.leased()
@@ -405,7 +405,7 @@ func (l *life) work() {
 			case l.killed || errors.Is(err, store.ErrFailed):
 				l.die()
 				return
-			case err != nil && !l.judge.trouble(err):
+			case err != nil && !l.judge.expected(err):
 				l.fail("a step failed: %v", err)
 			case err != nil:
 				l.say("a step failed: %v", err)
@@ -447,7 +447,7 @@ const endingBlocks = 200
 func (l *life) ending() {
 	l.say("the calm ending")
 	l.net.deaf, l.net.market, l.net.minRate, l.net.increment = hears, 1, 0, 1
-	l.client.unsynced, l.client.trouble, l.client.estimate, l.client.floor, l.client.ratesErr = false, 0, 1, 1, nil
+	l.client.unsynced, l.client.failing, l.client.estimate, l.client.floor, l.client.ratesErr = false, 0, 1, 1, nil
 	l.client.see(l.net.active)
 	l.purse.ready = nil
 	l.frail.full = false

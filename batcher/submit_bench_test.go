@@ -14,8 +14,8 @@ import (
 	"ancre/batcher/store"
 )
 
-// pathStore keeps nothing and says of every leaf that it is new: what is left is the way to the
-// store and back.
+// pathStore stores nothing and reports every leaf as new. What is measured is the way to the store
+// and back.
 type pathStore struct{ store.Store }
 
 func (pathStore) Append(context.Context, *store.Append) error { return nil }
@@ -24,10 +24,11 @@ func (pathStore) Find(_ context.Context, leaves []store.Leaf) ([]store.Position,
 	return make([]store.Position, len(leaves)), nil
 }
 
-// BenchmarkAccept has callers hand in new messages, each caller waiting for its answer: one alone,
-// as many as a busy calendar has, and few with many digests each. It ends with the pending proofs.
-// Over the disk, the ratio "of-floor" is to as many callers of as many bytes on a bare log that is
-// synced in groups; without it, the figures are what the way costs.
+// BenchmarkAccept submits new messages. Each caller waits for its answer. There is one caller, as
+// many as a busy calendar has, or few with many digests each. The answers are the pending proofs.
+// With the disk, the ratio "of-floor" compares with as many callers who append as many bytes to a
+// bare log that is synced in groups. Without it, the figures are the cost of everything but the
+// disk.
 func BenchmarkAccept(b *testing.B) {
 	for _, crowd := range []struct {
 		name             string
@@ -97,8 +98,8 @@ func crowdOf(b *testing.B, callers int, caller func() func() error) time.Duratio
 	return time.Since(began)
 }
 
-// bareLog returns callers that have size bytes appended to a file and synced, together with those
-// of the others that wait.
+// bareLog returns callers that append size bytes to a file. The bytes of all waiting callers are
+// synced together.
 func bareLog(b *testing.B, size int) func() func() error {
 	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {

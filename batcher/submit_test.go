@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Submit is SubmitEach for tests: it returns the states.
+// Submit is SubmitEach for tests: it returns the statuses.
 func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, error) {
 	out := make([]Status, 0, len(digests))
 	if err := b.SubmitEach(ctx, digests, func(st *Status) { out = append(out, *st) }); err != nil {
@@ -25,7 +25,7 @@ func (b *Batcher) Submit(ctx context.Context, digests [][32]byte) ([]Status, err
 	return out, nil
 }
 
-// await waits for what other goroutines bring about.
+// await waits for an effect of other goroutines.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); runtime.Gosched() {
@@ -35,9 +35,9 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// Whoever gives up while his digests wait leaves them to the committer. Memory of theirs that went
-// to the next caller would be overwritten: digests would be lost, and others answered that were
-// never written.
+// A caller that gives up while its digests wait leaves them to the committer. If their memory went
+// to the next caller, it would be overwritten. Digests would be lost, and others would be
+// acknowledged that were never written.
 func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
 	h := newHouse(t)
 	h.submit("to fill the pool")
@@ -82,8 +82,8 @@ func TestDigestsThatWereGivenUpAreWrittenAsTheyCame(t *testing.T) {
 	}
 }
 
-// One digest in a call is told where it is; so is each of many, old and new among each other, and
-// the group after that.
+// A call with one digest gets its position. So does a call with many, known and new ones mixed, and
+// so does the next group.
 func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 	h := newHouse(t)
 	h.submit("old")
@@ -112,8 +112,7 @@ func TestEveryDigestOfACallIsAnsweredInItsPlace(t *testing.T) {
 	}
 }
 
-// One large call must not be paid for in memory for ever, neither by the committer nor by those who
-// come later.
+// The memory of one large call must not be kept, neither by the committer nor by later callers.
 func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 	h := newHouse(t)
 	h.policy.MaxDigests = 1 << 20
@@ -137,7 +136,7 @@ func TestMemoryOfLargeCallsIsGivenBack(t *testing.T) {
 	}
 }
 
-// twins must find what a map finds, also where many leaves begin alike, and with memory that was
+// leafSet must find what a map finds, even if many leaves begin alike, and with memory that was
 // used before.
 func TestTwinsAreFound(t *testing.T) {
 	var tw leafSet
@@ -162,7 +161,7 @@ func TestTwinsAreFound(t *testing.T) {
 	})
 }
 
-// A digest is new once: not when it is handed in again, in whatever batch it is by then.
+// A digest is new once. When it is submitted again it is not, whatever the state of its batch.
 func TestADigestIsNewOnce(t *testing.T) {
 	h := newHouse(t)
 	isNew := func(names ...string) (out []bool) {

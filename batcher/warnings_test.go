@@ -16,7 +16,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// wantKinds wants warnings of these kinds, in this order, and no others.
+// wantKinds checks that there are warnings of these kinds, in this order, and no others.
 func (h *house) wantKinds(want ...*warning.Kind) []warning.Warning {
 	h.t.Helper()
 	all := h.overview().Warnings
@@ -34,24 +34,25 @@ func (h *house) wantKinds(want ...*warning.Kind) []warning.Warning {
 	return all
 }
 
-// late lets the target of what is sealed pass.
+// late advances the clock until the target of sealed batches has passed.
 func (h *house) late() { h.clock = h.clock.Add(h.policy.Target + time.Minute) }
 
-// lost is a chain of which the newest block cannot be read.
+// lost is a chain whose newest block cannot be read.
 type lost struct{ *simChain }
 
 func (lost) Best() (height int32, hash chainhash.Hash, err error) {
 	return 0, hash, errors.New("input/output error")
 }
 
-// strange is a wallet that fails in a way that nobody has thought of.
+// strange is a wallet that fails with an error of no known kind.
 type strange struct{ *simWallet }
 
 func (strange) BuildAnchor(context.Context, Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	return nil, nil, errors.New("a riddle")
 }
 
-// Whatever makes a batch wait, a person is told of it at once, and again when the batch is late.
+// There is a warning for everything that makes a batch wait, at once, and another one when the
+// batch is late.
 func TestWhateverDelaysABatchIsAWarning(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -97,7 +98,7 @@ func TestWhateverDelaysABatchIsAWarning(t *testing.T) {
 	}
 }
 
-// A batch that is late without any known cause is told of too, with the likely ones.
+// A batch that is late without a known cause has a warning too, which names the likely causes.
 func TestALateBatchIsAWarningWithItsLikelyCauses(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -172,7 +173,8 @@ func TestACoinThatAReorganisationTookIsAWarning(t *testing.T) {
 	}
 }
 
-// A batch that cannot be sealed, and any other step that fails, are told of until it works again.
+// There is a warning for a batch that cannot be sealed, and for any other step that fails, until it
+// works again.
 func TestAStepThatFailsIsAWarning(t *testing.T) {
 	h := newHouse(t)
 	ctx, stop := context.WithCancel(t.Context())

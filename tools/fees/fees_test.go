@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The policy keeps its promises on one seed of each market. Wrong by this much, it would have to be
-// a change of the policy (or of the study), and docs/fees.md would have to be written anew.
+// The policy keeps its promises on one seed of each market. A failure means that the policy or the
+// study has changed, and that `make fees` has to write docs/fees.md again.
 func TestThePolicyIsInTimeAndCheapInEachMarket(t *testing.T) {
 	// How otsd fares hangs much on the seed; the distance to hindsight does not: 1.46 to 1.50 over
 	// ten seeds of each market.

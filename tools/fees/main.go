@@ -4,8 +4,7 @@
 //
 //	go run ./tools/fees [-docs DIR] [-seeds N]
 //
-// Nothing in it is left to the clock or to chance: the seeds are fixed, and the same program writes
-// the same files again.
+// It reads no clock, and its seeds are fixed: the same program always writes the same files.
 package main
 
 import (
@@ -53,8 +52,8 @@ func run(docs string, seeds int) error {
 	return os.WriteFile(path, page, 0o644)
 }
 
-// What is compared in each market. The first four are on an equal footing; the others answer
-// questions of their own.
+// The ways of paying that are compared in each market. The first four can be compared with each
+// other; each of the others answers a question of its own.
 const (
 	byUs = iota
 	byOtsd
@@ -78,14 +77,14 @@ var payers = [ways]payer{
 	byUsAmongLiars:  ours("Ancre, all peers lie", 6*time.Hour, 1000),
 }
 
-// result is what one market came to, over all seeds.
+// result holds the outcomes of one market over all seeds.
 type result struct {
 	market
 	outcomes  [ways]outcome
 	marginals []float64 // sat/vB that a bid had to reach, sorted
 	estimate  float64   // mean
 	week      float64   // mean of bitcoind's estimate for 1008 blocks
-	ratios    []float64 // by seed: what we pay, as a share of otsd's cost
+	ratios    []float64 // by seed: our cost as a share of otsd's
 	example   played    // the first seed, for the plot
 }
 

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// The markets are made by a mempool, not drawn from a distribution: demand arrives as virtual bytes
-// that bid a rate, blocks come as a Poisson process and take the best bids, the pool evicts the
-// cheapest when it is full. What a bid has to reach, what blocks look like from outside, and how
-// long old bids waited all follow from that, with the lulls and bursts that chance makes of them.
+// The prices of the markets are not drawn from a distribution: a simulated mempool makes them.
+// Demand arrives as virtual bytes that bid a rate. Blocks come as a Poisson process and take the
+// best bids. A full pool evicts the cheapest bids. From this follow the rate that a bid has to
+// reach, what a block looks like from outside, and how long old bids waited.
 
 const (
 	hour = 3600.0
@@ -20,7 +20,7 @@ const (
 	study  = 4 * week
 
 	blockEvery  = 600.0   // seconds between blocks, on average
-	blockVBytes = 997_000 // what bids get of a full block: the rest is its header, its coinbase and a miner's reserve
+	blockVBytes = 997_000 // the space for bids in a full block: the rest is its header, its coinbase and a miner's reserve
 	emptyBlocks = 0.005   // share of blocks that hold nothing: mined on a header alone
 
 	poolVBytes = 90e6 // a mempool of bitcoind's default 300 MB holds about as much
@@ -31,8 +31,8 @@ const (
 type market struct {
 	name, about string
 
-	// demand returns how much is bid for at a time, in blocks' worth each ten minutes, and the
-	// median of the bids in sat/vB.
+	// demand returns the demand at a time, in blocks each ten minutes, and the median of its bids
+	// in sat/vB.
 	demand func(t float64) (load, bid float64)
 }
 
@@ -41,9 +41,8 @@ const (
 	// half and double the median.
 	bidSpread = 0.7
 
-	// Besides, load and median wander by chance: two thirds of the time each is within three
-	// quarters and four thirds of what the market says, and what it was three hours ago is mostly
-	// forgotten.
+	// Demand and median also vary at random. Two thirds of the time each is between three quarters
+	// and four thirds of the market's figure. After three hours the deviation has mostly decayed.
 	wander     = 0.3
 	wanderTime = 3 * hour
 )
@@ -51,8 +50,8 @@ const (
 // wave is +1 at the busiest time of a period and -1 at the quietest.
 func wave(t, period, busiest float64) float64 { return math.Cos(2 * math.Pi * (t - busiest) / period) }
 
-// daily and weekly waves: afternoons in Europe, when America is awake too; Wednesdays (t is 0 on a
-// Monday, 00:00 UTC).
+// daily and weekly are the waves of demand. They peak in the European afternoon, when America is
+// awake too, and on Wednesdays (t is 0 on a Monday, 00:00 UTC).
 func daily(t float64) float64  { return wave(t, day, 15*hour) }
 func weekly(t float64) float64 { return wave(t, week, 2.6*day) }
 
@@ -83,18 +82,18 @@ var markets = []market{{
 	},
 }}
 
-// block is one block, and what is known right after it.
+// block is one block, with what is known right after it.
 type block struct {
 	time     float64 // seconds
 	marginal float64 // sat/vB that a bid had to reach to be in it; infinite for an empty one
-	average  int64   // sat/vB that it collected, as a light client sees it: 1 when it was not full
-	floor    int64   // sat/vB below which peers pass nothing on after it
+	average  int64   // sat/vB that it collected, as a light client sees it: 1 if it was not full
+	floor    int64   // sat/vB below which peers relay nothing after it
 	estimate int64   // sat/vB: the upper median of the averages of the newest blocks, as package spv forms it
 	week     int64   // sat/vB: what bitcoind's estimatesmartfee 1008 would answer
 }
 
-// blocks plays a market for the warm-up, the study, and two days more in which the last batches are
-// mined.
+// blocks simulates a market for the warm-up, the study, and two more days in which the last batches
+// are mined.
 func (m market) blocks(seed uint64) []block {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	p := pool{floor: 1}
@@ -122,8 +121,8 @@ func (m market) blocks(seed uint64) []block {
 	}
 }
 
-// wanderer is the logarithm of a factor that wanders (an Ornstein-Uhlenbeck process), in standard
-// deviations.
+// wanderer is the logarithm of a factor that varies at random (an Ornstein-Uhlenbeck process), in
+// standard deviations.
 type wanderer float64
 
 func (w *wanderer) factor(rnd *rand.Rand, wait float64) float64 {
@@ -132,7 +131,7 @@ func (w *wanderer) factor(rnd *rand.Rand, wait float64) float64 {
 	return math.Exp(wander * float64(*w))
 }
 
-// feeBlocks is how many blocks the light client looks at.
+// feeBlocks is how many blocks the light client's estimate takes into account.
 const feeBlocks = 6
 
 func median(blocks []block) int64 {
@@ -144,7 +143,7 @@ func median(blocks []block) int64 {
 	return rates[len(rates)/2]
 }
 
-// pool is the mempool: what waits at each rate, in the order in which it came.
+// pool is the mempool: the waiting bids of each rate, in the order in which they came.
 type pool struct {
 	waiting [topRate + 1][]cohort
 	vbytes  float64
@@ -152,7 +151,7 @@ type pool struct {
 }
 
 type cohort struct {
-	since  int // how many blocks there were when it came
+	since  int // the number of blocks when it came
 	vbytes float64
 }
 
@@ -160,8 +159,8 @@ type cohort struct {
 func (p *pool) bid(vbytes, median float64, height int) {
 	below := 0.0
 	for rate := 1; rate <= topRate; rate++ {
-		// The share of a log-normal distribution between rate - ½ and rate + ½; the rest of either
-		// tail goes to its end.
+		// The share of a log-normal distribution between rate - ½ and rate + ½. The first and the
+		// last rate get the tails.
 		share := 1.0
 		if rate < topRate {
 			share = 0.5 * math.Erfc(-math.Log((float64(rate)+0.5)/median)/(bidSpread*math.Sqrt2))
@@ -177,8 +176,8 @@ func (p *pool) bid(vbytes, median float64, height int) {
 	}
 }
 
-// mine fills a block with the best bids, and returns what a bid had to reach and what bids paid on
-// average.
+// mine fills a block with the best bids. It returns the rate that a bid had to reach, and the
+// average that bids paid.
 func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average int64) {
 	room, collected := float64(blockVBytes), 0.0
 	for rate := topRate; rate >= 1; rate-- {
@@ -195,20 +194,20 @@ func (p *pool) mine(height int, est *weekEstimator) (marginal float64, average i
 		}
 		p.waiting[rate] = queue
 		if room <= 0 {
-			// Of equal bids the earlier are taken here: a newcomer has to pay more than a rate that
-			// did not fit whole.
+			// Of equal bids the earlier ones are taken. A new bid has to exceed a rate whose bids
+			// did not all fit.
 			return float64(rate + min(len(queue), 1)), int64(math.Ceil(collected / blockVBytes))
 		}
 	}
 	if room > 0.1*blockVBytes {
-		return 1, 1 // what is not full says that the floor is enough
+		return 1, 1 // a block with room says that the floor is enough
 	}
 	return 1, max(1, int64(math.Ceil(collected/(blockVBytes-room))))
 }
 
-// trim evicts the cheapest bids from a pool that is too large, and lets the floor that this raised
-// fall by half in twelve hours, or sooner where the pool has emptied, as bitcoind does
-// (CTxMemPool::GetMinFee).
+// trim evicts the cheapest bids from a pool that is too large, which raises the floor. Like
+// bitcoind (CTxMemPool::GetMinFee), it halves the floor every twelve hours, or sooner if the pool
+// has emptied.
 func (p *pool) trim(wait float64, est *weekEstimator) {
 	halfLife := 12 * hour
 	if p.vbytes < poolVBytes/4 {
@@ -231,9 +230,9 @@ func (p *pool) trim(wait float64, est *weekEstimator) {
 }
 
 // weekEstimator is bitcoind's estimatesmartfee for 1008 blocks (CBlockPolicyEstimator, its long
-// horizon), over rates that are whole numbers: the lowest rate of which 85 % were mined within 1008
-// blocks, or 60 % within 504, whichever is higher. What was seen counts half as much after 1000
-// blocks.
+// horizon), over rates that are whole numbers. It returns the lowest rate at which 85 % of the bids
+// were mined within 1008 blocks, or 60 % within 504, whichever is higher. Observations count half
+// after 1000 blocks.
 type weekEstimator struct {
 	mined, within504, within1008, evicted [topRate + 1]float64
 }
@@ -265,8 +264,8 @@ func (e *weekEstimator) estimate(p *pool, height int) int64 {
 	return max(e.lowest(&e.within1008, p, height-1008, 0.85), e.lowest(&e.within504, p, height-504, 0.60))
 }
 
-// lowest goes down from the top, over groups of rates of which enough was seen, while enough of
-// each was mined in time.
+// lowest goes down from the highest rate, in groups of rates with enough data, as long as enough of
+// each group was mined in time.
 func (e *weekEstimator) lowest(inTime *[topRate + 1]float64, p *pool, before int, enough float64) int64 {
 	var good, all float64
 	found := int64(topRate)

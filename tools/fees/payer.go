@@ -12,7 +12,7 @@ import (
 
 const (
 	interval = 6 * hour // between batches
-	target   = 6 * hour // from a batch's sealing to its block; what lateness is measured by
+	target   = 6 * hour // from a batch's sealing to its block: a batch mined later is late
 	maxRate  = 100      // sat/vB, for all
 	relaying = 30.0     // seconds until a version has reached the miners' templates
 )
@@ -23,15 +23,14 @@ type payer struct {
 	// first returns what the first version of an anchor pays, whose oldest batch has waited for age
 	// seconds; b is the newest block.
 	first func(age float64, b block) int64
-	// raised is asked at each block that left the anchor out: what the next version pays, and
-	// whether there is one.
+	// raised is called at each block that left the anchor out. It returns what the next version
+	// pays, and whether there is one.
 	raised func(last int64, age float64, b block, batchesWait bool) (int64, bool)
-	// pause, where there is one, returns how long after a payment was mined the next may begin.
+	// pause returns how long after a payment was mined the next may begin; nil: at once.
 	pause func(*rand.Rand) float64
 }
 
-// ours is the policy that the daemon runs with, the code itself. lie, where it is not 0, is the
-// floor that all peers claim.
+// ours is the policy of the daemon, its own code. If lie is not 0, all peers claim that floor.
 func ours(name string, target time.Duration, lie int64) payer {
 	p := decide.DefaultPolicy()
 	p.MaxFeeRate, p.Target = maxRate, target
@@ -58,7 +57,7 @@ func otsd(name string, pause func(*rand.Rand) float64) payer {
 	}
 }
 
-// estimateAtOnce pays what the blocks were paid, and more only when that rises or batches wait.
+// estimateAtOnce pays the estimate, and more only if it rises or if batches wait.
 var estimateAtOnce = payer{
 	name:  "the estimate at once",
 	first: func(_ float64, b block) int64 { return min(b.estimate, maxRate) },
@@ -68,7 +67,7 @@ var estimateAtOnce = payer{
 	},
 }
 
-// outcome is what a way of paying came to.
+// outcome is the result of one way of paying.
 type outcome struct {
 	days     float64
 	sats     int64
@@ -101,21 +100,21 @@ func (o *outcome) add(other outcome) {
 func (o *outcome) satsADay() float64          { return float64(o.sats) / o.days }
 func (o *outcome) quantile(q float64) float64 { return o.waits[int(q*float64(len(o.waits)-1))] }
 
-// inTime is the share of batches that were mined within the target, of those that the cap allowed
-// to be.
+// inTime is the share of batches that were mined within the target. Batches that the cap kept from
+// it do not count.
 func (o *outcome) inTime() float64 {
 	return 1 - float64(o.late-o.capped)/float64(max(1, o.batches-o.capped))
 }
 
-// version is what was offered when.
+// version is one offer of an anchor.
 type version struct {
 	rate    int64
 	at      float64
-	batches int // how many of the waiting ones it commits to
+	batches int // how many of the waiting batches it commits to
 }
 
 // play has one payer pay for a batch every interval, in one market. A batch that is sealed while an
-// anchor is in flight joins it at the next block, as the daemon has it, and otsd too.
+// anchor is in flight joins it at the next block, as with the daemon and with otsd.
 func play(p payer, blocks []block, seed uint64) outcome {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	o := outcome{days: study / day}
@@ -186,8 +185,8 @@ func priced(blocks []block, from, to float64) bool {
 	return true
 }
 
-// hindsight is what nobody can do: one payment for each batch, each at the lowest rate of the
-// blocks within its target.
+// hindsight is the bound that no payer can reach: one payment for each batch, each at the lowest
+// rate of the blocks within its target.
 func hindsight(blocks []block, seed uint64) outcome {
 	o := outcome{days: study / day}
 	for s := warmUp + rand.New(rand.NewPCG(seed, 2)).Float64()*interval; s < warmUp+study; s += interval {
@@ -199,7 +198,7 @@ func hindsight(blocks []block, seed uint64) outcome {
 				}
 			}
 		}
-		rate := int64(min(lowest, maxRate)) // without a block at all, as good as any other
+		rate := int64(min(lowest, maxRate)) // the cap, if no block was found
 		o.sats += rate * txsize.Anchor
 		o.anchors++
 		o.versions++
@@ -210,14 +209,14 @@ func hindsight(blocks []block, seed uint64) outcome {
 	return o
 }
 
-// studied returns the blocks of the time that is measured.
+// studied returns the blocks of the measured time.
 func studied(blocks []block) []block {
 	from := slices.IndexFunc(blocks, func(b block) bool { return b.time >= warmUp })
 	to := slices.IndexFunc(blocks, func(b block) bool { return b.time >= warmUp+study })
 	return blocks[from:to]
 }
 
-// marginals returns what a payment had to reach, block by block, without the empty ones.
+// marginals returns the rate that a payment had to reach in each block, without empty blocks.
 func marginals(blocks []block) []float64 {
 	var out []float64
 	for _, b := range studied(blocks) {

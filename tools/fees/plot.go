@@ -9,7 +9,7 @@ import (
 
 var colors = map[int]string{byUs: "#1b6ca8", byOtsd: "#e08214", byEstimate: "#999999", byHindsight: "#4dac5b"}
 
-// plotCost draws what each way costs a day in each market.
+// plotCost draws the daily cost of each way of paying, in each market.
 func plotCost(results []result) []byte {
 	s := svg.New("Satoshi a day for a batch every six hours")
 	ways := []int{byHindsight, byUs, byOtsd, byEstimate}
@@ -46,8 +46,8 @@ func plotCost(results []result) []byte {
 	return s.Bytes()
 }
 
-// plotWeek draws one week of the market with waves: what blocks took, what they look like, and what
-// was paid when.
+// plotWeek draws one week of the market with waves: the rate that blocks took, the estimate, and
+// the payments.
 func plotWeek(results []result) []byte {
 	s := svg.New("A week of waves: sat/vB")
 	r := results[1]

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// What the study is to show.
+// The goals that the study checks.
 const (
 	costGoal = 0.8  // of otsd's sats a day, at most
 	timeGoal = 0.99 // of the batches in time, at least
 )
 
-// tables returns the parts of fees.md that are made here, by name.
+// tables returns the generated parts of fees.md, by name.
 func tables(results []result) map[string]string {
 	return map[string]string{
 		"markets":  marketTable(results),
@@ -29,7 +29,7 @@ func replaceBlock(page []byte, name, text string) ([]byte, error) {
 	before, rest, ok := bytes.Cut(page, begin)
 	_, after, ok2 := bytes.Cut(rest, end)
 	if !ok || !ok2 {
-		return nil, fmt.Errorf("the comments that mark the place of %q are not there: %s%s", name, begin, end)
+		return nil, fmt.Errorf("the comments that mark the place of %q are missing: %s%s", name, begin, end)
 	}
 	return slices.Concat(before, begin, []byte(text), end, after), nil
 }
