@@ -142,7 +142,7 @@ func parseAddress(uri string) (address, error) {
 	}
 	for i, part := range strings.Split(a.path, "/") {
 		if i > 0 && (part == "" || part == "." || part == "..") {
-			return address{}, errors.New("has a path with an empty part, or with the part . or ..")
+			return address{}, errors.New("has a path with an empty part, or with . or .. as a part")
 		}
 	}
 	if a.scheme == "http" && !a.isLoopback() {
