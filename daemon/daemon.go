@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -41,28 +42,29 @@ import (
 
 // node is the running daemon.
 type node struct {
-	cfg     config.Config
-	version string
-	dir     string // of the network
-	log     *slog.Logger
-	store   store.Snapshotter
-	chain   *spv.Client
-	wallet  *wallet.Wallet
-	batcher *batcher.Batcher
-	started time.Time
-	disk    func() (pebblestore.Disk, error) // how the store stands with it
-	doors   doors
-	quota   *quota.Quota // of what users with the role submit hand in
-	told    *metrics.Server
-	missing rate.Sometimes // of the metrics, in the log
-	public  string         // HOST:PORT of the calendar; empty: it is off
-	watched string         // HOST:PORT of the metrics; empty: they are off
-	levels  levels         // of what is warned of
-	closers []func() error // see onClose
+	cfg          config.Config
+	version      string
+	dir          string // of the network
+	log          *slog.Logger
+	store        store.Snapshotter
+	chain        *spv.Client
+	wallet       *wallet.Wallet
+	batcher      *batcher.Batcher
+	started      time.Time
+	disk         func() (pebblestore.Disk, error) // the state of the store's disk
+	servers      servers
+	quota        *quota.Quota // of the digests that users with the role submit may submit
+	metrics      *metrics.Server
+	metricsLog   rate.Sometimes // limits how often the log says that metrics are missing
+	calendarAddr string         // HOST:PORT of the calendar; empty: it is off
+	metricsAddr  string         // HOST:PORT of the metrics; empty: they are off
+	levels       levels         // of the warnings about figures
+	closers      []func() error // see onClose
 }
 
-// Run is the daemon's life: it returns nil after ctx ended or a client called stop, and an error
-// when it could not start or must not go on. version is what it tells of itself; the log goes to w.
+// Run runs the daemon. It returns nil after ctx ended or a client called stop, and an error if the
+// daemon could not start or must not continue. version is the version that it reports; the log goes
+// to w.
 func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (err error) {
 	log, err := newLogger(w, cfg.Log)
 	if err != nil {
@@ -81,7 +83,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
-	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now(), missing: rate.Sometimes{Interval: time.Minute}}
+	d := &node{cfg: cfg, version: version, dir: dir, log: log, started: time.Now(), metricsLog: rate.Sometimes{Interval: time.Minute}}
 	defer func() { err = errors.Join(err, d.close()) }()
 
 	release, err := datadir.Open(dir, cfg.Network)
@@ -92,72 +94,94 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	d.onClose(release)
-	// The addresses next: when one is taken, nothing else needs to be begun.
-	listener, err := d.listen("rpc.listen", cfg.RPC.Listen, "if another ancred is running, give one of them another address")
+	listeners, err := d.listenAll()
 	if err != nil {
 		return err
 	}
-	public, err := d.listenUnlessOff("calendar.listen", cfg.Calendar.Listen, &d.public,
-		"if another ancred or an otsd is running, give one of them another address, or set calendar.listen to \"off\"")
-	if err != nil {
-		return err
-	}
-	watch, err := d.listenUnlessOff("metrics.listen", cfg.Metrics.Listen, &d.watched,
-		"if another program uses the port, give metrics.listen another one, or set it to \"off\"")
-	if err != nil {
-		return err
-	}
-	log.Info("ancred starts", "version", version, "network", cfg.Network, "datadir", dir, "calendar", cmp.Or(d.public, "off"),
-		"metrics", cmp.Or(d.watched, "off"), "rpc", listener.Addr().String())
-
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	cookiePath := filepath.Join(dir, datadir.Cookie)
-	cookie, err := rpc.WriteCookie(cookiePath)
+	stopServers, err := d.startServers(listeners, users, proxies, stop)
 	if err != nil {
 		return err
 	}
-	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
-	d.told = metrics.NewServer(metrics.Config{Version: version, Network: cfg.Network, Profile: cfg.Metrics.Pprof,
-		Hosts: hosts(cfg, cfg.Metrics.Listen), Log: log})
-	stopMetrics := d.serve(d.told, watch, stop)
-	d.onClose(stopMetrics)
-	d.quota = callerQuota(cfg)
-	server := rpcserver.New(rpcserver.Config{Users: append(users, cookie), Log: log, Stop: stop, Started: d.started, Hosts: hosts(cfg, cfg.RPC.Listen),
-		Quota: d.quota, Latency: d.callSeconds})
-	stopServer := d.serve(server, listener, stop)
-	d.onClose(stopServer)
-	calendars := calserver.New(calserver.Config{URI: cfg.Calendar.URI, Log: log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
-		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Strangers: refusesStrangers(cfg), Latency: d.calendarSeconds})
-	stopCalendar := d.serve(calendars, public, stop)
-	d.onClose(stopCalendar)
-	d.doors = doors{server, calendars}
-
 	if err := datadir.Restrict(dir); err != nil {
 		log.Warn("other users of this machine can read files of the data directory: run chmod -R go= on it as its owner", "dir", dir, "err", err)
 	}
-	const phase = "opening the data directory"
-	server.SetPhase(phase)
-	calendars.SetPhase(phase)
 	if err := d.open(ctx); err != nil {
 		if ctx.Err() != nil { // stopped meanwhile: nothing is wrong
 			return nil
 		}
 		return err
 	}
-	chain := chainService{d.chain, policy(d.cfg)}
-	server.Provide(rpcserver.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
-		CalendarURI: cfg.Calendar.URI})
-	calendars.Provide(calserver.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: cfg.Anchor.Confirmations})
-	d.told.Provide(d.scrape)
-	d.onClose(stopMetrics) // before the rooms that they speak for are closed
-	d.onClose(stopServer)
-	d.onClose(stopCalendar)
+	d.provide()
+	d.onClose(stopServers) // before the rooms that they speak for are closed
 	if err := d.run(ctx); err != nil {
 		return err
 	}
 	log.Info("ancred stops")
 	return nil
+}
+
+// listeners are those of the servers; nil for one that is off.
+type listeners struct{ rpc, calendar, metrics net.Listener }
+
+// listenAll opens all configured addresses. If one is taken, nothing else has been started yet.
+func (d *node) listenAll() (l listeners, err error) {
+	l.rpc, err = d.listen("rpc.listen", d.cfg.RPC.Listen, "if another ancred is running, give one of them another address")
+	if err != nil {
+		return l, err
+	}
+	l.calendar, err = d.listenUnlessOff("calendar.listen", d.cfg.Calendar.Listen, &d.calendarAddr,
+		"if another ancred or an otsd is running, give one of them another address, or set calendar.listen to \"off\"")
+	if err != nil {
+		return l, err
+	}
+	l.metrics, err = d.listenUnlessOff("metrics.listen", d.cfg.Metrics.Listen, &d.metricsAddr,
+		"if another program uses the port, give metrics.listen another one, or set it to \"off\"")
+	if err != nil {
+		return l, err
+	}
+	d.log.Info("ancred starts", "version", d.version, "network", d.cfg.Network, "datadir", d.dir, "calendar", cmp.Or(d.calendarAddr, "off"),
+		"metrics", cmp.Or(d.metricsAddr, "off"), "rpc", l.rpc.Addr().String())
+	return l, nil
+}
+
+// startServers has all servers answer that the daemon is starting, until provide is called. The
+// returned function stops them; it is called at the end in any case.
+func (d *node) startServers(l listeners, users []rpc.User, proxies []netip.Prefix, stop func()) (stopAll func() error, err error) {
+	cookiePath := filepath.Join(d.dir, datadir.Cookie)
+	cookie, err := rpc.WriteCookie(cookiePath)
+	if err != nil {
+		return nil, err
+	}
+	d.onClose(func() error { return rpc.RemoveCookie(cookiePath, cookie) })
+	cfg := &d.cfg
+	d.metrics = metrics.NewServer(metrics.Config{Version: d.version, Network: cfg.Network, Profile: cfg.Metrics.Pprof,
+		Hosts: hosts(*cfg, cfg.Metrics.Listen), Log: d.log})
+	d.quota = callerQuota(*cfg)
+	d.servers.rpc = rpcserver.New(rpcserver.Config{Users: append(users, cookie), Log: d.log, Stop: stop, Started: d.started, Hosts: hosts(*cfg, cfg.RPC.Listen),
+		Quota: d.quota, Latency: d.callSeconds})
+	d.servers.calendar = calserver.New(calserver.Config{URI: cfg.Calendar.URI, Log: d.log, RateLimit: cfg.Calendar.RateLimit, Proxies: proxies,
+		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Strangers: refusesStrangers(*cfg), Latency: d.calendarSeconds})
+	const phase = "opening the data directory"
+	d.servers.rpc.SetPhase(phase)
+	d.servers.calendar.SetPhase(phase)
+
+	stopMetrics := d.serve(d.metrics, l.metrics, stop)
+	stopRPC := d.serve(d.servers.rpc, l.rpc, stop)
+	stopCalendar := d.serve(d.servers.calendar, l.calendar, stop)
+	stopAll = func() error { return errors.Join(stopCalendar(), stopRPC(), stopMetrics()) }
+	d.onClose(stopAll)
+	return stopAll, nil
+}
+
+// provide gives the servers what they speak for.
+func (d *node) provide() {
+	chain := chainService{d.chain, policy(d.cfg)}
+	d.servers.rpc.Provide(rpcserver.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
+		CalendarURI: d.cfg.Calendar.URI})
+	d.servers.calendar.Provide(calserver.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: d.cfg.Anchor.Confirmations})
+	d.metrics.Provide(d.scrape)
 }
 
 // listen opens a configured address. key and remedy are for the error.
@@ -256,7 +280,7 @@ func (d *node) open(ctx context.Context) error {
 		Policy: policy(d.cfg),
 		URI:    d.cfg.Calendar.URI,
 		Logger: d.log,
-		Meters: batcher.Meters{GroupDigests: d.told.Observer(metrics.GroupDigests), CommitSeconds: d.told.Observer(metrics.CommitSeconds)},
+		Meters: batcher.Meters{GroupDigests: d.metrics.Observer(metrics.GroupDigests), CommitSeconds: d.metrics.Observer(metrics.CommitSeconds)},
 	})
 	return err
 }

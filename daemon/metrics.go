@@ -19,18 +19,18 @@ import (
 	"ancre/wallet"
 )
 
-// doors are where digests come in.
-type doors struct {
+// servers are the servers that accept digests.
+type servers struct {
 	rpc      *rpcserver.Server
 	calendar *calserver.Server
 }
 
 func (d *node) callSeconds(method string) meter.Observer {
-	return d.told.Observer(metrics.CallSeconds, method)
+	return d.metrics.Observer(metrics.CallSeconds, method)
 }
 
 func (d *node) calendarSeconds(route string) meter.Observer {
-	return d.told.Observer(metrics.CalendarSeconds, route)
+	return d.metrics.Observer(metrics.CalendarSeconds, route)
 }
 
 // scrape tells everything that the metrics' table has, but for histograms. It reads what getinfo
@@ -55,13 +55,13 @@ func (d *node) scrape(ctx context.Context, emit metrics.Emit) {
 // read says whether a part could be read, and logs why not, once a minute: scrapes come more often.
 func (d *node) read(part string, err error) float64 {
 	if err != nil {
-		d.missing.Do(func() { d.log.Warn("metrics are missing", "part", part, "err", err) })
+		d.metricsLog.Do(func() { d.log.Warn("metrics are missing", "part", part, "err", err) })
 	}
 	return metrics.Truth(err == nil)
 }
 
 func (d *node) scrapeDoors(emit metrics.Emit, count batcher.Counts) {
-	calls, requests := d.doors.rpc.Counts(), d.doors.calendar.Counts()
+	calls, requests := d.servers.rpc.Counts(), d.servers.calendar.Counts()
 	for _, c := range calls.Calls {
 		emit(metrics.Calls, float64(c.Calls), c.Method, strconv.Itoa(c.Code))
 	}

@@ -204,36 +204,44 @@ func TestEveryWarningHasAnAlert(t *testing.T) {
 	}
 }
 
-func TestDashboardShowsOnlyWhatAScrapeHas(t *testing.T) {
-	type source struct{ Type, UID string }
-	var board struct {
-		UID, Title    string
-		SchemaVersion int
-		Templating    struct {
-			List []struct {
-				Name, Type string
-				Query      any
-				Definition string
-			}
-		}
-		Panels []struct {
-			ID         int
-			Type       string
-			Title      string
-			Datasource source
-			GridPos    struct{ X, Y, W, H int }
-			Targets    []struct {
-				Expr, RefID string
-				Datasource  source
-			}
+// dashboard is what is checked of the dashboard's file.
+type dashboard struct {
+	UID, Title    string
+	SchemaVersion int
+	Templating    struct {
+		List []struct {
+			Name, Type string
+			Query      any
+			Definition string
 		}
 	}
+	Panels []panel
+}
+
+type panel struct {
+	ID         int
+	Type       string
+	Title      string
+	Datasource source
+	GridPos    struct{ X, Y, W, H int }
+	Targets    []struct {
+		Expr, RefID string
+		Datasource  source
+	}
+}
+
+type source struct{ Type, UID string }
+
+// chosenSource is the Prometheus that the person who imports the dashboard chooses.
+var chosenSource = source{"prometheus", "${datasource}"}
+
+func TestDashboardShowsOnlyWhatAScrapeHas(t *testing.T) {
+	var board dashboard
 	if err := json.Unmarshal(readFile(t, dashboardFile), &board); err != nil {
 		t.Fatal(err)
 	}
 	_, text := watched(t)
 	scrape := families(t, text)
-	variable := source{"prometheus", "${datasource}"} // whatever the Prometheus of whoever imports it is called
 	vars := make(map[string]bool)
 	for _, v := range board.Templating.List {
 		vars[v.Name] = true
@@ -244,30 +252,17 @@ func TestDashboardShowsOnlyWhatAScrapeHas(t *testing.T) {
 	if !vars["datasource"] || !vars["instance"] || board.UID == "" || board.SchemaVersion < 36 {
 		t.Errorf("the dashboard has the variables %v, the UID %q and the schema %d", vars, board.UID, board.SchemaVersion)
 	}
+	checkGrid(t, board.Panels)
 	shown := make(map[string]bool)
-	taken := make(map[[2]int]int)
-	ids := make(map[int]bool)
 	for _, p := range board.Panels {
-		if ids[p.ID] {
-			t.Errorf("two panels have the number %d", p.ID)
-		}
-		ids[p.ID] = true
-		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
-			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				if other := taken[[2]int{x, y}]; other != 0 || x >= 24 {
-					t.Fatalf("%q lies over panel %d, or outside", p.Title, other)
-				}
-				taken[[2]int{x, y}] = p.ID
-			}
-		}
 		if p.Type == "row" {
 			continue
 		}
-		if len(p.Targets) == 0 || p.Datasource != variable {
+		if len(p.Targets) == 0 || p.Datasource != chosenSource {
 			t.Errorf("%q shows nothing, or goes to the data source %+v", p.Title, p.Datasource)
 		}
 		for _, target := range p.Targets {
-			if target.Datasource != variable {
+			if target.Datasource != chosenSource {
 				t.Errorf("%q goes to the data source %+v", p.Title, target.Datasource)
 			}
 			checkExpr(t, p.Title, target.Expr, scrape)
@@ -279,11 +274,32 @@ func TestDashboardShowsOnlyWhatAScrapeHas(t *testing.T) {
 			}
 		}
 	}
-	// What a dashboard of everything leaves out, it leaves out on purpose.
+	// A dashboard of everything leaves these out on purpose.
 	left := []string{"ancre_anchors_made_total", "ancre_anchor_versions_total", "ancre_fees_final_sats_total"}
 	for _, m := range metrics.Table() {
 		if !shown[m.Name] && !slices.Contains(left, m.Name) {
 			t.Errorf("%s is on no panel", m.Name)
+		}
+	}
+}
+
+// checkGrid checks that panels have numbers of their own, and that none lies over another.
+func checkGrid(t *testing.T, panels []panel) {
+	t.Helper()
+	taken := make(map[[2]int]int)
+	ids := make(map[int]bool)
+	for _, p := range panels {
+		if ids[p.ID] {
+			t.Errorf("two panels have the number %d", p.ID)
+		}
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != 0 || x >= 24 {
+					t.Fatalf("%q lies over panel %d, or outside", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.ID
+			}
 		}
 	}
 }

@@ -91,7 +91,7 @@ type diskLook struct {
 func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.Balance, balanceErr error) []warning.Warning {
 	l := looks{now: time.Now(), chain: chain, over: over, ready: d.wallet.Ready(), balance: balance, balanceErr: balanceErr,
 		fee: d.anchorFee(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar), exposed: exposureWarnings(d.cfg)}
-	for _, text := range []string{d.quota.Warning(), d.doors.calendar.Warning()} {
+	for _, text := range []string{d.quota.Warning(), d.servers.calendar.Warning()} {
 		if text != "" {
 			l.exposed = append(l.exposed, warning.Warning{Kind: warning.MaxDigests, Text: text})
 		}
