@@ -31,7 +31,11 @@ func (v *Verifier) Receipt(ctx context.Context, rec receipt.Receipt, digest [32]
 		verdict.TxID, verdict.Anchor, verdict.Seal = chainhash.Hash(result.TxID), result.Anchor, result.Seal
 	case result.Outcome == proof.OutcomePending:
 	case result.Outcome == proof.OutcomeUnchecked:
-		verdict.markUnverifiable(result.Reason, result.Needed)
+		needed := result.Needed
+		if result.NeedsTx {
+			needed += hint(", ", v.hints.Node)
+		}
+		verdict.markUnverifiable(result.Reason, needed)
 	case result.Outcome == proof.OutcomeNoBlock && result.Missing != 0:
 		v.markMissing(ctx, result.Missing, result.Reason, result.Needed, &verdict)
 	default: // or its transaction is in no block of a node that has them all

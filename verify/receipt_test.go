@@ -90,7 +90,12 @@ func TestReceiptsWithoutTheirTransaction(t *testing.T) {
 	chain := newFakeChain(2)
 	rec, digest := receiptOn(t, chain, "a")
 	rec.Anchors = []receipt.AnchorV2{{Type: receipt.BTCOpReturn, TxID: [32]byte{1}}}
-	if got := receiptVerdict(t, chain, rec, digest); got.Outcome != proof.OutcomeUnverifiable || got.SourceFailed || got.Needed == "" {
+	if got := receiptVerdict(t, chain, rec, digest); got.Outcome != proof.OutcomeUnverifiable || got.SourceFailed || got.Needed != "a full node with all transactions: bitcoind with txindex=1, named below" {
+		t.Errorf("%+v", got)
+	}
+	other := *rec
+	other.Anchors = []receipt.AnchorV2{{Type: receipt.ETHData, TxID: [32]byte{1}}}
+	if got := receiptVerdict(t, chain, &other, digest); got.Outcome != proof.OutcomeUnverifiable || got.Needed != "a program that verifies anchors of these types" {
 		t.Errorf("%+v", got)
 	}
 	for err, want := range map[error]proof.Outcome{receipt.ErrNoTx: proof.OutcomeInvalid, receipt.ErrUnmined: proof.OutcomePending} {

@@ -292,7 +292,7 @@ func (r *V2) claims(ctx context.Context, src proof.HeaderSource) (found claims, 
 func lookUp(ctx context.Context, txid, root [32]byte, src proof.HeaderSource) ([]claim, error) {
 	txs, ok := src.(TxSource)
 	if !ok {
-		return nil, cannotTell("the receipt names transaction %s but does not hold it, so that block headers alone cannot tell: a full node with all transactions can (bitcoind with txindex=1, and --node)", displayed(txid))
+		return nil, cannotTell("the receipt names transaction %s but does not hold it, so that block headers alone cannot tell: a full node with all transactions can (bitcoind with txindex=1)", displayed(txid))
 	}
 	tx, err := txs.Transaction(ctx, txid)
 	switch {

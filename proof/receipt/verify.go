@@ -34,6 +34,7 @@ type Result struct {
 	Reason  string // unless valid: why, in words
 	Needed  string // when "no block" or unchecked: what it takes to verify the receipt
 	Missing uint64 // when "no block": the height that the source has none of; 0 when only the transaction is missing
+	NeedsTx bool   // when unchecked: a source that is a [TxSource] could verify it
 
 	// When valid:
 	Header proof.Header // the lowest block that attests it
@@ -64,7 +65,11 @@ func Verify(ctx context.Context, r Receipt, digest [32]byte, src proof.HeaderSou
 	var unfit *unfitError
 	switch {
 	case errors.As(err, &unfit):
-		return Result{Outcome: unfit.outcome, Reason: unfit.reason, Needed: needed(r, unfit.outcome)}, nil
+		result := Result{Outcome: unfit.outcome, Reason: unfit.reason}
+		if unfit.outcome == proof.OutcomeUnchecked {
+			result.Needed, result.NeedsTx = needed(r)
+		}
+		return result, nil
 	case err != nil:
 		return Result{}, err
 	}
@@ -115,17 +120,15 @@ func judgeClaims(ctx context.Context, list []claim, src proof.HeaderSource) (Res
 	return result, nil
 }
 
-// needed says what it takes to verify a receipt that is unchecked.
-func needed(r Receipt, o proof.Outcome) string {
+// needed says what it takes to verify a receipt that is unchecked, and whether that is its
+// transaction.
+func needed(r Receipt) (what string, tx bool) {
 	_, v1 := r.(*V1)
 	v2, ok := r.(*V2)
-	switch {
-	case o != proof.OutcomeUnchecked:
-		return ""
-	case v1, ok && v2.anchor(BTCOpReturn) != nil:
-		return "a full node with all transactions: bitcoind with txindex=1, named with --node"
+	if v1 || ok && v2.anchor(BTCOpReturn) != nil {
+		return "a full node with all transactions: bitcoind with txindex=1", true
 	}
-	return "a program that verifies anchors of these types"
+	return "a program that verifies anchors of these types", false
 }
 
 // unfitError is the reason why a receipt proves nothing.
