@@ -292,7 +292,7 @@ func orOff(inner check) check {
 	}
 }
 
-// dataDir keeps ~/ for NetworkDir, so that a machine without a home directory can still say --datadir.
+// dataDir keeps ~/ for NetworkDir, so that --datadir works on a machine without a home directory.
 func dataDir(dir string) check {
 	return func(s string) (string, error) {
 		if s == "" {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ancre/internal/version"
 )
 
 // papers are the documents that describe the code to people.
@@ -90,6 +92,14 @@ func TestReadmeListsEveryDocument(t *testing.T) {
 				t.Errorf("the index of the documents in README.md does not have %s", name)
 			}
 		}
+	}
+}
+
+// The changelog begins with the version that the source has.
+func TestChangelogBeginsWithThisVersion(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^## \[([^\]]+)\]`).FindStringSubmatch(readFile(t, "../CHANGELOG.md"))
+	if m == nil || m[1] != version.Number {
+		t.Errorf("CHANGELOG.md begins with %q, the version is %s", m, version.Number)
 	}
 }
 
