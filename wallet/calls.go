@@ -105,6 +105,12 @@ func withTimeout[T any](ctx context.Context, w *Wallet, what string, fn func() (
 	}
 }
 
+// doWithTimeout is withTimeout for a function that returns only an error.
+func doWithTimeout(ctx context.Context, w *Wallet, what string, fn func() error) error {
+	_, err := withTimeout(ctx, w, what, func() (struct{}, error) { return struct{}{}, fn() })
+	return err
+}
+
 // semaphore is a mutex whose acquire takes a context.
 type semaphore chan struct{}
 

@@ -180,8 +180,7 @@ func (w *Wallet) storeLeases(ctx context.Context, what string, change func(*vaul
 	if err != nil {
 		return nil // without a wallet there are no coins to store leases of
 	}
-	_, err = withTimeout(ctx, w, what, func() (struct{}, error) {
-		return struct{}{}, walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error { return change(v, tx) })
+	return doWithTimeout(ctx, w, what, func() error {
+		return walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error { return change(v, tx) })
 	})
-	return err
 }

@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 	// A key derivation costs a second and 256 MB in production. Only a test binary has this line.
 	waddrmgr.DefaultScryptOptions = waddrmgr.FastScryptOptions
 	goleak.VerifyTestMain(m,
-		// neutrino 0.18 stops its broadcaster while a rescan may still pass a transaction to it. The
-		// rescan then waits endlessly (pushtx/broadcaster.go, MarkAsConfirmed). The process ends
-		// right after.
+		// neutrino 0.18 stops its broadcaster while a rescan may still pass a transaction to it.
+		// The rescan then waits endlessly (pushtx/broadcaster.go, MarkAsConfirmed). The process
+		// ends right after.
 		goleak.IgnoreTopFunction("github.com/lightninglabs/neutrino/pushtx.(*Broadcaster).MarkAsConfirmed"),
 		goleak.Cleanup(func(code int) {
 			if madeDir != "" {
@@ -43,8 +43,9 @@ func TestMain(m *testing.M) {
 		}))
 }
 
-// madeOnce makes the directory of a light client that was closed before it had any peer. That takes
-// some computing, which the race detector makes slow: neutrino's index begins with 65,536 buckets.
+// madeOnce makes the directory of a light client that was closed before it had any peer. That
+// takes some computing, which the race detector makes slow: neutrino's index begins with 65,536
+// buckets.
 var madeOnce = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "ancre-wallet-test")
 	if err != nil {

@@ -42,23 +42,22 @@ func (w *Wallet) mayCreate(ctx context.Context, replace bool) (old *vault, err e
 // neverUsed returns nil if nothing was ever paid to the wallet, as far as it has followed the
 // chain.
 func (w *Wallet) neverUsed(ctx context.Context, v *vault) error {
-	_, err := withTimeout(ctx, w, "look for transactions", func() (struct{}, error) {
+	return doWithTimeout(ctx, w, "look for transactions", func() error {
 		if v.restoring.Load() {
-			return struct{}{}, fmt.Errorf("%w: it was restored, and is still searching for its coins", ErrUsed)
+			return fmt.Errorf("%w: it was restored, and is still searching for its coins", ErrUsed)
 		}
 		list, err := v.history(1, 0)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		if len(list) > 0 {
-			return struct{}{}, fmt.Errorf("%w: it has been used, as transaction %s shows", ErrUsed, list[0].TxID)
+			return fmt.Errorf("%w: it has been used, as transaction %s shows", ErrUsed, list[0].TxID)
 		}
 		if n := len(w.leases.snapshot()); n > 0 {
-			return struct{}{}, fmt.Errorf("%w: anchors in flight spend %d of its coins", ErrUsed, n)
+			return fmt.Errorf("%w: anchors in flight spend %d of its coins", ErrUsed, n)
 		}
-		return struct{}{}, nil
+		return nil
 	})
-	return err
 }
 
 // retire closes a wallet that was never used, and renames its file. bringBack undoes that.

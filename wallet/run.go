@@ -87,7 +87,6 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 	}()
 
 	watch := watchdog{since: time.Now()}
-	var leftBranch time.Time // when the wallet was last made to leave a branch
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -113,44 +112,65 @@ func (w *Wallet) keepFollowing(ctx context.Context, v *vault) (err error) {
 			timer.Reset(lookSeldom)
 		}
 
-		limit := w.cfg.StallAfter
-		if v.restoring.Load() {
-			limit = w.cfg.RestoreStallAfter
-		}
-		switch stalled := watch.stalled(f, limit, time.Now()); {
-		case f.branch > 0 && time.Since(leftBranch) >= limit: // if that does not help, it need not be repeated soon
-			leftBranch = time.Now()
-			w.log.Warn("the wallet kept blocks that have left the chain: restarting its synchronisation below them", "height", f.branch)
-		case stalled:
-			w.log.Warn("the wallet has stopped following the chain: restarting its synchronisation", "height", f.height, "best", f.best)
-		default:
+		if !w.mustRestart(&watch, f, v.restoring.Load()) {
 			continue
 		}
-		if err := w.detach(v, client); err != nil {
-			client = nil // a second attempt would just wait as long again
+		next, err := w.restart(ctx, v, client, f.branch)
+		if err != nil {
+			client = nil // a second attempt to detach would just wait as long again
 			return err
 		}
-		if f.branch > 0 {
-			if err := v.stepBack(client.NeutrinoClient, f.branch); err != nil {
-				w.log.Warn("the wallet could not go back, and may count coins of blocks that have left the chain", "err", err)
-			}
-		}
-		next := w.attach(ctx, v)
 		if next == nil {
 			return nil
 		}
 		client = next
+	}
+}
+
+// mustRestart reports whether the synchronisation must be restarted, and logs why.
+func (w *Wallet) mustRestart(watch *watchdog, f following, restoring bool) bool {
+	limit := w.cfg.StallAfter
+	if restoring {
+		limit = w.cfg.RestoreStallAfter
+	}
+	now := time.Now()
+	switch stalled := watch.stalled(f, limit, now); {
+	case f.branch > 0 && now.Sub(watch.leftBranch) >= limit: // if that does not help, it need not be repeated soon
+		watch.leftBranch = now
+		w.log.Warn("the wallet kept blocks that have left the chain: restarting its synchronisation below them", "height", f.branch)
+		return true
+	case stalled:
+		w.log.Warn("the wallet has stopped following the chain: restarting its synchronisation", "height", f.height, "best", f.best)
+		return true
+	}
+	return false
+}
+
+// restart detaches the wallet from the light client and attaches it again. If branch is above 0,
+// the wallet forgets its blocks from there on in between. The new client is nil if the context ends
+// before.
+func (w *Wallet) restart(ctx context.Context, v *vault, old *client, branch int32) (*client, error) {
+	if err := w.detach(v, old); err != nil {
+		return nil, err
+	}
+	if branch > 0 {
+		if err := v.stepBack(old.NeutrinoClient, branch); err != nil {
+			w.log.Warn("the wallet could not go back, and may count coins of blocks that have left the chain", "err", err)
+		}
+	}
+	next := w.attach(ctx, v)
+	if next != nil {
 		w.mu.Lock()
 		w.follow.revivals++
 		w.mu.Unlock()
 	}
+	return next, nil
 }
 
 // atTip does what needs a wallet that has processed all blocks.
 func (w *Wallet) atTip(ctx context.Context, v *vault, client *client) {
 	if v.restoring.Load() {
-		_, err := withTimeout(ctx, w, "end the restore", func() (struct{}, error) { return struct{}{}, v.endRestoring() })
-		if err != nil {
+		if err := doWithTimeout(ctx, w, "end the restore", v.endRestoring); err != nil {
 			w.log.Warn("the search for coins is done, but is repeated at the next start", "err", err)
 		} else {
 			w.log.Info("wallet restored: the search for coins is done")

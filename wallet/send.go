@@ -79,7 +79,7 @@ func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte in
 	}
 	// If storing takes longer than its time limit, nothing else may spend these coins meanwhile.
 	w.leases.hold(d.spent(), time.Now().Add(holdFor))
-	if _, err := withTimeout(ctx, w, "store the payment", func() (struct{}, error) { return struct{}{}, v.storePayment(d.tx) }); err != nil {
+	if err := doWithTimeout(ctx, w, "store the payment", func() error { return v.storePayment(d.tx) }); err != nil {
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("%w: the payment may still be stored, so look into the history before you send again", err)
 		}

@@ -67,7 +67,8 @@ type Config struct {
 	Chain  Chain
 	Logger *slog.Logger
 
-	// RecoveryWindow is how many unused addresses in a row end the search of a restore. Default: 250.
+	// RecoveryWindow is how many unused addresses in a row end the search of a restore.
+	// Default: 250.
 	RecoveryWindow uint32
 
 	// StallAfter is how long the wallet may be behind the light client without any progress before

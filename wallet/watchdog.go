@@ -7,6 +7,8 @@ type watchdog struct {
 	height int32
 	since  time.Time // when it last moved, or was at the tip
 	tries  int       // restarts since then
+
+	leftBranch time.Time // when the wallet was last made to leave a branch
 }
 
 // stalled reports whether the synchronisation must be restarted. If a restart did not help, the

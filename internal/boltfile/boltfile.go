@@ -230,8 +230,8 @@ type page struct {
 	data  []byte
 }
 
-// pageName says where a page is. It is put into words only for an error: neutrino's index has 65,536
-// buckets.
+// pageName says where a page is. It is put into words only for an error: neutrino's index has
+// 65,536 buckets.
 type pageName struct {
 	id    uint64
 	entry int    // 1 + the entry whose bucket the page is; 0: it is a page of the file
