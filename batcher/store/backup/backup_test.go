@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
-	"hash/crc32"
 	"io"
 	"iter"
 	"os"
@@ -301,7 +300,7 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 	for _, r := range split(t, file) {
 		for i := range r {
 			// In the middle of leaves one byte is as good as another.
-			if r[0] != typeLeaves || i < frameSize+40 || i > len(r)-sumSize-40 || i%331 == 0 {
+			if r[0] != typeLeaves || i < frameSize+40 || i > len(r)-codec.SumSize-40 || i%331 == 0 {
 				places = append(places, at+i)
 			}
 		}
@@ -351,7 +350,7 @@ func TestRecordsThatAreMissingOrMovedAreFound(t *testing.T) {
 func split(t *testing.T, file []byte) (records [][]byte) {
 	t.Helper()
 	for rest := file[len(magic):]; len(rest) > 0; {
-		n := frameSize + int(binary.BigEndian.Uint32(rest[1:])) + sumSize
+		n := frameSize + int(binary.BigEndian.Uint32(rest[1:])) + codec.SumSize
 		records, rest = append(records, rest[:n:n]), rest[n:]
 	}
 	return records
@@ -361,9 +360,9 @@ func split(t *testing.T, file []byte) (records [][]byte) {
 func header(body []byte) []byte {
 	b := append([]byte(magic), typeHeader)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b[len(magic):], castagnoli))
+	b = binary.BigEndian.AppendUint32(b, codec.Sum(b[len(magic):]))
 	b = append(b, body...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(append(slices.Clone(b[len(magic):len(magic)+5]), body...), castagnoli))
+	return binary.BigEndian.AppendUint32(b, codec.Sum(append(slices.Clone(b[len(magic):len(magic)+5]), body...)))
 }
 
 func TestWhatIsNoBackupIsNamed(t *testing.T) {
@@ -483,7 +482,7 @@ func TestStoreThatContradictsItselfIsNotBackedUp(t *testing.T) {
 func oneLeaf(t testing.TB, leaf byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := newWriter(&out)
+	w := newWriter(&out, nil)
 	h := Header{Network: "regtest", Digests: 1, Batches: 1}
 	w.record(typeHeader, h.append(nil))
 	b := codec.BatchRecord{Batch: store.Batch{ID: 1, State: store.Sealed, Count: 1, Root: [32]byte{5}}}

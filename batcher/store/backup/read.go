@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io"
 
 	"ancre/batcher/store"
@@ -69,30 +68,9 @@ func (b *Reader) Header() Header { return b.header }
 // is said agrees, down to the root of each sealed batch and the transactions that commit to it.
 func (b *Reader) Verify(ctx context.Context) (Summary, error) { return b.read(ctx, nil) }
 
-// Restore verifies a backup while it writes all of it into dst, a new store that was made with the
-// key in the header. dst is good for nothing unless Restore returns nil: nothing else says that the
-// file is whole.
-func (b *Reader) Restore(ctx context.Context, dst store.Store) (Summary, error) {
-	if dst.Key() != b.header.Key {
-		return Summary{}, errors.New("the new store was made with another key than the backup has")
-	}
-	if n, err := dst.NumLeaves(ctx); err != nil {
-		return Summary{}, err
-	} else if n > 0 {
-		return Summary{}, fmt.Errorf("the store to restore into holds %d leaves, expected none", n)
-	}
-	f := &filler{ctx: ctx, dst: dst}
-	s, err := b.read(ctx, f)
-	if err == nil {
-		err = f.flush()
-	}
-	return s, err
-}
-
-// read passes what comes to f, if there is one, after it was checked.
+// read reads to the end, and passes what comes to f, if there is one, after it was checked.
 func (b *Reader) read(ctx context.Context, f *filler) (Summary, error) {
-	check := newChecker(b.header)
-	leaves := make([]store.Leaf, 0, leavesPerRecord)
+	r := &reading{Reader: b, check: newChecker(b.header), f: f, some: make([]store.Leaf, 0, leavesPerRecord)}
 	for {
 		if err := ctx.Err(); err != nil {
 			return Summary{}, err
@@ -104,95 +82,123 @@ func (b *Reader) read(ctx context.Context, f *filler) (Summary, error) {
 		}
 		switch typ {
 		case typeBatch:
-			id, body, err := takeID(body)
-			if err != nil {
-				return Summary{}, b.damaged("%w", err)
-			}
-			rec, err := codec.DecodeBatch(id, body)
-			if err != nil {
-				return Summary{}, b.damaged("batch %d: %w", id, err)
-			}
-			if rec.Before != check.digests+check.missing {
-				return Summary{}, contradiction("batch %d says that %d leaves come before it, and %d came", id, rec.Before, check.digests)
-			}
-			if err := check.batch(&rec.Batch); err != nil {
-				return Summary{}, err
-			}
-			if err := f.batch(rec.Batch); err != nil {
-				return Summary{}, err
-			}
+			err = r.batch(body)
 		case typeLeaves:
-			if len(body)%32 != 0 || len(body) == 0 || len(body) > 32*leavesPerRecord {
-				return Summary{}, b.damaged("leaves of %d bytes, expected 32 for each of 1 to %d", len(body), leavesPerRecord)
-			}
-			leaves = leaves[:0]
-			for ; len(body) > 0; body = body[32:] {
-				leaves = append(leaves, store.Leaf(body))
-			}
-			if err := check.leaves(leaves); err != nil {
-				return Summary{}, err
-			}
-			if err := f.leaves(leaves); err != nil {
-				return Summary{}, err
-			}
-			if check.missing == 0 {
-				if err := f.nodes(check.upper); err != nil {
-					return Summary{}, err
-				}
-			}
-			if b.Progress != nil {
-				b.Progress(check.digests)
-			}
+			err = r.leaves(body)
 		case typeAnchor:
-			id, body, err := takeID(body)
-			if err != nil {
-				return Summary{}, b.damaged("%w", err)
-			}
-			a, err := codec.DecodeAnchor(id, body)
-			if err != nil {
-				return Summary{}, b.damaged("anchor %d: %w", id, err)
-			}
-			if err := check.anchor(&a); err != nil {
-				return Summary{}, err
-			}
-			if err := f.anchor(a); err != nil {
-				return Summary{}, err
-			}
+			err = r.anchor(body)
 		case typeCursor:
-			c, err := codec.DecodeCursor(body)
-			if err != nil {
-				return Summary{}, b.damaged("cursor: %w", err)
-			}
-			if err := check.cursor(&c); err != nil {
-				return Summary{}, err
-			}
-			if err := f.cursor(c); err != nil {
-				return Summary{}, err
-			}
+			err = r.cursor(body)
 		case typeEnd:
-			e, err := decodeEnd(body)
-			if err != nil {
-				return Summary{}, b.damaged("end: %w", err)
-			}
-			if !bytes.Equal(e.sum[:], before) {
-				return Summary{}, b.damaged("its SHA-256 is %x, its end says %x: records are missing or in another order", before, e.sum)
-			}
-			if err := check.end(e); err != nil {
-				return Summary{}, err
-			}
-			switch _, err := b.r.ReadByte(); {
-			case err == nil:
-				return Summary{}, b.damaged("more bytes come behind its end")
-			case err != io.EOF:
-				return Summary{}, err
-			}
-			s := check.summary()
-			s.Bytes = b.n
-			return s, nil
+			return r.end(body, before)
 		default:
-			return Summary{}, b.damaged("a record of the unknown type %q", typ)
+			err = b.damaged("a record of the unknown type %q", typ)
+		}
+		if err != nil {
+			return Summary{}, err
 		}
 	}
+}
+
+// reading is the way through the records behind the header.
+type reading struct {
+	*Reader
+	check *checker
+	f     *filler      // nil: the backup is only verified
+	some  []store.Leaf // memory that is used again
+}
+
+func (r *reading) batch(body []byte) error {
+	id, body, err := takeID(body)
+	if err != nil {
+		return r.damaged("%w", err)
+	}
+	rec, err := codec.DecodeBatch(id, body)
+	if err != nil {
+		return r.damaged("batch %d: %w", id, err)
+	}
+	if rec.Before != r.check.digests+r.check.missing {
+		return contradiction("batch %d says that %d leaves come before it, and %d came", id, rec.Before, r.check.digests)
+	}
+	if err := r.check.batch(&rec.Batch); err != nil {
+		return err
+	}
+	return r.f.batch(rec.Batch)
+}
+
+func (r *reading) leaves(body []byte) error {
+	if len(body)%32 != 0 || len(body) == 0 || len(body) > 32*leavesPerRecord {
+		return r.damaged("leaves of %d bytes, expected 32 for each of 1 to %d", len(body), leavesPerRecord)
+	}
+	r.some = r.some[:0]
+	for ; len(body) > 0; body = body[32:] {
+		r.some = append(r.some, store.Leaf(body))
+	}
+	if err := r.check.leaves(r.some); err != nil {
+		return err
+	}
+	if err := r.f.leaves(r.some); err != nil {
+		return err
+	}
+	if r.check.missing == 0 {
+		if err := r.f.nodes(r.check.upper); err != nil {
+			return err
+		}
+	}
+	if r.Progress != nil {
+		r.Progress(r.check.digests)
+	}
+	return nil
+}
+
+func (r *reading) anchor(body []byte) error {
+	id, body, err := takeID(body)
+	if err != nil {
+		return r.damaged("%w", err)
+	}
+	a, err := codec.DecodeAnchor(id, body)
+	if err != nil {
+		return r.damaged("anchor %d: %w", id, err)
+	}
+	if err := r.check.anchor(&a); err != nil {
+		return err
+	}
+	return r.f.anchor(a)
+}
+
+func (r *reading) cursor(body []byte) error {
+	c, err := codec.DecodeCursor(body)
+	if err != nil {
+		return r.damaged("cursor: %w", err)
+	}
+	if err := r.check.cursor(&c); err != nil {
+		return err
+	}
+	return r.f.cursor(c)
+}
+
+// end reads the last record, behind which nothing may come. before is the SHA-256 of what came
+// before it.
+func (r *reading) end(body, before []byte) (Summary, error) {
+	e, err := decodeEnd(body)
+	if err != nil {
+		return Summary{}, r.damaged("end: %w", err)
+	}
+	if !bytes.Equal(e.sum[:], before) {
+		return Summary{}, r.damaged("its SHA-256 is %x, its end says %x: records are missing or in another order", before, e.sum)
+	}
+	if err := r.check.end(e); err != nil {
+		return Summary{}, err
+	}
+	switch _, err := r.r.ReadByte(); {
+	case err == nil:
+		return Summary{}, r.damaged("more bytes come behind its end")
+	case err != io.EOF:
+		return Summary{}, err
+	}
+	s := r.check.summary()
+	s.Bytes = r.n
+	return s, nil
 }
 
 func takeID(body []byte) (id uint64, rest []byte, err error) {
@@ -211,7 +217,7 @@ func (b *Reader) record() (typ byte, body []byte, err error) {
 	}
 	// The length first: a wrong one would read to the end of the file, and be taken for a file that
 	// was cut off.
-	if binary.BigEndian.Uint32(frame[5:]) != crc32.Checksum(frame[:5], castagnoli) {
+	if binary.BigEndian.Uint32(frame[5:]) != codec.Sum(frame[:5]) {
 		return 0, nil, b.damaged("the checksum of a record's length is wrong")
 	}
 	size := binary.BigEndian.Uint32(frame[1:])
@@ -225,7 +231,7 @@ func (b *Reader) record() (typ byte, body []byte, err error) {
 	}
 	b.n += n
 	body = b.body.Bytes()
-	var sum [sumSize]byte
+	var sum [codec.SumSize]byte
 	at := b.n
 	if err := b.fill(sum[:]); err != nil {
 		return 0, nil, err
@@ -259,130 +265,4 @@ func (b *Reader) cut(n int64, err error) error {
 
 func (b *Reader) damaged(format string, args ...any) error {
 	return fmt.Errorf("%w near byte %d: %w; take another backup, or copy it again", ErrDamaged, b.n, fmt.Errorf(format, args...))
-}
-
-const (
-	// groupLeaves and groupBatches bound what is written at once: each write is synced.
-	groupLeaves  = 16384
-	groupBatches = 1024
-	groupAnchors = 64
-)
-
-// filler writes into a new store what a reader passes on, in groups. A nil one does nothing.
-type filler struct {
-	ctx     context.Context
-	dst     store.Store
-	group   store.Append
-	update  store.Update
-	current *store.Batch // whose leaves are coming
-	count   uint64       // of its leaves that came
-}
-
-func (f *filler) batch(b store.Batch) error {
-	if f == nil {
-		return nil
-	}
-	if err := f.endBatch(); err != nil {
-		return err
-	}
-	f.current, f.count = &b, 0
-	return nil
-}
-
-func (f *filler) leaves(some []store.Leaf) error {
-	if f == nil {
-		return nil
-	}
-	f.group.Leaves = append(f.group.Leaves, some...)
-	for range some {
-		f.group.At = append(f.group.At, store.Position{Batch: f.current.ID, Index: f.count})
-		f.count++
-	}
-	if len(f.group.Leaves) < groupLeaves {
-		return nil
-	}
-	f.put(store.Open)
-	return f.flush()
-}
-
-// nodes takes what is above the leaves of a batch, all of which have come.
-func (f *filler) nodes(upper []store.Nodes) error {
-	if f == nil {
-		return nil
-	}
-	f.update.Nodes = append(f.update.Nodes, upper...)
-	return f.endBatch()
-}
-
-// put adds the batch to the group, as it is behind the leaves that came so far.
-func (f *filler) put(state store.BatchState) {
-	b := store.Batch{ID: f.current.ID, State: state, Count: f.count, Opened: f.current.Opened}
-	if state == store.Closed {
-		b.Closed = f.current.Closed
-	}
-	f.group.Batches = append(f.group.Batches, b)
-}
-
-// endBatch closes the batch, if it is not open, and has it become what it was.
-func (f *filler) endBatch() error {
-	if f.current == nil {
-		return nil
-	}
-	if f.current.State == store.Open {
-		f.put(store.Open)
-	} else {
-		f.put(store.Closed)
-		f.update.Batches = append(f.update.Batches, *f.current)
-	}
-	f.current = nil
-	if len(f.group.Batches) < groupBatches {
-		return nil
-	}
-	return f.flush()
-}
-
-func (f *filler) anchor(a store.Anchor) error {
-	if f == nil {
-		return nil
-	}
-	if err := f.endBatch(); err != nil {
-		return err
-	}
-	f.update.Anchors = append(f.update.Anchors, a)
-	if len(f.update.Anchors) < groupAnchors {
-		return nil
-	}
-	return f.flush()
-}
-
-func (f *filler) cursor(c store.Cursor) error {
-	if f == nil {
-		return nil
-	}
-	f.update.Cursor = &c
-	return f.endBatch()
-}
-
-// flush writes what was gathered: first the leaves, because an update is only for batches that are
-// stored.
-func (f *filler) flush() error {
-	if len(f.group.Batches) > 0 {
-		if err := f.dst.Append(f.ctx, &f.group); err != nil {
-			return invalid(err)
-		}
-	}
-	if err := f.dst.Apply(f.ctx, &f.update); err != nil {
-		return invalid(err)
-	}
-	f.group = store.Append{Leaves: f.group.Leaves[:0], At: f.group.At[:0], Batches: f.group.Batches[:0]}
-	f.update = store.Update{}
-	return nil
-}
-
-// invalid blames the backup for what no store takes.
-func invalid(err error) error {
-	if errors.Is(err, store.ErrInvalid) {
-		return fmt.Errorf("%w: %w", ErrContradiction, err)
-	}
-	return err
 }
