@@ -105,6 +105,14 @@ var forbidden = []arrow{
 		plant: [2]string{"ancre/batcher", "ancre/batcher/store/pebblestore"},
 	},
 	{
+		from: "ancre/batcher/store/pebblestore/leafindex",
+		to:   []string{ours, pebble}, but: []string{
+			"ancre/batcher/store", "ancre/internal", pebble + "/v2/vfs",
+		},
+		why:   "leafindex finds leaves in memory and in files: its owner keeps the list of segments in Pebble",
+		plant: [2]string{"ancre/batcher/store/pebblestore/leafindex", pebble + "/v2"},
+	},
+	{
 		from: "ancre/batcher/decide",
 		to:   []string{anything}, but: []string{
 			std, "ancre/batcher/store", "github.com/btcsuite/btcd/chainhash/v2", "github.com/btcsuite/btcd/wire/v2",

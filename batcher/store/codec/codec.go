@@ -1,26 +1,11 @@
-// Package codec is how batches, anchors and cursors are written as bytes: by engines that keep
-// bytes, and in backups. What it has once written is read for ever: what changes gets another
-// version byte, and the older one stays known.
+// Package codec writes batches, anchors and cursors as bytes, for engines that keep bytes and for
+// backups. Every later version reads what it has once written. What changes gets another version
+// byte, and the older one stays known.
 //
-// uvarint and varint are those of Go's encoding/binary (varint is zigzag), in their shortest form;
-// a string of bytes is preceded by its length as uvarint. A time is 0x00 for none, or 0x01, varint
-// seconds since 1970 UTC, uvarint nanoseconds. Records begin with a version byte, 1:
+// docs/store-format.md has the encodings, under "Records".
 //
-//	batch   state byte (1 open, 2 closed, 3 sealed), uvarint leaves, uvarint leaves in all batches before,
-//	        time opened, time closed, uvarint anchor, and if sealed the root (32)
-//	anchor  state byte (1 broadcast, 2 mined, 3 final, 4 spent, 5 dead), settled byte (0 or 1), time created,
-//	        uvarint number of versions, of each:
-//	            transaction (bytes, wire format with witnesses),
-//	            uvarint number of outputs spent, of each: varint satoshi, script (bytes),
-//	            uvarint number of batches, of each: uvarint ID,
-//	            anchor root (32), varint sat/vB, varint fee in satoshi, time created
-//	        and unless broadcast: uvarint height, block hash (32, not reversed), header (80),
-//	            uvarint index of the mined version, uvarint index of the transaction in the block,
-//	            uvarint number of siblings, of each 32 bytes
-//	cursor  uvarint number of blocks, at most 128; unless 0: uvarint height of the first, of each its hash (32)
-//
-// Decoding is strict, and says what it found where. What is damaged never asks for more memory than
-// it has bytes.
+// Decoding is strict, and an error says what was found where. A value never asks for more memory
+// than it has bytes, whatever is damaged in it.
 package codec
 
 import (

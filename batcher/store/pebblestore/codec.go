@@ -8,10 +8,10 @@ import (
 	"ancre/batcher/store"
 )
 
-// Keys, as in the package comment.
+// Keys, as in docs/store-format.md.
 
 const (
-	prefixNodes     = 'N' // below all others, see the package comment
+	prefixNodes     = 'N' // below all others, see docs/store-format.md
 	prefixAnchor    = 'a'
 	prefixBatch     = 'b'
 	prefixCursor    = 'c'

@@ -103,33 +103,53 @@ func newErrnoRun(t *testing.T) *errnoRun {
 	return r
 }
 
+// faultyCalls counts the calls of each kind, and has the fault happen.
+type faultyCalls struct {
+	fs    *callFS
+	fault callFault
+	armed atomic.Bool
+	seen  atomic.Int64             // calls of the fault's kind
+	count map[string]*atomic.Int64 // of all kinds
+}
+
+func newFaultyCalls(mem vfs.FS, f callFault) *faultyCalls {
+	w := &faultyCalls{fs: &callFS{hookFS{FS: mem}}, fault: f, count: make(map[string]*atomic.Int64)}
+	for _, op := range []string{"sync", "write", "open", "create", "reuse", "rename", "read", "close", "remove", "link", "mkdir"} {
+		w.count[op] = new(atomic.Int64)
+	}
+	w.fs.hook = w.call
+	w.armed.Store(true)
+	return w
+}
+
+func (w *faultyCalls) call(op, name string, change func() error) error {
+	f := w.fault
+	w.count[op].Add(1)
+	if op == "reuse" {
+		op = "create"
+	}
+	if !w.armed.Load() || op != f.op {
+		return change()
+	}
+	if n := w.seen.Add(1); n != f.at && !(f.always && n > f.at) {
+		return change()
+	}
+	if f.took && op != "open" && op != "create" && op != "read" {
+		_ = change()
+	}
+	return &os.PathError{Op: op, Path: name, Err: f.errno}
+}
+
+func (w *faultyCalls) addTo(counts map[string]int64) {
+	for op, n := range w.count {
+		counts[op] += n.Load()
+	}
+}
+
 // run works under a fault and says what went wrong by it.
 func (r *errnoRun) run(f callFault, steps int, counts map[string]int64) string {
 	mem := r.begin.CrashClone(allKept())
-	var seen atomic.Int64
-	var armed atomic.Bool
-	fs := &callFS{hookFS{FS: mem}}
-	count := make(map[string]*atomic.Int64)
-	for _, op := range []string{"sync", "write", "open", "create", "reuse", "rename", "read", "close", "remove", "link", "mkdir"} {
-		count[op] = new(atomic.Int64)
-	}
-	fs.hook = func(op, name string, change func() error) error {
-		count[op].Add(1)
-		if op == "reuse" {
-			op = "create"
-		}
-		if !armed.Load() || op != f.op {
-			return change()
-		}
-		if n := seen.Add(1); n != f.at && !(f.always && n > f.at) {
-			return change()
-		}
-		if f.took && op != "open" && op != "create" && op != "read" {
-			_ = change()
-		}
-		return &os.PathError{Op: op, Path: name, Err: f.errno}
-	}
-	armed.Store(true)
+	w := newFaultyCalls(mem, f)
 	acked := r.steps
 	err := within(func() (err error) {
 		defer func() {
@@ -137,7 +157,7 @@ func (r *errnoRun) run(f callFault, steps int, counts map[string]int64) string {
 				err = fmt.Errorf("PANIC: %v", p)
 			}
 		}()
-		s, err := Open(testDir, small(fs))
+		s, err := Open(testDir, small(w.fs))
 		if err != nil {
 			return err
 		}
@@ -148,11 +168,9 @@ func (r *errnoRun) run(f callFault, steps int, counts map[string]int64) string {
 		}
 		return errors.Join(err, s.Close())
 	})
-	armed.Store(false)
-	for op, n := range count {
-		if counts != nil {
-			counts[op] += n.Load()
-		}
+	w.armed.Store(false)
+	if counts != nil {
+		w.addTo(counts)
 	}
 	switch {
 	case f.op == "" && err != nil:

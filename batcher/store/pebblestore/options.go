@@ -31,7 +31,7 @@ const (
 	stopSublevels = 32
 
 	// oneLevel keeps Pebble from making levels between the first and the last. New tables overlap
-	// with the end of the last level only (see the package comment on nodes), so there is nothing
+	// with the end of the last level only (see "Keys" in docs/store-format.md), so there is nothing
 	// that levels would spare: with them, each byte was written once more. Now it is written 2.8
 	// times, the log included: log, new table, compaction.
 	oneLevel = 1 << 50

@@ -2,89 +2,22 @@
 //
 // A write is acknowledged after its record in the write-ahead log was synced. Reads go through a
 // snapshot that was taken after the last such sync, so they never show what a crash could still
-// take back. The first write that fails stops all writing for good (see guard.go): the disk is left
-// as a crash would leave it at that moment, and the next [Open] recovers from it like from any
-// crash.
+// take back. The first write that fails stops all writing (package failfs): the disk is left as a
+// crash at that moment would leave it, and the next [Open] recovers from it like from any crash.
 //
-// # Format 2
+// Three more things keep what was acknowledged:
 //
-// A reader of another make needs Pebble (its format major version is [majorVersion], comparer and
-// merger its defaults, tables not compressed) and this. Integers in keys are big-endian, 8 bytes
-// unless said otherwise, so that keys sort by number; a uvarint is that of Go's encoding/binary.
+//   - The witness says outside of the database how many writes there were, because Pebble drops a
+//     damaged end of its log in silence. A store that holds fewer is refused (survey.go,
+//     witness.go).
+//   - What is in the log goes to tables when the store is closed, after each seal, and when nothing
+//     is written for a while (quiet.go).
+//   - A store that has tables but no key is refused, and never given a new key.
 //
-//	key                                    value
-//	'N' batch(8) level(1) start(8)         1 to 256 nodes of 32 bytes: nodes [start, start+n) of a level of a tree
-//	'a' anchor(8)                          an anchor with all its versions
-//	'b' batch(8)                           a batch
-//	'c'                                    how far the chain was followed
-//	'f' ^ordinal(8) ^batch(8)              empty; with which leaf of the store a batch begins, or will (complements)
-//	'g' batch(8)                           the file of a batch's groups; empty while that is to be written
-//	'm' "format"                           uvarint 2: the version of all that is said here
-//	'm' "id"                               16 random bytes that tell this store from any other, and its witness
-//	'm' "key"                              the 32-byte key of the nonces
-//	'm' "writes"                           uvarint number of the last write; each change of a store sets it one higher
-//	's' segment(8)                         a segment of the index
-//	'u' anchor(8)                          empty; there while the anchor is neither settled nor dead
-//	'w' batch(8)                           empty; there while the batch has no anchor
+// Where leaves are found by their hash is the business of the package leafindex below. Paths are
+// read from tree files or from the database (path.go, page.go, treefile.go).
 //
-// Nodes. Level 0 holds the leaves in order; node i of level k+1 is the root over nodes [16·i,
-// 16·(i+1)) of level k. No value spans a multiple of 256. A run of 256 that is complete is one
-// value; the run of level 0 that the batch ended in, or is growing in, may be several: each group
-// of leaves adds one, and the group that completes the run replaces them by one. Readers
-// concatenate what follows without a gap. Nodes sort below all the rest, where new ones come
-// directly before the keys that change all the time: so a table of new ones overlaps with none of
-// the old, and Pebble compacts by moving files.
-//
-// Batches, anchors and the cursor are encoded as the package codec says.
-//
-// The index. A leaf's ordinal is its number since the first leaf of the store. The record of a
-// segment is a version byte (1), uvarint first ordinal, uvarint number of leaves, and the checksum
-// of the file's footer (4). Segments tile the ordinals from 0 on; leaves behind the last one are
-// found by reading them. Nothing here is truth: where the directory "index" is missing, it is made
-// anew from the nodes. The file index/ID.seg (ID in six decimal digits or more), integers
-// big-endian where nothing else is said, checksums CRC-32C:
-//
-//	buckets     each: records, sorted, of the first 6 bytes of a leaf and its ordinal less the segment's first (4), then
-//	            their checksum (4), which begins with (ID·0x9e3779b9 XOR number of the bucket) for that of nothing.
-//	            The leading bits of a leaf are the number of its bucket
-//	directory   of each bucket: number of records up to its end (4)
-//	filter      blocks of 64 bytes; see filter.go for which bits of which block a leaf sets
-//	footer      "ancre-s1", ID (8), first ordinal (8), number of leaves (8), number of leading bits (1), number of bits
-//	            that a leaf sets (1), 0 (2), checksum of the directory (4), blocks of the filter (8), its checksum
-//	            (4), 0 (8), checksum of the footer up to here (4)
-//
-// Of a sealed batch of 65,536 leaves or more, the two lowest levels are there once more, for
-// proofs. The record of their file is a version byte (1), uvarint number of its stripes, and the
-// checksum of its footer (4). The file index/BATCH.groups (BATCH in six decimal digits or more):
-//
-//	stripes     one for each complete run of leaves: leaves 0 to 15, 16 to 31 and so on up to 127; the top, which is the 16 nodes of level 1
-//	            and the rows of 8, 4 and 2 above them; leaves 128 to 143 and so on. Each 16 leaves and the top are followed by
-//	            their checksum (4), which begins with (BATCH·0x9e3779b9 XOR (number of the stripe·17 + that of the 16 leaves in it,
-//	            or 16 for the top))
-//	footer      "ancre-g1", BATCH (8), number of stripes (8), root of the batch (32), 0 (4), checksum of the footer up to here (4)
-//
-// Records in Pebble carry no checksum of their own: each block of a table, each chunk of the log
-// and each record of the manifest has one by Pebble (CRC-32C), which is checked whenever it is
-// read. Decoding is strict nonetheless, and says what it found where.
-//
-// A wrong checksum of a table is always an error. One in the log or the manifest is not: Pebble
-// takes a damaged record near the end of either for one that was being written when the process
-// ended, and drops it with everything behind it. (Each chunk of the log says up to where the log
-// was synced before. Pebble 2.1.7 counts only the last block of each flush for that, so most damage
-// seems to be behind it.) So what was acknowledged is known outside of both:
-//
-// The witness. The file WITNESS has two records of 512 bytes, at 0 and at 4096. The newer of them
-// says what the store had acknowledged: "ancre-w1", the ID of the store (16), the number of the
-// last write (8), how many leaves there were (8), the newest batch (8) and its leaves (8), the
-// number of the last changes of anchors (1) and of each its write (8), the anchor (8) and its
-// versions (4), zeros, and the checksum of the record up to here (4). A store that holds fewer
-// writes is refused. The format is 2 with and without a witness: one that is missing is made.
-//
-// What is in the log goes to tables when the store is closed, after each seal, and when nothing is
-// written for a while.
-//
-// A store is complete once its key is in a table. One that has tables but no key is refused, and
-// never given a new one: every nonce, so every proof, would be another.
+// docs/store-format.md has the format, and a test holds it against this package.
 package pebblestore
 
 import (
@@ -105,7 +38,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatVersion is the version of the layout in the package comment. A store of another one is
+// formatVersion is the version of the layout in docs/store-format.md. A store of another one is
 // refused.
 const formatVersion = 2
 

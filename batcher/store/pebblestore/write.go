@@ -374,7 +374,7 @@ func (s *Store) write(c *commit) (err error) {
 		return err
 	}
 	defer func() {
-		// Pebble panics when its log cannot be written. The guard keeps it from noticing; this is
+		// Pebble panics when its log cannot be written. failfs keeps it from noticing; this is
 		// for what it cannot.
 		if p := recover(); p != nil {
 			s.wedged.Store(true)
@@ -395,14 +395,14 @@ func (s *Store) write(c *commit) (err error) {
 	if err != nil {
 		s.fs.Fail(fmt.Errorf("write: %w", err))
 	}
-	// SyncWait also returns nil when the sync failed. The guard knew before.
+	// SyncWait also returns nil when the sync failed. failfs knew before.
 	if err := s.fs.Failure(); err != nil {
 		return err
 	}
 	if err := s.testify(number, c); err != nil {
 		s.fs.Fail(fmt.Errorf("write: %w", err))
 	}
-	if err := s.fs.Failure(); err != nil { // also when the guard pretends
+	if err := s.fs.Failure(); err != nil { // also when failfs pretends
 		return err
 	}
 	s.quiet.wrote(time.Now(), c.soon)

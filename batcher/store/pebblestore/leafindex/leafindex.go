@@ -274,7 +274,7 @@ func (x *Index) awaitFlush(ctx context.Context) error {
 		if err := x.FS.Failure(); err != nil {
 			return err
 		}
-		if err := x.unflushed.Load(); err != nil && *err != nil && !failfs.IsNoSpace(*err) { // of that the guard knows more
+		if err := x.unflushed.Load(); err != nil && *err != nil && !failfs.IsNoSpace(*err) { // of that FS knows more
 			return *err // it is tried again, and nobody knows how often
 		}
 		select {
