@@ -41,8 +41,8 @@ type link struct {
 }
 
 // network is the peers and the miners: one chain of real blocks that forks, one mempool with the
-// rules of Bitcoin Core, and miners who may have kept any version that somebody ever heard of. No
-// signature and no proof of work is looked at.
+// rules of Bitcoin Core, and miners who may have kept any version that they ever received.
+// Signatures and proof of work are not checked.
 type network struct {
 	l       *life
 	rng     *rand.Rand
@@ -62,7 +62,7 @@ type network struct {
 	tallest   int32 // how high the chain was before its newest fork, or an older one
 }
 
-// deafness is what becomes of broadcasts.
+// deafness is what happens to broadcasts.
 type deafness int
 
 const (
@@ -71,8 +71,8 @@ const (
 	complains          // nobody hears it, and an error comes back
 )
 
-// ancientHeight is where every life begins: deep enough for forks, and the blocks below it are
-// shared by all.
+// ancientHeight is the height at which every life begins. It leaves room for forks. All lives share
+// the blocks below it.
 const ancientHeight = 20
 
 var ancient = func() []*link {
@@ -94,7 +94,7 @@ func newNetwork(l *life) *network {
 	}
 }
 
-// newLink makes a block whose coinbase is unlike every other.
+// newLink makes a block with a unique coinbase.
 func newLink(prev chainhash.Hash, height int32, nonce uint32, at time.Time, txs []*payment) *link {
 	coinbase := wire.NewMsgTx(2)
 	coinbase.AddTxIn(&wire.TxIn{
@@ -124,7 +124,7 @@ func (n *network) isActive(k *link) bool {
 	return int(k.height) < len(n.active) && n.active[k.height] == k
 }
 
-// payment returns what is known of a transaction, which it makes known.
+// payment returns a transaction with what the network knows of it, and makes it known.
 func (n *network) payment(tx *wire.MsgTx) *payment {
 	txid := tx.TxHash()
 	if p, ok := n.known[txid]; ok {
@@ -143,7 +143,7 @@ func (n *network) payment(tx *wire.MsgTx) *payment {
 	return p
 }
 
-// output returns an output that was ever made, mined or not, or nil.
+// output returns an output of any transaction ever made, mined or not; nil if there is none.
 func (n *network) output(at wire.OutPoint) *wire.TxOut {
 	if p := n.known[at.Hash]; p != nil && int(at.Index) < len(p.TxOut) {
 		return p.TxOut[at.Index]
@@ -151,7 +151,7 @@ func (n *network) output(at wire.OutPoint) *wire.TxOut {
 	return nil
 }
 
-// keep lets somebody keep a transaction for ever.
+// keep has a miner keep a transaction.
 func (n *network) keep(p *payment) {
 	if !slices.Contains(n.heard, p) {
 		n.heard = append(n.heard, p)
@@ -192,7 +192,7 @@ func (n *network) mine(k kind) *link {
 	return n.connect(n.choose(candidates))
 }
 
-// choose returns those of the candidates that fit together, parents first.
+// choose returns those of the candidates that are valid together, parents first.
 func (n *network) choose(candidates []*payment) []*payment {
 	if len(candidates) == 0 {
 		return nil
@@ -203,8 +203,8 @@ func (n *network) choose(candidates []*payment) []*payment {
 	for progress := true; progress; {
 		progress = false
 		candidates = slices.DeleteFunc(candidates, func(p *payment) bool {
-			// A lock time has to lie below the height of the block (BIP113 is about the other
-			// kind).
+			// A lock time must be below the height of the block. (BIP113 is about lock times that
+			// are dates.)
 			if p.in != nil || p.never || int64(p.LockTime) > int64(n.height()) || slices.Contains(txs, p) {
 				return true
 			}
@@ -263,7 +263,7 @@ func (n *network) connect(txs []*payment) *link {
 	return k
 }
 
-// disconnect takes the newest block away. Its transactions are known to whoever kept them.
+// disconnect removes the newest block. Miners who kept its transactions still know them.
 func (n *network) disconnect() *link {
 	k := n.tip()
 	n.active = n.active[: len(n.active)-1 : len(n.active)-1] // whoever still follows this branch keeps it
@@ -283,7 +283,7 @@ func (n *network) disconnect() *link {
 	return k
 }
 
-// sweep takes out of the mempool what cannot be mined any more, with what depends on it.
+// sweep removes from the mempool what can no longer be mined, with its descendants.
 func (n *network) sweep() {
 	for again := true; again; {
 		again = false
@@ -295,7 +295,7 @@ func (n *network) sweep() {
 	}
 }
 
-// funded says whether all that p spends is there, mined or not.
+// funded reports whether all coins that p spends exist, mined or not.
 func (n *network) funded(p *payment) bool {
 	for _, in := range p.TxIn {
 		if n.coins[in.PreviousOutPoint] == nil && n.pooled(in.PreviousOutPoint) == nil {
@@ -315,7 +315,7 @@ func (n *network) pooled(at wire.OutPoint) *payment {
 	return nil
 }
 
-// accept is what a node of Bitcoin Core does with a transaction.
+// accept does with a transaction what a node of Bitcoin Core does.
 func (n *network) accept(p *payment) error {
 	switch {
 	case slices.Contains(n.pool, p):
@@ -348,7 +348,7 @@ func (n *network) accept(p *payment) error {
 	return nil
 }
 
-// conflicts returns what in the mempool spends a coin that p spends.
+// conflicts returns the transactions of the mempool that spend a coin which p spends.
 func (n *network) conflicts(p *payment) []*payment {
 	var out []*payment
 	for _, x := range n.pool {
@@ -359,7 +359,7 @@ func (n *network) conflicts(p *payment) []*payment {
 	return out
 }
 
-// withDescendants adds everything in the mempool that depends on some of it.
+// withDescendants adds all descendants in the mempool.
 func (n *network) withDescendants(of []*payment) []*payment {
 	for i := 0; i < len(of); i++ {
 		for _, x := range n.pool {
@@ -382,7 +382,7 @@ func shareCoin(a, b *wire.MsgTx) bool {
 	return false
 }
 
-// broadcast is a transaction that comes to the peers.
+// broadcast handles a transaction that comes to the peers.
 func (n *network) broadcast(p *payment) error {
 	switch n.deaf {
 	case swallows:
@@ -400,14 +400,14 @@ func (n *network) broadcast(p *payment) error {
 	return err
 }
 
-// evict forgets what pays less than the mempool wants, as one does that is full, with what depends
-// on it.
+// evict removes what pays less than the mempool requires, as a full mempool does, with its
+// descendants.
 func (n *network) evict() {
 	n.pool = slices.DeleteFunc(n.pool, func(p *payment) bool { return p.fee < p.size*n.minRate })
 	n.sweep()
 }
 
-// client is what the daemon sees of the network: the chain as it was when the client looked last.
+// client is what the daemon sees of the network: the chain as it was when the client last looked.
 type client struct {
 	l      *life
 	view   []*link // never written to: branches share their lower blocks
@@ -453,7 +453,7 @@ func (c *client) HashAt(height int32) (chainhash.Hash, error) {
 
 var errFetch = errors.New("no peer answered")
 
-// fetch finds a block, if some peer answers.
+// fetch returns a block, if a peer answers.
 func (c *client) fetch(hash chainhash.Hash) (*link, error) {
 	if c.failing > 0 && c.l.rng.IntN(100) < c.failing {
 		return nil, errFetch

@@ -20,8 +20,8 @@ import (
 // deepestFork is the deepest reorganisation that the batcher has to withstand without paying twice.
 const deepestFork = 10
 
-// judge holds the daemon to its promises. What it knows it has from the writes that took effect,
-// the transactions that were offered and the blocks, never from what the daemon says of itself.
+// judge checks the promises. It goes by the writes that took effect, the transactions that were
+// offered and the blocks, never by what the daemon says of itself.
 type judge struct {
 	l *life
 
@@ -52,7 +52,7 @@ type judged struct {
 	orphan bool       // lost, and the store cannot know what it is: what it paid for may be paid again
 }
 
-// handedProof is a complete proof that somebody has.
+// handedProof is a complete proof that a client has.
 type handedProof struct {
 	digest [32]byte
 	block  *link
@@ -66,9 +66,9 @@ func newJudge(l *life) *judge {
 	}
 }
 
-// restore makes the judge expect what a backup can promise: what came after it is forgotten, and
-// what was paid since may be paid again, unless the version that did can be known by its anchor's
-// coins and its batches.
+// restore makes the judge expect what a backup can promise. What came after the backup is
+// forgotten. What was paid since may be paid again, unless the coins of its anchor and its batches
+// reveal the version that did.
 func (j *judge) restore(image *memStore) {
 	j.restored, j.handed, j.waited = true, nil, 0
 	j.order = slices.DeleteFunc(j.order, func(d [32]byte) bool {
@@ -110,8 +110,8 @@ func (j *judge) restore(image *memStore) {
 	}
 }
 
-// known says whether a backup knows what a version commits to: the batches of one that it has, or
-// the newest's and some that waited.
+// known reports whether a backup knows what a version commits to: the batches of a version that the
+// backup has, or those of its newest version and some that waited.
 func (j *judge) known(image *memStore, siblings []*judged, v *judged) bool {
 	if slices.ContainsFunc(siblings, func(o *judged) bool { return slices.Equal(o.roots, v.roots) }) {
 		return true
@@ -127,7 +127,7 @@ func (j *judge) known(image *memStore, siblings []*judged, v *judged) bool {
 	return false
 }
 
-// name is what the story calls a transaction.
+// name is the name of a transaction in the story.
 func (j *judge) name(txid chainhash.Hash) string {
 	if v, ok := j.versions[txid]; ok {
 		return fmt.Sprintf("anchor %d version %d %.8s (batches %v, %d sats)", v.anchor, v.index, txid, v.Batches, v.FeeSats)
@@ -135,7 +135,7 @@ func (j *judge) name(txid chainhash.Hash) string {
 	return fmt.Sprintf("transaction %.8s", txid)
 }
 
-// acknowledged is told where digests are, as the daemon answered.
+// acknowledged records where digests are, as the daemon answered.
 func (j *judge) acknowledged(sts []Status) {
 	for _, st := range sts {
 		was, before := j.acked[st.Digest]
@@ -149,7 +149,7 @@ func (j *judge) acknowledged(sts []Status) {
 	}
 }
 
-// applied is told of each write of the loops that took effect.
+// applied checks each write of the loops that took effect.
 func (j *judge) applied(u *store.Update) {
 	for _, b := range u.Batches {
 		if b.State != store.Sealed {
@@ -173,7 +173,7 @@ func (j *judge) applied(u *store.Update) {
 	}
 }
 
-// note remembers what this life had in it.
+// note records the events of this life.
 func (j *judge) note(a *store.Anchor) {
 	all := j.anchors[a.ID]
 	is := func(what int, yes bool) { j.rare[what] = j.rare[what] || yes }
@@ -259,7 +259,7 @@ func (j *judge) coinsOf(tx *wire.MsgTx) string {
 	return buf.String()
 }
 
-// offered is told of each transaction that goes to the peers.
+// offered checks each transaction that goes to the peers.
 func (j *judge) offered(p *payment) {
 	v, ok := j.versions[p.txid]
 	if !ok {
@@ -269,7 +269,7 @@ func (j *judge) offered(p *payment) {
 	if j.l.frail.dead { // this process does not know what became of its last write
 		return
 	}
-	// Whether a coin has come back only the wallet can tell the daemon, and not while it is locked
+	// Only the wallet can tell the daemon whether a coin has come back, and not while it is locked
 	// or behind.
 	told := j.l.purse.ready == nil && j.l.client.current()
 	if all := j.anchors[v.anchor]; told && slices.ContainsFunc(all[v.index+1:], j.minable) && !j.built(v) {
@@ -280,8 +280,8 @@ func (j *judge) offered(p *payment) {
 	}
 }
 
-// minable says whether all that a version spends is there and unspent, or would come with an anchor
-// in flight.
+// minable reports whether all coins that a version spends exist and are unspent, or would come with
+// an anchor in flight.
 func (j *judge) minable(v *judged) bool {
 	for _, in := range v.Tx.TxIn {
 		if by := j.l.net.spentBy[in.PreviousOutPoint]; by != nil && by.in != nil && by != v.payment {
@@ -301,15 +301,15 @@ func (j *judge) minable(v *judged) bool {
 	return true
 }
 
-// built says whether an anchor in flight spends the change of a version, which then is the one to
-// be mined.
+// built reports whether an anchor in flight spends the change of a version. That version is then
+// the one to be mined.
 func (j *judge) built(v *judged) bool {
 	return slices.ContainsFunc(j.l.disk.anchors, func(a store.Anchor) bool {
 		return a.State == store.Broadcast && slices.ContainsFunc(a.Versions[0].Tx.TxIn, func(in *wire.TxIn) bool { return in.PreviousOutPoint.Hash == v.txid })
 	})
 }
 
-// connected is told of each block that comes to the active chain.
+// connected handles each block that joins the active chain.
 func (j *judge) connected(k *link) {
 	for _, p := range k.txs {
 		v, ok := j.versions[p.txid]
@@ -345,7 +345,7 @@ func (j *judge) connected(k *link) {
 	}
 }
 
-// disconnected is told of each block that leaves it.
+// disconnected handles each block that leaves it.
 func (j *judge) disconnected(k *link) {
 	for _, p := range k.txs {
 		v, ok := j.versions[p.txid]
@@ -361,8 +361,8 @@ func (j *judge) disconnected(k *link) {
 	}
 }
 
-// reorganised is told how many blocks left the chain: proofs that somebody has may only be lost to
-// one as deep as they were final.
+// reorganised is called with the number of blocks that left the chain. A reorganisation may
+// invalidate a proof only if it is as deep as the proof was final.
 func (j *judge) reorganised(depth int) {
 	j.handed = slices.DeleteFunc(j.handed, func(h handedProof) bool {
 		if j.l.net.isActive(h.block) {
@@ -377,7 +377,7 @@ func (j *judge) reorganised(depth int) {
 	})
 }
 
-// prove asks for the proof of a digest that was acknowledged, and checks it against the chain.
+// prove requests the proof of an acknowledged digest, and checks it against the chain.
 func (j *judge) prove(digest [32]byte) (final bool) {
 	data, st, _, err := j.l.b.Proof(context.Background(), nil, digest)
 	if err != nil {
@@ -413,14 +413,14 @@ func (j *judge) prove(digest [32]byte) (final bool) {
 	return true
 }
 
-// followed says whether the daemon has seen the newest block.
+// followed reports whether the daemon has seen the newest block.
 func (j *judge) followed() bool {
 	points := j.l.disk.cursor.Points
 	return len(points) > 0 && points[len(points)-1].Hash == j.l.net.tip().hash
 }
 
-// released checks, once nothing is in flight, that no coin is kept which nothing needs. The change
-// of a version that left batches out is needed until a reorganisation cannot undo it.
+// released checks, once nothing is in flight, that no coin stays leased without need. The change of
+// a version that left batches out is needed until no reorganisation can undo it.
 func (j *judge) released() {
 	for _, c := range j.l.purse.coins {
 		v, change := j.versions[c.Hash]
@@ -433,7 +433,7 @@ func (j *judge) released() {
 	}
 }
 
-// leased checks that the coins of anchors in flight are kept from the operator's own payments, from
+// leased checks that the operator's own payments cannot take the coins of anchors in flight, from
 // the start on.
 func (j *judge) leased() {
 	for i := range j.l.disk.anchors {
@@ -507,8 +507,8 @@ func (j *judge) settledBatch(b *store.Batch) {
 	}
 }
 
-// loud checks that a person is told why a sealed batch has no anchor, when a whole step has done
-// nothing about it.
+// loud checks that a warning says why a sealed batch has no anchor, if a whole step did nothing
+// about it.
 func (j *judge) loud() {
 	was := j.waited
 	j.waited = 0
@@ -528,7 +528,7 @@ func (j *judge) loud() {
 	}
 }
 
-// every checks that each acknowledged digest is where it was acknowledged.
+// every checks that each acknowledged digest is at the position that was acknowledged.
 func (j *judge) every() {
 	for _, d := range j.order {
 		at := j.acked[d]
@@ -539,7 +539,7 @@ func (j *judge) every() {
 	}
 }
 
-// expected says whether the life itself caused an error.
+// expected reports whether the life itself caused an error.
 func (j *judge) expected(err error) bool {
 	for _, known := range []error{errKilled, errPowerCut, store.ErrFull, errFetch, errLocked, errBehind} {
 		if errors.Is(err, known) {

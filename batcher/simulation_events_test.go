@@ -75,7 +75,7 @@ var events = [numEvents]event{
 	evBackup:      {1, (*life).backup},
 }
 
-// submit brings new digests, and some that were there before.
+// submit submits new digests, and some that were submitted before.
 func (l *life) submit() {
 	n := 1 + l.rng.IntN(4)
 	if l.chance(200) {
@@ -104,15 +104,15 @@ func (l *life) submit() {
 	l.judge.acknowledged(sts)
 }
 
-// tolerate lets an error pass that the life brought about itself.
+// tolerate ignores an error that the life itself caused.
 func (l *life) tolerate(what string, err error) {
 	if !l.judge.expected(err) && !l.frail.dead && !l.killed {
 		l.fail("%s: %v", what, err)
 	}
 }
 
-// refusal is an error as a story tells it. Whether a store that failed refuses, or the daemon that
-// stops for it, is a matter of moments.
+// refusal is an error as the story tells it. Whether a failed store refuses, or the daemon that
+// stops because of it, depends on the moment.
 func refusal(err error) error {
 	if errors.Is(err, ErrReadOnly) {
 		return ErrReadOnly
@@ -152,7 +152,7 @@ func (l *life) anyKind() kind {
 	return k
 }
 
-// mineAny mines one block of any kind, which the client sees unless it lags.
+// mineAny mines one block of any kind. The client sees it unless it lags.
 func (l *life) mineAny() {
 	current := l.client.current()
 	l.clock = l.clock.Add(time.Duration(1+l.rng.IntN(20)) * time.Minute)
@@ -187,7 +187,8 @@ func (l *life) blocks() {
 	}
 }
 
-// sleep lets more blocks pass than the daemon remembers, and than a final anchor is watched for.
+// sleep lets more blocks pass than the daemon remembers, and more than a final anchor is watched
+// for.
 func (l *life) sleep() {
 	n := 90 + l.rng.IntN(150)
 	l.say("%d blocks pass while nobody looks", n)
@@ -199,8 +200,8 @@ func (l *life) sleep() {
 	l.judge.rare[rareSlept] = true
 }
 
-// fork replaces the newest blocks by more of another branch. What they held comes back to the
-// mempool, is mined again, is forgotten, or other versions are mined instead.
+// fork replaces the newest blocks by a longer branch. Their transactions return to the mempool, are
+// mined again or forgotten, or other versions are mined instead.
 func (l *life) fork() {
 	depth := 1 + l.rng.IntN(3)
 	if l.chance(3) {
@@ -290,7 +291,7 @@ func (l *life) evict() {
 	}
 }
 
-// rates changes what the client says of the market, true or not.
+// rates changes what the client reports of the market, true or not.
 func (l *life) rates() {
 	l.client.estimate = max(1, l.net.market)
 	l.client.floor = max(1, l.net.minRate)
@@ -338,12 +339,12 @@ func (l *life) wallet() {
 	l.say("wallet: %v", l.purse.ready)
 }
 
-// arrange lets the process die, or its disk fail, some calls from now.
+// arrange has the process die, or its disk fail, some calls from now.
 func (l *life) arrange() {
 	l.doom, l.doomFate = 1+l.rng.IntN(12), fate(1+l.rng.IntN(4))
 }
 
-// lag stops the client from seeing new blocks, or lets it see them again, or makes fetching hard.
+// lag stops the client from seeing new blocks, lets it see them again, or makes fetching fail.
 func (l *life) lag() {
 	switch l.rng.IntN(4) {
 	case 0:
@@ -357,7 +358,7 @@ func (l *life) lag() {
 	l.say("client: unsynced %t, failing %d, at height %d", l.client.unsynced, l.client.failing, l.client.tip().height)
 }
 
-// steal spends a coin of an anchor in flight by somebody who has the words too.
+// steal has someone else who knows the words spend a coin of an anchor in flight.
 func (l *life) steal() {
 	for _, a := range slices.Backward(l.disk.anchors) {
 		if a.State != store.Broadcast {
@@ -378,7 +379,7 @@ func (l *life) steal() {
 	}
 }
 
-// doubleSpend takes a deposit away for good that waits to be mined again.
+// doubleSpend invalidates a deposit that waits to be mined again.
 func (l *life) doubleSpend() {
 	for _, p := range l.net.heard {
 		if p.deposit && p.in == nil && !p.never {
@@ -389,7 +390,7 @@ func (l *life) doubleSpend() {
 	}
 }
 
-// backup takes one, which some events later is all that is left.
+// backup takes a backup. Some events later it may be all that is left.
 func (l *life) backup() {
 	flying := slices.ContainsFunc(l.disk.anchors, func(a store.Anchor) bool { return a.State == store.Broadcast })
 	if l.image == nil && (flying || l.chance(4)) {
@@ -398,7 +399,7 @@ func (l *life) backup() {
 	}
 }
 
-// restore begins anew from the backup.
+// restore begins again from the backup.
 func (l *life) restore() {
 	l.say("the backup is restored")
 	l.judge.rare[rareRestored] = true

@@ -16,8 +16,8 @@ import (
 	"ancre/proof"
 )
 
-// memStore is a store whose disk is memory: what it holds is what is "synced". It keeps the whole
-// contract, as the suite that all engines pass shows, and costs a simulated life next to nothing.
+// memStore is a store in memory: what it holds counts as synced. It keeps the whole contract, as
+// the suite of all engines shows, and costs a simulated life almost nothing.
 type memStore struct {
 	mu      sync.Mutex
 	key     [32]byte
@@ -33,7 +33,7 @@ func newMemStore(key [32]byte) *memStore {
 	return &memStore{key: key, places: make(map[store.Leaf]store.Position)}
 }
 
-// reopen returns what a process finds that opens the same store again.
+// reopen returns what a new process finds in the same store.
 func (s *memStore) reopen() *memStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", store.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// utc is how a time comes back.
+// utc is a time as it is read again.
 func utc(t time.Time) time.Time { return t.Round(0).UTC() }
 
 func (s *memStore) Append(ctx context.Context, a *store.Append) error {
@@ -194,7 +194,7 @@ func (s *memStore) checkUpdate(u *store.Update) error {
 	return nil
 }
 
-// copyAnchor returns an anchor that shares nothing with a that anybody may change.
+// copyAnchor returns a copy of a that shares nothing with it that may change.
 func copyAnchor(a store.Anchor) store.Anchor {
 	a.Created = utc(a.Created)
 	a.Versions = slices.Clip(slices.Clone(a.Versions))
@@ -356,8 +356,9 @@ func (s *memStore) Cursor(ctx context.Context) (store.Cursor, error) {
 	return store.Cursor{Points: slices.Clip(s.cursor.Points)}, nil
 }
 
-// TestSimulationStoreKeepsTheContract runs the suite of all engines against the simulator's: what
-// it shows of the batcher is worth only as much as its store is like the real ones.
+// TestSimulationStoreKeepsTheContract runs the suite of all engines against the store of the
+// simulator. What the simulation shows of the batcher is worth only as much as this store is like
+// the real ones.
 func TestSimulationStoreKeepsTheContract(t *testing.T) {
 	var mu sync.Mutex
 	disks := make(map[string]*memStore)
@@ -373,9 +374,9 @@ func TestSimulationStoreKeepsTheContract(t *testing.T) {
 	})
 }
 
-// frailStore is the way from one process to the disk, on which everything can happen. A write that
-// dies may or may not take effect, and no write after it does, until a new process comes with a
-// frailStore of its own.
+// frailStore stands between one process and the disk, and everything can go wrong there. A write
+// during which the process dies may or may not take effect. No later write does, until a new
+// process comes with its own frailStore.
 type frailStore struct {
 	store.Store
 	l    *life

@@ -28,12 +28,11 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "without -seeds: live this life only, and tell its story")
 )
 
-// TestSimulation lives thousands of lives of a daemon, each of one seed: a chain that forks, peers
-// that hear nothing, mempools that want more, a wallet that runs dry, a clock that jumps, a disk
-// that fails before or after a write took effect, kills between any two calls of the outside. The
-// promises are checked after each step, and each life has a calm ending in which every acknowledged
-// digest has to become final. A seed that fails tells its story; with -seed it lives again exactly
-// so.
+// TestSimulation lives many lives of a daemon, each from one seed. The chain forks, peers hear
+// nothing, mempools ask for more, the wallet runs dry, the clock jumps, the disk fails before or
+// after a write took effect, and the process is killed between any two calls of the outside. The
+// promises are checked after each step. Each life has a calm ending, in which every acknowledged
+// digest must become final. A seed that fails prints its story, and -seed lives it again exactly.
 func TestSimulation(t *testing.T) {
 	first, lives := max(*seedFlag, 1), *seedsFlag
 	if lives == 0 {
@@ -91,9 +90,9 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestSimulationOfOneSeedIsTheSameEachTime holds what makes a failing seed worth anything: nothing
-// in a life comes from real time, from the order of a map or from which goroutine is first, in the
-// simulator or in the package.
+// TestSimulationOfOneSeedIsTheSameEachTime checks that a seed that fails can be lived again.
+// Nothing in a life depends on real time, on the order of a map or on which goroutine is first, in
+// the simulator or in the package.
 func TestSimulationOfOneSeedIsTheSameEachTime(t *testing.T) {
 	for seed := uint64(1); seed <= 10; seed++ {
 		var stories [2]strings.Builder
@@ -112,7 +111,7 @@ func TestSimulationOfOneSeedIsTheSameEachTime(t *testing.T) {
 	}
 }
 
-// What a life should have had now and then, for the simulation to be worth its name.
+// What some lives must have had for the simulation to be worth its name.
 const (
 	rareReplaced = iota
 	rareOlder
@@ -159,8 +158,7 @@ var rareNames = [numRare]string{
 }
 
 var (
-	// errKilled ends everything that the process does: nothing that comes after it reaches the
-	// outside.
+	// errKilled ends everything that the process does: nothing after it reaches the outside.
 	errKilled = fmt.Errorf("killed: %w", store.ErrFailed)
 	errBehind = errors.New("the wallet is behind")
 )
@@ -177,8 +175,9 @@ const (
 
 var fateNames = [...]string{"none", "killed before", "killed after", "failed before", "failed after"}
 
-// life is one seed: the world, the daemon in it, and what happens to both. One goroutine lives it;
-// the committer's, which writes digests, works only while that waits for it.
+// life is the life of one seed: the world, the daemon in it, and what happens to both. One
+// goroutine lives it. The goroutine of the committer, which writes digests, works only while the
+// first one waits for it.
 type life struct {
 	seed  uint64
 	rng   *rand.Rand
@@ -249,7 +248,7 @@ func (l *life) say(format string, args ...any) {
 	}
 }
 
-// fail records the first promise that was broken, which ends the life.
+// fail records the first broken promise, which ends the life.
 func (l *life) fail(format string, args ...any) {
 	if l.violation == "" {
 		l.violation = fmt.Sprintf(format, args...)
@@ -260,7 +259,7 @@ func (l *life) fail(format string, args ...any) {
 // chance is true once in n times.
 func (l *life) chance(n int) bool { return l.rng.IntN(n) == 0 }
 
-// fate returns what happens at a call of the outside, which is named in the story.
+// fate returns what happens at a call of the outside. The story names it.
 func (l *life) fate(what string) fate {
 	if l.doom == 0 {
 		return 0
@@ -278,7 +277,7 @@ func (l *life) fate(what string) fate {
 	return l.doomFate
 }
 
-// outside does something in the world, unless the process is dead, or dies there.
+// outside does something in the world, unless the process is dead or dies at this call.
 func (l *life) outside(what string, do func()) error {
 	if l.killed {
 		return errKilled
@@ -295,7 +294,7 @@ func (l *life) outside(what string, do func()) error {
 	return nil
 }
 
-// start is the begin of a process.
+// start begins a process.
 func (l *life) start() {
 	l.killed, l.doom = false, 0
 	l.frail = &frailStore{Store: l.disk, l: l}
@@ -335,8 +334,8 @@ func (w storyWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// restart ends the process, wherever it is, and begins another. Whatever is not on disk is
-// forgotten, the wallet's leases included.
+// restart ends the process, wherever it is, and begins another. Everything that is not on disk is
+// lost, with the leases of the wallet.
 func (l *life) restart() {
 	l.killed = true
 	l.stop()
@@ -427,8 +426,8 @@ func (l *life) work() {
 	}
 }
 
-// die is the end of a process that was killed, or whose store failed, and the begin of the next,
-// perhaps some blocks later.
+// die ends a process that was killed or whose store failed, and begins the next one, perhaps some
+// blocks later.
 func (l *life) die() {
 	l.say("the process ends")
 	l.killed = true
@@ -439,11 +438,11 @@ func (l *life) die() {
 }
 
 // endingBlocks is how many calm blocks may pass until everything is final: 100 for a coin that
-// vanished, and what comes before and after.
+// vanished, and some before and after.
 const endingBlocks = 200
 
-// ending is what P2 asks for: blocks, funds, a market below the caps. Everything that was ever
-// acknowledged becomes final.
+// ending gives the daemon what P2 requires: blocks, funds, and a market below the caps. Every
+// digest that was ever acknowledged must become final.
 func (l *life) ending() {
 	l.say("the calm ending")
 	l.net.deaf, l.net.market, l.net.minRate, l.net.increment = hears, 1, 0, 1
@@ -484,7 +483,7 @@ func (l *life) ending() {
 		if err != nil || st.Progress.State != Final {
 			l.fail("P2: digest %.4x is %s (%v)", d, st.Progress.State, err)
 		}
-		// The proofs of one anchor differ in their path to its root alone.
+		// Proofs of one anchor differ only in their path to its root.
 		if !proved[st.Progress.Anchor] || l.chance(8) {
 			proved[st.Progress.Anchor] = l.judge.prove(d)
 		}
@@ -495,7 +494,7 @@ func (l *life) ending() {
 	}
 }
 
-// month lets everything that was paid fall out of the window of the budget.
+// month advances the chain until all payments are older than the window of the budget.
 func (l *life) month() {
 	l.say("a month passes")
 	for range decide.BudgetBlocks + l.rng.IntN(100) {
@@ -513,7 +512,7 @@ func (l *life) month() {
 	l.judge.rare[rareMonth] = true
 }
 
-// allFinal says whether no batch waits and no anchor is short of final.
+// allFinal reports whether no batch waits and every anchor is final.
 func (l *life) allFinal() bool {
 	for _, b := range l.disk.batches {
 		if b.Anchor == 0 {

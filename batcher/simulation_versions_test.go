@@ -121,8 +121,8 @@ func spent(tx *wire.MsgTx) []wire.OutPoint {
 	return all
 }
 
-// evicted returns what the anchors in flight pay that spend an output of a version, and fall with
-// it.
+// evicted returns what the anchors in flight pay that spend an output of a version, and that are
+// evicted with it.
 func (j *judge) evicted(v *judged) (sum int64) {
 	for _, a := range j.l.disk.anchors {
 		known := j.anchors[a.ID]
@@ -137,13 +137,13 @@ func (j *judge) evicted(v *judged) (sum int64) {
 	return sum
 }
 
-// exclusive checks that a new version cannot be mined beside a version of another anchor that
-// commits to one of the same batches: on no branch that forks at most deepestFork blocks below the
-// tip. This is P3 before the miners try it.
+// exclusive checks P3 before miners try it: a new version must not be able to be mined beside a
+// version of another anchor that commits to one of the same batches, on any branch that forks at
+// most deepestFork blocks below the tip.
 func (j *judge) exclusive(n *judged) {
 	for _, other := range j.all {
 		if other.lost {
-			// One that was made after the backup counts from the block on in which it is found.
+			// A version that was made after the backup counts from the block in which it is found.
 			if other.orphan || other.in == nil || !j.followed() {
 				continue
 			}
@@ -153,8 +153,8 @@ func (j *judge) exclusive(n *judged) {
 		if !j.rivals(n, other) || j.adrift(other) {
 			continue
 		}
-		// What a restored daemon had in flight when it found a lost version is replaced as it is:
-		// it may be mined anyway.
+		// A restored daemon replaces what it had in flight when it found a lost version. That
+		// version may be mined anyway.
 		if other.found && slices.ContainsFunc(j.anchors[n.anchor], func(o *judged) bool { return o.index < n.index && j.rivals(o, other) && !j.excluded(o, other) }) {
 			continue
 		}
@@ -165,13 +165,13 @@ func (j *judge) exclusive(n *judged) {
 	}
 }
 
-// rivals says whether two versions commit to one batch.
+// rivals reports whether two versions commit to one batch.
 func (j *judge) rivals(a, b *judged) bool {
 	return slices.ContainsFunc(b.roots, func(r [32]byte) bool { return slices.Contains(a.roots, r) })
 }
 
-// adrift says whether a version depends on one that a restored daemon does not know and that left
-// the chain: nobody offers that any more.
+// adrift reports whether a version depends on a version that a restored daemon does not know and
+// that left the chain. No one offers that version any more.
 func (j *judge) adrift(v *judged) bool {
 	return slices.ContainsFunc(v.Tx.TxIn, func(in *wire.TxIn) bool {
 		parent, ok := j.versions[in.PreviousOutPoint.Hash]
@@ -179,7 +179,7 @@ func (j *judge) adrift(v *judged) bool {
 	})
 }
 
-// excluded says whether two transactions, with all that they depend on, cannot be on one chain.
+// excluded reports whether two transactions, with all that they depend on, cannot be on one chain.
 func (j *judge) excluded(a, b *judged) bool {
 	spender := make(map[wire.OutPoint]*payment)
 	var conflict bool
@@ -208,8 +208,8 @@ func (j *judge) excluded(a, b *judged) bool {
 	if conflict {
 		return true
 	}
-	// What is too deep to be undone settles the rest. A branch that is under way will be higher
-	// than what it replaces.
+	// A transaction too deep to be undone decides the rest. A branch that is being built will be
+	// higher than what it replaces.
 	height := max(j.l.net.height(), j.l.net.tallest)
 	for at, p := range spender {
 		if by := j.l.net.spentBy[at]; by != nil && by != p && by.in != nil && height-by.in.height+1 > deepestFork {
@@ -219,7 +219,7 @@ func (j *judge) excluded(a, b *judged) bool {
 	return false
 }
 
-// budget checks what is mined and what is in flight against the budget, as an anchor is stored.
+// budget checks mined anchors and those in flight against the budget, when an anchor is stored.
 func (j *judge) budget(a *store.Anchor) {
 	limit := j.l.policy.BudgetSats
 	if limit == 0 || j.restored { // what was paid after the backup is not known

@@ -20,9 +20,9 @@ const (
 	holdFor      = 10 * time.Minute // how long the coins of what was built are kept
 )
 
-// purse is the fee wallet: it pays from what the client's chain holds for its scripts, chooses
-// coins as the real one does, and knows of a transaction only from blocks. Nothing is signed, but
-// everything has its real size.
+// purse is the fee wallet. It pays from what the chain of the client holds for its scripts, chooses
+// coins as the real wallet does, and learns of a transaction only from blocks. It signs nothing,
+// but every transaction has its real size.
 type purse struct {
 	l      *life
 	at     []*link // the chain that it has seen
@@ -59,7 +59,7 @@ func (w *purse) script() []byte {
 	return s
 }
 
-// follow brings the wallet to the chain that the client shows.
+// follow updates the wallet to the chain that the client shows.
 func (w *purse) follow() {
 	view := w.l.client.view
 	for len(w.at) > len(view) || w.at[len(w.at)-1] != view[len(w.at)-1] {
@@ -161,7 +161,7 @@ func (w *purse) build(o Order) (*wire.MsgTx, []*wire.TxOut, error) {
 	if bare != nil && len(bare.tx.TxOut) > 1 {
 		return w.hold(bare)
 	}
-	// One coin is the rule: the smallest that is ample.
+	// Usually one coin is taken: the smallest that is ample.
 	ample := headroomFees*o.SatPerVByte*(txsize.Anchor+txsize.Input*int64(len(o.Coins))) - d.sum
 	i := slices.IndexFunc(usable, func(c purseCoin) bool { return c.out.Value < ample })
 	switch {
@@ -204,7 +204,7 @@ func (w *purse) hold(d *purseDraft) (*wire.MsgTx, []*wire.TxOut, error) {
 	return d.tx, d.prevouts, nil
 }
 
-// purseDraft is a transaction in the making.
+// purseDraft is a transaction that is being built.
 type purseDraft struct {
 	o        Order
 	change   []byte
@@ -237,8 +237,8 @@ func (d *purseDraft) size(withChange bool) int64 {
 	return int64(4*stripped+2+108*n+3) / 4
 }
 
-// finished returns the transaction with change unless that would be dust, or nil when the coins are
-// not enough.
+// finished returns the transaction, with change unless that would be dust. It returns nil if the
+// coins are not enough.
 func (d *purseDraft) finished() *purseDraft {
 	rest := d.sum - d.o.SatPerVByte*d.size(true)
 	if rest < txsize.DustLimit && d.sum < d.o.SatPerVByte*d.size(false) || len(d.prevouts) == 0 {
@@ -290,7 +290,7 @@ func (w *purse) Release(_ context.Context, coins []wire.OutPoint) error {
 	})
 }
 
-// send is the operator paying somebody else. Nothing is sent when there is nothing to spare.
+// send is a payment of the operator to someone else. Without money to spare it sends nothing.
 func (w *purse) send() *payment {
 	w.follow()
 	free := w.spendable()
