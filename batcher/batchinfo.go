@@ -78,18 +78,18 @@ func (b *Batcher) loadBatch(ctx context.Context, id uint64) (*batchInfo, error) 
 }
 
 func (b *Batcher) readBatch(ctx context.Context, id uint64) (*batchInfo, error) {
-	batch, err := b.store.Batch(ctx, id)
+	batch, err := b.batch(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("read batch %d: %w", id, err)
+		return nil, err
 	}
 	info := &batchInfo{batch: batch}
 	if batch.State == store.Open || batch.Anchor == 0 {
 		info.progress, err = b.progress(ctx, batch)
 		return info, err
 	}
-	anchor, err := b.store.Anchor(ctx, batch.Anchor)
+	anchor, err := b.anchor(ctx, batch.Anchor)
 	if err != nil {
-		return nil, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
+		return nil, err
 	}
 	info.progress = b.anchorProgress(anchor)
 	if info.progress.State == Final {
@@ -108,9 +108,9 @@ func (b *Batcher) loadInclusion(ctx context.Context, info *batchInfo, anchor *st
 	}
 	roots := make([][32]byte, len(version.Batches))
 	for i, id := range version.Batches {
-		sibling, err := b.store.Batch(ctx, id)
+		sibling, err := b.batch(ctx, id)
 		if err != nil {
-			return fmt.Errorf("read batch %d: %w", id, err)
+			return err
 		}
 		roots[i] = sibling.Root
 	}
@@ -139,9 +139,9 @@ func (b *Batcher) progress(ctx context.Context, batch store.Batch) (Progress, er
 	case batch.Anchor == 0:
 		return Progress{State: Sealed}, nil
 	}
-	anchor, err := b.store.Anchor(ctx, batch.Anchor)
+	anchor, err := b.anchor(ctx, batch.Anchor)
 	if err != nil {
-		return Progress{}, fmt.Errorf("read anchor %d: %w", batch.Anchor, err)
+		return Progress{}, err
 	}
 	return b.anchorProgress(anchor), nil
 }
@@ -170,3 +170,21 @@ func (b *Batcher) withConfirmations(p Progress) Progress {
 
 // confirmations returns how many of the blocks followed a block is under, its own included.
 func (b *Batcher) confirmations(height int32) int32 { return max(b.tip.Load()-height+1, 1) }
+
+// batch reads a batch from the store.
+func (b *Batcher) batch(ctx context.Context, id uint64) (store.Batch, error) {
+	batch, err := b.store.Batch(ctx, id)
+	if err != nil {
+		err = fmt.Errorf("read batch %d: %w", id, err)
+	}
+	return batch, err
+}
+
+// anchor reads an anchor from the store.
+func (b *Batcher) anchor(ctx context.Context, id uint64) (store.Anchor, error) {
+	anchor, err := b.store.Anchor(ctx, id)
+	if err != nil {
+		err = fmt.Errorf("read anchor %d: %w", id, err)
+	}
+	return anchor, err
+}

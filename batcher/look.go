@@ -220,7 +220,7 @@ func (b *Batcher) adopt(tx *wire.MsgTx, watch map[wire.OutPoint]coin, anchor uin
 // their order. There are two possibilities: the batches that are known to have joined, and then
 // those that wait here; or all batches that were sealed later, whatever their anchor is now.
 func joined(a store.Anchor, base store.Version, sealed []store.Batch) [][]uint64 {
-	knownTo, later := slices.Clone(a.Versions[len(a.Versions)-1].Batches), []uint64(nil)
+	knownTo, later := slices.Clone(decide.Newest(a).Batches), []uint64(nil)
 	for _, batch := range sealed {
 		if batch.Anchor == 0 && !slices.Contains(knownTo, batch.ID) {
 			knownTo = append(knownTo, batch.ID)

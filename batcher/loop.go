@@ -179,9 +179,9 @@ func (b *Batcher) stored(ctx context.Context) (s decide.Stored, err error) {
 	}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		batch, err := b.store.Batch(ctx, id)
+		batch, err := b.batch(ctx, id)
 		if err != nil {
-			return s, fmt.Errorf("read batch %d: %w", id, err)
+			return s, err
 		}
 		s.Owned = append(s.Owned, batch)
 	}

@@ -118,9 +118,9 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 	if before != nil {
 		v.Batches = slices.Clone(before.Batches)
 		for _, id := range before.Batches {
-			batch, err := b.store.Batch(ctx, id)
+			batch, err := b.batch(ctx, id)
 			if err != nil {
-				return v, fmt.Errorf("read batch %d: %w", id, err)
+				return v, err
 			}
 			roots = append(roots, batch.Root)
 		}

@@ -52,9 +52,9 @@ func (b *Batcher) record(ctx context.Context, u *store.Update, action decide.Act
 	case decide.Abandon:
 		putAnchor(u, action.Anchor)
 	case decide.Assign:
-		batch, err := b.store.Batch(ctx, action.Batch)
+		batch, err := b.batch(ctx, action.Batch)
 		if err != nil {
-			return fmt.Errorf("read batch %d: %w", action.Batch, err)
+			return err
 		}
 		batch.Anchor = action.Anchor
 		u.Batches = append(u.Batches, batch)

@@ -18,12 +18,12 @@ func (b *Batcher) Status(ctx context.Context, digest [32]byte) (Status, error) {
 
 // Batch returns one batch, or ErrUnknown.
 func (b *Batcher) Batch(ctx context.Context, id uint64) (BatchStatus, error) {
-	batch, err := b.store.Batch(ctx, id)
+	batch, err := b.batch(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return BatchStatus{}, fmt.Errorf("batch %d: %w", id, ErrUnknown)
 	}
 	if err != nil {
-		return BatchStatus{}, fmt.Errorf("read batch %d: %w", id, err)
+		return BatchStatus{}, err
 	}
 	return b.batchStatus(ctx, batch)
 }
@@ -54,12 +54,12 @@ func (b *Batcher) Batches(ctx context.Context, before uint64, limit int) ([]Batc
 
 // Anchor returns one anchor, or ErrUnknown.
 func (b *Batcher) Anchor(ctx context.Context, id uint64) (AnchorStatus, error) {
-	a, err := b.store.Anchor(ctx, id)
+	a, err := b.anchor(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return AnchorStatus{}, fmt.Errorf("anchor %d: %w", id, ErrUnknown)
 	}
 	if err != nil {
-		return AnchorStatus{}, fmt.Errorf("read anchor %d: %w", id, err)
+		return AnchorStatus{}, err
 	}
 	return b.anchorStatus(a), nil
 }

@@ -87,7 +87,7 @@ func (b *Batcher) offerWarning(a store.Anchor) (warning.Warning, bool) {
 	for _, v := range slices.Backward(a.Versions) {
 		txids = append(txids, v.Tx.TxHash())
 	}
-	newest := a.Versions[len(a.Versions)-1]
+	newest := decide.Newest(a)
 	w, ok := b.chain.OfferWarning(txids, newest.SatPerVByte, !newest.Created.Before(b.started))
 	w.Text = fmt.Sprintf("anchor %d: %s", a.ID, w.Text)
 	return w, ok
@@ -120,7 +120,7 @@ func (b *Batcher) likelyCause(s decide.Stored) string {
 		return "no anchor was paid for it yet, for an unknown reason: read the log, and restart ancred if this persists"
 	}
 	a := s.Anchors[i]
-	newest := a.Versions[len(a.Versions)-1]
+	newest := decide.Newest(a)
 	blocks := b.tip.Load() - int32(a.Versions[0].Tx.LockTime)
 	if blocks <= 0 {
 		return fmt.Sprintf("no block was found since anchor %d was made. If a block explorer shows newer ones, the peers are cut off from the network: name other nodes in spv.add_peers", a.ID)
