@@ -62,13 +62,7 @@ func TestP1AcknowledgedDigestIsInExactlyOneBatchOverCrashes(t *testing.T) {
 				t.Fatalf("%s and %s are both in %s", digest, other, place)
 			}
 			taken[place] = digest
-			var p rpc.Proof
-			w.call(&p, "getproof", digest)
-			var v rpc.Verification
-			w.call(&v, "verifyproof", digest, p.Proof)
-			if v.Result != "valid" {
-				t.Fatalf("proof of %s: %+v, want valid", digest, v)
-			}
+			w.wantValid(digest)
 		}
 		var batches []rpc.Batch
 		w.call(&batches, "listbatches")

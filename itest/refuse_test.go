@@ -18,16 +18,6 @@ import (
 	"ancre/rpc"
 )
 
-// newLonelyWorld has a daemon and no node, for tests that need no chain.
-func newLonelyWorld(t *testing.T) *world {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("end-to-end tests take minutes")
-	}
-	t.Parallel()
-	return newWorld(t, "")
-}
-
 // wantRefused wants an error with a code and with words in its message.
 func (w *world) wantRefused(err error, code int, words ...string) {
 	w.Helper()

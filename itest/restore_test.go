@@ -119,13 +119,7 @@ func (w *world) wantFinalWhereTheyWere(before map[string]rpc.Proof) {
 		if e.Batch != was.Batch || e.Index != was.Index || was.TxID != "" && e.TxID != was.TxID {
 			w.Errorf("in the end: %+v, was %+v", e, was)
 		}
-		var p rpc.Proof
-		w.call(&p, "getproof", digest)
-		var v rpc.Verification
-		w.call(&v, "verifyproof", digest, p.Proof)
-		if v.Result != "valid" {
-			w.Errorf("proof of %s: %+v, want valid", digest, v)
-		}
+		w.wantValid(digest)
 	}
 }
 
@@ -205,13 +199,7 @@ func (w *world) restoreOldBackup(more bool) {
 			continue
 		}
 		w.awaitState(digest, "final")
-		var p rpc.Proof
-		w.call(&p, "getproof", digest)
-		var v rpc.Verification
-		w.call(&v, "verifyproof", digest, p.Proof)
-		if v.Result != "valid" {
-			w.Errorf("proof of %s: %+v, want valid", digest, v)
-		}
+		w.wantValid(digest)
 	}
 	if n := len(w.payments()); n != payments {
 		w.Errorf("the blocks hold %d payments, want %d", n, payments)
@@ -242,7 +230,7 @@ func (w *world) restore(file string) {
 // Backups are taken while clients submit digests. Each backup holds every digest that was
 // acknowledged before it began, in its place. Meanwhile the clients go on submitting.
 func TestBackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newLonelyWorld(t)
 	w.start()
 	var mu sync.Mutex
 	acked := make(map[string]rpc.Entry)
@@ -306,20 +294,10 @@ func TestBackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
 	t.Logf("%d digests acknowledged before the last backup, %d in all", len(promised), len(acked))
 }
 
-// newLoneWorld is a world without a node: digests are accepted and sealed.
-func newLoneWorld(t *testing.T) *world {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("end-to-end tests take minutes")
-	}
-	t.Parallel()
-	return newWorld(t, "")
-}
-
 // The daemon is killed while a backup is being taken. The command leaves no file, and says what to
 // do.
 func TestDaemonKilledDuringABackupLeavesNoFile(t *testing.T) {
-	w := newLoneWorld(t)
+	w := newLonelyWorld(t)
 	w.start()
 	digests := make([]string, 10_000) // 320 kB
 	for i := range digests {

@@ -56,6 +56,16 @@ func newWorld(t *testing.T, kind string) *world {
 	return newWorldFor(t, kind, patience)
 }
 
+// newLonelyWorld has a daemon and no node, for tests that need no chain.
+func newLonelyWorld(t *testing.T) *world {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("end-to-end tests take minutes")
+	}
+	t.Parallel()
+	return newWorld(t, "")
+}
+
 // newWorldFor is newWorld with another time limit, and with flags for the node.
 func newWorldFor(t *testing.T, kind string, patience time.Duration, settings ...string) *world {
 	t.Helper()
@@ -227,6 +237,18 @@ func (w *world) awaitState(digest, state string) (e rpc.Entry) {
 		return e.State == state, fmt.Sprintf("%+v", e), nil
 	}))
 	return e
+}
+
+// wantValid wants the daemon to verify its own proof of a digest.
+func (w *world) wantValid(digest string) {
+	w.Helper()
+	var p rpc.Proof
+	w.call(&p, "getproof", digest)
+	var v rpc.Verification
+	w.call(&v, "verifyproof", digest, p.Proof)
+	if v.Result != "valid" {
+		w.Errorf("proof of %s: %+v, want valid", digest, v)
+	}
 }
 
 // awaitInMempool waits until a transaction is in the node's mempool.
