@@ -21,7 +21,7 @@ import (
 	"ancre/proof"
 )
 
-// commitment is what the tests ask for.
+// commitment is the commitment that the tests ask for.
 var commitment = bytes.Repeat([]byte{0xc0}, 32)
 
 // attested is a small answer about any commitment: it leads to a block.
@@ -51,7 +51,7 @@ func serve(t *testing.T, do http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// newTestClient returns one that lets go of its connections when the test ends.
+// newTestClient returns a client that closes its connections when the test ends.
 func newTestClient(t *testing.T, cfg ClientConfig) *Client {
 	t.Helper()
 	c := NewClient(cfg)
@@ -95,7 +95,7 @@ func TestClientAsksAsTheReferenceDoes(t *testing.T) {
 	}
 }
 
-// Each answer that is none is an error in words, and nothing in it reaches a terminal as it came.
+// Each wrong answer becomes an error, and no text of the answer reaches a terminal unescaped.
 func TestClientRefusesWhatIsNoTimestamp(t *testing.T) {
 	good := attested(t, commitment, 7)
 	answer := func(status int, body string, header ...string) http.HandlerFunc {
@@ -162,7 +162,7 @@ func TestClientTakesTheLargestAnswer(t *testing.T) {
 	}
 }
 
-// A compressed answer of some bytes may unfold to gigabytes: it is not unfolded at all.
+// A compressed answer of a few bytes can expand to gigabytes. The client does not expand it.
 func TestClientUnpacksNoBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
@@ -235,7 +235,7 @@ func TestClientPassesBusyOn(t *testing.T) {
 	}
 }
 
-// Whatever a redirect names, nobody goes there, not even on the same host.
+// The client follows no redirect, not even on the same host.
 func TestClientFollowsNoRedirect(t *testing.T) {
 	var others atomic.Int32
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -262,7 +262,7 @@ func TestClientFollowsNoRedirect(t *testing.T) {
 	}
 }
 
-// Neither silence nor a byte now and then keeps us longer than the time-out.
+// Neither silence nor a slow answer lasts longer than the time-out.
 func TestClientGivesUpInTime(t *testing.T) {
 	trickle := func(w http.ResponseWriter, r *http.Request) {
 		tick := time.NewTicker(time.Millisecond)
@@ -346,8 +346,7 @@ func TestClientAsksNobodyInTheClear(t *testing.T) {
 	}
 }
 
-// A thousand proofs do not wait for a thousand time-outs; and a calendar that came back is asked
-// again.
+// A thousand proofs do not wait for a thousand time-outs. A calendar that is back is asked again.
 func TestClientLeavesTheUnreachableAlone(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var asked atomic.Int32
@@ -387,7 +386,7 @@ func TestClientLeavesTheUnreachableAlone(t *testing.T) {
 	}
 }
 
-// A client that has as many questions under way as it may keeps the next one to itself.
+// A client that runs as many exchanges as it may lets the next one wait.
 func TestClientAsksFewAtOnce(t *testing.T) {
 	var asked atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -411,8 +410,8 @@ func TestClientAsksFewAtOnce(t *testing.T) {
 	}
 }
 
-// proxyServer is a SOCKS5 proxy (RFC 1928) that says what it was asked for, and leads everybody to
-// one place.
+// proxyServer is a SOCKS5 proxy (RFC 1928) that records the addresses it is asked for, and connects
+// all clients to one address.
 func proxyServer(t *testing.T, to string) (addr string, asked func() []string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -462,7 +461,7 @@ func proxyServer(t *testing.T, to string) (addr string, asked func() []string) {
 	return l.Addr().String(), func() []string { mu.Lock(); defer mu.Unlock(); return names }
 }
 
-// Whoever configured Tor wants no name looked up, and no connection made, around it.
+// With Tor configured, no name is looked up and no connection is made around it.
 func TestClientGoesAroundNoProxy(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(attested(t, commitment, 7)) }))
 	s.Config.ErrorLog = quiet

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// quiet takes what servers complain of when a test refuses them.
+// quiet drops what servers log when a test refuses them.
 var quiet = log.New(io.Discard, "", 0)
 
 func TestWellKnownCalendarsAreAsked(t *testing.T) {
@@ -45,7 +45,7 @@ func TestWellKnownCalendarsAreAsked(t *testing.T) {
 	}
 }
 
-// What is malformed, or spelt so that two programs read it differently, is never asked.
+// An address is never asked if it is malformed, or if two programs could read it differently.
 func TestTrickyAddressesAreRefused(t *testing.T) {
 	w := WellKnown()
 	for _, uri := range []string{
@@ -124,7 +124,7 @@ func TestCalendarsThatAreAllowed(t *testing.T) {
 	}
 }
 
-// What can never match, or would allow far more than was meant, is an error at once.
+// An entry that can never match, or that allows far more than was meant, is an error.
 func TestCalendarsThatCannotBeAllowed(t *testing.T) {
 	for allowed, want := range map[string]string{
 		"http://calendar.example":        "without encryption",
@@ -150,8 +150,8 @@ func TestCalendarsThatCannotBeAllowed(t *testing.T) {
 	}
 }
 
-// Whatever a proof names, the only places that are asked by default are below three domains, over
-// TLS at its customary port: also as net/url, which the request is made with, reads the address.
+// Whatever a proof names, only addresses below three domains are asked by default, over TLS at its
+// usual port. That also holds as net/url reads the address, which makes the request.
 func FuzzWellKnown(f *testing.F) {
 	for _, uri := range []string{
 		"https://alice.btc.calendar.opentimestamps.org", "https://a.calendar.eternitywall.com:443/", "https://A.calendar.catallaxy.com",

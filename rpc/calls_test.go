@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A passphrase of any bytes is sent so that it arrives as it is.
+// A passphrase is sent so that any bytes arrive unchanged.
 func TestPassphrasesAreSentByteForByte(t *testing.T) {
 	for _, p := range []string{"text", "r\xe9sum\xe9", "\xff\xfe\x00", "\ufffd"} {
 		named := passphraseParams(p)

@@ -9,8 +9,8 @@ import (
 )
 
 func TestAUserLineIsReadAsRPCAuthIs(t *testing.T) {
-	// The line of bitcoin's share/rpcauth/rpcauth.py for the user alice, with a role put in
-	// between.
+	// The line that bitcoin's share/rpcauth/rpcauth.py prints for the user alice, with a role
+	// added.
 	mac := hmac.New(sha256.New, []byte("99806ea5d32ab13d4a0d0af9dc2b2b3a"))
 	mac.Write([]byte("secret"))
 	hash := hex.EncodeToString(mac.Sum(nil))

@@ -27,7 +27,7 @@ import (
 
 const testURI = "https://calendar.example"
 
-// fakeBatcher takes messages as the batcher does, with all of them at one place of their way.
+// fakeBatcher accepts messages as the batcher does. All of them have the same state.
 type fakeBatcher struct {
 	mu       sync.Mutex
 	messages map[string]bool
@@ -128,7 +128,7 @@ type fakeNode struct{ info rpc.Info }
 
 func (n *fakeNode) Info(context.Context) (rpc.Info, error) { return n.info, nil }
 
-// rig is a server over all of these.
+// rig is a server with all its services.
 type rig struct {
 	*Server
 	t       *testing.T
@@ -203,7 +203,7 @@ func text(t *testing.T, resp *http.Response) string {
 	return b.String()
 }
 
-// submitted hands a message in, and returns its commitment.
+// submitted submits a message and returns its commitment.
 func (r *rig) submitted(message string) [32]byte {
 	r.t.Helper()
 	resp := r.ask("POST", "/digest", message)
@@ -219,8 +219,8 @@ func (r *rig) submitted(message string) [32]byte {
 	return [32]byte(all[0].Msg)
 }
 
-// anchor puts a leaf into a block, alone in its batch and its block: the transaction is the
-// coinbase's neighbour of nobody.
+// anchor puts a leaf into a block. It is alone in its batch, and its transaction is alone in the
+// block.
 func (r *rig) anchor(leaf [32]byte, where batcher.Progress) {
 	r.t.Helper()
 	tx := anchorTx(leaf)

@@ -14,7 +14,7 @@ import (
 	"ancre/internal/httpserve"
 )
 
-// at is a limiter with a clock of the test's making.
+// at is a limiter with the test's clock.
 func at(perSecond int, clock *time.Time, proxies ...string) *limiter {
 	var prefixes []netip.Prefix
 	for _, p := range proxies {
@@ -106,7 +106,7 @@ func TestForwardedAddressIsBelievedOfOurProxiesAlone(t *testing.T) {
 	}
 }
 
-// Addresses are cheap to have: remembering them must not be what they cost us.
+// A client can have many addresses. Remembering them must not take much memory.
 func TestTableOfAddressesIsBounded(t *testing.T) {
 	clock := time.Unix(1e9, 0)
 	l := at(1, &clock)
@@ -115,7 +115,8 @@ func TestTableOfAddressesIsBounded(t *testing.T) {
 	for i := range 100 {
 		asks(l, 10, from(i)) // all that it may
 	}
-	// The next ones share what a crowd may ask, and do not push those out that have used theirs up.
+	// Further addresses share the requests of the crowd. They do not make the limiter forget an
+	// address that has used up its own.
 	allowed := 0
 	for i := 100; i < 3000; i++ {
 		allowed += asks(l, 1, from(i))
@@ -129,7 +130,7 @@ func TestTableOfAddressesIsBounded(t *testing.T) {
 	if n := asks(l, 1, from(7)); n != 0 {
 		t.Error("the crowd made an address be forgotten that had used its share up")
 	}
-	// Who was quiet for long enough is forgotten, and makes room.
+	// An address that was quiet for long enough is forgotten, and makes room.
 	clock = clock.Add(time.Minute)
 	if n := asks(l, 100, from(5000)); n != 10 {
 		t.Errorf("%d of a new address were allowed, want its own share, 10", n)
@@ -156,8 +157,8 @@ func TestRefusalForAskingTooMuchSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-// However many addresses ask, all of them together fill about one batch an interval: the operator
-// pays for what they hand in.
+// However many addresses submit digests, all of them together fill about one batch in each
+// interval: the operator pays for it.
 func TestCrowdHandsInNoMoreThanIsPaidFor(t *testing.T) {
 	const digests = 5
 	r := newRig(t, Config{RateLimit: 100, Digests: digests, Interval: 6 * time.Hour})
@@ -194,7 +195,7 @@ func TestNoLimitMeansNone(t *testing.T) {
 	}
 }
 
-// One address cannot take all connections, unless it is a proxy or nothing is limited.
+// One address cannot take all connections, unless it is a proxy or there is no limit.
 func TestShareOfConnections(t *testing.T) {
 	for _, c := range []struct {
 		name   string

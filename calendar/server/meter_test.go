@@ -10,13 +10,13 @@ import (
 	"ancre/internal/meter"
 )
 
-// tallied is a histogram that counts what it takes.
+// tallied is a histogram that counts its measurements.
 type tallied struct{ n int }
 
 func (t *tallied) Observe(float64) { t.n++ }
 
-// Every answer is counted, also those that no route gave, under names of ours: else strangers could
-// make an operator's database grow.
+// Every answer is counted under a name of ours, also those of unknown paths. Otherwise strangers
+// could make the operator's database grow.
 func TestRequestsAreCountedByRouteAndStatus(t *testing.T) {
 	latencies := make(map[string]*tallied)
 	r := newRig(t, Config{RateLimit: 1, Digests: 2, Interval: time.Hour, Latency: func(route string) meter.Observer {

@@ -31,7 +31,7 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
-// Each route with what otsd says there: statuses, texts, types and how long caches keep it.
+// Each route answers as otsd does: status, text, type and how long caches may keep it.
 func TestAnswersAreOtsdsToTheLetter(t *testing.T) {
 	r := newRig(t, Config{})
 	open := r.submitted("open")
@@ -130,7 +130,7 @@ func exchange(t *testing.T, addr, send string) *http.Response {
 	return resp
 }
 
-// How long a body is, net/http finds out by itself: so this goes over a real connection.
+// net/http finds the length of a body, so this test uses a real connection.
 func TestBodiesAreTakenWholeOrNotAtAll(t *testing.T) {
 	r := newRig(t, Config{})
 	addr := r.listen()
@@ -300,8 +300,8 @@ func TestEsploraRoutesAnswerFromOurHeaders(t *testing.T) {
 	}
 }
 
-// While blocks are still to come, one that is not here may exist: "not found" would be a lie that
-// caches keep.
+// While this node syncs, a block that it does not know may exist. "Not found" would be wrong, and
+// caches would keep it.
 func TestUnknownBlocksAreNotDeniedWhileSyncing(t *testing.T) {
 	r := newRig(t, Config{})
 	r.chain.behind = true
@@ -332,8 +332,7 @@ func TestEverythingWaitsForTheStart(t *testing.T) {
 	}
 }
 
-// What goes wrong inside is told in words that a client can act on, and that tell nothing of the
-// inside.
+// Internal errors are answered in words that a client can act on and that reveal nothing internal.
 func TestTroublesAreToldWithoutTheirInside(t *testing.T) {
 	const secret = "/var/lib/ancre/store"
 	for _, c := range []struct {
@@ -366,8 +365,7 @@ func TestTroublesAreToldWithoutTheirInside(t *testing.T) {
 	}
 }
 
-// Whoever reads the log must not learn what was stamped, and when: that is the business of those
-// who stamp.
+// A reader of the log must not learn what was stamped, and when.
 func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 	const message = "the merger with Dupont SA"
 	r := newRig(t, Config{RateLimit: 1000})
@@ -395,8 +393,8 @@ func TestNothingOfAnybodysMessageIsLogged(t *testing.T) {
 	}
 }
 
-// A timestamp larger than any that will be: a batch and an anchor of 16 million each, a transaction
-// of almost the 4,096 bytes that an operation may result in, in a block of a million.
+// A timestamp larger than any real one: a batch and an anchor of 16 million each, and a transaction
+// of almost 4,096 bytes, the limit of an operation, in a block of a million transactions.
 func TestLargestTimestampIsReadByEveryClient(t *testing.T) {
 	leaf := [32]byte{1}
 	a := proof.Inclusion{Height: 1 << 30}
@@ -525,7 +523,7 @@ func TestNetHTTPsClientIsUnderstood(t *testing.T) {
 	}
 }
 
-// Whatever anybody sends, the answer is one of ours, and nothing panics.
+// Whatever a client sends, the answer is one of ours, and nothing panics.
 func FuzzRequests(f *testing.F) {
 	f.Add("GET", "/timestamp/"+strings.Repeat("00", 32), "", "198.51.100.7, 10.0.0.1")
 	f.Add("POST", "/digest", "message", "[2001:db8::1]:80")

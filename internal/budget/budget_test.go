@@ -36,7 +36,7 @@ func mustAcquire(t *testing.T, b *Budget, user string, n int64, cut func()) *Hol
 	return h
 }
 
-// acquires starts an Acquire and returns when it waits.
+// acquires starts an Acquire and returns once it waits.
 func acquires(t *testing.T, b *Budget, user string, n int64) <-chan *Hold {
 	t.Helper()
 	b.mu.Lock()
@@ -133,7 +133,7 @@ func TestALargePartIsNotOvertakenForEver(t *testing.T) {
 	(<-small).Release()
 }
 
-// Only the holder that keeps the server waiting is displaced, and only when somebody waits.
+// Only a holder that keeps the server waiting is displaced, and only while another caller waits.
 func TestAHolderThatKeepsTheServerWaitingIsDisplaced(t *testing.T) {
 	b, now := withClock(3, long)
 	var mu sync.Mutex

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// farListener says of its connections that they come from elsewhere.
+// farListener pretends that its connections come from other addresses.
 type farListener struct {
 	net.Listener
 	mu   sync.Mutex
@@ -43,7 +43,7 @@ func (l *farListener) Accept() (net.Conn, error) {
 	return &farConn{c, &net.TCPAddr{IP: net.ParseIP(from), Port: 1}}, nil
 }
 
-// far is a server whose callers come from where dial says.
+// far is a server whose callers come from the addresses that dial names.
 type far struct {
 	t    *testing.T
 	ln   *farListener
@@ -91,7 +91,7 @@ func answered(t *testing.T, conn net.Conn) {
 	io.Copy(io.Discard, resp.Body)
 }
 
-// Whatever a connection waits for, it makes room once all are taken.
+// Whatever a connection waits for, it makes room when all connections are taken.
 func TestConnectionsThatKeepTheServerWaitingLockNobodyOut(t *testing.T) {
 	limits := generous()
 	limits.Connections = 4
@@ -127,7 +127,7 @@ func TestConnectionsThatKeepTheServerWaitingLockNobodyOut(t *testing.T) {
 					resp.Body.Close()
 					return
 				}
-				// All that could wait were waiting. They have their turn before the next one.
+				// As many as may wait were waiting. They have their turn before the next one.
 				time.Sleep(lookAgain)
 			}
 			t.Error("a connection is not served although the others only keep the server waiting")
@@ -184,7 +184,7 @@ func TestStrangersLeaveRoomForLoopback(t *testing.T) {
 	resp.Body.Close()
 }
 
-// Strangers may fill even the places to wait in: one from loopback still finds room there.
+// Even if strangers fill all places to wait in, a connection from loopback finds room there.
 func TestStrangersLeaveLoopbackRoomToWait(t *testing.T) {
 	limits := generous()
 	limits.Connections = 2
@@ -211,7 +211,7 @@ func TestStrangersLeaveLoopbackRoomToWait(t *testing.T) {
 	resp.Body.Close()
 }
 
-// The share of an address holds for those that wait, too, and one /64 is one address.
+// The limit of an address counts waiting connections too, and a /64 is one address.
 func TestTheShareOfAnAddressHoldsForItsWholeNetwork(t *testing.T) {
 	limits := generous()
 	limits.Connections, limits.PerAddress = 2, 3
@@ -242,7 +242,7 @@ func TestStrangersAreDisplacedFirst(t *testing.T) {
 	answered(t, local)
 }
 
-// Whoever has shown that he may ask keeps his connection while there are others.
+// A client that has shown credentials keeps its connection as long as there are others without.
 func TestUnknownCallersAreDisplacedFirst(t *testing.T) {
 	limits := generous()
 	limits.Connections = 2
@@ -285,7 +285,7 @@ func TestAPeerThatTakesNothingIsCut(t *testing.T) {
 	}
 }
 
-// One that takes something now and then gets all of it, however long that lasts.
+// A client that reads slowly, but reads, gets the whole answer, however long it takes.
 func TestASlowReaderGetsAll(t *testing.T) {
 	limits := generous()
 	limits.Stall = 20 * time.Second

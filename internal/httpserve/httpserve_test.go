@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// generous are limits that nothing meets.
+// generous are limits that no test reaches.
 func generous() Limits {
 	return Limits{
 		Connections: 100, HeaderBytes: 16 << 10, ReadHeader: time.Minute, Read: time.Minute, Write: time.Minute, Idle: time.Minute, Grace: time.Minute,
@@ -59,7 +59,7 @@ func dial(t *testing.T, addr string) net.Conn {
 	return conn
 }
 
-// wantCut reads until the server ends the connection, and fails when the server leaves that to us.
+// wantCut reads until the server closes the connection. It fails if the server does not.
 func wantCut(t *testing.T, conn net.Conn) (read int64) {
 	t.Helper()
 	n, err := io.Copy(io.Discard, conn)
@@ -99,7 +99,7 @@ func TestBodyThatNeverEndsIsCut(t *testing.T) {
 	wantCut(t, conn)
 }
 
-// What a refused caller still sends is read for a while, not for ever, and not without end.
+// What a refused caller still sends is read up to a limit of time and of bytes.
 func TestTheRestOfARefusedBodyIsBounded(t *testing.T) {
 	refuses := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -136,7 +136,7 @@ func TestTheRestOfARefusedBodyIsBounded(t *testing.T) {
 	}
 }
 
-// Who has got his refusal makes room when all connections are taken, even while he goes on sending.
+// A refused caller makes room when all connections are taken, even while it still sends.
 func TestARefusedCallerWhoGoesOnSendingLocksNobodyOut(t *testing.T) {
 	limits := generous()
 	limits.Connections = 1
@@ -178,7 +178,7 @@ func TestIdleConnectionIsCut(t *testing.T) {
 	wantCut(t, conn)
 }
 
-// A client that asks and asks and never reads must not hold a handler for ever.
+// A client that sends requests and never reads must not occupy a handler forever.
 func TestReaderThatNeverReadsIsCut(t *testing.T) {
 	limits := generous()
 	limits.Write = 100 * time.Millisecond
@@ -215,8 +215,8 @@ func TestHeadersThatAreTooLongAreRefused(t *testing.T) {
 	}
 }
 
-// enters returns a handler that says when it was entered, and stays until it is let go, or its
-// client is gone.
+// enters returns a handler that reports when it was entered. It returns when the test releases it
+// or its client is gone.
 func enters() (handler http.HandlerFunc, entered chan struct{}, leave func()) {
 	entered, gone := make(chan struct{}, 100), make(chan struct{})
 	handler = func(_ http.ResponseWriter, r *http.Request) {
@@ -263,7 +263,7 @@ func TestConnectionsOfOneAddressAboveItsShareAreClosed(t *testing.T) {
 	if n := wantCut(t, dial(t, addr)); n != 0 {
 		t.Errorf("the third connection was answered with %d bytes", n)
 	}
-	// The share is free again once a connection is gone.
+	// The place is free again when a connection is gone.
 	first.Close()
 	for deadline := time.After(patience); ; {
 		fmt.Fprint(dial(t, addr), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -59,8 +59,7 @@ func TestOnlyTheRightNameWithTheRightPasswordMayCall(t *testing.T) {
 	}
 }
 
-// What is remembered of right credentials is bounded, and stands for all of the header, not for how
-// it begins.
+// The cache is bounded, and an entry stands for a whole header, not for its beginning.
 func TestCachedCredentialsAreFewAndWhole(t *testing.T) {
 	f := newAuthCache()
 	for i := range 10 * maxCached {
@@ -83,8 +82,8 @@ func TestCachedCredentialsAreFewAndWhole(t *testing.T) {
 	}
 }
 
-// TestWrongNamesAndWrongPasswordsTakeTheSameWork counts allocations, which unlike time do not
-// depend on the machine: whatever is wrong, the names are all compared and one hash is computed.
+// Whatever is wrong, all names are compared and one hash is computed. The test counts allocations:
+// unlike time, they do not depend on the machine.
 func TestWrongNamesAndWrongPasswordsTakeTheSameWork(t *testing.T) {
 	r := newRig(t)
 	work := func(user, pass string) float64 {
@@ -101,7 +100,7 @@ func TestWrongNamesAndWrongPasswordsTakeTheSameWork(t *testing.T) {
 	}
 }
 
-// TestManyFailedLoginsHoldNobodyUp fills every place of the waiting ones.
+// While as many refused logins wait as may, others are answered at once.
 func TestManyFailedLoginsHoldNobodyUp(t *testing.T) {
 	r := newRig(t)
 	for range maxDelayed {

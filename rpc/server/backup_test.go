@@ -16,7 +16,7 @@ import (
 	"ancre/rpc"
 )
 
-// backing is a rig of which the test decides what a backup is.
+// backing is a rig with a backup that the test writes.
 type backing struct {
 	*rig
 	t      *testing.T
@@ -48,7 +48,7 @@ func (b *backing) as(role rpc.Role) *rpc.Client {
 	return c
 }
 
-// all fetches a backup to its end.
+// all fetches a whole backup.
 func all(c *rpc.Client) ([]byte, error) {
 	body, err := c.Backup(context.Background())
 	if err != nil {
@@ -58,8 +58,8 @@ func all(c *rpc.Client) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// The server's limits are those of calls. A backup of a large store lasts longer, and must not be
-// cut off by them, nor be taken for one whose client went away.
+// The server's deadlines are made for calls. A backup of a large store takes longer. They must not
+// abort it, nor make it look as if its client had gone.
 func TestBackupOutlastsTheDeadlinesOfCalls(t *testing.T) {
 	const limit = 30 * time.Millisecond
 	part := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
@@ -135,8 +135,8 @@ func TestBackupBeforeTheStoreIsOpen(t *testing.T) {
 	}
 }
 
-// While one backup runs, another is refused, and everything else goes on. When its client goes away
-// it ends, and the next may begin.
+// While a backup runs, another is refused and calls are answered. When its client goes away, the
+// backup ends and the next one may begin.
 func TestOneBackupAtATimeThatEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
 	b := newBacking(t, nil, func(ctx context.Context, w io.Writer) error {
@@ -169,7 +169,7 @@ func TestOneBackupAtATimeThatEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// await waits for a condition, or for the test to time out.
+// await waits until a condition holds, or the test times out.
 func (b *backing) await(cond func() bool) {
 	b.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -183,7 +183,7 @@ func (b *backing) await(cond func() bool) {
 	}
 }
 
-// A client that takes nothing would hold on to what is read for ever.
+// A client that reads nothing would keep the store from cleaning up forever.
 func TestBackupCutsOffAClientThatTakesNothing(t *testing.T) {
 	ended := make(chan error, 1)
 	b := newBacking(t, nil, func(ctx context.Context, w io.Writer) error {
@@ -275,7 +275,7 @@ func TestBackupFromAnotherService(t *testing.T) {
 	}
 }
 
-// The daemon was started anew since the client read its cookie.
+// The daemon has restarted since the client read its cookie.
 func TestBackupReadsTheCookieAgain(t *testing.T) {
 	b := newBacking(t, nil, func(_ context.Context, w io.Writer) error { _, err := io.WriteString(w, "whole"); return err })
 	cookie := filepath.Join(t.TempDir(), "cookie")

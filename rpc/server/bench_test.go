@@ -30,8 +30,8 @@ func benchBody(n int) []byte {
 	return []byte(`{"jsonrpc":"2.0","id":1,"method":"submitbatch","params":[["` + strings.Join(digests, `","`) + `"]]}`)
 }
 
-// floor is what a plain handler does for the same request: encoding/json in and out, no
-// credentials, no limits.
+// floor is a plain handler for the same request: encoding/json in and out, no credentials, no
+// limits.
 func floor(b *memBatcher) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -86,9 +86,8 @@ func floor(b *memBatcher) http.HandlerFunc {
 	}
 }
 
-// BenchmarkSubmit compares the server, without network and disk, with a plain handler on
-// encoding/json. The ratio is reported as "floors": how many requests it answers in the time in
-// which the plain handler answers one.
+// BenchmarkSubmit compares the server, without network and disk, with a plain handler. It reports
+// the ratio as "floors": how many requests the server answers while the plain handler answers one.
 func BenchmarkSubmit(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("%d", n), func(b *testing.B) {
@@ -124,7 +123,7 @@ func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
-// BenchmarkDecode compares scan with the general way, and appendEntry with encoding/json.
+// BenchmarkDecode compares scan with decode and parseParams.
 func BenchmarkDecode(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		body := benchBody(n)

@@ -11,8 +11,8 @@ import (
 	"ancre/rpc"
 )
 
-// stricter are the requests where we mean to differ from bitcoind, by the code that we answer with
-// (0: the same but for spelling), and why.
+// stricter are the requests whose answer differs from bitcoind's on purpose: our code (0: only the
+// spelling differs), and why.
 var stricter = map[string]struct {
 	code int
 	why  string
@@ -39,9 +39,9 @@ var stricter = map[string]struct {
 	`{"method":"getblockheader","id":1,"params":["0F9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",1]}`: {rpc.CodeType, "another message"},
 }
 
-// TestAnswersAreThoseOfBitcoind asks what bitcoind 29 was asked (a new regtest chain, nothing but
-// the genesis block), and wants the same HTTP status and the same bytes; of a message, that ours
-// begins with bitcoind's; of an object, that ours holds nothing that differs.
+// TestAnswersAreThoseOfBitcoind sends the requests that bitcoind 29 was sent on a new regtest
+// chain. The HTTP status and the bytes of the answer must be the same, with two exceptions: our
+// message may go on after bitcoind's, and our object may have fewer members.
 func TestAnswersAreThoseOfBitcoind(t *testing.T) {
 	f, err := os.Open("testdata/bitcoind.jsonl")
 	if err != nil {
@@ -86,8 +86,8 @@ func TestAnswersAreThoseOfBitcoind(t *testing.T) {
 	}
 }
 
-// sameAnswer compares byte for byte, but for the end of messages and for members that only a full
-// node has.
+// sameAnswer compares byte for byte, except the end of messages and members that only a full node
+// has.
 func sameAnswer(got, want string) bool {
 	if got == want {
 		return true
@@ -99,7 +99,7 @@ func sameAnswer(got, want string) bool {
 		if i < 0 {
 			return false
 		}
-		// Ours goes on to the quote that ends it.
+		// Our message goes on to its closing quote.
 		end := i + len(message)
 		for ; got[end] != '"'; end++ {
 			if got[end] == '\\' {

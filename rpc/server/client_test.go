@@ -28,7 +28,7 @@ func (r *rig) client(t testing.TB, role rpc.Role) *rpc.Client {
 	return c
 }
 
-// must fails the test unless a method of the client returned no error and what is expected.
+// must fails the test if a call of the client failed or returned something unexpected.
 func must(t *testing.T, method string, err error, ok bool, got any) {
 	t.Helper()
 	if err != nil || !ok {

@@ -8,8 +8,8 @@ import (
 	"ancre/rpc"
 )
 
-// A client that stamped at the calendar knows the leaf alone. It may be asked for as a digest is,
-// by whoever may ask for digests, and has a proof of its own once that is complete.
+// A client that stamped at the calendar knows only the leaf. Users who may ask for digests may ask
+// for leaves too. The leaf has a proof of its own once that is complete.
 func TestADigestIsFoundByItsCommitment(t *testing.T) {
 	r := newRig(t)
 	digest := [32]byte{7}

@@ -33,8 +33,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var testTime = time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
 
-// memBatcher keeps digests in one open batch, in memory. The real batcher is met in itest: here it
-// is the protocol that is tested.
+// memBatcher keeps digests in one open batch, in memory. These tests are about the protocol; itest
+// tests the real batcher.
 type memBatcher struct {
 	mu      sync.Mutex
 	at      map[[32]byte]uint64
@@ -112,7 +112,7 @@ func (b *memBatcher) Timestamp(_ context.Context, dst []byte, leaf store.Leaf) (
 	return dst, batcher.LeafStatus{}, false, batcher.ErrUnknown
 }
 
-// Inclusion says of digests that are in final where they are, of others that they wait.
+// Inclusion returns where the digests in final are. The others are pending.
 func (b *memBatcher) Inclusion(ctx context.Context, d [32]byte) (proof.Inclusion, batcher.Status, bool, error) {
 	st, err := b.Status(ctx, d)
 	if b.final == nil || err != nil {
@@ -193,7 +193,7 @@ func (b *memBatcher) Anchor(_ context.Context, id uint64) (batcher.AnchorStatus,
 	return batcher.AnchorStatus{}, batcher.ErrUnknown
 }
 
-// listChain is a chain of headers that nobody worked for; the first is regtest's.
+// listChain is a chain of headers without proof of work, on the first block of regtest.
 type listChain []wire.BlockHeader
 
 func newChain(blocks int) listChain {
@@ -222,7 +222,7 @@ func (c listChain) Header(hash chainhash.Hash) (wire.BlockHeader, int32, error) 
 	return c[i], int32(i), nil
 }
 
-// memWallet remembers what it was asked.
+// memWallet remembers the last call.
 type memWallet struct {
 	err   error
 	asked string
@@ -260,7 +260,7 @@ func (fixedNode) Info(context.Context) (rpc.Info, error) {
 	return rpc.Info{Version: "0.1", Network: "regtest", Chain: rpc.ChainInfo{Synced: true, Progress: 1}}, nil
 }
 
-// rig is a server with everything behind it, and users of all roles.
+// rig is a server with all its services, and a user of each role.
 type rig struct {
 	server  *Server
 	http    *httptest.Server
@@ -305,8 +305,8 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// post sends a body as one of the roles and returns status and answer, without the newline at its
-// end.
+// post sends a body as the user with a role. It returns the status and the answer, without the
+// newline at its end.
 func (r *rig) post(t testing.TB, role rpc.Role, body string) (int, string) {
 	t.Helper()
 	resp := r.do(t, http.MethodPost, role, strings.NewReader(body))
@@ -346,7 +346,7 @@ func (r *rig) call(t testing.TB, role rpc.Role, method, params string) (json.Raw
 	return a.Result, a.Error
 }
 
-// lockedBuffer is a log that may be read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -20,7 +20,7 @@ import (
 
 var someDigest = strings.Repeat("0123456789abcdef", 4)
 
-// scanCases are calls around what scan takes; taken says whether it should.
+// scanCases are calls that scan takes, and calls that resemble them.
 var scanCases = []struct {
 	body  string
 	taken bool
@@ -91,7 +91,7 @@ func TestScanTakesTheUsualCallsAndLeavesTheRest(t *testing.T) {
 	}
 }
 
-// checkScan holds that what scan takes is read by the general way to the same effect.
+// checkScan holds that decode and parseParams read the calls that scan takes to the same effect.
 func checkScan(t rapid.TB, body []byte) {
 	t.Helper()
 	fast, ok := scan(body, slices.Repeat([][32]byte{{1, 2, 3}}, 2)) // memory that was used before
@@ -133,7 +133,7 @@ func FuzzScanAgreesWithTheGeneralWay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { checkScan(t, body) })
 }
 
-// TestScanAgreesOnCallsPutTogetherAtRandom composes calls of pieces that matter, where blind bytes
+// TestScanAgreesOnCallsPutTogetherAtRandom composes calls from parts that matter. Random bytes
 // would seldom get past the first brace.
 func TestScanAgreesOnCallsPutTogetherAtRandom(t *testing.T) {
 	usual := func(good []string, others ...string) *rapid.Generator[string] {

@@ -11,7 +11,7 @@ import (
 	"ancre/rpc"
 )
 
-// withHeaders is a rig of which the test decides what the headers are.
+// withHeaders is a rig with headers that the test writes.
 func withHeaders(t *testing.T, write func(context.Context, io.Writer) error) *backing {
 	t.Helper()
 	b := newBacking(t, nil, nil)
@@ -63,7 +63,7 @@ func TestHeadersAreForWhoMayRead(t *testing.T) {
 	}
 }
 
-// Headers that break off are not taken for all there are.
+// Headers that break off do not look complete.
 func TestHeadersThatBreakOff(t *testing.T) {
 	b := withHeaders(t, func(_ context.Context, w io.Writer) error {
 		if _, err := io.WriteString(w, "some"); err != nil {
@@ -76,7 +76,7 @@ func TestHeadersThatBreakOff(t *testing.T) {
 	}
 }
 
-// Whoever fetches slowly keeps few others from it, and those are told.
+// Slow clients occupy a few places only, and the next client is told so.
 func TestFewFetchHeadersAtOnce(t *testing.T) {
 	reached, release := make(chan struct{}), make(chan struct{})
 	b := withHeaders(t, func(_ context.Context, w io.Writer) error {

@@ -9,12 +9,12 @@ import (
 	"ancre/rpc"
 )
 
-// lastSeen is a histogram that remembers how many it took.
+// lastSeen is a histogram that counts its measurements.
 type lastSeen struct{ n int }
 
 func (l *lastSeen) Observe(float64) { l.n++ }
 
-// Whatever callers send, the names that are counted are ours: else each of them could make an
+// Whatever callers send, only names of ours are counted. Otherwise a caller could make the
 // operator's database grow.
 func TestCallsAreCountedByMethodAndCodeAndForeignNamesAsOne(t *testing.T) {
 	r := newRig(t)

@@ -183,8 +183,8 @@ func TestEveryMethodWorksByPositionAndByName(t *testing.T) {
 	}
 }
 
-// TestEveryParameterIsUsed runs the handlers and looks what they asked for: a parameter that is
-// documented and read by nobody is a lie.
+// TestEveryParameterIsUsed runs the handlers and checks that they read every parameter that is
+// documented.
 func TestEveryParameterIsUsed(t *testing.T) {
 	r := newRig(t)
 	r.withAnchor()

@@ -19,7 +19,7 @@ import (
 	"ancre/rpc"
 )
 
-// listen serves a rig as the daemon does, with the limits of connections.
+// listen serves a rig as the daemon does, with the limits for connections.
 func (r *rig) listen(t *testing.T) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,8 +94,7 @@ func newWide(t *testing.T, size int) (*rig, *wide) {
 
 const getAnchor1 = `{"id":1,"method":"getanchor","params":[1]}`
 
-// The calls of an array run as their answers are taken, and no faster: what nobody reads is not
-// made.
+// The calls of an array run only as fast as the client reads their answers.
 func TestTheAnswersOfAnArrayLeaveAsTheyAreTaken(t *testing.T) {
 	const calls, size = 40, 1 << 20
 	r, w := newWide(t, size/2)
@@ -107,7 +106,7 @@ func TestTheAnswersOfAnArrayLeaveAsTheyAreTaken(t *testing.T) {
 			t.Fatal("the array is not worked on")
 		}
 	}
-	// It stands still before all calls ran: sockets buffer some MiB, and the answers have 40.
+	// The array stops before all calls have run: sockets buffer a few MiB, and the answers have 40.
 	for last := int64(-1); last != w.asked.Load(); time.Sleep(300 * time.Millisecond) {
 		last = w.asked.Load()
 	}
@@ -129,7 +128,8 @@ func TestTheAnswersOfAnArrayLeaveAsTheyAreTaken(t *testing.T) {
 	}
 }
 
-// A caller who takes no answer loses the memory, or the place, that another one waits for.
+// A caller who does not read its answer loses the memory, or the place, that another caller waits
+// for.
 func TestACallerWhoDoesNotReadHoldsNobodyUp(t *testing.T) {
 	const large = 16 << 20 // of an answer: more than sockets buffer
 	array := "[" + strings.Repeat(getAnchor1+",", 9) + getAnchor1 + "]"
@@ -178,7 +178,7 @@ func submitMany(n int) string {
 	return b.String()
 }
 
-// Calls for help are short and their answers are not. Of a thousand of them few are in memory.
+// Calls of help are short, and their answers are long. Only a few of a thousand are in memory.
 func TestAnArrayOfCallsForHelpLeavesAsItIsMade(t *testing.T) {
 	r := newRig(t)
 	body := `[` + strings.Repeat(`{"method":"help"},`, maxCalls-1) + `{"method":"help"}]`
@@ -193,8 +193,8 @@ func TestAnArrayOfCallsForHelpLeavesAsItIsMade(t *testing.T) {
 	}
 }
 
-// What is refused for want of memory says so, had no effect, and says when to come back. Small
-// calls need none.
+// A call that is refused for lack of memory has had no effect, and is told when to try again. Small
+// calls need no memory.
 func TestACallThatFindsNoMemoryIsRefusedAsBusy(t *testing.T) {
 	r := newRig(t)
 	r.server.answers = budget.New(1, time.Millisecond)
@@ -227,8 +227,8 @@ func TestACallThatFindsNoMemoryIsRefusedAsBusy(t *testing.T) {
 	}
 }
 
-// Bodies that were announced and do not arrive hold nobody up: not before their first bytes, and
-// not after them.
+// Bodies that are announced and do not arrive delay no other caller, neither before their first
+// bytes nor after them.
 func TestBodiesThatDoNotArriveHoldNobodyUp(t *testing.T) {
 	for name, begun := range map[string]int{"announced": 0, "begun": smallBody + 1, "almost there": maxBody - 1} {
 		t.Run(name, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestBodiesThatDoNotArriveHoldNobodyUp(t *testing.T) {
 	}
 }
 
-// A body that arrives in pieces is taken whole, whatever its size.
+// A body of any size that arrives in pieces is read completely.
 func TestABodyInPiecesIsTakenWhole(t *testing.T) {
 	r := newRig(t)
 	addr := r.listen(t)
@@ -272,7 +272,7 @@ func TestABodyInPiecesIsTakenWhole(t *testing.T) {
 	}
 }
 
-// Who has no credentials gets no body read, and keeps no connection.
+// The body of a client without credentials is not read, and its connection is closed.
 func TestNothingIsReadOfWhoHasNoCredentials(t *testing.T) {
 	r := newRig(t)
 	addr := r.listen(t)
@@ -303,7 +303,7 @@ func TestNothingIsReadOfWhoHasNoCredentials(t *testing.T) {
 	}
 }
 
-// A client that takes nothing of all headers makes room for the next one.
+// A client that does not read its headers makes room for the next one.
 func TestAStreamThatIsNotTakenMakesRoom(t *testing.T) {
 	r := newRig(t)
 	r.server.Provide(Services{Batcher: r.batcher, Chain: r.chain, Wallet: r.wallet, Node: fixedNode{}, Headers: func(_ context.Context, w io.Writer) error {

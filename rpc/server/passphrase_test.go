@@ -7,7 +7,7 @@ import (
 	"ancre/rpc"
 )
 
-// A passphrase arrives as it is, or is refused; it never becomes another one.
+// A passphrase arrives unchanged or is refused. It never becomes another one.
 func TestPassphrasesArriveByteForByte(t *testing.T) {
 	w := &memWallet{}
 	s := New(Config{Users: []rpc.User{}})

@@ -16,7 +16,7 @@ import (
 	"ancre/rpc"
 )
 
-// withQuota lets all users hand in 15 new digests in ten minutes, and each of them 10.
+// withQuota allows all users together 15 new digests in ten minutes, and each user 10.
 func withQuota(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t)
@@ -77,7 +77,7 @@ func TestAUserHandsInNoMoreThanTheQuota(t *testing.T) {
 	if n := len(r.batcher.at); n != 10 {
 		t.Errorf("%d digests were taken, allowed are 10", n)
 	}
-	// Handing in again costs nothing, also when nothing is left.
+	// Submitting again is free, even when nothing is left.
 	for range 3 {
 		if status, _, e := r.submitted(t, rpc.RoleSubmit, batchOf(0, 10)); status != 200 {
 			t.Errorf("handing in again: %d %v", status, e)
@@ -87,12 +87,12 @@ func TestAUserHandsInNoMoreThanTheQuota(t *testing.T) {
 	if status, _, e := r.submitted(t, rpc.RoleSubmit, batchOf(20, 31)); status != 503 || e.Code != rpc.CodeQuota || !strings.Contains(e.Message, "submit fewer") {
 		t.Errorf("more than the quota at once: %d %v", status, e)
 	}
-	// In an array of calls the quota holds for each.
+	// In an array the quota holds for each call.
 	status, answer := r.post(t, rpc.RoleSubmit, "["+strings.Repeat(batchOf(0, 10)+",", 3)+batchOf(10, 11)+"]")
 	if status != 200 || strings.Count(answer, `"error":null`) != 3 || strings.Count(answer, `"code":-32001`) != 1 {
 		t.Errorf("an array: %d %s", status, humanize.ClipTo(answer, 300))
 	}
-	// The money is an administrator's own.
+	// An administrator has no quota.
 	if status, _, e := r.submitted(t, rpc.RoleAdmin, batchOf(100, 200)); status != 200 {
 		t.Errorf("an administrator: %d %v", status, e)
 	}
@@ -115,7 +115,7 @@ func TestWhatIsNotTakenDoesNotCount(t *testing.T) {
 	if left := r.server.quota.Left(string(rpc.RoleSubmit)); left != 10 {
 		t.Errorf("%d are left, want all 10", left)
 	}
-	// Known ones among new ones cost nothing either.
+	// Known digests among new ones are free too.
 	r.submitted(t, rpc.RoleAdmin, batchOf(0, 9))
 	if status, _, e := r.submitted(t, rpc.RoleSubmit, batchOf(0, 10)); status != 200 || r.server.quota.Left(string(rpc.RoleSubmit)) != 9 {
 		t.Errorf("%d %v, %d are left, want 9", status, e, r.server.quota.Left(string(rpc.RoleSubmit)))

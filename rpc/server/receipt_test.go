@@ -32,8 +32,8 @@ func (b *memBatcher) mine(t *testing.T, digest [32]byte) {
 }
 
 // The bugs that it catches: a script that asks too early gets an error, or something that looks
-// like a receipt; a receipt as text inside of JSON, which no script expects; the receipt of another
-// digest, or none that verifies.
+// like a receipt; the receipt is text inside JSON, which no script expects; the receipt is that of
+// another digest, or does not verify.
 func TestReceiptsAreThereOnceADigestIsFinal(t *testing.T) {
 	r := newRig(t)
 	digest := [32]byte(mustHex(someDigest))
@@ -95,7 +95,7 @@ func TestAReceiptThatWouldNotVerifyIsNotHandedOut(t *testing.T) {
 	}
 }
 
-// The bug that it catches: the receipt is not what it was yesterday.
+// The bug that it catches: the receipt of a digest changes from one call to the next.
 func TestAReceiptIsTheSameEachTime(t *testing.T) {
 	r := newRig(t)
 	digest := [32]byte(mustHex(someDigest))
@@ -116,7 +116,7 @@ func TestAReceiptIsTheSameEachTime(t *testing.T) {
 	}
 }
 
-// oneBlock is a chain of which one block is known.
+// oneBlock is a chain with one known block.
 type oneBlock proof.Header
 
 func (b oneBlock) Header(_ context.Context, height uint64) (proof.Header, error) {

@@ -20,8 +20,7 @@ import (
 	"ancre/rpc"
 )
 
-// TestWrongParametersAreRefusedWithWhatIsAllowed wants a code, and that the message names
-// parameter, value and what is allowed.
+// The message of a refused call names the parameter, the value and what is allowed.
 func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 	r := newRig(t)
 	quoted := func(s string) string { return `["` + s + `"]` }
@@ -118,8 +117,8 @@ func manyMembers(n int) string {
 	return b.String()
 }
 
-// TestWrongEnvelopesAreRefused holds what is stricter than bitcoind; the rest is in
-// TestAnswersAreThoseOfBitcoind.
+// TestWrongEnvelopesAreRefused checks where we are stricter than bitcoind.
+// TestAnswersAreThoseOfBitcoind checks the rest.
 func TestWrongEnvelopesAreRefused(t *testing.T) {
 	r := newRig(t)
 	submit := `"method":"submit","params":["` + someDigest + `"]`
@@ -169,7 +168,7 @@ func TestWrongEnvelopesAreRefused(t *testing.T) {
 
 func TestAChunkedBodyOverTheLimitIsRefusedToo(t *testing.T) {
 	r := newRig(t)
-	// Of a reader that is none of the known ones, net/http does not know the length.
+	// net/http does not know the length of a reader of an unknown type.
 	body := struct{ io.Reader }{bytes.NewReader(bytes.Repeat([]byte(" "), maxBody+1))}
 	resp := r.do(t, http.MethodPost, rpc.RoleAdmin, body)
 	defer resp.Body.Close()
@@ -364,8 +363,8 @@ type panicWallet struct{ Wallet }
 
 func (panicWallet) Unlock(_ context.Context, pass string) error { panic("wrong: " + pass) }
 
-// FuzzEveryBodyIsAnswered holds what a client may count on, whatever it sends: a status that
-// bitcoind would give, and JSON.
+// FuzzEveryBodyIsAnswered holds that any body gets an answer with a status that bitcoind would
+// give, and JSON.
 func FuzzEveryBodyIsAnswered(f *testing.F) {
 	for _, c := range scanCases {
 		f.Add(scanBody(c.body))

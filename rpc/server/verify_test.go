@@ -18,7 +18,8 @@ func (n nodeOf) Info(context.Context) (rpc.Info, error) {
 	return rpc.Info{Network: n.network, Chain: rpc.ChainInfo{Synced: n.synced, Height: 19, TargetHeight: 1000}}, nil
 }
 
-// What this node cannot check is not what is false: it says which it is, and what it takes.
+// A proof that this node cannot check is not a false one: the answer says which it is, and what is
+// needed.
 func TestVerifyProofTellsWhatItCannotCheckFromWhatIsFalse(t *testing.T) {
 	r := newRig(t)
 	c, err := rpc.NewClient(r.http.URL, string(rpc.RoleAdmin), r.pass[rpc.RoleAdmin])
