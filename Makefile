@@ -93,9 +93,11 @@ bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store
 fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its plots
 	$(GO) run ./tools/fees
 
-lint: ## checks formatting, go vet and staticcheck
+lint: ## checks format, go vet, staticcheck, comment widths, function lengths and branches
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: run gofmt -w" $$files >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) run ./tools/lint
+	$(GO) tool gocyclo -over 25 -ignore '^bin/' .
 	$(GO) tool staticcheck ./...
 
 cross: ## builds for every platform, without cgo
