@@ -117,9 +117,7 @@ func TestManySmallCoinsPayTogetherAndDustIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
-	r.create()
-	r.fund(600, 700, 800, 300, 330)
-	r.awaitBalance(wallet.Balance{Confirmed: 2730, Spendable: 2730})
+	r.createFunded(600, 700, 800, 300, 330)
 
 	_, _, err := r.BuildAnchor(t.Context(), wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 10, LockTime: 0})
 	var short *wallet.ShortageError
@@ -181,9 +179,7 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 	chain := startClient(t, node.P2P())
 	dir := t.TempDir()
 	r := start(t, node, chain, dir, nil)
-	r.create()
-	r.fund(deposit, 50_000)
-	r.awaitBalance(wallet.Balance{Confirmed: deposit + 50_000, Spendable: deposit + 50_000})
+	r.createFunded(deposit, 50_000)
 
 	// A coin that an anchor spends is not for payments.
 	anchor, _ := r.anchor(1, 1)

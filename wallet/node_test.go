@@ -160,14 +160,37 @@ func (r *rig) create() (words []string, address string) {
 	return words, address
 }
 
-// await waits until problem returns "".
-func (r *rig) await(what string, problem func() string) {
+// createFunded makes a new wallet, deposits coins, and awaits that they can be spent.
+func (r *rig) createFunded(sats ...int64) {
+	r.t.Helper()
+	r.create()
+	r.fund(sats...)
+	var sum int64
+	for _, s := range sats {
+		sum += s
+	}
+	r.awaitBalance(wallet.Balance{Confirmed: sum, Spendable: sum})
+}
+
+// mineVersion has a version of an anchor mined, and awaits that its change is all that the wallet
+// has. It returns that.
+func (r *rig) mineVersion(tx *wire.MsgTx) (left int64) {
+	r.t.Helper()
+	r.broadcast(tx)
+	r.mine(1)
+	left = tx.TxOut[1].Value
+	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	return left
+}
+
+// await waits until unmet, which says what is still missing, returns "".
+func (r *rig) await(what string, unmet func() string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	err := harness.Await(ctx, what, func(context.Context) (bool, string, error) {
-		p := problem()
-		return p == "", p, nil
+		state := unmet()
+		return state == "", state, nil
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -26,9 +26,7 @@ func TestADeadRescanIsRevived(t *testing.T) {
 		c.StallAfter = 5 * time.Second
 		c.CallTimeout = 5 * time.Second
 	})
-	r.create()
-	r.fund(deposit)
-	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+	r.createFunded(deposit)
 
 	proxy.mute.Store(true)
 	r.fund(50_000)

@@ -78,9 +78,7 @@ func TestAReorganisationLetsAnotherVersionThrough(t *testing.T) {
 	eachNode(t, func(t *testing.T, node *harness.Node) {
 		chain, dir := startClient(t, node.P2P()), t.TempDir()
 		r := start(t, node, chain, dir, nil)
-		r.create()
-		r.fund(deposit)
-		r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+		r.createFunded(deposit)
 		v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 		coin := spent(v1)
 		if err := r.Lease(t.Context(), coin); err != nil {
@@ -184,9 +182,7 @@ func TestAVersionWithoutChangeIsSeenAfterARestart(t *testing.T) {
 	node := startBtcd(t)
 	chain, dir := startClient(t, node.P2P()), t.TempDir()
 	r := start(t, node, chain, dir, nil)
-	r.create()
-	r.fund(1000)
-	r.awaitBalance(wallet.Balance{Confirmed: 1000, Spendable: 1000})
+	r.createFunded(1000)
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 1})
 	v2, _ := r.build(wallet.AnchorOrder{
 		Root: [32]byte{2}, SatPerVByte: 7, Coins: spent(v1), Prevouts: prevouts, Change: v1.TxOut[1].PkScript,
@@ -218,9 +214,7 @@ func TestAShortageOfAVersionEndsWithADeposit(t *testing.T) {
 	const rate = 170
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
-	r.create()
-	r.fund(20_000)
-	r.awaitBalance(wallet.Balance{Confirmed: 20_000, Spendable: 20_000})
+	r.createFunded(20_000)
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 	left := v1.TxOut[1].Value
 	replacement := wallet.AnchorOrder{
@@ -275,10 +269,7 @@ func TestCoinsOfAnAnchorThatIsGivenUpAreFreeAgain(t *testing.T) {
 	if err := r.Lease(t.Context(), coins); err != nil {
 		t.Fatal(err)
 	}
-	r.broadcast(v1)
-	r.mine(1)
-	left := v1.TxOut[1].Value
-	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	left := r.mineVersion(v1)
 	r.reorg(2)
 	r.awaitBalance(wallet.Balance{Pending: left})
 	r.wantGone(coins, undone)
@@ -305,15 +296,10 @@ func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	node := startBtcd(t)
 	chain, dir := startClient(t, node.P2P()), t.TempDir()
 	r := start(t, node, chain, dir, nil)
-	r.create()
-	r.fund(deposit)
-	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+	r.createFunded(deposit)
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 5, Coins: spent(v1), Prevouts: prevouts})
-	r.broadcast(v1)
-	r.mine(1)
-	left := v1.TxOut[1].Value
-	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	left := r.mineVersion(v1)
 	r.stop()
 
 	r.reorg(1)
@@ -366,25 +352,17 @@ func TestALostPaymentIsTold(t *testing.T) {
 	t.Parallel()
 	node := startBtcd(t)
 	r := start(t, node, startClient(t, node.P2P()), t.TempDir(), nil)
-	r.create()
-	r.fund(deposit)
-	r.awaitBalance(wallet.Balance{Confirmed: deposit, Spendable: deposit})
+	r.createFunded(deposit)
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 50, Coins: spent(v1), Prevouts: prevouts})
-	r.broadcast(v1)
-	r.mine(1)
-	left := v1.TxOut[1].Value
-	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.mineVersion(v1)
 	txid, err := r.Send(t.Context(), foreign, 5_000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.awaitMempool(txid)
 	r.reorg(1)
-	r.broadcast(v2)
-	r.mine(1)
-	left = v2.TxOut[1].Value
-	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
+	r.mineVersion(v2)
 	r.await("the log tells of the lost payment", func() string {
 		for line := range strings.Lines(r.log.String()) {
 			if strings.Contains(line, "can no longer be mined") && strings.Contains(line, txid) {
