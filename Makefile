@@ -52,10 +52,11 @@ ifeq ($(RACE),)
 endif
 	$(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -timeout 20m $$($(GO) list ./... | grep -v -e '^ancre/itest' -e '^$(STORE_TESTS)$$')
 
-# With the race detector these tests are slow, so they do less with it (-short).
+# With the race detector these tests are slow, so they do less with it (-short). They come second:
+# unit-rooms, if it runs at the same time, then has compiled the packages for the race detector.
 unit-store: ## runs the unit tests of the store: crashes, full disks, flipped bits
-	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) $(RACE) -short -timeout 60m $(STORE_TESTS))
 	$(GOTEST) -timeout 60m $(STORE_TESTS)
+	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) $(RACE) -short -timeout 60m $(STORE_TESTS))
 
 itest: clients ## runs the real programs on real Bitcoin nodes, end to end
 	$(GOTEST) -count=1 -timeout 15m -parallel 4 ./itest/...
