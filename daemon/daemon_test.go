@@ -119,10 +119,17 @@ func TestRunAnswersAndStopsWithoutPeersAndWallet(t *testing.T) {
 	if got.Network != "regtest" || got.Version != "test" || got.Ready || got.Wallet.State != "none" {
 		t.Errorf("getinfo of a new daemon: %+v", got)
 	}
-	awaitInfo(t, c, log, func(got rpc.Info) bool {
+	got = awaitInfo(t, c, log, func(got rpc.Info) bool {
 		all := strings.Join(got.Warnings, "\n")
 		return strings.Contains(all, "no peer") && strings.Contains(all, "ancre wallet create")
 	})
+	var texts, kinds []string
+	for _, w := range got.Details {
+		texts, kinds = append(texts, w.Text), append(kinds, w.Severity+" "+w.Kind)
+	}
+	if !slices.Equal(texts, got.Warnings) || !slices.Contains(kinds, "warning wallet") {
+		t.Errorf("the warnings are %q, with details %q of %q", got.Warnings, texts, kinds)
+	}
 	dir, _ := c.NetworkDir()
 	if fi, err := os.Stat(dir); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o700 {
 		t.Errorf("the data directory has mode %v (%v), 0700 is wanted", fi.Mode(), err)

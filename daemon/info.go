@@ -58,6 +58,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	balance, balanceErr := d.balance(ctx)
 	for _, w := range d.warnings(chain, over, balance, balanceErr) {
+		info.Details = append(info.Details, rpc.Warning{Kind: w.Kind.Name(), Severity: string(w.Kind.Severity()), Text: w.Text})
 		info.Warnings = append(info.Warnings, w.Text)
 		info.Held = info.Held || w.Kind.HoldsAnchors()
 	}

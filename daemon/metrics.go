@@ -14,16 +14,9 @@ import (
 	"ancre/internal/meter"
 	"ancre/internal/warning"
 	"ancre/metrics"
-	rpcserver "ancre/rpc/server"
 	"ancre/spv"
 	"ancre/wallet"
 )
-
-// servers are the servers that accept digests.
-type servers struct {
-	rpc      *rpcserver.Server
-	calendar *calserver.Server
-}
 
 func (d *node) callSeconds(method string) meter.Observer {
 	return d.metrics.Observer(metrics.CallSeconds, method)
@@ -37,7 +30,7 @@ func (d *node) calendarSeconds(route string) meter.Observer {
 // reads, and the sizes of files.
 func (d *node) scrape(ctx context.Context, emit metrics.Emit) {
 	count := d.batcher.Counts()
-	d.scrapeDoors(emit, count)
+	d.scrapeServers(emit, count)
 	d.scrapeBatcher(emit, count)
 	chain := d.chain.Status()
 	d.scrapeChain(emit, chain)
@@ -60,7 +53,7 @@ func (d *node) read(part string, err error) float64 {
 	return metrics.Truth(err == nil)
 }
 
-func (d *node) scrapeDoors(emit metrics.Emit, count batcher.Counts) {
+func (d *node) scrapeServers(emit metrics.Emit, count batcher.Counts) {
 	calls, requests := d.servers.rpc.Counts(), d.servers.calendar.Counts()
 	for _, c := range calls.Calls {
 		emit(metrics.Calls, float64(c.Calls), c.Method, strconv.Itoa(c.Code))

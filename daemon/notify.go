@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -56,4 +57,22 @@ func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// alive checks that the daemon does its work, not only that it runs.
+func (d *node) alive(ctx context.Context) error {
+	if err := d.batcher.Stalled(stallLimit); err != nil {
+		return err
+	}
+	_, err := d.batcher.Overview(ctx)
+	return err
+}
+
+// statusLine is what "systemctl status" shows of the daemon.
+func (d *node) statusLine() string {
+	s := d.chain.Status()
+	if !s.Synced {
+		return fmt.Sprintf("syncing, %.1f %%, block %d of %d", 100*s.Progress, s.Height, s.TargetHeight)
+	}
+	return fmt.Sprintf("synced to block %d, wallet %s", s.Height, d.wallet.State())
 }

@@ -108,8 +108,16 @@ type Info struct {
 	Wallet        WalletInfo   `json:"wallet"`
 	Calendar      CalendarInfo `json:"calendar"`
 	Metrics       MetricsInfo  `json:"metrics"`
-	Warnings      []string     `json:"warnings"` // sentences for a person: what is wrong, and what to do
-	Held          bool         `json:"-"`        // a warning keeps anchors from being paid; not sent to clients
+	Details       []Warning    `json:"warning_details"` // what warns now; empty is good
+	Warnings      []string     `json:"warnings"`        // the texts of Details, for scripts of version 0.1
+	Held          bool         `json:"-"`               // a warning keeps anchors from being paid; not sent to clients
+}
+
+// Warning is one thing that an operator should know.
+type Warning struct {
+	Kind     string `json:"kind"`     // as docs/metrics.md lists them: "no_peers"
+	Severity string `json:"severity"` // "critical" or "warning": how soon somebody should look
+	Text     string `json:"text"`     // a sentence: what is wrong, and what to do
 }
 
 // ChainInfo is the state of the light client.

@@ -16,6 +16,9 @@ func getInfo(c *call) (any, error) {
 	if info.Warnings == nil {
 		info.Warnings = []string{}
 	}
+	if info.Details == nil {
+		info.Details = []rpc.Warning{}
+	}
 	if info.Chain.Peers == nil {
 		info.Chain.Peers = []rpc.Peer{}
 	}

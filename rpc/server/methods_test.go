@@ -98,7 +98,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getblockhash":      {`[3]`, `{"height":3}`, `^` + block + `$`},
 		"getblockheader":    {`[` + block + `,true]`, `{"verbose":true,"blockhash":` + block + `}`, `^\{"hash":` + block + `,"confirmations":17,"height":3,"version":536870912,"versionHex":"20000000",.*"nextblockhash":"`},
 		"getblockchaininfo": {`[]`, `{}`, `^\{"chain":"regtest","blocks":19,.*"pruned":true,"warnings":\[\]\}$`},
-		"getinfo":           {`[]`, `{}`, `^\{"version":"0.1","network":"regtest",.*"peers":\[\].*"warnings":\[\]\}$`},
+		"getinfo":           {`[]`, `{}`, `^\{"version":"0.1","network":"regtest",.*"peers":\[\].*"warning_details":\[\],"warnings":\[\]\}$`},
 		"help":              {`["submit"]`, `{"method":"submit"}`, `^"submit \\"digest\\"\\n\\nAccepts one digest`},
 		"stop":              {`[]`, `{}`, `^"ancred stopping"$`},
 		"uptime":            {`[]`, `{}`, `^\d+$`},

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"io"
 	"time"
 
 	"ancre/batcher"
 	"ancre/batcher/decide"
+	"ancre/batcher/store/backup"
 	"ancre/headers"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
@@ -38,19 +39,6 @@ func (c chainService) Header(hash chainhash.Hash) (wire.BlockHeader, int32, erro
 		err = coded{err, headers.ErrNotFound}
 	}
 	return header, height, err
-}
-
-// calendarProxies are those of the configuration, which has checked them.
-func calendarProxies(networks []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for i, n := range networks {
-		p, err := netip.ParsePrefix(n)
-		if err != nil {
-			return nil, fmt.Errorf("calendar.trusted_proxies, entry %d: %w", i+1, err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }
 
 // payer is the wallet as the batcher sees it.
@@ -179,4 +167,14 @@ func moment(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// backup writes the store as it is at one moment. The daemon goes on meanwhile.
+func (d *node) backup(ctx context.Context, w io.Writer) error {
+	snapshot, err := d.store.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = backup.Write(ctx, w, snapshot, d.cfg.Network, time.Now())
+	return errors.Join(err, snapshot.Close())
 }
