@@ -16,7 +16,7 @@ import (
 
 // CompleterConfig says who is asked to complete proofs.
 type CompleterConfig struct {
-	Daemon    Daemon     // asked first, for all proofs
+	Daemon    Daemon     // asked first, for all proofs; nil: calendars are asked alone
 	Calendars *Calendars // asked for what the daemon does not have; nil: the daemon is asked alone
 
 	// Headers are compared with the blocks that calendars name. If they do not answer, or are nil,
@@ -98,6 +98,10 @@ func (c *Completer) Complete(ctx context.Context, f *proof.File) (Completion, er
 // answered for.
 func (c *Completer) addFromDaemon(ctx context.Context, f *proof.File, done *Completion) (more *proof.File, answered map[promise]bool) {
 	answered = make(map[promise]bool)
+	if c.daemon == nil {
+		done.DaemonErr = errors.New("no daemon was asked")
+		return f, answered
+	}
 	if done.DaemonErr = c.DaemonFailure(); done.DaemonErr != nil {
 		done.DaemonDown = true
 		return f, answered

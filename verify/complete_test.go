@@ -106,6 +106,20 @@ func TestADaemonThatIsDownIsAskedOnce(t *testing.T) {
 	}
 }
 
+func TestCompletionWithoutADaemon(t *testing.T) {
+	asked := new(fakeCalendars)
+	f, leaves := promised(t, "a", alice)
+	calendars, _ := asked.calendars(t, alice)
+	c := NewCompleter(CompleterConfig{Calendars: calendars})
+	if got := completion(t, c, f); !got.Waits || got.DaemonErr == nil || got.DaemonDown || c.DaemonFailure() != nil {
+		t.Errorf("%+v", got)
+	}
+	asked.has(leaves[0], newFakeChain(1).anchored(t, leaves[0]))
+	if got := completion(t, c, f); !got.Complete {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestCompletionOfOtherHashes(t *testing.T) {
 	sum := sha1.Sum([]byte("a"))
 	f := &proof.File{HashOp: proof.SHA1, Digest: sum[:], Timestamp: &proof.Timestamp{Msg: sum[:]}}
