@@ -2,8 +2,9 @@
 // been followed. It holds the types and the contract; each engine implements [Store] natively in a
 // package of its own, and the suite in storetest is what an engine must pass.
 //
-// Digests are not stored. A leaf is SHA256(digest ‖ HMAC-SHA256(key, digest)), so whoever holds the
-// digest and the store key finds the leaf, and a stolen store names nothing that was submitted.
+// Digests are not stored. A leaf is SHA256(digest ‖ HMAC-SHA256(key, digest)), so the
+// digest and the store key together find the leaf, and a stolen store names nothing that was
+// submitted.
 package store
 
 import (
@@ -45,7 +46,7 @@ var (
 // found again.
 type Leaf = [32]byte
 
-// Position is where a leaf stands, for ever.
+// Position is where a leaf stands. It never changes.
 type Position struct {
 	Batch uint64 // from 1
 	Index uint64 // from 0, in order of arrival
@@ -163,9 +164,9 @@ type Update struct {
 	Anchors []Anchor
 	Cursor  *Cursor
 
-	// Nodes are parts of the trees of batches that are being sealed. Whoever seals a batch computes
-	// them for the root, and hands them on as package tree gives them away: all that it gives away
-	// by the update that seals the batch, at the latest. An engine keeps those that let it answer
+	// Nodes are parts of the trees of batches that are being sealed. The sealer computes them for
+	// the root, and hands them on as package tree gives them away. All of them have been applied
+	// with the update that seals the batch, at the latest. An engine keeps those that let it answer
 	// Path quickly. It may drop any of them: all nodes follow from the leaves.
 	Nodes []Nodes
 }

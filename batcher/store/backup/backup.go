@@ -6,8 +6,9 @@
 // in which a byte changed, is never taken for a whole one. Nor is a file in which the root of a
 // batch does not follow from the leaves.
 //
-// A backup takes some 32 bytes a digest. It holds the key of the nonces, so whoever has it can tell
-// of a document whether it was stamped. It holds no digest, and nothing of the wallet.
+// A backup takes some 32 bytes a digest. It holds the key of the nonces, so its
+// owner can tell of a document whether it was stamped. It holds no digest, and nothing of the
+// wallet.
 //
 // docs/backup-format.md has the format, and a test holds it against this package.
 package backup
@@ -22,8 +23,8 @@ import (
 	"ancre/batcher/store/codec"
 )
 
-// magic is what a file begins with. Its last four bytes are changed by whoever takes the file for
-// text.
+// magic is what a file begins with. A program that takes the file for
+// text changes its last four bytes.
 const magic = "ancre backup\r\n\x1a\n"
 
 // formatVersion is the version of the format in docs/backup-format.md.

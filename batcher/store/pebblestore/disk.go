@@ -39,7 +39,7 @@ func (s *Store) Disk() (Disk, error) {
 	return d, nil
 }
 
-// fits returns an error that wraps ErrFull when the disk has no room for a file that nobody waits
+// fits returns an error that wraps ErrFull when the disk has no room for a file that no write waits
 // for.
 func (s *Store) fits(size uint64) error {
 	usage, err := s.fs.GetDiskUsage(s.dir)

@@ -102,7 +102,7 @@ func (s *Store) checkOptions(fs vfs.FS, path string, opts *pebble.Options) error
 // manifest, options, marks.
 const openSlack = 256 << 10
 
-// checkReplay sees a full disk before Pebble does, which would try for ever to bring into tables
+// checkReplay sees a full disk before Pebble does, which would try without end to bring into tables
 // what the logs hold.
 func (s *Store) checkReplay(v *survey) error {
 	if v.replay == 0 {

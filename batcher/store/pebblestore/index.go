@@ -40,7 +40,7 @@ func (s *Store) openIndex() (indexed uint64, err error) {
 		return 0, err
 	}
 	if err != nil { // there is no such directory
-		if err := s.startIndexAnew(dir, listed); err != nil {
+		if err := s.startIndexOver(dir, listed); err != nil {
 			return 0, err
 		}
 		listed = nil
@@ -58,10 +58,10 @@ func (s *Store) openIndex() (indexed uint64, err error) {
 	return indexed, s.index.Open(listed, names)
 }
 
-// startIndexAnew makes the directory of the index, and forgets what was listed of one that is gone.
-func (s *Store) startIndexAnew(dir string, listed []leafindex.Listing) error {
+// startIndexOver makes the directory of the index, and forgets what was listed of one that is gone.
+func (s *Store) startIndexOver(dir string, listed []leafindex.Listing) error {
 	if len(listed) > 0 {
-		s.log.Info("store: the index is gone and is made anew from the digests", "dir", dir, "digests", s.total())
+		s.log.Info("store: the index is gone: it is rebuilt from the digests", "dir", dir, "digests", s.total())
 		b := s.db.NewBatch()
 		for _, l := range listed {
 			_ = b.Delete(idKey(prefixSegment, l.ID), nil)
@@ -109,7 +109,7 @@ func (s *Store) recordSegment(add leafindex.Listing, others []uint64, visible fu
 func (s *Store) total() uint64 { return s.tail.before + s.tail.count }
 
 // replay puts the leaves from an ordinal on into tables: after a start, those that are in no
-// segment yet, and when the index is made anew, all.
+// segment yet, and all of them when the index is rebuilt.
 func (s *Store) replay(ctx context.Context, from uint64) (err error) {
 	n := from
 	defer func() {

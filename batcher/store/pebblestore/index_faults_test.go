@@ -84,7 +84,7 @@ func TestCrashOfTheIndexLosesNothing(t *testing.T) {
 }
 
 // TestCrashWhileStartingLosesNothing crashes before each change that a start makes: with leaves to
-// be read again, with strays to be removed, and with the whole index to be made anew.
+// be read again, with strays to be removed, and with the whole index to be rebuilt.
 func TestCrashWhileStartingLosesNothing(t *testing.T) {
 	const steps = 21
 	for _, c := range []struct {

@@ -73,8 +73,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// flushSpace is how much of the disk has to be free for a flush that nobody asked for: on a disk
-// that is fuller, the writes stay in the log, where they are safe from everything but damage.
+// flushSpace is how much of the disk has to be free for a flush that is not needed to go on: on a
+// disk that is fuller, the writes stay in the log, where they are safe from everything but damage.
 const flushSpace = DefaultReserve / 8
 
 // flushLog brings what is in the log into a table, in the background. Only the committer calls it,

@@ -147,19 +147,23 @@ func (s *Store) Batch(ctx context.Context, id uint64) (store.Batch, error) {
 }
 
 func (s *Store) batch(r pebble.Reader, id uint64) (codec.BatchRecord, error) {
-	key := idKey(prefixBatch, id)
+	return record(s, r, prefixBatch, "batch", id, codec.DecodeBatch)
+}
+
+// record reads and decodes the batch or the anchor with an ID.
+func record[T any](s *Store, r pebble.Reader, prefix byte, what string, id uint64, decode func(uint64, []byte) (T, error)) (one T, err error) {
+	key := idKey(prefix, id)
 	value, err := s.get(r, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return codec.BatchRecord{}, fmt.Errorf("batch %d: %w", id, err)
+		return one, fmt.Errorf("%s %d: %w", what, id, err)
 	}
 	if err != nil {
-		return codec.BatchRecord{}, err
+		return one, err
 	}
-	rec, err := codec.DecodeBatch(id, value)
-	if err != nil {
-		return codec.BatchRecord{}, damaged(key, err)
+	if one, err = decode(id, value); err != nil {
+		return one, damaged(key, err)
 	}
-	return rec, nil
+	return one, nil
 }
 
 // Batches implements [store.Store].
@@ -189,19 +193,7 @@ func (s *Store) Anchor(ctx context.Context, id uint64) (store.Anchor, error) {
 }
 
 func (s *Store) anchor(v *view, id uint64) (store.Anchor, error) {
-	key := idKey(prefixAnchor, id)
-	value, err := s.get(v.snap, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Anchor{}, fmt.Errorf("anchor %d: %w", id, err)
-	}
-	if err != nil {
-		return store.Anchor{}, err
-	}
-	a, err := codec.DecodeAnchor(id, value)
-	if err != nil {
-		return store.Anchor{}, damaged(key, err)
-	}
-	return a, nil
+	return record(s, v.snap, prefixAnchor, "anchor", id, codec.DecodeAnchor)
 }
 
 // Anchors implements [store.Store].

@@ -7,11 +7,11 @@ import (
 )
 
 // maxSpans is how many spans are remembered, of 24 bytes each: those of eleven years, with four
-// batches a day. Then it begins anew.
+// batches a day. Then all are forgotten.
 const maxSpans = 16 << 10
 
 // span says that a batch has the leaves with the ordinals from begin to before end. That stays true
-// for ever, even when the batch grows.
+// when the batch grows.
 type span struct{ begin, end, batch uint64 }
 
 // spans remembers which batch has the leaf with an ordinal: looking that up takes as long as

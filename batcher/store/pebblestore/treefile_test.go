@@ -313,7 +313,7 @@ func TestDamagedTreeFilesAreReadElsewhere(t *testing.T) {
 			settle(t, s)
 			wantPaths(t, s, 1, largeLeaves, true)
 			if got, err := os.ReadFile(name); err != nil || !slices.Equal(got, whole) {
-				t.Errorf("the file was not made anew as it was: %v", err)
+				t.Errorf("the file was not written again as it was: %v", err)
 			}
 			if told := strings.Contains(log.text(), "is damaged"); told == c.quiet {
 				t.Errorf("told: %t, want %t:\n%s", told, !c.quiet, log.text())

@@ -280,7 +280,7 @@ type commit struct {
 	batch   *pebble.Batch
 	reserve uint64
 	written func() // called when only the sync is missing, unless nil: from here on the change has happened, or the store has failed
-	synced  func() // called by the committer when it is on disk and nobody can see it yet, unless nil
+	synced  func() // called by the committer when it is on disk and no read can see it yet, unless nil
 	soon    bool   // it goes to a table soon: it seals a batch, stores an anchor, or lists a file
 
 	note func(write uint64, t *testimony) // what the witness says of it, unless nil

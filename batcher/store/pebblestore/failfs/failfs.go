@@ -45,7 +45,7 @@ import (
 // Kinds says which files are treated in a way of their own, by their extension.
 type Kinds struct {
 	Tables []string // read again while the store is open, besides Pebble's tables
-	Spare  []string // nobody waits for them
+	Spare  []string // no write waits for them
 }
 
 // FS is a file system that changes nothing any more after its first failure.
@@ -288,7 +288,7 @@ func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// Preallocate is a wish; that it is not granted loses nothing.
+// Preallocate only asks for room in advance: if it fails, nothing is lost.
 func (f *file) Preallocate(off, length int64) error {
 	if err := f.g.Failure(); err != nil {
 		return err

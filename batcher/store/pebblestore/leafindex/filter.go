@@ -60,7 +60,7 @@ func newFilter(blocks uint64, probes int) (*filter, error) {
 	return &filter{raw, probes}, nil
 }
 
-// free gives the memory back, when nobody uses it any more.
+// free gives the memory back. The filter must not be in use any more.
 func (f *filter) free() {
 	if f != nil {
 		deallocate(f.blocks)
@@ -122,7 +122,7 @@ func (g *segment) maybe(leaves []store.Leaf, room []int32) []int32 {
 	return room[:n]
 }
 
-// loadFilter reads the filter, or makes it anew from the records when it cannot be read: it is
+// loadFilter reads the filter, or rebuilds it from the records when it cannot be read: it is
 // needed for speed only.
 func (g *segment) loadFilter(x *Index) (err error) {
 	f, err := newFilter(g.filterBlocks, g.filterProbes)
@@ -135,7 +135,7 @@ func (g *segment) loadFilter(x *Index) (err error) {
 		}
 	}()
 	if err := g.readFilter(f.blocks); err != nil {
-		x.Log.Warn("store: a filter is made anew from its segment, as at each start until the index is made anew", "file", g.name, "err", err)
+		x.Log.Warn("store: a filter is damaged and was rebuilt from its segment; each start does that until the index is rebuilt", "file", g.name, "err", err)
 		clear(f.blocks)
 		r := &segmentReader{g: g}
 		for n := 0; ; n++ {

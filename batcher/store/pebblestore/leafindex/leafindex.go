@@ -275,7 +275,7 @@ func (x *Index) awaitFlush(ctx context.Context) error {
 			return err
 		}
 		if err := x.unflushed.Load(); err != nil && *err != nil && !failfs.IsNoSpace(*err) { // of that FS knows more
-			return *err // it is tried again, and nobody knows how often
+			return *err // trying again may take long
 		}
 		select {
 		case <-x.flushed:
@@ -305,7 +305,7 @@ func (x *Index) changeView(change func(*View)) {
 	x.endSegments(ended)
 }
 
-// release gives a reference back. With the last one it returns the segments that nobody uses any
+// release gives a reference back. With the last one it returns the segments that are not in use any
 // more, which the caller ends. Index.mu is held.
 func (c *View) release() (ended []*segment) {
 	if c.refs--; c.refs > 0 {
@@ -319,7 +319,7 @@ func (c *View) release() (ended []*segment) {
 	return ended
 }
 
-// endSegments closes the files of segments that nobody uses any more, and removes those that are
+// endSegments closes the files of segments that are not in use any more, and removes those that are
 // not listed.
 func (x *Index) endSegments(ended []*segment) {
 	for _, g := range ended {

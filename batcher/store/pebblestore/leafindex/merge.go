@@ -109,8 +109,8 @@ func (x *Index) merge(window []*segment) error {
 	g, err := x.writeSegment(x.lastSegment.Add(1), from, count, x.filterFits(count, window), x.merged(window))
 	if err != nil {
 		if failfs.IsNoSpace(err) {
-			// It was taken for a table of Pebble's. Nobody waits for a merge, which may need more space
-			// than there will be for long; and a table that finds none says so again.
+			// FS took it for a table of Pebble's. No write waits for a merge, which may need more
+			// space than there will be for long; and a table that finds none says so again.
 			x.FS.ForgetFull()
 		}
 		return err

@@ -74,11 +74,11 @@ func (g *segment) damaged(format string, args ...any) error {
 }
 
 func damagedIndex(name, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %w; stop ancred, remove the whole directory that it is in, which only says where digests are, and start again: it is made anew from the digests",
+	return fmt.Errorf("%w: %s: %w; stop ancred, remove the whole directory that the file is in, and start again: it only says where digests are, and is rebuilt from them",
 		store.ErrDamaged, name, fmt.Errorf(format, args...))
 }
 
-// discard closes the file of a segment that nobody uses any more.
+// discard closes the file of a segment that is no longer in use.
 func (g *segment) discard() {
 	_ = g.file.Close() // it was read only
 	g.filter.Load().free()

@@ -25,8 +25,8 @@ const (
 
 // leafKey is the first eight bytes of a leaf as a number: what the index goes by. Leaves are
 // SHA-256 of what only this store's key can tell, so these bytes are spread evenly without further
-// hashing, and nobody can choose them to collide. They are a hint: two leaves may share them, and
-// what the index says is compared with the leaf itself.
+// hashing, and a submitter cannot choose them to collide. They are a hint: two leaves may share
+// them, and what the index says is compared with the leaf itself.
 func leafKey(leaf *store.Leaf) uint64 { return binary.BigEndian.Uint64(leaf[:8]) }
 
 // Table holds in memory where those leaves are that came last, and are in no segment yet. One
@@ -90,7 +90,8 @@ func (d *tableSlots) put(i int, key uint64) {
 	atomic.StoreUint64(&d.slots[at], key>>32<<32|uint64(i+1))
 }
 
-// find calls by.Check for each leaf that has the key of one in the table, with the ordinal of that one.
+// find calls by.Check for each leaf that has the key of one in the table, with the ordinal of that
+// one.
 func (t *Table) find(leaves []store.Leaf, by Seeker) error {
 	d := t.slots.Load()
 	slots, mask := d.slots, uint64(len(d.slots)-1)
