@@ -18,7 +18,7 @@ import (
 
 // digest is POST /digest. It takes a message of up to 64 bytes, and answers its pending timestamp.
 func (q *request) digest(string) {
-	if why := q.server.strange; why != nil && q.isStranger() {
+	if why := q.server.strangers; why != nil && q.isStranger() {
 		q.w.Header().Set("Connection", "close") // the body was not read
 		q.text(http.StatusForbidden, keepNever, why.Error())
 		return

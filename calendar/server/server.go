@@ -128,13 +128,13 @@ type Chain interface {
 // Server is the calendar. It is an [http.Handler]. [Server.Serve] adds limits for connections and a
 // graceful end.
 type Server struct {
-	uri     string
-	log     *slog.Logger
-	limiter *limiter
-	proxies *limiter     // knows our proxies, even if requests are not limited
-	intake  *quota.Quota // of digests; nil: no limit
-	strange error        // Config.Strangers
-	page    page
+	uri       string
+	log       *slog.Logger
+	limiter   *limiter
+	proxies   *limiter     // knows our proxies, even if requests are not limited
+	intake    *quota.Quota // of digests; nil: no limit
+	strangers error        // Config.Strangers
+	page      page
 
 	services atomic.Pointer[Services] // nil while the daemon starts
 	phase    atomic.Pointer[string]   // what the daemon does while it starts
@@ -148,7 +148,7 @@ func New(c Config) *Server {
 	s := &Server{uri: c.URI, log: c.Log, limiter: newLimiter(c.RateLimit, c.Proxies), failures: rate.Sometimes{Interval: time.Second}, crowded: rate.Sometimes{Interval: time.Minute}}
 	s.meters.begin(c.Latency)
 	s.intake = quota.New(quota.Limits{All: c.Digests, AllKey: "calendar.max_digests", Interval: c.Interval})
-	s.strange, s.proxies = c.Strangers, &limiter{proxies: c.Proxies}
+	s.strangers, s.proxies = c.Strangers, &limiter{proxies: c.Proxies}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
