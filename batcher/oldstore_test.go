@@ -25,12 +25,12 @@ import (
 // testdata/format2.tar.gz was made by the program as it was before the index got a package of its
 // own, at commit 4d21086, with tables of 100 leaves, and tree files from 512 leaves on. It holds:
 //
-//	store/        a store that was closed: batches of 700, 3 and 300 digests whose anchors are final,
-//	              one of 40 whose anchor is broadcast, and an open one of 25
+//	store/        a store that was closed: batches of 700, 3 and 300 digests whose anchors are
+//	              final, one of 40 whose anchor is broadcast, and an open one of 25
 //	killed/       the same as a killed process leaves it: nearly all is in the log
 //	store.backup  a backup of it
-//	proofs.txt    of each digest: n, batch, index, state, whether the proof is complete, and the first
-//	              8 bytes of the SHA-256 of the proof. The digest is number(n)
+//	proofs.txt    of each digest: n, batch, index, state, whether the proof is complete, and the
+//	              first 8 bytes of the SHA-256 of the proof. The digest is number(n)
 
 // unpackOld unpacks the archive and returns where it is.
 func unpackOld(t *testing.T) (dir string) {
