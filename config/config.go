@@ -1,11 +1,11 @@
 // Package config reads ancre.conf, the one file that the daemon and the command-line client share.
 //
-// It is a package of its own, apart from daemon, so that the client can find the daemon's address
-// and cookie without linking the light client, the wallet and the store.
+// The client needs the daemon's address and cookie, but must not link the light client, the wallet
+// and the store. So this package is apart from the daemon.
 //
-// The promise: what Load accepts is within the stated bounds, and what it refuses is refused with
-// the file, the line, the key, the value and what is allowed. Nothing in the file is silently
-// ignored. Keys keep their names and meanings.
+// The promise: every value that Load accepts is within its bounds. An error names the file, the
+// line, the key, the value and what is allowed. Nothing in the file is silently ignored. Keys keep
+// their names and meanings.
 package config
 
 import (
@@ -23,7 +23,7 @@ import (
 	"ancre/internal/atomicfile"
 )
 
-// Config is everything that can be configured, each with the key that sets it.
+// Config is the whole configuration. Each field has a tag with the key that sets it.
 type Config struct {
 	DataDir string `toml:"datadir"` // directory of the networks' directories; may begin with ~/, see [Config.NetworkDir]
 	Network string `toml:"network"` // one of Networks
@@ -38,8 +38,8 @@ type Config struct {
 	Metrics  Metrics  `toml:"metrics"`
 }
 
-// SPV is for the light client. Peers are HOST or HOST:PORT; without a port the network's own is
-// meant.
+// SPV configures the light client. Peers are HOST or HOST:PORT. The default port is that of the
+// network.
 type SPV struct {
 	Connect       []string `toml:"connect"`        // only these peers, no discovery
 	AddPeers      []string `toml:"add_peers"`      // these besides those that are discovered
@@ -47,7 +47,7 @@ type SPV struct {
 	HeadersImport []string `toml:"headers_import"` // none, or two files: block headers, filter headers; absolute
 }
 
-// Wallet is for the fee wallet.
+// Wallet configures the fee wallet.
 type Wallet struct {
 	PassphraseFile string `toml:"passphrase_file"` // absolute; empty: asked for, or a systemd credential
 }
@@ -58,7 +58,7 @@ type Batch struct {
 	MaxDigests int           `toml:"max_digests"`
 }
 
-// Anchor says how batches are paid for.
+// Anchor says how ancred pays for batches.
 type Anchor struct {
 	Confirmations int32         `toml:"confirmations"`  // blocks, its own included, from which an anchor is final
 	Target        time.Duration `toml:"target"`         // from a batch's sealing to the block that its anchor should be in
@@ -67,7 +67,7 @@ type Anchor struct {
 	MonthlyBudget int64         `toml:"monthly_budget"` // satoshi that anchors pay within 30 days of blocks; 0: no such bound
 }
 
-// RPC is for JSON-RPC.
+// RPC configures JSON-RPC.
 type RPC struct {
 	Listen string   `toml:"listen"` // HOST:PORT
 	Auth   []string `toml:"auth"`   // NAME:ROLE:SALT$HASH; only the shape is checked here, rpc reads them
@@ -77,7 +77,7 @@ type RPC struct {
 	MaxUserDigests int `toml:"max_user_digests"` // of each of them; 0: no limit
 }
 
-// Calendar is for the public interface.
+// Calendar configures the calendar, the public interface.
 type Calendar struct {
 	Listen         string   `toml:"listen"`          // HOST:PORT; empty: there is no calendar
 	URI            string   `toml:"uri"`             // what pending proofs point to; unless it is set, where the calendar listens
@@ -86,13 +86,13 @@ type Calendar struct {
 	TrustedProxies []string `toml:"trusted_proxies"` // addresses and networks (CIDR) whose X-Forwarded-For is believed
 }
 
-// Log is for what the daemon writes to standard error.
+// Log configures the log, which goes to standard error.
 type Log struct {
 	Level  string `toml:"level"`  // debug, info, warn, error
 	Format string `toml:"format"` // text, json
 }
 
-// Metrics is for an operator's monitoring.
+// Metrics configures the metrics for an operator's monitoring.
 type Metrics struct {
 	Listen string `toml:"listen"` // HOST:PORT; empty: nothing listens
 	Pprof  bool   `toml:"pprof"`  // profiles too
@@ -101,7 +101,7 @@ type Metrics struct {
 // FileName is the configuration file's name in the data directory.
 const FileName = "ancre.conf"
 
-// maxFileSize is far above any configuration, and below what would hurt when a wrong file is named.
+// maxFileSize is far above any configuration. It keeps Load from reading a huge file by mistake.
 const maxFileSize = 1 << 20
 
 // Networks returns the names of the networks.
@@ -114,24 +114,24 @@ func Default() Config {
 		Network: "mainnet",
 		Batch:   Batch{Interval: 6 * time.Hour, MaxDigests: 1 << 20},
 		Anchor:  Anchor{Confirmations: 6, Target: 6 * time.Hour, MaxFeeRate: 100, MaxFeeSats: 50_000},
-		// No budget: what the wallet holds is one already, and a default that stops anchoring would
-		// surprise.
+		// No budget: the wallet's balance limits spending already, and nobody expects a default
+		// that stops anchoring.
 		RPC: RPC{Listen: "127.0.0.1:14780", MaxDigests: 1 << 22, MaxUserDigests: 1 << 20},
-		// otsd's customary port.
+		// The port that otsd uses.
 		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10, MaxDigests: 1 << 20},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }
 
-// Flags are the command-line flags that ancred and ancre share; empty ones were not given. They win
-// over the file.
+// Flags are the command-line flags that ancred and ancre share. An empty one was not given. Flags
+// override the file.
 type Flags struct {
 	File    string // --config
 	DataDir string // --datadir
 	Network string // --network
 }
 
-// Command returns the command line that calls a program with these flags, for messages.
+// Command returns a command line with these flags, for messages.
 func (f Flags) Command(program string) string {
 	parts := []string{program}
 	for _, flag := range []struct{ name, value string }{{"config", f.File}, {"datadir", f.DataDir}, {"network", f.Network}} {
@@ -142,8 +142,9 @@ func (f Flags) Command(program string) string {
 	return strings.Join(parts, " ")
 }
 
-// Load returns the defaults, changed by the configuration file, changed by the flags. A file that
-// was named must exist; else ancre.conf in the data directory is read if there is one.
+// Load returns the defaults, overridden by the configuration file, overridden by the flags. If the
+// flags name a file, it must exist. Otherwise Load reads ancre.conf in the data directory, if that
+// exists.
 func (f Flags) Load() (Config, error) {
 	c := Default()
 	path := f.File
@@ -168,7 +169,7 @@ func (f Flags) Load() (Config, error) {
 	return c, nil
 }
 
-// defaultFile returns the file to read when none was named, or nothing.
+// defaultFile returns the file to read if the flags name none; empty if there is no such file.
 func (f Flags) defaultFile() string {
 	dir := f.DataDir
 	if dir == "" {
@@ -185,7 +186,7 @@ func (f Flags) defaultFile() string {
 	return path // when it is there and cannot be read, Load says so
 }
 
-// Load returns the defaults changed by the file at path.
+// Load returns the defaults, overridden by the file at path.
 func Load(path string) (Config, error) {
 	file, _, err := atomicfile.OpenInput(path)
 	if err != nil {
@@ -202,8 +203,7 @@ func Load(path string) (Config, error) {
 	return parse(path, data)
 }
 
-// NetworkDir returns the absolute path of the directory in which everything of the network lies:
-// DataDir/Network.
+// NetworkDir returns the absolute path of the network's own directory, DataDir/Network.
 func (c Config) NetworkDir() (string, error) {
 	dir, err := expand(c.DataDir)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// parse returns the defaults changed by data; name is that of the file, for errors and for relative
-// paths.
+// parse returns the defaults, overridden by data. name is the name of the file, for errors and for
+// relative paths.
 //
-// The TOML library would match keys by case-insensitive guess and say nothing of the value when a
-// type is wrong, so it only parses: every value goes through the table of settings, and whatever is
-// not in that table is an error.
+// The TOML library would ignore the case of keys, and its type errors do not show the value. So it
+// only parses. Every value goes through the table of settings, and a key outside the table is an
+// error.
 func parse(name string, data []byte) (Config, error) {
 	c := Default()
 	var top map[string]toml.Primitive
@@ -45,14 +45,14 @@ type parser struct {
 	read     map[string]string // by key: FILE:LINE: KEY = VALUE of what was read
 }
 
-// key reads what stands under a key at the top of the file: a value, or a section.
+// key reads a key at the top level of the file: a value or a section.
 func (p *parser) key(key string, prim toml.Primitive) error {
 	names := p.sectionKeys(key)
 	if len(names) == 0 {
 		return p.value(key, prim)
 	}
 	var section map[string]toml.Primitive
-	// Of a value that is no table the library makes no map, and not always an error.
+	// If the value is not a table, the library returns no map, and sometimes no error.
 	if err := p.meta.PrimitiveDecode(prim, &section); err != nil || section == nil {
 		return fmt.Errorf("%s: %s: must be a section, [%s], with the keys %s", p.at(prim), key, key, strings.Join(names, ", "))
 	}
@@ -82,7 +82,7 @@ func (p *parser) value(key string, prim toml.Primitive) error {
 	return nil
 }
 
-// unknown says which keys there are where an unknown one stands.
+// unknown returns an error that lists the known keys in the place of the unknown one.
 func (p *parser) unknown(key string, prim toml.Primitive) error {
 	section, _, nested := strings.Cut(key, ".")
 	names := p.sectionKeys(section)
@@ -121,9 +121,9 @@ func (p *parser) at(prim toml.Primitive) string {
 	return p.name
 }
 
-// line returns the line of a value, 0 when not known. The library tells a position only with an
-// error, so one is provoked. Tables that are only implied (a in [a.b]) have none: then the first of
-// what is in them counts.
+// line returns the line of a value, 0 if it is unknown. The library reports a position only with an
+// error, so this provokes one. A table that is only implied (a in [a.b]) has no position: then the
+// first value in it counts.
 func (p *parser) line(prim toml.Primitive) int {
 	var parseErr toml.ParseError
 	if err := p.meta.PrimitiveDecode(prim, refuser{}); errors.As(err, &parseErr) && parseErr.Position.Line > 0 {
@@ -142,12 +142,12 @@ func (p *parser) line(prim toml.Primitive) int {
 	return first
 }
 
-// refuser takes no value, and so makes the library say where the value stands.
+// refuser refuses every value, so that the library reports where the value is.
 type refuser struct{}
 
 func (refuser) UnmarshalTOML(any) error { return errors.New("refused") }
 
-// syntaxError puts the position in front, as everywhere else.
+// syntaxError puts the position first, as all other errors do.
 func syntaxError(name string, err error) error {
 	var parseErr toml.ParseError
 	if errors.As(err, &parseErr) {
@@ -160,8 +160,7 @@ func syntaxError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// sortedKeys returns the keys in an order that does not change, so that of several errors always
-// the same is told.
+// sortedKeys returns the keys in a fixed order, so that the same file always gives the same error.
 func sortedKeys(m map[string]toml.Primitive) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

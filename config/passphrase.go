@@ -13,9 +13,9 @@ import (
 // maxPassphrase bounds a passphrase, in bytes.
 const maxPassphrase = 4096
 
-// ReadPassphrase returns the one line that a passphrase file holds, without its end, byte for byte.
-// The client makes the wallet with it and the daemon opens the wallet with it, so both must read it
-// in the same way.
+// ReadPassphrase returns the only line of a passphrase file, byte for byte, without the line end.
+// The client creates the wallet with it and the daemon opens the wallet with it, so both must read
+// it in the same way.
 func ReadPassphrase(path string) ([]byte, error) {
 	f, _, err := atomicfile.OpenInput(path)
 	if err != nil {
@@ -42,8 +42,8 @@ func ReadPassphrase(path string) ([]byte, error) {
 	return nil, fmt.Errorf("passphrase file %s %w: it must hold the passphrase on one line, and nothing else", path, err)
 }
 
-// CheckNewPassphrase refuses what an editor put into a passphrase without being asked, and what
-// cannot be typed. A wallet that was made with such a passphrase still opens with it.
+// CheckNewPassphrase refuses a passphrase with bytes that an editor added silently, or that cannot
+// be typed. A wallet that already has such a passphrase still opens with it.
 func CheckNewPassphrase(p []byte) error {
 	switch {
 	case len(p) > maxPassphrase:
@@ -59,7 +59,7 @@ func CheckNewPassphrase(p []byte) error {
 }
 
 // PassphraseNote returns what a person should know about an unusual passphrase, or nothing. It
-// never holds any of it.
+// never contains a part of the passphrase.
 func PassphraseNote(p []byte) string {
 	const exactly = "; ancred uses it byte for byte"
 	switch {
@@ -75,11 +75,11 @@ func PassphraseNote(p []byte) string {
 	return ""
 }
 
-// utf8BOM is the byte order mark in UTF-8, with which some editors begin a file.
+// utf8BOM is the byte order mark in UTF-8. Some editors begin a file with it.
 var utf8BOM = []byte{0xEF, 0xBB, 0xBF}
 
-// isUTF16 reports whether it is text in UTF-16: by its byte order mark, or because every second
-// byte is zero, as in any text of Latin letters.
+// isUTF16 reports whether the passphrase is UTF-16 text: it has a byte order mark, or every second
+// byte is zero, as in Latin text.
 func isUTF16(p []byte) bool {
 	if bytes.HasPrefix(p, []byte{0xFF, 0xFE}) || bytes.HasPrefix(p, []byte{0xFE, 0xFF}) {
 		return true

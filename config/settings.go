@@ -47,12 +47,12 @@ func (s setting) show(v any) string {
 	return text
 }
 
-// leastFee is what the cheapest anchor costs, 153 vB at 1 sat/vB, rounded up: a lower cap would
-// only be a way to pay nothing.
+// leastFee is the cost of the cheapest anchor, 153 vB at 1 sat/vB, rounded up. With a lower cap
+// ancred could never pay.
 const leastFee = 200
 
 // settings returns the table of all keys, bound to the fields of c. Relative paths start at dir,
-// where the file lies: a service's working directory is nobody's expectation.
+// the folder of the file, because nobody knows the working directory of a service.
 func (c *Config) settings(dir string) []setting {
 	return []setting{
 		{key: "datadir", set: text(&c.DataDir, dataDir(dir))},
@@ -71,8 +71,8 @@ func (c *Config) settings(dir string) []setting {
 		// Final is followed for 100 blocks more, and the store remembers 128: see
 		// store.CursorDepth.
 		{key: "anchor.confirmations", set: integer(&c.Anchor.Confirmations, 1, 100)},
-		// On mainnet less than an hour is a few blocks only, of which chance may bring none; where
-		// blocks come on demand it is useful.
+		// On mainnet, less than an hour is only a few blocks, and by chance there may be none. On
+		// networks with blocks on demand, short targets are useful.
 		{key: "anchor.target", set: duration(&c.Anchor.Target, time.Minute, 168*time.Hour)},
 		{key: "anchor.max_feerate", set: integer(&c.Anchor.MaxFeeRate, 1, 10_000)},
 		{key: "anchor.max_fee", set: integer(&c.Anchor.MaxFeeSats, leastFee, 10_000_000)},
@@ -98,8 +98,8 @@ func (c *Config) settings(dir string) []setting {
 	}
 }
 
-// conflict finds values that are allowed each, and make no sense together. It names the key to
-// blame, which the file sets.
+// conflict finds values that are each allowed, but make no sense together. It returns a key that
+// the file sets.
 func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 	if a := c.Anchor; a.MonthlyBudget > 0 && a.MaxFeeSats > a.MonthlyBudget {
 		if !set("anchor.max_fee") {
@@ -130,8 +130,7 @@ func (c *Config) conflict(set func(key string) bool) (key string, err error) {
 	return "", nil
 }
 
-// complete sets what follows from other keys. A calendar that listens elsewhere is asked there,
-// unless its address is said.
+// complete sets defaults that follow from other keys: calendar.uri follows from calendar.listen.
 func (c *Config) complete(set func(key string) bool) {
 	if set("calendar.listen") && !set("calendar.uri") && c.Calendar.Listen != "" {
 		c.Calendar.URI = "http://" + reachable(c.Calendar.Listen)
@@ -161,7 +160,7 @@ func isLoopback(listen string) bool {
 	return err == nil && loopback.IsHost(host)
 }
 
-// check turns what was typed into what is stored, or says what is allowed.
+// check converts a value of the file into the stored value. Its error says what is allowed.
 type check func(string) (string, error)
 
 func text(to *string, check check) func(any) error {
@@ -189,7 +188,7 @@ func boolean(to *bool) func(any) error {
 	}
 }
 
-// list stores an array of strings; an empty one is stored as nil, as it is in Default.
+// list stores an array of strings. It stores an empty array as nil, as Default does.
 func list(to *[]string, check check) func(any) error {
 	return func(v any) error {
 		elements, ok := v.([]any)
@@ -224,7 +223,7 @@ func integer[T int | int32 | int64](to *T, least, most int64) func(any) error {
 	}
 }
 
-// zeroOr accepts 0, which switches a bound off, besides its range.
+// zeroOr accepts 0, which turns a limit off, and the values of a range.
 func zeroOr[T int | int32 | int64](to *T, least, most int64) func(any) error {
 	inner := integer(to, least, most)
 	return func(v any) error {
@@ -272,7 +271,7 @@ func oneOf(allowed ...string) check {
 	}
 }
 
-// optional lets the empty string pass: not configured.
+// optional also accepts the empty string, which means: not configured.
 func optional(inner check) check {
 	return func(s string) (string, error) {
 		if s == "" {
@@ -282,7 +281,8 @@ func optional(inner check) check {
 	}
 }
 
-// orOff lets the empty string and "off" pass, which are stored as the empty one: nothing listens.
+// orOff also accepts "off" and the empty string. It stores both as the empty string: nothing
+// listens.
 func orOff(inner check) check {
 	return func(s string) (string, error) {
 		if s == "" || s == "off" {
@@ -362,7 +362,7 @@ func listenAddress(s string) (string, error) {
 	return hostPort(s)
 }
 
-// hostName accepts a name or an address without a port: callers may use any.
+// hostName accepts a name or an address without a port, because callers may use any port.
 func hostName(s string) (string, error) {
 	if strings.Contains(s, ":") && net.ParseIP(s) == nil {
 		return "", fmt.Errorf("%q must be a name or an IP address, without a port", s)
@@ -377,8 +377,8 @@ func checkPort(port string) error {
 	return nil
 }
 
-// checkHost accepts addresses, and what a host's name is made of: it need not exist, only be no
-// slip of the pen.
+// checkHost accepts addresses and well-formed host names. The host need not exist: this only
+// catches typing errors.
 func checkHost(host string) error {
 	const maxName = 253 // RFC 1035
 	if addr, _, _ := strings.Cut(host, "%"); net.ParseIP(addr) != nil {
@@ -401,7 +401,7 @@ func addressOrNetwork(s string) (string, error) {
 	if addr, addrErr := netip.ParseAddr(s); addrErr == nil && addr.Zone() == "" {
 		network, err = addr.Prefix(addr.BitLen())
 	}
-	// IPv4 written as IPv6 is IPv4, as it is in the addresses of connections.
+	// An IPv4 address in IPv6 notation is IPv4, as in the addresses of connections.
 	if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
 		network = netip.PrefixFrom(a.Unmap(), network.Bits()-96)
 	}
@@ -416,7 +416,8 @@ func addressOrNetwork(s string) (string, error) {
 	return network.String(), nil
 }
 
-// authLine checks the shape only. The line is not repeated: hashes do not belong in logs.
+// authLine checks only the form. Its errors do not repeat the line, because logs must not have
+// hashes.
 func authLine(s string) (string, error) {
 	parts := strings.Split(s, ":")
 	salted := len(parts) == 3 && strings.Count(parts[2], "$") == 1 && !strings.HasPrefix(parts[2], "$") && !strings.HasSuffix(parts[2], "$")
@@ -429,8 +430,8 @@ func authLine(s string) (string, error) {
 	return s, nil
 }
 
-// calendarURI accepts what a pending attestation may hold (at most 1000 bytes of a small alphabet),
-// without a path: OpenTimestamps clients ask at the root of the host, whatever path the URI has.
+// calendarURI accepts what a pending attestation may contain (at most 1000 bytes of a small
+// alphabet), but no path: OpenTimestamps clients ask at the root of the host, whatever the path.
 func calendarURI(s string) (string, error) {
 	const maxURI = 1000
 	rest, ok := strings.CutPrefix(s, "https://")
