@@ -12,14 +12,14 @@ import (
 func (a *app) authCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "auth NAME ROLE",
-		Short: "Make a user and a password for the daemon's JSON-RPC",
-		Long: `Make a random password, and the line that lets NAME call the daemon's JSON-RPC with it. The line, which does not
-hold the password, goes into rpc.auth of ancre.conf; the daemon is to be restarted then. The password is shown this once.
+		Short: "Create a user and a password for the daemon's JSON-RPC",
+		Long: `Create a random password, and the line with which NAME can call the daemon's JSON-RPC. Add the line to rpc.auth in ancre.conf,
+then restart the daemon. The line does not hold the password, which is shown only now.
 
-ROLE is submit (hand digests in, ask for their states and proofs), read (ask for everything, change nothing) or admin.`,
+ROLE is submit (submit digests, read their states and proofs), read (read everything, change nothing) or admin.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return errors.New("for whom, and for what? Name a user and a role: submit, read or admin")
+				return errors.New("name a user and a role: submit, read or admin")
 			}
 			return nil
 		},
@@ -31,7 +31,7 @@ ROLE is submit (hand digests in, ask for their states and proofs), read (ask for
 			if a.json {
 				return a.printJSON(map[string]string{"line": line, "password": password}, false)
 			}
-			a.say("Into ancre.conf, under [rpc]:\n\n  auth = [%s]\n\nThe password of %s, shown this once:\n\n  %s\n\n", strconv.Quote(line), args[0], password)
+			a.say("Into ancre.conf, under [rpc]:\n\n  auth = [%s]\n\nThe password of %s, shown only now:\n\n  %s\n\n", strconv.Quote(line), args[0], password)
 			a.note("Elsewhere: %s=… ancre --rpc http://HOST:PORT --rpc-user %s …", passwordVariable, args[0])
 			return nil
 		},

@@ -16,7 +16,7 @@ func (a *app) batchesCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "batches [ID]",
-		Short: "List batches, newest first, or tell of one and its anchor",
+		Short: "List batches, newest first, or show one and its anchor",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

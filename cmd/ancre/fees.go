@@ -15,9 +15,9 @@ import (
 func (a *app) walletFeesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "fees",
-		Short: "Tell what block space costs now, and what an anchor would pay",
-		Long: `Tell what block space costs now, how the daemon found that out from blocks and peers alone, and what an anchor would pay that
-begins now: little at first, more with each block that leaves it out, within the caps of the configuration.`,
+		Short: "Show what block space costs now, and what an anchor would pay",
+		Long: `Show what block space costs now, how the daemon learned that from blocks and peers alone, and what a new anchor would pay. An
+anchor pays little at first, and more with each block that leaves it out, within the caps of the configuration.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.daemon(cmd.Context())

@@ -69,9 +69,9 @@ type app struct {
 	client *rpc.Client
 }
 
-// errReaderGone ends a command whose results nobody reads any more, as in "ancre stamp -r DIR |
+// errReaderGone ends a command if the reader of its results is gone, as in "ancre stamp -r DIR |
 // head".
-var errReaderGone = errors.New("nobody reads the results any more")
+var errReaderGone = errors.New("the reader of the results is gone")
 
 // run does what args say and returns the exit status. It closes the terminal's output.
 func run(ctx context.Context, args []string, t *terminal) int {
@@ -166,19 +166,19 @@ func codeOf(err error) int {
 	return 0
 }
 
-const rootHelp = `ancre stamps files with the help of a running ancred: their hashes are anchored in Bitcoin, and FILE.ots
-beside each FILE becomes a proof, in the OpenTimestamps format, that it existed before some block.
+const rootHelp = `ancre stamps files: a running ancred anchors their hashes in Bitcoin, and FILE.ots beside each FILE becomes a
+proof, in the OpenTimestamps format, that FILE existed before some block.
 
-On the daemon's machine nothing need be said: ancre reads the daemon's configuration and its cookie. From
-another one, name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
+On the daemon's machine ancre needs no flags: it reads the daemon's configuration and cookie. On another machine,
+name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
 
 Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending), 4 cannot be
-checked here (nothing is wrong with the proof as far as one can tell: the answer says what it takes). Of several
-files the worst counts: 1 before 4 before 3 before 0. Where results cannot be written to standard output or
-standard error, it is 1 too.
+checked here (nothing contradicts the proof, and the answer says what a check needs). Of several files the worst
+counts: 1 before 4 before 3 before 0. It is also 1 if a result could not be written to standard output or
+standard error.
 
-With --json, stamp, upgrade, verify, prune and info print one JSON object a line for each file; the others
-print one JSON document. Errors that stop a command are a JSON object {"error", "exit"} on standard error.`
+With --json, stamp, upgrade, verify, prune and info print one JSON object per line for each file. The other verbs
+print one JSON document. An error that stops a command is a JSON object {"error", "exit"} on standard error.`
 
 // command returns the tree of commands.
 func (a *app) command() *cobra.Command {

@@ -17,17 +17,17 @@ func (a *app) rpcCommand() *cobra.Command {
 		Use:   "rpc METHOD [ARG…]",
 		Short: "Call a method of the daemon's JSON-RPC",
 		Long: `Call a method of the daemon's JSON-RPC and print its result. "ancre rpc help" lists the methods, "ancre rpc help METHOD"
-explains one. Arguments become what the method wants; arrays and objects are written as JSON.
+explains one. ancre converts each argument to the type that the method expects. Write arrays and objects as JSON.
 
-All that follows METHOD is its arguments: flags stand before it. Secrets given as arguments are seen by others on this
-machine: for passphrases there is "ancre wallet".`,
+Everything after METHOD is an argument of it: put flags before METHOD. Other users of this machine can see arguments, so do not
+pass secrets: use "ancre wallet" for passphrases.`,
 		Example: `  ancre rpc getbatch 1
   ancre rpc submitbatch '["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for i, arg := range args {
 				if !utf8.ValidString(arg) {
-					return usagef("argument %d is not UTF-8, and JSON carries nothing else; for passphrases there is \"ancre wallet\"", i+1)
+					return usagef("argument %d is not UTF-8, which JSON requires; use \"ancre wallet\" for passphrases", i+1)
 				}
 			}
 			client, err := a.daemon(cmd.Context())

@@ -519,7 +519,7 @@ func TestProofsOfUnknownDigestsSayWhoMayComplete(t *testing.T) {
 	r.write("a.ots", string(data))
 	r.ancre("upgrade", file).is(t, exitPending, "the daemon does not know this digest", "https://calendar.example")
 	r.ancre("verify", file).is(t, exitPending, "waiting for the calendar at https://calendar.example")
-	r.ancre("status", file).is(t, exitFailed, "never handed in to this daemon")
+	r.ancre("status", file).is(t, exitFailed, "never submitted to this daemon")
 }
 
 func TestAnExistingBackupIsKept(t *testing.T) {

@@ -27,11 +27,11 @@ func (a *app) statusCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status [DIGEST | FILE]",
-		Short: "Tell how the daemon stands, or where a digest is",
-		Long: `Tell how the daemon stands: how far it has synced, the open batch, anchors, the wallet, and what is wrong.
+		Short: "Show the state of the daemon, or of a digest",
+		Long: `Show the state of the daemon: how far it has synced, the open batch, anchors, the wallet, and warnings.
 
-With a SHA-256 in hex, a file or a proof: tell where that digest is on its way into Bitcoin. A proof (FILE.ots) is found as well
-if another client stamped it at the daemon's calendar.`,
+With a SHA-256 in hex, a file or a proof: show the state of that digest. This also finds a proof (FILE.ots) that another client
+got from the daemon's calendar.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch && (a.json || !a.outTerm) {
@@ -48,7 +48,7 @@ if another client stamped it at the daemon's calendar.`,
 			return a.show(cmd.Context(), watch, show)
 		},
 	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every two seconds, until interrupted")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "repeat it every two seconds, until interrupted")
 	return cmd
 }
 
@@ -117,8 +117,8 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	return digests, nil
 }
 
-// whereIs tells of what name means, a file or a digest: by the first of the digests that the daemon
-// knows.
+// whereIs returns the state of what name means, a file or a digest. It takes the first of the
+// digests that the daemon knows.
 func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (string, error) {
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 		}
 	}
 	if rpc.HasCode(err, rpc.CodeNotFound) {
-		return "", fmt.Errorf("%s was never handed in to this daemon%s", shown(name), changedSince(name, digests[0]))
+		return "", fmt.Errorf("%s was never submitted to this daemon%s", shown(name), changedSince(name, digests[0]))
 	}
 	if err != nil {
 		return "", err

@@ -23,8 +23,8 @@ func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wallet",
 		Short: "The fee wallet: create, unlock, address, balance, fees, history, send",
-		Long: `The fee wallet pays for the anchors. It lies with the daemon; keep in it what anchoring costs for some months, and no more.
-Amounts are in satoshi.`,
+		Long: `The fee wallet pays for the anchors. The daemon stores it. Keep in it what some months of anchors cost, and no more. Amounts
+are in satoshi.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needVerb,
 	}
@@ -71,7 +71,7 @@ func (a *app) findPassphrase(ctx context.Context, file string, isNew bool) (stri
 		return string(p), nil
 	}
 	if !a.person {
-		return "", usagef("nobody to ask for the passphrase: name a file that holds it with --passphrase-file")
+		return "", usagef("there is no terminal to ask for the passphrase: name a file that holds it with --passphrase-file")
 	}
 	question := "Passphrase of the wallet: "
 	if isNew {
@@ -110,13 +110,13 @@ func (a *app) walletCreateCommand() *cobra.Command {
 	var o walletCreateOptions
 	cmd := &cobra.Command{
 		Use:   "create",
-		Short: "Make the wallet, and show its 24 words this once",
-		Long: `Make the wallet, and show the 24 words from which it can be restored, here or in any BIP39/BIP84 wallet. They are never shown
-again and stored nowhere in readable form. At a terminal, two of them are asked for: so nobody goes on without having written them down. The
-passphrase encrypts the keys on the daemon's disk; it has 8 characters or more, and is asked for twice.
+		Short: "Create the wallet, and show its 24 words only now",
+		Long: `Create the wallet, and show its 24 words. They restore it, here or in any BIP39/BIP84 wallet. They are never shown again, and
+stored nowhere in readable form. At a terminal ancre asks for two of them, to check that you wrote them down. It asks twice for a
+passphrase of 8 or more characters, which encrypts the keys on the daemon's disk.
 
-When the words were lost on the way (the terminal closed, say), make another wallet with --replace, as long as nobody has sent
-anything to the first one. The daemon refuses when it was used, and keeps the old file.`,
+If the words were lost before you wrote them down, create another wallet with --replace, as long as nothing was sent to the first
+one. The daemon keeps the old file, and refuses if the first wallet was used.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.walletCreate(cmd.Context(), o) },
 	}
@@ -154,7 +154,7 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	}
 	// Of one that cannot be opened, the daemon says whether it was moved away meanwhile.
 	if s := info.Wallet.State; s != "none" && s != "unusable" && !o.replace {
-		return fmt.Errorf("the daemon has a wallet already (%s): \"ancre wallet address\" shows where to send coins. If nobody has its words, and nothing was sent to it, "+
+		return fmt.Errorf("the daemon has a wallet already (%s): \"ancre wallet address\" shows where to send coins. If its words are lost, and nothing was sent to it, "+
 			"\"ancre wallet create --replace\" makes another", s)
 	}
 	words := ""
@@ -177,19 +177,19 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	made, err := create(ctx, passphrase, words, birthday)
 	if err != nil {
 		if isFatal(callError(err)) && !o.restore {
-			a.note("If the daemon has a wallet now (ancre wallet balance), nobody saw its words: send it nothing, and make another in its\n" +
-				"place with \"ancre wallet create --replace\".")
+			a.note("If the daemon has a wallet now (ancre wallet balance), its words are lost: send nothing to it, and replace it with\n" +
+				"\"ancre wallet create --replace\".")
 		}
 		return err
 	}
 	return a.showWallet(ctx, made, o)
 }
 
-// lostWords is what helps when nobody has the words of a new wallet.
-const lostWords = "send nothing to this wallet, and make another in its place with \"ancre wallet create --replace\""
+// lostWords is the remedy if the words of a new wallet were lost.
+const lostWords = "send nothing to this wallet, and replace it with \"ancre wallet create --replace\""
 
 // showWallet shows the words of a wallet that was made, and lets a person confirm them, before
-// anybody learns its address.
+// it shows the address.
 func (a *app) showWallet(ctx context.Context, made rpc.CreatedWallet, o walletCreateOptions) error {
 	if a.json {
 		err := a.printJSON(made, false)
@@ -202,7 +202,7 @@ func (a *app) showWallet(ctx context.Context, made rpc.CreatedWallet, o walletCr
 		a.note("The wallet is restored. The daemon now looks for its coins: \"ancre wallet balance\" shows what it found so far.")
 	} else {
 		a.note("These words are the wallet. Write them on paper now, in this order, and keep the paper where you keep\n" +
-			"money: whoever has them has the coins, without them the coins are lost with this disk, and they are\nnever shown again.\n")
+			"money: whoever has them has the coins. If this disk fails, the coins are lost without them. They are\nnever shown again.\n")
 		if err := a.printWords(made.Words); err != nil {
 			return fmt.Errorf("the words could not be shown, %s: %w", lostWords, err)
 		}
@@ -326,7 +326,7 @@ func (a *app) walletAddressCommand() *cobra.Command {
 	var noQR bool
 	cmd := &cobra.Command{
 		Use:   "address",
-		Short: "Show a fresh address to send coins to",
+		Short: "Show a new address to send coins to",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.daemon(cmd.Context())
@@ -364,7 +364,7 @@ func (a *app) printAddress(address string, withQR bool) error {
 func (a *app) walletBalanceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "balance",
-		Short: "Tell what the wallet holds",
+		Short: "Show the balance of the wallet",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.daemon(cmd.Context())
@@ -441,7 +441,7 @@ func (a *app) walletSendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "send ADDRESS SATS",
 		Short:   "Send coins out of the wallet",
-		Long:    "Send SATS satoshi (1 BTC is 100000000) to ADDRESS, and pay the fee besides. Asks before it sends, unless --yes.",
+		Long:    "Send SATS satoshi (1 BTC is 100000000) to ADDRESS, and pay the fee in addition. It asks before it sends, unless --yes.",
 		Example: "  ancre wallet send bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 25000",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -467,7 +467,7 @@ func (a *app) walletSend(ctx context.Context, address, amount string, o walletSe
 	}
 	if !o.yes {
 		if !a.person {
-			return usagef("nobody to ask whether to send: say --yes")
+			return usagef("there is no terminal to ask whether to send: use --yes")
 		}
 		answer, err := a.ask(ctx, fmt.Sprintf("Send %s sat to %s? It cannot be taken back. [y/N] ", humanize.Count(sats), address))
 		if err != nil {

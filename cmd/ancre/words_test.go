@@ -40,7 +40,7 @@ func TestStatusOfAChangedFile(t *testing.T) {
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
 	r.write("a", "other content")
-	r.ancre("status", file).is(t, exitFailed, "was never handed in to this daemon, and "+file+".ots is about another content: the file has changed since it was stamped")
+	r.ancre("status", file).is(t, exitFailed, "was never submitted to this daemon, and "+file+".ots is about another content: the file has changed since it was stamped")
 }
 
 // A receipt of version 4 needs the block's time. A daemon that does not have the block yet does not
