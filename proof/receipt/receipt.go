@@ -135,8 +135,9 @@ func LooksLike(b []byte) bool {
 	return false
 }
 
-// NamesChainpoint reports whether text that is not a receipt names Chainpoint, as the receipts of all
-// versions do. Such text is a damaged receipt; other text is a document that happens to be JSON.
+// NamesChainpoint reports whether text that is not a receipt names Chainpoint, as the receipts of
+// all versions do. Such text is a damaged receipt; other text is a document that happens to be
+// JSON.
 func NamesChainpoint(b []byte) bool {
 	return bytes.Contains(bytes.ToLower(b), []byte("chainpoint"))
 }

@@ -116,8 +116,8 @@ func storeWithTreeFile(t *testing.T) (dir, name string, data []byte) {
 	return dir, name, data
 }
 
-// TestPathsAreReadFromTreeFiles would catch a group that is written or read at the wrong place, a row
-// of the top that is hashed or walked wrong, and a file that is made for nothing, or not found
+// TestPathsAreReadFromTreeFiles would catch a group that is written or read at the wrong place, a
+// row of the top that is hashed or walked wrong, and a file that is made for nothing, or not found
 // again.
 func TestPathsAreReadFromTreeFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -139,8 +139,8 @@ func TestPathsAreReadFromTreeFiles(t *testing.T) {
 	}
 }
 
-// TestTreeFilesOutliveACrash takes the power away right after a file was listed, and all with it that
-// was not synced. A file or a name that was not would be missed by the next start.
+// TestTreeFilesOutliveACrash takes the power away right after a file was listed, and all with it
+// that was not synced. A file or a name that was not would be missed by the next start.
 func TestTreeFilesOutliveACrash(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	s := openWithTreeFiles(t, testDir, mem, nil)
@@ -157,8 +157,8 @@ func TestTreeFilesOutliveACrash(t *testing.T) {
 	}
 }
 
-// TestTreeFilesAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it takes
-// long to write.
+// TestTreeFilesAreWrittenOnce changes a batch that is sealed as anchors do. Its file stays: it
+// takes long to write.
 func TestTreeFilesAreWrittenOnce(t *testing.T) {
 	mem := vfs.NewMem()
 	var created atomic.Int64
@@ -249,9 +249,9 @@ func TestFewGroupFilesAreOpen(t *testing.T) {
 	}
 }
 
-// TestDamagedTreeFilesAreReadElsewhere changes the file in every way. Each would give wrong paths, or
-// none, if it went unnoticed; here all come from the runs, somebody is told, and the file is made
-// anew.
+// TestDamagedTreeFilesAreReadElsewhere changes the file in every way. Each would give wrong paths,
+// or none, if it went unnoticed; here all come from the runs, somebody is told, and the file is
+// made anew.
 func TestDamagedTreeFilesAreReadElsewhere(t *testing.T) {
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte {
@@ -322,9 +322,9 @@ func TestDamagedTreeFilesAreReadElsewhere(t *testing.T) {
 	}
 }
 
-// TestTreeFilesAreNotTheTruth has a file say something else, with all checksums right, as a bit that
-// tipped over in memory would. Whoever believed it would not know a digest that is stored, and give
-// its neighbours paths that lead nowhere, for ever.
+// TestTreeFilesAreNotTheTruth has a file say something else, with all checksums right, as a bit
+// that tipped over in memory would. Whoever believed it would not know a digest that is stored, and
+// give its neighbours paths that lead nowhere, for ever.
 func TestTreeFilesAreNotTheTruth(t *testing.T) {
 	dir, name, data := storeWithTreeFile(t)
 	const leaf = 5
@@ -376,9 +376,9 @@ func TestTreeFilesLeadToTheRoot(t *testing.T) {
 	}
 }
 
-// TestTreeFilesThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch, for
-// good. Whoever took that for a failure of the disk would take no digest any more; whoever tried
-// nothing else would never come to the batches behind it.
+// TestTreeFilesThatCannotBeWrittenStopNobody fails all that has to do with the file of one batch,
+// for good. Whoever took that for a failure of the disk would take no digest any more; whoever
+// tried nothing else would never come to the batches behind it.
 func TestTreeFilesThatCannotBeWrittenStopNobody(t *testing.T) {
 	for _, op := range []string{"create", "write", "sync", "close"} {
 		t.Run(op, func(t *testing.T) {
@@ -430,8 +430,8 @@ func TestTreeFilesThatCannotBeOpenedStay(t *testing.T) {
 	}
 }
 
-// TestTreeFilesAreMadeAnewOnce damages a file again and again while the store is open: on a disk that
-// keeps nothing, a batch would be written for ever.
+// TestTreeFilesAreMadeAnewOnce damages a file again and again while the store is open: on a disk
+// that keeps nothing, a batch would be written for ever.
 func TestTreeFilesAreMadeAnewOnce(t *testing.T) {
 	dir := t.TempDir()
 	var log lockedLog
@@ -538,7 +538,8 @@ func TestTreeFilesWithoutSpaceStopNobody(t *testing.T) {
 	wantPaths(t, s, 1, largeLeaves, true)
 }
 
-// TestTreeFilesWaitForSpace would catch a file that takes what is kept free for more important ones.
+// TestTreeFilesWaitForSpace would catch a file that takes what is kept free for more important
+// ones.
 func TestTreeFilesWaitForSpace(t *testing.T) {
 	mem := vfs.NewMem()
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: DefaultReserve + 10*pageSize + treeFileFooter - 1, TotalBytes: 1 << 40})
@@ -559,8 +560,8 @@ func TestTreeFilesWaitForSpace(t *testing.T) {
 	wantPaths(t, s, 1, 10*runSize, true)
 }
 
-// TestTreeFilesGiveWayToDigests has leaves appended with each piece of a file that is written. Whoever
-// wrote it at once would hold submits up, for what nobody needs within the hour.
+// TestTreeFilesGiveWayToDigests has leaves appended with each piece of a file that is written.
+// Whoever wrote it at once would hold submits up, for what nobody needs within the hour.
 func TestTreeFilesGiveWayToDigests(t *testing.T) {
 	const leaves = 64 * runSize // 576 KiB in the file: three pieces
 	var s *Store
@@ -602,8 +603,8 @@ func TestTreeFilesGiveWayToDigests(t *testing.T) {
 	}
 }
 
-// TestTreeFilesOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever tried
-// again would do so for ever, and never come to the batches behind it.
+// TestTreeFilesOfADamagedBatchAreGivenUp takes a run away that a file is to be made of. Whoever
+// tried again would do so for ever, and never come to the batches behind it.
 func TestTreeFilesOfADamagedBatchAreGivenUp(t *testing.T) {
 	for name, key := range map[string][]byte{
 		"leaves": nodesKey(1, 0, runSize),
