@@ -36,6 +36,10 @@ type stranger struct {
 
 func newStranger(t *testing.T, d *dialer) *stranger {
 	t.Helper()
+	// The first client sets the logger of btcd's peers, which must not be running yet.
+	if err := madeOnce(); err != nil {
+		t.Fatal(err)
+	}
 	here, there := net.Pipe()
 	t.Cleanup(func() { there.Close() })
 	ready := make(chan struct{})
