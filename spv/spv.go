@@ -16,8 +16,9 @@
 // failed"), and that ends the process. No state is only in memory, so a restarted process continues
 // where it was.
 //
-// A client with [Config.HeadersOnly] only downloads headers. That is how package verify uses this
-// package: it is one of verify's sources of headers. A new source of headers belongs there.
+// A client with [Config.HeadersOnly] only downloads headers. Package verify/lightclient uses it as
+// one of the sources of headers by which proofs are verified. A new source of headers belongs beside
+// that package.
 package spv
 
 import (
