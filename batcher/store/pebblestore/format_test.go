@@ -17,8 +17,8 @@ import (
 )
 
 // The document docs/store-format.md is held against the program here: its tables and its sample are
-// compared, and a store is read by what it says alone. The reader below uses nothing of this
-// package.
+// compared, and a store is read by what it says alone. The reader in
+// format_reader_test.go uses nothing of this package.
 
 func formatDocument(t *testing.T) string {
 	t.Helper()
