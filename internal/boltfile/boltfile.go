@@ -17,6 +17,8 @@ import (
 	"io"
 	"os"
 
+	"ancre/internal/atomicfile"
+
 	"github.com/gofrs/flock"
 )
 
@@ -27,8 +29,8 @@ var ErrInUse = errors.New("the file is in use")
 // ErrEmpty is returned for a file without a byte. bbolt takes it for a new database.
 var ErrEmpty = errors.New("the file is empty")
 
-// ErrDamaged is wrapped by all that is said about the contents of a file, and not by what the
-// system says about reading it.
+// ErrDamaged is wrapped by the errors about the contents of a file. Errors of the system that come
+// from reading it do not wrap it.
 var ErrDamaged = errors.New("the file is damaged")
 
 func damagedf(format string, args ...any) error {
@@ -39,12 +41,12 @@ func damagedf(format string, args ...any) error {
 type Info struct {
 	Tx uint64 // the number of the newest transaction
 
-	// FellBack is set when one of the two descriptions at the beginning of the file is damaged. The
-	// other one counts then, and the last transaction may be missing: a crash leaves the same.
+	// FellBack is set if one of the two descriptions at the beginning of the file is damaged. Then
+	// the other one counts, and the last transaction may be missing. A crash leaves the same.
 	FellBack bool
 
-	// Sum is over all keys and values, in their order, but for what Options.Except names: the same
-	// contents have the same sum, wherever they lie in the file.
+	// Sum is the hash of all keys and values in their order, without the value of Options.Except.
+	// The same contents have the same sum, wherever they lie in the file.
 	Sum    [sha256.Size]byte
 	Except []byte // the value of that key
 }
@@ -75,17 +77,18 @@ const (
 	freelistPage  = 0x10
 	bucketElement = 0x01
 
-	// warmAbove is from which size on a file is read through once before it is walked over: a disk
-	// that turns reads in order many times faster.
+	// warmAbove is the size above which Check reads the file once in order before it follows the
+	// pages: a rotating disk reads in order many times faster.
 	warmAbove = 8 << 20
 )
 
-// Check walks over a file. It changes nothing, and needs memory for some pages and a bit for each.
+// Check reads a whole file and checks its pages. It changes nothing. It needs memory for some
+// pages, and one bit for each page of the file.
 func Check(path string, o Options) (Info, error) {
 	if info, err := os.Stat(path); err != nil { // before it is opened: a FIFO would keep us waiting
 		return Info{}, err
 	} else if !info.Mode().IsRegular() {
-		return Info{}, fmt.Errorf("it is no regular file, but %s", kindOf(info))
+		return Info{}, fmt.Errorf("it %w", &atomicfile.KindError{Mode: info.Mode()})
 	}
 	// bbolt takes the same lock, for writing.
 	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
@@ -124,13 +127,6 @@ func Check(path string, o Options) (Info, error) {
 		c.content.Sum(out.Sum[:0])
 	}
 	return out, nil
-}
-
-func kindOf(info os.FileInfo) string {
-	if info.IsDir() {
-		return "a directory"
-	}
-	return info.Mode().Type().String()
 }
 
 // meta is one of the two descriptions.
