@@ -17,8 +17,8 @@
 // where it was.
 //
 // A client with [Config.HeadersOnly] only downloads headers. Package verify/lightclient uses it as
-// one of the sources of headers by which proofs are verified. A new source of headers belongs beside
-// that package.
+// one of the sources of headers by which proofs are verified. A new source of headers belongs
+// beside that package.
 package spv
 
 import (

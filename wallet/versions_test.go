@@ -299,7 +299,7 @@ func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	r.createFunded(deposit)
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 5, Coins: spent(v1), Prevouts: prevouts})
-	left := r.mineVersion(v1)
+	r.mineVersion(v1)
 	r.stop()
 
 	r.reorg(1)
@@ -312,7 +312,7 @@ func TestTheWalletLeavesABranchThatItIsStuckOn(t *testing.T) {
 	pretendToKnow(t, node, dir, height)
 	r = start(t, node, chain, dir, nil)
 	r.wantGone(spent(v1))
-	left = v2.TxOut[1].Value
+	left := v2.TxOut[1].Value
 	r.awaitBalance(wallet.Balance{Confirmed: left, Spendable: left})
 	if !strings.Contains(r.log.String(), "have left the chain") {
 		t.Error("the log does not tell of the branch")
