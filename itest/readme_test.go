@@ -212,9 +212,6 @@ func TestPapersShowCommandsOfAncredThatExist(t *testing.T) {
 				}
 			}
 			text, ok := helps[verb]
-			if !ok && strings.Contains(helps[""], "ancred "+verb) {
-				text, ok = helps[""], true
-			}
 			if !ok {
 				t.Errorf("%s shows ancred%s, and there is no verb %q", paper, m[1], verb)
 			}
