@@ -30,6 +30,7 @@ import (
 
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -113,8 +114,8 @@ func New(cfg Config) (*Batcher, error) {
 		tick:    cfg.Tick,
 		nonces:  proof.NewNoncer(cfg.Store.Key()),
 		pending: pending,
-		sealing: make(chan struct{}, 1),
-		paying:  make(chan struct{}, 1),
+		sealing: wake.New(),
+		paying:  wake.New(),
 		sealed:  newNotifier(),
 		offered: make(map[uint64]decide.Offer),
 		missing: make(map[uint64]decide.Missing),

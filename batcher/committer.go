@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 )
 
@@ -57,7 +58,7 @@ type closeAnswer struct {
 }
 
 func newCommitter(b *Batcher, open store.Batch, limit int) *committer {
-	c := &committer{b: b, spare: new(sync.Pool), limit: limit, open: open, wakeup: make(chan struct{}, 1)}
+	c := &committer{b: b, spare: new(sync.Pool), limit: limit, open: open, wakeup: wake.New()}
 	c.noteOpened()
 	return c
 }
@@ -130,7 +131,7 @@ func (c *committer) enqueue(s *submission) error {
 	}
 	c.waiting += len(s.leaves)
 	c.queue = append(c.queue, s)
-	wake(c.wakeup)
+	wake.Up(c.wakeup)
 	return nil
 }
 
@@ -144,7 +145,7 @@ func (c *committer) close(ctx context.Context, only uint64) (uint64, error) {
 		return 0, errStopping
 	}
 	c.closes = append(c.closes, closeRequest{only, answer})
-	wake(c.wakeup)
+	wake.Up(c.wakeup)
 	c.mu.Unlock()
 	select {
 	case a := <-answer:
@@ -290,7 +291,7 @@ func (c *committer) commit(group []*submission) error {
 		c.setOpen(open)
 		c.b.board.Clear(warning.Store)
 		if full {
-			wake(c.b.sealing)
+			wake.Up(c.b.sealing)
 		}
 	}
 	c.b.tally.committed(len(g.leaves), len(a.Leaves), time.Since(began))
@@ -370,7 +371,7 @@ func (c *committer) closeOpen(only uint64) (uint64, error) {
 		return 0, c.failed(fmt.Errorf("close batch %d: %w", batch.ID, err))
 	}
 	c.setOpen(nextBatch(batch))
-	wake(c.b.sealing)
+	wake.Up(c.b.sealing)
 	return batch.ID, nil
 }
 

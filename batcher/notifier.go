@@ -24,11 +24,3 @@ func (n *notifier) notify() {
 	close(n.ch)
 	n.ch = make(chan struct{})
 }
-
-// wake makes the receiver of c look again, without waiting for it. c has room for one value.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -136,7 +137,7 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 			for _, coin := range taken.TakenCoins() {
 				b.taken[coin] = true
 			}
-			wake(b.paying) // the next step does without it
+			wake.Up(b.paying) // the next step does without it
 		}
 		return v, err
 	}
@@ -147,7 +148,7 @@ func (b *Batcher) version(ctx context.Context, p decide.Payment, before *store.V
 			if errors.Is(err, store.ErrDamaged) {
 				b.damaged[batch.ID] = true // the next step pays for the others
 				b.warn(warning.Damage, err.Error())
-				wake(b.paying)
+				wake.Up(b.paying)
 			}
 			return v, err
 		}

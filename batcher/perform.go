@@ -8,6 +8,7 @@ import (
 
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 )
 
@@ -96,7 +97,7 @@ func (b *Batcher) act(ctx context.Context, action decide.Action) error {
 	case decide.Abandon:
 		b.afterAbandon(ctx, action.Anchor)
 	case decide.Assign:
-		wake(b.paying) // a batch that waits again need not wait for the next block
+		wake.Up(b.paying) // a batch that waits again need not wait for the next block
 	case decide.OfferAnchor:
 		b.offer(ctx, action.Anchor, action.Version)
 	case decide.Pay:

@@ -8,6 +8,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/batcher/store/tree"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 )
 
@@ -51,7 +52,7 @@ func (b *Batcher) seal(ctx context.Context, batch store.Batch) error {
 	b.board.Clear(warning.Sealing)
 	b.log.Info("batch sealed", "batch", batch.ID, "digests", batch.Count, "root", fmt.Sprintf("%x", root))
 	b.sealed.notify()
-	wake(b.paying)
+	wake.Up(b.paying)
 	return nil
 }
 

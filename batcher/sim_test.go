@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/internal/txsize"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 	"ancre/proof"
 
@@ -158,7 +159,7 @@ func (c *simChain) give(script []byte, sats int64) {
 
 func (c *simChain) notify() {
 	for _, s := range c.subs {
-		wake(s)
+		wake.Up(s)
 	}
 }
 

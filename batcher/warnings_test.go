@@ -10,6 +10,7 @@ import (
 
 	"ancre/batcher/store"
 	"ancre/internal/txsize"
+	"ancre/internal/wake"
 	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -182,7 +183,7 @@ func TestAStepThatFailsIsAWarning(t *testing.T) {
 	round := 0
 	err := h.b.loop(ctx, sealer, wakes, nil, func(context.Context) error {
 		round++
-		wake(wakes)
+		wake.Up(wakes)
 		switch round {
 		case 1:
 			return errors.New("a riddle")

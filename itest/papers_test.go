@@ -181,9 +181,9 @@ var (
 	// A path of ours has a folder, or ends as a file does. A route of a server begins with a slash.
 	aPath = regexp.MustCompile(`^(?:\.?[\w*-][\w.*-]*/)+[\w.*-]*$|^[\w*-]+\.(?:go|md|conf|mod|yml|json|svg|service|tmpl)$`)
 
-	// What looks like a path of ours and is none: packages of Go's library, types of content, and
-	// examples of files that people have.
-	foreign = regexp.MustCompile(`^(?:net/http|crypto/\w+|encoding/\w+|log/slog|golang\.org/.*|application/\w+|store/index|ancre\.conf|(?:convocation|contract|report)\..*|nonce/\w+)$`)
+	// What looks like a path of ours and is none: packages of Go's library, types of content, what
+	// make builds, and examples of files that people have.
+	foreign = regexp.MustCompile(`^(?:bin/.*|net/http|crypto/\w+|encoding/\w+|log/slog|golang\.org/.*|application/\w+|store/index|ancre\.conf|(?:convocation|contract|report)\..*|nonce/\w+)$`)
 )
 
 // wrong returns what a text names that does not exist. Links are relative to dir.
