@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,8 +23,24 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Setenv("HOME", os.DevNull) // where no test makes a data directory by mistake
-	os.Exit(m.Run())
+	os.Exit(inEmptyHome(m.Run))
+}
+
+// inEmptyHome runs the tests with an empty home directory, so that none of them reads the
+// configuration of this machine, or makes a data directory in it by mistake.
+func inEmptyHome(run func() int) int {
+	home, err := os.MkdirTemp("", "ancred-home")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(home)
+	os.Setenv("HOME", home)
+	status := run()
+	if _, err := os.Stat(filepath.Join(home, ".ancre")); err == nil {
+		fmt.Fprintln(os.Stderr, "a test made a data directory in the home directory")
+		return 1
+	}
+	return status
 }
 
 // program is the program with these arguments, as a process of its own.

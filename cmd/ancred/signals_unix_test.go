@@ -142,7 +142,7 @@ func TestSIGHUPEndsNothing(t *testing.T) {
 	c := p.client()
 	for i := range 3 {
 		p.signal(syscall.SIGHUP)
-		p.awaitLog("SIGHUP: ancred goes on")
+		p.awaitLog("SIGHUP: ancred continues")
 		p.accepts(c, i)
 	}
 	p.stopsWell()
