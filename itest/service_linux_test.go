@@ -30,7 +30,8 @@ func TestRunsAsASystemdService(t *testing.T) {
 	defer manager.Close()
 	deadline, _ := w.ctx.Deadline()
 	w.must(manager.SetReadDeadline(deadline))
-	// The manager always reads, as systemd does: the kernel queues 10 messages, then the daemon waits.
+	// The manager always reads, as systemd does: the kernel queues 10 messages, then the daemon
+	// waits.
 	told := make(chan string, 10_000)
 	go func() {
 		defer close(told)
