@@ -27,6 +27,7 @@ type memStore struct {
 	places  map[store.Leaf]store.Position
 	anchors []store.Anchor // by rising ID
 	cursor  store.Cursor
+	paths   map[uint64]*storetest.Paths // of sealed batches, as they are asked for
 }
 
 func newMemStore(key [32]byte) *memStore {
@@ -245,7 +246,15 @@ func (s *memStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]p
 	case p.Position.Index >= b.Count:
 		return nil, proof.Waypoint{}, store.ErrDamaged
 	}
-	return proof.Path(s.leaves[b.ID-1], int(p.Position.Index)), proof.Waypoint{}, nil
+	paths := s.paths[b.ID]
+	if paths == nil {
+		paths = storetest.NewPaths(s.leaves[b.ID-1])
+		if s.paths == nil {
+			s.paths = make(map[uint64]*storetest.Paths)
+		}
+		s.paths[b.ID] = paths
+	}
+	return paths.Path(p.Position.Index), proof.Waypoint{}, nil
 }
 
 func (s *memStore) Leaves(ctx context.Context, batch, start, n uint64) ([]store.Leaf, error) {

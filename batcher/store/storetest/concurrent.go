@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ancre/batcher/store"
+	"ancre/proof"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -158,7 +159,8 @@ func (f *fixture) checkAcknowledged(ctx context.Context, b store.Batch) error {
 		if b.Anchor != a.ID {
 			return fmt.Errorf("anchor %d is there, but its batch says %d", a.ID, b.Anchor)
 		}
-		if err := f.checkPath(&b, b.Count-1, Leaves(b.ID, 0, b.Count)); err != nil {
+		sealed := Leaves(b.ID, 0, b.Count)
+		if err := f.checkPath(&b, b.Count-1, sealed, proof.Path(sealed, int(b.Count-1))); err != nil {
 			return fmt.Errorf("batch %d, which is sealed: %w", b.ID, err)
 		}
 	}

@@ -39,6 +39,33 @@ func Seal(b store.Batch) (store.Batch, []store.Nodes) {
 	return b, nodes
 }
 
+// Paths gives the paths of many leaves of one batch. Each is that of [proof.Path], which hashes the
+// whole batch for one path; Paths remembers the roots of runs of leaves.
+type Paths struct {
+	leaves []store.Leaf
+	roots  [][32]byte // of each run of pathRun leaves
+}
+
+// pathRun is a power of two, so that a path within a run and the path of the run's root are one
+// path.
+const pathRun = 256
+
+// NewPaths returns the paths of a batch with these leaves.
+func NewPaths(leaves []store.Leaf) *Paths {
+	p := &Paths{leaves: leaves}
+	for run := range slices.Chunk(leaves, pathRun) {
+		p.roots = append(p.roots, proof.Root(run))
+	}
+	return p
+}
+
+// Path returns the siblings from a leaf up to the root.
+func (p *Paths) Path(index uint64) []proof.Step {
+	start := index / pathRun * pathRun
+	run := p.leaves[start:min(start+pathRun, uint64(len(p.leaves)))]
+	return append(proof.Path(run, int(index-start)), proof.Path(p.roots, int(index/pathRun))...)
+}
+
 func testPaths(t *testing.T, open Open) {
 	f := newFixture(t, open)
 	ctx := t.Context()
@@ -83,11 +110,17 @@ func (f *fixture) wantPaths(b *store.Batch) {
 	f.t.Helper()
 	f.wantBatch(*b)
 	leaves := Leaves(b.ID, 0, b.Count)
+	paths := NewPaths(leaves)
+	for _, at := range []uint64{0, b.Count / 2, b.Count - 1} {
+		if got, want := paths.Path(at), proof.Path(leaves, int(at)); !slices.Equal(got, want) {
+			f.t.Fatalf("leaf %d of %d: the path is\n%v, want\n%v", at, b.Count, got, want)
+		}
+	}
 	for at := range b.Count {
 		if at > 40 && at < b.Count-40 && at%257 > 1 {
 			continue
 		}
-		if err := f.checkPath(b, at, leaves); err != nil {
+		if err := f.checkPath(b, at, leaves, paths.Path(at)); err != nil {
 			f.t.Fatalf("leaf %d of batch %d, which has %d: %v", at, b.ID, b.Count, err)
 		}
 	}
@@ -97,7 +130,8 @@ func (f *fixture) wantPaths(b *store.Batch) {
 	}
 }
 
-func (f *fixture) checkPath(b *store.Batch, at uint64, leaves []store.Leaf) error {
+// checkPath compares the path of a leaf with the one that is wanted.
+func (f *fixture) checkPath(b *store.Batch, at uint64, leaves []store.Leaf, want []proof.Step) error {
 	ctx := f.t.Context()
 	p, err := f.Locate(ctx, leaves[at])
 	if want := (store.Position{Batch: b.ID, Index: at}); err != nil || p.Position != want {
@@ -108,7 +142,9 @@ func (f *fixture) checkPath(b *store.Batch, at uint64, leaves []store.Leaf) erro
 	if err != nil {
 		return err
 	}
-	want := proof.Path(leaves, int(at))
+	if root := proof.RootFromPath(leaves[at], path); root != b.Root {
+		return fmt.Errorf("its path leads to %x, and the root is %x", root, b.Root)
+	}
 	if !slices.Equal(path, want) {
 		return fmt.Errorf("its path is\n%v, want\n%v", path, want)
 	}
