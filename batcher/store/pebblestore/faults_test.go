@@ -226,7 +226,12 @@ func checkLeaves(s *Store, b store.Batch) error {
 // checkTree says what is wrong with what comes with the seal of a batch.
 func checkTree(s *Store, b store.Batch) error {
 	ctx := context.Background()
-	nodes, _, err := s.nodes(ctx, s.db, b.ID, 1, 0, 256)
+	v, err := s.acquire(ctx) // what readers see: the database may hold a write that failed
+	if err != nil {
+		return err
+	}
+	nodes, _, err := s.nodes(ctx, v.snap, b.ID, 1, 0, 256)
+	v.release()
 	if err != nil {
 		return err
 	}
@@ -381,6 +386,7 @@ func TestFaultEndsWriting(t *testing.T) {
 		steps  int
 		stride int64
 	}{
+		{"each change of one batch", any, stepsPerBatch + 1, 1},
 		{"any change", any, 28, 11},
 		// Each flush and each compaction writes it, and what it replaces is deleted: much has to
 		// happen.
