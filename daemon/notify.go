@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
+	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -16,15 +19,15 @@ const stallLimit = 10 * time.Minute
 // watchdog as long as alive returns nil: a daemon that answers nobody, or whose work stands still,
 // is restarted. It returns when ctx ends.
 func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
-	sent, err := systemd.SdNotify(false, systemd.SdNotifyReady)
-	if err != nil {
-		d.log.Warn("cannot tell systemd that the daemon is ready", "err", err)
-	}
-	if !sent {
+	m := newServiceManager()
+	if m == nil {
 		<-ctx.Done()
 		return
 	}
-	defer func() { _, _ = systemd.SdNotify(false, systemd.SdNotifyStopping) }()
+	if err := m.tell(systemd.SdNotifyReady); err != nil {
+		d.log.Warn("cannot tell systemd that the daemon is ready", "err", err)
+	}
+	defer func() { _ = m.tell(systemd.SdNotifyStopping) }()
 	every := 30 * time.Second
 	limit, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
@@ -44,11 +47,11 @@ func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 			return
 		case err != nil:
 			d.log.Error("the watchdog is not fed", "err", err)
-			_, _ = systemd.SdNotify(false, "STATUS=stalled: "+err.Error())
+			_ = m.tell("STATUS=stalled: " + err.Error())
 		default:
-			_, _ = systemd.SdNotify(false, "STATUS="+d.statusLine())
+			_ = m.tell("STATUS=" + d.statusLine())
 			if limit > 0 {
-				_, _ = systemd.SdNotify(false, systemd.SdNotifyWatchdog)
+				_ = m.tell(systemd.SdNotifyWatchdog)
 			}
 		}
 		select {
@@ -57,6 +60,36 @@ func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// tellLimit is how long a message to the service manager may wait. systemd reads at once. Where
+// nothing reads the socket, it is full after some ten messages, and each further one waits.
+const tellLimit = time.Second
+
+// serviceManager takes messages as sd_notify(3) describes them.
+type serviceManager struct{ addr net.UnixAddr }
+
+// newServiceManager returns nil unless a service manager started this process and wants messages.
+func newServiceManager() *serviceManager {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if !strings.HasPrefix(socket, "/") && !strings.HasPrefix(socket, "@") { // a path, or an abstract name
+		return nil
+	}
+	return &serviceManager{net.UnixAddr{Name: socket, Net: "unixgram"}}
+}
+
+// tell sends one message and waits at most tellLimit.
+func (m *serviceManager) tell(message string) error {
+	conn, err := net.DialUnix("unixgram", nil, &m.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(tellLimit)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(message))
+	return err
 }
 
 // alive checks that the daemon does its work, not only that it runs.
