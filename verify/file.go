@@ -11,6 +11,7 @@ import (
 	"ancre/headers"
 	"ancre/internal/humanize"
 	"ancre/proof"
+	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
@@ -50,7 +51,7 @@ func (s *FileSource) Header(_ context.Context, height uint64) (proof.Header, err
 	if err != nil {
 		return proof.Header{}, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	return proof.Header{Height: height, Hash: h.BlockHash(), MerkleRoot: h.MerkleRoot, Time: h.Timestamp.UTC()}, nil
+	return rpc.ProofHeader(height, &h), nil
 }
 
 // Tip implements [Source].

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -358,22 +357,6 @@ func TestQRCodeInHalfBlocks(t *testing.T) {
 			top, bottom := r == '█' || r == '▀', r == '█' || r == '▄'
 			if top == code.Black(x, y) || bottom == code.Black(x, y+1) {
 				t.Fatalf("column %d, line %d is %q", column, row, r)
-			}
-		}
-	}
-}
-
-// The client carries no wallet, no store and no daemon. The light client is linked in, for verify
-// --spv.
-func TestForbiddenImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Skipf("go list: %v", err)
-	}
-	for pkg := range strings.Lines(string(out)) {
-		for _, forbidden := range []string{"ancre/wallet", "ancre/daemon", "ancre/batcher/store/pebblestore", "cockroachdb/pebble", "btcsuite/btcwallet/wallet\n"} {
-			if strings.Contains(pkg, forbidden) {
-				t.Errorf("ancre links %s", strings.TrimSpace(pkg))
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func convertible(f *proof.File) error {
 }
 
 // ErrPending says that a proof names no Bitcoin block yet.
-var ErrPending = errors.New("the proof is pending: complete it first (ancre upgrade)")
+var ErrPending = errors.New("the proof is pending: complete it first")
 
 // finder collects the Bitcoin attestations to which operations in the right shape lead.
 type finder struct {

@@ -20,7 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// testTableLeaves makes a segment of every other group of the workload in faults_test.go.
+// testTableLeaves makes a segment of every other group of the workload in workload_test.go.
 const testTableLeaves = 2 * leavesPerGroup
 
 // What the tests count on of package leafindex.
