@@ -107,7 +107,7 @@ func TestWrongStepGivesNoProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, way, err := h.store.Path(context.Background(), &batch, p)
+	path, way, err := h.store.Path(context.Background(), nil, &batch, p)
 	if err != nil {
 		t.Fatal(err)
 	}

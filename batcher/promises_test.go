@@ -228,14 +228,14 @@ func (f *faultyStore) Leaves(ctx context.Context, batch, start, n uint64) ([]sto
 	return leaves, err
 }
 
-func (f *faultyStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
-	path, way, err := f.Store.Path(ctx, b, p)
+func (f *faultyStore) Path(ctx context.Context, dst []proof.Step, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
+	path, way, err := f.Store.Path(ctx, dst, b, p)
 	switch {
 	case err != nil:
 	case f.flip:
-		path[0].Hash[0] ^= 0x80
+		path[len(dst)].Hash[0] ^= 0x80
 	case f.bend > 0:
-		path[f.bend-1].Hash[0] ^= 0x80
+		path[len(dst)+f.bend-1].Hash[0] ^= 0x80
 	}
 	return path, way, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"ancre/batcher/store"
 	"ancre/proof"
@@ -21,7 +22,9 @@ func (b *Batcher) Proof(ctx context.Context, dst []byte, digest [32]byte) (ots [
 	if st.Progress.State != Final {
 		return b.pending.Append(dst, st.Digest, st.Nonce), st, false, nil
 	}
-	path, way, err := b.path(ctx, &l)
+	steps := pathPool.Get().(*pathBuffer)
+	defer pathPool.Put(steps)
+	path, way, err := b.path(ctx, steps[:0], &l)
 	if err != nil {
 		return dst, st, false, err
 	}
@@ -47,7 +50,9 @@ func (b *Batcher) Timestamp(ctx context.Context, dst []byte, leaf store.Leaf) (t
 	if st.Progress.State != Final {
 		return dst, st, false, nil
 	}
-	path, way, err := b.path(ctx, &l)
+	steps := pathPool.Get().(*pathBuffer)
+	defer pathPool.Put(steps)
+	path, way, err := b.path(ctx, steps[:0], &l)
 	if err != nil {
 		return dst, st, false, err
 	}
@@ -64,7 +69,7 @@ func (b *Batcher) Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclu
 	if err != nil || st.Progress.State != Final {
 		return a, st, false, err
 	}
-	path, _, err := b.path(ctx, &l)
+	path, _, err := b.path(ctx, nil, &l)
 	if err != nil {
 		return a, st, false, err
 	}
@@ -76,14 +81,20 @@ func (b *Batcher) Inclusion(ctx context.Context, digest [32]byte) (a proof.Inclu
 	return a, st, err == nil, err
 }
 
-// path returns the siblings from a leaf up to the root of its batch, which is final. The store has
+// pathBuffer has room for the steps in a batch of up to 16 Mi digests, the most that can be
+// configured. Longer paths take memory of their own.
+type pathBuffer [24]proof.Step
+
+var pathPool = sync.Pool{New: func() any { return new(pathBuffer) }}
+
+// path appends to dst the siblings from a leaf up to the root of its batch, which is final. The store has
 // checked the path from the waypoint on. The caller checks that it leads to the waypoint, or to the
 // root if there is none.
-func (b *Batcher) path(ctx context.Context, l *lookup) ([]proof.Step, proof.Waypoint, error) {
+func (b *Batcher) path(ctx context.Context, dst []proof.Step, l *lookup) ([]proof.Step, proof.Waypoint, error) {
 	if l.info.err != nil {
-		return nil, proof.Waypoint{}, l.info.err
+		return dst, proof.Waypoint{}, l.info.err
 	}
-	return b.store.Path(ctx, &l.info.batch, l.place)
+	return b.store.Path(ctx, dst, &l.info.batch, l.place)
 }
 
 // treeDamage wraps a path error as ErrDamaged, naming the batch and leaf.

@@ -235,16 +235,16 @@ func (s *memStore) Locate(ctx context.Context, leaf store.Leaf) (store.Place, er
 	return store.Place{Position: s.places[leaf]}, nil
 }
 
-func (s *memStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
+func (s *memStore) Path(ctx context.Context, dst []proof.Step, b *store.Batch, p store.Place) ([]proof.Step, proof.Waypoint, error) {
 	if err := s.begin(ctx); err != nil {
-		return nil, proof.Waypoint{}, err
+		return dst, proof.Waypoint{}, err
 	}
 	defer s.mu.Unlock()
 	switch {
 	case b.State != store.Sealed:
-		return nil, proof.Waypoint{}, store.ErrNotFound
+		return dst, proof.Waypoint{}, store.ErrNotFound
 	case p.Position.Index >= b.Count:
-		return nil, proof.Waypoint{}, store.ErrDamaged
+		return dst, proof.Waypoint{}, store.ErrDamaged
 	}
 	paths := s.paths[b.ID]
 	if paths == nil {
@@ -254,7 +254,7 @@ func (s *memStore) Path(ctx context.Context, b *store.Batch, p store.Place) ([]p
 		}
 		s.paths[b.ID] = paths
 	}
-	return paths.Path(p.Position.Index), proof.Waypoint{}, nil
+	return append(dst, paths.Path(p.Position.Index)...), proof.Waypoint{}, nil
 }
 
 func (s *memStore) Leaves(ctx context.Context, batch, start, n uint64) ([]store.Leaf, error) {

@@ -221,14 +221,15 @@ type Store interface {
 	// Locate is Find for one leaf whose path may be wanted next.
 	Locate(ctx context.Context, leaf Leaf) (Place, error)
 
-	// Path returns the siblings from a leaf up to the root of its batch. b is that batch as it is
-	// stored, and Sealed; p is what Locate returned, and its memory becomes part of the result.
+	// Path appends to dst the siblings from a leaf up to the root of its batch. b is that batch as
+	// it is stored, and Sealed; p is what Locate returned. The waypoint counts the steps behind
+	// those of dst.
 	//
 	// The caller must climb the path and compare, because an engine may return what it reads. From
 	// the waypoint on that is the engine's duty: it has made sure that the path leads from there to
 	// the root. A zero waypoint says that the engine has checked nothing. What is found damaged is
 	// an error that wraps ErrDamaged.
-	Path(ctx context.Context, b *Batch, p Place) ([]proof.Step, proof.Waypoint, error)
+	Path(ctx context.Context, dst []proof.Step, b *Batch, p Place) ([]proof.Step, proof.Waypoint, error)
 
 	// Leaves returns leaves [start, start+n) of a batch in any state, fewer where the batch ends
 	// before, none past its end. ErrNotFound for a batch that is not stored.

@@ -200,7 +200,7 @@ func pathsOf(ctx context.Context, s store.Store, batch uint64) (all [][]proof.St
 	b, err := s.Batch(ctx, batch)
 	for i := uint64(0); i < b.Count && err == nil; i++ {
 		var path []proof.Step
-		path, _, err = s.Path(ctx, &b, store.Place{Position: store.Position{Batch: batch, Index: i}})
+		path, _, err = s.Path(ctx, nil, &b, store.Place{Position: store.Position{Batch: batch, Index: i}})
 		all = append(all, path)
 	}
 	return all, err

@@ -26,9 +26,8 @@ const (
 	// lowLevels is how many levels are read for each path.
 	lowLevels = 2
 
-	// pathRoom is room for the steps in batches of up to 16 Mi digests, the most that can be
-	// configured. Longer paths take more memory.
-	pathRoom = 24
+	// nearRoom is room for the steps that a page has.
+	nearRoom = lowLevels * tree.HeightStep
 
 	// maxRows is how many runs of upper levels are remembered, of 15 KiB each: those of 120 million
 	// digests in batches of a million. Beyond that, a path reads one run more.
@@ -42,16 +41,31 @@ func (s *Store) Locate(ctx context.Context, leaf store.Leaf) (p store.Place, err
 		return p, err
 	}
 	defer v.release()
-	f := &finder{s: s, r: v.snap, leaves: v.leaves, want: []store.Leaf{leaf}, at: make([]store.Position, 1)}
+	one := oneFinderPool.Get().(*oneFinder)
+	one.leaf[0] = leaf
+	f := &one.finder
+	*f = finder{s: s, r: v.snap, leaves: v.leaves, want: one.leaf[:], at: one.at[:]}
 	err = v.index.Find(ctx, f.want, f)
 	if err == nil {
 		p = store.Place{Position: f.at[0], Near: f.near(f.at[0])}
 	}
-	if err := errors.Join(err, f.close()); err != nil {
+	err = errors.Join(err, f.close())
+	*one = oneFinder{} // it keeps no store in memory
+	oneFinderPool.Put(one)
+	if err != nil {
 		return store.Place{}, err
 	}
 	return p, nil
 }
+
+// oneFinder is a finder of one leaf, with what it works on.
+type oneFinder struct {
+	finder
+	leaf [1]store.Leaf
+	at   [1]store.Position
+}
+
+var oneFinderPool = sync.Pool{New: func() any { return new(oneFinder) }}
 
 // near returns the steps from a leaf that was found up to a node of a level, as far as what was
 // read last has them. Whole groups only are read for that, so there are HeightStep steps for each
@@ -62,46 +76,46 @@ func (f *finder) near(at store.Position) []proof.Step {
 		return nil
 	}
 	if f.done == nil {
-		return f.page.appendPath(make([]proof.Step, 0, pathRoom), at.Index)
+		return f.page.appendPath(make([]proof.Step, 0, nearRoom), at.Index)
 	}
 	from := (start - f.place.Index) * 32
 	if from+tree.Fanout*32 > uint64(len(f.run)) {
 		return nil
 	}
-	return proof.AppendPath(make([]proof.Step, 0, pathRoom), nodesOf(f.run[from:], tree.Fanout), int(at.Index-start))
+	return proof.AppendPath(make([]proof.Step, 0, nearRoom), nodesOf(f.run[from:], tree.Fanout), int(at.Index-start))
 }
 
 // Path implements [store.Store]. The waypoint is the node of level lowLevels.
-func (s *Store) Path(ctx context.Context, b *store.Batch, p store.Place) (path []proof.Step, way proof.Waypoint, err error) {
+func (s *Store) Path(ctx context.Context, dst []proof.Step, b *store.Batch, p store.Place) (path []proof.Step, way proof.Waypoint, err error) {
 	switch {
 	case s.isClosing():
-		return nil, way, store.ErrClosed
+		return dst, way, store.ErrClosed
 	case b.State != store.Sealed:
-		return nil, way, fmt.Errorf("batch %d is %s and has no tree: %w", b.ID, b.State, store.ErrNotFound)
+		return dst, way, fmt.Errorf("batch %d is %s and has no tree: %w", b.ID, b.State, store.ErrNotFound)
 	case p.Position.Index >= b.Count:
-		return nil, way, fmt.Errorf("%w: batch %d has %d digests, and one at index %d: %s", store.ErrDamaged, b.ID, b.Count, p.Position.Index, remedyBackup)
+		return dst, way, fmt.Errorf("%w: batch %d has %d digests, and one at index %d: %s", store.ErrDamaged, b.ID, b.Count, p.Position.Index, remedyBackup)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, way, err
+		return dst, way, err
 	}
-	path = p.Near
-	level := len(path) / tree.HeightStep
-	at := p.Position.Index >> len(path)
+	path = append(dst, p.Near...)
+	level := len(p.Near) / tree.HeightStep
+	at := p.Position.Index >> len(p.Near)
 	for ; levelSize(b.Count, level) > 1; level++ {
 		start := at - at%tree.Fanout
 		if level < lowLevels {
 			group, err := s.levelNodes(ctx, b, level, start, tree.Fanout)
 			if err != nil {
-				return nil, way, fmt.Errorf("read the tree of batch %d: %w", b.ID, err)
+				return dst, way, fmt.Errorf("read the tree of batch %d: %w", b.ID, err)
 			}
 			path = proof.AppendPath(path, group, int(at-start))
 		} else {
 			rows, err := s.upperRows(ctx, b, level, at-at%runSize)
 			if err != nil {
-				return nil, way, fmt.Errorf("read the tree of batch %d: %w", b.ID, err)
+				return dst, way, fmt.Errorf("read the tree of batch %d: %w", b.ID, err)
 			}
 			if way.Steps == 0 {
-				way = proof.Waypoint{Steps: len(path), Node: rows[0][at%runSize]}
+				way = proof.Waypoint{Steps: len(path) - len(dst), Node: rows[0][at%runSize]}
 			}
 			path = rows.AppendPath(path, at%runSize)
 		}

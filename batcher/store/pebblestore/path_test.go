@@ -36,7 +36,7 @@ func TestDamagedUpperLevelsGiveNoPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps, way, err := s.Path(ctx, &batch, p)
+		steps, way, err := s.Path(ctx, nil, &batch, p)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func testContext(t *testing.T, open Open) {
 		"find":   func() error { _, err := f.Find(ctx, Leaves(1, 0, 1)); return err },
 		"locate": func() error { _, err := f.Locate(ctx, Leaf(1, 0)); return err },
 		"path": func() error {
-			_, _, err := f.Path(ctx, &sealed, store.Place{Position: store.Position{Batch: 1}})
+			_, _, err := f.Path(ctx, nil, &sealed, store.Place{Position: store.Position{Batch: 1}})
 			return err
 		},
 		"leaves":    func() error { _, err := f.Leaves(ctx, 1, 0, 1); return err },
@@ -185,7 +185,7 @@ func testClosed(t *testing.T, open Open) {
 		"find":   func() error { _, err := s.Find(ctx, Leaves(1, 0, 1)); return err },
 		"locate": func() error { _, err := s.Locate(ctx, Leaf(1, 0)); return err },
 		"path": func() error {
-			_, _, err := s.Path(ctx, &sealed, store.Place{Position: store.Position{Batch: 1}})
+			_, _, err := s.Path(ctx, nil, &sealed, store.Place{Position: store.Position{Batch: 1}})
 			return err
 		},
 		"leaves":    func() error { _, err := s.Leaves(ctx, 1, 0, 1); return err },

@@ -84,7 +84,7 @@ func testPaths(t *testing.T, open Open) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = f.Path(ctx, &b, p)
+		_, _, err = f.Path(ctx, nil, &b, p)
 		wantError(t, "a path before the batch is sealed", err, store.ErrNotFound)
 
 		sealed, nodes := Seal(b)
@@ -125,7 +125,7 @@ func (f *fixture) wantPaths(b *store.Batch) {
 		}
 	}
 	past := store.Place{Position: store.Position{Batch: b.ID, Index: b.Count}}
-	if _, _, err := f.Path(f.t.Context(), b, past); !errors.Is(err, store.ErrDamaged) {
+	if _, _, err := f.Path(f.t.Context(), nil, b, past); !errors.Is(err, store.ErrDamaged) {
 		f.t.Fatalf("the path of a leaf past the end of batch %d: %v", b.ID, err)
 	}
 }
@@ -137,24 +137,28 @@ func (f *fixture) checkPath(b *store.Batch, at uint64, leaves []store.Leaf, want
 	if want := (store.Position{Batch: b.ID, Index: at}); err != nil || p.Position != want {
 		return fmt.Errorf("it is at %v, %w", p.Position, err)
 	}
-	near := slices.Clone(p.Near)
-	path, way, err := f.Path(ctx, b, p)
+	before := proof.Step{Left: true, Hash: [32]byte{1}}
+	path, way, err := f.Path(ctx, []proof.Step{before}, b, p)
 	if err != nil {
 		return err
 	}
+	if path[0] != before {
+		return fmt.Errorf("the step before its path became %v", path[0])
+	}
+	path = path[1:]
 	if root := proof.RootFromPath(leaves[at], path); root != b.Root {
 		return fmt.Errorf("its path leads to %x, and the root is %x", root, b.Root)
 	}
 	if !slices.Equal(path, want) {
 		return fmt.Errorf("its path is\n%v, want\n%v", path, want)
 	}
-	if len(near) > len(path) || !slices.Equal(near, path[:len(near)]) {
-		return fmt.Errorf("its path does not begin with %v", near)
+	if len(p.Near) > len(path) || !slices.Equal(p.Near, path[:len(p.Near)]) {
+		return fmt.Errorf("its path does not begin with %v", p.Near)
 	}
 	if way != (proof.Waypoint{}) && (way.Steps > len(path) || proof.RootFromPath(leaves[at], path[:way.Steps]) != way.Node) {
 		return fmt.Errorf("its path does not lead to the waypoint %v", way)
 	}
-	bare, _, err := f.Path(ctx, b, store.Place{Position: p.Position})
+	bare, _, err := f.Path(ctx, nil, b, store.Place{Position: p.Position})
 	if err == nil && !slices.Equal(bare, want) {
 		err = fmt.Errorf("without the first steps, its path is\n%v, want\n%v", bare, want)
 	}
@@ -177,7 +181,7 @@ func testWrongRoot(t *testing.T, open Open) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path, way, err := f.Path(ctx, &sealed, p)
+			path, way, err := f.Path(ctx, nil, &sealed, p)
 			if errors.Is(err, store.ErrDamaged) {
 				continue
 			}
