@@ -70,7 +70,7 @@ type Anchor struct {
 // RPC configures JSON-RPC.
 type RPC struct {
 	Listen string   `toml:"listen"` // HOST:PORT
-	Auth   []string `toml:"auth"`   // NAME:ROLE:SALT$HASH; only the shape is checked here, rpc reads them
+	Auth   []string `toml:"auth"`   // NAME:ROLES:SALT$HASH; only the shape is checked here, rpc reads them
 	Hosts  []string `toml:"hosts"`  // names and addresses by which callers reach JSON-RPC and the metrics, beside loopback
 
 	MaxDigests     int `toml:"max_digests"`      // new ones of all submit users in one batch.interval; 0: no limit

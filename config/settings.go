@@ -422,10 +422,12 @@ func authLine(s string) (string, error) {
 	parts := strings.Split(s, ":")
 	salted := len(parts) == 3 && strings.Count(parts[2], "$") == 1 && !strings.HasPrefix(parts[2], "$") && !strings.HasSuffix(parts[2], "$")
 	if !salted || parts[0] == "" || strings.ContainsAny(s, " \t\r\n") {
-		return "", errors.New("must be NAME:ROLE:SALT$HASH; \"ancre auth NAME ROLE\" creates such a line")
+		return "", errors.New("must be NAME:ROLES:SALT$HASH; \"ancre auth NAME ROLES\" creates such a line")
 	}
-	if _, err := oneOf("submit", "read", "admin")(parts[1]); err != nil {
-		return "", fmt.Errorf("the role of %s, %q, %w", parts[0], parts[1], err)
+	for role := range strings.SplitSeq(parts[1], ",") {
+		if _, err := oneOf("submit", "verify", "read", "admin")(role); err != nil {
+			return "", fmt.Errorf("the role of %s, %q, %w", parts[0], role, err)
+		}
 	}
 	return s, nil
 }

@@ -219,6 +219,11 @@ func TestBadUserIsNamedByItsEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.RPC.Auth = []string{good, good}
+	err = Run(context.Background(), c, "test", new(output))
+	if err == nil || !strings.Contains(err.Error(), "rpc.auth, entry 2") || !strings.Contains(err.Error(), "clerk has entry 1") {
+		t.Errorf("a user with two entries: %v", err)
+	}
 	c.RPC.Auth = []string{good, "clerk:king:00$11"}
 	err = Run(context.Background(), c, "test", new(output))
 	if err == nil || !strings.Contains(err.Error(), "rpc.auth, entry 2") || !strings.Contains(err.Error(), "king") {

@@ -81,6 +81,9 @@ func parseAccess(cfg config.Config) (who access, err error) {
 		if err != nil {
 			return who, fmt.Errorf("rpc.auth, entry %d: %w", i+1, err)
 		}
+		if j := slices.IndexFunc(who.users, func(other rpc.User) bool { return other.Name == u.Name }); j >= 0 {
+			return who, fmt.Errorf("rpc.auth, entry %d: the user %s has entry %d already: keep one of them; it may have several roles, separated by commas", i+1, u.Name, j+1)
+		}
 		who.users = append(who.users, u)
 	}
 	for i, network := range cfg.Calendar.TrustedProxies {

@@ -55,7 +55,7 @@ func TestOtherPeoplesClients(t *testing.T) {
 	t.Parallel()
 	c := clients{world: newWorld(t, "btcd")}
 	var lines [2]string
-	c.verifier, lines[0] = c.user("verifier", rpc.RoleRead)
+	c.verifier, lines[0] = c.user("verifier", rpc.RoleVerify)
 	c.clerk, lines[1] = c.user("clerk", rpc.RoleSubmit)
 	c.daemon.Set("rpc", "auth", fmt.Sprintf("[%q, %q]", lines[0], lines[1]))
 	c.startFunded()

@@ -28,7 +28,7 @@ func WriteCookie(path string) (User, error) {
 		return User{}, fmt.Errorf("write the cookie file: %w; whatever is at %s may be removed", err, path)
 	}
 	// Any salt will do: the password has 256 random bits, and the hash stays in memory.
-	return User{Name: CookieUser, Role: RoleAdmin, salt: dummySalt, hash: saltedHash(dummySalt, password)}, nil
+	return User{Name: CookieUser, Roles: Roles{RoleAdmin}, salt: dummySalt, hash: saltedHash(dummySalt, password)}, nil
 }
 
 // RemoveCookie removes the file that [WriteCookie] wrote for this user. It leaves alone a file that

@@ -34,8 +34,8 @@ func TestTheCookieIsForTheOwnerAndOpens(t *testing.T) {
 	if err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if user != "__cookie__" || len(pass) != 64 || cookie.Name != user || cookie.Role != RoleAdmin {
-		t.Errorf("%q %q is the user %q with the role %s", user, pass, cookie.Name, cookie.Role)
+	if user != "__cookie__" || len(pass) != 64 || cookie.Name != user || !cookie.Roles.Admin() {
+		t.Errorf("%q %q is the user %q with the role %s", user, pass, cookie.Name, cookie.Roles)
 	}
 	if !cookie.HasPassword(pass) || cookie.HasPassword(pass+"x") {
 		t.Error("the cookie's password is refused, or another one is not")

@@ -117,6 +117,6 @@ func ExampleNewUser() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(user.Name, user.Role, user.HasPassword(password), user.HasPassword("guess"))
+	fmt.Println(user.Name, user.Roles, user.HasPassword(password), user.HasPassword("guess"))
 	// Output: clerk submit true false
 }

@@ -72,19 +72,30 @@ func (p *Param) JSON(word string) json.RawMessage {
 	return text
 }
 
-// Roles is a set of roles. [RoleAdmin] is in every set, named or not.
+// Roles is a set of roles: those of a user, or those that may call a method.
 type Roles []Role
 
-// Allow reports whether a role is in the set.
-func (s Roles) Allow(r Role) bool { return r == RoleAdmin || slices.Contains(s, r) }
+// Allow reports whether a user with the roles has may call what is for the roles s. An
+// administrator may call everything.
+func (s Roles) Allow(has Roles) bool {
+	return has.Admin() || slices.ContainsFunc(has, func(r Role) bool { return slices.Contains(s, r) })
+}
 
-// String lists the roles: "submit or read or admin".
-func (s Roles) String() string {
-	var names []string
-	for _, r := range s {
-		names = append(names, string(r))
+// Admin reports whether the set has [RoleAdmin].
+func (s Roles) Admin() bool { return slices.Contains(s, RoleAdmin) }
+
+// String lists the roles as the configuration does: "submit,read".
+func (s Roles) String() string { return s.join(",") }
+
+// AnyOf names the roles that may call what is for the roles s: "submit or read or admin".
+func (s Roles) AnyOf() string { return append(slices.Clone(s), RoleAdmin).join(" or ") }
+
+func (s Roles) join(separator string) string {
+	names := make([]string, len(s))
+	for i, r := range s {
+		names[i] = string(r)
 	}
-	return strings.Join(append(names, string(RoleAdmin)), " or ")
+	return strings.Join(names, separator)
 }
 
 // ParseArgs turns words, as typed on a command line, into parameters for [Client.Call]. Each

@@ -111,7 +111,7 @@ func Methods() []Method {
 			"while complete is false).",
 		Example: "[" + exampleDigest + `,"ots"]`,
 	}, {
-		Name: MethodVerifyProof, Group: GroupDigests, Roles: Roles{RoleRead},
+		Name: MethodVerifyProof, Group: GroupDigests, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About: "Verifies a proof from any server against this node's own block headers.",
 		Params: []Param{
 			{Name: "digest", Kind: KindHex, About: "The file's hash, by the algorithm that the proof names: 64 lower-case hexadecimal digits for SHA-256, 40 for SHA-1"},
@@ -207,23 +207,23 @@ func Methods() []Method {
 			"blocktime, transactions, fullness, average_sat_per_vbyte and counts_sat_per_vbyte), next_anchor (what an anchor that begins now would pay: after_seconds, sat_per_vbyte, anchor_sats).",
 		Example: "[]",
 	}, {
-		Name: MethodGetBlockCount, Group: GroupChain, Roles: Roles{RoleRead},
+		Name: MethodGetBlockCount, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Returns the height of the newest block.",
 		Result:  "A number.",
 		Example: "[]",
 	}, {
-		Name: MethodGetBestBlockHash, Group: GroupChain, Roles: Roles{RoleRead},
+		Name: MethodGetBestBlockHash, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Returns the hash of the newest block.",
 		Result:  "A string.",
 		Example: "[]",
 	}, {
-		Name: MethodGetBlockHash, Group: GroupChain, Roles: Roles{RoleRead},
+		Name: MethodGetBlockHash, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Returns the hash of the block at a height.",
 		Params:  []Param{{Name: "height", Kind: KindInteger, Max: math.MaxInt32, About: "From 0 to what getblockcount returns"}},
 		Result:  "A string.",
 		Example: "[1000]",
 	}, {
-		Name: MethodGetBlockHeader, Group: GroupChain, Roles: Roles{RoleRead},
+		Name: MethodGetBlockHeader, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About: "Returns a block's header.",
 		Params: []Param{
 			{Name: "blockhash", Kind: KindHash, About: "The block's hash, 64 hexadecimal digits"},
@@ -233,7 +233,7 @@ func Methods() []Method {
 			"mediantime, nonce, bits, difficulty, previousblockhash, nextblockhash.",
 		Example: "[" + exampleBlock + ",false]",
 	}, {
-		Name: MethodGetBlockchainInfo, Group: GroupChain, Roles: Roles{RoleRead},
+		Name: MethodGetBlockchainInfo, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Returns the state of the chain in bitcoind's words. getinfo returns more.",
 		Result:  "An object: chain, blocks, headers, bestblockhash, bits, difficulty, time, mediantime, verificationprogress, initialblockdownload, pruned (always true), warnings.",
 		Example: "[]",
@@ -244,7 +244,7 @@ func Methods() []Method {
 			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state and balance), warning_details (kind, severity and text of each), warnings (the texts: what is wrong, and what to do).",
 		Example: "[]",
 	}, {
-		Name: MethodHelp, Group: GroupControl, Roles: Roles{RoleSubmit, RoleRead},
+		Name: MethodHelp, Group: GroupControl, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Lists the methods, or explains one.",
 		Params:  []Param{{Name: "method", Kind: KindString, Optional: true, About: "The method to explain"}},
 		Result:  "A string, for a person.",

@@ -141,6 +141,31 @@ func TestAuthLinesAreAcceptedByTheDaemon(t *testing.T) {
 	if c, err := config.Load(path); err != nil || len(c.RPC.Auth) != 1 {
 		t.Errorf("%q in the configuration: %v", line, err)
 	}
+
+	// With users there already, the entry that is printed has them all.
+	for _, more := range []struct {
+		name, roles string
+		users       []string
+		words       string
+	}{
+		{"bob", "submit,read", []string{"alice", "bob"}, "in place of the entry auth"},
+		{"alice", "verify", []string{"alice", "bob"}, "alice gets a new password and the old one ends"},
+	} {
+		out := call(session{}, "--config", path, "auth", more.name, more.roles).is(t, exitDone, more.words).out
+		entry := regexp.MustCompile(`(?ms)^  auth = \[$.*?^  \]$`).FindString(out)
+		if err := os.WriteFile(path, []byte("[rpc]\n"+entry+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil || len(c.RPC.Auth) != len(more.users) {
+			t.Fatalf("%q in the configuration: %q, %v", out, c.RPC.Auth, err)
+		}
+		for i, line := range c.RPC.Auth {
+			if u, err := rpc.ParseUser(line); err != nil || u.Name != more.users[i] || u.Name == more.name && u.Roles.String() != more.roles {
+				t.Errorf("entry %d: %+v, %v", i+1, u, err)
+			}
+		}
+	}
 }
 
 func TestStatusInWords(t *testing.T) {

@@ -89,7 +89,7 @@ func TestBackupIsForAdministrators(t *testing.T) {
 		_, err := io.WriteString(w, "whole")
 		return err
 	})
-	for _, role := range []rpc.Role{rpc.RoleSubmit, rpc.RoleRead} {
+	for _, role := range []rpc.Role{rpc.RoleSubmit, rpc.RoleVerify, rpc.RoleRead} {
 		if got, err := all(b.as(role)); !rpc.HasCode(err, rpc.CodeForbidden) || !strings.Contains(err.Error(), "for the role admin") {
 			t.Errorf("%s: %q, %v; want it forbidden", role, got, err)
 		}

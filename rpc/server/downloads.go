@@ -39,7 +39,7 @@ func downloads() map[string]*download {
 		rpc.PathHeaders: {
 			what:   "headers",
 			are:    "all headers are",
-			roles:  rpc.Roles{rpc.RoleRead},
+			roles:  rpc.Roles{rpc.RoleSubmit, rpc.RoleVerify, rpc.RoleRead},
 			places: make(chan struct{}, maxExports),
 			busy:   fmt.Sprintf("%d other clients are fetching headers: try again later", maxExports),
 			absent: "this server has no file of headers",
@@ -62,8 +62,8 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *downlo
 	}
 	services := s.services.Load()
 	switch {
-	case !d.roles.Allow(user.Role):
-		s.refuse(w, http.StatusForbidden, errorf(rpc.CodeForbidden, "%s for the role %s; the user %s has the role %s", d.are, d.roles, user.Name, user.Role))
+	case !d.roles.Allow(user.Roles):
+		s.refuse(w, http.StatusForbidden, errorf(rpc.CodeForbidden, "%s for the role %s; the user %s has the role %s", d.are, d.roles.AnyOf(), user.Name, user.Roles))
 		return
 	case services == nil:
 		s.refuse(w, http.StatusInternalServerError, errorf(rpc.CodeStarting, "ancred is starting: %s", *s.phase.Load()))

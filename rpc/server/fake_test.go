@@ -286,7 +286,7 @@ func newRig(t testing.TB) *rig {
 		Log:  slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Stop: sync.OnceFunc(func() { close(r.stopped) }),
 	}
-	for _, role := range []rpc.Role{rpc.RoleSubmit, rpc.RoleRead, rpc.RoleAdmin} {
+	for _, role := range []rpc.Role{rpc.RoleSubmit, rpc.RoleVerify, rpc.RoleRead, rpc.RoleAdmin} {
 		line, pass, err := rpc.NewUser(string(role), role)
 		if err != nil {
 			t.Fatal(err)

@@ -87,7 +87,7 @@ func (m *method) help() string {
 		}
 		fmt.Fprintf(&b, "%d. %s    (%s, %s) %s\n", i+1, p.Name, p.Kind, need, p.About)
 	}
-	fmt.Fprintf(&b, "\nResult:\n%s\n\nRole:\n%s\n\nExamples:\n", m.Result, m.Roles)
+	fmt.Fprintf(&b, "\nResult:\n%s\n\nRole:\n%s\n\nExamples:\n", m.Result, m.Roles.AnyOf())
 	b.WriteString("> ancre rpc " + m.Name + shellWords(m.Example) + "\n")
 	fmt.Fprintf(&b, `> curl --user myusername --data-binary '{"jsonrpc": "2.0", "id": "curltest", "method": "%s", "params": %s}' http://127.0.0.1:14780/`+"\n",
 		m.Name, m.Example)

@@ -303,11 +303,11 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 	if m == nil {
 		return dst, errorf(rpc.CodeUnknownMethod, "Method not found: %q%s", humanize.ClipTo(req.method, 40), s.suggest(req.method))
 	}
-	if !m.Roles.Allow(user.Role) {
-		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles, user.Name, user.Role)
+	if !m.Roles.Allow(user.Roles) {
+		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles.AnyOf(), user.Name, user.Roles)
 	}
 	c := call{ctx: ctx, server: s, user: user.Name, output: to, Services: s.services.Load(), method: m}
-	if user.Role != rpc.RoleAdmin {
+	if !user.Roles.Admin() {
 		c.quota = s.quota // administrators have none
 	}
 	if c.Services == nil && !m.early {
