@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"ancre/internal/datadir"
 	"ancre/itest/harness"
 	"ancre/rpc"
 )
@@ -37,11 +42,7 @@ func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 	w.must(err)
 	w.must(w.node.Reorg(w.ctx, 1))
 	w.must(w.daemon.AwaitHeight(w.ctx, w.node))
-	hash := func(height int32) string {
-		h, err := w.node.HashAt(w.ctx, height)
-		w.must(err)
-		return h.String()
-	}
+	hash := w.hash
 	const unknown = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f" // mainnet's genesis block
 	const tip = 102
 
@@ -88,6 +89,51 @@ func TestBitcoindsCallsAnswerAsBitcoindDoes(t *testing.T) {
 		w.must(err)
 		t.Run(fmt.Sprintf("%s %s", c.method, asked), func(t *testing.T) { w.in(t).compare(c) })
 	}
+	t.Run("bitcoin-cli", func(t *testing.T) { w.in(t).askWithBitcoinCLI() })
+}
+
+// askWithBitcoinCLI calls our daemon with bitcoind's command line. It writes the parameters of our
+// methods as strings, because it does not know them.
+func (w *world) askWithBitcoinCLI() {
+	w.Helper()
+	bitcoind, err := harness.FindBitcoind()
+	w.must(err)
+	cli := filepath.Join(filepath.Dir(bitcoind), "bitcoin-cli")
+	if _, err := os.Stat(cli); err != nil {
+		w.Skip("bitcoin-cli is not beside bitcoind")
+	}
+	host, port, err := net.SplitHostPort(w.daemon.Addr())
+	w.must(err)
+	digest := randomDigest()
+	for _, c := range []struct {
+		args []string
+		want string // in its output
+	}{
+		{[]string{"-getinfo"}, "Blocks: 102"},
+		{[]string{"submitbatch", `["` + digest + `"]`}, `"digest": "` + digest + `"`},
+		{[]string{"getstatus", digest}, `"state": "open"`},
+		{[]string{"getbatch", "1"}, `"digests": 1`},
+		{[]string{"-named", "getbatch", "id=1"}, `"digests": 1`},
+		{[]string{"listbatches", "0", "5"}, `"id": 1`},
+		{[]string{"getblockheader", w.hash(0), "false"}, "0100000000"},
+		{[]string{"getblockhash", "0"}, w.hash(0)},
+		{[]string{"help", "getbatch"}, "Returns one batch."},
+	} {
+		cmd := exec.CommandContext(w.ctx, cli, append([]string{"-regtest", "-datadir=" + w.TempDir(), "-rpcconnect=" + host, "-rpcport=" + port,
+			"-rpccookiefile=" + filepath.Join(w.daemon.NetDir(), datadir.Cookie)}, c.args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.want) {
+			w.Errorf("bitcoin-cli %q: %v, %s; want %s", c.args, err, out, c.want)
+		}
+	}
+}
+
+// hash returns the hash of the node's block at a height.
+func (w *world) hash(height int32) string {
+	w.Helper()
+	h, err := w.node.HashAt(w.ctx, height)
+	w.must(err)
+	return h.String()
 }
 
 // callOfBitcoind is a call that bitcoind and our daemon both know.

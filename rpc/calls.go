@@ -182,6 +182,12 @@ func (c *Client) BlockchainInfo(ctx context.Context) (BlockchainInfo, error) {
 	return i, c.Call(ctx, MethodGetBlockchainInfo, &i)
 }
 
+// NetworkInfo returns the state of the connections in bitcoind's words.
+func (c *Client) NetworkInfo(ctx context.Context) (NetworkInfo, error) {
+	var i NetworkInfo
+	return i, c.Call(ctx, MethodGetNetworkInfo, &i)
+}
+
 // Uptime returns how long the server has been running.
 func (c *Client) Uptime(ctx context.Context) (time.Duration, error) {
 	var s int64

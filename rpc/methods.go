@@ -29,6 +29,7 @@ const (
 	MethodGetBlockHash      = "getblockhash"
 	MethodGetBlockHeader    = "getblockheader"
 	MethodGetBlockchainInfo = "getblockchaininfo"
+	MethodGetNetworkInfo    = "getnetworkinfo"
 	MethodGetInfo           = "getinfo"
 	MethodHelp              = "help"
 	MethodStop              = "stop"
@@ -236,6 +237,12 @@ func Methods() []Method {
 		Name: MethodGetBlockchainInfo, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Returns the state of the chain in bitcoind's words. getinfo returns more.",
 		Result:  "An object: chain, blocks, headers, bestblockhash, bits, difficulty, time, mediantime, verificationprogress, initialblockdownload, pruned (always true), warnings.",
+		Example: "[]",
+	}, {
+		Name: MethodGetNetworkInfo, Group: GroupChain, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
+		About: "Returns the state of the connections in bitcoind's words, so that `bitcoin-cli -getinfo` works. getinfo returns more.",
+		Result: "An object: version (200 is 0.2.0), subversion, protocolversion, timeoffset (always 0), networkactive, connections, connections_in (always 0), connections_out, " +
+			"networks (always empty), relayfee and incrementalfee (in BTC per 1,000 vB: the least that this node pays), warnings.",
 		Example: "[]",
 	}, {
 		Name: MethodGetInfo, Group: GroupControl, Roles: Roles{RoleRead},

@@ -285,6 +285,22 @@ type BlockchainInfo struct {
 	Warnings             []string `json:"warnings"`
 }
 
+// NetworkInfo is the answer of getnetworkinfo, as bitcoind writes it, as far as a light client knows.
+type NetworkInfo struct {
+	Version         int      `json:"version"`    // as bitcoind counts: 10,000 for 1.0.0, 100 for 0.1.0
+	SubVersion      string   `json:"subversion"` // what peers are told
+	ProtocolVersion uint32   `json:"protocolversion"`
+	TimeOffset      int      `json:"timeoffset"`
+	NetworkActive   bool     `json:"networkactive"`
+	Connections     int      `json:"connections"`
+	ConnectionsIn   int      `json:"connections_in"` // always 0: a light client takes none
+	ConnectionsOut  int      `json:"connections_out"`
+	Networks        []string `json:"networks"` // always empty
+	RelayFee        float64  `json:"relayfee"` // BTC per 1,000 vB
+	IncrementalFee  float64  `json:"incrementalfee"`
+	Warnings        []string `json:"warnings"`
+}
+
 // The values of passphrase_encoding, a parameter of createwallet and unlockwallet. JSON is UTF-8,
 // and a passphrase is any bytes.
 const (

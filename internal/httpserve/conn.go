@@ -193,7 +193,7 @@ const (
 	// lingerBytes and lingerTime limit how much of a body is read and dropped after an answer that
 	// did not wait for it, usually a refusal. Many clients send everything before they read. If the
 	// connection were closed earlier, they would see that it broke, but not why.
-	lingerBytes = 16 << 20
+	lingerBytes = 64 << 20
 	lingerTime  = 5 * time.Second
 
 	// shortRest is what net/http itself reads and drops.

@@ -30,9 +30,10 @@ var stricter = map[string]struct {
 	`{"method":"getblockcount","id":"\u00e9\"\\ü"}`:           {0, "an id is given back as it came, escapes and all"},
 	`[{"method":"getblockcount","id":1},{"jsonrpc":"2.0","method":"getblockcount","id":2},{"method":"nope","id":3},{"jsonrpc":"2.0","method":"nope","id":4},` +
 		`{"jsonrpc":"2.0","method":"getblockcount"},7]`: {0, "bitcoind takes what is no call for a notification when it follows one; we answer it"},
-	`{"Method":"getblockcount","id":1}`:                                                                                  {rpc.CodeInvalidRequest, "the message says how to write it"},
-	`{"method":"getblockheader","id":1,"params":["0f91"]}`:                                                               {rpc.CodeInvalidParameter, "the message names our parameter"},
-	`{"method":"getblockhash","id":1,"params":[-1]}`:                                                                     {rpc.CodeInvalidParameter, "the message names what is allowed"},
+	`{"Method":"getblockcount","id":1}`:                    {rpc.CodeInvalidRequest, "the message says how to write it"},
+	`{"method":"getblockheader","id":1,"params":["0f91"]}`: {rpc.CodeInvalidParameter, "the message names our parameter"},
+	`{"method":"getblockhash","id":1,"params":[-1]}`:       {rpc.CodeInvalidParameter, "the message names what is allowed"},
+	`[]`: {rpc.CodeInvalidRequest, "JSON-RPC 2.0 makes it an error"},
 	`{"method":"getblockhash","id":1,"params":["0"]}`:                                                                    {rpc.CodeType, "another message"},
 	`{"method":"getblockheader","id":1,"params":[5]}`:                                                                    {rpc.CodeType, "another message"},
 	`{"method":"getblockheader","id":1,"params":["zz9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2207"]}`:   {rpc.CodeInvalidParameter, "the message names our parameter"},

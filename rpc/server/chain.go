@@ -10,6 +10,7 @@ import (
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 )
 
 func getBlockCount(c *call) (any, error) {
@@ -125,6 +126,46 @@ func getBlockchainInfo(c *call) (any, error) {
 		VerificationProgress: info.Chain.Progress,
 		InitialBlockDownload: !info.Chain.Synced,
 		Pruned:               true,
-		Warnings:             append([]string{}, info.Warnings...),
+		Warnings:             c.warnings(info),
 	}, nil
+}
+
+// warnings returns the daemon's warnings for those who may read them. They hold the balance and an
+// address of the wallet; others get none.
+func (c *call) warnings(info rpc.Info) []string {
+	if !(rpc.Roles{rpc.RoleRead}).Allow(c.roles) {
+		return []string{}
+	}
+	return append([]string{}, info.Warnings...)
+}
+
+// minRelayFee is bitcoind's default, 1 sat/vB, in BTC per 1,000 vB. No transaction of this node pays
+// less.
+const minRelayFee = 0.00001
+
+func getNetworkInfo(c *call) (any, error) {
+	info, err := c.Node.Info(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return rpc.NetworkInfo{
+		Version:         versionNumber(info.Version),
+		SubVersion:      "/ancred:" + info.Version + "/",
+		ProtocolVersion: wire.ProtocolVersion,
+		NetworkActive:   true,
+		Connections:     len(info.Chain.Peers),
+		ConnectionsOut:  len(info.Chain.Peers),
+		Networks:        []string{},
+		RelayFee:        minRelayFee,
+		IncrementalFee:  minRelayFee,
+		Warnings:        c.warnings(info),
+	}, nil
+}
+
+// versionNumber writes a version as bitcoind does: 10,000 for each major one, 100 for each minor
+// one. What follows the three numbers is left out.
+func versionNumber(version string) int {
+	var major, minor, patch int
+	_, _ = fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch)
+	return major*10_000 + minor*100 + patch
 }

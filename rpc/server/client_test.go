@@ -127,6 +127,8 @@ func speakChain(t *testing.T, r *rig) {
 	must(t, "getblockheader", err, h.Height == 19 && h.Confirmations == 1 && h.NextBlockHash == "" && h.MedianTime == r.chain[14].Timestamp.Unix(), h)
 	info, err := c.BlockchainInfo(ctx)
 	must(t, "getblockchaininfo", err, info.Blocks == 19 && info.Pruned, info)
+	network, err := c.NetworkInfo(ctx)
+	must(t, "getnetworkinfo", err, network.Version == 100 && network.NetworkActive, network)
 }
 
 func speakControl(t *testing.T, r *rig) {

@@ -27,6 +27,7 @@ type call struct {
 	ctx    context.Context
 	server *Server
 	user   string       // the caller's name
+	roles  rpc.Roles    // the caller's
 	quota  *quota.Quota // of new digests; nil: there is none
 	output *output
 	*Services
@@ -65,6 +66,7 @@ func handlers() map[string]handler {
 		rpc.MethodGetBlockHash:      {run: getBlockHash},
 		rpc.MethodGetBlockHeader:    {run: getBlockHeader},
 		rpc.MethodGetBlockchainInfo: {run: getBlockchainInfo},
+		rpc.MethodGetNetworkInfo:    {run: getNetworkInfo},
 
 		rpc.MethodGetInfo: {run: getInfo},
 		rpc.MethodHelp:    {run: help, early: true},
@@ -106,8 +108,11 @@ func (m *method) countParams() string {
 // misuse returns the error code for missing or superfluous parameters: JSON-RPC's own, but
 // bitcoind's for methods that bitcoind has too.
 func (m *method) misuse() int {
-	if m.Group == rpc.GroupChain {
+	if m.ofBitcoind() {
 		return rpc.CodeMisc
 	}
 	return rpc.CodeInvalidParams
 }
+
+// ofBitcoind reports whether bitcoind has the method too, with the same parameters and answers.
+func (m *method) ofBitcoind() bool { return m.Group == rpc.GroupChain }

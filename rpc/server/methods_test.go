@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +22,7 @@ import (
 var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
 	"sendtoaddress", "createwallet", "unlockwallet", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
-	"getbestblockhash", "getblockchaininfo", "verifyproof", "help", "stop", "uptime",
+	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime",
 }
 
 func TestTheTableIsComplete(t *testing.T) {
@@ -98,6 +99,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getblockhash":      {`[3]`, `{"height":3}`, `^` + block + `$`},
 		"getblockheader":    {`[` + block + `,true]`, `{"verbose":true,"blockhash":` + block + `}`, `^\{"hash":` + block + `,"confirmations":17,"height":3,"version":536870912,"versionHex":"20000000",.*"nextblockhash":"`},
 		"getblockchaininfo": {`[]`, `{}`, `^\{"chain":"regtest","blocks":19,.*"pruned":true,"warnings":\[\]\}$`},
+		"getnetworkinfo":    {`[]`, `{}`, `^\{"version":100,"subversion":"/ancred:0.1/",.*"connections":0,"connections_in":0,.*"networks":\[\],"relayfee":0.00001,.*"warnings":\[\]\}$`},
 		"getinfo":           {`[]`, `{}`, `^\{"version":"0.1","network":"regtest",.*"peers":\[\].*"warning_details":\[\],"warnings":\[\]\}$`},
 		"help":              {`["submit"]`, `{"method":"submit"}`, `^"submit \\"digest\\"\\n\\nAccepts one digest`},
 		"stop":              {`[]`, `{}`, `^"ancred stopping"$`},
@@ -272,10 +274,10 @@ func TestEachRoleMayCallWhatItIsForAndNothingElse(t *testing.T) {
 	r.withAnchor()
 	calls := goodCalls(r)
 	may := map[rpc.Role]string{
-		rpc.RoleSubmit: "submit submitbatch getstatus getproof help verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo",
-		rpc.RoleVerify: "verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo help",
+		rpc.RoleSubmit: "submit submitbatch getstatus getproof help verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo",
+		rpc.RoleVerify: "verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo help",
 		rpc.RoleRead: "getstatus getproof verifyproof listbatches getbatch listanchors getanchor getbalance listtransactions estimatefee getblockcount " +
-			"getbestblockhash getblockhash getblockheader getblockchaininfo getinfo help uptime",
+			"getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo getinfo help uptime",
 		rpc.RoleAdmin: strings.Join(promised, " "),
 	}
 	r.post(t, rpc.RoleAdmin, `{"method":"submit","params":["`+someDigest+`"]}`)
@@ -294,6 +296,57 @@ func TestEachRoleMayCallWhatItIsForAndNothingElse(t *testing.T) {
 					t.Errorf("%s calls %s: %d %s\nwant 403 and %s", role, m.Name, status, answer, want)
 				}
 			}
+		}
+	}
+}
+
+// A string that holds a number or an array is taken for it: bitcoin-cli writes all parameters of
+// methods that it does not know as strings.
+func TestAStringMayHoldTheValue(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ method, plain, quoted string }{
+		{"submitbatch", `[["` + someDigest + `"]]`, `["[\"` + someDigest + `\"]"]`},
+		{"submitbatch", `{"digests":["` + someDigest + `"]}`, `{"digests":" [ \"` + someDigest + `\" ] "}`},
+		{"getbatch", `[1]`, `["1"]`},
+		{"listbatches", `[0,5]`, `["0","5"]`},
+		{"sendtoaddress", `["bcrt1qq",50000,7]`, `["bcrt1qq","50000","7"]`},
+	} {
+		want, err := r.call(t, rpc.RoleAdmin, c.method, c.plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.call(t, rpc.RoleAdmin, c.method, c.quoted); err != nil || string(got) != string(want) {
+			t.Errorf("%s %s: %s, %v; want the answer to %s: %s", c.method, c.quoted, got, err, c.plain, want)
+		}
+	}
+}
+
+// warnedNode is a node with a warning.
+type warnedNode struct{ fixedNode }
+
+func (n warnedNode) Info(ctx context.Context) (rpc.Info, error) {
+	info, err := n.fixedNode.Info(ctx)
+	info.Warnings = []string{"the wallet holds 3 sat"}
+	return info, err
+}
+
+func TestWarningsAreForWhoMayRead(t *testing.T) {
+	r := newRig(t)
+	r.server.Provide(Services{Batcher: r.batcher, Chain: r.chain, Wallet: r.wallet, Node: warnedNode{}})
+	for _, method := range []string{"getblockchaininfo", "getnetworkinfo"} {
+		for role, want := range map[rpc.Role]string{rpc.RoleSubmit: `"warnings":[]`, rpc.RoleVerify: `"warnings":[]`,
+			rpc.RoleRead: `"warnings":["the wallet holds 3 sat"]`, rpc.RoleAdmin: `"warnings":["the wallet holds 3 sat"]`} {
+			if got, err := r.call(t, role, method, `[]`); err != nil || !strings.Contains(string(got), want) {
+				t.Errorf("%s as %s: %s, %v; want %s", method, role, got, err, want)
+			}
+		}
+	}
+}
+
+func TestVersionsAreNumberedAsBitcoindDoes(t *testing.T) {
+	for version, want := range map[string]int{"0.2.0": 200, "1.12.3": 11203, "0.2.0+0123456789ab.modified": 200, "": 0} {
+		if got := versionNumber(version); got != want {
+			t.Errorf("%q: %d, want %d", version, got, want)
 		}
 	}
 }

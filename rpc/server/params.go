@@ -77,6 +77,9 @@ func parseParams(m *method, raw []byte) (args, *rpc.Error) {
 			}
 			value = p.JSON(p.Default)
 		}
+		if !m.ofBitcoind() {
+			value = unquoted(p, value)
+		}
 		if err := parseParam(p, value, &a.values[i]); err != nil {
 			return a, err
 		}
@@ -146,6 +149,24 @@ func parseParam(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
 		return errorf(rpc.CodeInvalidParameter, "%s: holds half of a surrogate pair (\\ud800 to \\udfff), which is not a character", p.Name)
 	}
 	return parseText(p, a)
+}
+
+// unquoted returns the JSON that a string holds in the place of a number, a boolean or an array, or
+// the value itself. bitcoin-cli writes the parameters of methods that it does not know as strings:
+// "1" for 1, and "[\"…\"]" for an array.
+func unquoted(p *rpc.Param, value json.RawMessage) json.RawMessage {
+	if p.Kind != rpc.KindInteger && p.Kind != rpc.KindBoolean && p.Kind != rpc.KindDigests || value[0] != '"' {
+		return value
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return value
+	}
+	inner := bytes.TrimSpace([]byte(text))
+	if checkDepth(inner) != nil || !json.Valid(inner) {
+		return value
+	}
+	return inner
 }
 
 // parseText reads a value whose text is in a.

@@ -53,8 +53,12 @@ func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"an array of digests with a number", "submitbatch", `[["` + someDigest + `",7]]`, -3, "digests[1]|found a number"},
 		{"an empty array of digests", "submitbatch", `[[]]`, -8, "digests|is empty"},
 		{"a string for an array of digests", "submitbatch", quoted(someDigest), -3, "digests|want an array of strings|found a string"},
+		{"a string of an array of a wrong digest", "submitbatch", `["[\"00\"]"]`, -8, "digests[0]|64"},
+		{"a string that nests too deep", "submitbatch", `["` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `"]`, -3, "digests|found a string"},
 		{"too many digests", "submitbatch", `[["x"` + strings.Repeat(`,"x"`, rpc.MaxDigests) + `]]`, -8, "digests|10001|allowed are 10000"},
-		{"a number as a string", "getbatch", `["1"]`, -3, "id|want an integer|found a string"},
+		{"a word for a number", "getbatch", `["one"]`, -3, "id|want an integer|found a string"},
+		{"a string in a string for a number", "getbatch", `["\"1\""]`, -3, "id|want an integer|found a string"},
+		{"a fraction as a string", "getbatch", `["1.5"]`, -3, "id|without fraction"},
 		{"a number with a fraction", "getbatch", `[1.0]`, -3, "id|without fraction or exponent|1.0"},
 		{"a number with an exponent", "getbatch", `[1e3]`, -3, "id|without fraction or exponent|1e3"},
 		{"batch 0", "getbatch", `[0]`, -8, "id|found 0|1 or more"},
@@ -184,22 +188,35 @@ func TestAChunkedBodyOverTheLimitIsRefusedToo(t *testing.T) {
 	}
 }
 
+// JSON-RPC 2.0 answers an array without calls with one error; bitcoind answers it with [].
+func TestAnArrayWithoutCallsIsAnError(t *testing.T) {
+	r := newRig(t)
+	for _, body := range []string{"[]", " [ ] "} {
+		status, answer := r.post(t, rpc.RoleSubmit, body)
+		if status != 400 || !strings.HasPrefix(answer, `{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request`) || !strings.HasSuffix(answer, `,"id":null}`) {
+			t.Errorf("%q: %d %s", body, status, answer)
+		}
+	}
+}
+
 // Many clients, Python's among them, send a whole body before they read the answer.
 func TestWhoSendsAllBeforeReadingSeesTheRefusal(t *testing.T) {
 	r := newRig(t)
 	addr := r.listen(t)
+	const long = 12 * maxBody // a script that submits a million digests at once
+	body := bytes.Repeat([]byte(" "), long)
 	for _, tt := range []struct {
 		name, path, password string
 		length               int64
 		want                 int
 	}{
-		{"too long", "/", r.pass[rpc.RoleSubmit], 3 * maxBody, http.StatusRequestEntityTooLarge},
+		{"too long", "/", r.pass[rpc.RoleSubmit], long, http.StatusRequestEntityTooLarge},
 		{"too long, in pieces", "/", r.pass[rpc.RoleSubmit], -1, http.StatusRequestEntityTooLarge},
-		{"without the password", "/", "", 3 * maxBody, http.StatusUnauthorized},
+		{"without the password", "/", "", long, http.StatusUnauthorized},
 		{"without the password, in pieces", "/", "", -1, http.StatusUnauthorized},
-		{"to another path", "/rpc", r.pass[rpc.RoleSubmit], 3 * maxBody, http.StatusNotFound},
+		{"to another path", "/rpc", r.pass[rpc.RoleSubmit], long, http.StatusNotFound},
 	} {
-		req, err := http.NewRequest(http.MethodPost, "http://"+addr+tt.path, bytes.NewReader(bytes.Repeat([]byte(" "), 3*maxBody)))
+		req, err := http.NewRequest(http.MethodPost, "http://"+addr+tt.path, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

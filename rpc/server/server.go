@@ -211,6 +211,10 @@ func (s *Server) general(user *rpc.User, body []byte, out *output) (status int) 
 		}
 		return http.StatusInternalServerError
 	}
+	if array && len(calls) == 0 { // an error in JSON-RPC 2.0; bitcoind answers []
+		out.buf = appendError(out.buf, &request{v2: true, id: null}, errorf(rpc.CodeInvalidRequest, "Invalid Request: the array holds no call"))
+		return http.StatusBadRequest
+	}
 	if array {
 		return s.array(user, calls, out)
 	}
@@ -225,7 +229,7 @@ func (s *Server) array(user *rpc.User, calls []json.RawMessage, out *output) (st
 		return http.StatusServiceUnavailable
 	}
 	out.buf = append(out.buf, '[')
-	silent := len(calls) > 0 // all calls so far were notifications
+	silent := true // all calls so far were notifications
 	for _, raw := range calls {
 		req, refused := decode(raw)
 		if refused == nil && out.size() > maxAnswerBytes {
@@ -306,7 +310,7 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 	if !m.Roles.Allow(user.Roles) {
 		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles.AnyOf(), user.Name, user.Roles)
 	}
-	c := call{ctx: ctx, server: s, user: user.Name, output: to, Services: s.services.Load(), method: m}
+	c := call{ctx: ctx, server: s, user: user.Name, roles: user.Roles, output: to, Services: s.services.Load(), method: m}
 	if !user.Roles.Admin() {
 		c.quota = s.quota // administrators have none
 	}
