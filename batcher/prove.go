@@ -87,9 +87,9 @@ type pathBuffer [24]proof.Step
 
 var pathPool = sync.Pool{New: func() any { return new(pathBuffer) }}
 
-// path appends to dst the siblings from a leaf up to the root of its batch, which is final. The store has
-// checked the path from the waypoint on. The caller checks that it leads to the waypoint, or to the
-// root if there is none.
+// path appends to dst the siblings from a leaf up to the root of its batch, which is final. The
+// store has checked the path from the waypoint on. The caller checks that it leads to the waypoint,
+// or to the root if there is none.
 func (b *Batcher) path(ctx context.Context, dst []proof.Step, l *lookup) ([]proof.Step, proof.Waypoint, error) {
 	if l.info.err != nil {
 		return dst, proof.Waypoint{}, l.info.err

@@ -285,7 +285,8 @@ type BlockchainInfo struct {
 	Warnings             []string `json:"warnings"`
 }
 
-// NetworkInfo is the answer of getnetworkinfo, as bitcoind writes it, as far as a light client knows.
+// NetworkInfo is the answer of getnetworkinfo, as bitcoind writes it, as far as a light client
+// knows.
 type NetworkInfo struct {
 	Version         int      `json:"version"`    // as bitcoind counts: 10,000 for 1.0.0, 100 for 0.1.0
 	SubVersion      string   `json:"subversion"` // what peers are told

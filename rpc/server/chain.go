@@ -139,8 +139,8 @@ func (c *call) warnings(info rpc.Info) []string {
 	return append([]string{}, info.Warnings...)
 }
 
-// minRelayFee is bitcoind's default, 1 sat/vB, in BTC per 1,000 vB. No transaction of this node pays
-// less.
+// minRelayFee is bitcoind's default, 1 sat/vB, in BTC per 1,000 vB. No transaction of this node
+// pays less.
 const minRelayFee = 0.00001
 
 func getNetworkInfo(c *call) (any, error) {
