@@ -167,7 +167,7 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		t.Errorf("with the nonce on the left: %v", err)
 	}
 	for want, f := range map[string]*proof.File{
-		"ancre upgrade":         pending,
+		"the proof is pending: complete it first":         pending,
 		"there is no proof":     nil,
 		"was not made by Ancre": {HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: foreign},
 		"about sha1":            {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: foreign},

@@ -181,7 +181,7 @@ func TestProofsThatNoReceiptOfVersion4HoldsSayWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, f := range map[string]*proof.File{
-		"ancre upgrade":             pending,
+		"the proof is pending: complete it first":             pending,
 		"there is no proof":         nil,
 		"about sha1":                {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: &proof.Timestamp{Msg: s.digest[:20]}},
 		"step 1 is hexlify":         foreign(t, s, op(proof.Hexlify), hashed),
