@@ -167,10 +167,10 @@ func TestAReceiptIsMadeOfNoOtherProof(t *testing.T) {
 		t.Errorf("with the nonce on the left: %v", err)
 	}
 	for want, f := range map[string]*proof.File{
-		"the proof is pending: complete it first":         pending,
-		"there is no proof":     nil,
-		"was not made by Ancre": {HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: foreign},
-		"about sha1":            {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: foreign},
+		"the proof is pending: complete it first": pending,
+		"there is no proof":                       nil,
+		"was not made by Ancre":                   {HashOp: proof.SHA256, Digest: s.digest[:], Timestamp: foreign},
+		"about sha1":                              {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: foreign},
 	} {
 		if _, _, _, err := InclusionOf(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)

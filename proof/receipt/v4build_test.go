@@ -181,15 +181,15 @@ func TestProofsThatNoReceiptOfVersion4HoldsSayWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, f := range map[string]*proof.File{
-		"the proof is pending: complete it first":             pending,
-		"there is no proof":         nil,
-		"about sha1":                {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: &proof.Timestamp{Msg: s.digest[:20]}},
-		"step 1 is hexlify":         foreign(t, s, op(proof.Hexlify), hashed),
-		"step 2 is reverse":         foreign(t, s, hashed, op(proof.Reverse)),
-		"step 1 is sha1":            foreign(t, s, op(proof.SHA1), hashed),
-		"step 1 is keccak256":       foreign(t, s, op(proof.Keccak256)),
-		"step 1 adds 257 bytes":     foreign(t, s, appended(bytes.Repeat([]byte{0x41}, maxValue/2+1)...), hashed),
-		"through a Bitcoin transac": split(appended(1), hashed),
+		"the proof is pending: complete it first": pending,
+		"there is no proof":                       nil,
+		"about sha1":                              {HashOp: proof.SHA1, Digest: s.digest[:20], Timestamp: &proof.Timestamp{Msg: s.digest[:20]}},
+		"step 1 is hexlify":                       foreign(t, s, op(proof.Hexlify), hashed),
+		"step 2 is reverse":                       foreign(t, s, hashed, op(proof.Reverse)),
+		"step 1 is sha1":                          foreign(t, s, op(proof.SHA1), hashed),
+		"step 1 is keccak256":                     foreign(t, s, op(proof.Keccak256)),
+		"step 1 adds 257 bytes":                   foreign(t, s, appended(bytes.Repeat([]byte{0x41}, maxValue/2+1)...), hashed),
+		"through a Bitcoin transac":               split(appended(1), hashed),
 		"by one prepend and one append": split(appended(s.nonce[:]...), hashed,
 			prepended(tx[4:at]...), prepended(tx[:4]...), appended(tx[at+32:]...)),
 	} {
