@@ -190,7 +190,7 @@ func (f Flags) defaultFile() string {
 func Load(path string) (Config, error) {
 	file, _, err := atomicfile.OpenInput(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration: %w", atomicfile.Denied(err))
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))

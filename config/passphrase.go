@@ -19,7 +19,7 @@ const maxPassphrase = 4096
 func ReadPassphrase(path string) ([]byte, error) {
 	f, _, err := atomicfile.OpenInput(path)
 	if err != nil {
-		return nil, fmt.Errorf("passphrase file: %w", err)
+		return nil, fmt.Errorf("passphrase file: %w", atomicfile.Denied(err))
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))

@@ -27,6 +27,7 @@ import (
 const usage = `ancred anchors hashes in Bitcoin.
 
 Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
+       ancred check [--quiet] [--json]
        ancred restore [--check] [--json] FILE
        ancred version
 
@@ -34,6 +35,9 @@ Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
   --datadir DIR    where the data of all networks lie (default ~/.ancre)
   --network NAME   mainnet, testnet4, signet, regtest or simnet (default mainnet)
   --version        print the version and exit
+
+"ancred check" says whether ancred would start with its configuration, and changes
+nothing; "ancred check --help" says more.
 
 "ancred restore FILE" makes a new store from a file that "ancre backup" wrote, while no
 ancred runs in the data directory; "ancred restore --help" says more.
@@ -86,6 +90,8 @@ func run(args []string, w world) int {
 		return w.wrongUsage(usage, err)
 	case set.Arg(0) == "restore":
 		return runRestore(set.Args()[1:], flags, w)
+	case set.Arg(0) == "check":
+		return runCheck(set.Args()[1:], flags, w)
 	case set.NArg() == 0 && *showVersion, set.NArg() == 1 && set.Arg(0) == "version":
 		return w.print("ancred " + version.Text() + "\n")
 	case set.NArg() > 0:

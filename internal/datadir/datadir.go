@@ -65,7 +65,12 @@ func Open(dir, network string) (release func() error, err error) {
 	if !ok {
 		return nil, ErrInUse
 	}
-	if err := checkMarker(filepath.Join(dir, Marker), dir, network); err != nil {
+	path = filepath.Join(dir, Marker)
+	absent, err := checkMarker(path, dir, network)
+	if absent {
+		err = writeMarker(path, marker{Format: format, Network: network})
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	return lock.Unlock, nil
@@ -84,29 +89,30 @@ func checkLock(path string) error {
 	return fmt.Errorf("the lock file %s %w: remove it", path, err)
 }
 
-func checkMarker(path, dir, network string) error {
+// checkMarker checks that the directory is of the network. A new one has no marker yet.
+func checkMarker(path, dir, network string) (absent bool, err error) {
 	data, err := atomicfile.ReadInput(path, maxMarker)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, Store)); err == nil {
-			return fmt.Errorf("%s is missing from a used data directory: restore it from a backup or, if you are sure of the network, write {\"format\":%d,\"network\":%q} into it", path, format, network)
+			return false, fmt.Errorf("%s is missing from a used data directory: restore it from a backup or, if you are sure of the network, write {\"format\":%d,\"network\":%q} into it", path, format, network)
 		}
-		return writeMarker(path, marker{Format: format, Network: network})
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the marker of the data directory: %w; it must be a file that the user of this program can read, "+
-			"with the content {\"format\":%d,\"network\":%q}", err, format, network)
+		return false, fmt.Errorf("read the marker of the data directory: %w; it must be a file that the user of this program can read, "+
+			"with the content {\"format\":%d,\"network\":%q}", atomicfile.Denied(err), format, network)
 	}
 	var m marker
 	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
-		return fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
+		return false, fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
 	}
 	if m.Format > format {
-		return fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that created it", dir, m.Format, format)
+		return false, fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that created it", dir, m.Format, format)
 	}
 	if m.Network != network {
-		return fmt.Errorf("the data directory %s is for %s, not for %s: give each network its own directory (%s says so)", dir, m.Network, network, path)
+		return false, fmt.Errorf("the data directory %s is for %s, not for %s: give each network its own directory (%s says so)", dir, m.Network, network, path)
 	}
-	return nil
+	return false, nil
 }
 
 // writeMarker writes whole or not at all.

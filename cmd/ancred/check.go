@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"ancre/config"
+	"ancre/daemon"
+	"ancre/internal/atomicfile"
+	"ancre/internal/datadir"
+	"ancre/internal/printable"
+)
+
+const checkUsage = `ancred check says whether ancred would start with its configuration, and changes nothing.
+
+Usage: ancred check [--config FILE] [--datadir DIR] [--network NAME] [--quiet] [--json]
+
+  --config, --datadir, --network   as for the daemon
+  --quiet                          print only what is wrong
+  --json                           print the result, or the error, as JSON
+
+It reads the configuration, and looks at the users, the data directory, the files that are
+named, the addresses, and the disk. As root it looks as the user to whom the data directory
+belongs, because the service runs as that user.
+
+Exit status: 0 ancred would start (there may be warnings), 1 it would not, 2 the
+configuration is wrong.
+`
+
+// check is one call of the verb.
+type check struct {
+	world
+	flags       config.Flags
+	quiet, json bool
+}
+
+// runCheck does what args say, and returns the exit status. flags are those before the verb.
+func runCheck(args []string, flags config.Flags, w world) int {
+	c := &check{flags: flags, world: w}
+	set := newFlagSet(&c.flags)
+	set.BoolVar(&c.quiet, "quiet", false, "")
+	set.BoolVar(&c.json, "json", false, "")
+	err := set.Parse(args)
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return w.print(checkUsage)
+	case err != nil:
+		return w.wrongUsage(checkUsage, err)
+	}
+	found, err := c.look()
+	if err != nil {
+		if c.json {
+			io.WriteString(c.err, asJSON(map[string]any{"error": printable.Name(err.Error()), "exit": exitUsage}, ""))
+			return exitUsage
+		}
+		fmt.Fprintf(c.err, "ancred: %s\n", printable.Text(err.Error()))
+		return exitUsage
+	}
+	return c.report(found)
+}
+
+// look checks as the user to whom the data directory belongs, if this is root. The error is about
+// the configuration.
+func (c *check) look() (found []daemon.Finding, err error) {
+	cfg, err := c.flags.Load()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := cfg.NetworkDir()
+	if err != nil {
+		return nil, err
+	}
+	root := os.Geteuid() == 0
+	err = datadir.AsOwner(dir, func() error {
+		if cfg, err = c.flags.Load(); err != nil { // that user may not read it
+			return err
+		}
+		if root && os.Geteuid() != 0 && !c.json && !c.quiet {
+			fmt.Fprintf(c.err, "Checking as %s, to whom %s belongs.\n", printable.Line(atomicfile.UserName(os.Geteuid())), printable.Line(dir))
+		}
+		found = daemon.Check(cfg)
+		return nil
+	})
+	return found, err
+}
+
+// report prints what was found, and returns the exit status.
+func (c *check) report(found []daemon.Finding) int {
+	status := exitDone
+	for _, f := range found {
+		if f.Level == daemon.Fatal {
+			status = exitFailed
+		}
+	}
+	var text strings.Builder
+	if c.json {
+		text.WriteString(asJSON(struct {
+			Starts   bool             `json:"starts"`
+			Findings []daemon.Finding `json:"findings"`
+		}{status == exitDone, found}, "  "))
+	} else {
+		for _, f := range found {
+			if !c.quiet || f.Level != daemon.Fine {
+				fmt.Fprintf(&text, "%-8s %s: %s\n", f.Level, printable.Line(f.About), printable.Line(f.Text))
+			}
+		}
+		switch {
+		case status != exitDone:
+			text.WriteString("ancred would not start like this.\n")
+		case !c.quiet:
+			text.WriteString("ancred would start.\n")
+		}
+	}
+	if printed := c.print(text.String()); printed != exitDone {
+		return printed
+	}
+	return status
+}

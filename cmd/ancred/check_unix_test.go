@@ -1,0 +1,48 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Root may read everything. The service may not, and the check is about the service.
+func TestCheckAsRootLooksAsTheServicesUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "ancred-check") // others may search it, unlike a test's own directory
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	data, secret := filepath.Join(dir, "data"), filepath.Join(dir, "secret")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(data, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(secret, []byte("correct horse"), 0o600); err != nil { // root's
+		t.Fatal(err)
+	}
+	flag := conf(t, dir, "[wallet]\npassphrase_file = "+quoted(secret)+"\n")
+	call("check", flag).is(t, exitDone, "Checking as ", "warning  wallet.passphrase_file: ", secret+" has the mode -rw-------", "belongs to root:", "ancred would start.")
+	if os.Geteuid() != 0 {
+		t.Fatal("the process is not root any more")
+	}
+
+	// A configuration that only root can read is one that the service cannot.
+	path := strings.TrimPrefix(flag, "--config=")
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call("check", flag).is(t, exitUsage, path+" has the mode -rw-------")
+}
