@@ -22,7 +22,7 @@ import (
 // clients are other people's programs, and the daemon that they talk to.
 type clients struct {
 	*world
-	verifier, clerk *url.Userinfo // users of the roles read and submit
+	verifier, clerk *url.Userinfo // users of the roles verify and submit
 
 	minutes [2]string // files that npm's client stamps there
 	bylaws  string    // the digest of what Debian's library stamps there, and
@@ -332,8 +332,10 @@ func (c clients) npmVerifiesAtNode() {
 	c.wantSaid(out, err, c.success())
 	out, err = verify(c.verifier, randomDigest())
 	c.wantRefusedWith(out, err, "File does not match original!")
-	out, err = verify(c.clerk, c.proven.Digest)
-	c.wantRefusedWith(out, err, "is for the role read or admin")
+	out, err = verify(c.clerk, c.proven.Digest) // who stamps may verify
+	c.wantSaid(out, err, c.success())
+	out, err = verify(c.stranger(), c.proven.Digest)
+	c.wantRefusedWith(out, err, "wrong or missing credentials")
 }
 
 // pythonAtNode makes the calls of `ots verify --bitcoin-node URL`, with the same library.
@@ -352,6 +354,11 @@ func (c clients) pythonVerifiesAtNode() {
 	c.wantSaid(out, err, c.pythonSuccess())
 	out, err = c.pythonAtNode(c.verifier, c.proof, randomDigest())
 	c.wantRefusedWith(out, err, "the proof is about")
-	out, err = c.pythonAtNode(c.clerk, c.proof, c.proven.Digest)
-	c.wantRefusedWith(out, err, "is for the role read or admin")
+	out, err = c.pythonAtNode(c.clerk, c.proof, c.proven.Digest) // who stamps may verify
+	c.wantSaid(out, err, c.pythonSuccess())
+	out, err = c.pythonAtNode(c.stranger(), c.proof, c.proven.Digest)
+	c.wantRefusedWith(out, err, "wrong or missing credentials")
 }
+
+// stranger has the clerk's name and no password of the clerk's.
+func (c clients) stranger() *url.Userinfo { return url.UserPassword(c.clerk.Username(), "guess") }
