@@ -22,7 +22,7 @@ type Level string
 const (
 	Fine    Level = "fine"
 	Caution Level = "warning" // the daemon starts, and something is not as it should be
-	Fatal   Level = "error"   // the daemon would not start, or not work
+	Fatal   Level = "error"   // the daemon would not start
 )
 
 // Finding is the result of one check of [Check].
@@ -84,7 +84,7 @@ func (c *checkup) dataDir() {
 		c.newDir(about, dir)
 	case datadir.Unused:
 		if path, owner, ok := foreign(dir); ok {
-			c.add(about, Fatal, "%s belongs to %s, and ancred would run as %s: give all of %s to that user (chown -R)", path, owner, userName(), dir)
+			c.add(about, Caution, "%s belongs to %s, and ancred would run as %s: if it cannot write there, give all of %s to that user (chown -R)", path, owner, userName(), dir)
 			break
 		}
 		c.add(about, Fine, "%s is ready", dir)
@@ -140,11 +140,18 @@ func userName() string { return atomicfile.UserName(os.Geteuid()) }
 
 // space checks that the store has room.
 func (c *checkup) space(dir string) {
+	if free, ok := pebblestore.FreeBytes(existing(dir)); ok {
+		c.freeSpace(dir, free)
+	}
+}
+
+// freeSpace says what so many free bytes mean. A daemon on a full disk starts: it serves proofs and
+// follows its anchors.
+func (c *checkup) freeSpace(dir string, free uint64) {
 	const about = "disk"
-	switch free, ok := pebblestore.FreeBytes(existing(dir)); {
-	case !ok:
+	switch {
 	case free < pebblestore.DefaultReserve:
-		c.add(about, Fatal, "%d MB are free under %s, and ancred accepts no digests with less than %d MB: free disk space", free>>20, dir, pebblestore.DefaultReserve>>20)
+		c.add(about, Caution, "%d MB are free under %s, and ancred accepts no digests with less than %d MB: free disk space", free>>20, dir, pebblestore.DefaultReserve>>20)
 	case free < lowDisk*pebblestore.DefaultReserve:
 		c.add(about, Caution, "%d MB are free under %s: ancred warns until there are %d MB", free>>20, dir, lowDisk*pebblestore.DefaultReserve>>20)
 	default:

@@ -112,3 +112,14 @@ func listing(t *testing.T, dir string) (names []string) {
 	})
 	return names
 }
+
+// A full disk keeps no daemon from starting: it serves proofs and follows its anchors.
+func TestCheckLetsADaemonStartOnAFullDisk(t *testing.T) {
+	for free, want := range map[uint64]Level{0: Caution, reserve - 1: Caution, reserve: Caution, lowDisk*reserve - 1: Caution, lowDisk * reserve: Fine} {
+		var c checkup
+		c.freeSpace("data", free)
+		if len(c.found) != 1 || c.found[0].Level != want {
+			t.Errorf("%d bytes are free: %+v, want %s", free, c.found, want)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -56,12 +55,7 @@ func runCheck(args []string, flags config.Flags, w world) int {
 	}
 	found, err := c.look()
 	if err != nil {
-		if c.json {
-			io.WriteString(c.err, asJSON(map[string]any{"error": printable.Name(err.Error()), "exit": exitUsage}, ""))
-			return exitUsage
-		}
-		fmt.Fprintf(c.err, "ancred: %s\n", printable.Text(err.Error()))
-		return exitUsage
+		return c.fail(c.json, exitUsage, err)
 	}
 	return c.report(found)
 }

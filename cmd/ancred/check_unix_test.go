@@ -39,6 +39,19 @@ func TestCheckAsRootLooksAsTheServicesUser(t *testing.T) {
 		t.Fatal("the process is not root any more")
 	}
 
+	// A file that root left there may or may not matter: the daemon says so if it does.
+	network := filepath.Join(data, "regtest")
+	if err := os.Mkdir(network, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(network, "left"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(network, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	call("check", flag).is(t, exitDone, "warning  datadir: "+filepath.Join(network, "left")+" belongs to root", "ancred would start.")
+
 	// A configuration that only root can read is one that the service cannot.
 	path := strings.TrimPrefix(flag, "--config=")
 	if err := os.Chmod(path, 0o600); err != nil {

@@ -165,16 +165,19 @@ func (r *restore) report(name, dir string, s backup.Summary) int {
 }
 
 // fail says what ended the call, and returns its exit status.
-func (r *restore) fail(status int, err error) int {
-	if r.json {
+func (r *restore) fail(status int, err error) int { return r.world.fail(r.json, status, err) }
+
+// fail says what ended a verb, and returns its exit status.
+func (w world) fail(inJSON bool, status int, err error) int {
+	if inJSON {
 		type failure struct {
 			Error string `json:"error"`
 			Exit  int    `json:"exit"`
 		}
-		io.WriteString(r.err, asJSON(failure{printable.Name(err.Error()), status}, ""))
+		io.WriteString(w.err, asJSON(failure{printable.Name(err.Error()), status}, ""))
 		return status
 	}
-	fmt.Fprintf(r.err, "ancred: %v\n", printable.Args([]any{err})...)
+	fmt.Fprintf(w.err, "ancred: %v\n", printable.Args([]any{err})...)
 	return status
 }
 
