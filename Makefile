@@ -112,8 +112,10 @@ install: ## installs the programs, the unit file and the sample configuration un
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
 	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE docs/metrics.md \
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE \
 		contrib/nginx.conf contrib/Caddyfile contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre/docs docs/*.md docs/*.svg
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre/docs/fr docs/fr/*.md
 
 clean: ## removes bin/
 	rm -rf bin

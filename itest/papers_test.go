@@ -15,22 +15,18 @@ import (
 	"ancre/internal/version"
 )
 
-// papers are the documents that describe the code to people.
-var papers = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}
+// papers are the documents that describe the code to people, beside the guides.
+var papers = []string{"ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}
 
 // A document that names what is gone sends its reader the wrong way. TestPapersNameOnlyWhatExists
 // checks every path, every package member, every test and every make target that the papers and
 // the guides name.
 func TestPapersNameOnlyWhatExists(t *testing.T) {
-	guides, err := filepath.Glob("../docs/*.md")
-	if err != nil || len(guides) < 4 {
-		t.Fatalf("docs/ has the guides %q, %v", guides, err)
-	}
 	c := newCode(t)
-	for _, paper := range slices.Concat(papers, guides) {
-		path := filepath.Join("..", strings.TrimPrefix(paper, "../"))
+	for _, paper := range slices.Concat(papers, guides(t)) {
+		path := filepath.Join("..", paper)
 		for _, wrong := range c.wrong(readFile(t, path), filepath.Dir(path)) {
-			t.Errorf("%s names %s", filepath.Base(path), wrong)
+			t.Errorf("%s names %s", paper, wrong)
 		}
 	}
 }
@@ -81,16 +77,14 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 // The index of the documents in the README has each document that there is.
 func TestReadmeListsEveryDocument(t *testing.T) {
 	readme := readFile(t, "../README.md")
-	for _, pattern := range []string{"../*.md", "../docs/*.md"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("%s: %q, %v", pattern, found, err)
-		}
-		for _, path := range found {
-			name := strings.TrimPrefix(path, "../")
-			if name != "README.md" && !strings.Contains(readme, "\n| `"+name+"` |") {
-				t.Errorf("the index of the documents in README.md does not have %s", name)
-			}
+	found, err := filepath.Glob("../*.md")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("*.md: %q, %v", found, err)
+	}
+	for _, path := range slices.Concat(found, guides(t)) {
+		name := strings.TrimPrefix(path, "../")
+		if name != "README.md" && !strings.Contains(readme, "\n| `"+name+"` |") {
+			t.Errorf("the index of the documents in README.md does not have %s", name)
 		}
 	}
 }

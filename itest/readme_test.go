@@ -1,10 +1,12 @@
 package itest
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,53 +49,108 @@ func verbsIn(text string) map[string]bool {
 }
 
 var (
-	// A command in the README: at the start of an indented line, after sudo, or in backquotes.
-	shown  = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`)(ancre (?:[^`#\n]+))")
+	// A command in a guide: at the start of an indented line, after sudo, or in backquotes.
+	shown  = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`(?:sudo )?)(ancre (?:[^`#\n]+))")
 	option = regexp.MustCompile(`(?:^|\s|,|\(|\x60)(--?[a-z][a-z-]*)`)
 )
 
-func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
-	readme := readFile(t, "../README.md")
-	verbs, wallet := verbsIn(help(t)), verbsIn(help(t, "wallet"))
-	if len(verbs) < 8 || len(wallet) < 5 {
-		t.Fatalf("help names the verbs %v and %v: too few", verbs, wallet)
+// guides returns the documents that tell people what to type and to set: the README and everything
+// in docs/, in every language.
+func guides(t *testing.T) []string {
+	t.Helper()
+	found := []string{"README.md"}
+	err := filepath.WalkDir("../docs", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".md") {
+			found = append(found, strings.TrimPrefix(path, "../"))
+		}
+		return err
+	})
+	if err != nil || len(found) < 12 || !slices.Contains(found, "docs/fr/exploitation.md") {
+		t.Fatalf("the guides are %q, %v", found, err)
 	}
+	return found
+}
 
+// verbHelp has the help texts of the verbs, each read once.
+type verbHelp struct {
+	t             *testing.T
+	verbs, wallet map[string]bool
+	texts         map[string]string
+}
+
+func newVerbHelp(t *testing.T) *verbHelp {
+	h := &verbHelp{t: t, verbs: verbsIn(help(t)), wallet: verbsIn(help(t, "wallet")), texts: make(map[string]string)}
+	if len(h.verbs) < 8 || len(h.wallet) < 5 {
+		t.Fatalf("help names the verbs %v and %v: too few", h.verbs, h.wallet)
+	}
+	return h
+}
+
+func (h *verbHelp) of(verb ...string) string {
+	name := strings.Join(verb, " ")
+	if _, ok := h.texts[name]; !ok {
+		h.texts[name] = help(h.t, verb...)
+	}
+	return h.texts[name]
+}
+
+// check reports the verbs and flags of a command that do not exist. It returns the verb, "" if the
+// command has none.
+func (h *verbHelp) check(guide, command string) string {
+	words := strings.Fields(command)[1:]
+	for len(words) > 1 && strings.HasPrefix(words[0], "--") { // global flags with a value
+		words = words[2:]
+	}
+	if len(words) == 0 || strings.HasPrefix(words[0], "--") {
+		return ""
+	}
+	if !h.verbs[words[0]] {
+		h.t.Errorf("%s shows %q, and there is no verb %q", guide, command, words[0])
+		return ""
+	}
+	of := words[:1]
+	if words[0] == "wallet" && len(words) > 1 {
+		if of = words[:2]; !h.wallet[words[1]] {
+			h.t.Errorf("%s shows %q, and there is no verb %q", guide, command, words[1])
+			return words[0]
+		}
+	}
+	for _, f := range option.FindAllStringSubmatch(command, -1) {
+		if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,\[]|$)`).MatchString(h.of(of...)) {
+			h.t.Errorf("%s shows %q, and `ancre %s --help` knows no %s", guide, command, strings.Join(of, " "), f[1])
+		}
+	}
+	return strings.Join(of, " ")
+}
+
+func TestGuidesShowOnlyVerbsAndFlagsThatExist(t *testing.T) {
+	h := newVerbHelp(t)
+	shows := 0
+	for _, guide := range guides(t) {
+		for _, m := range shown.FindAllStringSubmatch(readFile(t, "../"+guide), -1) {
+			h.check(guide, m[1])
+			shows++
+		}
+	}
+	if shows < 60 {
+		t.Errorf("the guides show only %d commands", shows)
+	}
+}
+
+func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
+	readme, h := readFile(t, "../README.md"), newVerbHelp(t)
 	named := make(map[string]bool)
 	for _, m := range shown.FindAllStringSubmatch(readme, -1) {
-		words := strings.Fields(m[1])[1:]
-		for len(words) > 1 && strings.HasPrefix(words[0], "--") { // global flags with a value
-			words = words[2:]
-		}
-		if len(words) == 0 || strings.HasPrefix(words[0], "--") {
-			continue
-		}
-		if !verbs[words[0]] {
-			t.Errorf("README shows %q, and there is no verb %q", m[1], words[0])
-			continue
-		}
-		named[words[0]] = true
-		of := words[:1]
-		if words[0] == "wallet" && len(words) > 1 {
-			if of = words[:2]; !wallet[words[1]] {
-				t.Errorf("README shows %q, and there is no verb %q", m[1], words[1])
-				continue
-			}
-			named["wallet "+words[1]] = true
-		}
-		text := help(t, of...)
-		for _, f := range option.FindAllStringSubmatch(m[1], -1) {
-			if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,\[]|$)`).MatchString(text) {
-				t.Errorf("README shows %q, and `ancre %s --help` knows no %s", m[1], strings.Join(of, " "), f[1])
-			}
-		}
+		verb := h.check("README", m[1])
+		first, _, _ := strings.Cut(verb, " ")
+		named[verb], named[first] = true, true
 	}
-	for verb := range verbs {
+	for verb := range h.verbs {
 		if !named[verb] {
 			t.Errorf("README does not name `ancre %s`", verb)
 		}
 	}
-	for verb := range wallet {
+	for verb := range h.wallet {
 		if !named["wallet "+verb] && !strings.Contains(readme, "`"+verb+"`") {
 			t.Errorf("README does not name `ancre wallet %s`", verb)
 		}
@@ -104,22 +161,44 @@ func TestReadmeNamesEveryVerbAndOnlyFlagsThatExist(t *testing.T) {
 		if row[1] == "wallet" {
 			of = append(of, strings.TrimSpace(row[2]))
 		}
-		text := help(t, of...)
 		for _, f := range option.FindAllStringSubmatch(row[3], -1) {
-			if !strings.Contains(text, f[1]) {
+			if !strings.Contains(h.of(of...), f[1]) {
 				t.Errorf("README gives `ancre %s` the flag %s, and its help does not", strings.Join(of, " "), f[1])
 			}
 		}
 	}
 }
 
-func TestReadmeNamesOnlySettingsAndMethodsThatExist(t *testing.T) {
-	readme, sample := readFile(t, "../README.md"), readFile(t, "../sample.conf")
-	for _, m := range regexp.MustCompile("`(spv|wallet|batch|anchor|rpc|calendar|log|metrics)\\.([a-z_]+)").FindAllStringSubmatch(readme, -1) {
-		_, section, _ := strings.Cut(sample, "\n["+m[1]+"]")
-		section, _, _ = strings.Cut(section, "\n[")
-		if !strings.Contains(section, "#"+m[2]+" = ") {
-			t.Errorf("README names %s.%s, and sample.conf has no such key", m[1], m[2])
+// The README is the first page, and no more.
+func TestReadmeIsOnePage(t *testing.T) {
+	if lines := strings.Count(readFile(t, "../README.md"), "\n"); lines > 150 {
+		t.Errorf("README.md has %d lines; at most 150 are allowed: the guides in docs/ have room", lines)
+	}
+}
+
+func TestGuidesNameOnlySettingsAndMethodsThatExist(t *testing.T) {
+	sample := readFile(t, "../sample.conf")
+	var sections []string
+	for _, m := range regexp.MustCompile(`(?m)^#?\[([a-z_]+)\]`).FindAllStringSubmatch(sample, -1) {
+		sections = append(sections, m[1])
+	}
+	if len(sections) < 8 {
+		t.Fatalf("sample.conf has the sections %q: too few", sections)
+	}
+	setting := regexp.MustCompile("`(" + strings.Join(sections, "|") + `)\.([a-z_]+)`)
+	method := regexp.MustCompile(`"method":\s*"([a-z]+)"|ancre rpc ([a-z]+)`)
+	methods := make(map[string]string) // each method, and a guide that shows it
+	for _, guide := range guides(t) {
+		text := readFile(t, "../"+guide)
+		for _, m := range setting.FindAllStringSubmatch(text, -1) {
+			_, section, _ := strings.Cut(sample, "["+m[1]+"]")
+			section, _, _ = strings.Cut(section, "\n[")
+			if !strings.Contains(section, "#"+m[2]+" = ") {
+				t.Errorf("%s names %s.%s, and sample.conf has no such key", guide, m[1], m[2])
+			}
+		}
+		for _, m := range method.FindAllStringSubmatch(text, -1) {
+			methods[m[1]+m[2]] = guide
 		}
 	}
 	d, err := harness.NewDaemon(bin, nil, t.TempDir(), false)
@@ -131,13 +210,10 @@ func TestReadmeNamesOnlySettingsAndMethodsThatExist(t *testing.T) {
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`"method":"([a-z]+)"|ancre rpc ([a-z]+)`).FindAllStringSubmatch(readme, -1) {
-		method := m[1] + m[2]
-		if method == "help" {
-			continue
-		}
+	delete(methods, "help")
+	for method, guide := range methods {
 		if err := d.Call(t.Context(), nil, "help", method); err != nil {
-			t.Errorf("README shows the method %s: %v", method, err)
+			t.Errorf("%s shows the method %s: %v", guide, method, err)
 		}
 	}
 }
@@ -149,26 +225,38 @@ func TestTheTwoCommandsOfTheReadmeAreInTheMakefile(t *testing.T) {
 			t.Errorf("README does not show make %s on a line of its own", target)
 		}
 	}
-	for _, m := range regexp.MustCompile("(?m)(?:^    |`|sudo )make ([a-z]+)").FindAllStringSubmatch(readme, -1) {
-		if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
-			t.Errorf("README shows make %s, and the Makefile has no such target", m[1])
+	for _, guide := range guides(t) {
+		for _, m := range regexp.MustCompile("(?m)(?:^    |`|sudo )make ([a-z]+)").FindAllStringSubmatch(readFile(t, "../"+guide), -1) {
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(makefile) {
+				t.Errorf("%s shows make %s, and the Makefile has no such target", guide, m[1])
+			}
 		}
 	}
 }
 
 // A Go that is older than go.mod allows refuses to build, and its message names no remedy.
-func TestReadmeAsksForTheGoOfTheModule(t *testing.T) {
+func TestGuidesAskForTheGoOfTheModule(t *testing.T) {
 	module := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(readFile(t, "../go.mod"))
 	readme := regexp.MustCompile(`With Go (\d+\.\d+) or later`).FindStringSubmatch(readFile(t, "../README.md"))
 	if module == nil || readme == nil || module[1] != readme[1] {
-		t.Errorf("README asks for %q, and go.mod for %q", readme, module)
+		t.Fatalf("README asks for %q, and go.mod for %q", readme, module)
+	}
+	for _, guide := range guides(t) {
+		for _, m := range regexp.MustCompile(`\bGo[ \x{a0}](\d+\.\d+)`).FindAllStringSubmatch(readFile(t, "../"+guide), -1) {
+			if m[1] != module[1] {
+				t.Errorf("%s names Go %s, and go.mod asks for %s", guide, m[1], module[1])
+			}
+		}
 	}
 }
 
 // The published files contain no path of the machine on which they were made.
 func TestFrontDocumentsNameNoMachine(t *testing.T) {
 	paths := []string{"../Makefile", "../.ci/run", "../sample.conf", "../.editorconfig"}
-	for _, pattern := range []string{"../*.md", "../docs/*.md", "../contrib/*", "../contrib/*/*"} {
+	for _, guide := range guides(t) {
+		paths = append(paths, "../"+guide)
+	}
+	for _, pattern := range []string{"../*.md", "../contrib/*", "../contrib/*/*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %q, %v", pattern, found, err)
@@ -201,7 +289,7 @@ func TestPapersShowCommandsOfAncredThatExist(t *testing.T) {
 		helps[verb] = string(out)
 	}
 	shown := 0
-	for _, paper := range papers {
+	for _, paper := range slices.Concat(papers, guides(t)) {
 		for _, m := range ancred.FindAllStringSubmatch(readFile(t, filepath.Join("..", paper)), -1) {
 			verb := ""
 			for _, word := range strings.Fields(m[1]) {
