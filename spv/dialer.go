@@ -55,6 +55,7 @@ type dialer struct {
 	now        func() time.Time
 	lifted     atomic.Uint64 // bans that were lifted
 	abusers    atomic.Uint64 // connections that peerConn ended
+	attempts   attempts      // since a peer was last connected
 	limits     peerLimits    // set by newDialer; tests change them before the first connection
 
 	headersOnly bool // no peer is asked for filters; set by Open, never changed
@@ -162,7 +163,9 @@ func (d *dialer) dialOnce(addr string) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
-	return d.connect(ctx, "tcp", addr)
+	conn, err := d.connect(ctx, "tcp", addr)
+	d.attempts.dial(err, d.proxy != "")
+	return conn, err
 }
 
 // resolve looks up a name, for neutrino: in practice only the names of the DNS seeds. Behind a
@@ -176,6 +179,12 @@ func (d *dialer) resolve(host string) ([]net.IP, error) {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, resolveTimeout)
 	defer cancel()
+	ips, err := d.lookUp(ctx, host)
+	d.attempts.lookup(err)
+	return ips, err
+}
+
+func (d *dialer) lookUp(ctx context.Context, host string) ([]net.IP, error) {
 	if d.proxy != "" {
 		ip, err := resolveThrough(ctx, d.proxy, host)
 		if err != nil {

@@ -17,9 +17,6 @@ const (
 	// maxAhead is how far the network's rules let the time of a block lie ahead of the true time.
 	maxAhead = 2 * time.Hour
 
-	// aloneWarning is how long the client may have no peer before the operator is warned.
-	aloneWarning = 2 * time.Minute
-
 	// enoughPeers is how many peers there should be on a public network: of three, one that lies
 	// about heights, filters or fees is outvoted. fewWarning is how long there may be fewer before
 	// the operator is warned.
@@ -114,8 +111,9 @@ func (l *look) peerCount() {
 	switch {
 	case len(c.peers.configured) == 0 && !c.public:
 		l.warn(warning.NoneNamed, "no peers are configured, and on %s none can be discovered: set spv.connect to the HOST:PORT of a node", c.params.Name)
-	case peers == 0 && none >= aloneWarning:
-		l.warn(warning.NoPeers, "no peer has been connected for %d minutes: check the network connection, spv.connect and spv.proxy", int(none.Minutes()))
+	case peers == 0 && none >= c.aloneWarning():
+		a := alone{since: l.now.Add(-none), port: c.params.DefaultPort, proxy: c.peers.proxy, connect: len(c.cfg.Connect) > 0, attemptCounts: c.peers.attempts.counts()}
+		l.warn(warning.NoPeers, "%s", a.text())
 	case c.public && peers > 0 && peers < c.enoughPeers() && few >= fewWarning:
 		l.warn(warning.FewPeers, "fewer than %d peers have been connected for %d minutes, now %d. A peer that lies is hard to find out then: allow outgoing connections to port %s, or name more nodes in spv.add_peers",
 			c.enoughPeers(), int(few.Minutes()), peers, c.params.DefaultPort)

@@ -18,6 +18,10 @@ const (
 	// seconds.
 	speedWindow = 20 * time.Second
 
+	// withoutPeer is how long there may be no peer until headers and filters count as unable to
+	// change. A peer that leaves and returns within it may not hide that it sends none.
+	withoutPeer = 2 * time.Minute
+
 	// Progress is logged often during the first minute, in which somebody may be watching, and
 	// then now and then.
 	earlyLog     = 5 * time.Second
@@ -161,6 +165,7 @@ func (c *Client) notePeers(peers []*neutrino.ServerPeer, now time.Time) {
 	m.clocks.notePeers(peers)
 	if len(peers) > 0 {
 		m.lastPeer = now
+		c.peers.attempts.connected()
 	}
 	if len(peers) >= c.enoughPeers() {
 		m.lastEnough = now
@@ -174,7 +179,7 @@ func (c *Client) notePeers(peers []*neutrino.ServerPeer, now time.Time) {
 
 // noteProgress notes how far the chain has come.
 func (m *monitor) noteProgress(p position, now time.Time) {
-	noPeer := m.sinceLastPeer(now) >= aloneWarning
+	noPeer := m.sinceLastPeer(now) >= withoutPeer
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.samples = append(m.samples, sample{now, p.done()})
