@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/warning"
 	"ancre/proof"
 	"ancre/rpc"
 )
@@ -97,17 +100,18 @@ func TestProofsThatNobodyElseCanCompleteAreWarnedOf(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		config.Calendar
-		warned bool
+		forwarded, warned bool
 	}{
-		{"the default", config.Default().Calendar, false},
-		{"off", config.Calendar{URI: local}, false},
-		{"for everybody", config.Calendar{Listen: ":14788", URI: local}, true},
-		{"for the house", config.Calendar{Listen: "192.168.1.5:14788", URI: "http://localhost:14788"}, true},
-		{"behind a proxy", config.Calendar{Listen: "127.0.0.1:14788", URI: local, TrustedProxies: []string{"127.0.0.1/32"}}, true},
-		{"behind a proxy, with its name", config.Calendar{Listen: "127.0.0.1:14788", URI: public, TrustedProxies: []string{"127.0.0.1/32"}}, false},
-		{"for everybody, with its name", config.Calendar{Listen: ":14788", URI: public}, false},
+		{"the default", config.Default().Calendar, false, false},
+		{"the default, with a proxy in front", config.Default().Calendar, true, true},
+		{"off", config.Calendar{URI: local}, false, false},
+		{"for everybody", config.Calendar{Listen: ":14788", URI: local}, false, true},
+		{"for the house", config.Calendar{Listen: "192.168.1.5:14788", URI: "http://localhost:14788"}, false, true},
+		{"behind a proxy", config.Calendar{Listen: "127.0.0.1:14788", URI: local, TrustedProxies: []string{"127.0.0.1/32"}}, false, true},
+		{"behind a proxy, with its name", config.Calendar{Listen: "127.0.0.1:14788", URI: public, TrustedProxies: []string{"127.0.0.1/32"}}, true, false},
+		{"for everybody, with its name", config.Calendar{Listen: ":14788", URI: public}, true, false},
 	} {
-		if got := calendarWarning(c.Calendar); (got != "") != c.warned || c.warned && (!strings.Contains(got, "calendar.uri") || !strings.Contains(got, c.URI)) {
+		if got := calendarWarning(c.Calendar, c.forwarded); (got != "") != c.warned || c.warned && (!strings.Contains(got, "calendar.uri") || !strings.Contains(got, c.URI)) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}
@@ -118,6 +122,44 @@ func TestProofsThatNobodyElseCanCompleteAreWarnedOf(t *testing.T) {
 		t.Errorf("getinfo warns of %q", got.Warnings)
 	}
 	awaitLog(t, log, "calendar.uri")
+}
+
+// A web server in front of a calendar that was not configured for it is noticed by its first request.
+func TestAProxyInFrontOfACalendarThatIsNotConfiguredForItIsWarnedOf(t *testing.T) {
+	c := testConfig(t)
+	log, _ := starts(t, c)
+	before := info(t, c, log)
+	if text := strings.Join(before.Warnings, "\n"); strings.Contains(text, "calendar") {
+		t.Errorf("getinfo warns of %q before there was a request", before.Warnings)
+	}
+	if status := asks(t, before.Calendar.Listen, "GET", "/", "", "Host: calendar.example", "X-Forwarded-For: 192.0.2.1"); status != http.StatusOK {
+		t.Fatalf("the page is answered with %d", status)
+	}
+	got := info(t, c, log).Details
+	for _, kind := range []*warning.Kind{warning.CalendarURI, warning.CalendarProxy} {
+		if !slices.ContainsFunc(got, func(w rpc.Warning) bool { return w.Kind == kind.Name() }) {
+			t.Errorf("no warning %s: %q", kind.Name(), got)
+		}
+	}
+	awaitLog(t, log, "warning=calendar_proxy")
+}
+
+func TestARequestThatAProxyForwardedIsForgottenAfterADay(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tt := range []struct {
+		name         string
+		f            forwarded
+		any, unnamed bool
+	}{
+		{"none", forwarded{}, false, false},
+		{"one of an hour ago", forwarded{last: now.Add(-time.Hour)}, true, false},
+		{"one of two days ago", forwarded{last: now.Add(-48 * time.Hour), unnamed: now.Add(-48 * time.Hour)}, false, false},
+		{"an unnamed one of an hour ago", forwarded{last: now, unnamed: now.Add(-time.Hour)}, true, true},
+	} {
+		if any, unnamed := tt.f.recently(now); any != tt.any || unnamed != tt.unnamed {
+			t.Errorf("%s: %t, %t", tt.name, any, unnamed)
+		}
+	}
 }
 
 // What is configured reaches the server: each client of a proxy is counted for itself.

@@ -216,7 +216,7 @@ func (c *checkup) exposure() {
 	for _, w := range exposureWarnings(c.cfg) {
 		c.add(w.Kind.Name(), Caution, "%s", w.Text)
 	}
-	if text := calendarWarning(c.cfg.Calendar); text != "" {
+	if text := calendarWarning(c.cfg.Calendar, false); text != "" {
 		c.add("calendar.uri", Caution, "%s", text)
 	}
 }

@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"strconv"
+	"time"
 
 	"ancre/config"
 	"ancre/internal/loopback"
@@ -65,6 +67,46 @@ func isPublic(c config.Calendar) bool {
 func isBounded(cfg config.Config) bool {
 	return cfg.Anchor.MonthlyBudget > 0 && cfg.Calendar.MaxDigests > 0
 }
+
+// forwardedMemory is how long a request that a proxy forwarded is a reason for a warning.
+const forwardedMemory = 24 * time.Hour
+
+// forwarded says when requests of other machines last came to the calendar through a proxy. A time
+// is zero if there was none.
+type forwarded struct {
+	last    time.Time
+	unnamed time.Time // through a proxy that calendar.trusted_proxies does not name
+}
+
+// recently returns which of the requests are a reason for a warning.
+func (f forwarded) recently(now time.Time) (any, unnamed bool) {
+	return now.Sub(f.last) < forwardedMemory, now.Sub(f.unnamed) < forwardedMemory
+}
+
+// calendarWarning says when the calendar is there for other machines, by its configuration or
+// because a proxy forwards requests to it, and the proofs that it hands out can be completed on
+// this machine alone. That cannot be put right later: a proof keeps the address that it was given.
+func calendarWarning(c config.Calendar, forwarded bool) string {
+	host, _, err := net.SplitHostPort(c.Listen)
+	uri, uriErr := url.Parse(c.URI)
+	if err != nil || uriErr != nil || !loopback.IsHost(uri.Hostname()) {
+		return ""
+	}
+	why := "the calendar serves other machines too"
+	if loopback.IsHost(host) && len(c.TrustedProxies) == 0 {
+		if !forwarded {
+			return ""
+		}
+		why = "a web server forwards requests of other machines to the calendar"
+	}
+	return fmt.Sprintf("pending proofs point to %s, which only this machine can reach, but %s: set calendar.uri to "+
+		"the public address of this server before it issues more proofs", c.URI, why)
+}
+
+// proxyWarning is for a calendar to which a proxy forwards requests that is not configured.
+const proxyWarning = "a web server forwards requests of other machines to the calendar, and calendar.trusted_proxies does not name it. So ancred takes these requests for " +
+	"the web server's own: all clients share one calendar.rate_limit, and a web server on this machine lets strangers submit digests that you pay for. " +
+	"Set calendar.trusted_proxies to the address of the web server (for one on this machine: [\"127.0.0.1\", \"::1\"])"
 
 // strangersWarning says when the calendar is there for others and takes no digests of theirs.
 func strangersWarning(cfg config.Config) string {

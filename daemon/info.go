@@ -2,13 +2,8 @@ package daemon
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/url"
 
 	"ancre/batcher/decide"
-	"ancre/config"
-	"ancre/internal/loopback"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
 )
@@ -64,17 +59,4 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 	}
 	info.Wallet.Balance = rpcBalance(balance)
 	return info, nil
-}
-
-// calendarWarning says when the calendar is there for other machines, and the proofs that it hands
-// out can be completed on this one alone. That cannot be put right later: a proof keeps the address
-// that it was given.
-func calendarWarning(c config.Calendar) string {
-	host, _, err := net.SplitHostPort(c.Listen)
-	uri, uriErr := url.Parse(c.URI)
-	if err != nil || uriErr != nil || !loopback.IsHost(uri.Hostname()) || loopback.IsHost(host) && len(c.TrustedProxies) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("pending proofs point to %s, which only this machine can reach, but the calendar serves other machines too: set calendar.uri to "+
-		"the public address of this server before it issues more proofs", c.URI)
 }

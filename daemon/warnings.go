@@ -89,8 +89,13 @@ type diskLook struct {
 
 // warnings are those of the rooms, and the daemon's own.
 func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.Balance, balanceErr error) []warning.Warning {
-	l := looks{now: time.Now(), chain: chain, over: over, ready: d.wallet.Ready(), balance: balance, balanceErr: balanceErr,
-		fee: d.anchorFee(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar), exposed: exposureWarnings(d.cfg)}
+	now := time.Now()
+	forwarded, unnamed := d.forwarded().recently(now)
+	l := looks{now: now, chain: chain, over: over, ready: d.wallet.Ready(), balance: balance, balanceErr: balanceErr,
+		fee: d.anchorFee(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar, forwarded), exposed: exposureWarnings(d.cfg)}
+	if unnamed {
+		l.exposed = append(l.exposed, warning.Warning{Kind: warning.CalendarProxy, Text: proxyWarning})
+	}
 	for _, text := range []string{d.quota.Warning(), d.servers.calendar.Warning()} {
 		if text != "" {
 			l.exposed = append(l.exposed, warning.Warning{Kind: warning.MaxDigests, Text: text})
@@ -99,6 +104,12 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.
 	disk, err := d.disk()
 	l.disk = diskLook{disk, err}
 	return d.levels.warnings(l)
+}
+
+// forwarded returns what the calendar noticed of proxies in front of it.
+func (d *node) forwarded() (f forwarded) {
+	f.last, f.unnamed = d.servers.calendar.Forwarded()
+	return f
 }
 
 // warnings decides what an operator is told.

@@ -134,6 +134,7 @@ type Server struct {
 	proxies   *limiter     // knows our proxies, even if requests are not limited
 	intake    *quota.Quota // of digests; nil: no limit
 	strangers error        // Config.Strangers
+	forwards  forwards     // requests that came through proxies
 	page      page
 
 	services atomic.Pointer[Services] // nil while the daemon starts
@@ -251,6 +252,7 @@ func find(path string) (to *route, rest string) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, rest := find(r.URL.Path)
 	q := &request{w: w, Request: r, server: s, to: to, began: time.Now()}
+	s.noteForwarded(r, q.began)
 	h := w.Header()
 	// otsd leaves this header to a proxy in front. Nothing here is secret, so any web page may ask.
 	h["Access-Control-Allow-Origin"] = anyOrigin

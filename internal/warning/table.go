@@ -139,8 +139,10 @@ var (
 
 // Warnings about the configuration and its limits.
 var (
-	CalendarURI = kind(Soon, "calendar_uri", "Pending proofs point to an address that only this machine can reach.",
-		"Set calendar.uri to the public address.")
+	CalendarURI = holdsNothing(kind(Soon, "calendar_uri", "Pending proofs point to an address that only this machine can reach, and others use the calendar.",
+		"Set calendar.uri to the public address."))
+	CalendarProxy = holdsNothing(kind(Soon, "calendar_proxy", "A web server that calendar.trusted_proxies does not name forwards requests to the calendar.",
+		"Set calendar.trusted_proxies to the address of the web server."))
 	RPCListen = holdsNothing(kind(Soon, "rpc_listen", "JSON-RPC listens for other machines, without TLS.",
 		"Listen on 127.0.0.1 behind a web server with TLS, or use a VPN."))
 	MetricsListen = holdsNothing(kind(Soon, "metrics_listen", "The metrics listen for other machines, without a password.",
