@@ -33,6 +33,7 @@ each batch is sealed, and keep it on another machine. FILE is checked while it i
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+	a.addQuiet(cmd.Flags())
 	return cmd
 }
 

@@ -54,6 +54,7 @@ block, some 75 MB for mainnet, and verifies proofs of all blocks that it reaches
 	f := cmd.Flags()
 	f.BoolVar(&o.spv, "spv", false, "take them from Bitcoin's peers with the built-in light client, which needs no daemon")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it is there")
+	a.addQuiet(f)
 	return cmd
 }
 

@@ -46,6 +46,7 @@ exists. "-" reads a proof from standard input and writes it to standard output.`
 	}
 	cmd.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "prune all FILE.ots in directories, and in those below")
 	o.source.addTo(cmd.Flags())
+	a.addQuiet(cmd.Flags())
 	return cmd
 }
 
@@ -169,6 +170,8 @@ func (a *app) printPruned(p *prunedProof) int {
 	case a.json:
 		a.printJSON(&p.fileResult, true)
 	case p.Result == failed:
+		a.complain("%s", said)
+	case a.quiet && (p.Result == unverifiable || p.Result == invalid):
 		a.complain("%s", said)
 	case toOut:
 		a.note("%s", said)

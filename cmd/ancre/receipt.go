@@ -77,6 +77,7 @@ differs.`,
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write a single receipt to `FILE`; - is standard output")
+	a.addQuiet(f)
 	f.StringVar(&o.format, "format", "v2", "the `VERSION` of the receipts: v2, which Woleet's tools read, or v4")
 	return cmd
 }
@@ -432,7 +433,11 @@ func (a *app) printReceipt(r *receiptResult) int {
 		a.say("%s: written, for Bitcoin block %s\n", shown(r.ProofFile), humanize.Count(r.Height))
 	}
 	for _, w := range r.Warnings {
-		a.note("%s: warning: %s", r.subject(), w)
+		if !a.quiet {
+			a.note("%s: warning: %s", r.subject(), w)
+			continue
+		}
+		a.warn(r.subject(), w)
 	}
 	return r.exit()
 }

@@ -177,6 +177,9 @@ checked here (nothing contradicts the proof, and the answer says what a check ne
 counts: 1 before 4 before 3 before 0. It is also 1 if a result could not be written to standard output or
 standard error.
 
+With -q, the verbs that cron runs print nothing if all is well, only errors and warnings, on standard error. The exit
+status stays the same. A proof that goes to standard output is still written.
+
 With --json, stamp, upgrade, verify, prune and info print one JSON object per line for each file. The other verbs
 print one JSON document. An error that stops a command is a JSON object {"error", "exit"} on standard error.`
 
@@ -192,7 +195,7 @@ func (a *app) command() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			a.parsed = true
-			return nil
+			return a.checkQuiet()
 		},
 		RunE: needVerb,
 	}
@@ -250,9 +253,9 @@ func (a *app) printJSON(v any, line bool) error {
 	return enc.Encode(v)
 }
 
-// note tells a person something that is no result.
+// note tells a person something that is no result, unless --quiet was given.
 func (a *app) note(format string, args ...any) {
-	if !a.json {
+	if !a.json && !a.quiet {
 		fmt.Fprintf(a.err, format+"\n", printable.Args(args)...)
 	}
 }

@@ -12,9 +12,11 @@ import (
 // stands in a line of ours, of a daemon, a calendar, a proof or a file's name, cannot begin a line
 // of its own: say, row, note and complain see to that.
 
-// say prints a result.
+// say prints a result, unless --quiet was given.
 func (t *terminal) say(format string, args ...any) {
-	fmt.Fprintf(t.out, format, printable.Args(args)...)
+	if !t.quiet {
+		fmt.Fprintf(t.out, format, printable.Args(args)...)
+	}
 }
 
 // row prints a line of a table, or a cell of it.

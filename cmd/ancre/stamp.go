@@ -70,6 +70,7 @@ it.
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "stamp all files in directories, and in those below")
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write the proof of a single file to `FILE`; - is standard output")
+	a.addQuiet(f)
 	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
 	return cmd
 }
@@ -156,7 +157,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 
 // stampProgress starts a progress bar. It counts the work only if a person is there to see it.
 func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
-	if !a.errTerm || a.json {
+	if !a.errTerm || a.json || a.quiet {
 		return nil
 	}
 	var files, size int64

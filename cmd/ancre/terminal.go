@@ -21,6 +21,7 @@ type terminal struct {
 	person           bool // somebody types in
 	outTerm, errTerm bool // somebody reads out, err
 	outNull          bool // nobody can ever read out
+	quiet            bool // with --quiet: say nothing when all is well
 	width            func() int
 	secret           func(context.Context) (string, error) // reads a line from the person without showing it
 }

@@ -69,6 +69,7 @@ or not.`,
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "upgrade all FILE.ots in directories, and in those below")
 	f.BoolVarP(&o.wait, "wait", "w", false, "wait until the proofs are complete")
+	a.addQuiet(f)
 	o.calendars.addTo(f)
 	return cmd
 }
@@ -94,7 +95,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	defer bar.Finish()
 
 	u := newUpgrader(a, client, calendars, params)
-	exit, printed := exitDone, 0
+	exit, printed, silent := exitDone, 0, 0
 	var waiting []*waiter
 	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
 	for w := range results {
@@ -102,6 +103,9 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		bar.AddFile()
 		if err := ctx.Err(); err != nil {
 			return err // the interrupt may be why it failed
+		}
+		if w.Result == pending && w.silent {
+			silent++
 		}
 		if o.wait && w.Result == pending && !w.silent {
 			waiting = append(waiting, w)
@@ -116,8 +120,10 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	if printed == 0 {
 		a.note("Nothing was upgraded: there is no proof (FILE.ots) there.")
 	}
-	if err := u.missed(); err != nil && !a.json {
+	if err := u.missed(); err != nil {
 		a.complain("%v", err)
+	} else if silent > 0 && a.quiet {
+		a.complain("nobody can say when %s will be complete: the same command without -q says why", humanize.Plural(silent, "proof", "proofs"))
 	}
 	return finish(worse(exit, u.completeAll(ctx, waiting)))
 }
@@ -369,7 +375,9 @@ func (u *upgrader) print(w *waiter) int {
 		u.say("%s: %s\n", w.name(), w.words())
 	}
 	for _, e := range w.errors {
-		u.complain("%s: %s", w.name(), e)
+		if !u.quiet { // the proof is complete without that calendar
+			u.complain("%s: %s", w.name(), e)
+		}
 	}
 	return w.exit()
 }

@@ -84,6 +84,7 @@ or a part of a seal was not checked.`,
 	o.source.addTo(f)
 	o.calendars.addTo(f)
 	o.calendars.addOffline(f)
+	a.addQuiet(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each step from the digest to the block")
 	return cmd
 }
@@ -322,6 +323,10 @@ func (a *app) printVerified(r *fileResult) int {
 		}
 	case r.Result == failed:
 		a.complain("%s: cannot be verified: %s", r.name(), r.Reason)
+	case r.Result == unverifiable && a.quiet:
+		a.complain("%s: cannot be checked here: %s%s", name, r.Reason, needed(r.Needed))
+	case r.Result == invalid && a.quiet:
+		a.complain("%s: invalid: %s", name, r.Reason)
 	case r.Result == unverifiable:
 		a.say("%s: cannot be checked here: %s\n", name, r.Reason)
 		if r.Needed != "" {
@@ -330,15 +335,21 @@ func (a *app) printVerified(r *fileResult) int {
 	default:
 		a.say("%s: %s: %s\n", name, r.Result, r.Reason)
 	}
-	if !a.json {
-		for _, w := range r.Warnings {
-			a.say("%s: warning: %s\n", name, w)
-		}
+	for _, w := range r.Warnings {
+		a.warn(name, w)
 	}
-	if r.Path != nil && !a.json {
+	if r.Path != nil && !a.json && !a.quiet {
 		fmt.Fprint(a.out, indent(r.Path.Text(true)))
 	}
 	return r.exit()
+}
+
+// needed puts what a check needs behind the reason why there was none.
+func needed(what string) string {
+	if what == "" {
+		return ""
+	}
+	return "; needed: " + what
 }
 
 // indent indents lines that explain the line above them.

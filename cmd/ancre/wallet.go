@@ -319,6 +319,7 @@ func (a *app) walletUnlockCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "passphrase-file", "", passphraseFileHelp)
+	a.addQuiet(cmd.Flags())
 	return cmd
 }
 
