@@ -37,11 +37,15 @@ func NewProxy(target string) (*Proxy, error) {
 		if err != nil {
 			continue // someone was faster
 		}
-		p := &Proxy{target: target, listen: l, conns: make(map[net.Conn]bool)}
-		p.wait.Go(p.serve)
-		return p, nil
+		return proxyAt(l, target), nil
 	}
 	return nil, errors.New("no port for a proxy")
+}
+
+func proxyAt(l net.Listener, target string) *Proxy {
+	p := &Proxy{target: target, listen: l, conns: make(map[net.Conn]bool)}
+	p.wait.Go(p.serve)
+	return p
 }
 
 // Addr is where the proxy listens, as HOST:PORT.
