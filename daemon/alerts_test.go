@@ -95,6 +95,8 @@ func alertCases() []alertCase {
 			`ancre_group_commit_seconds_bucket{le="+Inf"}`: "0+60x9 540+60x59 4140+60x60",
 		}, minutes(40, 65), minutes(9, 20, 90), 0},
 		{"AncreLoginsRefused", map[string]string{"ancre_rpc_refused_logins_total": "0x9 0+5x19 95x60"}, minutes(20, 30), minutes(9, 60), 0},
+		warns("AncreBackupMissing", "backup_old", 30),
+		warns("AncreBackupMissing", "backup_failed", 30),
 		warns("AncreWarns", "clock_off", 30),
 		{"AncreMetricsMissing", map[string]string{`ancre_scrape_ok{part="disk"}`: "1x9 0x39 1x60"}, minutes(25, 45), minutes(24, 51), 0},
 	}

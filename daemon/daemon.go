@@ -51,6 +51,7 @@ type node struct {
 	chain   *spv.Client
 	wallet  *wallet.Wallet
 	batcher *batcher.Batcher
+	backups *backupRecord
 	levels  levels // what the warnings remember
 }
 

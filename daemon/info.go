@@ -41,6 +41,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		Metrics:  rpc.MetricsInfo{Listen: d.metricsAddr},
 		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},
 	}
+	info.LastBackup, info.BackupFailure = d.backups.reported()
 	if chain.Remaining < 0 {
 		info.Chain.RemainingSeconds = -1
 	}

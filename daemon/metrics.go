@@ -139,6 +139,9 @@ func (d *node) scrapeOverview(ctx context.Context, emit metrics.Emit, chain spv.
 	emit(metrics.Overdue, metrics.Truth(unmined > d.cfg.Anchor.Target.Seconds()))
 	emit(metrics.FeesMonth, float64(o.PaidSats))
 	emit(metrics.Stored, float64(o.Digests))
+	backups := d.backups.look()
+	emit(metrics.Backup, age(backups.taken()))
+	emit(metrics.Unsaved, float64(backups.missing(o.Digests)))
 
 	raised := make(map[*warning.Kind]int)
 	balance, balanceErr := d.balance(ctx)

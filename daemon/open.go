@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"ancre/batcher"
 	"ancre/batcher/decide"
@@ -71,7 +72,15 @@ func (d *node) open(ctx context.Context) error {
 		Logger: d.log,
 		Meters: batcher.Meters{GroupDigests: d.metrics.Observer(metrics.GroupDigests), CommitSeconds: d.metrics.Observer(metrics.CommitSeconds)},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	first := func() (time.Time, error) {
+		b, err := store.Batch(ctx, 1)
+		return b.Opened, err
+	}
+	d.backups = openBackupRecord(d.dir, first, d.log)
+	return nil
 }
 
 // usableDir returns an error if something other than a directory is at path. If nothing is there,

@@ -15,6 +15,7 @@ import (
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
 	"ancre/internal/humanize"
+	"ancre/rpc"
 )
 
 // restoringSuffix marks the directory in which a new store grows. Restore gives it its name when
@@ -94,10 +95,15 @@ func restoreIn(ctx context.Context, dir, network, name string, r *backup.Reader)
 	if err := refuseToReplace(ctx, target); err != nil {
 		return s, err
 	}
-	if s, err = restoreStore(ctx, target, r); err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%s was not restored, and nothing is left of it: %w", name, err)
+	if s, err = restoreStore(ctx, target, r); err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%s was not restored, and nothing is left of it: %w", name, err)
+		}
+		return s, err
 	}
-	return s, err
+	// The daemon then knows how old its last backup is.
+	last := rpc.LastBackup{Taken: s.Taken.UTC(), Digests: s.Digests, File: name, Rehearsed: true}
+	return s, writeBackupRecord(dir, keptBackups{Last: &last})
 }
 
 // refuseToReplace returns an error if there is a store that holds anything. A store that a daemon

@@ -152,7 +152,7 @@ func serveOn(listener net.Listener, server interface {
 // provide gives the servers the rooms that they speak for.
 func (d *node) provide() {
 	chain := chainService{d.chain, policy(d.cfg)}
-	d.servers.rpc.Provide(rpcserver.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Headers: d.chain.WriteHeaders,
+	d.servers.rpc.Provide(rpcserver.Services{Batcher: d.batcher, Chain: chain, Wallet: walletService{d}, Node: d, Backup: d.backup, Backups: d.backups, Headers: d.chain.WriteHeaders,
 		CalendarURI: d.cfg.Calendar.URI})
 	d.servers.calendar.Provide(calserver.Services{Batcher: d.batcher, Chain: chain, Node: d, Confirmations: d.cfg.Anchor.Confirmations})
 	d.metrics.Provide(d.scrape)

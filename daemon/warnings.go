@@ -80,6 +80,7 @@ type looks struct {
 	stalled    error
 	calendar   string
 	exposed    []warning.Warning // what other machines reach and use up
+	backups    backupLook
 }
 
 type diskLook struct {
@@ -103,6 +104,7 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.
 	}
 	disk, err := d.disk()
 	l.disk = diskLook{disk, err}
+	l.backups = d.backups.look()
 	return d.levels.warnings(l)
 }
 
@@ -144,7 +146,7 @@ func (s *levels) warnings(l looks) []warning.Warning {
 	if l.calendar != "" {
 		add(warning.CalendarURI, "%s", l.calendar)
 	}
-	return append(all, l.exposed...)
+	return slices.Concat(all, l.exposed, backupWarnings(l))
 }
 
 // walletWarnings adds what is to be told of the wallet, before the first batch waits for it.

@@ -144,12 +144,14 @@ var (
 		"abusive (did not read what ancred sent, or sent a large message that ancred had not requested).", "reason")
 )
 
-var _ = heading("The disk")
+var _ = heading("The disk, and backups")
 
 var (
 	Stored   = gauge("ancre_stored_digests", "Digests accepted since the store was made.")
 	DiskUsed = gauge("ancre_disk_used_bytes", "Size of the files in each part of the data directory: store (what must survive), spv (can be downloaded again), wallet.", "part")
 	DiskFree = gauge("ancre_disk_free_bytes", "Free space on the disk that holds the store.")
 	Reserve  = gauge("ancre_disk_reserve_bytes", "Disk space that ancred keeps free. With less, it refuses digests.")
+	Backup   = gauge("ancre_backup_age_seconds", "The age of the newest backup that a client reported as complete. 0 when there is none.")
+	Unsaved  = gauge("ancre_backup_missing_digests", "Digests that came after the newest backup. All of them when there is none.")
 	ReadOnly = gauge("ancre_store_read_only", "1 when ancred would refuse the next digest, because the disk is full or has failed.")
 )

@@ -86,6 +86,20 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return i, c.Call(ctx, MethodGetInfo, &i)
 }
 
+// BackupDone reports a backup that is complete and checked.
+func (c *Client) BackupDone(ctx context.Context, b LastBackup) error {
+	p := Named{"taken": b.Taken.UTC().Format(time.RFC3339Nano), "digests": b.Digests, "rehearsed": b.Rehearsed, "copied": b.Copied}
+	if b.File != "" {
+		p["file"] = b.File
+	}
+	return c.Call(ctx, MethodBackupDone, nil, p)
+}
+
+// BackupFailed reports why an unattended backup failed.
+func (c *Client) BackupFailed(ctx context.Context, reason string) error {
+	return c.Call(ctx, MethodBackupFailed, nil, reason)
+}
+
 // EstimateFee returns what a transaction should pay to be mined soon.
 func (c *Client) EstimateFee(ctx context.Context) (FeeEstimate, error) {
 	var f FeeEstimate

@@ -31,6 +31,8 @@ const (
 	MethodGetBlockchainInfo = "getblockchaininfo"
 	MethodGetNetworkInfo    = "getnetworkinfo"
 	MethodGetInfo           = "getinfo"
+	MethodBackupDone        = "backupdone"
+	MethodBackupFailed      = "backupfailed"
 	MethodHelp              = "help"
 	MethodStop              = "stop"
 	MethodUptime            = "uptime"
@@ -248,8 +250,28 @@ func Methods() []Method {
 		Name: MethodGetInfo, Group: GroupControl, Roles: Roles{RoleRead},
 		About: "Returns what a person asks first: sync progress, batch, anchors, wallet, warnings.",
 		Result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
-			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state and balance), warning_details (kind, severity and text of each), warnings (the texts: what is wrong, and what to do).",
+			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state and balance), " +
+			"last_backup and backup_failure (if there are any, as backupdone and backupfailed reported them), warning_details (kind, severity and text of each), warnings (the texts: what is wrong, and what to do).",
 		Example: "[]",
+	}, {
+		Name: MethodBackupDone, Group: GroupControl,
+		About: "Reports a backup that is complete and checked. getinfo then shows it, and the warnings about backups end. `ancre backup` calls this by itself; " +
+			"call it for a backup that you fetched without ancre.",
+		Params: []Param{
+			{Name: "taken", Kind: KindTime, About: "When the backup was taken, as its header says"},
+			{Name: "digests", Kind: KindInteger, Max: math.MaxInt64, About: "How many digests it holds"},
+			{Name: "file", Kind: KindString, Optional: true, About: "Where it is, for a person"},
+			{Name: "rehearsed", Kind: KindBoolean, Optional: true, Default: "false", About: "true: a store was rebuilt from it, and read"},
+			{Name: "copied", Kind: KindBoolean, Optional: true, Default: "false", About: "true: it was copied elsewhere"},
+		},
+		Result:  "null.",
+		Example: `["2026-11-30T02:17:00Z",302,"/var/backups/ancre/ancre-mainnet-2026-11-30T021700Z.backup",true,true]`,
+	}, {
+		Name: MethodBackupFailed, Group: GroupControl,
+		About:   "Reports that a backup that runs unattended failed. The daemon warns until the next backupdone. `ancre backup --rotate` calls this by itself.",
+		Params:  []Param{{Name: "reason", Kind: KindString, About: "What failed, for a person"}},
+		Result:  "null.",
+		Example: `["the copy command ended with exit status 23"]`,
 	}, {
 		Name: MethodHelp, Group: GroupControl, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Lists the methods, or explains one.",

@@ -108,9 +108,11 @@ type Info struct {
 	Wallet        WalletInfo   `json:"wallet"`
 	Calendar      CalendarInfo `json:"calendar"`
 	Metrics       MetricsInfo  `json:"metrics"`
-	Details       []Warning    `json:"warning_details"` // what warns now; empty is good
-	Warnings      []string     `json:"warnings"`        // the texts of Details, for scripts of version 0.1
-	Held          bool         `json:"-"`               // a warning keeps anchors from being paid; not sent to clients
+	LastBackup    *LastBackup  `json:"last_backup,omitempty"`    // the newest that a client reported as complete
+	BackupFailure *Failure     `json:"backup_failure,omitempty"` // of an unattended backup, since LastBackup
+	Details       []Warning    `json:"warning_details"`          // what warns now; empty is good
+	Warnings      []string     `json:"warnings"`                 // the texts of Details, for scripts of version 0.1
+	Held          bool         `json:"-"`                        // a warning keeps anchors from being paid; not sent to clients
 }
 
 // Warning is one thing that an operator should know.
@@ -118,6 +120,21 @@ type Warning struct {
 	Kind     string `json:"kind"`     // as docs/metrics.md lists them: "no_peers"
 	Severity string `json:"severity"` // "critical" or "warning": how soon somebody should look
 	Text     string `json:"text"`     // a sentence: what is wrong, and what to do
+}
+
+// LastBackup is a backup that is complete: a client has synced and checked it.
+type LastBackup struct {
+	Taken     time.Time `json:"taken"`
+	Digests   uint64    `json:"digests"`
+	File      string    `json:"file,omitempty"` // where the client put it
+	Rehearsed bool      `json:"rehearsed"`      // a store was rebuilt from it, and read
+	Copied    bool      `json:"copied"`         // the operator's command copied it elsewhere
+}
+
+// Failure is something that went wrong, and when.
+type Failure struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
 }
 
 // ChainInfo is the state of the light client.

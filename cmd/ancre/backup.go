@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"ancre/batcher/store/backup"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
+	"ancre/rpc"
 
 	"github.com/spf13/cobra"
 )
@@ -61,6 +63,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 		if err != nil {
 			return fmt.Errorf("the backup on standard output is not whole: %w", err)
 		}
+		a.reportBackup(ctx, s, standardOutput)
 		a.note("Backed up to standard output (%s): %s.", humanize.Bytes(s.Bytes), s.Contents())
 		return nil
 	}
@@ -71,12 +74,28 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 	if err != nil {
 		return err
 	}
+	a.reportBackup(ctx, s, path)
 	if a.json {
 		return a.printJSON(backup.NewReport(path, s), false)
 	}
 	a.say("Backed up to %s (%s): %s.\n", path, humanize.Bytes(s.Bytes), s.Contents())
 	return nil
 }
+
+// reportBackup tells the daemon of a backup that is complete. If the daemon cannot take that, the
+// backup is still good.
+func (a *app) reportBackup(ctx context.Context, s backup.Summary, file string) {
+	if abs, err := filepath.Abs(file); err == nil && file != standardOutput {
+		file = abs
+	}
+	err := a.client.BackupDone(ctx, rpc.LastBackup{Taken: s.Taken, Digests: s.Digests, File: printable.Name(file)})
+	if err != nil && !rpc.HasCode(err, rpc.CodeUnknownMethod) { // an older daemon keeps no record
+		a.complain("the backup is complete, but the daemon could not record it, and may warn that there is none: %v", err)
+	}
+}
+
+// standardOutput is what the daemon records as the file of a backup to "-".
+const standardOutput = "standard output"
 
 // backupTo writes a backup to a file.
 func (a *app) backupTo(ctx context.Context, path string, force bool) (s backup.Summary, err error) {

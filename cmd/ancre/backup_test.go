@@ -15,6 +15,7 @@ import (
 	"ancre/batcher/store/backup"
 	"ancre/batcher/store/pebblestore"
 	"ancre/batcher/store/storetest"
+	"ancre/rpc"
 )
 
 // stored is a store with a sealed batch of 300 digests and an open one of 2, which the daemon of a
@@ -53,6 +54,21 @@ func TestBackupSavesTheStore(t *testing.T) {
 	r.must(err)
 	if info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
 		t.Errorf("the file has mode %v, want 0600: it tells what was stamped", info.Mode())
+	}
+	want := []rpc.LastBackup{{Taken: testTime, Digests: storetest.ExampleDigests, File: file}}
+	if got := r.daemon.backups.done; !slices.Equal(got, want) {
+		t.Errorf("the daemon was told of %+v, want %+v", got, want)
+	}
+}
+
+// The daemon cannot record the backup: it is still good, and a person hears of it.
+func TestABackupThatTheDaemonCannotRecordIsGood(t *testing.T) {
+	r := newRig(t)
+	r.stored()
+	r.daemon.backups.err = errors.New("no space left on device")
+	a := r.ancre("backup", r.path("a.backup")).is(t, exitDone, "Backed up to ")
+	if !strings.Contains(a.err, "the backup is complete, but the daemon could not record it") || !strings.Contains(a.err, "no space left") {
+		t.Errorf("standard error: %q", a.err)
 	}
 }
 
@@ -148,6 +164,9 @@ func TestBackupThatBreaksOffLeavesNoFile(t *testing.T) {
 	} {
 		r.daemon.backup = c.backup
 		r.ancre("backup", r.path("b")).is(t, exitFailed, c.says, "nothing was written to "+r.path("b"))
+		if done := r.daemon.backups.done; len(done) > 0 {
+			t.Errorf("%s: the daemon was told of %+v", name, done)
+		}
 		if names := r.names(); len(names) > 0 {
 			t.Errorf("%s: files left behind: %v", name, names)
 		}

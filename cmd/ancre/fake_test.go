@@ -60,6 +60,7 @@ type fakeDaemon struct {
 	onStatus   func()                        // runs before Status
 	onHeaders  func()                        // runs before headers are written
 	backup     func(context.Context, io.Writer) error
+	backups    fakeBackups
 	wallet     fakeWallet
 	calls      []int // sizes of submits
 }
@@ -357,6 +358,16 @@ func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64) (
 
 const testAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
+// fakeBackups is what was reported of backups.
+type fakeBackups struct {
+	done   []rpc.LastBackup
+	failed []string
+	err    error // what Done returns
+}
+
+func (b *fakeBackups) Done(done rpc.LastBackup) error { b.done = append(b.done, done); return b.err }
+func (b *fakeBackups) Failed(reason string) error     { b.failed = append(b.failed, reason); return nil }
+
 // rig is a daemon on regtest, its data directory, and a directory with files.
 type rig struct {
 	t      *testing.T
@@ -378,7 +389,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	server := rpcserver.New(rpcserver.Config{Users: []rpc.User{cookie}})
-	server.Provide(rpcserver.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon,
+	server.Provide(rpcserver.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon, Backups: &r.daemon.backups,
 		Backup:  func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) },
 		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }, CalendarURI: testCalendar})
 	r.http = httptest.NewServer(server)

@@ -211,6 +211,7 @@ func overviewText(i rpc.Info, now time.Time) string {
 		line("batch", "%s is open with %s%s", humanize.Count(i.Batch.ID), humanize.Plural(i.Batch.Digests, "digest", "digests"), closes)
 	}
 	line("digests", "%s so far", humanize.Count(i.Digests))
+	line("backup", "%s", backupText(i, now))
 
 	n := i.Anchors
 	line("anchors", "%d waiting to be mined, %d mined and not yet final, %s ever; %s without one",
@@ -236,6 +237,23 @@ func overviewText(i rpc.Info, now time.Time) string {
 		fmt.Fprintf(&b, "\nWARNING: %s\n", printable.Line(warning))
 	}
 	return b.String()
+}
+
+// backupText says how old the last backup is, and what it lacks.
+func backupText(i rpc.Info, now time.Time) string {
+	b := i.LastBackup
+	if b == nil {
+		return "none yet: \"ancre backup FILE\" takes one"
+	}
+	held := "holds all digests"
+	if b.Digests < i.Digests {
+		held = fmt.Sprintf("%s came later", humanize.Plural(i.Digests-b.Digests, "digest", "digests"))
+	}
+	ago := ""
+	if d := now.Sub(b.Taken); d >= time.Minute {
+		ago = ", " + humanize.Duration(d) + " ago"
+	}
+	return fmt.Sprintf("%s%s, %s", humanize.Time(b.Taken), ago, held)
 }
 
 // calendarText says where the calendar is, and where proofs send those who ask for it.

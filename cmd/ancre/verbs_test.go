@@ -179,11 +179,14 @@ func TestStatusInWords(t *testing.T) {
 		Wallet:   rpc.WalletInfo{State: "ready", Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000, PendingSats: 7}},
 		Calendar: rpc.CalendarInfo{Listen: "127.0.0.1:14788", URI: "https://calendar.example"},
 		Warnings: []string{"the wallet is nearly empty"},
+
+		LastBackup: &rpc.LastBackup{Taken: testTime.Add(-24 * time.Hour), Digests: 12300},
 	}
 	const want = `ancred    0.1 on signet, up for 2 hours, data in /d
 chain     synced to block 234,567 of 2026-01-02 03:04 UTC, 1 peer
 batch     7 is open with 2 digests, sealed at 2026-01-02 04:34 UTC, in 90 minutes
 digests   12,345 so far
+backup    2026-01-01 03:04 UTC, 24 hours ago, 45 digests came later
 anchors   1 waiting to be mined, 2 mined and not yet final, 1,003 ever; 1 sealed batch without one
 fees      9,876 sat paid in the last 30 days
 wallet    ready, 40,000 sat to spend (of 50,000 confirmed), 7 unconfirmed
@@ -201,6 +204,7 @@ chain     syncing [############..................] 43.2%, 3 minutes left, 0 peer
           headers 500,000 and filters 400,000 of 900,000, 2,300 blocks/s
 batch     none is open: the next digest opens one
 digests   0 so far
+backup    none yet: "ancre backup FILE" takes one
 anchors   0 waiting to be mined, 0 mined and not yet final, 0 ever; 0 sealed batches without one
 wallet    none: "ancre wallet create" makes one
 calendar  off: proofs are completed with "ancre upgrade" alone

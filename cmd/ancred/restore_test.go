@@ -93,7 +93,7 @@ func TestRestoreBringsTheStoreBack(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{datadir.Marker, datadir.Lock, datadir.Store}; !slices.Equal(names, want) {
+	if want := []string{datadir.Marker, datadir.Lock, datadir.Backups, datadir.Store}; !slices.Equal(names, want) {
 		t.Errorf("the data directory holds %v, want %v", names, want)
 	}
 	back, err := pebblestore.Open(filepath.Join(network, datadir.Store), pebblestore.Options{})

@@ -24,6 +24,10 @@ const (
 	SPV    = "spv"    // headers: can be fetched again
 	Wallet = "wallet" // keys and coins: can be restored from the words
 
+	// Backups is what clients last reported of backups. Without it, the daemon warns that there is
+	// none.
+	Backups = "backups.json"
+
 	// Verifier is what "ancre verify --spv" keeps: headers of its own, so that it works beside a
 	// daemon and without one. They can be fetched again.
 	Verifier = "verify"

@@ -67,6 +67,14 @@ var (
 		"Restart ancred. If it runs as a service, the watchdog restarts it.")
 )
 
+// Warnings about backups.
+var (
+	BackupOld = holdsNothing(kind(Soon, "backup_old", "Digests are in no backup, and the last backup is older than a week, or there is none.",
+		"Run \"systemctl enable --now ancre-backup.timer\", or \"ancre backup FILE\". Keep the backup on another machine."))
+	BackupFailed = holdsNothing(kind(Soon, "backup_failed", "The unattended backup failed.",
+		"The text has the error. Mend it, then run \"systemctl start ancre-backup\"."))
+)
+
 // Warnings about the wallet and its money.
 var (
 	Wallet = kind(Soon, "wallet", "No wallet can pay: there is none, it is locked, or it cannot be opened.",

@@ -136,6 +136,9 @@ func speakControl(t *testing.T, r *rig) {
 
 	info, err := c.Info(ctx)
 	must(t, "getinfo", err, info.Network == "regtest", info)
+	done := rpc.LastBackup{Taken: testTime, Digests: 3, File: "a", Rehearsed: true, Copied: true}
+	must(t, "backupdone", c.BackupDone(ctx, done), r.backups.done == done, r.backups.done)
+	must(t, "backupfailed", c.BackupFailed(ctx, "no space"), r.backups.failed == "no space", r.backups.failed)
 	_, err = c.Uptime(ctx)
 	must(t, "uptime", err, true, nil)
 	text, err := c.Help(ctx, "")

@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"strings"
 	"time"
 
+	"ancre/internal/humanize"
 	"ancre/rpc"
 )
 
@@ -24,6 +26,31 @@ func getInfo(c *call) (any, error) {
 	}
 	return info, nil
 }
+
+func backupDone(c *call) (any, error) {
+	b := rpc.LastBackup{Taken: c.get("taken").time.UTC(), Digests: uint64(c.get("digests").number), File: humanize.ClipTo(c.get("file").text, maxReported),
+		Rehearsed: c.get("rehearsed").flag, Copied: c.get("copied").flag}
+	if c.Backups == nil {
+		return nil, errNoBackups
+	}
+	return nil, c.Backups.Done(b)
+}
+
+func backupFailed(c *call) (any, error) {
+	reason := strings.Join(strings.Fields(c.get("reason").text), " ")
+	if reason == "" {
+		return nil, errorf(rpc.CodeInvalidParameter, "reason: is empty; say what failed")
+	}
+	if c.Backups == nil {
+		return nil, errNoBackups
+	}
+	return nil, c.Backups.Failed(humanize.ClipTo(reason, maxReported))
+}
+
+// maxReported is how much of a text about a backup is kept. getinfo repeats it in each answer.
+const maxReported = 1000
+
+var errNoBackups = errors.New("this server keeps no record of backups")
 
 func help(c *call) (any, error) {
 	if name := c.get("method"); name.set {

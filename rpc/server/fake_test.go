@@ -260,12 +260,22 @@ func (fixedNode) Info(context.Context) (rpc.Info, error) {
 	return rpc.Info{Version: "0.1", Network: "regtest", Chain: rpc.ChainInfo{Synced: true, Progress: 1}}, nil
 }
 
+// memBackups keeps what was reported last.
+type memBackups struct {
+	done   rpc.LastBackup
+	failed string
+}
+
+func (b *memBackups) Done(done rpc.LastBackup) error { b.done = done; return nil }
+func (b *memBackups) Failed(reason string) error     { b.failed = reason; return nil }
+
 // rig is a server with all its services, and a user of each role.
 type rig struct {
 	server  *Server
 	http    *httptest.Server
 	batcher *memBatcher
 	wallet  *memWallet
+	backups *memBackups
 	chain   listChain
 	log     *lockedBuffer
 	stopped chan struct{}
@@ -277,6 +287,7 @@ func newRig(t testing.TB) *rig {
 	r := &rig{
 		batcher: &memBatcher{at: map[[32]byte]uint64{}},
 		wallet:  &memWallet{},
+		backups: &memBackups{},
 		chain:   newChain(20),
 		log:     &lockedBuffer{},
 		stopped: make(chan struct{}),
@@ -299,7 +310,7 @@ func newRig(t testing.TB) *rig {
 		r.pass[role] = pass
 	}
 	r.server = New(config)
-	r.server.Provide(Services{Batcher: r.batcher, Chain: r.chain, Wallet: r.wallet, Node: fixedNode{}})
+	r.server.Provide(Services{Batcher: r.batcher, Chain: r.chain, Wallet: r.wallet, Node: fixedNode{}, Backups: r.backups})
 	r.http = httptest.NewServer(r.server)
 	t.Cleanup(r.http.Close)
 	return r

@@ -68,10 +68,13 @@ func handlers() map[string]handler {
 		rpc.MethodGetBlockchainInfo: {run: getBlockchainInfo},
 		rpc.MethodGetNetworkInfo:    {run: getNetworkInfo},
 
-		rpc.MethodGetInfo: {run: getInfo},
-		rpc.MethodHelp:    {run: help, early: true},
-		rpc.MethodStop:    {run: stop, early: true},
-		rpc.MethodUptime:  {run: uptime, early: true},
+		rpc.MethodGetInfo:      {run: getInfo},
+		rpc.MethodBackupDone:   {run: backupDone},
+		rpc.MethodBackupFailed: {run: backupFailed},
+
+		rpc.MethodHelp:   {run: help, early: true},
+		rpc.MethodStop:   {run: stop, early: true},
+		rpc.MethodUptime: {run: uptime, early: true},
 	}
 }
 

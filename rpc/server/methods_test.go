@@ -22,7 +22,7 @@ import (
 var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
 	"sendtoaddress", "createwallet", "unlockwallet", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
-	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime",
+	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime", "backupdone", "backupfailed",
 }
 
 func TestTheTableIsComplete(t *testing.T) {
@@ -101,6 +101,8 @@ func goodCalls(r *rig) map[string][3]string {
 		"getblockchaininfo": {`[]`, `{}`, `^\{"chain":"regtest","blocks":19,.*"pruned":true,"warnings":\[\]\}$`},
 		"getnetworkinfo":    {`[]`, `{}`, `^\{"version":100,"subversion":"/ancred:0.1/",.*"connections":0,"connections_in":0,.*"networks":\[\],"relayfee":0.00001,.*"warnings":\[\]\}$`},
 		"getinfo":           {`[]`, `{}`, `^\{"version":"0.1","network":"regtest",.*"peers":\[\].*"warning_details":\[\],"warnings":\[\]\}$`},
+		"backupdone":        {`["2026-01-31",3,"a",true,false]`, `{"digests":3,"taken":"2026-01-31T00:00:00Z","file":"a","rehearsed":true,"copied":false}`, `^null$`},
+		"backupfailed":      {`["no space"]`, `{"reason":"no space"}`, `^null$`},
 		"help":              {`["submit"]`, `{"method":"submit"}`, `^"submit \\"digest\\"\\n\\nAccepts one digest`},
 		"stop":              {`[]`, `{}`, `^"ancred stopping"$`},
 		"uptime":            {`[]`, `{}`, `^\d+$`},

@@ -25,6 +25,9 @@ type Services struct {
 	// are no backups.
 	Backup func(ctx context.Context, w io.Writer) error
 
+	// Backups keeps what clients report of backups. nil: the daemon keeps nothing.
+	Backups Backups
+
 	// Headers writes the headers of the active chain, 80 bytes each from the first block on. nil:
 	// there is no such download.
 	Headers func(ctx context.Context, w io.Writer) error
@@ -120,6 +123,15 @@ type Wallet interface {
 
 	// Send pays sats to an address. If the fee rate is 0, the wallet chooses one.
 	Send(ctx context.Context, address string, sats, satPerVByte int64) (txid string, err error)
+}
+
+// Backups is what the methods need of the daemon's record of backups.
+type Backups interface {
+	// Done records a backup that is complete.
+	Done(b rpc.LastBackup) error
+
+	// Failed records why an unattended backup failed.
+	Failed(reason string) error
 }
 
 // Node is what the methods need of the daemon as a whole.
