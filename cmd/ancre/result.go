@@ -41,6 +41,10 @@ type fileResult struct {
 	FileBytes      string `json:"file_bytes,omitempty"`
 	ProofFileBytes string `json:"proof_file_bytes,omitempty"`
 
+	// Of a file that has changed since it was stamped: where its earlier proof is kept.
+	EarlierProof      string `json:"earlier_proof,omitempty"`
+	EarlierProofBytes string `json:"earlier_proof_bytes,omitempty"`
+
 	Hash     string  `json:"hash,omitempty"` // of the digest, when it is not sha256
 	Digest   string  `json:"digest,omitempty"`
 	Result   outcome `json:"result"`
@@ -82,6 +86,7 @@ type fileResult struct {
 func (r *fileResult) fillNames() {
 	fillName(&r.File, &r.FileBytes)
 	fillName(&r.ProofFile, &r.ProofFileBytes)
+	fillName(&r.EarlierProof, &r.EarlierProofBytes)
 	r.Reason = printable.Name(r.Reason)
 }
 

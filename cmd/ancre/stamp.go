@@ -44,8 +44,12 @@ func (a *app) stampCommand() *cobra.Command {
 		Long: `Submit the SHA-256 of each file to the daemon, and write the proof beside the file as FILE.ots. The file stays on this machine.
 
 The proof is pending at first. "ancre upgrade FILE.ots" completes it once Bitcoin has confirmed it, after some hours. If FILE.ots
-exists, it stays as it is, or the new proof is added to it. If it is about other content, ancre never overwrites it: it reports
-the file and goes on. Files that are proofs themselves are skipped.
+exists, it stays as it is, or the new proof is added to it. Files that are proofs or receipts themselves are skipped.
+
+If FILE has changed since it was stamped, its earlier proof is kept as FILE.DATE.ots, such as report.pdf.2026-03-31.ots, and
+FILE.ots becomes the proof of what FILE is now. DATE is the day of the earlier proof's block, or the day on which it was written
+if it is pending, in UTC. A second one of the same day is FILE.DATE_2.ots. FILE.ots.bak and receipts get the same date. With -o and
+--digest, ancre never touches a proof of other content: that is an error.
 
 If a file changes while it is hashed, ancre hashes it once more, then refuses it. To stamp a log, stamp a copy. If FILE.ots is a
 symbolic link, ancre follows it only if it belongs to you or to root.
@@ -111,6 +115,7 @@ type stampJob struct {
 	was        []byte      // the content of the file with that proof
 	parent     fs.FileInfo // the directory of the proof, when the user named it
 	after      []byte      // the proof to write
+	changed    bool        // the proof that is there is about what the file was before
 }
 
 // stamp works in groups of files: hash, submit, write, print. While one group is submitted and
@@ -292,8 +297,13 @@ func (s *stamper) compare(ctx context.Context, j *stampJob) error {
 		j.about(op, sum)
 	}
 	if !bytes.Equal(sum, j.before.Digest) {
-		return fmt.Errorf("%s is there already and proves other content, with %s %x: move it away, then stamp again",
-			shown(j.ProofFile), j.before.HashOp, j.before.Digest)
+		if j.File == "" || j.File == "-" || s.options.output != "" {
+			return fmt.Errorf("%s is there already and proves other content, with %s %x: name another file with -o, or move this one away",
+				shown(j.ProofFile), j.before.HashOp, j.before.Digest)
+		}
+		j.changed = true
+		j.about(proof.SHA256, j.digest[:])
+		return nil
 	}
 	if j.Complete = j.before.IsComplete(); j.Complete || j.before.HashOp != proof.SHA256 {
 		j.Result = already

@@ -58,7 +58,9 @@ func TestFromFileToVerifiedProof(t *testing.T) {
 
 	r.write("report.pdf", "changed")
 	r.ancre("verify", file+".ots").is(t, exitFailed, "invalid: the proof is about another file")
-	r.ancre("stamp", file).is(t, exitFailed, "is there already and proves other content")
+	r.ancre("stamp", "-o", file+".ots", file).is(t, exitFailed, "is there already and proves other content")
+	r.daemon.state = batcher.Open
+	r.ancre("stamp", file).is(t, exitDone, "the file has changed, and its earlier proof is now report.pdf.2026-01-02.ots")
 }
 
 func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
@@ -73,7 +75,6 @@ func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := map[string]string{
-		"another.ots":   string(otherBytes),
 		"garbage.ots":   "this is no proof",
 		"empty.ots":     "",
 		"truncated.ots": string(otherBytes[:len(otherBytes)-1]),
@@ -86,7 +87,7 @@ func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
 	}
 	r.write("directory.ots/x", "")
 	args = append(args, r.write("directory", "a directory in the way"), r.write("good", "content"))
-	a := r.ancre(args...).is(t, exitFailed, "is there already and proves other content", "is not a readable proof", "good.ots: stamped")
+	a := r.ancre(args...).is(t, exitFailed, "is not a readable proof", "good.ots: stamped")
 	if n := strings.Count(a.err, "ancre: "); n != len(kept)+1 {
 		t.Errorf("%d errors, want %d:\n%s", n, len(kept)+1, a.err)
 	}
@@ -97,6 +98,19 @@ func TestAProofThatDiffersIsNeverOverwritten(t *testing.T) {
 	}
 	if n := len(r.daemon.digests); n != 1 {
 		t.Errorf("%d digests were handed in, want that of the good file only", n)
+	}
+
+	// A proof of other content is kept, unless the user gave the name for the new one.
+	another := r.write("another", "content of another.ots")
+	ots := r.write("another.ots", string(otherBytes))
+	r.ancre("stamp", "-o", ots, another).is(t, exitFailed, "is there already and proves other content")
+	if got := r.read(ots); !bytes.Equal(got, otherBytes) {
+		t.Error("another.ots was changed")
+	}
+	r.ancre("stamp", another).is(t, exitDone)
+	earlier, err := filepath.Glob(r.path("another.20*.ots"))
+	if err != nil || len(earlier) != 1 || !bytes.Equal(r.read(earlier[0]), otherBytes) {
+		t.Errorf("the earlier proof is kept as %v (%v)", earlier, err)
 	}
 }
 
@@ -181,8 +195,9 @@ func TestAProofWithAnotherHashIsUnderstood(t *testing.T) {
 	r.write("a.ots", string(data))
 	r.ancre("stamp", file).is(t, exitDone, "stamped already (complete)")
 	r.write("a", "changed")
-	r.ancre("stamp", file).is(t, exitFailed, "proves other content, with sha1")
 	r.ancre("verify", file).is(t, exitFailed, "invalid", "sha1")
+	r.ancre("stamp", "-o", file+".ots", file).is(t, exitFailed, "proves other content, with sha1")
+	r.ancre("stamp", file).is(t, exitDone, "the file has changed")
 }
 
 func TestDirectoriesAreStampedWithR(t *testing.T) {

@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
+	"ancre/internal/atomicfile"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
 )
 
 // write writes a proof to its file, or to standard output.
-func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
+func (s *stamper) write(ctx context.Context, j *stampJob) *stampJob {
 	if j.Result != "" {
 		return j
 	}
@@ -27,22 +29,32 @@ func (s *stamper) write(_ context.Context, j *stampJob) *stampJob {
 		if j.Proof = j.after; !s.json {
 			_, err = printable.Raw(s.out).Write(j.after)
 		}
-	case j.before == nil:
-		err = j.tree.create(j.ProofFile, j.after, j.parent)
-		if errors.Is(err, fs.ErrExist) {
-			// The proof appeared meanwhile: the same file was named twice, or another program
-			// stamps it too.
+	default:
+		err = s.put(ctx, j)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, atomicfile.ErrChanged) {
+			// The proof appeared or changed meanwhile: the same file was named twice, or another
+			// ancre stamps it too.
 			if j.before, j.was, err = j.tree.readProof(j.ProofFile); err == nil {
-				err = s.extend(j)
+				j.changed = j.before.HashOp != proof.SHA256 || !bytes.Equal(j.before.Digest, j.digest[:])
+				err = s.put(ctx, j)
 			}
 		}
-	default:
-		err = s.extend(j)
 	}
 	if err != nil {
 		j.fail(fmt.Errorf("the proof %s cannot be written: %w", shown(humanize.Clip(j.ProofFile)), tooLong(j.ProofFile, plainError(err), "name a shorter one with -o")))
 	}
 	return j
+}
+
+// put puts the new proof where the file's proof belongs.
+func (s *stamper) put(ctx context.Context, j *stampJob) error {
+	switch {
+	case j.before == nil:
+		return j.tree.create(j.ProofFile, j.after, j.parent)
+	case j.changed:
+		return s.replaceEarlier(ctx, j)
+	}
+	return s.extend(j)
 }
 
 // extend merges the new proof into the one that is there.
@@ -112,7 +124,9 @@ func (s *stamper) print(j *stampJob) {
 		case already:
 			s.say("%s: stamped already (%s)\n", j.name(), state)
 		case stamped:
-			if j.ProofFile != "-" {
+			if j.EarlierProof != "" {
+				s.say("%s: stamped (%s); the file has changed, and its earlier proof is now %s\n", j.name(), state, shown(filepath.Base(j.EarlierProof)))
+			} else if j.ProofFile != "-" {
 				s.say("%s: stamped (%s)\n", j.name(), state)
 			}
 		}

@@ -224,8 +224,7 @@ func (t *tree) replace(path string, was, data []byte, backup bool) error {
 	return h.dir.Replace(h.name, h.info, data)
 }
 
-// backUp keeps a file under path.bak, with its owner, group and mode: who may not read the one may
-// not read the other.
+// backUp keeps a file under path.bak, unless something has that name.
 func (t *tree) backUp(path string, h *heldFile) error {
 	dir, name, err := t.openParent(path + backupSuffix)
 	if err != nil {
@@ -235,6 +234,15 @@ func (t *tree) backUp(path string, h *heldFile) error {
 	if _, err := dir.Lstat(name); err == nil {
 		return nil
 	}
+	if err := h.copyTo(dir, name); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// copyTo makes a copy of the file that must not exist yet, with the same owner, group and mode: who
+// may not read the one may not read the other.
+func (h *heldFile) copyTo(dir *atomicfile.Dir, name string) error {
 	n, err := dir.New(privateMode)
 	if err != nil {
 		return err
@@ -246,10 +254,7 @@ func (t *tree) backUp(path string, h *heldFile) error {
 	if _, err := n.Write(h.data); err != nil {
 		return err
 	}
-	if err := n.Create(name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return n.Create(name)
 }
 
 // backupError says that a file was not replaced because it could not be kept.

@@ -26,7 +26,8 @@ type verifyOptions struct {
 	source    sourceOptions
 	calendars calendarOptions
 
-	hashed func(int64) // called with the number of bytes that were read
+	hashed     func(int64) // called with the number of bytes that were read
+	namesProof bool        // the argument is FILE.ots, not FILE
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -48,6 +49,9 @@ Verification needs Bitcoin's block headers. They come from one of four sources, 
                   --rpc-user and put the password into the environment as ANCRE_RPC_PASSWORD
 The answer also says how many blocks of work are on top. Below five it warns that a reorganisation could still undo the block.
 If no peer answers, --spv uses the headers that it kept, and says how old they are.
+
+If FILE has changed since it was stamped, "ancre stamp" keeps the earlier proof as FILE.DATE.ots. Of an earlier version of FILE,
+"ancre verify FILE" finds that proof. With -r, earlier proofs are left out if the earlier version is not there.
 
 The answer is one of four, and so is the exit status:
   0  valid
@@ -193,19 +197,27 @@ func (a *app) verifyProgress(args []string, o verifyOptions) *progress.Bar {
 
 // verifyOne fills in the verdict on a proof or a receipt. An error says that there is no verdict.
 func (a *app) verifyOne(ctx context.Context, v *verify.Verifier, t target, o verifyOptions, r *fileResult) error {
+	o.namesProof = hasProofSuffix(t.path)
 	data, name, err := a.readReceipt(t)
 	if err != nil {
 		return err
 	}
 	if data != nil {
 		r.ProofFile, r.tree = name, t.tree
-		return a.verifyReceipt(ctx, v, data, o, r)
+		err = a.verifyReceipt(ctx, v, data, o, r)
+	} else {
+		var f *proof.File
+		if f, err = a.openProof(t, r); err != nil || f == nil {
+			return err
+		}
+		err = a.verifyProof(ctx, v, f, o, r)
 	}
-	f, err := a.openProof(t, r)
-	if err != nil || f == nil {
-		return err
+	var earlier *earlierError
+	if errors.As(err, &earlier) {
+		r.ofEarlier(earlier)
+		return nil
 	}
-	return a.verifyProof(ctx, v, f, o, r)
+	return err
 }
 
 // verifyProof fills in the verdict on a proof.
@@ -215,11 +227,23 @@ func (a *app) verifyProof(ctx context.Context, v *verify.Verifier, f *proof.File
 	if err != nil {
 		return err
 	}
+	hint := ""
+	if o.file == "" && o.digest == "" && !bytes.Equal(digest, f.Digest) {
+		// The file may be an earlier version, which has a proof too.
+		if path, earlier := r.tree.earlierProof(r.File, f.HashOp, digest); earlier != nil && !o.namesProof {
+			f, r.ProofFile = earlier, path
+		} else if earlier != nil {
+			hint = fmt.Sprintf("; %s is about what the file is now", shown(path))
+		}
+	}
 	verdict, err := v.Proof(ctx, f, digest)
 	if err != nil {
 		return err
 	}
 	r.judge(verdict)
+	if r.Result == invalid {
+		r.Reason += hint
+	}
 	if o.verbose {
 		r.Path, err = proof.Explain(verdict.Proof)
 	}
@@ -280,11 +304,17 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	if o.digest != "" {
 		return hex.DecodeString(o.digest)
 	}
-	name := o.file
+	name, earlier := o.file, false
 	if name == "" {
 		var ok bool
 		if name, ok = cutProofSuffix(r.ProofFile); !ok {
 			return nil, errors.New("its name does not end in .ots: name the file that it is about with -f")
+		}
+		if file, dated := r.tree.cutDate(name); dated {
+			name, earlier = file, true
+		}
+		if !exists(name) && earlier {
+			return nil, &earlierError{name}
 		}
 		if !exists(name) {
 			return nil, fmt.Errorf("there is no %s: name the file that the proof is about with -f, or its hash with --digest", shown(name))
@@ -298,7 +328,9 @@ func (a *app) hashForProof(ctx context.Context, f *proof.File, o verifyOptions, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(name), notToStamp(err, "name -f - for it"))
 	}
-	if !bytes.Equal(sum, f.Digest) {
+	if same := bytes.Equal(sum, f.Digest); !same && earlier {
+		return nil, &earlierError{name}
+	} else if !same {
 		r.Digest = hex.EncodeToString(sum)
 	}
 	return sum, nil
@@ -323,6 +355,7 @@ func (a *app) printVerified(r *fileResult) int {
 		}
 	case r.Result == failed:
 		a.complain("%s: cannot be verified: %s", r.name(), r.Reason)
+	case r.Result == skipped:
 	case r.Result == unverifiable && a.quiet:
 		a.complain("%s: cannot be checked here: %s%s", name, r.Reason, needed(r.Needed))
 	case r.Result == invalid && a.quiet:

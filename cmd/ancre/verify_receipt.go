@@ -138,7 +138,7 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 		}
 		return [32]byte(b), nil
 	}
-	name := o.file
+	name, earlier := o.file, false
 	if name == "" {
 		var ok bool
 		if name, ok = cutReceiptSuffix(r.ProofFile); !ok {
@@ -146,6 +146,12 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 		}
 		if !ok {
 			return digest, fmt.Errorf("its name does not end in %s: name the file that it is about with -f", receiptKinds["v2"].suffix)
+		}
+		if file, dated := r.tree.cutDate(name); dated {
+			name, earlier = file, true
+		}
+		if !exists(name) && earlier {
+			return digest, &earlierError{name}
 		}
 		if !exists(name) {
 			return digest, fmt.Errorf("there is no %s: name the file that the receipt is about with -f", shown(name))
@@ -161,7 +167,9 @@ func (a *app) hashForReceipt(ctx context.Context, about [32]byte, o verifyOption
 	if err != nil {
 		return digest, err
 	}
-	if !bytes.Equal(sum, about[:]) {
+	if same := bytes.Equal(sum, about[:]); !same && earlier {
+		return digest, &earlierError{name}
+	} else if !same {
 		r.Digest = hex.EncodeToString(sum)
 	}
 	return [32]byte(sum), nil

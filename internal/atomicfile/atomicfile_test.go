@@ -342,3 +342,23 @@ func TestReadInputHasALimit(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestMoveNeverReplaces(t *testing.T) {
+	dir := t.TempDir()
+	d := opened(t, dir)
+	write(t, filepath.Join(dir, "a"), "a")
+	write(t, filepath.Join(dir, "b"), "b")
+	if err := d.Move("a", "b"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over another file: %v", err)
+	}
+	if err := d.Move("none", "c"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing: %v", err)
+	}
+	if err := d.Move("a", "../c"); err == nil {
+		t.Error("out of the directory")
+	}
+	must(t, d.Move("a", "c"))
+	want(t, filepath.Join(dir, "b"), "b")
+	want(t, filepath.Join(dir, "c"), "a")
+	wantNames(t, dir, "b c")
+}

@@ -211,6 +211,28 @@ func RemoveUnfinished() {
 	}
 }
 
+// Move gives a file another name in the directory, which must not exist yet. The error wraps
+// [fs.ErrExist] when it does. A process that is killed may leave the file with both names.
+func (d *Dir) Move(from, to string) error {
+	if err := errors.Join(checkName(from), checkName(to)); err != nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: err}
+	}
+	err := d.root.Link(from, to)
+	if err == nil {
+		return d.root.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// There are file systems without hard links: see Create.
+	if _, err := d.root.Lstat(to); err == nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrExist}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.root.Rename(from, to)
+}
+
 // Write makes a file that must not exist yet. The mode is before the umask.
 func (d *Dir) Write(name string, data []byte, mode fs.FileMode) error {
 	return d.fill(data, mode, func(n *File) error { return n.Create(name) })
