@@ -50,7 +50,7 @@ func verbsIn(text string) map[string]bool {
 
 var (
 	// A command in a guide: at the start of an indented line, after sudo, or in backquotes.
-	shown  = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`(?:sudo )?)(ancre (?:[^`#\n]+))")
+	shown  = regexp.MustCompile("(?m)(?:^    (?:sudo )?|`(?:sudo )?)(ancre (?:[^`#\n|&;>]+))")
 	option = regexp.MustCompile(`(?:^|\s|,|\(|\x60)(--?[a-z][a-z-]*)`)
 )
 

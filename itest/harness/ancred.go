@@ -313,6 +313,11 @@ func (d *Daemon) AncreIn(ctx context.Context, dir string, stdin io.Reader, args 
 	return run(ctx, stdin, d.environ(), dir, d.bin.Ancre, append(d.flags(), args...)...)
 }
 
+// Shell runs lines of bash in the daemon's home directory. More variables are NAME=VALUE.
+func (d *Daemon) Shell(ctx context.Context, lines string, more ...string) (Result, error) {
+	return run(ctx, nil, append(d.environ(), more...), d.Home, "bash", "-c", lines)
+}
+
 // run runs a program to its end. An exit status other than 0 is no error.
 func run(ctx context.Context, stdin io.Reader, env []string, dir, path string, args ...string) (Result, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
