@@ -62,7 +62,7 @@ func (e *earlierError) Error() string {
 // that is as expected: nobody kept it.
 func (r *fileResult) ofEarlier(e *earlierError) {
 	if r.tree != nil {
-		r.Result, r.Reason = skipped, e.Error()
+		r.Result, r.Reason, r.left = skipped, e.Error(), leftEarlier
 		return
 	}
 	r.unverifiable(e.Error(), "that version: name it with -f")

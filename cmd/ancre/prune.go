@@ -75,18 +75,24 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	bar := a.startProgress("pruning proofs", 0, false)
 	defer bar.Finish()
 	exit, printed := exitDone, 0
+	var counts tally
 	one := func(ctx context.Context, t target) *prunedProof {
 		p := &prunedProof{}
+		if t.left != "" {
+			p.leaveOut(t)
+			return p
+		}
 		if p.err = a.pruneOne(ctx, verifier, t, p); p.err != nil {
 			p.fail(p.err)
 		}
 		return p
 	}
-	for p := range inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), one) {
+	for p := range inOrder(ctx, askers, walker{recursive: o.recursive, want: hasProofSuffix}.files(args), one) {
 		if ctx.Err() != nil {
 			break // interrupted, as the error below says once
 		}
 		printed++
+		counts.add(&p.fileResult, "")
 		bar.AddFile()
 		bar.Above(func() { exit = worse(exit, a.printPruned(p)) })
 	}
@@ -96,6 +102,9 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	}
 	if printed == 0 {
 		a.note("Nothing was pruned: there is no proof (FILE.ots) there.")
+	}
+	if o.recursive {
+		a.summary(&counts, []outcome{pruned, already, pending, invalid, unverifiable, failed}, map[outcome]string{already: "as short as can be", unverifiable: "that cannot be checked here"})
 	}
 	return finish(exit)
 }
@@ -171,6 +180,7 @@ func (a *app) printPruned(p *prunedProof) int {
 		a.printJSON(&p.fileResult, true)
 	case p.Result == failed:
 		a.complain("%s", said)
+	case p.Result == skipped:
 	case a.quiet && (p.Result == unverifiable || p.Result == invalid):
 		a.complain("%s", said)
 	case toOut:

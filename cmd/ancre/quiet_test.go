@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,15 @@ func (a answer) only(t *testing.T, exit int, lines ...string) {
 	}
 }
 
+// buried returns the daemon's headers and n more: with fewer than 5 on top, verify warns.
+func (r *rig) buried(n int) []wire.BlockHeader {
+	list := slices.Clone(r.daemon.headers)
+	for range n {
+		list = append(list, wire.BlockHeader{PrevBlock: list[len(list)-1].BlockHash(), Timestamp: testTime})
+	}
+	return list
+}
+
 func TestQuietSaysNothingWhenAllIsWell(t *testing.T) {
 	r := newRig(t)
 	file := r.write("dir/a", "content")
@@ -43,10 +53,7 @@ func TestQuietSaysNothingWhenAllIsWell(t *testing.T) {
 	r.ancre("receipt", "-q", file).silent(t, exitPending)
 	r.ancre("prune", "-q", "-r", dir).silent(t, exitPending)
 	r.daemon.mine()
-	for range 6 { // with fewer on top, verify warns
-		last := r.daemon.headers[len(r.daemon.headers)-1]
-		r.daemon.headers = append(r.daemon.headers, wire.BlockHeader{PrevBlock: last.BlockHash(), Timestamp: testTime})
-	}
+	r.daemon.headers = r.buried(6)
 	for range 2 {
 		r.ancre("upgrade", "-q", "-r", dir).silent(t, exitDone)
 		r.ancre("verify", "-q", "-r", dir).silent(t, exitDone)

@@ -79,7 +79,8 @@ type fileResult struct {
 
 	// The reason is that the source of block headers did not answer.
 	sourceFailed bool
-	tree         *tree // that holds both files; nil if the user named them
+	left         leftKind // with -r: what it is that was left out
+	tree         *tree    // that holds both files; nil if the user named them
 }
 
 // fillNames makes text of the names and of the reason, for JSON.

@@ -180,7 +180,8 @@ standard error.
 With -q, the verbs that cron runs print nothing if all is well, only errors and warnings, on standard error. The exit
 status stays the same. A proof that goes to standard output is still written.
 
-With --json, stamp, upgrade, verify, prune and info print one JSON object per line for each file. The other verbs
+With --json, stamp, upgrade, verify, prune, receipt and info print one JSON object per line for each file. With -r, a last line
+{"summary"} counts the results, and what was left out. The other verbs
 print one JSON document. An error that stops a command is a JSON object {"error", "exit"} on standard error.`
 
 // command returns the tree of commands.

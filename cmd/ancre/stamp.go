@@ -54,9 +54,9 @@ if it is pending, in UTC. A second one of the same day is FILE.DATE_2.ots. FILE.
 If a file changes while it is hashed, ancre hashes it once more, then refuses it. To stamp a log, stamp a copy. If FILE.ots is a
 symbolic link, ancre follows it only if it belongs to you or to root.
 
-With -r, a directory means all files in it and below, hidden ones too. Symbolic links in there are not followed. All processors
-hash files, and the results come in the order of the names. You can start an interrupted stamp again: files that have a proof keep
-it.
+With -r, a directory means all files in it and below, hidden ones too. Symbolic links, named pipes, sockets and devices in there
+are left out. A summary at the end counts them, and they are no failure. All processors hash files, and the results come in the
+order of the names. You can start an interrupted stamp again: files that have a proof keep it.
 
 "-" is standard input. Its proof goes to standard output, or to the file that -o names.`,
 		Example: `  ancre stamp report.pdf
@@ -146,17 +146,10 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	if err := ctx.Err(); err != nil {
 		return s.interrupted(err)
 	}
-	if s.skipped > 0 {
-		a.note("%s skipped: a proof needs no proof.", humanize.Plural(s.skipped, "proof", "proofs"))
-	}
-	if s.already > 0 && o.recursive {
-		a.note("%s stamped already.", humanize.Plural(s.already, "file was", "files were"))
-	}
 	if len(s.waiting) > 0 {
 		s.exit = worse(s.exit, newUpgrader(a, client, nil, nil).completeAll(ctx, s.waiting))
-	} else if s.stamped > 0 {
-		a.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", humanize.Plural(s.stamped, "file stamped", "files stamped"))
 	}
+	s.summarize()
 	return finish(s.exit)
 }
 
@@ -166,9 +159,11 @@ func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 		return nil
 	}
 	var files, size int64
-	for t := range walk(args, o.recursive, isOthers) {
-		files++
-		size += t.size
+	for t := range stampWalker(o).files(args) {
+		if t.info != nil {
+			files++
+			size += t.info.Size()
+		}
 	}
 	// Large files take long to read, many small ones take long to write.
 	const large = 1 << 20
@@ -180,6 +175,11 @@ func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 	return a.startProgress("hashing", size, true)
 }
 
+// stampWalker lists the files that stamp looks at.
+func stampWalker(o stampOptions) walker {
+	return walker{recursive: o.recursive, want: isOthers, withProofs: o.recursive}
+}
+
 // stamper is one run of stamp.
 type stamper struct {
 	*app
@@ -188,9 +188,7 @@ type stamper struct {
 	bar     *progress.Bar
 
 	exit    int
-	stamped int
-	already int
-	skipped int
+	counts  tally
 	waiting []*waiter // proofs that are to be complete before the command ends
 }
 
@@ -206,10 +204,13 @@ func (s *stamper) targets(args []string) iter.Seq[*stampJob] {
 				return
 			}
 		}
-		for t := range walk(args, s.options.recursive, isOthers) {
+		for t := range stampWalker(s.options).files(args) {
 			j := &stampJob{}
 			j.File, j.tree = t.path, t.tree
-			if t.err != nil {
+			switch {
+			case t.left != "":
+				j.leaveOut(t)
+			case t.err != nil:
 				j.fail(t.err)
 			}
 			if !yield(j) {
@@ -245,7 +246,7 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	var err error
 	if j.Digest == "" {
 		if j.tree.isProof(j.File) || j.tree.isReceipt(j.File) {
-			j.Result, j.Reason = skipped, "is a proof itself"
+			j.Result, j.Reason, j.left = skipped, "is a proof itself", leftProofs
 			return nil
 		}
 		j.ProofFile = s.output(j.File)

@@ -86,16 +86,10 @@ func (s *stamper) extend(j *stampJob) error {
 // print writes the result of a file.
 func (s *stamper) print(j *stampJob) {
 	s.bar.AddFile()
-	switch j.Result {
-	case failed:
+	if j.Result == failed {
 		s.exit = exitFailed
-	case stamped:
-		s.stamped++
-	case already:
-		s.already++
-	case skipped:
-		s.skipped++
 	}
+	s.counts.add(&j.fileResult, j.counted())
 	if s.options.wait && (j.Result == stamped || j.Result == already) && !j.Complete && j.Batch != 0 {
 		w := &waiter{fileResult: j.fileResult, digest: j.digest}
 		var err error
@@ -122,7 +116,9 @@ func (s *stamper) print(j *stampJob) {
 		case failed:
 			s.complain("%s: %s", (&fileResult{File: j.File}).name(), j.Reason)
 		case already:
-			s.say("%s: stamped already (%s)\n", j.name(), state)
+			if j.tree == nil { // of a tree, the summary counts them
+				s.say("%s: stamped already (%s)\n", j.name(), state)
+			}
 		case stamped:
 			if j.EarlierProof != "" {
 				s.say("%s: stamped (%s); the file has changed, and its earlier proof is now %s\n", j.name(), state, shown(filepath.Base(j.EarlierProof)))
@@ -133,11 +129,38 @@ func (s *stamper) print(j *stampJob) {
 	})
 }
 
+// counted is what a tally counts the result as.
+func (j *stampJob) counted() outcome {
+	switch {
+	case j.Result == stamped && j.EarlierProof != "":
+		return restamped
+	case j.Result == already:
+		return unchanged
+	}
+	return j.Result
+}
+
+// stamped returns how many files have a new proof.
+func (s *stamper) stamped() int { return s.counts.results[stamped] + s.counts.results[restamped] }
+
+// summarize says what was done. Of single files, their own lines say it.
+func (s *stamper) summarize() {
+	if n := s.stamped(); n > 0 && len(s.waiting) == 0 {
+		s.note("%s. \"ancre upgrade\" completes what is pending once Bitcoin has confirmed it, usually within a day.", humanize.Plural(n, "file stamped", "files stamped"))
+	}
+	if n := s.counts.left[leftProofs]; n > 0 && !s.options.recursive {
+		s.note("%s skipped: a proof needs no proof.", humanize.Plural(n, "proof", "proofs"))
+	}
+	if s.options.recursive {
+		s.summary(&s.counts, []outcome{stamped, restamped, unchanged, failed}, map[outcome]string{restamped: "changed (earlier proofs kept)"})
+	}
+}
+
 // interrupted adds to an error how many files were stamped.
 func (s *stamper) interrupted(err error) error {
 	s.bar.Finish()
-	if s.stamped > 0 {
-		s.note("%s before this. Their hashes are submitted, and their proofs are written.", humanize.Plural(s.stamped, "file was stamped", "files were stamped"))
+	if n := s.stamped(); n > 0 {
+		s.note("%s before this. Their hashes are submitted, and their proofs are written.", humanize.Plural(n, "file was stamped", "files were stamped"))
 	}
 	return err
 }

@@ -95,11 +95,11 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	defer bar.Finish()
 
 	u := newUpgrader(a, client, calendars, params)
-	exit, printed, silent := exitDone, 0, 0
+	exit, silent := exitDone, 0
+	var counts tally
 	var waiting []*waiter
-	results := inOrder(ctx, askers, walk(args, o.recursive, hasProofSuffix), u.one)
+	results := inOrder(ctx, askers, walker{recursive: o.recursive, want: hasProofSuffix}.files(args), u.one)
 	for w := range results {
-		printed++
 		bar.AddFile()
 		if err := ctx.Err(); err != nil {
 			return err // the interrupt may be why it failed
@@ -111,13 +111,14 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 			waiting = append(waiting, w)
 			continue
 		}
+		counts.add(&w.fileResult, w.counted())
 		bar.Above(func() { exit = worse(exit, u.print(w)) })
 	}
 	bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if printed == 0 {
+	if counts.results == nil && len(waiting) == 0 {
 		a.note("Nothing was upgraded: there is no proof (FILE.ots) there.")
 	}
 	if err := u.missed(); err != nil {
@@ -125,7 +126,25 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 	} else if silent > 0 && a.quiet {
 		a.complain("nobody can say when %s will be complete: the same command without -q says why", humanize.Plural(silent, "proof", "proofs"))
 	}
-	return finish(worse(exit, u.completeAll(ctx, waiting)))
+	exit = worse(exit, u.completeAll(ctx, waiting))
+	if o.recursive {
+		for _, w := range waiting {
+			counts.add(&w.fileResult, w.counted())
+		}
+		a.summary(&counts, []outcome{completed, already, pending, unverifiable, failed}, map[outcome]string{already: "complete before", unverifiable: "that cannot be completed here"})
+	}
+	return finish(exit)
+}
+
+// counted is what a tally counts the result as.
+func (w *waiter) counted() outcome {
+	switch {
+	case w.Result == complete && w.before:
+		return already
+	case w.Result == complete:
+		return completed
+	}
+	return w.Result
 }
 
 // waiter is a proof that is to be completed.
@@ -135,6 +154,7 @@ type waiter struct {
 	last   verify.Completion // what was answered last
 	digest [32]byte          // by which the daemon knows it: the digest, or what its calendar promised
 	where  string            // where the daemon has the digest, in words
+	before bool              // it was complete before
 	errors []string          // of calendars that failed, when others did not
 	silent bool              // no one could say when it will be complete: --wait does not wait for it
 }
@@ -175,6 +195,10 @@ func (u *upgrader) missed() error {
 // one completes one proof, if that is possible now.
 func (u *upgrader) one(ctx context.Context, t target) *waiter {
 	w := &waiter{}
+	if t.left != "" {
+		w.leaveOut(t)
+		return w
+	}
 	w.ProofFile = t.path
 	err := u.target(ctx, t, w)
 	var unanswered unansweredError
@@ -184,6 +208,8 @@ func (u *upgrader) one(ctx context.Context, t target) *waiter {
 		w.Result, w.Reason, w.silent = pending, err.Error(), true
 	case errors.As(err, &unanswered):
 		w.unverifiable(err.Error(), newerProgram)
+	case t.tree.isDocument(w.ProofFile):
+		w.leaveOutDocument()
 	default:
 		w.setError(err)
 	}
@@ -258,6 +284,7 @@ func replaceProof(t *tree, path string, before, after []byte, changed string) er
 
 // wasComplete says that there was nothing to add.
 func (w *waiter) wasComplete() {
+	w.before = true
 	w.about(w.file.HashOp, w.file.Digest)
 	w.Result, w.Complete, w.Reason, w.errors = complete, true, "was complete already", nil
 }
@@ -360,6 +387,7 @@ func (u *upgrader) print(w *waiter) int {
 	switch {
 	case u.json:
 		u.printJSON(&w.fileResult, true)
+	case w.Result == skipped:
 	case w.Result == failed:
 		u.complain("%s: %s", w.name(), w.Reason)
 	case w.Result == unverifiable:

@@ -144,9 +144,14 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 		err error
 	}
 	exit, anyValid, printed, saidWhy := exitDone, false, 0, false
+	var counts tally
 	isProofFile := func(name string) bool { return hasProofSuffix(name) || isReceiptName(name) }
-	results := inOrder(ctx, askers, walk(args, o.recursive, isProofFile), func(ctx context.Context, t target) *verified {
+	results := inOrder(ctx, askers, walker{recursive: o.recursive, want: isProofFile}.files(args), func(ctx context.Context, t target) *verified {
 		v := &verified{}
+		if t.left != "" {
+			v.leaveOut(t)
+			return v
+		}
 		if v.err = a.verifyOne(ctx, verifier, t, o, &v.fileResult); v.err != nil {
 			v.fail(v.err)
 		}
@@ -157,6 +162,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 			break // interrupted, as the error below says once
 		}
 		bar.AddFile()
+		counts.add(&v.fileResult, "")
 		anyValid = anyValid || v.Result == valid
 		if printed++; v.sourceFailed && verifier.Failure() != nil && !a.json {
 			if saidWhy {
@@ -172,6 +178,9 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	}
 	if printed == 0 {
 		a.note("Nothing was verified: there is no proof (FILE.ots) and no receipt there.")
+	}
+	if o.recursive {
+		a.summary(&counts, []outcome{valid, invalid, pending, unverifiable, failed}, map[outcome]string{unverifiable: "that cannot be checked here"})
 	}
 	if anyValid {
 		a.note("%s A block's time may be off by some hours; its place in the chain is not.", verifier.Trust().Warning)
@@ -285,6 +294,8 @@ func (a *app) openProofBytes(t target, r *fileResult) (*proof.File, []byte, erro
 			err = severalError{t.path, several}
 		}
 		r.unverifiable(err.Error(), itsProof)
+	case errors.As(err, &malformed) && r.tree.isDocument(r.ProofFile):
+		r.leaveOutDocument()
 	case errors.As(err, &malformed):
 		r.Result, r.Reason = invalid, err.Error()
 	default:
