@@ -22,7 +22,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
-	lint cross reproducible install clean help
+	lint cross reproducible install uninstall clean help
 
 build: ## builds the daemon and the command into bin/ (plain `make` does this)
 	$(GO) build -o bin/ ./cmd/ancred ./cmd/ancre
@@ -107,15 +107,37 @@ cross: ## builds for every platform, without cgo
 reproducible: ## builds from two clones at two paths, and compares the programs (docs/building.md)
 	@bash .ci/reproducible
 
-install: ## installs the programs, the unit file and the sample configuration under PREFIX
+# What install places below DESTDIR, and uninstall removes. Paths below PREFIX:
+DOCUMENTS := sample.conf README.md LICENSE docs/metrics.md contrib/nginx.conf contrib/Caddyfile \
+	contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
+BIN := $(DESTDIR)$(PREFIX)/bin
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+SYSUSERS := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+DOC := $(DESTDIR)$(PREFIX)/share/doc/ancre
+# The configuration of the service has one place, whatever PREFIX is.
+CONF := $(DESTDIR)/etc/ancre/ancre.conf
+
+install: ## installs the programs, the service and the documents under PREFIX; starts nothing
 	@test -x bin/ancred -a -x bin/ancre || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin bin/ancred bin/ancre
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system contrib/ancred.service
-	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/ancred.service
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre sample.conf README.md LICENSE \
-		contrib/nginx.conf contrib/Caddyfile contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre/docs docs/*.md docs/*.svg
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ancre/docs/fr docs/fr/*.md
+	install -D -m 0755 -t $(BIN) bin/ancred bin/ancre
+	install -D -m 0644 -t $(UNITS) contrib/ancred.service
+	sed -i 's|/usr/local|$(PREFIX)|g' $(UNITS)/ancred.service
+	install -D -m 0644 -t $(SYSUSERS) contrib/sysusers.d/ancre.conf
+	install -D -m 0644 -t $(DOC) $(DOCUMENTS)
+	@test -e $(CONF) || { set -x; install -D -m 0640 contrib/ancre.conf $(CONF); }
+	@printf '%s\n' "" "Nothing was started. To run ancred as a service:" "" \
+		"  sudo systemd-sysusers $(PREFIX)/lib/sysusers.d/ancre.conf && sudo chgrp ancre /etc/ancre/ancre.conf" \
+		"  sudo systemctl daemon-reload && sudo systemctl enable --now ancred" ""
+
+uninstall: ## removes what install placed; data and a changed configuration stay
+	@if test -z "$(DESTDIR)" && systemctl is-active --quiet ancred 2>/dev/null; then \
+		echo "ancred runs: stop it first, with sudo systemctl disable --now ancred" >&2; exit 1; fi
+	rm -f $(addprefix $(BIN)/,ancred ancre) $(UNITS)/ancred.service $(SYSUSERS)/ancre.conf $(addprefix $(DOC)/,$(notdir $(DOCUMENTS)))
+	@test ! -d $(DOC) || rmdir --ignore-fail-on-non-empty $(DOC)
+	@if cmp -s contrib/ancre.conf $(CONF); then (set -x; rm -f $(CONF)); rmdir --ignore-fail-on-non-empty $(dir $(CONF)); fi
+	@for kept in "$(CONF)" "$(DESTDIR)/var/lib/ancre" "$(DESTDIR)/var/backups/ancre" "$(DESTDIR)/etc/credstore/ancre.passphrase"; do \
+		test ! -e "$$kept" || echo "kept: $$kept"; done
+	@echo "The user and the group ancre stay too: data may belong to them."
 
 clean: ## removes bin/
 	rm -rf bin

@@ -9,14 +9,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +33,8 @@ type Config struct {
 	Calendar Calendar `toml:"calendar"`
 	Log      Log      `toml:"log"`
 	Metrics  Metrics  `toml:"metrics"`
+
+	found found // how Flags.Load came to it
 }
 
 // SPV configures the light client. Peers are HOST or HOST:PORT. The default port is that of the
@@ -123,69 +122,6 @@ func Default() Config {
 	}
 }
 
-// Flags are the command-line flags that ancred and ancre share. An empty one was not given. Flags
-// override the file.
-type Flags struct {
-	File    string // --config
-	DataDir string // --datadir
-	Network string // --network
-}
-
-// Command returns a command line with these flags, for messages.
-func (f Flags) Command(program string) string {
-	parts := []string{program}
-	for _, flag := range []struct{ name, value string }{{"config", f.File}, {"datadir", f.DataDir}, {"network", f.Network}} {
-		if flag.value != "" {
-			parts = append(parts, "--"+flag.name, flag.value)
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
-// Load returns the defaults, overridden by the configuration file, overridden by the flags. If the
-// flags name a file, it must exist. Otherwise Load reads ancre.conf in the data directory, if that
-// exists.
-func (f Flags) Load() (Config, error) {
-	c := Default()
-	path := f.File
-	if path == "" {
-		path = f.defaultFile()
-	}
-	if path != "" {
-		var err error
-		if c, err = Load(path); err != nil {
-			return Config{}, err
-		}
-	}
-	if f.DataDir != "" {
-		c.DataDir = f.DataDir
-	}
-	if f.Network != "" {
-		if !slices.Contains(Networks(), f.Network) {
-			return Config{}, fmt.Errorf("--network %q: must be one of %s", f.Network, strings.Join(Networks(), ", "))
-		}
-		c.Network = f.Network
-	}
-	return c, nil
-}
-
-// defaultFile returns the file to read if the flags name none; empty if there is no such file.
-func (f Flags) defaultFile() string {
-	dir := f.DataDir
-	if dir == "" {
-		dir = Default().DataDir
-	}
-	dir, err := expand(dir)
-	if err != nil {
-		return "" // no home directory, so no file in it: whether one is needed shows later
-	}
-	path := filepath.Join(dir, FileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return ""
-	}
-	return path // when it is there and cannot be read, Load says so
-}
-
 // Load returns the defaults, overridden by the file at path.
 func Load(path string) (Config, error) {
 	file, _, err := atomicfile.OpenInput(path)
@@ -200,7 +136,11 @@ func Load(path string) (Config, error) {
 	if len(data) > maxFileSize {
 		return Config{}, fmt.Errorf("configuration: %s is larger than %d bytes: is it the right file?", path, maxFileSize)
 	}
-	return parse(path, data)
+	c := Default()
+	if isServiceFile(path) {
+		c.DataDir = ServiceDataDir
+	}
+	return c, c.parse(path, data)
 }
 
 // NetworkDir returns the absolute path of the network's own directory, DataDir/Network.

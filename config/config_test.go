@@ -77,6 +77,9 @@ func structKeys(of reflect.Type, prefix string) []string {
 	var keys []string
 	for i := range of.NumField() {
 		f := of.Field(i)
+		if !f.IsExported() { // no key
+			continue
+		}
 		key := prefix + f.Tag.Get("toml")
 		if f.Type.Kind() == reflect.Struct {
 			keys = append(keys, structKeys(f.Type, key+".")...)
@@ -157,6 +160,9 @@ pprof = true
 func differs(t *testing.T, a, b reflect.Value, name string) {
 	t.Helper()
 	for i := range a.NumField() {
+		if !a.Type().Field(i).IsExported() {
+			continue
+		}
 		field := name + "." + a.Type().Field(i).Name
 		if a.Field(i).Kind() == reflect.Struct {
 			differs(t, a.Field(i), b.Field(i), field)

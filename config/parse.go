@@ -11,31 +11,35 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// parse returns the defaults, overridden by data. name is the name of the file, for errors and for
-// relative paths.
+// parse returns the defaults, overridden by data.
+func parse(name string, data []byte) (Config, error) {
+	c := Default()
+	return c, c.parse(name, data)
+}
+
+// parse sets the values in data. name is the name of the file, for errors and for relative paths.
 //
 // The TOML library would ignore the case of keys, and its type errors do not show the value. So it
 // only parses. Every value goes through the table of settings, and a key outside the table is an
 // error.
-func parse(name string, data []byte) (Config, error) {
-	c := Default()
+func (c *Config) parse(name string, data []byte) error {
 	var top map[string]toml.Primitive
 	meta, err := toml.Decode(string(data), &top)
 	if err != nil {
-		return Config{}, syntaxError(name, err)
+		return syntaxError(name, err)
 	}
 	p := parser{name: name, meta: &meta, settings: c.settings(filepath.Dir(name)), read: make(map[string]string)}
 	for _, key := range sortedKeys(top) {
 		if err := p.key(key, top[key]); err != nil {
-			return Config{}, err
+			return err
 		}
 	}
 	set := func(key string) bool { return p.read[key] != "" }
 	if key, err := c.conflict(set); err != nil {
-		return Config{}, fmt.Errorf("%s %w", p.read[key], err)
+		return fmt.Errorf("%s %w", p.read[key], err)
 	}
 	c.complete(set)
-	return c, nil
+	return nil
 }
 
 type parser struct {

@@ -36,6 +36,7 @@ type Finding struct {
 // check, and what would be wrong with it. It changes nothing.
 func Check(cfg config.Config) []Finding {
 	c := &checkup{cfg: cfg}
+	c.oldConfig()
 	c.users()
 	c.dataDir()
 	c.files()
@@ -53,6 +54,12 @@ type checkup struct {
 
 func (c *checkup) add(about string, level Level, format string, args ...any) {
 	c.found = append(c.found, Finding{about, level, fmt.Sprintf(format, args...)})
+}
+
+func (c *checkup) oldConfig() {
+	if err := refuseOldConfig(c.cfg); err != nil {
+		c.add("configuration", Fatal, "%v", err)
+	}
 }
 
 func (c *checkup) users() {

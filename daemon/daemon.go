@@ -68,6 +68,9 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
+	if err := refuseOldConfig(cfg); err != nil {
+		return err
+	}
 	dir, err := cfg.NetworkDir()
 	if err != nil {
 		return err

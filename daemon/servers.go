@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"sync"
 
 	calserver "ancre/calendar/server"
 	"ancre/config"
-	"ancre/internal/datadir"
 	"ancre/metrics"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
@@ -100,17 +98,15 @@ func parseAccess(cfg config.Config) (who access, err error) {
 // that fails calls failed, and so does a client that calls stop. stop waits for the requests that
 // run.
 func (d *node) serve(on listeners, who access, failed func()) (stop func() error, err error) {
-	path := filepath.Join(d.dir, datadir.Cookie)
-	cookie, err := rpc.WriteCookie(path)
+	local, err := d.writeCookies()
 	if err != nil {
 		return nil, err
 	}
-	d.onClose(func() error { return rpc.RemoveCookie(path, cookie) })
 	cfg := d.cfg
 	d.metrics = metrics.NewServer(metrics.Config{Version: d.version, Network: cfg.Network, Profile: cfg.Metrics.Pprof,
 		Hosts: hosts(cfg, cfg.Metrics.Listen), Log: d.log})
 	d.quota = callerQuota(cfg)
-	d.servers.rpc = rpcserver.New(rpcserver.Config{Users: append(who.users, cookie), Log: d.log, Stop: failed, Started: d.started,
+	d.servers.rpc = rpcserver.New(rpcserver.Config{Users: append(who.users, local...), Log: d.log, Stop: failed, Started: d.started,
 		Hosts: hosts(cfg, cfg.RPC.Listen), Quota: d.quota, Latency: d.callSeconds})
 	d.servers.calendar = calserver.New(calserver.Config{URI: cfg.Calendar.URI, Log: d.log, RateLimit: cfg.Calendar.RateLimit, Proxies: who.proxies,
 		Digests: cfg.Calendar.MaxDigests, Interval: cfg.Batch.Interval, Strangers: refusesStrangers(cfg), Latency: d.calendarSeconds})

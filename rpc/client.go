@@ -40,7 +40,8 @@ type Client struct {
 
 	url    string // without credentials: errors show it
 	http   *http.Client
-	cookie string // path of the cookie file; empty when user and password are fixed
+	find   func() (user, pass string, err error) // finds the credentials; nil when they are fixed
+	source string                                // where find looks, for errors
 	nextID atomic.Uint64
 
 	mu         sync.Mutex // guards the two below
@@ -89,15 +90,26 @@ func NewClient(addr, user, pass string) (*Client, error) {
 }
 
 // NewCookieClient returns a client that takes its credentials from the cookie file of a server on
-// the same machine. It reads the file at the first call, and again when the server refuses the
-// credentials: the file changes whenever the server starts.
+// the same machine.
 func NewCookieClient(addr, cookiePath string) (*Client, error) {
+	c, err := NewClientFrom(addr, func() (string, string, error) { return ReadCookie(cookiePath) })
+	if err != nil {
+		return nil, err
+	}
+	c.source = " " + cookiePath
+	return c, nil
+}
+
+// NewClientFrom returns a client that gets its credentials from a function. It calls the function
+// before the first call, and again when the server refuses the credentials: those in a cookie file
+// change whenever the server starts.
+func NewClientFrom(addr string, credentials func() (user, pass string, err error)) (*Client, error) {
 	c, err := NewClient(addr, "", "")
 	if err != nil {
 		return nil, err
 	}
 	c.user, c.pass = "", "" // credentials in the URL would take the place of the cookie
-	c.cookie = cookiePath
+	c.find = credentials
 	return c, nil
 }
 
@@ -155,7 +167,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	}
 
 	status, answer, err := c.post(ctx, body, false)
-	if err == nil && status == http.StatusUnauthorized && c.cookie != "" {
+	if err == nil && status == http.StatusUnauthorized && c.find != nil {
 		// The server has restarted since the cookie was read.
 		status, answer, err = c.post(ctx, body, true)
 	}
@@ -163,7 +175,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		return err
 	}
 	if status == http.StatusUnauthorized {
-		return fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.cookieNote())
+		return fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.source)
 	}
 	// Servers of 1.x leave out "jsonrpc" and send "error": null, with any HTTP status. So only the
 	// body counts.
@@ -191,7 +203,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	return nil
 }
 
-// post sends one body. If refresh is true, it first reads the cookie file again.
+// post sends one body. If refresh is true, it first looks for the credentials again.
 func (c *Client) post(ctx context.Context, body []byte, refresh bool) (status int, answer []byte, err error) {
 	user, pass, err := c.credentials(refresh)
 	if err != nil {
@@ -223,19 +235,12 @@ func (c *Client) post(ctx context.Context, body []byte, refresh bool) (status in
 func (c *Client) credentials(refresh bool) (user, pass string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cookie != "" && (refresh || c.user == "") {
-		if c.user, c.pass, err = ReadCookie(c.cookie); err != nil {
+	if c.find != nil && (refresh || c.user == "") {
+		if c.user, c.pass, err = c.find(); err != nil {
 			return "", "", err
 		}
 	}
 	return c.user, c.pass, nil
-}
-
-func (c *Client) cookieNote() string {
-	if c.cookie == "" {
-		return ""
-	}
-	return " " + c.cookie
 }
 
 // unreachable is the error when no answer came. If the caller cancelled the call, it says only

@@ -41,7 +41,7 @@ func (c *Client) Headers(ctx context.Context) (io.ReadCloser, error) {
 // fetch starts a download. what names it in errors.
 func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, error) {
 	resp, err := c.get(ctx, path, false)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && c.cookie != "" {
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && c.find != nil {
 		// The server has restarted since the cookie was read.
 		resp.Body.Close()
 		resp, err = c.get(ctx, path, true)
@@ -54,7 +54,7 @@ func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.cookieNote())
+		return nil, fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.source)
 	}
 	const enough = 64 << 10
 	text, err := io.ReadAll(io.LimitReader(resp.Body, enough))

@@ -68,8 +68,8 @@ func ParseUser(line string) (User, error) {
 	if name == "" || len(name) > maxUserName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
 		return User{}, fmt.Errorf("auth line of %q: a name may have letters, digits and -_. only, up to %d of them", humanize.ClipTo(name, maxUserName), maxUserName)
 	}
-	if name == CookieUser {
-		return User{}, fmt.Errorf("auth line of %q: the name is reserved for the cookie file; use another", name)
+	if name == CookieUser || name == GroupUser {
+		return User{}, fmt.Errorf("auth line of %q: the name is reserved for a cookie file; use another", name)
 	}
 	role, secret, ok := strings.Cut(rest, ":")
 	if !ok {

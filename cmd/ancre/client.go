@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"ancre/config"
-	"ancre/internal/datadir"
 	"ancre/internal/loopback"
 	"ancre/rpc"
 )
@@ -53,20 +51,22 @@ func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 	case a.rpcURL != "" && a.rpcCookie == "" && !isLoopback(addr):
 		// This machine's cookie is no business of another one.
 		return nil, usagef("--rpc %s is not on this machine: name --rpc-user, and put the password into %s", a.rpcURL, passwordVariable)
-	default:
-		cookie := a.rpcCookie
-		if cookie == "" {
-			dir, err := cfg.NetworkDir()
-			if err != nil {
-				return nil, &exitError{exitUsage, err}
-			}
-			cookie = filepath.Join(dir, datadir.Cookie)
+	case a.rpcCookie != "":
+		if c, err = rpc.NewCookieClient(addr, a.rpcCookie); err != nil {
+			return nil, &exitError{exitUsage, err}
 		}
-		if c, err = rpc.NewCookieClient(addr, cookie); err != nil {
+	default:
+		if a.cookies, err = a.findCookies(cfg); err != nil {
+			return nil, err
+		}
+		if c, err = rpc.NewClientFrom(addr, a.cookies.read); err != nil {
 			return nil, &exitError{exitUsage, err}
 		}
 	}
 	c.Hint = fmt.Sprintf("is ancred running? Start it with `%s`, or name another address with --rpc", a.flags.Command("ancred"))
+	if cfg.OnServiceMachine() {
+		c.Hint = "does the service of this machine run? `" + serviceStatus + "` says why not"
+	}
 	a.client = c
 	return c, nil
 }

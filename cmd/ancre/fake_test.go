@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main() // see TestKilledAnywhereNoProofIsHalfWritten
 	}
+	config.ServiceFile, config.ServiceRunDir = "", "" // this machine may have a service
 	goleak.VerifyTestMain(m)
 }
 
@@ -374,6 +375,7 @@ type rig struct {
 	daemon *fakeDaemon
 	http   *httptest.Server
 	data   string // --datadir
+	run    string // of the service, see service
 	dir    string // where the files are
 }
 
@@ -388,7 +390,15 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := rpcserver.New(rpcserver.Config{Users: []rpc.User{cookie}})
+	r.run = t.TempDir()
+	if err := os.Chmod(r.run, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	group, err := rpc.WriteGroupCookie(filepath.Join(r.run, datadir.GroupCookie("regtest")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := rpcserver.New(rpcserver.Config{Users: []rpc.User{cookie, group}})
 	server.Provide(rpcserver.Services{Batcher: r.daemon, Chain: r.daemon, Wallet: &r.daemon.wallet, Node: r.daemon, Backups: &r.daemon.backups,
 		Backup:  func(ctx context.Context, w io.Writer) error { return r.daemon.backup(ctx, w) },
 		Headers: func(ctx context.Context, w io.Writer) error { return r.daemon.writeHeaders(ctx, w) }, CalendarURI: testCalendar})

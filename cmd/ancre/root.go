@@ -67,6 +67,8 @@ type app struct {
 	told   error // what ended the command, once it was printed
 	parsed bool  // flags and arguments were right: what goes wrong from here on is no wrong usage
 	client *rpc.Client
+
+	cookies *cookies // where client has its credentials from; nil: from a flag
 }
 
 // errReaderGone ends a command if the reader of its results is gone, as in "ancre stamp -r DIR |
@@ -103,12 +105,15 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if a.client != nil {
 		a.client.Close()
 	}
 	if err == nil {
 		return exitDone
+	}
+	if rpc.HasCode(err, rpc.CodeForbidden) && a.asMember() {
+		err = needsAdmin(cmd, err)
 	}
 
 	var exit *exitError
@@ -169,8 +174,8 @@ func codeOf(err error) int {
 const rootHelp = `ancre stamps files: a running ancred anchors their hashes in Bitcoin, and FILE.ots beside each FILE becomes a
 proof, in the OpenTimestamps format, that FILE existed before some block.
 
-On the daemon's machine ancre needs no flags: it reads the daemon's configuration and cookie. On another machine,
-name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
+On the daemon's machine ancre needs no flags: it reads the daemon's configuration and cookie. If the daemon is a service
+of the machine, the members of the group ancre may stamp, verify and read; the rest needs sudo. On another machine, name --rpc URL and --rpc-user, and put the password into the environment as ANCRE_RPC_PASSWORD.
 
 Exit status: 0 done or valid, 1 invalid or failed, 2 wrong usage, 3 not yet (a proof is pending), 4 cannot be
 checked here (nothing contradicts the proof, and the answer says what a check needs). Of several files the worst
@@ -203,12 +208,12 @@ func (a *app) command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("ancre {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVar(&a.flags.File, "config", "", "configuration `FILE` (default DATADIR/"+config.FileName+", if it is there)")
+	f.StringVar(&a.flags.File, "config", "", "configuration `FILE` (default DATADIR/"+config.FileName+", then "+config.ServiceFile+")")
 	f.StringVar(&a.flags.DataDir, "datadir", "", "`DIR` in which the networks' directories lie (default ~/.ancre)")
 	f.StringVar(&a.flags.Network, "network", "", "`NAME` of the network: "+strings.Join(config.Networks(), ", ")+" (default mainnet)")
 	f.StringVar(&a.rpcURL, "rpc", "", "`URL` of the daemon, without user and password (default rpc.listen of the configuration)")
 	f.StringVar(&a.rpcUser, "rpc-user", "", "`NAME` of a user in rpc.auth; the password is taken from ANCRE_RPC_PASSWORD")
-	f.StringVar(&a.rpcCookie, "rpc-cookie", "", "cookie `FILE` to take user and password from (default that in the data directory)")
+	f.StringVar(&a.rpcCookie, "rpc-cookie", "", "cookie `FILE` to take user and password from (default that in the data directory, then that of the service)")
 	f.BoolVar(&a.json, "json", false, "print results as JSON")
 	f.SortFlags = false
 

@@ -30,9 +30,9 @@ func (a *app) spvSource(ctx context.Context, cfg config.Config, params *chaincfg
 }
 
 // openLightClient downloads new headers from the peers of the configuration. It keeps its headers
-// in a directory beside the daemon's.
+// in a directory beside the daemon's, or in this user's own if the daemon is a service.
 func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *chaincfg.Params) (src *lightclient.Source, err error) {
-	network, err := cfg.NetworkDir()
+	network, err := cfg.UserDir()
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}

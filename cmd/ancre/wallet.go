@@ -118,7 +118,12 @@ passphrase of 8 or more characters, which encrypts the keys on the daemon's disk
 If the words were lost before you wrote them down, create another wallet with --replace, as long as nothing was sent to the first
 one. The daemon keeps the old file, and refuses if the first wallet was used.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.walletCreate(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.wantAdmin(cmd); err != nil {
+				return err
+			}
+			return a.walletCreate(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", passphraseFileHelp)
@@ -297,6 +302,9 @@ func (a *app) walletUnlockCommand() *cobra.Command {
 		Short: "Open the wallet until the daemon stops",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.wantAdmin(cmd); err != nil {
+				return err
+			}
 			client, err := a.daemon(cmd.Context())
 			if err != nil {
 				return err
@@ -446,6 +454,9 @@ func (a *app) walletSendCommand() *cobra.Command {
 		Example: "  ancre wallet send bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 25000",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.wantAdmin(cmd); err != nil {
+				return err
+			}
 			return a.walletSend(cmd.Context(), args[0], args[1], o)
 		},
 	}

@@ -31,7 +31,8 @@ Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
        ancred restore [--check] [--json] FILE
        ancred version
 
-  --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one
+  --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one,
+                   and then /etc/ancre/ancre.conf, that of the service of this machine
   --datadir DIR    where the data of all networks lie (default ~/.ancre)
   --network NAME   mainnet, testnet4, signet, regtest or simnet (default mainnet)
   --version        print the version and exit
@@ -114,6 +115,10 @@ func newFlagSet(flags *config.Flags) *flag.FlagSet {
 func runDaemon(flags config.Flags, stderr io.Writer) int {
 	cfg, err := flags.Load()
 	if err != nil {
+		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
+		return exitUsage
+	}
+	if err := refuseBesideService(flags, cfg); err != nil {
 		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
 		return exitUsage
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ancre/config"
 	"ancre/internal/version"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	config.ServiceFile, config.ServiceRunDir = "", "" // this machine may have a service
 	os.Exit(inEmptyHome(m.Run))
 }
 

@@ -267,9 +267,23 @@ func (d *Dir) fill(data []byte, mode fs.FileMode, finish func(*File) error) erro
 // Put writes the file at a path, in the place of anything but a directory that is there. It follows
 // no symbolic link that has the file's name. The mode is before the umask.
 func Put(path string, data []byte, mode fs.FileMode) error {
+	return putAt(path, data, mode, (*File).Put)
+}
+
+// PutMode is Put, and the file has exactly this mode from the moment on at which it has its name.
+func PutMode(path string, data []byte, mode fs.FileMode) error {
+	return putAt(path, data, privateMode, func(n *File, name string) error {
+		if err := chmod(n.f, mode); err != nil {
+			return err
+		}
+		return n.Put(name)
+	})
+}
+
+func putAt(path string, data []byte, mode fs.FileMode, finish func(*File, string) error) error {
 	d, name, err := OpenParent(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Put(name, data, mode), d.Close())
+	return errors.Join(d.fill(data, mode, func(n *File) error { return finish(n, name) }), d.Close())
 }

@@ -28,16 +28,31 @@ func UserName(uid int) string {
 	return "user " + id
 }
 
-func ownerText(info fs.FileInfo) string {
+// GroupOf returns the ID of the group to which something belongs.
+func GroupOf(info fs.FileInfo) (gid int, ok bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
+		return 0, false
+	}
+	return int(st.Gid), true
+}
+
+// GroupName returns the name of a group, or the ID if there is no such group.
+func GroupName(gid int) string {
+	id := strconv.Itoa(gid)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return "group " + id
+}
+
+func ownerText(info fs.FileInfo) string {
+	uid, ok := OwnerOf(info)
+	gid, ok2 := GroupOf(info)
+	if !ok || !ok2 {
 		return ""
 	}
-	group := "group " + strconv.Itoa(int(st.Gid))
-	if g, err := user.LookupGroupId(strconv.Itoa(int(st.Gid))); err == nil {
-		group = g.Name
-	}
-	return " and belongs to " + UserName(int(st.Uid)) + ":" + group
+	return " and belongs to " + UserName(uid) + ":" + GroupName(gid)
 }
 
 func userText() string { return UserName(os.Geteuid()) }

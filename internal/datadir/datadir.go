@@ -33,6 +33,10 @@ const (
 	Verifier = "verify"
 )
 
+// GroupCookie returns the name of the cookie for a service's group. It is in the directory that
+// systemd makes for the service's run.
+func GroupCookie(network string) string { return network + ".cookie" }
+
 // ErrInUse is returned when another process holds the directory.
 var ErrInUse = errors.New("the data directory is in use")
 
