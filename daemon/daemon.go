@@ -147,7 +147,7 @@ func (d *node) run(ctx context.Context) error {
 	})
 	upper, ctx := errgroup.WithContext(ctx)
 	upper.Go(func() error { return d.batcher.Run(ctx) })
-	upper.Go(func() error { d.notify(ctx, d.alive); return nil })
+	upper.Go(func() error { d.tellServiceManager(ctx, d.alive); return nil })
 	upper.Go(func() error { d.logWarnings(ctx); return nil })
 	err := upper.Wait()
 	stopBelow()

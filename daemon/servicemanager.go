@@ -15,10 +15,10 @@ import (
 // than the longest that a step waits for slow peers and the wallet together.
 const stallLimit = 10 * time.Minute
 
-// notify tells systemd, where it asked for it (Type=notify), how the daemon stands, and feeds its
-// watchdog as long as alive returns nil: a daemon that answers nobody, or whose work stands still,
-// is restarted. It returns when ctx ends.
-func (d *node) notify(ctx context.Context, alive func(context.Context) error) {
+// tellServiceManager tells systemd the state of the daemon, if systemd asked for it (Type=notify),
+// and feeds its watchdog while alive returns nil. systemd restarts a daemon whose work makes no
+// progress. It returns when ctx ends.
+func (d *node) tellServiceManager(ctx context.Context, alive func(context.Context) error) {
 	m := newServiceManager()
 	if m == nil {
 		<-ctx.Done()
