@@ -33,6 +33,7 @@ type Config struct {
 	Calendar Calendar `toml:"calendar"`
 	Log      Log      `toml:"log"`
 	Metrics  Metrics  `toml:"metrics"`
+	Notify   Notify   `toml:"notify"`
 
 	found found // how Flags.Load came to it
 }
@@ -95,6 +96,11 @@ type Log struct {
 type Metrics struct {
 	Listen string `toml:"listen"` // HOST:PORT; empty: nothing listens
 	Pprof  bool   `toml:"pprof"`  // profiles too
+}
+
+// Notify configures who is told of warnings.
+type Notify struct {
+	Command []string `toml:"command"` // an absolute path and arguments, run without a shell; empty: nobody is told
 }
 
 // FileName is the configuration file's name in the data directory.

@@ -128,6 +128,8 @@ format = "json"
 [metrics]
 listen = "localhost:1790"
 pprof = true
+[notify]
+command = ["/usr/bin/tell me", "", "it's \"quoted\""]
 `
 	got, err := parse("/etc/ancre/ancre.conf", []byte(file))
 	if err != nil {
@@ -149,6 +151,7 @@ pprof = true
 		Calendar: Calendar{Listen: "[::1]:1588", URI: "https://ancre.example:8443", RateLimit: 25, MaxDigests: 5000, TrustedProxies: []string{"127.0.0.1/32", "10.0.0.0/8", "::1/128", "192.168.0.0/16"}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Metrics:  Metrics{Listen: "localhost:1790", Pprof: true},
+		Notify:   Notify{Command: []string{"/usr/bin/tell me", "", `it's "quoted"`}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -180,6 +183,9 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"keys are matched with their case", "[batch]\nInterval = \"6h\"\n", `f.conf:2: unknown key "batch.Interval"`},
 		{"unknown key at the top", "netwrok = \"signet\"\n", `f.conf:1: unknown key "netwrok": the file has the keys and sections datadir, network, [spv], [wallet]`},
 		{"a host with a port", "[rpc]\nhosts = [\"ancre.example:443\"]\n", `f.conf:2: rpc.hosts = ["ancre.example:443"]: entry 1: "ancre.example:443" must be a name or an IP address, without a port`},
+		{"a command that is searched for", "[notify]\ncommand = [\"mail\", \"it@example.org\"]\n", `f.conf:2: notify.command = ["mail", "it@example.org"]: must begin with the absolute path of a program`},
+		{"a command in one string", "[notify]\ncommand = \"/usr/bin/mail it@example.org\"\n", `f.conf:2: notify.command = "/usr/bin/mail it@example.org": must be an array of strings`},
+		{"a command with a zero byte", "[notify]\ncommand = [\"/bin/a\\u0000b\"]\n", "f.conf:2: notify.command"},
 		{"a quota below zero", "[rpc]\nmax_digests = -1\n", "f.conf:2: rpc.max_digests = -1: must be 0 for no limit, or a whole number from 1 to 1000000000"},
 		{"unknown section", "\n\n[metric]\nlisten = \"x\"\n", `f.conf:3: unknown key "metric": the file has the keys and sections datadir, network,`},
 		{"unknown section that is only implied", "\n[a.b.c]\nd = 1\n", `f.conf:2: unknown key "a"`},

@@ -95,6 +95,8 @@ func (c *Config) settings(dir string) []setting {
 
 		{key: "metrics.listen", set: text(&c.Metrics.Listen, orOff(listenAddress))},
 		{key: "metrics.pprof", set: boolean(&c.Metrics.Pprof)},
+
+		{key: "notify.command", set: command(&c.Notify.Command)},
 	}
 }
 
@@ -326,6 +328,30 @@ func headerFiles(to *[]string, dir string) func(any) error {
 	return func(v any) error {
 		if elements, ok := v.([]any); ok && len(elements) != 0 && len(elements) != 2 {
 			return errors.New(`must be empty, or name two files: ["BLOCK_HEADERS", "FILTER_HEADERS"]`)
+		}
+		return inner(v)
+	}
+}
+
+// command accepts a program and its arguments. The program is named by its absolute path, because a
+// service has no working directory, and searching for it could find another one.
+func command(to *[]string) func(any) error {
+	const maxArgs, maxBytes = 64, 4096
+	inner := list(to, func(s string) (string, error) {
+		if strings.ContainsRune(s, 0) || len(s) > maxBytes {
+			return "", fmt.Errorf("must be at most %d bytes, none of them 0", maxBytes)
+		}
+		return s, nil
+	})
+	return func(v any) error {
+		elements, _ := v.([]any)
+		if len(elements) > maxArgs {
+			return fmt.Errorf("must have at most %d entries", maxArgs)
+		}
+		if len(elements) > 0 {
+			if program, ok := elements[0].(string); ok && !filepath.IsAbs(program) {
+				return errors.New(`must begin with the absolute path of a program, each argument an entry of its own, such as ["/usr/lib/ancre/notify-mail", "it@example.org"]`)
+			}
 		}
 		return inner(v)
 	}

@@ -14,6 +14,7 @@ import (
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
 	"ancre/internal/humanize"
+	"ancre/notify"
 )
 
 // Level says what a finding means for the daemon.
@@ -40,6 +41,7 @@ func Check(cfg config.Config) []Finding {
 	c.users()
 	c.dataDir()
 	c.files()
+	c.command()
 	c.addresses()
 	c.exposure()
 	return c.found
@@ -193,6 +195,22 @@ func (c *checkup) files() {
 		_ = f.Close()
 		c.add("spv.headers_import", Fine, "%s can be read", path)
 	}
+}
+
+// command checks that the program that tells of warnings can be run. A daemon that tells nobody
+// starts.
+func (c *checkup) command() {
+	const about = "notify.command"
+	command := c.cfg.Notify.Command
+	if len(command) == 0 {
+		c.add(about, Fine, "off: getinfo, the log and the metrics tell of warnings")
+		return
+	}
+	if err := notify.Usable(command); err != nil {
+		c.add(about, Caution, "%v", err)
+		return
+	}
+	c.add(about, Fine, "%s can be run", command[0])
 }
 
 // addresses checks that the servers can listen.

@@ -21,6 +21,7 @@ import (
 	"ancre/internal/datadir"
 	"ancre/internal/quota"
 	"ancre/metrics"
+	"ancre/notify"
 	"ancre/spv"
 	"ancre/wallet"
 
@@ -53,6 +54,8 @@ type node struct {
 	batcher *batcher.Batcher
 	backups *backupRecord
 	levels  levels // what the warnings remember
+
+	notifier *notify.Notifier // tells the operator; set by open
 }
 
 // Run is the daemon's life. It returns nil after ctx ended or a client called stop, and an error if
@@ -148,7 +151,8 @@ func (d *node) run(ctx context.Context) error {
 	upper, ctx := errgroup.WithContext(ctx)
 	upper.Go(func() error { return d.batcher.Run(ctx) })
 	upper.Go(func() error { d.tellServiceManager(ctx, d.alive); return nil })
-	upper.Go(func() error { d.logWarnings(ctx); return nil })
+	upper.Go(func() error { d.watchWarnings(ctx); return nil })
+	upper.Go(func() error { d.notifier.Run(ctx); return nil })
 	err := upper.Wait()
 	stopBelow()
 	if lowerErr := lower.Wait(); err == nil {

@@ -15,6 +15,7 @@ import (
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/metrics"
+	"ancre/notify"
 	"ancre/spv"
 	"ancre/wallet"
 )
@@ -63,6 +64,13 @@ func (d *node) open(ctx context.Context) error {
 		d.log.Error("cannot pay for anchors; ancred still accepts and seals digests", "err", err)
 	}
 
+	d.notifier = notify.New(notify.Config{
+		Command: d.cfg.Notify.Command,
+		File:    filepath.Join(d.dir, datadir.Notify),
+		Network: d.cfg.Network,
+		Version: d.version,
+		Log:     d.log,
+	})
 	d.batcher, err = batcher.New(batcher.Config{
 		Store:  store,
 		Chain:  d.chain,

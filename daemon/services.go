@@ -169,6 +169,19 @@ func moment(t time.Time) *time.Time {
 	return &t
 }
 
+// TestNotify implements rpcserver.Node.
+func (d *node) TestNotify(ctx context.Context) (rpc.NotifyTest, error) {
+	r, err := d.notifier.Test(ctx)
+	if err != nil {
+		return rpc.NotifyTest{}, err
+	}
+	t := rpc.NotifyTest{OK: r.Err == nil, Program: r.Program, Seconds: float64(r.Took.Milliseconds()) / 1000, Output: r.Output}
+	if r.Err != nil {
+		t.Error = r.Err.Error()
+	}
+	return t, nil
+}
+
 // backup writes the store as it is at one moment. The daemon goes on meanwhile.
 func (d *node) backup(ctx context.Context, w io.Writer) error {
 	snapshot, err := d.store.Snapshot(ctx)

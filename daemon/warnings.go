@@ -97,6 +97,7 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.
 	if unnamed {
 		l.exposed = append(l.exposed, warning.Warning{Kind: warning.CalendarProxy, Text: proxyWarning})
 	}
+	l.exposed = append(l.exposed, d.notifier.Warnings()...)
 	for _, text := range []string{d.quota.Warning(), d.servers.calendar.Warning()} {
 		if text != "" {
 			l.exposed = append(l.exposed, warning.Warning{Kind: warning.MaxDigests, Text: text})
@@ -199,8 +200,9 @@ func (d *node) anchorFee() int64 {
 	return min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/txsize.Anchor) * txsize.Anchor
 }
 
-// logWarnings writes each warning into the log when it begins, and when it is over, until ctx ends.
-func (d *node) logWarnings(ctx context.Context) {
+// watchWarnings writes each warning into the log when it begins, and when it is over, and shows
+// them to the notifier, until ctx ends.
+func (d *node) watchWarnings(ctx context.Context) {
 	ticker := time.NewTicker(warnEvery)
 	defer ticker.Stop()
 	var raised []warning.Warning
@@ -209,6 +211,7 @@ func (d *node) logWarnings(ctx context.Context) {
 			balance, balanceErr := d.balance(ctx)
 			now := d.warnings(d.chain.Status(), over, balance, balanceErr)
 			d.logChanges(raised, now)
+			d.notifier.Look(now)
 			raised = now
 		}
 		select {

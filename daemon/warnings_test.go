@@ -43,7 +43,7 @@ func TestWhichWarningsHoldNoAnchorUp(t *testing.T) {
 			got = append(got, k.Name())
 		}
 	}
-	if want := []string{"disk_low", "backup_old", "backup_failed", "balance_low", "budget_low", "calendar_uri", "calendar_proxy", "rpc_listen", "metrics_listen", "calendar_budget", "max_digests"}; !slices.Equal(got, want) {
+	if want := []string{"disk_low", "backup_old", "backup_failed", "balance_low", "budget_low", "calendar_uri", "calendar_proxy", "rpc_listen", "metrics_listen", "calendar_budget", "max_digests", "notify"}; !slices.Equal(got, want) {
 		t.Errorf("no anchor is held up by %q, want %q", got, want)
 	}
 }

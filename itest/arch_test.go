@@ -29,6 +29,7 @@ var rooms = []string{
 	"internal",
 	"itest",
 	"metrics",
+	"notify",
 	"proof",
 	"rpc",
 	"spv",
@@ -225,6 +226,12 @@ var forbidden = []arrow{
 		to:   []string{ours}, but: []string{"ancre/metrics", "ancre/internal"},
 		why:   "the daemon reads the figures and hands them to metrics",
 		plant: [2]string{"ancre/metrics", "ancre/batcher"},
+	},
+	{
+		from: "ancre/notify",
+		to:   []string{ours}, but: []string{"ancre/notify", "ancre/internal"},
+		why:   "notify is shown warnings, and knows nothing of the rooms that raise them",
+		plant: [2]string{"ancre/notify", "ancre/batcher"},
 	},
 	{
 		from: "ancre/internal",

@@ -202,6 +202,12 @@ func (c *Client) NetworkInfo(ctx context.Context) (NetworkInfo, error) {
 	return i, c.Call(ctx, MethodGetNetworkInfo, &i)
 }
 
+// TestNotify runs the command that tells of warnings, and returns what came of it.
+func (c *Client) TestNotify(ctx context.Context) (NotifyTest, error) {
+	var t NotifyTest
+	return t, c.Call(ctx, MethodTestNotify, &t)
+}
+
 // Uptime returns how long the server has been running.
 func (c *Client) Uptime(ctx context.Context) (time.Duration, error) {
 	var s int64

@@ -33,6 +33,7 @@ const (
 	MethodGetInfo           = "getinfo"
 	MethodBackupDone        = "backupdone"
 	MethodBackupFailed      = "backupfailed"
+	MethodTestNotify        = "testnotify"
 	MethodHelp              = "help"
 	MethodStop              = "stop"
 	MethodUptime            = "uptime"
@@ -272,6 +273,12 @@ func Methods() []Method {
 		Params:  []Param{{Name: "reason", Kind: KindString, About: "What failed, for a person"}},
 		Result:  "null.",
 		Example: `["the copy command ended with exit status 23"]`,
+	}, {
+		Name: MethodTestNotify, Group: GroupControl,
+		About: "Runs notify.command now, with a test event, and returns what came of it. It waits for the command, a minute at most.",
+		Result: "An object: ok (true if the command exited with 0), program (that was run), seconds (how long it took), output (the beginning of what it printed, on one line), " +
+			"and error if it failed.",
+		Example: "[]",
 	}, {
 		Name: MethodHelp, Group: GroupControl, Roles: Roles{RoleSubmit, RoleVerify, RoleRead},
 		About:   "Lists the methods, or explains one.",

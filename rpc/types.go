@@ -137,6 +137,15 @@ type Failure struct {
 	Reason string    `json:"reason"`
 }
 
+// NotifyTest is what came of running the command that tells of warnings.
+type NotifyTest struct {
+	OK      bool    `json:"ok"` // the command exited with status 0
+	Program string  `json:"program"`
+	Seconds float64 `json:"seconds"` // how long it took
+	Output  string  `json:"output"`  // the beginning of what it printed, on one line
+	Error   string  `json:"error,omitempty"`
+}
+
 // ChainInfo is the state of the light client.
 type ChainInfo struct {
 	Synced           bool       `json:"synced"`

@@ -291,6 +291,10 @@ func (f *fakeDaemon) Fees(context.Context) (rpc.FeeEstimate, error) {
 	}, nil
 }
 
+func (f *fakeDaemon) TestNotify(context.Context) (rpc.NotifyTest, error) {
+	return rpc.NotifyTest{OK: true, Program: "/bin/mail", Output: "sent"}, nil
+}
+
 func (f *fakeDaemon) Info(context.Context) (rpc.Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -31,6 +31,9 @@ const (
 	// Verifier is what "ancre verify --spv" keeps: headers of its own, so that it works beside a
 	// daemon and without one. They can be fetched again.
 	Verifier = "verify"
+
+	// Notify is which warnings the operator was told of. Without it, some are told again.
+	Notify = "notify.json"
 )
 
 // GroupCookie returns the name of the cookie for a service's group. It is in the directory that

@@ -159,4 +159,6 @@ var (
 		"Set anchor.monthly_budget and calendar.max_digests, and restart ancred."))
 	MaxDigests = holdsNothing(kind(Soon, "max_digests", "A JSON-RPC user or the calendar has reached its limit of new digests.",
 		"The text names the user. Find out why, or raise rpc.max_digests, rpc.max_user_digests or calendar.max_digests."))
+	Notify = holdsNothing(kind(Soon, "notify", "notify.command cannot be run, or keeps failing, so nobody is told of warnings.",
+		"The text has the error. Correct the command; \"ancre rpc testnotify\" tries it."))
 )

@@ -139,6 +139,8 @@ func speakControl(t *testing.T, r *rig) {
 	done := rpc.LastBackup{Taken: testTime, Digests: 3, File: "a", Rehearsed: true, Copied: true}
 	must(t, "backupdone", c.BackupDone(ctx, done), r.backups.done == done, r.backups.done)
 	must(t, "backupfailed", c.BackupFailed(ctx, "no space"), r.backups.failed == "no space", r.backups.failed)
+	test, err := c.TestNotify(ctx)
+	must(t, "testnotify", err, !test.OK && test.Error == "exit status 1", test)
 	_, err = c.Uptime(ctx)
 	must(t, "uptime", err, true, nil)
 	text, err := c.Help(ctx, "")

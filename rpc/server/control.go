@@ -52,6 +52,8 @@ const maxReported = 1000
 
 var errNoBackups = errors.New("this server keeps no record of backups")
 
+func testNotify(c *call) (any, error) { return c.Node.TestNotify(c.ctx) }
+
 func help(c *call) (any, error) {
 	if name := c.get("method"); name.set {
 		return c.server.helpOn(name.text)

@@ -269,6 +269,10 @@ type memBackups struct {
 func (b *memBackups) Done(done rpc.LastBackup) error { b.done = done; return nil }
 func (b *memBackups) Failed(reason string) error     { b.failed = reason; return nil }
 
+func (fixedNode) TestNotify(context.Context) (rpc.NotifyTest, error) {
+	return rpc.NotifyTest{Program: "/bin/mail", Seconds: 1.5, Output: "550 no", Error: "exit status 1"}, nil
+}
+
 // rig is a server with all its services, and a user of each role.
 type rig struct {
 	server  *Server

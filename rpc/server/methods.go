@@ -71,6 +71,7 @@ func handlers() map[string]handler {
 		rpc.MethodGetInfo:      {run: getInfo},
 		rpc.MethodBackupDone:   {run: backupDone},
 		rpc.MethodBackupFailed: {run: backupFailed},
+		rpc.MethodTestNotify:   {run: testNotify},
 
 		rpc.MethodHelp:   {run: help, early: true},
 		rpc.MethodStop:   {run: stop, early: true},

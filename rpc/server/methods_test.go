@@ -23,6 +23,7 @@ var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
 	"sendtoaddress", "createwallet", "unlockwallet", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
 	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime", "backupdone", "backupfailed",
+	"testnotify",
 }
 
 func TestTheTableIsComplete(t *testing.T) {
@@ -100,6 +101,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getblockheader":    {`[` + block + `,true]`, `{"verbose":true,"blockhash":` + block + `}`, `^\{"hash":` + block + `,"confirmations":17,"height":3,"version":536870912,"versionHex":"20000000",.*"nextblockhash":"`},
 		"getblockchaininfo": {`[]`, `{}`, `^\{"chain":"regtest","blocks":19,.*"pruned":true,"warnings":\[\]\}$`},
 		"getnetworkinfo":    {`[]`, `{}`, `^\{"version":100,"subversion":"/ancred:0.1/",.*"connections":0,"connections_in":0,.*"networks":\[\],"relayfee":0.00001,.*"warnings":\[\]\}$`},
+		"testnotify":        {`[]`, `{}`, `^\{"ok":false,"program":"/bin/mail","seconds":1.5,"output":"550 no","error":"exit status 1"\}$`},
 		"getinfo":           {`[]`, `{}`, `^\{"version":"0.1","network":"regtest",.*"peers":\[\].*"warning_details":\[\],"warnings":\[\]\}$`},
 		"backupdone":        {`["2026-01-31",3,"a",true,false]`, `{"digests":3,"taken":"2026-01-31T00:00:00Z","file":"a","rehearsed":true,"copied":false}`, `^null$`},
 		"backupfailed":      {`["no space"]`, `{"reason":"no space"}`, `^null$`},

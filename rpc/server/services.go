@@ -138,4 +138,8 @@ type Backups interface {
 type Node interface {
 	// Info fills in everything but UptimeSeconds.
 	Info(ctx context.Context) (rpc.Info, error)
+
+	// TestNotify runs the command that tells of warnings. Its error says that there is none; that
+	// the command failed is no error.
+	TestNotify(ctx context.Context) (rpc.NotifyTest, error)
 }

@@ -14,6 +14,8 @@ type nodeOf struct {
 	synced  bool
 }
 
+func (n nodeOf) TestNotify(context.Context) (rpc.NotifyTest, error) { return rpc.NotifyTest{}, nil }
+
 func (n nodeOf) Info(context.Context) (rpc.Info, error) {
 	return rpc.Info{Network: n.network, Chain: rpc.ChainInfo{Synced: n.synced, Height: 19, TargetHeight: 1000}}, nil
 }
