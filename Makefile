@@ -22,10 +22,11 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
-	lint cross reproducible install uninstall clean help
+	lint cross reproducible release deb tarballs image unit-packages install uninstall clean help
 
+# Without the symbol table the programs are a third smaller. Stack traces and profiles need none.
 build: ## builds the daemon and the command into bin/ (plain `make` does this)
-	$(GO) build -o bin/ ./cmd/ancred ./cmd/ancre
+	$(GO) build -ldflags=-s -o bin/ ./cmd/ancred ./cmd/ancre
 
 demo: build ## stamps and verifies files on a private Bitcoin network; KEEP=1 leaves it running
 	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd
@@ -97,15 +98,37 @@ fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its
 lint: ## checks format, go vet, staticcheck, comment widths, function lengths and branches
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: run gofmt -w" $$files >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags manpages ./cmd/...
+	$(GO) vet -C tools/packages ./...
 	$(GO) run ./tools/lint
 	$(GO) tool gocyclo -over 25 -ignore '^bin/' .
 	$(GO) tool staticcheck ./...
+	staticcheck=$$($(GO) tool -n staticcheck) && cd tools/packages && $$staticcheck ./...
 
 cross: ## builds for every platform, without cgo
 	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
 reproducible: ## builds from two clones at two paths, and compares the programs (docs/building.md)
 	@bash .ci/reproducible
+
+# The packages, into bin/packages. They are built from the present commit, by a module of its own
+# (docs/building.md). SHA256SUMS there has the sums of all.
+PACKAGES := $(GO) run -C tools/packages .
+
+release: ## builds all packages: Debian, archives for the other platforms, container image
+	$(PACKAGES) deb tarballs image
+
+deb: ## builds the Debian packages, for amd64 and arm64
+	$(PACKAGES) deb
+
+tarballs: ## builds an archive for each platform
+	$(PACKAGES) tarballs
+
+image: ## builds the image for containers: an OCI layout in one file
+	$(PACKAGES) image
+
+unit-packages: ## runs the tests of what builds the packages
+	cd tools/packages && $(GO) test ./...
 
 # What install places below DESTDIR, and uninstall removes. Paths below PREFIX:
 DOCUMENTS := sample.conf README.md LICENSE docs/metrics.md contrib/nginx.conf contrib/Caddyfile \
