@@ -132,28 +132,61 @@ func (b *Batcher) checkCoins(ctx context.Context, flying []store.Anchor, tip sto
 	}
 }
 
-// settledSats returns what settled anchors paid that were mined in the last BudgetBlocks blocks.
-func (b *Batcher) settledSats(ctx context.Context, tip int32) (sats int64, err error) {
+// settled is what settled anchors did that were mined in the last BudgetBlocks blocks.
+type settled struct {
+	sats    int64 // that they paid
+	batches int   // that they anchored
+	first   int32 // the lowest height of an anchor; 0: there is none
+	older   bool  // there are anchors from before these blocks
+}
+
+// settled counts what settled anchors did lately.
+func (b *Batcher) settled(ctx context.Context, tip int32) (s settled, err error) {
 	const page = 64
 	// Anchors are mined in the order of their IDs, except after reorganisations.
 	const disorder = 2 * decide.WatchDepth
 	for before := uint64(0); ; {
 		anchors, err := b.store.Anchors(ctx, before, page)
 		if err != nil {
-			return 0, fmt.Errorf("read what anchors paid: %w", err)
+			return settled{}, fmt.Errorf("read what anchors paid: %w", err)
 		}
 		for _, a := range anchors {
 			before = a.ID
 			switch {
 			case a.State != store.Final || !a.Settled:
 			case a.Block.Height <= tip-decide.BudgetBlocks-disorder:
-				return sats, nil
-			case a.Block.Height > tip-decide.BudgetBlocks:
-				sats += decide.Current(a).FeeSats
+				s.older = true
+				return s, nil
+			default:
+				s.add(a, tip)
 			}
 		}
 		if len(anchors) < page || before == 1 {
-			return sats, nil
+			return s, nil
 		}
 	}
+}
+
+// add counts an anchor that is in a block.
+func (s *settled) add(a store.Anchor, tip int32) {
+	if s.first == 0 || a.Block.Height < s.first {
+		s.first = a.Block.Height
+	}
+	if a.Block.Height > tip-decide.BudgetBlocks {
+		v := decide.Current(a)
+		s.sats += v.FeeSats
+		s.batches += len(v.Batches)
+	}
+}
+
+// activity returns how much was anchored, and in how many blocks.
+func (s *settled) activity(tip int32) Activity {
+	a := Activity{Batches: s.batches}
+	switch {
+	case s.older:
+		a.Blocks = decide.BudgetBlocks
+	case s.first > 0:
+		a.Blocks = min(max(tip-s.first+1, 0), decide.BudgetBlocks)
+	}
+	return a
 }

@@ -210,9 +210,11 @@ func (b *Batcher) addPaymentFacts(ctx context.Context, s *decide.Stored, facts *
 		b.log.Debug("using the last known fee rates", "estimate_sat_per_vb", estimate, "floor_sat_per_vb", floor, "err", err)
 	}
 	if b.policy.BudgetSats > 0 {
-		if s.PaidSats, err = b.settledSats(ctx, tip.Height); err != nil {
+		lately, err := b.settled(ctx, tip.Height)
+		if err != nil {
 			return err
 		}
+		s.PaidSats = lately.sats
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"ancre/batcher/decide"
 	"ancre/batcher/store"
+	"ancre/internal/humanize"
 	"ancre/internal/txsize"
 	"ancre/internal/wake"
 	"ancre/internal/warning"
@@ -199,7 +200,7 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 		b.releaseAdded(ctx, v.Tx, p.Coins)
 		switch {
 		case owed > allowed:
-			return capped("its fee has to be %d sats, and the caps allow %d (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", owed, allowed)
+			return capped("its fee has to be %s, and the caps allow %s (anchor.max_fee, anchor.max_feerate, anchor.monthly_budget): raise them, or wait", humanize.Sats(owed), humanize.Sats(allowed))
 		case v.FeeSats < owed:
 			rate = max(rate+1, (owed+size-1)/size)
 		default:
@@ -215,11 +216,11 @@ func (b *Batcher) price(ctx context.Context, v *store.Version, p decide.Payment,
 			return missing // the wallet can pay no rate that is of use
 		}
 		if rate < least || rate > most {
-			return capped("its fee would be %d sats at %d sat/vB, and the caps allow %d sats (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
-				v.FeeSats, v.SatPerVByte, p.MaxFeeSats, b.policy.MaxFeeRate)
+			return capped("its fee would be %s at %d sat/vB, and the caps allow %s (anchor.max_fee, anchor.monthly_budget) and %d sat/vB (anchor.max_feerate): raise them, or wait for lower fees",
+				humanize.Sats(v.FeeSats), v.SatPerVByte, humanize.Sats(p.MaxFeeSats), b.policy.MaxFeeRate)
 		}
 	}
-	return capped("found no fee between the least that it has to be and the %d sats that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", p.MaxFeeSats)
+	return capped("found no fee between the least that it has to be and the %s that the caps allow: send bitcoin to the wallet, so that fewer coins are needed", humanize.Sats(p.MaxFeeSats))
 }
 
 // sign has the wallet build a version at its rate, and checks it before it is stored or sent.

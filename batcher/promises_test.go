@@ -580,7 +580,7 @@ func TestP5CapsAreKept(t *testing.T) {
 	h.submit("b")
 	h.sealNow()
 	h.wants("b", Sealed)
-	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.max_fee allows 100") || o.Warnings[0].Kind != warning.FeeCap {
+	if o, _ := h.b.Overview(context.Background()); len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.max_fee allows 100 sat") || o.Warnings[0].Kind != warning.FeeCap {
 		t.Errorf("warnings of a cap: %q", o.Warnings)
 	}
 }
@@ -612,7 +612,7 @@ func TestP5BudgetIsKept(t *testing.T) {
 	h.skip(1)
 	h.wants("b", Sealed)
 	o, err := h.b.Overview(context.Background())
-	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.monthly_budget allows 1000 sats in 30 days") || o.Warnings[0].Kind != warning.Budget {
+	if err != nil || len(o.Warnings) == 0 || !strings.Contains(o.Warnings[0].Text, "anchor.monthly_budget allows 1,000 sat in 30 days") || o.Warnings[0].Kind != warning.Budget {
 		t.Fatalf("warnings of a budget: %q, %v", o.Warnings, err)
 	}
 	h.chain.rate, h.chain.floor = 1, 1
@@ -621,6 +621,9 @@ func TestP5BudgetIsKept(t *testing.T) {
 	h.wants("b", Sealed) // the budget is used up, whatever the price
 	if o, _ = h.b.Overview(context.Background()); o.PaidSats > 1000 || o.PaidSats < 900 || o.BudgetSats != 1000 {
 		t.Errorf("paid %d of %d sats", o.PaidSats, o.BudgetSats)
+	}
+	if want := (Activity{Batches: 1, Blocks: 7}); o.Lately != want {
+		t.Errorf("anchored %+v, want %+v", o.Lately, want)
 	}
 	for range 41 { // settled on the way, and forgotten by what is followed
 		h.chain.extend(100, false)
@@ -634,6 +637,9 @@ func TestP5BudgetIsKept(t *testing.T) {
 	h.wants("b", Final)
 	if o, _ = h.b.Overview(context.Background()); len(o.Warnings) != 0 || o.PaidSats >= 900 {
 		t.Errorf("in the end: paid %d sats, warnings %q", o.PaidSats, o.Warnings)
+	}
+	if want := (Activity{Batches: 1, Blocks: decide.BudgetBlocks}); o.Lately != want { // the other one is older
+		t.Errorf("in the end: anchored %+v, want %+v", o.Lately, want)
 	}
 }
 

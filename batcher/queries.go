@@ -125,14 +125,16 @@ func (b *Batcher) Overview(ctx context.Context) (Overview, error) {
 	}
 	o.BudgetSats = b.policy.BudgetSats
 	tip := b.tip.Load()
-	if o.PaidSats, err = b.settledSats(ctx, tip); err != nil {
+	lately, err := b.settled(ctx, tip)
+	if err != nil {
 		return o, err
 	}
 	for _, a := range s.Anchors {
-		if decide.IsMined(a) && a.Block.Height > tip-decide.BudgetBlocks {
-			o.PaidSats += decide.Current(a).FeeSats
+		if decide.IsMined(a) {
+			lately.add(a, tip)
 		}
 	}
+	o.PaidSats, o.Lately = lately.sats, lately.activity(tip)
 	if err := b.countBatches(ctx, &o, s); err != nil {
 		return o, err
 	}

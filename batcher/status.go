@@ -86,6 +86,7 @@ type Overview struct {
 
 	PaidSats   int64 // what anchors paid that were mined in the last decide.BudgetBlocks blocks
 	BudgetSats int64 // what they may pay, with those in flight; 0: no such bound
+	Lately     Activity
 
 	Warnings []warning.Warning // about batches that are late or could become late
 
@@ -93,6 +94,12 @@ type Overview struct {
 	Versions      int       // of the anchors in flight
 	OldestUnmined time.Time // when the oldest batch that is in no block was closed; zero: there is none
 	OldestPending time.Time // when the oldest batch that is not final was closed; zero: there is none
+}
+
+// Activity is how much was anchored lately, in at most the last decide.BudgetBlocks blocks.
+type Activity struct {
+	Batches int   // that are in a block
+	Blocks  int32 // how far back that goes: to the first anchor, if that is younger
 }
 
 // BatchCounts is how many batches are in each state, of all that there ever were.

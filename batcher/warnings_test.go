@@ -64,9 +64,9 @@ func TestWhateverDelaysABatchIsAWarning(t *testing.T) {
 		{"no money", func(*house) {}, warning.WalletShort, "lacks 1306 sats"},
 		{"a locked wallet", func(h *house) { h.fund(); h.wallet.ready = errors.New("it is locked") }, warning.Wallet, "it is locked"},
 		{"a wallet that fails", func(h *house) { h.fund(); h.b.wallet = strange{h.wallet} }, warning.Payment, "a riddle"},
-		{"a cap", func(h *house) { h.fund(); h.b.policy.MaxFeeSats = 100 }, warning.FeeCap, "anchor.max_fee allows 100"},
+		{"a cap", func(h *house) { h.fund(); h.b.policy.MaxFeeSats = 100 }, warning.FeeCap, "anchor.max_fee allows 100 sat"},
 		{"a cap that its size exceeds", func(h *house) { h.fund(); h.b.policy.MaxFeeSats = txsize.SmallestAnchor }, warning.FeeCap, "anchor.max_fee"},
-		{"a budget", func(h *house) { h.fund(); h.b.policy.BudgetSats = 100 }, warning.Budget, "anchor.monthly_budget allows 100"},
+		{"a budget", func(h *house) { h.fund(); h.b.policy.BudgetSats = 100 }, warning.Budget, "anchor.monthly_budget allows 100 sat"},
 		{"a damaged batch", func(h *house) { h.sealNow(); h.fund(); h.faults.flip = true }, warning.Damage, "batch 1: the store is damaged"},
 		{"a chain that cannot be read", func(h *house) { h.fund(); h.b.chain = lost{h.chain} }, warning.Chain, "input/output error"},
 		{"peers that refuse", func(h *house) {

@@ -50,6 +50,7 @@ type SPV struct {
 // Wallet configures the fee wallet.
 type Wallet struct {
 	PassphraseFile string `toml:"passphrase_file"` // absolute; empty: asked for, or a systemd credential
+	Price          string `toml:"price"`           // of one bitcoin, "60000 EUR", a [money.Price]; empty: amounts are shown in satoshi alone
 }
 
 // Batch says when a batch is sealed.

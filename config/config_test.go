@@ -101,6 +101,7 @@ proxy = "127.0.0.1:9050"
 headers_import = ["/h/block", "filter"]
 [wallet]
 passphrase_file = "/run/pass"
+price = "59999.5 EUR"
 [batch]
 interval = "90m"
 max_digests = 5
@@ -144,7 +145,7 @@ command = ["/usr/bin/tell me", "", "it's \"quoted\""]
 			Proxy:         "127.0.0.1:9050",
 			HeadersImport: []string{"/h/block", "/etc/ancre/filter"},
 		},
-		Wallet:   Wallet{PassphraseFile: "/run/pass"},
+		Wallet:   Wallet{PassphraseFile: "/run/pass", Price: "59999.5 EUR"},
 		Batch:    Batch{Interval: 90 * time.Minute, MaxDigests: 5},
 		Anchor:   Anchor{Confirmations: 3, Target: 45 * time.Minute, MaxFeeRate: 7, MaxFeeSats: 1234, MonthlyBudget: 5678},
 		RPC:      RPC{Listen: ":1478", Auth: []string{"alice:submit:00ff$aa11"}, Hosts: []string{"ancre.example", "2001:db8::7"}, MaxDigests: 6000},

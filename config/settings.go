@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/internal/loopback"
+	"ancre/internal/money"
 )
 
 // setting is one key of the file.
@@ -64,6 +65,7 @@ func (c *Config) settings(dir string) []setting {
 		{key: "spv.headers_import", set: headerFiles(&c.SPV.HeadersImport, dir)},
 
 		{key: "wallet.passphrase_file", set: text(&c.Wallet.PassphraseFile, optional(file(dir)))},
+		{key: "wallet.price", set: text(&c.Wallet.Price, optional(price))},
 
 		{key: "batch.interval", set: duration(&c.Batch.Interval, time.Second, 168*time.Hour)},
 		{key: "batch.max_digests", set: integer(&c.Batch.MaxDigests, 1, 1<<24)},
@@ -292,6 +294,11 @@ func orOff(inner check) check {
 		}
 		return inner(s)
 	}
+}
+
+func price(s string) (string, error) {
+	p, err := money.CheckPrice(s)
+	return string(p), err
 }
 
 // dataDir keeps ~/ for NetworkDir, so that --datadir works on a machine without a home directory.

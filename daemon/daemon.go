@@ -153,6 +153,7 @@ func (d *node) run(ctx context.Context) error {
 	upper.Go(func() error { d.tellServiceManager(ctx, d.alive); return nil })
 	upper.Go(func() error { d.watchWarnings(ctx); return nil })
 	upper.Go(func() error { d.notifier.Run(ctx); return nil })
+	upper.Go(func() error { d.keepPrice(ctx); return nil })
 	err := upper.Wait()
 	stopBelow()
 	if lowerErr := lower.Wait(); err == nil {

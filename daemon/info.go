@@ -58,6 +58,6 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		info.Warnings = append(info.Warnings, w.Text)
 		info.Held = info.Held || w.Kind.HoldsAnchors()
 	}
-	info.Wallet.Balance = rpcBalance(balance)
+	info.Wallet.Balance = d.rpcBalance(over, balance)
 	return info, nil
 }

@@ -112,18 +112,22 @@ func (s walletService) Unlock(ctx context.Context, passphrase string) error {
 	return walletError(s.d.wallet.Unlock(ctx, []byte(passphrase)))
 }
 
-func (s walletService) NewAddress(ctx context.Context) (string, error) {
+func (s walletService) NewAddress(ctx context.Context) (rpc.Address, error) {
 	address, err := s.d.wallet.Address(ctx)
-	return address, walletError(err)
+	if err != nil {
+		return rpc.Address{}, walletError(err)
+	}
+	b, err := s.Balance(ctx)
+	return rpc.Address{Address: address, Outlook: b.Outlook}, err
 }
 
 func (s walletService) Balance(ctx context.Context) (rpc.Balance, error) {
 	b, err := s.d.wallet.Balance(ctx)
-	return rpcBalance(b), walletError(err)
-}
-
-func rpcBalance(b wallet.Balance) rpc.Balance {
-	return rpc.Balance{ConfirmedSats: b.Confirmed, PendingSats: b.Pending, SpendableSats: b.Spendable}
+	if err != nil {
+		return rpc.Balance{}, walletError(err)
+	}
+	over, err := s.d.batcher.Overview(ctx)
+	return s.d.rpcBalance(over, b), err
 }
 
 func (s walletService) Transactions(ctx context.Context, count, skip int) ([]rpc.Transaction, error) {

@@ -9,20 +9,15 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store/pebblestore"
-	"ancre/internal/txsize"
+	"ancre/internal/money"
 	"ancre/internal/warning"
 	"ancre/spv"
 	"ancre/wallet"
 )
 
 const (
-	// fewAnchors is how many more anchors the wallet should be able to pay for: with four a day,
-	// that is five days. A person is told below it, until it pays for enoughAnchors, as prices
-	// vary.
-	fewAnchors    = 20
-	enoughAnchors = 25
-
-	// lowDisk and enoughDisk are the same for what is free on the disk, in the store's reserve.
+	// lowDisk is what should be free on the disk, in the store's reserve. A person is told below
+	// it, until enoughDisk is free.
 	lowDisk    = 8
 	enoughDisk = 10
 
@@ -75,7 +70,8 @@ type looks struct {
 	ready      error // of the wallet
 	balance    wallet.Balance
 	balanceErr error
-	fee        int64 // of an anchor
+	outlook    money.Outlook
+	price      money.Price
 	disk       diskLook
 	stalled    error
 	calendar   string
@@ -93,7 +89,7 @@ func (d *node) warnings(chain spv.Status, over batcher.Overview, balance wallet.
 	now := time.Now()
 	forwarded, unnamed := d.forwarded().recently(now)
 	l := looks{now: now, chain: chain, over: over, ready: d.wallet.Ready(), balance: balance, balanceErr: balanceErr,
-		fee: d.anchorFee(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar, forwarded), exposed: exposureWarnings(d.cfg)}
+		outlook: d.outlook(over, balance), price: d.price(), stalled: d.batcher.Stalled(stallLimit), calendar: calendarWarning(d.cfg.Calendar, forwarded), exposed: exposureWarnings(d.cfg)}
 	if unnamed {
 		l.exposed = append(l.exposed, warning.Warning{Kind: warning.CalendarProxy, Text: proxyWarning})
 	}
@@ -118,6 +114,9 @@ func (d *node) forwarded() (f forwarded) {
 // warnings decides what an operator is told.
 func (s *levels) warnings(l looks) []warning.Warning {
 	all := slices.Concat(l.chain.Warnings, l.over.Warnings)
+	for i := range all {
+		all[i].Text = l.price.Annotate(all[i].Text)
+	}
 	add := func(kind *warning.Kind, format string, args ...any) {
 		all = append(all, warning.New(kind, format, args...))
 	}
@@ -139,7 +138,7 @@ func (s *levels) warnings(l looks) []warning.Warning {
 	o := l.over
 	low := o.BudgetSats > 0 && s.budget.Low(float64(o.BudgetSats-o.PaidSats), lowBudget*float64(o.BudgetSats), enoughBudget*float64(o.BudgetSats))
 	if low && !warning.Has(all, warning.Budget) {
-		add(warning.BudgetLow, "%d of the %d sats of anchor.monthly_budget are spent: raise it, or batches will wait until older payments are more than 30 days old", o.PaidSats, o.BudgetSats)
+		add(warning.BudgetLow, "%s of the %s of anchor.monthly_budget are spent: raise it, or batches will wait until older payments are more than 30 days old", l.price.Sats(o.PaidSats), l.price.Sats(o.BudgetSats))
 	}
 	if l.stalled != nil {
 		add(warning.Stalled, "%v: restart ancred", l.stalled)
@@ -166,22 +165,30 @@ func (s *levels) walletWarnings(l looks, all []warning.Warning) []warning.Warnin
 		add(warning.WalletSyncing, "the wallet has been behind the chain for %d minutes, and cannot pay until it has caught up. After a restore that takes up to some hours; otherwise check the peers and the disk, and restart ancred",
 			int(behind.Minutes()))
 	case l.ready != nil && !syncing && !warning.Has(all, warning.Wallet):
-		add(warning.Wallet, "anchors cannot be paid: %v", l.ready)
+		then := ""
+		if errors.Is(l.ready, wallet.ErrNoWallet) {
+			then = ", and send it " + l.outlook.Proposal(l.price)
+		}
+		add(warning.Wallet, "anchors cannot be paid: %v%s", l.ready, then)
 	}
 	if l.balanceErr != nil {
 		add(warning.BalanceUnreadable, "cannot read the balance: %v", l.balanceErr)
 	}
-	if l.ready != nil || l.balanceErr != nil || warning.Has(all, warning.WalletShort) {
+	if i := slices.IndexFunc(all, func(w warning.Warning) bool { return w.Kind == warning.WalletShort }); i >= 0 {
+		all[i].Text += ", for example " + l.outlook.Proposal(l.price) // not only what one version lacks
 		return all
 	}
-	fee, confirmed := float64(l.fee), l.balance.Confirmed
-	if s.balance.Low(float64(confirmed), fewAnchors*fee, enoughAnchors*fee) {
+	if l.ready != nil || l.balanceErr != nil {
+		return all
+	}
+	fee, confirmed := float64(l.outlook.AnchorSats), l.balance.Confirmed
+	if s.balance.Low(float64(confirmed), money.FewAnchors*fee, money.EnoughAnchors*fee) {
 		pending := ""
 		if l.balance.Pending > 0 {
 			pending = " (more is unconfirmed)"
 		}
-		add(warning.BalanceLow, "the wallet has %d sats%s, enough for %d more anchors at today's price of %d: send bitcoin to the address that \"ancre wallet address\" prints",
-			confirmed, pending, confirmed/max(l.fee, 1), l.fee)
+		add(warning.BalanceLow, "the wallet has %s%s: %s at today's price of %s. Send it %s. \"ancre wallet address\" shows where",
+			l.price.Sats(confirmed), pending, l.outlook.Lasts(), l.price.Sats(l.outlook.AnchorSats), l.outlook.Proposal(l.price))
 	}
 	return all
 }
@@ -192,12 +199,6 @@ func (d *node) balance(ctx context.Context) (wallet.Balance, error) {
 		return wallet.Balance{}, nil
 	}
 	return d.wallet.Balance(ctx)
-}
-
-// anchorFee returns what an anchor would pay at the last known estimate, within the caps.
-func (d *node) anchorFee() int64 {
-	estimate, floor := d.chain.LastFees()
-	return min(max(estimate, floor), d.cfg.Anchor.MaxFeeRate, d.cfg.Anchor.MaxFeeSats/txsize.Anchor) * txsize.Anchor
 }
 
 // watchWarnings writes each warning into the log when it begins, and when it is over, and shows

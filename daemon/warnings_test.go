@@ -11,6 +11,7 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store/pebblestore"
 	"ancre/config"
+	"ancre/internal/money"
 	"ancre/internal/warning"
 	"ancre/spv"
 	"ancre/wallet"
@@ -23,9 +24,17 @@ func well() looks {
 		chain:   spv.Status{Synced: true},
 		over:    batcher.Overview{BudgetSats: 1000, PaidSats: 500},
 		balance: wallet.Balance{Confirmed: 100_000},
-		fee:     153,
 		disk:    diskLook{Disk: pebblestore.Disk{FreeBytes: 1 << 30, ReserveBytes: 64 << 20}},
 	}
+}
+
+// fee is what an anchor costs in these tests.
+const fee = 153
+
+// lookedAhead adds the outlook of the balance.
+func (l looks) lookedAhead() looks {
+	l.outlook = money.Look(money.Facts{BalanceSats: l.balance.Confirmed, AnchorSats: fee, Interval: 6 * time.Hour})
+	return l
 }
 
 func kindsOf(all []warning.Warning) (out []*warning.Kind) {
@@ -61,7 +70,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"what the rooms say", func(l *looks) {
 			l.chain.Warnings, l.over.Warnings = of(warning.NoPeers), of(warning.FeeCap)
 		}, []*warning.Kind{warning.NoPeers, warning.FeeCap}, "said"},
-		{"no wallet", func(l *looks) { l.ready = wallet.ErrNoWallet }, []*warning.Kind{warning.Wallet}, "wallet create"},
+		{"no wallet", func(l *looks) { l.ready = wallet.ErrNoWallet }, []*warning.Kind{warning.Wallet}, "wallet create`, and send it 50,000 sat (0.0005 BTC): about 80 days at today's price"},
 		{"a locked wallet", func(l *looks) { l.ready = wallet.ErrLocked }, []*warning.Kind{warning.Wallet}, "wallet unlock"},
 		{"a wallet that cannot be opened", func(l *looks) { l.ready = riddle }, []*warning.Kind{warning.Wallet}, "a riddle"},
 		{"a wallet that a batch waits for is told of once", func(l *looks) {
@@ -73,13 +82,18 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"a wallet that does while a batch is late", func(l *looks) {
 			l.ready, l.over.Warnings = wallet.ErrSyncing, slices.Concat(of(warning.Wallet), of(warning.Overdue))
 		}, []*warning.Kind{warning.Wallet, warning.Overdue}, "said"},
-		{"an empty wallet", func(l *looks) { l.balance = wallet.Balance{} }, []*warning.Kind{warning.BalanceLow}, "0 sats, enough for 0 more anchors at today's price of 153"},
+		{"an empty wallet", func(l *looks) { l.balance = wallet.Balance{} }, []*warning.Kind{warning.BalanceLow}, "the wallet has 0 sat: enough for 0 more anchors, less than a day at today's price of 153 sat. Send it 50,000 sat (0.0005 BTC): about 80 days"},
 		{"a deposit that is not mined yet", func(l *looks) { l.balance = wallet.Balance{Pending: 100_000} }, []*warning.Kind{warning.BalanceLow}, "more is unconfirmed"},
+		{"a price", func(l *looks) { l.balance, l.price = wallet.Balance{Confirmed: 1000}, "60000 EUR" }, []*warning.Kind{warning.BalanceLow},
+			"has 1,000 sat (≈ 0.60 EUR): enough for 6 more anchors, about 1 day at today's price of 153 sat (≈ 0.09 EUR). Send it 50,000 sat (0.0005 BTC, ≈ 30.00 EUR): about 80 days at today's price."},
+		{"a price in the words of a room", func(l *looks) {
+			l.price, l.over.Warnings = "60000 EUR", []warning.Warning{warning.New(warning.FeeCap, "it pays 50 sat/vB, and 10,000 sat are allowed")}
+		}, []*warning.Kind{warning.FeeCap}, "50 sat/vB, and 10,000 sat (≈ 6.00 EUR) are allowed"},
 		{"19 anchors", func(l *looks) { l.balance.Confirmed = 19 * 153 }, []*warning.Kind{warning.BalanceLow}, "19 more anchors"},
 		{"20 anchors", func(l *looks) { l.balance.Confirmed = 20 * 153 }, nil, ""},
 		{"too little for one anchor is told once", func(l *looks) {
 			l.balance, l.over.Warnings = wallet.Balance{}, of(warning.WalletShort)
-		}, []*warning.Kind{warning.WalletShort}, "said"},
+		}, []*warning.Kind{warning.WalletShort}, "said, for example 50,000 sat (0.0005 BTC): about 80 days at today's price"},
 		{"a balance that cannot be read", func(l *looks) { l.balanceErr = riddle }, []*warning.Kind{warning.BalanceUnreadable}, "a riddle"},
 		{"a disk that is nearly full", func(l *looks) { l.disk.FreeBytes = 500 << 20 }, []*warning.Kind{warning.DiskLow}, "500 MB left"},
 		{"a full disk", func(l *looks) { l.disk.FreeBytes, l.disk.ReadOnly = 1, true }, []*warning.Kind{warning.Store}, "will refuse the next digest"},
@@ -92,7 +106,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{"a disk that does not answer", func(l *looks) {
 			l.disk.Waits, l.disk.File = 12*time.Second, "000007.log"
 		}, []*warning.Kind{warning.DiskSlow}, "not completed a write to 000007.log for 12 seconds"},
-		{"nine tenths of the budget", func(l *looks) { l.over.PaidSats = 901 }, []*warning.Kind{warning.BudgetLow}, "901 of the 1000 sats"},
+		{"nine tenths of the budget", func(l *looks) { l.over.PaidSats = 901 }, []*warning.Kind{warning.BudgetLow}, "901 sat of the 1,000 sat"},
 		{"a budget that holds an anchor", func(l *looks) { l.over.PaidSats, l.over.Warnings = 1000, of(warning.Budget) }, []*warning.Kind{warning.Budget}, "said"},
 		{"no budget", func(l *looks) { l.over.BudgetSats = 0 }, nil, ""},
 		{"a loop that stands still", func(l *looks) { l.stalled = riddle }, []*warning.Kind{warning.Stalled}, "a riddle: restart ancred"},
@@ -101,7 +115,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	} {
 		l := well()
 		tt.change(&l)
-		got := new(levels).warnings(l)
+		got := new(levels).warnings(l.lookedAhead())
 		if !slices.Equal(kindsOf(got), tt.want) || len(got) > 0 && !strings.Contains(got[len(got)-1].Text, tt.words) {
 			t.Errorf("%s: %q, want %d warnings, the last with %q", tt.name, got, len(tt.want), tt.words)
 		}
@@ -151,12 +165,12 @@ func TestWarningsOfFiguresDoNotComeAndGo(t *testing.T) {
 		{21, 9, 890, false},
 	} {
 		l := well()
-		l.balance.Confirmed, l.over.PaidSats, l.disk.FreeBytes = tt.anchors*l.fee, tt.paid, tt.free*l.disk.ReserveBytes
+		l.balance.Confirmed, l.over.PaidSats, l.disk.FreeBytes = tt.anchors*fee, tt.paid, tt.free*l.disk.ReserveBytes
 		want := []*warning.Kind(nil)
 		if tt.low {
 			want = []*warning.Kind{warning.BalanceLow, warning.DiskLow, warning.BudgetLow}
 		}
-		if got := s.warnings(l); !slices.Equal(kindsOf(got), want) {
+		if got := s.warnings(l.lookedAhead()); !slices.Equal(kindsOf(got), want) {
 			t.Errorf("look %d: %q", i, got)
 		}
 	}

@@ -62,7 +62,7 @@ func (w *world) deposit(address string, sats int64) {
 // names.
 func (w *world) wantShort() (address string) {
 	w.Helper()
-	warning := w.awaitWarning("the wallet lacks", " sats", "bcrt1q")
+	warning := w.awaitWarning("the wallet lacks", " sat ", "bcrt1q")
 	w.Logf("warned: %s", warning)
 	_, address, _ = strings.Cut(warning, "bcrt1q")
 	end := strings.IndexFunc(address, func(r rune) bool { return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z') })

@@ -144,6 +144,12 @@ func (c *Client) NewAddress(ctx context.Context) (string, error) {
 	return a, c.Call(ctx, MethodGetNewAddress, &a)
 }
 
+// Deposit returns a fresh address to fund the wallet, and how much to send there.
+func (c *Client) Deposit(ctx context.Context) (Address, error) {
+	var a Address
+	return a, c.Call(ctx, MethodGetNewAddress, &a, true)
+}
+
 // Balance returns what the wallet holds.
 func (c *Client) Balance(ctx context.Context) (Balance, error) {
 	var b Balance

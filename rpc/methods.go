@@ -66,6 +66,8 @@ const (
 		"blockhash, blocktime and confirmations"
 	resultBatch = "id, state (open, sealed, broadcast, mined or final), digests (how many), opened; closes (of the open batch: when it is " +
 		"sealed at the latest); once known, closed, root, anchor, txid, height, blockhash and confirmations"
+	resultOutlook = "anchor_sats (what an anchor costs at today's price), anchors_per_day (as in the last 30 days or, while less than a week is known, as many as batch.interval " +
+		"allows), anchors_left and days_left (what the confirmed balance is enough for), deposit_sats and deposit_days (a round amount to send, and how long it lasts)"
 	resultAnchor = "id, state (broadcast, mined, final; spent: another transaction spent its coin; dead: that transaction is final), batches, created, txid and fee_sats " +
 		"(of the mined version, otherwise of the newest), height, blockhash and confirmations once mined (or spent), and versions, oldest first: each with state " +
 		"(newest, mined or replaced), txid, root, batches, fee_sats, vsize, sat_per_vbyte and created"
@@ -176,12 +178,14 @@ func Methods() []Method {
 	}, {
 		Name: MethodGetNewAddress, Group: GroupWallet,
 		About:   "Returns a new address, to fund the wallet.",
-		Result:  "A string.",
-		Example: "[]",
+		Params:  []Param{{Name: "verbose", Kind: KindBoolean, Optional: true, Default: "false", About: "true for an object that also says how much to send"}},
+		Result:  "A string, or an object: address, " + resultOutlook + ".",
+		Example: "[true]",
 	}, {
 		Name: MethodGetBalance, Group: GroupWallet, Roles: Roles{RoleRead},
-		About:   "Returns what the wallet holds, in satoshi.",
-		Result:  "An object: confirmed_sats, pending_sats (in unconfirmed transactions), spendable_sats (what can be spent now).",
+		About: "Returns what the wallet holds, in satoshi.",
+		Result: "An object: confirmed_sats, pending_sats (change of the wallet's own payments that are in no block yet: a light client sees no other payment before a block has it), " +
+			"spendable_sats (what can be spent now), " + resultOutlook + ".",
 		Example: "[]",
 	}, {
 		Name: MethodListTransactions, Group: GroupWallet, Roles: Roles{RoleRead},
@@ -251,7 +255,7 @@ func Methods() []Method {
 		Name: MethodGetInfo, Group: GroupControl, Roles: Roles{RoleRead},
 		About: "Returns what a person asks first: sync progress, batch, anchors, wallet, warnings.",
 		Result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
-			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state and balance), " +
+			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state, and the members of getbalance), " +
 			"last_backup and backup_failure (if there are any, as backupdone and backupfailed reported them), warning_details (kind, severity and text of each), warnings (the texts: what is wrong, and what to do).",
 		Example: "[]",
 	}, {

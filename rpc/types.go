@@ -3,6 +3,8 @@ package rpc
 import (
 	"encoding/json"
 	"time"
+
+	"ancre/internal/money"
 )
 
 // The formats of getproof.
@@ -208,6 +210,13 @@ type Balance struct {
 	ConfirmedSats int64 `json:"confirmed_sats"`
 	PendingSats   int64 `json:"pending_sats"`   // in unconfirmed transactions
 	SpendableSats int64 `json:"spendable_sats"` // what can be spent now: confirmed, not leased to an anchor in flight, and not dust
+	money.Outlook       // of the confirmed balance
+}
+
+// Address is the answer of getnewaddress, if it is asked for an object.
+type Address struct {
+	Address string `json:"address"`
+	money.Outlook
 }
 
 // Transaction is one line of listtransactions.

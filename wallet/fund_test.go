@@ -163,8 +163,8 @@ func TestAShortageSaysWhatADepositHasToBe(t *testing.T) {
 		t.Errorf("%+v", *short)
 	}
 	short.Address = "bcrt1qxyz"
-	want := "the wallet lacks 3900 sats for replacing an anchor in flight at 50 sat/vB (9000 can be spent on it now):" +
-		" wait until the 30000 sats of transactions in flight are mined, or send bitcoin to bcrt1qxyz"
+	want := "the wallet lacks 3,900 sat for replacing an anchor in flight at 50 sat/vB (9,000 sat can be spent on it now):" +
+		" wait until the 30,000 sat of transactions in flight are mined, or send bitcoin to bcrt1qxyz"
 	if err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"ancre/internal/humanize"
+
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2"
 	"github.com/btcsuite/btcd/chainhash/v2"
@@ -53,7 +55,7 @@ func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte in
 	}
 	dust := dustOf(script)
 	if sats != All && (sats < dust || sats > btcutil.MaxSatoshi) {
-		return "", fmt.Errorf("amount %d sats: nodes relay from %d to %d sats to this kind of address", sats, dust, int64(btcutil.MaxSatoshi))
+		return "", fmt.Errorf("amount %s: nodes relay from %s to %s to this kind of address", humanize.Sats(sats), humanize.Sats(dust), humanize.Sats(int64(btcutil.MaxSatoshi)))
 	}
 	height, _, err := w.cfg.Chain.Best()
 	if err != nil {

@@ -1,6 +1,10 @@
 package wallet
 
-import "fmt"
+import (
+	"fmt"
+
+	"ancre/internal/humanize"
+)
 
 // ShortageError says that the wallet does not have enough coins.
 type ShortageError struct {
@@ -16,9 +20,9 @@ type ShortageError struct {
 func (e *ShortageError) MissingSats() int64 { return e.Missing }
 
 func (e *ShortageError) Error() string {
-	s := fmt.Sprintf("the wallet lacks %d sats for %s (%d can be spent on it now)", e.Missing, e.For, e.Have)
+	s := fmt.Sprintf("the wallet lacks %s for %s (%s can be spent on it now)", humanize.Sats(e.Missing), e.For, humanize.Sats(e.Have))
 	if e.Waiting > 0 {
-		s += fmt.Sprintf(": wait until the %d sats of transactions in flight are mined, or", e.Waiting)
+		s += fmt.Sprintf(": wait until the %s of transactions in flight are mined, or", humanize.Sats(e.Waiting))
 	} else {
 		s += ":"
 	}

@@ -160,7 +160,7 @@ func (d *decision) bump(a store.Anchor, ready []store.Batch) bool {
 	r.MinFeeSats, r.MaxFeeSats = newest.FeeSats+d.evicted(a), d.allowed(a.ID)
 	if r.MaxFeeSats < r.MinFeeSats+MinRelayIncrement*txsize.VSize(newest.Tx) {
 		kind, why := d.limit(r.MaxFeeSats)
-		d.hold(kind, "anchor %d is not mined yet: it pays %d sats, and %s", a.ID, newest.FeeSats, why)
+		d.hold(kind, "anchor %d is not mined yet: it pays %s, and %s", a.ID, humanize.Sats(newest.FeeSats), why)
 		return false
 	}
 	if !d.hadItsChance(a) {
@@ -265,10 +265,10 @@ func (d *decision) budgetUsed(besides uint64) int64 {
 // limit names the cap that leaves no more than these sats.
 func (d *decision) limit(sats int64) (kind *warning.Kind, why string) {
 	if sats == d.p.MaxFeeSats && sats != d.p.BudgetSats {
-		return warning.FeeCap, fmt.Sprintf("anchor.max_fee allows %d: raise it, or wait for lower fees", sats)
+		return warning.FeeCap, fmt.Sprintf("anchor.max_fee allows %s: raise it, or wait for lower fees", humanize.Sats(sats))
 	}
-	return warning.Budget, fmt.Sprintf("anchor.monthly_budget allows %d sats in 30 days, of which %d are paid or promised: raise it, or wait",
-		d.p.BudgetSats, d.budgetUsed(0))
+	return warning.Budget, fmt.Sprintf("anchor.monthly_budget allows %s in 30 days, of which %s are paid or promised: raise it, or wait",
+		humanize.Sats(d.p.BudgetSats), humanize.Sats(d.budgetUsed(0)))
 }
 
 func (d *decision) hold(kind *warning.Kind, format string, args ...any) {

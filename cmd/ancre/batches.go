@@ -103,7 +103,7 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 	if p := both.Payment; p != nil {
 		row(w, "anchor\t%d, %s\n", p.ID, p.State)
 		for i, v := range p.Versions {
-			row(w, "version %d\t%s, %s, %s sat (%.1f sat/vB), %s, made %s\n", i+1, v.TxID, v.State, humanize.Count(v.FeeSats), v.SatPerVByte,
+			row(w, "version %d\t%s, %s, %s at %.1f sat/vB, %s, made %s\n", i+1, v.TxID, v.State, a.price().Sats(v.FeeSats), v.SatPerVByte,
 				humanize.Plural(len(v.Batches), "batch", "batches"), humanize.Time(v.Created))
 		}
 		if p.Height > 0 {

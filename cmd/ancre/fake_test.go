@@ -22,6 +22,7 @@ import (
 	"ancre/config"
 	"ancre/headers"
 	"ancre/internal/datadir"
+	"ancre/internal/money"
 	"ancre/proof"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
@@ -345,10 +346,15 @@ func (w *fakeWallet) Unlock(_ context.Context, pass string) error {
 	return nil
 }
 
-func (w *fakeWallet) NewAddress(context.Context) (string, error) { return testAddress, nil }
+// testOutlook is that of a wallet of 50,000 sat with four anchors a day.
+var testOutlook = money.Look(money.Facts{BalanceSats: 50_000, AnchorSats: 153, Interval: 6 * time.Hour})
+
+func (w *fakeWallet) NewAddress(context.Context) (rpc.Address, error) {
+	return rpc.Address{Address: testAddress, Outlook: testOutlook}, nil
+}
 
 func (w *fakeWallet) Balance(context.Context) (rpc.Balance, error) {
-	return rpc.Balance{ConfirmedSats: 50_000, PendingSats: 7, SpendableSats: 40_000}, nil
+	return rpc.Balance{ConfirmedSats: 50_000, PendingSats: 7, SpendableSats: 40_000, Outlook: testOutlook}, nil
 }
 
 func (w *fakeWallet) Transactions(context.Context, int, int) ([]rpc.Transaction, error) {

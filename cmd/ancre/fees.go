@@ -7,6 +7,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/humanize"
+	"ancre/internal/money"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 			}
 			label, when = "", "after "+config.Brief(time.Duration(s.AfterSeconds)*time.Second)
 		}
-		row(w, "%s\t%s sat/vB\t%s, %s sat\n", label, humanize.Count(s.SatPerVByte), when, humanize.Count(s.AnchorSats))
+		row(w, "%s\t%s sat/vB\t%s, %s\n", label, humanize.Count(s.SatPerVByte), when, a.price().Sats(s.AnchorSats))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -84,10 +85,10 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 }
 
 // spendingText puts into words what anchors cost.
-func spendingText(s rpc.Spending) string {
-	text := humanize.Count(s.PaidSats) + " sat paid in the last 30 days"
+func spendingText(s rpc.Spending, price money.Price) string {
+	text := price.Sats(s.PaidSats) + " paid in the last 30 days"
 	if s.BudgetSats > 0 {
-		text += ", of a budget of " + humanize.Count(s.BudgetSats)
+		text += ", of a budget of " + price.Sats(s.BudgetSats)
 	}
 	return text
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ancre/internal/humanize"
+	"ancre/internal/money"
 	"ancre/internal/printable"
 	"ancre/internal/progress"
 	"ancre/proof"
@@ -170,11 +171,11 @@ func (a *app) overview(ctx context.Context) (string, error) {
 	if a.json {
 		return "", a.printJSON(i, false)
 	}
-	return overviewText(i, time.Now()), nil
+	return overviewText(i, time.Now(), a.price()), nil
 }
 
 // overviewText puts into words what a person asks first.
-func overviewText(i rpc.Info, now time.Time) string {
+func overviewText(i rpc.Info, now time.Time, price money.Price) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, printable.Args(args)...)...)
@@ -218,7 +219,7 @@ func overviewText(i rpc.Info, now time.Time) string {
 		n.Broadcast, n.Mined, humanize.Count(n.Total), humanize.Plural(i.Waiting, "sealed batch", "sealed batches"))
 
 	if s := i.Spending; n.Total > 0 || s.BudgetSats > 0 {
-		line("fees", "%s", spendingText(s))
+		line("fees", "%s", spendingText(s, price))
 	}
 
 	w := i.Wallet
@@ -230,7 +231,7 @@ func overviewText(i rpc.Info, now time.Time) string {
 	case "locked":
 		line("wallet", "locked: \"ancre wallet unlock\" opens it")
 	default:
-		line("wallet", "%s, %s", w.State, balanceText(w.Balance))
+		line("wallet", "%s, %s", w.State, balanceText(w.Balance, price))
 	}
 	line("calendar", "%s", calendarText(i.Calendar))
 	for _, warning := range i.Warnings {
@@ -265,13 +266,16 @@ func calendarText(c rpc.CalendarInfo) string {
 }
 
 // balanceText puts a balance into words.
-func balanceText(w rpc.Balance) string {
-	s := humanize.Count(w.SpendableSats) + " sat to spend"
+func balanceText(w rpc.Balance, price money.Price) string {
+	s := price.Sats(w.SpendableSats) + " to spend"
 	if w.ConfirmedSats != w.SpendableSats {
-		s += fmt.Sprintf(" (of %s confirmed)", humanize.Count(w.ConfirmedSats))
+		s += fmt.Sprintf(" (of %s confirmed)", humanize.Sats(w.ConfirmedSats))
 	}
 	if w.PendingSats != 0 {
-		s += fmt.Sprintf(", %s unconfirmed", humanize.Count(w.PendingSats))
+		s += fmt.Sprintf(", %s unconfirmed", humanize.Sats(w.PendingSats))
+	}
+	if w.AnchorSats > 0 {
+		s += ", " + w.Lasts()
 	}
 	return s
 }

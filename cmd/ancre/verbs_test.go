@@ -12,6 +12,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/money"
 	"ancre/internal/version"
 	"ancre/rpc"
 	rpcserver "ancre/rpc/server"
@@ -176,7 +177,8 @@ func TestStatusInWords(t *testing.T) {
 		Batch:    &rpc.Batch{ID: 7, Digests: 2, Closes: &closes},
 		Anchors:  rpc.AnchorCounts{Broadcast: 1, Mined: 2, Total: 1003},
 		Spending: rpc.Spending{PaidSats: 9876, Blocks: 4320},
-		Wallet:   rpc.WalletInfo{State: "ready", Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000, PendingSats: 7}},
+		Wallet: rpc.WalletInfo{State: "ready", Balance: rpc.Balance{ConfirmedSats: 50_000, SpendableSats: 40_000, PendingSats: 1007,
+			Outlook: money.Outlook{AnchorSats: 153, AnchorsLeft: 326, DaysLeft: 81}}},
 		Calendar: rpc.CalendarInfo{Listen: "127.0.0.1:14788", URI: "https://calendar.example"},
 		Warnings: []string{"the wallet is nearly empty"},
 
@@ -188,13 +190,13 @@ batch     7 is open with 2 digests, sealed at 2026-01-02 04:34 UTC, in 90 minute
 digests   12,345 so far
 backup    2026-01-01 03:04 UTC, 24 hours ago, 45 digests came later
 anchors   1 waiting to be mined, 2 mined and not yet final, 1,003 ever; 1 sealed batch without one
-fees      9,876 sat paid in the last 30 days
-wallet    ready, 40,000 sat to spend (of 50,000 confirmed), 7 unconfirmed
+fees      9,876 sat (≈ 5.93 EUR) paid in the last 30 days
+wallet    ready, 40,000 sat (≈ 24.00 EUR) to spend (of 50,000 sat confirmed), 1,007 sat unconfirmed, enough for 326 more anchors, about 80 days
 calendar  listens on 127.0.0.1:14788, proofs point to https://calendar.example
 
 WARNING: the wallet is nearly empty
 `
-	if got := overviewText(synced, testTime.Add(time.Second)); got != want {
+	if got := overviewText(synced, testTime.Add(time.Second), "60000 EUR"); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	syncing := rpc.Info{Version: "0.1", Network: "mainnet", Chain: rpc.ChainInfo{Progress: 0.432, HeadersHeight: 500_000, FiltersHeight: 400_000,
@@ -209,7 +211,7 @@ anchors   0 waiting to be mined, 0 mined and not yet final, 0 ever; 0 sealed bat
 wallet    none: "ancre wallet create" makes one
 calendar  off: proofs are completed with "ancre upgrade" alone
 `
-	if got := overviewText(syncing, testTime); got != wantSyncing {
+	if got := overviewText(syncing, testTime, ""); got != wantSyncing {
 		t.Errorf("\n got %s\nwant %s", got, wantSyncing)
 	}
 }
@@ -217,7 +219,7 @@ calendar  off: proofs are completed with "ancre upgrade" alone
 func TestStatusAndBatches(t *testing.T) {
 	r := newRig(t)
 	r.ancre("batches").is(t, exitDone, "There is no batch yet")
-	r.ancre("status").is(t, exitDone, "on regtest", "synced to block 0", "fees      12,345 sat paid in the last 30 days, of a budget of 60,000\n")
+	r.ancre("status").is(t, exitDone, "on regtest", "synced to block 0", "fees      12,345 sat paid in the last 30 days, of a budget of 60,000 sat\n")
 	file := r.write("a", "content")
 	r.ancre("stamp", file).is(t, exitDone)
 	r.ancre("batches").is(t, exitDone, "BATCH", "open")
@@ -225,7 +227,7 @@ func TestStatusAndBatches(t *testing.T) {
 	r.ancre("batches", "2").is(t, exitFailed, "there is no batch 2")
 	r.daemon.mine()
 	txid := r.daemon.tx.TxHash().String()
-	r.ancre("batches", "1").is(t, exitDone, "1, final, 1 digest", "version 1", txid+", mined, 306 sat (", "1 batch,", "in block 1")
+	r.ancre("batches", "1").is(t, exitDone, "1, final, 1 digest", "version 1", txid+", mined, 306 sat at 3.3 sat/vB, 1 batch,", "in block 1")
 	r.ancre("status", file).is(t, exitDone, "final in Bitcoin block 1", "ancre upgrade")
 	r.ancre("status", file+".ots").is(t, exitDone, "final in Bitcoin block 1")
 
@@ -303,8 +305,13 @@ func TestWalletIsMadeByAScript(t *testing.T) {
 		t.Errorf("asked to %s, out:\n%s", r.daemon.wallet.asked, a.out)
 	}
 	var made rpc.CreatedWallet
-	if err := json.Unmarshal([]byte(r.ancre("--json", "wallet", "create", "--passphrase-file", file).out), &made); err != nil || len(made.Words) != 24 {
+	var deposit money.Outlook
+	answer := []byte(r.ancre("--json", "wallet", "create", "--passphrase-file", file).out)
+	if err := json.Unmarshal(answer, &made); err != nil || len(made.Words) != 24 {
 		t.Errorf("%+v, %v", made, err)
+	}
+	if err := json.Unmarshal(answer, &deposit); err != nil || deposit != testOutlook {
+		t.Errorf("%+v, %v", deposit, err)
 	}
 	words := strings.Repeat("1. Abandon\n", 23) + "24. art\n"
 	r.with(session{in: words}, "wallet", "create", "--restore", "--birthday", "2024-05-06", "--passphrase-file", file).is(t, exitDone, "restored", testAddress)
@@ -333,7 +340,20 @@ func TestWallet(t *testing.T) {
 	r := newRig(t)
 	r.with(session{person: true, secrets: []string{"wrong"}}, "wallet", "unlock").is(t, exitFailed, "wrong passphrase")
 	r.with(session{person: true, secrets: []string{"right"}}, "wallet", "unlock").is(t, exitDone)
-	r.ancre("wallet", "balance").is(t, exitDone, "50,000", "40,000", "7")
+	a := r.ancre("wallet", "balance").is(t, exitDone, "confirmed  50,000  sat", "7  sat", "40,000  sat",
+		"That is enough for 326 more anchors, about 80 days at today's price of 153 sat.", "once a block has it: usually within an hour")
+	if strings.Contains(a.err, "Send it") || strings.Contains(a.out, "EUR") {
+		t.Errorf("there is enough, and no price: %s%s", a.out, a.err)
+	}
+	var balance rpc.Balance
+	if err := json.Unmarshal([]byte(r.ancre("--json", "wallet", "balance").is(t, exitDone).out), &balance); err != nil || balance.DepositSats != 50_000 || balance.DaysLeft != 81 {
+		t.Errorf("for a script: %+v, %v", balance, err)
+	}
+	var deposit rpc.Address
+	if err := json.Unmarshal([]byte(r.ancre("--json", "wallet", "address").is(t, exitDone).out), &deposit); err != nil || deposit.Address != testAddress || deposit.DepositDays != 81 {
+		t.Errorf("for a script: %+v, %v", deposit, err)
+	}
+	r.ancre("wallet", "address").is(t, exitDone, "Send it 50,000 sat (0.0005 BTC): about 80 days at today's price. A payment shows up")
 	r.ancre("wallet", "fees").is(t, exitDone, "estimate  40 sat/vB  the median of 2 blocks, the newest ", "floor     2 sat/vB   the median of what 5 peers say",
 		"anchor    12 sat/vB  at once, 1,836 sat", "1,836 sat\n          47 sat/vB  after 6h, 7,191 sat", "1001  2026-01-02 03:04 UTC  100 %         3,000           41      41", "1 %             7            9       1")
 	if a := r.ancre("wallet", "fees", "--json").is(t, exitDone); !strings.Contains(a.out, `"counts_sat_per_vbyte":1`) && !strings.Contains(a.out, `"counts_sat_per_vbyte": 1`) {

@@ -36,6 +36,9 @@ func Plural[N Integer](n N, one, many string) string {
 	return Count(n) + " " + many
 }
 
+// Sats writes an amount of bitcoin: "20,000 sat". All amounts for people have this form.
+func Sats[N Integer](n N) string { return Count(n) + " sat" }
+
 // Bytes writes a size in decimal units: "1.0 kB".
 func Bytes(n int64) string {
 	const units = "kMGTPE"

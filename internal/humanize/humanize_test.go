@@ -9,6 +9,9 @@ import (
 
 func TestNumbersForPeople(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 123456: "123,456"} {
+		if got := Sats(n); got != want+" sat" {
+			t.Errorf("%d satoshi are written %s", n, got)
+		}
 		if got := Count(n); got != want {
 			t.Errorf("%d is written %s, want %s", n, got, want)
 		}

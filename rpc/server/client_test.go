@@ -104,6 +104,8 @@ func speakWallet(t *testing.T, r *rig) {
 	must(t, "unlockwallet", c.UnlockWallet(ctx, "a b"), r.wallet.asked == "unlock a b", r.wallet.asked)
 	address, err := c.NewAddress(ctx)
 	must(t, "getnewaddress", err, address == "bcrt1qq", address)
+	deposit, err := c.Deposit(ctx)
+	must(t, "getnewaddress", err, deposit.Address == "bcrt1qq" && deposit.DepositSats == 50_000, deposit)
 	balance, err := c.Balance(ctx)
 	must(t, "getbalance", err, balance.ConfirmedSats == 3, balance)
 	_, err = c.Transactions(ctx, 5, 1)

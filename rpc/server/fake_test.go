@@ -20,6 +20,7 @@ import (
 	"ancre/batcher"
 	"ancre/batcher/store"
 	"ancre/headers"
+	"ancre/internal/money"
 	"ancre/proof"
 	"ancre/rpc"
 
@@ -241,9 +242,11 @@ func (w *memWallet) Unlock(_ context.Context, pass string) error {
 	w.asked = "unlock " + pass
 	return w.err
 }
-func (w *memWallet) NewAddress(context.Context) (string, error) { return "bcrt1qq", w.err }
+func (w *memWallet) NewAddress(context.Context) (rpc.Address, error) {
+	return rpc.Address{Address: "bcrt1qq", Outlook: money.Outlook{DepositSats: 50_000, DepositDays: 81}}, w.err
+}
 func (w *memWallet) Balance(context.Context) (rpc.Balance, error) {
-	return rpc.Balance{ConfirmedSats: 3, PendingSats: 2, SpendableSats: 1}, w.err
+	return rpc.Balance{ConfirmedSats: 3, PendingSats: 2, SpendableSats: 1, Outlook: money.Outlook{AnchorSats: 153, AnchorsPerDay: 1.63, AnchorsLeft: 4, DaysLeft: 5, DepositSats: 20_000, DepositDays: 80}}, w.err
 }
 func (w *memWallet) Transactions(_ context.Context, count, skip int) ([]rpc.Transaction, error) {
 	w.asked = fmt.Sprint("transactions ", count, " ", skip)

@@ -113,8 +113,8 @@ type Wallet interface {
 	// Unlock opens the wallet until the daemon stops.
 	Unlock(ctx context.Context, passphrase string) error
 
-	// NewAddress returns a new address.
-	NewAddress(ctx context.Context) (string, error)
+	// NewAddress returns a new address, and how much to send there.
+	NewAddress(ctx context.Context) (rpc.Address, error)
 
 	Balance(ctx context.Context) (rpc.Balance, error)
 

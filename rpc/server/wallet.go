@@ -51,7 +51,14 @@ func unlockWallet(c *call) (any, error) {
 	return nil, c.Wallet.Unlock(c.ctx, passphrase)
 }
 
-func getNewAddress(c *call) (any, error) { return c.Wallet.NewAddress(c.ctx) }
+func getNewAddress(c *call) (any, error) {
+	verbose := c.get("verbose").flag
+	a, err := c.Wallet.NewAddress(c.ctx)
+	if err != nil || verbose {
+		return a, err
+	}
+	return a.Address, nil
+}
 
 func getBalance(c *call) (any, error) { return c.Wallet.Balance(c.ctx) }
 
