@@ -46,7 +46,7 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		info.Chain.RemainingSeconds = -1
 	}
 	for _, p := range chain.Peers {
-		info.Chain.Peers = append(info.Chain.Peers, rpc.Peer{Address: p.Address, Agent: p.Agent, Height: p.Height})
+		info.Chain.Peers = append(info.Chain.Peers, rpc.Peer{Address: p.Address, Agent: p.Agent, Height: p.Height, Filters: p.Filters})
 	}
 	if over.Open != nil {
 		open := rpcserver.BatchOf(over.Open)

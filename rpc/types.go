@@ -169,6 +169,7 @@ type Peer struct {
 	Agent   string `json:"agent"`
 	Height  int32  `json:"height"`
 	Inbound bool   `json:"inbound,omitempty"`
+	Filters bool   `json:"filters"` // it serves compact filters
 }
 
 // AnchorCounts counts anchors by their state.

@@ -9,6 +9,7 @@ import (
 	"ancre/internal/warning"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/lightninglabs/neutrino"
 )
 
@@ -52,6 +53,7 @@ type Peer struct {
 	Address string // as configured, else as connected to
 	Agent   string // what it calls itself
 	Height  int32  // the newest block that it announced
+	Filters bool   // it serves compact filters
 }
 
 // Synced reports whether Best is near enough to the network's newest block to act on it.
@@ -78,7 +80,8 @@ func (c *Client) Status() Status {
 	}
 	s.BlocksPerSecond, s.Remaining = c.state.speed(p)
 	for _, sp := range c.connected() {
-		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock()})
+		s.Peers = append(s.Peers, Peer{Address: c.peers.display(sp.Addr()), Agent: sp.UserAgent(), Height: sp.LastBlock(),
+			Filters: sp.Services()&wire.SFNodeCF != 0})
 	}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return cmp.Compare(a.Address, b.Address) })
 	s.Warnings = c.warnings(p)
