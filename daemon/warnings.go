@@ -9,6 +9,7 @@ import (
 
 	"ancre/batcher"
 	"ancre/batcher/store/pebblestore"
+	"ancre/internal/datadir"
 	"ancre/internal/money"
 	"ancre/internal/warning"
 	"ancre/spv"
@@ -18,7 +19,7 @@ import (
 const (
 	// lowDisk is what should be free on the disk, in the store's reserve. A person is told below
 	// it, until enoughDisk is free.
-	lowDisk    = 8
+	lowDisk    = datadir.LowSpace / datadir.Reserve
 	enoughDisk = 10
 
 	// lowBudget and enoughBudget are the same for what is left of anchor.monthly_budget.

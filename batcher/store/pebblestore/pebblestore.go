@@ -32,6 +32,7 @@ import (
 	"ancre/batcher/store"
 	"ancre/batcher/store/pebblestore/failfs"
 	"ancre/batcher/store/pebblestore/leafindex"
+	"ancre/internal/datadir"
 	"ancre/internal/wake"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,7 +47,7 @@ const formatVersion = 2
 // freed. That is five memtables in tables and as many logs, preallocated at 110 % of a memtable,
 // one compaction's output, and the segments of three tables of the index, of 6 MB each. Merges of
 // segments look for their own space.
-const DefaultReserve = 256 << 20
+const DefaultReserve = datadir.Reserve
 
 // Options of Open. The zero value works.
 type Options struct {
