@@ -35,6 +35,8 @@ var explained = map[string][]string{
 	"backup and `ancred restore`":   {"backup.Report"},
 	"`ancred check`":                {"ancred.report"},
 	"findings":                      {"daemon.Finding"},
+	"doctor":                        {"ancre.showResults"},
+	"results":                       {"doctor.Result"},
 	"auth":                          {"ancre.authCommand"},
 	"Other verbs":                   {"ancre.showBatch", "ancre.versionCommand"},
 	"A digest: submit, submitbatch, getstatus":   {"rpc.Entry"},
@@ -119,7 +121,8 @@ func jsonStructs(t *testing.T) map[string][]string {
 	r := &structReader{tags: make(map[string][]string), embeds: make(map[string][]string)}
 	for pattern, prefix := range map[string]string{
 		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred", "../daemon/check.go": "daemon",
-		"../verify/answer.go": "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
+		"../cmd/ancre/doctor/doctor.go": "doctor",
+		"../verify/answer.go":           "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {

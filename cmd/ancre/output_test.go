@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"ancre/cmd/ancre/doctor"
 
 	"github.com/spf13/cobra"
 )
@@ -57,6 +60,7 @@ func printingCalls(r *rig) map[string]func(n string) []string {
 		"ancre verify":         args("verify", r.path("file.ots")),
 		"ancre version":        args("version"),
 		"ancre wallet address": args("wallet", "address"),
+		"ancre doctor":         args("doctor"),
 		"ancre wallet balance": args("wallet", "balance"),
 		"ancre wallet create":  args("wallet", "create", "--passphrase-file", pass),
 		"ancre wallet fees":    args("wallet", "fees"),
@@ -81,6 +85,8 @@ func TestEveryVerbFailsWhenItsOutputIsLost(t *testing.T) {
 	r.daemon.work(1)
 	r.ancre("upgrade", r.path("file.ots")).is(t, exitDone)
 
+	defer func(seen func(context.Context, doctor.Target, time.Duration) *doctor.Facts) { look = seen }(look)
+	look = func(context.Context, doctor.Target, time.Duration) *doctor.Facts { return &doctor.Facts{Remote: true} }
 	calls := printingCalls(r)
 	n := 0
 	for verb, args := range calls {

@@ -222,7 +222,7 @@ func (a *app) command() *cobra.Command {
 		cmd.GroupID = "files"
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{a.statusCommand(), a.batchesCommand(), a.walletCommand(), a.backupCommand(), a.movedRestoreCommand(), a.rpcCommand(), a.authCommand()} {
+	for _, cmd := range []*cobra.Command{a.statusCommand(), a.batchesCommand(), a.walletCommand(), a.doctorCommand(), a.backupCommand(), a.movedRestoreCommand(), a.rpcCommand(), a.authCommand()} {
 		cmd.GroupID = "daemon"
 		root.AddCommand(cmd)
 	}

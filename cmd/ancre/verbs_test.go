@@ -63,7 +63,7 @@ func TestVerbs(t *testing.T) {
 			t.Errorf("%s is explained in %d letters", cmd.Name(), len(cmd.Short))
 		}
 	}
-	if want := "auth backup batches headers info prune receipt restore rpc stamp status upgrade verify version wallet"; strings.Join(got, " ") != want {
+	if want := "auth backup batches doctor headers info prune receipt restore rpc stamp status upgrade verify version wallet"; strings.Join(got, " ") != want {
 		t.Errorf("verbs %q, want %q", got, want)
 	}
 }
