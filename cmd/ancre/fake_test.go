@@ -488,6 +488,7 @@ type session struct {
 	person   bool
 	terminal bool                     // out and err are one
 	secrets  []string                 // what is typed unseen
+	ancred   string                   // the path of the program; "": there is none
 	answer   func(said string) string // what is typed seen, after what was said on standard error; in place of in
 }
 
@@ -529,7 +530,8 @@ func call(s session, args ...string) answer {
 	exit := run(s.ctx, args, &terminal{
 		in: in, out: &out, err: &errs,
 		person: s.person, outTerm: s.terminal, errTerm: s.terminal,
-		width: func() int { return 80 },
+		width:  func() int { return 80 },
+		ancred: func() string { return s.ancred },
 		secret: func(context.Context) (string, error) {
 			if len(s.secrets) == 0 {
 				return "", errors.New("nothing is typed")
