@@ -362,9 +362,17 @@ func (w *fakeWallet) Transactions(context.Context, int, int) ([]rpc.Transaction,
 	return []rpc.Transaction{{TxID: strings.Repeat("ab", 32), Time: testTime, AmountSats: -306, FeeSats: &fee, Kind: "anchor", Confirmations: 6}}, nil
 }
 
-func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64) (string, error) {
+func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64, dry bool) (rpc.Payment, error) {
+	p := rpc.Payment{AmountSats: sats, FeeSats: 282, SatPerVByte: 2, RestSats: 24_718, HeldSats: 10_000, UnconfirmedSats: 7, SmallSats: 200, AnchorsLeft: 161, DaysLeft: 40}
+	if sats == rpc.All {
+		p.AmountSats, p.RestSats = 39_718, 10_207
+	}
+	if dry {
+		return p, nil
+	}
 	w.say("send %s %d %d", address, sats, rate)
-	return strings.Repeat("cd", 32), nil
+	p.TxID = strings.Repeat("cd", 32)
+	return p, nil
 }
 
 const testAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
