@@ -137,6 +137,7 @@ BIN := $(DESTDIR)$(PREFIX)/bin
 UNIT_FILES := ancred.service ancre-backup.service ancre-backup.timer
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 SYSUSERS := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+COMMANDS := $(DESTDIR)$(PREFIX)/lib/ancre
 DOC := $(DESTDIR)$(PREFIX)/share/doc/ancre
 # The configuration of the service has one place, whatever PREFIX is.
 CONF := $(DESTDIR)/etc/ancre/ancre.conf
@@ -147,6 +148,7 @@ install: ## installs the programs, the service and the documents under PREFIX; s
 	install -D -m 0644 -t $(UNITS) $(addprefix contrib/,$(UNIT_FILES))
 	sed -i 's|/usr/local|$(PREFIX)|g' $(addprefix $(UNITS)/,$(UNIT_FILES))
 	install -D -m 0644 -t $(SYSUSERS) contrib/sysusers.d/ancre.conf
+	install -D -m 0755 -t $(COMMANDS) contrib/notify/notify-mail contrib/notify/notify-chat
 	install -D -m 0644 -t $(DOC) $(DOCUMENTS)
 	@test -e $(CONF) || { set -x; install -D -m 0640 contrib/ancre.conf $(CONF); }
 	@printf '%s\n' "" "Nothing was started. To run ancred as a service:" "" \
@@ -156,8 +158,9 @@ install: ## installs the programs, the service and the documents under PREFIX; s
 uninstall: ## removes what install placed; data and a changed configuration stay
 	@if test -z "$(DESTDIR)" && systemctl is-active --quiet ancred 2>/dev/null; then \
 		echo "ancred runs: stop it first, with sudo systemctl disable --now ancred" >&2; exit 1; fi
-	rm -f $(addprefix $(BIN)/,ancred ancre) $(addprefix $(UNITS)/,$(UNIT_FILES)) $(SYSUSERS)/ancre.conf $(addprefix $(DOC)/,$(notdir $(DOCUMENTS)))
-	@test ! -d $(DOC) || rmdir --ignore-fail-on-non-empty $(DOC)
+	rm -f $(addprefix $(BIN)/,ancred ancre) $(addprefix $(UNITS)/,$(UNIT_FILES)) $(SYSUSERS)/ancre.conf $(addprefix $(DOC)/,$(notdir $(DOCUMENTS))) \
+		$(addprefix $(COMMANDS)/,notify-mail notify-chat)
+	@for dir in $(COMMANDS) $(DOC); do test ! -d $$dir || rmdir --ignore-fail-on-non-empty $$dir; done
 	@if cmp -s contrib/ancre.conf $(CONF); then (set -x; rm -f $(CONF)); rmdir --ignore-fail-on-non-empty $(dir $(CONF)); fi
 	@for kept in "$(CONF)" "$(DESTDIR)/var/lib/ancre" "$(DESTDIR)/var/backups/ancre" "$(DESTDIR)/etc/credstore/ancre.passphrase"; do \
 		test ! -e "$$kept" || echo "kept: $$kept"; done

@@ -42,7 +42,7 @@ func mailServer(t *testing.T) (address string, told chan string) {
 			case line == "DATA":
 				_ = text.PrintfLine("354 go on")
 				lines, _ := text.ReadDotLines()
-				all.WriteString(strings.Join(lines, "\n"))
+				all.WriteString(strings.Join(lines, "\n") + "\n")
 			}
 		}
 	}()
@@ -55,7 +55,7 @@ func TestMailSendsAnEvent(t *testing.T) {
 	callIn(context.Background(), strings.NewReader(event), "mail", "--server", address, "--from", "ancre@example.org", "it@example.org", "nobody@example.org").
 		is(t, exitDone, "the mail server took the mail for 1 of 2 addresses", "it refuses the recipient nobody@example.org: 550 no such user")
 	got := <-told
-	for _, want := range []string{"MAIL FROM:<ancre@example.org>\n", "RCPT TO:<it@example.org>\n", "\nSubject: Ancre on host: warning\n", "\nWhat to do: nothing.\n"} {
+	for _, want := range []string{"MAIL FROM:<ancre@example.org>\n", "RCPT TO:<it@example.org>\n", "\nSubject: Ancre on host: warning\n", "\n\nWhat to do: nothing.\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the server was not told %q:\n%s", want, got)
 		}
