@@ -56,6 +56,8 @@ var explained = map[string][]string{
 	"last_backup":                                {"rpc.LastBackup"},
 	"backup_failure":                             {"rpc.Failure"},
 	"A warning":                                  {"rpc.Warning"},
+	"A test: testnotify":                         {"rpc.NotifyTest"},
+	"Commands that are told of warnings":         {"notify.Event"},
 	"A balance: getbalance":                      {"rpc.Balance"},
 	"A transaction: listtransactions":            {"rpc.Transaction"},
 	"A created wallet: createwallet":             {"rpc.CreatedWallet"},
@@ -123,6 +125,7 @@ func jsonStructs(t *testing.T) map[string][]string {
 		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred", "../daemon/check.go": "daemon",
 		"../cmd/ancre/doctor/doctor.go": "doctor",
 		"../verify/answer.go":           "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
+		"../notify/event.go": "notify",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
