@@ -24,6 +24,8 @@ type build struct {
 
 	programs map[string]string // folder of the built programs, by platform
 	manuals  string            // folder of manual pages and completions, if they are built
+
+	licenseTexts string // licenses.txt, if it is made
 }
 
 // newBuild asks the repository when and what it is.

@@ -63,20 +63,30 @@ func (b *build) debContents(arch string) ([]file, error) {
 	return list, nil
 }
 
-// debUnits lists the units, and what creates the user and the directories.
+// debUnits lists the units, what creates the user, and the commands that notify people.
 func (b *build) debUnits() (list []file, err error) {
 	names, err := b.unitNames()
 	if err != nil {
 		return nil, err
 	}
 	targets := map[string]string{
-		"contrib/sysusers.d/ancre.conf":  "/usr/lib/sysusers.d/ancre.conf",
-		"contrib/packages/tmpfiles.conf": "/usr/lib/tmpfiles.d/ancre.conf",
+		"contrib/sysusers.d/ancre.conf": "/usr/lib/sysusers.d/ancre.conf",
 	}
 	for _, name := range names {
 		targets[name] = "/usr/lib/systemd/system/" + path.Base(name)
 	}
+	commands, err := filepath.Glob(filepath.Join(b.root, "contrib", "notify", "*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, command := range commands {
+		targets["contrib/notify/"+filepath.Base(command)] = "/usr/lib/ancre/" + filepath.Base(command)
+	}
 	for name, target := range targets {
+		mode := fs.FileMode(0o644)
+		if path.Dir(target) == "/usr/lib/ancre" {
+			mode = 0o755
+		}
 		text, err := b.read(name)
 		if err != nil {
 			return nil, err
@@ -85,7 +95,7 @@ func (b *build) debUnits() (list []file, err error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, file{path: target, mode: 0o644, source: source})
+		list = append(list, file{path: target, mode: mode, source: source})
 	}
 	return list, nil
 }

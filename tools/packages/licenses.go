@@ -15,6 +15,9 @@ var licenseFile = regexp.MustCompile(`(?i)^(LICEN[CS]E|COPYING|NOTICE)(\.(md|txt
 // licenses returns the text of every licence of what the programs contain: most ask that it goes
 // along with them.
 func (b *build) licenses() (string, error) {
+	if b.licenseTexts != "" {
+		return b.licenseTexts, nil
+	}
 	var modules []string
 	for _, platform := range platforms {
 		goos, goarch, _ := strings.Cut(platform, "/")
@@ -47,7 +50,8 @@ func (b *build) licenses() (string, error) {
 		}
 		fmt.Fprintf(&text, "\n\n==== %s ====\n%s", name, found)
 	}
-	return text.String(), nil
+	b.licenseTexts = text.String()
+	return b.licenseTexts, nil
 }
 
 func licenseTexts(dir string) (string, error) {
