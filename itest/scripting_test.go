@@ -56,9 +56,9 @@ var explained = map[string][]string{
 	"last_backup":                                {"rpc.LastBackup"},
 	"backup_failure":                             {"rpc.Failure"},
 	"A warning":                                  {"rpc.Warning"},
+	"An address: getnewaddress":                  {"rpc.Address"},
 	"A test: testnotify":                         {"rpc.NotifyTest"},
-	"Commands that are told of warnings":         {"notify.Event"},
-	"A balance: getbalance":                      {"rpc.Balance"},
+	"A balance: getbalance":                      {"rpc.Balance", "money.Outlook"},
 	"A transaction: listtransactions":            {"rpc.Transaction"},
 	"A created wallet: createwallet":             {"rpc.CreatedWallet"},
 	"A fee estimate: estimatefee":                {"rpc.FeeEstimate"},
@@ -72,10 +72,11 @@ var explained = map[string][]string{
 
 // Sections whose members are explained where they are embedded from.
 var embedded = map[string]string{
-	"receipt":           "stamp, upgrade, verify, prune",
-	"A proof: getproof": "A digest: submit, submitbatch, getstatus",
-	"wallet":            "A balance: getbalance",
-	"Other verbs":       "A batch: listbatches, getbatch, closebatch",
+	"receipt":                   "stamp, upgrade, verify, prune",
+	"A proof: getproof":         "A digest: submit, submitbatch, getstatus",
+	"wallet":                    "A balance: getbalance",
+	"An address: getnewaddress": "A balance: getbalance",
+	"Other verbs":               "A batch: listbatches, getbatch, closebatch",
 }
 
 // A script author reads no source. So docs/scripting.md names each member of each JSON document
@@ -123,9 +124,8 @@ func jsonStructs(t *testing.T) map[string][]string {
 	r := &structReader{tags: make(map[string][]string), embeds: make(map[string][]string)}
 	for pattern, prefix := range map[string]string{
 		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred", "../daemon/check.go": "daemon",
-		"../cmd/ancre/doctor/doctor.go": "doctor",
-		"../verify/answer.go":           "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
-		"../notify/event.go": "notify",
+		"../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
+		"../verify/answer.go": "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {

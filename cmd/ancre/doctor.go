@@ -17,7 +17,6 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	var notify bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is wrong with this installation, and what to do",
@@ -35,11 +34,10 @@ Exit status: 0 nothing failed (there may be warnings, and unknown things), 1 som
 			if err := a.checkQuiet(); err != nil {
 				return err
 			}
-			return a.doctor(cmd.Context(), notify)
+			return a.doctor(cmd.Context())
 		},
 	}
 	a.addQuiet(cmd.Flags())
-	cmd.Flags().BoolVar(&notify, "notify", false, "also have the daemon run notify.command with a test event")
 	return cmd
 }
 
@@ -47,7 +45,7 @@ Exit status: 0 nothing failed (there may be warnings, and unknown things), 1 som
 // one look to the next.
 var look = doctor.Gather
 
-func (a *app) doctor(ctx context.Context, notify bool) error {
+func (a *app) doctor(ctx context.Context) error {
 	client, err := a.daemon(ctx)
 	if err != nil && (a.rpcURL != "" || a.rpcUser != "" || a.rpcCookie != "") {
 		return err // a wrong flag is not what is wrong with the machine
@@ -58,7 +56,7 @@ func (a *app) doctor(ctx context.Context, notify bool) error {
 	waits := a.startWaits()
 	facts := look(ctx, doctor.Target{
 		Flags: a.flags, Client: client, Problem: err, Remote: client != nil && !isLoopback(client.URL()),
-		Version: version.Text(), Notify: notify, Command: a.commandLine(), Progress: waits.show,
+		Version: version.Text(), Command: a.commandLine(), Progress: waits.show,
 	}, doctor.Limit)
 	waits.end()
 	if ctx.Err() != nil {

@@ -252,13 +252,9 @@ func (w *memWallet) Transactions(_ context.Context, count, skip int) ([]rpc.Tran
 	w.asked = fmt.Sprint("transactions ", count, " ", skip)
 	return nil, w.err
 }
-func (w *memWallet) Send(_ context.Context, address string, sats, rate int64, dry bool) (rpc.Payment, error) {
+func (w *memWallet) Send(_ context.Context, address string, sats, rate int64) (string, error) {
 	w.asked = fmt.Sprint("send ", address, " ", sats, " ", rate)
-	if dry {
-		w.asked = "would " + w.asked
-		return rpc.Payment{AmountSats: sats, FeeSats: 141}, w.err
-	}
-	return rpc.Payment{TxID: strings.Repeat("ab", 32), AmountSats: sats}, w.err
+	return strings.Repeat("ab", 32), w.err
 }
 
 type fixedNode struct{}

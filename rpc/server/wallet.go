@@ -71,12 +71,7 @@ func listTransactions(c *call) (any, error) {
 }
 
 func sendToAddress(c *call) (any, error) {
-	dry, verbose := c.get("dry_run").flag, c.get("verbose").flag
-	p, err := c.Wallet.Send(c.ctx, c.get("address").text, c.get("amount_sats").number, c.get("fee_rate").number, dry)
-	if err != nil || dry || verbose {
-		return p, err
-	}
-	return p.TxID, nil
+	return c.Wallet.Send(c.ctx, c.get("address").text, c.get("amount_sats").number, c.get("fee_rate").number)
 }
 
 func estimateFee(c *call) (any, error) {

@@ -1,0 +1,195 @@
+package itest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ancre/itest/harness"
+	"ancre/rpc"
+)
+
+// The guides for operators. Each is followed from the first line to the last on an empty Debian.
+var operatorsGuides = []string{"docs/operating.md", "docs/fr/exploitation.md"}
+
+// operatorsSteps are the lines that cannot be typed as they are, in both languages.
+var operatorsSteps = map[string]step{
+	"sudo apt install ./ancre_0.2.0_amd64.deb": {
+		why:     "the first time it is an older version, which is upgraded later; apt has nobody to ask",
+		instead: "sudo apt-get install --yes -qq ./ancre.deb",
+		before:  (*walk).bringNextPackage,
+		after:   (*walk).wantInstalled,
+	},
+	"sudo ancred check":         {why: "FIXME", instead: "sudo ancred check --config /etc/ancre/ancre.conf"},
+	"newgrp ancre":              {why: "each line is typed after a new login"},
+	"ancre status":              {after: (*walk).wantRunning},
+	"sudo ancre wallet create":  {answers: (*walk).newWallet, after: (*walk).fundAddress},
+	"sudo ancre wallet address": {after: (*walk).fundAddress},
+	"ancre wallet balance":      {prints: "confirmed  40,000  sat"},
+	"sudo ancre wallet unlock":  {before: (*walk).restart, answers: (*walk).passphrase, after: (*walk).wantUnlocked},
+	"sudoedit /etc/credstore/ancre.passphrase": {
+		why:     "an editor waits for its person",
+		instead: "echo '" + passphrase + "' | sudo tee /etc/credstore/ancre.passphrase >/dev/null",
+	},
+	"sudo systemctl restart ancred": {after: (*walk).wantUnlocked},
+	"ancre upgrade test.txt.ots":    {before: (*walk).nextDay},
+	"ancre verify test.txt.ots":     {prints: "valid, existed before"},
+}
+
+func TestOperatorsGuidesWorkOnAnEmptyMachine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("end-to-end tests take minutes")
+	}
+	if err := harness.MissingForMachines(); err != nil {
+		t.Skip(err)
+	}
+	t.Parallel()
+	for _, guide := range operatorsGuides {
+		t.Run(guide, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+			defer cancel()
+			node, err := harness.StartBtcd(ctx, bin.Btcd, t.TempDir(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = node.Kill9() })
+			began := time.Now()
+			w := &walk{T: t, ctx: ctx, guide: guide, node: node, mails: new(mailServer)}
+			w.m = machineOf(ctx, t, "town-hall", node)
+			w.follow(operatorsSteps)
+			w.wantCronHasWorked()
+			t.Logf("%d commands in %s", w.ran, time.Since(began).Round(time.Second))
+			if w.ran < 10 {
+				t.Errorf("the guide shows only %d commands", w.ran)
+			}
+		})
+	}
+}
+
+// A step that the guides do not show any more tests nothing.
+func TestStepsOfTheWalkAreInTheGuides(t *testing.T) {
+	for _, guide := range operatorsGuides {
+		var lines []string
+		for _, b := range blocksOf(readFile(t, "../"+guide)) {
+			lines = append(lines, commandsOf(b.text)...)
+		}
+		for _, line := range slices.Sorted(maps.Keys(operatorsSteps)) {
+			if !slices.Contains(lines, line) {
+				t.Errorf("%s does not show %q", guide, line)
+			}
+		}
+	}
+}
+
+// bringPackage puts the package into the officer's home.
+func (w *walk) bringPackage() {
+	w.Helper()
+	path, err := deb()
+	w.must(err)
+	w.must(copyTo(w.m, path, "ancre.deb"))
+}
+
+// bringOlderPackage puts the package there as if it were of an older version.
+func (w *walk) bringOlderPackage() {
+	w.Helper()
+	w.bringPackage()
+	w.root("cd /tmp && rm -rf older && dpkg-deb -R /home/" + officer + "/ancre.deb older && sed -i 's/^Version: .*/Version: 0.1.0/' older/DEBIAN/control &&" +
+		" dpkg-deb -Znone -b older /home/" + officer + "/ancre.deb")
+}
+
+// bringNextPackage brings an older version to an empty machine, and this one to upgrade it.
+func (w *walk) bringNextPackage() {
+	w.Helper()
+	if w.installed = !w.installed; w.installed {
+		w.bringOlderPackage()
+	} else {
+		w.bringPackage()
+	}
+}
+
+// wantInstalled wants nothing to run on a new machine, and everything to go on after an upgrade.
+func (w *walk) wantInstalled(string) {
+	w.Helper()
+	if w.installed {
+		w.regtest()
+		return
+	}
+	w.wantUnlocked("")
+	if info := w.info(); info.Digests == 0 || info.UptimeSeconds > 60 {
+		w.Errorf("after the upgrade the daemon has %d digests, up for %d s", info.Digests, info.UptimeSeconds)
+	}
+}
+
+func (w *walk) wantRunning(printed string) {
+	w.Helper()
+	if !strings.Contains(printed, "regtest") {
+		w.Errorf("status prints %q", printed)
+	}
+	if out := w.root("systemctl show --property=User,ActiveState ancred"); out != "ActiveState=active\nUser=ancre\n" && out != "User=ancre\nActiveState=active\n" {
+		w.Errorf("the service is %q", out)
+	}
+}
+
+// newWallet answers as a person who writes the words down.
+func (w *walk) newWallet() []harness.Typed {
+	return append(w.newPassphrase(), harness.Typed{Question: "as you wrote it down: ", Answer: w.word}, harness.Typed{Question: "as you wrote it down: ", Answer: w.word})
+}
+
+func (w *walk) newPassphrase() []harness.Typed {
+	say := func(string) string { return passphrase }
+	return []harness.Typed{{Question: "assphrase", Answer: say}, {Question: "The same again: ", Answer: say}}
+}
+
+func (w *walk) passphrase() []harness.Typed { return w.newPassphrase()[:1] }
+
+// word returns the word that was asked for last, from what is on the screen.
+func (w *walk) word(printed string) string {
+	words := make(map[string]string)
+	w.words = ""
+	for _, m := range regexp.MustCompile(`(?:^|\s)(\d+) ([a-z]{3,8})\b`).FindAllStringSubmatch(printed, -1) {
+		words[m[1]] = m[2]
+	}
+	for i := range 24 {
+		w.words += words[fmt.Sprint(i+1)] + " "
+	}
+	asked := regexp.MustCompile(`type word (\d+)`).FindAllStringSubmatch(printed, -1)
+	return words[asked[len(asked)-1][1]]
+}
+
+// fundAddress pays to the address that was printed, and waits until the wallet has the coins.
+func (w *walk) fundAddress(printed string) {
+	w.Helper()
+	address := regexp.MustCompile(`bcrt1\w+`).FindString(printed)
+	have := w.info().Wallet.ConfirmedSats
+	w.must(w.node.Fund(w.ctx, address, 20_000))
+	w.awaitInfo("the coins", func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == have+20_000 })
+}
+
+func (w *walk) restart() {
+	w.Helper()
+	w.root("systemctl restart ancred")
+	w.awaitInfo("a locked wallet", func(i rpc.Info) bool { return i.Wallet.State == "locked" })
+}
+
+// wantUnlocked wants a wallet that can pay, as soon as there is one.
+func (w *walk) wantUnlocked(string) {
+	w.Helper()
+	w.awaitInfo("an unlocked wallet", func(i rpc.Info) bool { return i.Wallet.State == "ready" || i.Wallet.State == "none" && w.words == "" })
+}
+
+// wantCronHasWorked waits until cron has stamped what lies in the folder.
+func (w *walk) wantCronHasWorked() {
+	w.Helper()
+	if w.crontab == nil {
+		return
+	}
+	w.must(harness.Await(w.ctx, "cron to stamp", func(ctx context.Context) (bool, string, error) {
+		out, err := w.m.Root(ctx, "ls -l /home/"+officer+"/documents; ls /var/mail")
+		return strings.Contains(out, "minutes.txt.ots"), out, err
+	}))
+}
