@@ -112,7 +112,7 @@ func (f Flags) load() (Config, error) {
 		c.found = found{file: path, service: isServiceFile(path)}
 		return c, err
 	}
-	if f.DataDir == "" && hasDaemon(Default().DataDir) {
+	if f.DataDir == "" && HasDaemon(Default().DataDir) {
 		return Default(), nil
 	}
 	return f.loadService()
@@ -166,8 +166,8 @@ func isFile(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// hasDaemon reports whether a daemon has run in a data directory, on any network.
-func hasDaemon(dir string) bool {
+// HasDaemon reports whether a daemon has run in a data directory, on any network.
+func HasDaemon(dir string) bool {
 	dir, err := expand(dir)
 	if err != nil {
 		return false

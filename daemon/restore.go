@@ -109,28 +109,37 @@ func restoreIn(ctx context.Context, dir, network, name string, r *backup.Reader)
 // refuseToReplace returns an error if there is a store that holds anything. A store that a daemon
 // made and that nothing came to may be replaced: it has only a key, which no proof depends on yet.
 func refuseToReplace(ctx context.Context, target string) error {
-	entries, err := os.ReadDir(target)
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	const remedy = "to put the backup in its place, move that directory away first; to keep both, restore into another --datadir"
-	old, err := pebblestore.Open(target, pebblestore.Options{})
-	if err != nil {
-		return fmt.Errorf("the store in %s cannot be opened (%w): %s", target, err, remedy)
-	}
-	leaves, err := old.NumLeaves(ctx)
-	anchors, err2 := old.Anchors(ctx, 0, 1)
-	switch err := errors.Join(err, err2, old.Close()); {
+	leaves, used, err := storeContents(ctx, target)
+	switch {
 	case err != nil:
-		return fmt.Errorf("the store in %s cannot be read (%w): %s", target, err, remedy)
-	case leaves > 0 || len(anchors) > 0:
+		return fmt.Errorf("%w: %s", err, remedy)
+	case used:
 		return fmt.Errorf("there already is a store with %s in %s, which a restore would replace: %s",
 			humanize.Plural(leaves, "digest", "digests"), target, remedy)
 	}
 	return nil
+}
+
+// storeContents says how many digests a store has, and whether a proof or a payment depends on it.
+func storeContents(ctx context.Context, target string) (leaves uint64, used bool, err error) {
+	entries, err := os.ReadDir(target)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	old, err := pebblestore.Open(target, pebblestore.Options{})
+	if err != nil {
+		return 0, false, fmt.Errorf("the store in %s cannot be opened (%w)", target, err)
+	}
+	leaves, err = old.NumLeaves(ctx)
+	anchors, err2 := old.Anchors(ctx, 0, 1)
+	if err := errors.Join(err, err2, old.Close()); err != nil {
+		return 0, false, fmt.Errorf("the store in %s cannot be read (%w)", target, err)
+	}
+	return leaves, leaves > 0 || len(anchors) > 0, nil
 }
 
 // restoreStore makes the store beside its place, and moves it there when it is whole.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ancre/config"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -47,13 +49,14 @@ proofs, read block headers), read (read everything, change nothing) or admin (ev
 					Auth     []string `json:"auth"`
 				}{line, password, auth}, false)
 			}
-			where := "Into ancre.conf, under [rpc]:"
+			where := "Into " + cmp.Or(cfg.File(), config.FileName) + ", under [rpc]"
 			switch {
 			case replaced:
-				where = "Into ancre.conf, under [rpc], in place of the entry auth. " + args[0] + " gets a new password and the old one ends:"
+				where += ", in place of the entry auth. " + args[0] + " gets a new password and the old one ends"
 			case len(auth) > 1:
-				where = "Into ancre.conf, under [rpc], in place of the entry auth:"
+				where += ", in place of the entry auth"
 			}
+			where += ":"
 			a.say("%s\n\n", where)
 			if len(auth) == 1 {
 				a.say("  auth = [%s]\n", strconv.Quote(line))
@@ -65,7 +68,11 @@ proofs, read block headers), read (read everything, change nothing) or admin (ev
 				a.say("  ]\n")
 			}
 			a.say("\nThe password of %s, shown only now:\n\n  %s\n\n", args[0], password)
-			a.note("Then restart the daemon. Elsewhere: %s=… ancre --rpc http://HOST:PORT --rpc-user %s …", passwordVariable, args[0])
+			restart := "restart the daemon"
+			if cfg.OnServiceMachine() {
+				restart = "run \"sudo systemctl restart " + config.ServiceUnit + "\""
+			}
+			a.note("Then "+restart+". Elsewhere: %s=… ancre --rpc http://HOST:PORT --rpc-user %s …", passwordVariable, args[0])
 			return nil
 		},
 	}

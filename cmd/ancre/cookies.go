@@ -147,10 +147,15 @@ func (a *app) asMember() bool { return a.cookies != nil && a.cookies.member }
 
 // needsAdmin says how a member of the service's group does what only the administrator may do.
 func needsAdmin(cmd *cobra.Command, err error) error {
-	return fmt.Errorf("only the administrator may do this: use \"sudo %s\" (%w)", cmd.CommandPath(), err)
+	command := "sudo " + cmd.CommandPath()
+	if cmd.Flags().NArg() > 0 {
+		command += " …"
+	}
+	return fmt.Errorf("only the administrator may do this: use \"%s\" (%w)", command, err)
 }
 
-// wantAdmin fails early, before a verb asks questions, if the daemon would refuse what it does.
+// wantAdmin fails early, before a verb asks questions, if the daemon would refuse what it does. The
+// end of the program adds what [needsAdmin] says.
 func (a *app) wantAdmin(cmd *cobra.Command) error {
 	if _, err := a.daemon(cmd.Context()); err != nil {
 		return err
@@ -162,7 +167,7 @@ func (a *app) wantAdmin(cmd *cobra.Command) error {
 		return err
 	}
 	if a.asMember() {
-		return needsAdmin(cmd, &rpc.Error{Code: rpc.CodeForbidden, Message: "the group's members may stamp, verify and read"})
+		return &rpc.Error{Code: rpc.CodeForbidden, Message: "the members of the service's group may stamp, verify and read"}
 	}
 	return nil
 }

@@ -58,9 +58,11 @@ func TestTheGroupIsToldWhatNeedsTheAdministrator(t *testing.T) {
 		a := call(session{person: true}, args...).is(t, exitFailed)
 		verb := strings.Join(args[:min(len(args), 2)], " ")
 		if args[0] != "wallet" {
-			verb = args[0]
+			verb = args[0] + " …"
+		} else if len(args) > 2 {
+			verb += " …"
 		}
-		if !strings.Contains(a.err, `use "sudo ancre `+verb+`"`) {
+		if strings.Count(a.err, `use "sudo ancre `+verb+`"`) != 1 {
 			t.Errorf("ancre %s: %s", strings.Join(args, " "), a.err)
 		}
 	}

@@ -67,14 +67,21 @@ func (c *check) look() (found []daemon.Finding, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseMember(cfg, "check"); err != nil {
+		return nil, err
+	}
 	dir, err := cfg.NetworkDir()
 	if err != nil {
 		return nil, err
 	}
 	root := os.Geteuid() == 0
+	flags := c.flags
+	flags.File = cfg.File() // that user has another home directory
 	err = datadir.AsOwner(dir, func() error {
-		if cfg, err = c.flags.Load(); err != nil { // that user may not read it
-			return err
+		if flags.File != "" {
+			if cfg, err = flags.Load(); err != nil { // that user may not read it
+				return err
+			}
 		}
 		if root && os.Geteuid() != 0 && !c.json && !c.quiet {
 			fmt.Fprintf(c.err, "Checking as %s, to whom %s belongs.\n", printable.Line(atomicfile.UserName(os.Geteuid())), printable.Line(dir))

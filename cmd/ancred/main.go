@@ -1,5 +1,6 @@
 // Command ancred is the daemon of Ancre: it accepts digests over JSON-RPC and anchors them in
-// Bitcoin. While no daemon runs, "ancred restore" makes a new store from a backup.
+// Bitcoin. While no daemon runs, "ancred restore" makes a new store from a backup, and "ancred move"
+// moves a daemon from a home directory to the service.
 //
 // Exit statuses: 0 after a stop that was asked for, or when the verb is done; 1 after a failure; 2
 // for wrong usage.
@@ -29,6 +30,7 @@ const usage = `ancred anchors hashes in Bitcoin.
 Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
        ancred check [--quiet] [--json]
        ancred restore [--check] [--json] FILE
+       ancred move [--json] FROM
        ancred version
 
   --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one,
@@ -42,6 +44,9 @@ nothing; "ancred check --help" says more.
 
 "ancred restore FILE" makes a new store from a file that "ancre backup" wrote, while no
 ancred runs in the data directory; "ancred restore --help" says more.
+
+"ancred move FROM" moves a daemon's data and settings from a home directory to the
+service; "ancred move --help" says more.
 
 Every setting stands in sample.conf with its default and its reason. The log goes to
 standard error. Stop it with Ctrl-C, SIGTERM or "ancre rpc stop". It goes on when the
@@ -91,6 +96,8 @@ func run(args []string, w world) int {
 		return w.wrongUsage(usage, err)
 	case set.Arg(0) == "restore":
 		return runRestore(set.Args()[1:], flags, w)
+	case set.Arg(0) == "move":
+		return runMove(set.Args()[1:], flags, w)
 	case set.Arg(0) == "check":
 		return runCheck(set.Args()[1:], flags, w)
 	case set.NArg() == 0 && *showVersion, set.NArg() == 1 && set.Arg(0) == "version":

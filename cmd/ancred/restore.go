@@ -87,6 +87,9 @@ func (r *restore) run(ctx context.Context) int {
 	if err != nil {
 		return r.fail(exitUsage, err)
 	}
+	if err := refuseMember(cfg, "restore "+r.path); err != nil && !r.check {
+		return r.fail(exitUsage, err)
+	}
 	dir, err := cfg.NetworkDir()
 	if err != nil {
 		return r.fail(exitUsage, err)
@@ -126,19 +129,28 @@ func (r *restore) run(ctx context.Context) int {
 
 // showProgress shows on a terminal how far the work is, until finish is called.
 func (r *restore) showProgress(b *daemon.Backup) (finish func()) {
-	if !r.errTerm || r.json {
-		return func() {}
-	}
 	label := "Restoring digests"
 	if r.check {
 		label = "Verifying digests"
 	}
-	bar := progress.Start(r.err, r.width, label, 0, false)
-	b.Progress = func(done, total uint64) {
-		bar.SetTotal(int64(total))
-		bar.SetDone(done)
+	show, finish := r.startProgress(label, r.json, false)
+	if show != nil {
+		b.Progress = func(done, total uint64) { show(int64(done), int64(total)) }
 	}
-	return bar.Finish
+	return finish
+}
+
+// startProgress returns what shows a terminal how far the work is, until finish is called. show is
+// nil if nobody looks.
+func (w world) startProgress(label string, inJSON, bytes bool) (show func(done, total int64), finish func()) {
+	if !w.errTerm || inJSON {
+		return nil, func() {}
+	}
+	bar := progress.Start(w.err, w.width, label, 0, bytes)
+	return func(done, total int64) {
+		bar.SetTotal(total)
+		bar.SetDone(uint64(done))
+	}, bar.Finish
 }
 
 // report says what was restored or verified, and what to do next.

@@ -36,3 +36,27 @@ func refuseBesideService(flags config.Flags, cfg config.Config) error {
 	}
 	return fmt.Errorf("the ancred of this machine is a service with the configuration %s: %s%s", config.ServiceFile, manage, own)
 }
+
+// refuseMember returns an error if a user who is neither root nor the service's calls a verb about
+// the service: he cannot look into its directory.
+func refuseMember(cfg config.Config, verb string) error {
+	if !cfg.OnServiceMachine() || os.Geteuid() <= 0 {
+		return nil
+	}
+	if denied := cfg.ServiceDenied(); denied != nil {
+		return fmt.Errorf("%w: use \"sudo ancred %s\", or name another directory with --datadir", denied, verb)
+	}
+	dir, err := cfg.NetworkDir()
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Dir(dir))
+	if err != nil {
+		return nil
+	}
+	if uid, known := atomicfile.OwnerOf(info); known && uid != os.Geteuid() {
+		return fmt.Errorf("the ancred of this machine is a service, and its directory %s belongs to %s: use \"sudo ancred %s\", or name another directory with --datadir",
+			filepath.Dir(dir), atomicfile.UserName(uid), verb)
+	}
+	return nil
+}

@@ -53,6 +53,7 @@ const maxMarker = 64 << 10
 type marker struct {
 	Format  int    `json:"format"`
 	Network string `json:"network"`
+	MovedTo string `json:"moved_to,omitempty"` // where the data are now, see [MarkMoved]
 }
 
 // remedyDir is what helps when the directory itself cannot be used.
@@ -64,6 +65,23 @@ func Open(dir, network string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w; %s", err, remedyDir)
 	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, Marker)
+	absent, err := checkMarker(path, dir, network)
+	if absent {
+		err = writeMarker(path, marker{Format: format, Network: network})
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return lock.Unlock, nil
+}
+
+// takeLock returns [ErrInUse] if another process holds the lock.
+func takeLock(dir string) (*flock.Flock, error) {
 	path := filepath.Join(dir, Lock)
 	if err := checkLock(path); err != nil {
 		return nil, err
@@ -76,15 +94,7 @@ func Open(dir, network string) (release func() error, err error) {
 	if !ok {
 		return nil, ErrInUse
 	}
-	path = filepath.Join(dir, Marker)
-	absent, err := checkMarker(path, dir, network)
-	if absent {
-		err = writeMarker(path, marker{Format: format, Network: network})
-	}
-	if err != nil {
-		return nil, errors.Join(err, lock.Unlock())
-	}
-	return lock.Unlock, nil
+	return lock, nil
 }
 
 // checkLock refuses a lock file that is a symbolic link, or a named pipe, which opening it would
@@ -102,20 +112,22 @@ func checkLock(path string) error {
 
 // checkMarker checks that the directory is of the network. A new one has no marker yet.
 func checkMarker(path, dir, network string) (absent bool, err error) {
-	data, err := atomicfile.ReadInput(path, maxMarker)
+	m, err := readMarker(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, Store)); err == nil {
 			return false, fmt.Errorf("%s is missing from a used data directory: restore it from a backup or, if you are sure of the network, write {\"format\":%d,\"network\":%q} into it", path, format, network)
 		}
 		return true, nil
 	}
+	if errors.Is(err, errDamagedMarker) {
+		return false, fmt.Errorf("%s %w: it must read like {\"format\":%d,\"network\":%q}", path, err, format, network)
+	}
 	if err != nil {
 		return false, fmt.Errorf("read the marker of the data directory: %w; it must be a file that the user of this program can read, "+
 			"with the content {\"format\":%d,\"network\":%q}", atomicfile.Denied(err), format, network)
 	}
-	var m marker
-	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
-		return false, fmt.Errorf("%s is damaged: it must read like {\"format\":%d,\"network\":%q}", path, format, network)
+	if m.MovedTo != "" {
+		return false, &MovedError{dir, m.MovedTo}
 	}
 	if m.Format > format {
 		return false, fmt.Errorf("the data directory %s has format %d, and this program knows formats up to %d: use the newer ancred that created it", dir, m.Format, format)
@@ -124,6 +136,19 @@ func checkMarker(path, dir, network string) (absent bool, err error) {
 		return false, fmt.Errorf("the data directory %s is for %s, not for %s: give each network its own directory (%s says so)", dir, m.Network, network, path)
 	}
 	return false, nil
+}
+
+var errDamagedMarker = errors.New("is damaged")
+
+func readMarker(path string) (m marker, err error) {
+	data, err := atomicfile.ReadInput(path, maxMarker)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
+		return m, errDamagedMarker
+	}
+	return m, nil
 }
 
 // writeMarker writes whole or not at all.

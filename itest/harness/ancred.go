@@ -67,19 +67,19 @@ func (d *Daemon) Set(section, key, value string) {
 }
 
 func (d *Daemon) newPort() (err error) {
-	if d.port, err = freePort(); err != nil {
+	if d.port, err = FreePort(); err != nil {
 		return err
 	}
 	d.Set("rpc", "listen", fmt.Sprintf("%q", d.Addr()))
 	ours := fmt.Sprintf("%q", d.CalendarAddr())
-	if d.calendar, err = freePort(); err != nil {
+	if d.calendar, err = FreePort(); err != nil {
 		return err
 	}
 	if was, set := d.settings["calendar"]["listen"]; !set || was == ours {
 		d.Set("calendar", "listen", fmt.Sprintf("%q", d.CalendarAddr()))
 	}
 	ours = fmt.Sprintf("%q", d.MetricsAddr())
-	if d.metrics, err = freePort(); err != nil {
+	if d.metrics, err = FreePort(); err != nil {
 		return err
 	}
 	if was, set := d.settings["metrics"]["listen"]; set && was == ours {

@@ -103,10 +103,10 @@ func startNode(ctx context.Context, n *Node) (_ *Node, err error) {
 		}
 	}
 	for try := 1; ; try++ {
-		if n.p2pPort, err = freePort(); err != nil {
+		if n.p2pPort, err = FreePort(); err != nil {
 			return nil, err
 		}
-		if n.rpcPort, err = freePort(); err != nil {
+		if n.rpcPort, err = FreePort(); err != nil {
 			return nil, err
 		}
 		n.rpc = newRPCClient(loopback(n.rpcPort), func() (string, string, error) { return rpcUser, n.password, nil })

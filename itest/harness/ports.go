@@ -17,9 +17,9 @@ const firstPort, lastPort = 16000, 31998
 // program binds them.
 var taken sync.Map
 
-// freePort returns a loopback port on which nothing listens, and that this process has not given
+// FreePort returns a loopback port on which nothing listens, and that this process has not given
 // out before. Another process may still take it first. The caller then tries another port.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
 		if _, used := taken.LoadOrStore(port, true); used {

@@ -29,7 +29,7 @@ type Proxy struct {
 // NewProxy starts a proxy in front of target, which is HOST:PORT.
 func NewProxy(target string) (*Proxy, error) {
 	for range startTries {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
