@@ -42,7 +42,15 @@ func TestMain(m *testing.M) {
 		main() // see TestKilledAnywhereNoProofIsHalfWritten
 	}
 	config.ServiceFile, config.ServiceRunDir = "", "" // this machine may have a service
-	goleak.VerifyTestMain(m)
+	caches, err := os.MkdirTemp("", "ancre-caches")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("CACHE_DIRECTORY", caches) // not that of whoever runs the tests
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(exit int) {
+		os.RemoveAll(caches)
+		os.Exit(exit)
+	}))
 }
 
 // fakeDaemon is everything behind the real JSON-RPC server: one batch, one anchor, one block that

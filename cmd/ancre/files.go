@@ -71,9 +71,15 @@ func readProof(path string) (*proof.File, []byte, error) { return (*tree)(nil).r
 
 // readProof reads and parses a proof. The error does not name the file.
 func (t *tree) readProof(path string) (*proof.File, []byte, error) {
+	f, data, _, err := t.readProofIdentified(path)
+	return f, data, err
+}
+
+// readProofIdentified is readProof, and also returns which file it was.
+func (t *tree) readProofIdentified(path string) (*proof.File, []byte, atomicfile.Identity, error) {
 	file, err := t.openProof(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, atomicfile.Identity{}, err
 	}
 	defer file.Close()
 	f, data, err := parseProof(file)
@@ -85,7 +91,7 @@ func (t *tree) readProof(path string) (*proof.File, []byte, error) {
 			err = noProofError{notProofError{fmt.Sprintf("this is not a proof, and there is no %s", shown(path+proofSuffix)), err}}
 		}
 	}
-	return f, data, err
+	return f, data, atomicfile.Identify(file.info), err
 }
 
 // notProofError says in plain words why a file cannot be read as a proof.

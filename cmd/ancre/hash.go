@@ -42,20 +42,26 @@ func hashFile(ctx context.Context, path string, newHash func() hash.Hash, read f
 // hashFile hashes a file, and calls read with the number of bytes as it goes on. A file that
 // changes meanwhile is hashed once more, and refused if it changes again.
 func (t *tree) hashFile(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, error) {
+	sum, _, err := t.hashIdentified(ctx, path, newHash, read)
+	return sum, err
+}
+
+// hashIdentified is hashFile, and also returns which file it was.
+func (t *tree) hashIdentified(ctx context.Context, path string, newHash func() hash.Hash, read func(int64)) ([]byte, atomicfile.Identity, error) {
 	var last []byte // the hash of a pass that shows no change, but might hide one
 	for changes := 0; ; {
-		sum, state, err := t.hashOnce(ctx, path, newHash(), read)
+		sum, id, state, err := t.hashOnce(ctx, path, newHash(), read)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, id, err
 		case state == quiet, state == fresh && bytes.Equal(sum, last):
-			return sum, nil
+			return sum, id, nil
 		case state == fresh && last == nil:
 			last = sum
 			continue
 		}
 		if changes++; changes > 1 {
-			return nil, errChanging
+			return nil, id, errChanging
 		}
 		last = nil
 	}
@@ -71,43 +77,44 @@ const (
 )
 
 // hashOnce hashes a file once.
-func (t *tree) hashOnce(ctx context.Context, path string, h hash.Hash, read func(int64)) ([]byte, changeState, error) {
+func (t *tree) hashOnce(ctx context.Context, path string, h hash.Hash, read func(int64)) (sum []byte, id atomicfile.Identity, state changeState, err error) {
 	file, err := t.open(path)
 	var kind *atomicfile.KindError
 	switch {
 	case errors.As(err, &kind) && kind.Mode.IsDir():
-		return nil, 0, errDirectory
+		return nil, id, 0, errDirectory
 	case errors.As(err, &kind):
-		return nil, 0, errNotRegular
+		return nil, id, 0, errNotRegular
 	case err != nil:
-		return nil, 0, plainError(err)
+		return nil, id, 0, plainError(err)
 	}
 	defer file.Close()
 	if !file.info.Mode().IsRegular() {
-		return nil, 0, errNotRegular // a pipe of this process can be read once, and this may be the second time
+		return nil, id, 0, errNotRegular // a pipe of this process can be read once, and this may be the second time
 	}
 	isFresh := time.Since(file.info.ModTime()) < clockTick
+	id = atomicfile.Identify(file.info)
 	size := file.info.Size()
 	sum, n, err := hashUpTo(ctx, file, h, size, read)
 	if err != nil {
-		return nil, 0, plainError(err)
+		return nil, id, 0, plainError(err)
 	}
 	whileHashing()
 	after, err := file.Stat()
 	if err != nil {
-		return nil, 0, plainError(err)
+		return nil, id, 0, plainError(err)
 	}
 	named, err := file.again()
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, 0, plainError(err)
+		return nil, id, 0, plainError(err)
 	// Files of /proc have content and no size.
 	case err != nil, n > size && size > 0, !atomicfile.Unchanged(file.info, after), !os.SameFile(after, named):
-		return sum, changed, nil
+		return sum, id, changed, nil
 	case isFresh:
-		return sum, fresh, nil
+		return sum, id, fresh, nil
 	}
-	return sum, quiet, nil
+	return sum, id, quiet, nil
 }
 
 // whileHashing is called after a file was read and before it is looked at again. Only tests set it.

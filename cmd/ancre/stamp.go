@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 
+	"ancre/internal/atomicfile"
 	"ancre/internal/humanize"
 	"ancre/internal/progress"
 	"ancre/proof"
@@ -31,6 +32,7 @@ const (
 
 type stampOptions struct {
 	recursive bool
+	rehash    bool
 	digests   []string
 	output    string
 	wait      bool
@@ -58,6 +60,11 @@ With -r, a directory means all files in it and below, hidden ones too. Symbolic 
 are left out. A summary at the end counts them, and they are no failure. All processors hash files, and the results come in the
 order of the names. You can start an interrupted stamp again: files that have a proof keep it.
 
+With -r, ancre remembers the hash of each file, and does not read a file again whose size, times and inode are the same. It keeps
+the hashes in your cache directory (ancre/stamp-…; on Linux below ~/.cache). You can delete them at any time: then all files are
+read once more. --rehash reads all files, for changes that leave no trace: on Windows, a change of the content alone whose time was
+set back.
+
 "-" is standard input. Its proof goes to standard output, or to the file that -o names.`,
 		Example: `  ancre stamp report.pdf
   ancre stamp -r /srv/documents
@@ -72,6 +79,7 @@ order of the names. You can start an interrupted stamp again: files that have a 
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "stamp all files in directories, and in those below")
+	f.BoolVar(&o.rehash, "rehash", false, "with -r: read all files, also those that look as they did the last time")
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "stamp a SHA-256 itself, in `HEX`; the proof is HEX.ots in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write the proof of a single file to `FILE`; - is standard output")
 	a.addQuiet(f)
@@ -88,6 +96,8 @@ func (o *stampOptions) check(args []string) error {
 		return errors.New("-o names the proof of a single file, and there are several to stamp")
 	case countOf(args, "-") > 1:
 		return errors.New("standard input can be stamped only once")
+	case o.rehash && !o.recursive:
+		return errors.New("--rehash goes with -r: files that are named are always read")
 	}
 	for _, d := range o.digests {
 		if _, err := parseDigest(d); err != nil {
@@ -116,6 +126,11 @@ type stampJob struct {
 	parent     fs.FileInfo // the directory of the proof, when the user named it
 	after      []byte      // the proof to write
 	changed    bool        // the proof that is there is about what the file was before
+
+	cache   *treeCache          // of the tree, with -r
+	known   bool                // the digest is that of the file id
+	id      atomicfile.Identity // of the file
+	proofID atomicfile.Identity // of the proof beside it, if that is complete and about the file
 }
 
 // stamp works in groups of files: hash, submit, write, print. While one group is submitted and
@@ -129,10 +144,11 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	if err != nil {
 		return err
 	}
-	bar := a.stampProgress(args, o)
-	defer bar.Finish()
-
-	s := stamper{app: a, client: client, options: o, bar: bar}
+	s := stamper{app: a, client: client, options: o, caches: make(map[string]*treeCache)}
+	whole := false
+	defer func() { s.saveCaches(whole) }()
+	s.bar = s.progress(args)
+	defer s.bar.Finish()
 	hashing, stop := context.WithCancel(ctx)
 	defer stop()
 	prepared := inOrder(hashing, runtime.GOMAXPROCS(0), s.targets(args), s.prepare)
@@ -142,10 +158,11 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 			return s.interrupted(err)
 		}
 	}
-	bar.Finish()
+	s.bar.Finish()
 	if err := ctx.Err(); err != nil {
 		return s.interrupted(err)
 	}
+	whole = true
 	if len(s.waiting) > 0 {
 		s.exit = worse(s.exit, newUpgrader(a, client, nil, nil).completeAll(ctx, s.waiting))
 	}
@@ -153,16 +170,25 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	return finish(s.exit)
 }
 
-// stampProgress starts a progress bar. It counts the work only if a person is there to see it.
-func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
-	if !a.errTerm || a.json || a.quiet {
+// progress starts a progress bar. It counts the work only if a person is there to see it. Files
+// whose hashes are known are no work.
+func (s *stamper) progress(args []string) *progress.Bar {
+	if !s.errTerm || s.json || s.quiet {
 		return nil
 	}
 	var files, size int64
-	for t := range stampWalker(o).files(args) {
-		if t.info != nil {
+	for j := range s.fileJobs(args) {
+		if j.Result == "" && !j.isUnchanged() {
 			files++
-			size += t.info.Size()
+			if !j.known {
+				size += j.id.Size
+			}
+		}
+	}
+	// The trees are walked again.
+	for _, c := range s.caches {
+		if c != nil {
+			c.Rewind()
 		}
 	}
 	// Large files take long to read, many small ones take long to write.
@@ -170,9 +196,9 @@ func (a *app) stampProgress(args []string, o stampOptions) *progress.Bar {
 	if slices.Contains(args, "-") {
 		size = 0 // unknown
 	} else if files > 0 && size/files < large {
-		return a.startProgress("stamping files", files, false)
+		return s.startProgress("stamping files", files, false)
 	}
-	return a.startProgress("hashing", size, true)
+	return s.startProgress("hashing", size, true)
 }
 
 // stampWalker lists the files that stamp looks at.
@@ -187,6 +213,7 @@ type stamper struct {
 	options stampOptions
 	bar     *progress.Bar
 
+	caches  map[string]*treeCache // of trees, by their prefixes; nil for one that has none
 	exit    int
 	counts  tally
 	waiting []*waiter // proofs that are to be complete before the command ends
@@ -204,15 +231,7 @@ func (s *stamper) targets(args []string) iter.Seq[*stampJob] {
 				return
 			}
 		}
-		for t := range stampWalker(s.options).files(args) {
-			j := &stampJob{}
-			j.File, j.tree = t.path, t.tree
-			switch {
-			case t.left != "":
-				j.leaveOut(t)
-			case t.err != nil:
-				j.fail(t.err)
-			}
+		for j := range s.fileJobs(args) {
 			if !yield(j) {
 				return
 			}
@@ -245,22 +264,17 @@ func (s *stamper) prepare(ctx context.Context, j *stampJob) *stampJob {
 func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	var err error
 	if j.Digest == "" {
-		if j.tree.isProof(j.File) || j.tree.isReceipt(j.File) {
-			j.Result, j.Reason, j.left = skipped, "is a proof itself", leftProofs
+		if j.isUnchanged() {
+			return nil
+		}
+		if !j.known && (j.tree.isProof(j.File) || j.tree.isReceipt(j.File)) {
+			j.isProof()
 			return nil
 		}
 		j.ProofFile = s.output(j.File)
-		var sum []byte
-		if j.File == "-" {
-			sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.AddBytes)
-		} else {
-			sum, err = j.tree.hashFile(ctx, j.File, proof.SHA256.Hash, s.bar.AddBytes)
-		}
-		if err != nil {
+		if err := s.hash(ctx, j); err != nil {
 			return err
 		}
-		j.digest = [32]byte(sum)
-		j.about(proof.SHA256, sum)
 	}
 	if j.ProofFile == "-" {
 		return nil
@@ -270,7 +284,8 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 			return fmt.Errorf("the proof %s cannot be written: %w", shown(j.ProofFile), plainError(err))
 		}
 	}
-	j.before, j.was, err = j.tree.readProof(j.ProofFile)
+	var id atomicfile.Identity
+	j.before, j.was, id, err = j.tree.readProofIdentified(j.ProofFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -280,7 +295,29 @@ func (s *stamper) prepareFile(ctx context.Context, j *stampJob) error {
 	if err != nil {
 		return fmt.Errorf("%s is there already and is not a readable proof (%w): move it away, then stamp again", shown(j.ProofFile), plainError(err))
 	}
-	return s.compare(ctx, j)
+	err = s.compare(ctx, j)
+	if err == nil && j.Result == already && j.Complete && j.before.HashOp == proof.SHA256 {
+		j.proofID = id
+	}
+	return err
+}
+
+// hash hashes a file, or standard input, unless its hash is known.
+func (s *stamper) hash(ctx context.Context, j *stampJob) (err error) {
+	sum := j.digest[:]
+	switch {
+	case j.known:
+	case j.File == "-":
+		sum, err = hashReader(ctx, s.in, proof.SHA256.Hash(), s.bar.AddBytes)
+	default:
+		sum, j.id, err = j.tree.hashIdentified(ctx, j.File, proof.SHA256.Hash, s.bar.AddBytes)
+	}
+	if err != nil {
+		return err
+	}
+	j.digest, j.known = [32]byte(sum), true
+	j.about(proof.SHA256, sum)
+	return nil
 }
 
 // compare decides what to do if there is a proof already.
@@ -320,6 +357,7 @@ func (s *stamper) finishGroup(ctx context.Context, group []*stampJob) error {
 	}
 	var todo []*stampJob
 	for _, j := range group {
+		j.remember()
 		if j.Result == "" {
 			todo = append(todo, j)
 		}

@@ -13,3 +13,11 @@ func changeTime(info fs.FileInfo) int64 {
 	}
 	return 0
 }
+
+// inode returns the number of a file in its file system.
+func inode(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Ino)
+	}
+	return 0
+}
