@@ -34,8 +34,8 @@ func untar(t *testing.T, r io.Reader) (map[string][]byte, map[string]*tar.Header
 	}
 }
 
-// A reader of images starts at index.json and goes from descriptor to blob: each must be there, with
-// the size and the hash that its descriptor says.
+// A reader of images starts at index.json and goes from descriptor to blob: each must be there,
+// with the size and the hash that its descriptor says.
 func TestTheImageCanBeReadBack(t *testing.T) {
 	b := testBuild(t)
 	if err := image(b); err != nil {
