@@ -49,9 +49,10 @@ var (
 var anchorID = regexp.MustCompile(`-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 type receiptOptions struct {
-	digests []string
-	output  string
-	format  string
+	recursive bool
+	digests   []string
+	output    string
+	format    string
 }
 
 func (a *app) receiptCommand() *cobra.Command {
@@ -66,15 +67,21 @@ If FILE.ots is complete, the receipt is made from it. Otherwise ancre asks the d
 daemon, and holds only proofs that ancre stamped. Version 4 also holds proofs that other OpenTimestamps clients stamped. There are
 no pending receipts: the exit status is 3 while the proof is pending.
 
+With -r, a directory means all complete FILE.ots in it and below. A receipt that is there already stays. Pending proofs are counted,
+and the exit status is 3: run "ancre upgrade -r" before. Proofs that fit into no receipt, and files that have changed since they were
+stamped, are left out.
+
 "-" is standard input. Its receipt goes to standard output, or to the file that -o names. ancre never overwrites a receipt that
 differs.`,
 		Example: `  ancre receipt report.pdf
   ancre receipt --format v4 report.pdf
+  ancre upgrade -r -q /srv/documents; ancre receipt -r -q /srv/documents
   ancre receipt -o - report.pdf | jq .merkleRoot`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return a.receipt(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
+	f.BoolVarP(&o.recursive, "recursive", "r", false, "write the receipts of all complete FILE.ots in directories, and in those below")
 	f.StringArrayVarP(&o.digests, "digest", "d", nil, "the receipt of a SHA-256 itself, in `HEX`; the file is HEX.timestamp-receipt.json in this directory")
 	f.StringVarP(&o.output, "output", "o", "", "write a single receipt to `FILE`; - is standard output")
 	a.addQuiet(f)
@@ -89,8 +96,10 @@ func (o *receiptOptions) check(args []string) error {
 		return errors.New("the receipt of what? Name files, - for standard input, or --digest HEX")
 	case receiptKinds[o.format].version == 0:
 		return fmt.Errorf("--format %q: must be v2 or v4", humanize.Clip(o.format))
-	case o.output != "" && n > 1:
+	case o.output != "" && (n > 1 || o.recursive):
 		return errors.New("-o names a single receipt, and there are several to write")
+	case o.recursive && (len(o.digests) > 0 || countOf(args, "-") > 0):
+		return errors.New("-r is for directories: leave out --digest and -")
 	case countOf(args, "-") > 1:
 		return errors.New("standard input can be read only once")
 	}
@@ -110,9 +119,13 @@ type receiptResult struct {
 
 	digest [32]byte
 	ots    *proof.File // the complete proof beside the file; nil when there is none
+	err    error       // why there is no receipt
 }
 
 func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) error {
+	if o.recursive {
+		return a.receiptTrees(ctx, args, o)
+	}
 	exit := exitDone
 	one := func(arg, digest string) error {
 		r := &receiptResult{Format: receiptKinds[o.format].format}
@@ -420,6 +433,7 @@ func (a *app) printReceipt(r *receiptResult) int {
 	switch {
 	case a.json:
 		a.printJSON(r, true)
+	case r.Result == skipped, r.tree != nil && (r.Result == already || r.Result == pending): // the summary counts them
 	case r.Result == failed:
 		a.complain("%s: %s", r.subject(), r.Reason)
 	case r.Result == unverifiable:

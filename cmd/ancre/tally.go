@@ -19,6 +19,7 @@ const (
 	leftPipes   leftKind = "pipes"
 	leftSockets leftKind = "sockets"
 	leftDevices leftKind = "devices"
+	leftUnfit   leftKind = "unfit"  // proofs that no receipt can be made of
 	leftOthers  leftKind = "others" // files named .ots or as receipts that are neither
 )
 
@@ -34,6 +35,7 @@ var leftKinds = []struct {
 	{leftPipes, "named pipe", "named pipes"},
 	{leftSockets, "socket", "sockets"},
 	{leftDevices, "device", "devices"},
+	{leftUnfit, "proof that fits into no receipt of this version", "proofs that fit into no receipt of this version"},
 	{leftOthers, "other file named .ots", "other files named .ots"},
 }
 

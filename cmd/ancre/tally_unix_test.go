@@ -31,7 +31,7 @@ func (a answer) lastLine(t *testing.T) string {
 }
 
 func left(proofs, earlier, links, pipes, sockets, others int) string {
-	return fmt.Sprintf(`"left_out":{"devices":0,"earlier":%d,"links":%d,"others":%d,"pipes":%d,"proofs":%d,"sockets":%d}`, earlier, links, others, pipes, proofs, sockets)
+	return fmt.Sprintf(`"left_out":{"devices":0,"earlier":%d,"links":%d,"others":%d,"pipes":%d,"proofs":%d,"sockets":%d,"unfit":0}`, earlier, links, others, pipes, proofs, sockets)
 }
 
 // A tree with one of everything. What is left out is no failure, and is counted.
