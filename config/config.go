@@ -34,6 +34,7 @@ type Config struct {
 	Log      Log      `toml:"log"`
 	Metrics  Metrics  `toml:"metrics"`
 	Notify   Notify   `toml:"notify"`
+	Backup   Backup   `toml:"backup"`
 
 	found found // how Flags.Load came to it
 }
@@ -104,6 +105,15 @@ type Notify struct {
 	Command []string `toml:"command"` // an absolute path and arguments, run without a shell; empty: nobody is told
 }
 
+// Backup configures what "ancre backup --rotate" does. The daemon does not use it.
+type Backup struct {
+	Keep int      `toml:"keep"` // how many backups of this daemon stay in the directory
+	Copy []string `toml:"copy"` // a command that copies each backup elsewhere, with BackupFile in one of its arguments; empty: none
+}
+
+// BackupFile stands for the path of the new backup in [Backup.Copy].
+const BackupFile = "{file}"
+
 // FileName is the configuration file's name in the data directory.
 const FileName = "ancre.conf"
 
@@ -126,6 +136,7 @@ func Default() Config {
 		// The port that otsd uses.
 		Calendar: Calendar{Listen: "127.0.0.1:14788", URI: "http://127.0.0.1:14788", RateLimit: 10, MaxDigests: 1 << 20},
 		Log:      Log{Level: "info", Format: "text"},
+		Backup:   Backup{Keep: 14},
 	}
 }
 

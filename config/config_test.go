@@ -131,6 +131,9 @@ listen = "localhost:1790"
 pprof = true
 [notify]
 command = ["/usr/bin/tell me", "", "it's \"quoted\""]
+[backup]
+keep = 3
+copy = ["/usr/bin/scp", "-q", "{file}", "other:"]
 `
 	got, err := parse("/etc/ancre/ancre.conf", []byte(file))
 	if err != nil {
@@ -153,6 +156,7 @@ command = ["/usr/bin/tell me", "", "it's \"quoted\""]
 		Log:      Log{Level: "debug", Format: "json"},
 		Metrics:  Metrics{Listen: "localhost:1790", Pprof: true},
 		Notify:   Notify{Command: []string{"/usr/bin/tell me", "", `it's "quoted"`}},
+		Backup:   Backup{Keep: 3, Copy: []string{"/usr/bin/scp", "-q", "{file}", "other:"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -251,6 +255,10 @@ func TestErrorsNameFileLineKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"metrics without port", "[metrics]\nlisten = \"127.0.0.1\"\n", `metrics.listen = "127.0.0.1": "127.0.0.1" must be HOST:PORT`},
 		{"metrics where JSON-RPC is", "[metrics]\nlisten = \"127.0.0.1:14780\"\n", `f.conf:2: metrics.listen = "127.0.0.1:14780": is the address of rpc.listen too`},
 		{"metrics where the calendar is", "[metrics]\nlisten = \"127.0.0.1:14788\"\n", `f.conf:2: metrics.listen = "127.0.0.1:14788": is the address of calendar.listen too`},
+		{"no backup to keep", "[backup]\nkeep = 0\n", `f.conf:2: backup.keep = 0: must be a whole number from 1 to 10000`},
+		{"a copy of nothing", "[backup]\ncopy = [\"/usr/bin/rsync\", \"other:\"]\n", `f.conf:2: backup.copy = ["/usr/bin/rsync", "other:"]: must have {file} in one of its arguments`},
+		{"a copy by a program that is searched for", "[backup]\ncopy = [\"scp\", \"{file}\"]\n", `f.conf:2: backup.copy = ["scp", "{file}"]: must begin with the absolute path`},
+		{"a copy by the backup", "[backup]\ncopy = [\"/{file}\"]\n", `must have {file} in one of its arguments`},
 		{"URI that is too long", "[calendar]\nuri = \"http://" + strings.Repeat("a", 1000) + "\"\n", `at most 1000 bytes`},
 	}
 	for _, test := range tests {

@@ -99,6 +99,9 @@ func (c *Config) settings(dir string) []setting {
 		{key: "metrics.pprof", set: boolean(&c.Metrics.Pprof)},
 
 		{key: "notify.command", set: command(&c.Notify.Command)},
+
+		{key: "backup.keep", set: integer(&c.Backup.Keep, 1, 10_000)},
+		{key: "backup.copy", set: copyCommand(&c.Backup.Copy)},
 	}
 }
 
@@ -361,6 +364,20 @@ func command(to *[]string) func(any) error {
 			}
 		}
 		return inner(v)
+	}
+}
+
+// copyCommand accepts a command in which the path of a backup has a place.
+func copyCommand(to *[]string) func(any) error {
+	inner := command(to)
+	return func(v any) error {
+		if err := inner(v); err != nil || len(*to) == 0 {
+			return err
+		}
+		if !slices.ContainsFunc((*to)[1:], func(s string) bool { return strings.Contains(s, BackupFile) }) {
+			return fmt.Errorf("must have %s in one of its arguments, in place of the backup, such as [\"/usr/bin/rsync\", %q, \"backup@other.example.org:ancre/\"]", BackupFile, BackupFile)
+		}
+		return nil
 	}
 }
 

@@ -124,7 +124,8 @@ func TestProofsThatNobodyElseCanCompleteAreWarnedOf(t *testing.T) {
 	awaitLog(t, log, "calendar.uri")
 }
 
-// A web server in front of a calendar that was not configured for it is noticed by its first request.
+// A web server in front of a calendar that was not configured for it is noticed by its first
+// request.
 func TestAProxyInFrontOfACalendarThatIsNotConfiguredForItIsWarnedOf(t *testing.T) {
 	c := testConfig(t)
 	log, _ := starts(t, c)

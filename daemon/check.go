@@ -13,6 +13,7 @@ import (
 	"ancre/config"
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
+	"ancre/internal/diskspace"
 	"ancre/internal/humanize"
 	"ancre/notify"
 )
@@ -149,7 +150,7 @@ func userName() string { return atomicfile.UserName(os.Geteuid()) }
 
 // space checks that the store has room.
 func (c *checkup) space(dir string) {
-	if free, ok := pebblestore.FreeBytes(existing(dir)); ok {
+	if free, ok := diskspace.Free(existing(dir)); ok {
 		c.freeSpace(dir, free)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"ancre/config"
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
+	"ancre/internal/diskspace"
 	"ancre/internal/humanize"
 )
 
@@ -360,7 +361,7 @@ func (m *Move) copy(ctx context.Context) error {
 	if m.report.Files, m.report.Bytes, err = c.Survey(ctx); err != nil {
 		return fmt.Errorf("%s: %w", m.from, err)
 	}
-	if free, ok := pebblestore.FreeBytes(m.root.Name()); ok && free < uint64(m.report.Bytes)+pebblestore.DefaultReserve {
+	if free, ok := diskspace.Free(m.root.Name()); ok && free < uint64(m.report.Bytes)+pebblestore.DefaultReserve {
 		return fmt.Errorf("the copy takes %s, and %s are free under %s: free some space, and try again", humanize.Bytes(m.report.Bytes), humanize.Bytes(int64(free)), m.root.Name())
 	}
 	m.step("copying")

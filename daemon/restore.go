@@ -43,19 +43,6 @@ func (b Backup) open() (*backup.Reader, error) {
 	return r, nil
 }
 
-// CheckBackup verifies a backup of any network, and changes nothing.
-func CheckBackup(ctx context.Context, b Backup) (backup.Summary, error) {
-	r, err := b.open()
-	if err != nil {
-		return backup.Summary{}, err
-	}
-	s, err := r.Verify(ctx)
-	if err != nil {
-		return s, fmt.Errorf("%s: %w", b.Name, err)
-	}
-	return s, nil
-}
-
 // Restore makes a new store from a backup, in the data directory of the configured network. It
 // verifies the whole backup meanwhile: the new store is there whole or not at all. Restore refuses
 // while a daemon runs in the directory, and never replaces a store that holds anything.
@@ -153,13 +140,7 @@ func restoreStore(ctx context.Context, target string, r *backup.Reader) (s backu
 			err = errors.Join(err, os.RemoveAll(temp))
 		}
 	}()
-	key := r.Header().Key
-	dst, err := pebblestore.Open(temp, pebblestore.Options{Key: &key})
-	if err != nil {
-		return s, err
-	}
-	s, err = r.Restore(ctx, dst)
-	if err = errors.Join(err, dst.Close()); err != nil {
+	if s, err = fillStore(ctx, temp, r); err != nil {
 		if errors.Is(err, store.ErrFull) {
 			err = fmt.Errorf("%w: free some space, or use a --datadir on another disk", err)
 		}
@@ -172,4 +153,15 @@ func restoreStore(ctx context.Context, target string, r *backup.Reader) (s backu
 		return s, err
 	}
 	return s, atomicfile.SyncDir(filepath.Dir(target))
+}
+
+// fillStore makes a store in a directory from a backup, and closes it.
+func fillStore(ctx context.Context, dir string, r *backup.Reader) (backup.Summary, error) {
+	key := r.Header().Key
+	dst, err := pebblestore.Open(dir, pebblestore.Options{Key: &key})
+	if err != nil {
+		return backup.Summary{}, err
+	}
+	s, err := r.Restore(ctx, dst)
+	return s, errors.Join(err, dst.Close())
 }

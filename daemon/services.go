@@ -152,16 +152,36 @@ func (s walletService) Transactions(ctx context.Context, count, skip int) ([]rpc
 }
 
 // Send pays the light client's estimate when no fee rate is given, within the cap for anchors.
-func (s walletService) Send(ctx context.Context, address string, sats, satPerVByte int64) (string, error) {
+func (s walletService) Send(ctx context.Context, address string, sats, satPerVByte int64, dry bool) (rpc.Payment, error) {
 	if satPerVByte == 0 {
 		rate, err := s.d.chain.FeeRate(ctx)
 		if err != nil {
-			return "", fmt.Errorf("no fee estimate, name a fee rate: %w", err)
+			return rpc.Payment{}, fmt.Errorf("no fee estimate, name a fee rate: %w", err)
 		}
 		satPerVByte = min(rate, s.d.cfg.Anchor.MaxFeeRate)
 	}
-	txid, err := s.d.wallet.Send(ctx, address, sats, satPerVByte)
-	return txid, walletError(err)
+	amount := sats
+	if sats == rpc.All {
+		amount = wallet.All
+	}
+	send := s.d.wallet.Send
+	if dry {
+		send = s.d.wallet.Quote
+	}
+	p, err := send(ctx, address, amount, satPerVByte)
+	if err != nil {
+		return rpc.Payment{}, walletError(err)
+	}
+	out := rpc.Payment{TxID: p.TxID, AmountSats: p.Sats, FeeSats: p.FeeSats, SatPerVByte: p.SatPerVByte,
+		RestSats: p.Rest, HeldSats: p.Held, UnconfirmedSats: p.Unconfirmed, SmallSats: p.Small}
+	over, err := s.d.batcher.Overview(ctx)
+	if err != nil { // it is sent
+		s.d.log.Debug("cannot say what the rest of the wallet is enough for", "err", err)
+		return out, nil
+	}
+	o := s.d.outlook(over, wallet.Balance{Confirmed: p.Rest})
+	out.AnchorsLeft, out.DaysLeft = o.AnchorsLeft, o.DaysLeft
+	return out, nil
 }
 
 // moment is a time for an answer; none for the zero time.

@@ -59,6 +59,7 @@ var explained = map[string][]string{
 	"An address: getnewaddress":                  {"rpc.Address"},
 	"A test: testnotify":                         {"rpc.NotifyTest"},
 	"A balance: getbalance":                      {"rpc.Balance", "money.Outlook"},
+	"Commands that are told of warnings":         {"notify.Event"},
 	"A transaction: listtransactions":            {"rpc.Transaction"},
 	"A created wallet: createwallet":             {"rpc.CreatedWallet"},
 	"A fee estimate: estimatefee":                {"rpc.FeeEstimate"},
@@ -126,6 +127,7 @@ func jsonStructs(t *testing.T) map[string][]string {
 		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred", "../daemon/check.go": "daemon",
 		"../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
 		"../verify/answer.go": "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
+		"../notify/event.go": "notify",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {

@@ -162,8 +162,8 @@ func (l *ledger) next(now time.Time) (e Event, ok bool) {
 	for _, kind := range warning.Table() {
 		if entry := l.Entries[kind.Name()]; entry != nil {
 			if name, at := entry.due(now, kind); name != "" {
-				due = append(due, Event{Event: name, Kind: kind.Name(), Severity: string(kind.Severity()), Summary: kind.Says(),
-					Text: entry.Text, Remedy: kind.Remedy(), Time: at, Since: entry.Since})
+				due = append(due, Event{Event: name, Kind: kind.Name(), Severity: string(kind.Severity()), Text: entry.Text, Time: at, Since: entry.Since,
+					says: kind.Says(), remedy: kind.Remedy()})
 			}
 		}
 	}

@@ -222,7 +222,7 @@ func TestWarningsOfOneKindAreToldTogether(t *testing.T) {
 	l.look(start, all)
 	l.look(start.Add(settle), all)
 	e, ok := l.next(start.Add(settle))
-	if !ok || e.Text != "one\ntwo" || e.Summary != warning.Peer.Says() || e.Remedy != warning.Peer.Remedy() || e.Severity != "warning" || !e.Since.Equal(start) {
+	if !ok || e.Text != "one\ntwo" || e.says != warning.Peer.Says() || e.remedy != warning.Peer.Remedy() || e.Severity != "warning" || !e.Since.Equal(start) {
 		t.Errorf("%+v, %t", e, ok)
 	}
 }

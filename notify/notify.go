@@ -184,9 +184,8 @@ func (n *Notifier) Test(ctx context.Context) (Result, error) {
 		return Result{}, ErrNoCommand
 	}
 	now := n.now()
-	e := Event{Event: Test, Kind: Test, Severity: "info", Summary: "This is a test.", Time: now, Since: now,
-		Text:   "This is a test of notify.command in ancre.conf. If you can read it, you will be told when ancred has a warning.",
-		Remedy: "Nothing needs to be done."}
+	e := Event{Event: Test, Kind: Test, Severity: "info", Time: now, Since: now, says: "this is a test",
+		Text: "This is a test of notify.command in ancre.conf. If you can read it, you will be told when ancred has a warning."}
 	r := Result{Program: n.cfg.Command[0]}
 	r.Output, r.Err = n.tell(ctx, &e)
 	r.Took = n.now().Sub(now)

@@ -146,15 +146,22 @@ func TestACommandReadsTheEventAsJSON(t *testing.T) {
 	}
 	host, _ := os.Hostname()
 	for name, want := range map[string]string{
-		"event": "raised", "kind": "balance_low", "severity": "warning", "summary": warning.BalanceLow.Says(), "remedy": warning.BalanceLow.Remedy(),
-		"text": strings.ToValidUTF8(hostile, "\ufffd"), "time": "2026-01-01T12:00:00Z", "since": "2026-01-01T12:00:00Z", "network": "regtest", "host": host, "version": "1.2.3",
+		"event": "raised", "kind": "balance_low", "severity": "warning",
+		"subject": "Ancre on " + host + ": warning: At today's price the wallet pays for fewer than 20 more anchors",
+		"text":    strings.ToValidUTF8(hostile, "\ufffd"), "time": "2026-01-01T12:00:00Z", "since": "2026-01-01T12:00:00Z", "network": "regtest", "host": host, "version": "1.2.3",
 	} {
 		if members[name] != want {
 			t.Errorf("%s is %q, want %q", name, members[name], want)
 		}
 		delete(members, name)
 	}
-	if len(members) > 0 {
+	message, _ := members["message"].(string)
+	for _, want := range []string{warning.BalanceLow.Says() + "\n\"quoted\"", "What to do: " + warning.BalanceLow.Remedy(), "look today. It began at 2026-01-01 12:00 UTC.", "Network: regtest", "Kind of warning: balance_low"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the message lacks %q:\n%s", want, message)
+		}
+	}
+	if delete(members, "message"); len(members) > 0 {
 		t.Errorf("members that nobody promised: %v", members)
 	}
 	if got := lines(told + ".args"); got[0] != `it's $HOME; "quoted"|2` {
@@ -299,7 +306,8 @@ func TestATestTellsThatItIsOne(t *testing.T) {
 		t.Errorf("%+v, %v", result, err)
 	}
 	var e Event
-	if err := json.Unmarshal([]byte(lines(told)[0]), &e); err != nil || e.Event != Test || e.Kind != "test" || e.Severity != "info" || e.Network != "regtest" {
+	if err := json.Unmarshal([]byte(lines(told)[0]), &e); err != nil || e.Event != Test || e.Kind != "test" || e.Severity != "info" || e.Network != "regtest" || !strings.HasSuffix(e.Subject, ": this is a test") ||
+		strings.Contains(e.Message, "Kind of") {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
@@ -328,5 +336,21 @@ func TestAFileThatCannotBeWrittenIsLoggedOnce(t *testing.T) {
 	r.stop()
 	if got := strings.Count(r.log.String(), "cannot write which warnings"); got != 1 {
 		t.Errorf("logged %d times:\n%s", got, r.log)
+	}
+}
+
+// The words of each event, for a person who knows nothing of it.
+func TestWords(t *testing.T) {
+	e := Event{Kind: "store", Severity: "critical", Text: "The text.", Time: start.Add(time.Hour), Since: start, Network: "mainnet", Host: "host", Version: "1",
+		says: warning.Store.Says(), remedy: warning.Store.Remedy()}
+	for event, want := range map[string][2]string{
+		Raised:   {"Ancre on host: act now: The store is read-only, so ancred refuses digests", "Somebody should look now. It began at 2026-01-01 12:00 UTC."},
+		Reminder: {"Ancre on host: reminder: The store is read-only, so ancred refuses digests", "This is a reminder: the warning is still there. It began at 2026-01-01 12:00 UTC."},
+		Cleared:  {"Ancre on host: over: The store is read-only, so ancred refuses digests", "began at 2026-01-01 12:00 UTC and was over at 2026-01-01 13:00 UTC. The last text was:\nThe text.\n"},
+	} {
+		e.Event = event
+		if e.words(); e.Subject != want[0] || !strings.Contains(e.Message, want[1]) {
+			t.Errorf("%s: %q\n%s", event, e.Subject, e.Message)
+		}
 	}
 }

@@ -172,6 +172,20 @@ func (c *Client) Send(ctx context.Context, address string, sats, satPerVByte int
 	return txid, c.Call(ctx, MethodSendToAddress, &txid, p)
 }
 
+// Pay pays sats to an address, or everything that can be spent ([All]), and says what it paid and
+// what stays. If dry is true, it sends nothing, and says what it would pay.
+func (c *Client) Pay(ctx context.Context, address string, sats, satPerVByte int64, dry bool) (Payment, error) {
+	p := Named{"address": address, "amount_sats": sats, "verbose": true, "dry_run": dry}
+	if sats == All {
+		p["amount_sats"] = WordAll
+	}
+	if satPerVByte != 0 {
+		p["fee_rate"] = satPerVByte
+	}
+	var paid Payment
+	return paid, c.Call(ctx, MethodSendToAddress, &paid, p)
+}
+
 // BlockCount returns the height of the newest block.
 func (c *Client) BlockCount(ctx context.Context) (int32, error) {
 	var h int32

@@ -27,6 +27,7 @@ type Param struct {
 	About    string
 	Choices  []string // of a KindString: the only values allowed; nil: any
 	Min, Max int64    // of a KindInteger: the range allowed
+	Word     string   // of a KindInteger: this word is allowed too, and means -1; empty: none
 	Secret   bool     // the value must never reach an error message or a log
 }
 

@@ -39,6 +39,13 @@ const (
 	MethodUptime            = "uptime"
 )
 
+// WordAll is the amount of sendtoaddress that sends everything, and All is its number for
+// [Client.Pay].
+const (
+	WordAll = "all"
+	All     = int64(-1)
+)
+
 // The headings under which help lists the methods.
 const (
 	GroupDigests = "Digests and proofs"
@@ -199,13 +206,17 @@ func Methods() []Method {
 		Example: "[10,0]",
 	}, {
 		Name: MethodSendToAddress, Group: GroupWallet,
-		About: "Pays to an address. The amount is in satoshi, unlike in bitcoind.",
+		About: "Pays to an address. The amount is in satoshi, unlike in bitcoind. Coins of an anchor in flight are never spent.",
 		Params: []Param{
 			{Name: "address", Kind: KindString, About: "The address to pay to"},
-			{Name: "amount_sats", Kind: KindInteger, Min: 1, Max: maxSats, About: "How much, in satoshi, an integer"},
+			{Name: "amount_sats", Kind: KindInteger, Min: 1, Max: maxSats, Word: WordAll, About: "How much, in satoshi, an integer; or \"all\": everything that can be spent, the fee taken from it"},
 			{Name: "fee_rate", Kind: KindInteger, Optional: true, Min: 1, Max: maxFeeRate, About: "In satoshi per virtual byte; if absent, it is estimated"},
+			{Name: "verbose", Kind: KindBoolean, Optional: true, Default: "false", About: "true for an object that says what was paid and what stays"},
+			{Name: "dry_run", Kind: KindBoolean, Optional: true, Default: "false", About: "true: send nothing, and return the object that would be the answer, without txid"},
 		},
-		Result:  "A string: the transaction's ID.",
+		Result: "A string: the transaction's ID. Or an object: txid, amount_sats (what the address receives), fee_sats, sat_per_vbyte, rest_sats (what stays in the wallet), " +
+			"and what of the rest cannot be sent now: held_sats (for anchors in flight), unconfirmed_sats and small_sats (coins that cost more to spend than they are worth); " +
+			"anchors_left and days_left (what the rest is enough for).",
 		Example: "[" + exampleAddress + ",50000]",
 	}, {
 		Name: MethodEstimateFee, Group: GroupWallet, Roles: Roles{RoleRead},

@@ -233,6 +233,21 @@ type Transaction struct {
 	Label         string     `json:"label,omitempty"`
 }
 
+// Payment is the answer of sendtoaddress, if it is asked for an object.
+type Payment struct {
+	TxID        string `json:"txid,omitempty"` // absent: nothing was sent
+	AmountSats  int64  `json:"amount_sats"`    // what the address receives
+	FeeSats     int64  `json:"fee_sats"`
+	SatPerVByte int64  `json:"sat_per_vbyte"`
+
+	RestSats        int64 `json:"rest_sats"`        // what stays in the wallet
+	HeldSats        int64 `json:"held_sats"`        // the part of it that is held for anchors in flight
+	UnconfirmedSats int64 `json:"unconfirmed_sats"` // the part that is in no block yet
+	SmallSats       int64 `json:"small_sats"`       // the part in coins that cost more to spend than they are worth
+	AnchorsLeft     int64 `json:"anchors_left"`     // what the rest pays for at today's price
+	DaysLeft        int64 `json:"days_left"`
+}
+
 // CreatedWallet is the answer of createwallet. It has Words only if the wallet is new, and they are
 // never shown again.
 type CreatedWallet struct {

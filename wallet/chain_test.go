@@ -195,12 +195,23 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 	if err := node.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	txid, err := r.Send(t.Context(), foreign, 400_000, 2)
+	quote, err := r.Quote(t.Context(), foreign, 400_000, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fee := int64(2 * 141) // 1 input, 2 outputs
+	payment, err := r.Send(t.Context(), foreign, 400_000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	txid, fee := payment.TxID, int64(2*141) // 1 input, 2 outputs
 	change := deposit - 400_000 - fee
+	want := wallet.Payment{Sats: 400_000, FeeSats: fee, SatPerVByte: 2, Rest: 50_000 + change, Held: 50_000}
+	if quote != want {
+		t.Errorf("quoted %+v, want %+v", quote, want)
+	}
+	if want.TxID = txid; payment != want {
+		t.Errorf("paid %+v, want %+v", payment, want)
+	}
 	r.awaitBalance(wallet.Balance{Confirmed: 50_000, Pending: change})
 	r.wantSent(txid, -400_000-fee, fee)
 
@@ -224,6 +235,10 @@ func TestPaymentsAreKeptAndOfferedUntilTheyAreMined(t *testing.T) {
 		t.Errorf("the payment is %d times in the history", n)
 	}
 	r.sendAll(50_000)
+	if _, err := r.Quote(t.Context(), foreign, wallet.All, 1); !errors.As(err, &short) || err.Error() != "there is nothing to send: no coin can be spent now. "+
+		"50,000 sat are held for anchors in flight, or are not mined yet: wait until they are" {
+		t.Errorf("got %v", err)
+	}
 }
 
 // wantSent checks that the newest transaction is an unmined payment.
@@ -267,12 +282,15 @@ func (r *rig) sendAll(leased int64) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	if all.Rest != leased || all.Held != leased || all.Unconfirmed != 0 || all.Small != 0 {
+		r.t.Errorf("sent all: %+v, want %d held", all, leased)
+	}
 	r.awaitBalance(wallet.Balance{Confirmed: leased})
-	r.awaitMempool(all)
+	r.awaitMempool(all.TxID)
 	r.mine(1)
 	r.await("it is mined", func() string {
 		list, err := r.Transactions(r.t.Context(), 1, 0)
-		if err != nil || list[0].TxID.String() != all || list[0].Confirmations != 1 {
+		if err != nil || list[0].TxID.String() != all.TxID || list[0].Confirmations != 1 {
 			return fmt.Sprintf("%+v %v", list, err)
 		}
 		return ""

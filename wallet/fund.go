@@ -135,6 +135,7 @@ func (o *order) shortage(coins []coin, waiting int64) error {
 		Cost:    o.out.Value + o.fee(len(o.given)+len(coins)+1, nil),
 		Have:    sum(o.given) + sum(coins),
 		Waiting: waiting,
+		All:     o.all,
 	}
 	e.Missing = max(e.Cost-e.Have, txsize.DustLimit, o.inputFee()+1)
 	return e

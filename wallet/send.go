@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ancre/internal/humanize"
+	"ancre/internal/txsize"
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2"
@@ -38,34 +39,66 @@ const (
 	offersAtOnce = 4
 )
 
-// Send pays sats to an address of this network and returns the txid, as displayed. It spends
-// confirmed coins that are not leased.
+// Payment is a payment out of the wallet, and what it leaves there. Amounts are in satoshi.
+type Payment struct {
+	TxID        string // as displayed; empty: it was only quoted
+	Sats        int64  // what the address receives
+	FeeSats     int64
+	SatPerVByte int64
+
+	Rest        int64 // what stays in the wallet: change, and coins that are not spent
+	Held        int64 // the part of it that is held for anchors in flight
+	Unconfirmed int64 // the part that is not mined yet, or not spendable yet; without the change of this payment
+	Small       int64 // the part in coins that cost more to spend than they are worth
+}
+
+// Quote returns what [Wallet.Send] would do now. It sends nothing.
+func (w *Wallet) Quote(ctx context.Context, to string, sats int64, satPerVByte int64) (Payment, error) {
+	p, err := w.pay(ctx, to, sats, satPerVByte, func(context.Context, *vault, *draft) error { return nil })
+	p.TxID = ""
+	return p, err
+}
+
+// Send pays sats to an address of this network, or everything that can be spent ([All]). It spends
+// confirmed coins that are not leased: those of an anchor in flight stay.
 //
 // Once it returns nil, the payment is stored, and is offered to the network until it is mined, over
 // restarts too. A failed broadcast is not an error: the network may have the payment nevertheless,
 // and a person who is told that it failed pays twice.
-func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte int64) (txid string, err error) {
+func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte int64) (Payment, error) {
+	p, err := w.pay(ctx, to, sats, satPerVByte, w.store)
+	if err != nil {
+		return Payment{}, err
+	}
+	w.addressesUsed.Store(true)
+	w.log.Info("payment stored", "txid", p.TxID, "sats", p.Sats, "fee_sats", p.FeeSats)
+	w.offerSoon()
+	return p, nil
+}
+
+// pay builds a payment, and has it stored before anything else can take its coins.
+func (w *Wallet) pay(ctx context.Context, to string, sats, satPerVByte int64, store func(context.Context, *vault, *draft) error) (p Payment, err error) {
 	v, err := w.current()
 	if err != nil {
-		return "", err
+		return p, err
 	}
 	script, err := w.payTo(to)
 	if err != nil {
-		return "", err
+		return p, err
 	}
 	dust := dustOf(script)
 	if sats != All && (sats < dust || sats > btcutil.MaxSatoshi) {
-		return "", fmt.Errorf("amount %s: nodes relay from %s to %s to this kind of address", humanize.Sats(sats), humanize.Sats(dust), humanize.Sats(int64(btcutil.MaxSatoshi)))
+		return p, fmt.Errorf("amount %s: nodes relay from %s to %s to this kind of address", humanize.Sats(sats), humanize.Sats(dust), humanize.Sats(int64(btcutil.MaxSatoshi)))
 	}
 	height, _, err := w.cfg.Chain.Best()
 	if err != nil {
-		return "", err
+		return p, err
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.CallTimeout)
 	defer cancel()
 	if err := w.spend.acquire(ctx); err != nil {
-		return "", fmt.Errorf("send: %w", err)
+		return p, fmt.Errorf("send: %w", err)
 	}
 	defer w.spend.release()
 	o := order{
@@ -77,23 +110,62 @@ func (w *Wallet) Send(ctx context.Context, to string, sats int64, satPerVByte in
 	}
 	d, err := w.build(ctx, v, o)
 	if err != nil {
-		return "", err
+		return p, err
 	}
-	// If storing takes longer than its time limit, nothing else may spend these coins meanwhile.
+	coins, err := withTimeout(ctx, w, "read the balance", func() ([]coin, error) { return v.coins(&w.leases) })
+	if err != nil {
+		return p, err
+	}
+	p = d.payment(coins, satPerVByte)
+	if err := store(ctx, v, d); err != nil {
+		return Payment{}, err
+	}
+	return p, nil
+}
+
+// store stores a payment. If that takes longer than its time limit, nothing else may spend its
+// coins meanwhile.
+func (w *Wallet) store(ctx context.Context, v *vault, d *draft) error {
 	w.leases.hold(d.spent(), time.Now().Add(holdFor))
 	if err := doWithTimeout(ctx, w, "store the payment", func() error { return v.storePayment(d.tx) }); err != nil {
 		if ctx.Err() != nil {
-			return "", fmt.Errorf("%w: the payment may still be stored, so look into the history before you send again", err)
+			return fmt.Errorf("%w: the payment may still be stored, so look into the history before you send again", err)
 		}
 		w.leases.release(d.spent())
-		return "", err
+		return err
 	}
 	w.leases.release(d.spent())
-	w.addressesUsed.Store(true)
-	id := d.tx.TxHash()
-	w.log.Info("payment stored", "txid", id, "sats", d.tx.TxOut[0].Value)
-	w.offerSoon()
-	return id.String(), nil
+	return nil
+}
+
+// payment says what a draft pays, and what it leaves of the wallet's coins.
+func (d *draft) payment(coins []coin, satPerVByte int64) Payment {
+	p := Payment{TxID: d.tx.TxHash().String(), Sats: d.tx.TxOut[0].Value, SatPerVByte: satPerVByte}
+	for _, out := range d.prevouts {
+		p.FeeSats += out.Value
+	}
+	for i, out := range d.tx.TxOut {
+		p.FeeSats -= out.Value
+		if i > 0 {
+			p.Rest += out.Value // the change
+		}
+	}
+	spent := d.spent()
+	for _, c := range coins {
+		if slices.Contains(spent, c.OutPoint) {
+			continue
+		}
+		p.Rest += c.out.Value
+		switch {
+		case c.leased:
+			p.Held += c.out.Value
+		case !c.spendable():
+			p.Unconfirmed += c.out.Value
+		case c.out.Value < txsize.DustLimit || c.out.Value <= satPerVByte*txsize.Input:
+			p.Small += c.out.Value
+		}
+	}
+	return p
 }
 
 // payTo returns the script of an address of this network.

@@ -356,10 +356,11 @@ func TestALostPaymentIsTold(t *testing.T) {
 	v1, prevouts := r.build(wallet.AnchorOrder{Root: [32]byte{1}, SatPerVByte: 2})
 	v2, _ := r.build(wallet.AnchorOrder{Root: [32]byte{2}, SatPerVByte: 50, Coins: spent(v1), Prevouts: prevouts})
 	r.mineVersion(v1)
-	txid, err := r.Send(t.Context(), foreign, 5_000, 1)
+	payment, err := r.Send(t.Context(), foreign, 5_000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	txid := payment.TxID
 	r.awaitMempool(txid)
 	r.reorg(1)
 	r.mineVersion(v2)

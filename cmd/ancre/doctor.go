@@ -17,6 +17,7 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
+	var notify bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is wrong with this installation, and what to do",
@@ -34,10 +35,11 @@ Exit status: 0 nothing failed (there may be warnings, and unknown things), 1 som
 			if err := a.checkQuiet(); err != nil {
 				return err
 			}
-			return a.doctor(cmd.Context())
+			return a.doctor(cmd.Context(), notify)
 		},
 	}
 	a.addQuiet(cmd.Flags())
+	cmd.Flags().BoolVar(&notify, "notify", false, "also have the daemon run notify.command with a test event")
 	return cmd
 }
 
@@ -45,7 +47,7 @@ Exit status: 0 nothing failed (there may be warnings, and unknown things), 1 som
 // one look to the next.
 var look = doctor.Gather
 
-func (a *app) doctor(ctx context.Context) error {
+func (a *app) doctor(ctx context.Context, notify bool) error {
 	client, err := a.daemon(ctx)
 	if err != nil && (a.rpcURL != "" || a.rpcUser != "" || a.rpcCookie != "") {
 		return err // a wrong flag is not what is wrong with the machine
@@ -56,7 +58,7 @@ func (a *app) doctor(ctx context.Context) error {
 	waits := a.startWaits()
 	facts := look(ctx, doctor.Target{
 		Flags: a.flags, Client: client, Problem: err, Remote: client != nil && !isLoopback(client.URL()),
-		Version: version.Text(), Command: a.commandLine(), Progress: waits.show,
+		Version: version.Text(), Notify: notify, Command: a.commandLine(), Progress: waits.show,
 	}, doctor.Limit)
 	waits.end()
 	if ctx.Err() != nil {

@@ -370,9 +370,17 @@ func (w *fakeWallet) Transactions(context.Context, int, int) ([]rpc.Transaction,
 	return []rpc.Transaction{{TxID: strings.Repeat("ab", 32), Time: testTime, AmountSats: -306, FeeSats: &fee, Kind: "anchor", Confirmations: 6}}, nil
 }
 
-func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64) (string, error) {
+func (w *fakeWallet) Send(_ context.Context, address string, sats, rate int64, dry bool) (rpc.Payment, error) {
+	p := rpc.Payment{AmountSats: sats, FeeSats: 282, SatPerVByte: 2, RestSats: 24_718, HeldSats: 10_000, UnconfirmedSats: 7, SmallSats: 200, AnchorsLeft: 161, DaysLeft: 40}
+	if sats == rpc.All {
+		p.AmountSats, p.RestSats = 39_718, 10_207
+	}
+	if dry {
+		return p, nil
+	}
 	w.say("send %s %d %d", address, sats, rate)
-	return strings.Repeat("cd", 32), nil
+	p.TxID = strings.Repeat("cd", 32)
+	return p, nil
 }
 
 const testAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -496,6 +504,7 @@ type session struct {
 	person   bool
 	terminal bool                     // out and err are one
 	secrets  []string                 // what is typed unseen
+	ancred   string                   // the path of the program; "": there is none
 	answer   func(said string) string // what is typed seen, after what was said on standard error; in place of in
 }
 
@@ -537,7 +546,8 @@ func call(s session, args ...string) answer {
 	exit := run(s.ctx, args, &terminal{
 		in: in, out: &out, err: &errs,
 		person: s.person, outTerm: s.terminal, errTerm: s.terminal,
-		width: func() int { return 80 },
+		width:  func() int { return 80 },
+		ancred: func() string { return s.ancred },
 		secret: func(context.Context) (string, error) {
 			if len(s.secrets) == 0 {
 				return "", errors.New("nothing is typed")

@@ -78,8 +78,10 @@ func TestWhatADaemonSaysIsHarmless(t *testing.T) {
 				return map[string]any{"id": 1, "state": nasty, "root": nasty, "anchor": 1}
 			case "getanchor":
 				return map[string]any{"id": 1, "state": nasty, "blockhash": nasty, "height": 1, "versions": []any{map[string]any{"txid": nasty, "state": nasty}}}
-			case "getnewaddress", "sendtoaddress":
-				return nasty
+			case "getnewaddress":
+				return map[string]any{"address": nasty}
+			case "sendtoaddress":
+				return map[string]any{"txid": nasty}
 			case "listtransactions":
 				return []any{map[string]any{"txid": nasty, "kind": nasty}}
 			case "estimatefee":

@@ -23,6 +23,7 @@ type terminal struct {
 	outNull          bool // nobody can ever read out
 	quiet            bool // with --quiet: say nothing when all is well
 	width            func() int
+	ancred           func() string                         // the path of the ancred that belongs to this ancre; "": there is none
 	secret           func(context.Context) (string, error) // reads a line from the person without showing it
 }
 
@@ -36,6 +37,7 @@ func systemTerminal() *terminal {
 		outTerm: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerm: term.IsTerminal(int(os.Stderr.Fd())),
 		outNull: isNull(os.Stdout),
+		ancred:  findAncred,
 		width: func() int {
 			if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
 				return w

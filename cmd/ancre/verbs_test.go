@@ -368,13 +368,31 @@ func TestWallet(t *testing.T) {
 	}
 	r.with(session{terminal: true}, "wallet", "address").is(t, exitDone, testAddress, "█")
 
-	r.with(session{person: true, in: "n\n"}, "wallet", "send", testAddress, "25000").is(t, exitFailed, "Send 25,000 sat to "+testAddress, "nothing was sent")
+	r.with(session{person: true, in: "n\n"}, "wallet", "send", testAddress, "25000").is(t, exitFailed, "to       "+testAddress,
+		"amount   25,000 sat\nfee      282 sat, at 2 sat/vB\nrest     24,718 sat, enough for 161 more anchors, about 40 days\n", "of which 10,000 sat is held for anchors in flight",
+		"of which 7 sat is in no block yet", "of which 200 sat is in coins that cost more", "Send it?", "nothing was sent")
+	r.with(session{person: true, in: "n\n"}, "wallet", "send", testAddress, "all").is(t, exitFailed, "amount   39,718 sat", "Send everything that can be sent?", "nothing was sent")
 	r.with(session{person: true, in: "\n"}, "wallet", "send", testAddress, "25000").is(t, exitFailed, "nothing was sent")
 	if strings.Contains(r.daemon.wallet.asked, "send") {
 		t.Fatalf("asked to %s", r.daemon.wallet.asked)
 	}
 	r.with(session{person: true, in: "y\n"}, "wallet", "send", testAddress, "25000").is(t, exitDone, strings.Repeat("cd", 32))
-	r.ancre("wallet", "send", testAddress, "25000", "--yes", "--feerate", "3").is(t, exitDone)
+	if want := "send " + testAddress + " 25000 2"; r.daemon.wallet.asked != want { // the rate that was shown
+		t.Errorf("asked to %s, want %s", r.daemon.wallet.asked, want)
+	}
+	r.ancre("wallet", "send", testAddress, "all", "--yes").is(t, exitDone)
+	if want := "send " + testAddress + " -1 0"; r.daemon.wallet.asked != want {
+		t.Errorf("asked to %s, want %s", r.daemon.wallet.asked, want)
+	}
+	r.ancre("wallet", "send", testAddress, "25,000", "--yes").is(t, exitUsage, "whole number of satoshi")
+	r.ancre("wallet", "send", testAddress, "25000").is(t, exitUsage, "--yes")
+	var paid rpc.Payment
+	if err := json.Unmarshal([]byte(r.ancre("--json", "wallet", "send", testAddress, "25000", "--yes").is(t, exitDone).out), &paid); err != nil || paid.FeeSats != 282 || paid.TxID == "" {
+		t.Errorf("for a script: %+v, %v", paid, err)
+	}
+	if a := r.ancre("wallet", "send", testAddress, "25000", "--yes", "--feerate", "3").is(t, exitDone, "rest     24,718 sat"); a.out != strings.Repeat("cd", 32)+"\n" {
+		t.Errorf("for a script: %q", a.out)
+	}
 	if want := "send " + testAddress + " 25000 3"; r.daemon.wallet.asked != want {
 		t.Errorf("asked to %s, want %s", r.daemon.wallet.asked, want)
 	}

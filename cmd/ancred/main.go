@@ -31,6 +31,7 @@ Usage: ancred [--config FILE] [--datadir DIR] [--network NAME]
        ancred check [--quiet] [--json]
        ancred restore [--check] [--json] FILE
        ancred move [--json] FROM
+       ancred mail [--server HOST[:PORT]] ADDRESS...
        ancred version
 
   --config FILE    the configuration; without it DIR/ancre.conf is read, if there is one,
@@ -47,6 +48,9 @@ ancred runs in the data directory; "ancred restore --help" says more.
 
 "ancred move FROM" moves a daemon's data and settings from a home directory to the
 service; "ancred move --help" says more.
+
+"ancred mail" sends a warning by mail, as a notify.command; "ancred mail --help" says
+more.
 
 Every setting stands in sample.conf with its default and its reason. The log goes to
 standard error. Stop it with Ctrl-C, SIGTERM or "ancre rpc stop". It goes on when the
@@ -100,6 +104,8 @@ func run(args []string, w world) int {
 		return runMove(set.Args()[1:], flags, w)
 	case set.Arg(0) == "check":
 		return runCheck(set.Args()[1:], flags, w)
+	case set.Arg(0) == "mail":
+		return runMail(set.Args()[1:], w)
 	case set.NArg() == 0 && *showVersion, set.NArg() == 1 && set.Arg(0) == "version":
 		return w.print("ancred " + version.Text() + "\n")
 	case set.NArg() > 0:

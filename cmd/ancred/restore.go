@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"ancre/batcher/store/backup"
@@ -24,7 +25,9 @@ const restoreUsage = `ancred restore makes a new store from a file that "ancre b
 Usage: ancred restore [--config FILE] [--datadir DIR] [--network NAME] [--check] [--json] FILE
 
   --config, --datadir, --network   as for the daemon: where the new store goes
-  --check                          only verify FILE, and change nothing
+  --check                          only rehearse: restore FILE into a temporary directory (in
+                                   $TMPDIR; some 80 bytes a digest), read the new store, and
+                                   remove it
   --json                           print the result, or the error, as JSON
 
 FILE "-" is standard input. No ancred may run in the data directory. The whole backup is
@@ -83,16 +86,19 @@ func (r *restore) parse(args []string) error {
 
 // run restores or checks the backup, and returns the exit status.
 func (r *restore) run(ctx context.Context) int {
-	cfg, err := r.flags.Load()
-	if err != nil {
-		return r.fail(exitUsage, err)
-	}
-	if err := refuseMember(cfg, "restore "+r.path); err != nil && !r.check {
-		return r.fail(exitUsage, err)
-	}
-	dir, err := cfg.NetworkDir()
-	if err != nil {
-		return r.fail(exitUsage, err)
+	var cfg config.Config
+	var dir string
+	var err error
+	if !r.check { // a rehearsal needs no configuration
+		if cfg, err = r.flags.Load(); err == nil {
+			err = refuseMember(cfg, "restore "+r.path)
+		}
+		if err == nil {
+			dir, err = cfg.NetworkDir()
+		}
+		if err != nil {
+			return r.fail(exitUsage, err)
+		}
 	}
 	b := daemon.Backup{Name: r.path, Content: interrupt.NewReader(ctx, r.in)}
 	if r.path == "-" {
@@ -113,7 +119,7 @@ func (r *restore) run(ctx context.Context) int {
 	finish := r.showProgress(&b)
 	var s backup.Summary
 	if r.check {
-		s, err = daemon.CheckBackup(ctx, b)
+		s, err = daemon.Rehearse(ctx, os.TempDir(), b)
 	} else {
 		s, err = daemon.Restore(ctx, cfg, b)
 	}
@@ -131,7 +137,7 @@ func (r *restore) run(ctx context.Context) int {
 func (r *restore) showProgress(b *daemon.Backup) (finish func()) {
 	label := "Restoring digests"
 	if r.check {
-		label = "Verifying digests"
+		label = "Rehearsing the restore: digests"
 	}
 	show, finish := r.startProgress(label, r.json, false)
 	if show != nil {
@@ -164,7 +170,8 @@ func (r *restore) report(name, dir string, s backup.Summary) int {
 	}
 	name, dir, contents, taken := printable.Line(name), printable.Line(dir), s.Contents(), humanize.Time(s.Taken)
 	if r.check {
-		return r.print(fmt.Sprintf("%s is a whole backup of %s, taken %s: %s.\n", name, printable.Line(s.Network), taken, contents))
+		return r.print(fmt.Sprintf("%s is a whole backup of %s, taken %s: %s.\nIt was restored for trial: the new store opens, and its proofs lead to the roots of their batches.\n",
+			name, printable.Line(s.Network), taken, contents))
 	}
 	status := r.print(fmt.Sprintf("Restored to %s: %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", dir, contents, taken))
 	_, err := fmt.Fprintf(r.err, "\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+

@@ -273,10 +273,13 @@ func TestRestoreRefusesABadPlaceWithTheRemedy(t *testing.T) {
 	}
 }
 
-// A backup is verified without a place to restore it to: on whatever machine, beside a daemon that
-// runs.
-func TestRestoreCheckOnlyVerifies(t *testing.T) {
+// A backup is rehearsed without a place to restore it to: on any machine, beside a daemon that
+// runs, with whatever configuration.
+func TestRestoreCheckOnlyRehearses(t *testing.T) {
 	file := backedUp(t, example(t))
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("TMP", temp)
 	data := filepath.Join(t.TempDir(), "data")
 	call("--datadir", data, "restore", "--check", file).is(t, exitDone,
 		"a whole backup of regtest, taken 2026-01-02 03:04 UTC: 302 digests in 2 batches and 0 anchors, with the chain followed to block 1,234.")
@@ -291,6 +294,13 @@ func TestRestoreCheckOnlyVerifies(t *testing.T) {
 	if exists(data) {
 		t.Error("a data directory was made")
 	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	call("--config", filepath.Join(temp, "missing.conf"), "restore", "--check", file).is(t, exitDone, "It was restored for trial")
+	t.Setenv("TMPDIR", filepath.Join(temp, "missing"))
+	t.Setenv("TMP", filepath.Join(temp, "missing"))
+	call("restore", "--check", file).is(t, exitFailed, "TMPDIR")
 }
 
 // A restore ends with 1 when something that it had to say was not written.

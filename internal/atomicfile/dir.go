@@ -254,3 +254,24 @@ func (d *Dir) ownLink(name string) (string, error) {
 	}
 	return target, nil
 }
+
+// Remove removes the file that was described before. The error wraps [ErrChanged] if something else
+// has its name by now.
+func (d *Dir) Remove(name string, was fs.FileInfo) error {
+	now, err := d.Lstat(name)
+	if err == nil && !os.SameFile(was, now) {
+		err = &fs.PathError{Op: "remove", Path: name, Err: ErrChanged}
+	}
+	if err != nil {
+		return err
+	}
+	return d.root.Remove(name)
+}
+
+// RemoveAll removes what has a name, with everything in it.
+func (d *Dir) RemoveAll(name string) error {
+	if err := checkName(name); err != nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: err}
+	}
+	return d.root.RemoveAll(name)
+}

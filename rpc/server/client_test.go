@@ -114,6 +114,10 @@ func speakWallet(t *testing.T, r *rig) {
 	must(t, "sendtoaddress", err, r.wallet.asked == "send x 7 0", r.wallet.asked)
 	_, err = c.Send(ctx, "x", 7, 2)
 	must(t, "sendtoaddress", err, r.wallet.asked == "send x 7 2", r.wallet.asked)
+	p, err := c.Pay(ctx, "x", rpc.All, 0, true)
+	must(t, "sendtoaddress", err, r.wallet.asked == "would send x -1 0" && p.TxID == "" && p.FeeSats == 141, r.wallet.asked)
+	p, err = c.Pay(ctx, "x", 9, 3, false)
+	must(t, "sendtoaddress", err, r.wallet.asked == "send x 9 3" && p.TxID != "" && p.AmountSats == 9, r.wallet.asked)
 }
 
 func speakChain(t *testing.T, r *rig) {

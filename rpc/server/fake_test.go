@@ -252,9 +252,13 @@ func (w *memWallet) Transactions(_ context.Context, count, skip int) ([]rpc.Tran
 	w.asked = fmt.Sprint("transactions ", count, " ", skip)
 	return nil, w.err
 }
-func (w *memWallet) Send(_ context.Context, address string, sats, rate int64) (string, error) {
+func (w *memWallet) Send(_ context.Context, address string, sats, rate int64, dry bool) (rpc.Payment, error) {
 	w.asked = fmt.Sprint("send ", address, " ", sats, " ", rate)
-	return strings.Repeat("ab", 32), w.err
+	if dry {
+		w.asked = "would " + w.asked
+		return rpc.Payment{AmountSats: sats, FeeSats: 141}, w.err
+	}
+	return rpc.Payment{TxID: strings.Repeat("ab", 32), AmountSats: sats}, w.err
 }
 
 type fixedNode struct{}

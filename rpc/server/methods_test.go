@@ -93,7 +93,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getnewaddress":     {`[]`, `{"verbose":true}`, `^("bcrt1qq"|\{"address":"bcrt1qq",.*"deposit_sats":50000,"deposit_days":81\})$`},
 		"getbalance":        {`[]`, `{}`, `^\{"confirmed_sats":3,"pending_sats":2,"spendable_sats":1,"anchor_sats":153,"anchors_per_day":1.63,"anchors_left":4,"days_left":5,"deposit_sats":20000,"deposit_days":80\}$`},
 		"listtransactions":  {`[5,1]`, `{"skip":1,"count":5}`, `^\[\]$`},
-		"sendtoaddress":     {`["bcrt1qq",50000,7]`, `{"address":"bcrt1qq","amount_sats":50000,"fee_rate":7}`, `^"(ab){32}"$`},
+		"sendtoaddress":     {`["bcrt1qq",50000,7]`, `{"address":"bcrt1qq","amount_sats":"all","fee_rate":7,"verbose":true,"dry_run":true}`, `^("(ab){32}"|\{"amount_sats":-1,"fee_sats":141,.*\})$`},
 		"estimatefee":       {`[]`, `{}`, `^\{"sat_per_vbyte":3,"anchor_sats":459,"floor_sat_per_vbyte":1,"floor_peers":0,"blocks":\[\],"next_anchor":\[\]\}$`},
 		"getblockcount":     {`[]`, `{}`, `^19$`},
 		"getbestblockhash":  {`[]`, `{}`, `^"` + r.chain[19].BlockHash().String() + `"$`},
@@ -228,6 +228,7 @@ func TestParametersReachTheWallet(t *testing.T) {
 		{"listtransactions", `[]`, "transactions 10 0"},
 		{"listtransactions", `[null,3]`, "transactions 10 3"},
 		{"sendtoaddress", `["x",1]`, "send x 1 0"},
+		{"sendtoaddress", `["x","all"]`, "send x -1 0"},
 		{"sendtoaddress", `{"fee_rate":9,"amount_sats":2100000000000000,"address":"x"}`, "send x 2100000000000000 9"},
 	} {
 		if _, err := r.call(t, rpc.RoleAdmin, c.method, c.params); err != nil || r.wallet.asked != c.want {

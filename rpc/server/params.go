@@ -243,8 +243,16 @@ func losesBytes(raw []byte, text string) bool {
 }
 
 func parseInteger(p *rpc.Param, value json.RawMessage, a *arg) *rpc.Error {
+	if p.Word != "" && string(value) == strconv.Quote(p.Word) {
+		a.number = -1
+		return nil
+	}
 	if c := value[0]; c != '-' && (c < '0' || c > '9') {
-		return wrongType(p, "an integer", value)
+		want := "an integer"
+		if p.Word != "" {
+			want += " or " + strconv.Quote(p.Word)
+		}
+		return wrongType(p, want, value)
 	}
 	if bytes.ContainsAny(value, ".eE") {
 		return errorf(rpc.CodeType, "%s: want an integer written without fraction or exponent, found %s", p.Name, humanize.ClipTo(string(value), 40))

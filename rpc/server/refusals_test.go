@@ -69,6 +69,8 @@ func TestWrongParametersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"a list of none", "listbatches", `[0,0]`, -8, "limit|found 0|1 to 1000"},
 		{"a list too long", "listanchors", `[0,1001]`, -8, "limit|found 1001|1 to 1000"},
 		{"an amount with a fraction, as for bitcoind", "sendtoaddress", `["x",0.5]`, -3, "amount_sats|integer|0.5"},
+		{"an amount in a word", "sendtoaddress", `["x","everything"]`, -3, `amount_sats|integer or "all"`},
+		{"the number that stands for all", "sendtoaddress", `["x",-1]`, -8, "amount_sats|found -1|1 to 2100000000000000"},
 		{"an amount of nothing", "sendtoaddress", `["x",0]`, -8, "amount_sats|found 0|1 to 2100000000000000"},
 		{"an amount of more than there is", "sendtoaddress", `["x",2100000000000001]`, -8, "amount_sats|1 to 2100000000000000"},
 		{"a height above the newest block", "getblockhash", `[20]`, -8, "Block height out of range|20|newest block is 19"},

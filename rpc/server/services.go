@@ -121,8 +121,9 @@ type Wallet interface {
 	// Transactions returns up to count of them, newest first, after leaving out skip.
 	Transactions(ctx context.Context, count, skip int) ([]rpc.Transaction, error)
 
-	// Send pays sats to an address. If the fee rate is 0, the wallet chooses one.
-	Send(ctx context.Context, address string, sats, satPerVByte int64) (txid string, err error)
+	// Send pays sats to an address, or everything that can be spent ([rpc.All]). If the fee rate is
+	// 0, the wallet chooses one. If dry is true, it only says what it would pay.
+	Send(ctx context.Context, address string, sats, satPerVByte int64, dry bool) (rpc.Payment, error)
 }
 
 // Backups is what the methods need of the daemon's record of backups.

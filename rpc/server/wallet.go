@@ -71,7 +71,12 @@ func listTransactions(c *call) (any, error) {
 }
 
 func sendToAddress(c *call) (any, error) {
-	return c.Wallet.Send(c.ctx, c.get("address").text, c.get("amount_sats").number, c.get("fee_rate").number)
+	dry, verbose := c.get("dry_run").flag, c.get("verbose").flag
+	p, err := c.Wallet.Send(c.ctx, c.get("address").text, c.get("amount_sats").number, c.get("fee_rate").number, dry)
+	if err != nil || dry || verbose {
+		return p, err
+	}
+	return p.TxID, nil
 }
 
 func estimateFee(c *call) (any, error) {

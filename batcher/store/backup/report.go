@@ -43,3 +43,18 @@ func (s Summary) Contents() string {
 	}
 	return text
 }
+
+// fileBase is what a backup takes beside its digests: batches and anchors take some hundred bytes
+// each.
+const fileBase = 1 << 20
+
+// FileBytes returns about how many bytes a backup of so many digests takes.
+func FileBytes(digests uint64) uint64 { return fileBase + 32*digests }
+
+// RehearsalPrefix is how the name of a directory begins in which "ancred restore --check" makes a
+// store. A directory of that name is left behind only by a process that was killed.
+const RehearsalPrefix = ".ancre-rehearsal-"
+
+// RehearsalBytes returns how many bytes the store takes at most that a rehearsal makes from so many
+// digests (measured: 83 for each of a million).
+func RehearsalBytes(digests uint64) uint64 { return 16<<20 + 128*digests }

@@ -53,10 +53,3 @@ func (s *Store) fits(size uint64) error {
 	}
 	return nil
 }
-
-// FreeBytes returns how much of the disk under a directory is free, without a store. ok is false on
-// systems that do not tell.
-func FreeBytes(dir string) (free uint64, ok bool) {
-	usage, err := vfs.Default.GetDiskUsage(dir)
-	return usage.AvailBytes, err == nil
-}

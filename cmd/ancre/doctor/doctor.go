@@ -60,6 +60,7 @@ func checks() []check {
 		{"disk", true, disk},
 		{"wallet", false, wallet},
 		{"backup", false, backup},
+		{"notify", false, notified},
 		{"next_batch", false, nextBatch},
 		{"next_anchor", false, nextAnchor},
 		{"cron", true, cron},
@@ -142,6 +143,7 @@ var seen = map[string][]*warning.Kind{
 	"disk":     {warning.Store, warning.DiskLow, warning.DiskUnreadable, warning.DiskSlow},
 	"wallet":   {warning.Wallet, warning.WalletSyncing, warning.WalletShort, warning.BalanceLow, warning.BalanceUnreadable},
 	"backup":   {warning.BackupOld, warning.BackupFailed},
+	"notify":   {warning.Notify},
 	"calendar": {warning.CalendarURI, warning.CalendarProxy, warning.CalendarBudget},
 }
 

@@ -29,7 +29,7 @@ func well() *Facts {
 	return &Facts{
 		Now: testTime, Client: "0.2.0", Me: Me{User: "clerk", Service: true, Ancre: "ancre"},
 		Settings: Known(Settings{File: "/etc/ancre/ancre.conf", Dir: "/var/lib/ancre/mainnet", Network: "mainnet", RPC: "127.0.0.1:14780",
-			Calendar: "127.0.0.1:14788", CalendarURI: "https://ancre.example", Interval: 6 * time.Hour, Target: 6 * time.Hour}),
+			Calendar: "127.0.0.1:14788", CalendarURI: "https://ancre.example", Interval: 6 * time.Hour, Target: 6 * time.Hour, Notify: "/usr/lib/ancre/notify-mail"}),
 		Programs:  Known([]Program{{"/usr/bin/ancred", "0.2.0"}}),
 		Check:     Known([]Finding{{"datadir", "fine", "ready"}}),
 		Service:   Known(Service{Unit: "ancred.service", Load: "loaded", Enabled: "enabled", Active: "active", Sub: "running", Since: testTime.Add(-24 * time.Hour)}),
@@ -90,7 +90,7 @@ func TestAMachineOnWhichAllIsFine(t *testing.T) {
 
 // The names are a promise to scripts.
 func TestTheNamesOfTheChecksStay(t *testing.T) {
-	const want = "programs service daemons configuration rpc calendar network peers sync clock disk wallet backup next_batch next_anchor cron log warnings"
+	const want = "programs service daemons configuration rpc calendar network peers sync clock disk wallet backup notify next_batch next_anchor cron log warnings"
 	if got := strings.Join(Names(), " "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -431,6 +431,22 @@ func TestBackup(t *testing.T) {
 		{"no timer", func(f *Facts) { idle(f) }, Warning, "sudo systemctl enable --now ancre-backup.timer"},
 		{"too old, and no timer", func(f *Facts) { idle(f); warns(f, warning.BackupOld, "9 days") }, Warning, "sudo systemctl enable --now ancre-backup.timer"},
 		{"failed", func(f *Facts) { warns(f, warning.BackupFailed, "no space") }, Warning, "no space"},
+	})
+}
+
+func TestNotify(t *testing.T) {
+	tried := func(r rpc.NotifyTest) func(*Facts) { return func(f *Facts) { f.Notified = Known(r) } }
+	without := func(metrics bool) func(*Facts) {
+		return func(f *Facts) { change(&f.Settings, func(s *Settings) { s.Notify, s.Metrics = "", metrics }) }
+	}
+	judge(t, "notify", []judged{
+		{"configured", func(*Facts) {}, Fine, "/usr/lib/ancre/notify-mail is run"},
+		{"not configured", without(false), Warning, "nobody is told"},
+		{"not configured beside Prometheus", without(true), Fine, "Prometheus"},
+		{"tried", tried(rpc.NotifyTest{OK: true, Program: "mail"}), Fine, "mail was run with a test event"},
+		{"tried in vain", tried(rpc.NotifyTest{Program: "mail", Error: "exit status 1", Output: "no such host"}), Failed, "mail failed: exit status 1 -> sudo ancre rpc testnotify"},
+		{"tried by a user who may not", func(f *Facts) { f.Notified = Denied[rpc.NotifyTest]() }, Unknown, "sudo ancre doctor --notify"},
+		{"it fails, says the daemon", func(f *Facts) { warns(f, warning.Notify, "cannot be run") }, Warning, "cannot be run"},
 	})
 }
 

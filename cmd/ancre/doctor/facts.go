@@ -51,6 +51,7 @@ type Facts struct {
 	Public   Fact[string] // what is wrong with calendar.uri, as this machine reaches it; empty: nothing
 	Info     Fact[rpc.Info]
 	Fees     Fact[rpc.FeeEstimate]
+	Notified Fact[rpc.NotifyTest] // what came of trying notify.command, if the person wanted that
 
 	Reach  Fact[Reach]
 	NTP    Fact[NTP]
@@ -91,6 +92,8 @@ type Settings struct {
 	Interval      time.Duration // batch.interval
 	Target        time.Duration // anchor.target
 	Debug         bool          // log.level is debug
+	Notify        string        // the program of notify.command, without its arguments; empty: none
+	Metrics       bool          // something may fetch the metrics
 }
 
 // Program is an installed program.

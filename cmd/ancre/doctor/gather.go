@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Target struct {
 	Problem error       // why there is no client
 	Remote  bool        // the daemon runs on another machine
 	Version string      // of this program
+	Notify  bool        // try notify.command, which tells somebody
 	Command string      // how the person called this program, with the flags that name the daemon
 
 	// Progress, if it is not nil, is told what Gather still waits for, each time that changes. It
@@ -43,6 +45,10 @@ func Gather(ctx context.Context, t Target, limit time.Duration) *Facts {
 	c.put(func(f *Facts) { f.Settings, f.Me.Service = settings, cfg.OnServiceMachine() })
 	g := &gatherer{Target: t, collector: c, cfg: cfg, settings: settings}
 	c.start(ctx, "ancred", g.daemon)
+	if t.Notify {
+		c.facts.Notified = Missing[rpc.NotifyTest](noAnswer)
+		c.start(ctx, "notify.command", g.tryNotify)
+	}
 	if !t.Remote {
 		c.start(ctx, "the calendar", g.calendar)
 		c.start(ctx, "the programs", g.programs)
@@ -164,12 +170,20 @@ func loadSettings(flags config.Flags) (config.Config, Fact[Settings]) {
 	case errors.Is(err, fs.ErrPermission):
 		return config.Default(), Denied[Settings]()
 	case err != nil:
-		return config.Default(), Missing[Settings](err.Error())
+		return config.Default(), Missing[Settings](strings.TrimPrefix(err.Error(), "configuration: "))
 	}
 	return cfg, Known(Settings{
 		File: cfg.File(), Dir: dir, Network: cfg.Network,
 		RPC: cfg.RPCAddress(), Calendar: cfg.Calendar.Listen, CalendarURI: cfg.Calendar.URI,
 		Proxy: cfg.SPV.Proxy, Connect: cfg.SPV.Connect,
 		Interval: cfg.Batch.Interval, Target: cfg.Anchor.Target, Debug: cfg.Log.Level == "debug",
+		Notify: first(cfg.Notify.Command), Metrics: cfg.Metrics.Listen != "",
 	})
+}
+
+func first(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }

@@ -59,6 +59,24 @@ func (g *gatherer) daemon(ctx context.Context) {
 	g.put(func(f *Facts) { f.Fees = Known(fees) })
 }
 
+// tryNotify has the daemon run notify.command with a test event.
+func (g *gatherer) tryNotify(ctx context.Context) {
+	if g.Client == nil {
+		return
+	}
+	result, err := g.Client.TestNotify(ctx)
+	tried := Known(result)
+	switch {
+	case rpc.HasCode(err, rpc.CodeForbidden), errors.Is(err, fs.ErrPermission):
+		tried = Denied[rpc.NotifyTest]()
+	case errors.Is(err, context.DeadlineExceeded):
+		tried = Missing[rpc.NotifyTest]("the command has not ended yet")
+	case err != nil:
+		tried = Missing[rpc.NotifyTest](humanize.ClipTo(err.Error(), 300))
+	}
+	g.put(func(f *Facts) { f.Notified = tried })
+}
+
 const noAnswer = "it does not answer"
 
 // ask calls getinfo, and says who answers at the port of JSON-RPC.

@@ -34,7 +34,15 @@ const services = wire.SFNodeNetwork | wire.SFNodeWitness | wire.SFNodeCF
 
 // reach tries to reach Bitcoin nodes, as the daemon would: the configured ones, or those that the
 // DNS seeds name, and all through the proxy if there is one.
+//
+// Without the configuration nothing is tried: it may name a proxy that hides this machine.
 func (g *gatherer) reach(ctx context.Context) {
+	if _, ok := g.settings.Get(); !ok {
+		g.put(func(f *Facts) {
+			f.Reach = Fact[Reach]{denied: g.settings.denied, missing: "not tried, because the configuration cannot be read and may name a proxy"}
+		})
+		return
+	}
 	params, err := spv.Params(g.cfg.Network)
 	if err != nil {
 		g.put(func(f *Facts) { f.Reach = Missing[Reach](err.Error()) })

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ancre/config"
 	"ancre/rpc"
 	"ancre/spv"
 
@@ -197,6 +198,17 @@ func TestNodesAreGreeted(t *testing.T) {
 	}
 	if r := reachNodes(t.Context(), params, []string{good}, nil, nobody); r.ProxyErr != "connection refused" || len(r.Tries) != 0 {
 		t.Errorf("a proxy that is down: %+v", r)
+	}
+}
+
+// A configuration that cannot be read may name a proxy: nothing is asked past it.
+func TestWithoutAConfigurationNoNodeIsAsked(t *testing.T) {
+	for _, settings := range []Fact[Settings]{Denied[Settings](), Missing[Settings]("unknown key")} {
+		g := &gatherer{collector: &collector{facts: &Facts{}}, cfg: config.Default(), settings: settings}
+		g.reach(t.Context())
+		if g.facts.Reach.known || g.facts.Reach.denied != settings.denied || !strings.Contains(g.facts.Reach.missing, "proxy") {
+			t.Errorf("%+v", g.facts.Reach)
+		}
 	}
 }
 

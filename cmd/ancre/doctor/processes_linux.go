@@ -55,6 +55,9 @@ func daemonAt(pid int) (p Process, ok bool) {
 	if readProc(dir, "comm") != "ancred" {
 		return p, false
 	}
+	if inContainer(dir) {
+		return p, false
+	}
 	args := strings.Split(strings.TrimRight(readProc(dir, "cmdline"), "\x00"), "\x00")
 	if isVerb(args) {
 		return p, false
@@ -84,6 +87,24 @@ func readProc(dir, name string) string {
 func isVerb(args []string) bool {
 	return slices.ContainsFunc(args[1:], func(a string) bool {
 		return slices.Contains([]string{"check", "restore", "move", "--version", "--help"}, a)
+	})
+}
+
+// inContainer reports whether a process runs in a container of this machine: a daemon there has
+// directories and ports of its own.
+func inContainer(dir string) bool {
+	theirs, err := os.Readlink(filepath.Join(dir, "ns", "pid"))
+	if own, ownErr := os.Readlink(proc + "/self/ns/pid"); err == nil && ownErr == nil {
+		return theirs != own
+	}
+	// Only root may read the links of other users' processes. The group tells too.
+	return isContainer(readProc(dir, "cgroup"))
+}
+
+// isContainer reports whether a group of processes is one that container managers make.
+func isContainer(cgroup string) bool {
+	return slices.ContainsFunc([]string{"docker", "libpod", "lxc", "machine.slice", "/payload", "kubepods", "containerd"}, func(s string) bool {
+		return strings.Contains(cgroup, s)
 	})
 }
 

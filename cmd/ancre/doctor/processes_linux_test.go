@@ -23,6 +23,22 @@ func TestTheUnitOfAProcess(t *testing.T) {
 	}
 }
 
+func TestAProcessInAContainerIsKnownByItsGroup(t *testing.T) {
+	for cgroup, want := range map[string]bool{
+		"0::/system.slice/ancred.service":                                                false,
+		"0::/user.slice/user-1000.slice/session-3.scope":                                 false,
+		"0::/machine.slice/systemd-nspawn@a.service/payload/system.slice/ancred.service": true,
+		"0::/system.slice/docker-0123.scope":                                             true,
+	} {
+		if got := isContainer(cgroup); got != want {
+			t.Errorf("%s: %t", cgroup, got)
+		}
+	}
+	if inContainer(proc + "/self") {
+		t.Error("this process is said to be in a container of this machine")
+	}
+}
+
 func TestTheNetworkOfACommandLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"ancred --network regtest": "regtest", "ancred -network=signet": "signet", "ancred --datadir regtest": "", "ancred --network": "", "ancred --network x": "",
