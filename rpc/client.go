@@ -166,15 +166,15 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		return fmt.Errorf("%s: write the parameters as JSON: %w", method, err)
 	}
 
-	status, answer, err := c.post(ctx, body, false)
-	if err == nil && status == http.StatusUnauthorized && c.find != nil {
+	reply, err := c.post(ctx, body, false)
+	if err == nil && reply.status == http.StatusUnauthorized && c.find != nil {
 		// The server has restarted since the cookie was read.
-		status, answer, err = c.post(ctx, body, true)
+		reply, err = c.post(ctx, body, true)
 	}
 	if err != nil {
 		return err
 	}
-	if status == http.StatusUnauthorized {
+	if reply.status == http.StatusUnauthorized {
 		return fmt.Errorf("%s refuses the credentials (401): check the user and the password, or the cookie file%s", c.url, c.source)
 	}
 	// Servers of 1.x leave out "jsonrpc" and send "error": null, with any HTTP status. So only the
@@ -184,11 +184,15 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		Error  *Error          `json:"error"`
 		ID     json.RawMessage `json:"id"`
 	}
-	if err := json.Unmarshal(answer, &a); err != nil || (a.Error == nil && a.Result == nil) {
+	if err := json.Unmarshal(reply.body, &a); err != nil || (a.Error == nil && a.Result == nil) {
+		if isUnavailable(reply.status) {
+			return &unavailableError{c.url, reply.status, max(reply.retryAfter, time.Second)}
+		}
 		return fmt.Errorf("%s answered %s with HTTP status %d and no JSON-RPC: is it the address of another service? It says %q",
-			c.url, method, status, humanize.Clip(string(answer)))
+			c.url, method, reply.status, humanize.Clip(string(reply.body)))
 	}
 	if a.Error != nil {
+		a.Error.retryAfter = reply.retryAfter
 		return a.Error
 	}
 	if got := string(a.ID); got != fmt.Sprint(id) {
@@ -203,15 +207,22 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	return nil
 }
 
+// reply is what came back over HTTP.
+type reply struct {
+	status     int
+	retryAfter time.Duration // 0: the server does not say
+	body       []byte
+}
+
 // post sends one body. If refresh is true, it first looks for the credentials again.
-func (c *Client) post(ctx context.Context, body []byte, refresh bool) (status int, answer []byte, err error) {
+func (c *Client) post(ctx context.Context, body []byte, refresh bool) (reply, error) {
 	user, pass, err := c.credentials(refresh)
 	if err != nil {
-		return 0, nil, err
+		return reply{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return reply{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if user != "" {
@@ -219,17 +230,17 @@ func (c *Client) post(ctx context.Context, body []byte, refresh bool) (status in
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, nil, c.unreachable(ctx, err)
+		return reply{}, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return 0, nil, c.unreachable(ctx, err)
+		return reply{}, c.unreachable(ctx, err)
 	}
 	if len(answer) > maxAnswer {
-		return 0, nil, fmt.Errorf("%s answers with more than %d bytes: ask for less at once", c.url, maxAnswer)
+		return reply{}, fmt.Errorf("%s answers with more than %d bytes: ask for less at once", c.url, maxAnswer)
 	}
-	return resp.StatusCode, answer, nil
+	return reply{resp.StatusCode, parseRetryAfter(resp.Header.Get("Retry-After")), answer}, nil
 }
 
 func (c *Client) credentials(refresh bool) (user, pass string, err error) {

@@ -1,6 +1,9 @@
 package rpc
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Codes of errors. They are bitcoind's where bitcoind has a code for the case (its
 // src/rpc/protocol.h), so that programs made for bitcoind decide rightly. The codes from -32768 to
@@ -34,6 +37,8 @@ const (
 type Error struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
+
+	retryAfter time.Duration // see RetryAfter; 0: the server does not say
 }
 
 // Error returns the message alone: it is a sentence for a person, and the code is for programs.

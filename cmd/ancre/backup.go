@@ -146,7 +146,7 @@ func (a *app) fetchBackup(ctx context.Context, w io.Writer, begin func(backup.He
 	err = patiently(ctx, func() error { // another one may be ending
 		body, err = client.Backup(ctx)
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return s, err
 	}

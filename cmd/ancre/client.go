@@ -115,17 +115,38 @@ func (a *app) configuration() (config.Config, error) {
 	return cfg, nil
 }
 
-// patiently calls do again while the daemon says that too much waits already. It gives up after a
-// minute.
-func patiently(ctx context.Context, do func() error) error {
-	const attempts, pause = 60, time.Second
-	for i := 0; ; i++ {
+const (
+	// patience is how often patiently asks a daemon that is busy: about a minute's worth.
+	patience = 60
+
+	// longestWait is how long patiently waits before it asks again, whatever the server says.
+	longestWait = time.Hour
+)
+
+// pause is [time.After]. Only tests set it.
+var pause = time.After
+
+// patiently calls do again while the daemon, or a web server in front of it, says that it accepts
+// nothing now. It gives up on one that stays busy. A user's limit is no such thing: there is room
+// again after some time. tell is called before each longer wait, if it is not nil.
+func patiently(ctx context.Context, do func() error, tell func(wait time.Duration, err error)) error {
+	for busy := 0; ; {
 		err := do()
-		if !rpc.HasCode(err, rpc.CodeBusy) || i == attempts {
+		wait, temporary := rpc.RetryAfter(err)
+		if !temporary {
 			return err
 		}
+		if !rpc.HasCode(err, rpc.CodeQuota) {
+			if busy++; busy > patience {
+				return err
+			}
+		}
+		wait = min(wait, longestWait)
+		if tell != nil && wait > time.Second {
+			tell(wait, err)
+		}
 		select {
-		case <-time.After(pause):
+		case <-pause(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

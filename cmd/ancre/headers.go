@@ -130,7 +130,7 @@ func (a *app) copyHeaders(ctx context.Context, w io.Writer, o exportOptions) (*h
 	err = patiently(ctx, func() error { // others may be ending
 		body, err = client.Headers(ctx)
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"runtime"
 	"slices"
+	"time"
 
 	"ancre/internal/atomicfile"
 	"ancre/internal/humanize"
@@ -388,16 +389,9 @@ func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
 	for i, j := range jobs {
 		digests[i] = j.digest
 	}
-	var entries []rpc.Entry
-	err := patiently(ctx, func() (err error) {
-		entries, err = s.client.SubmitBatch(ctx, digests)
-		return err
-	})
+	entries, err := s.submitDigests(ctx, digests)
 	if err != nil {
 		return err
-	}
-	if len(entries) != len(jobs) {
-		return fmt.Errorf("the daemon answered with %d entries for %d digests", len(entries), len(jobs))
 	}
 	for i, j := range jobs {
 		j.at(entries[i])
@@ -409,6 +403,31 @@ func (s *stamper) submit(ctx context.Context, jobs []*stampJob) error {
 		}
 	}
 	return nil
+}
+
+// submitDigests submits digests, and waits while the daemon takes no more of this user. If they are
+// more than the daemon takes at once, it submits them in parts.
+func (s *stamper) submitDigests(ctx context.Context, digests [][32]byte) (entries []rpc.Entry, err error) {
+	err = patiently(ctx, func() (err error) {
+		entries, err = s.client.SubmitBatch(ctx, digests)
+		return err
+	}, func(wait time.Duration, err error) {
+		s.bar.Above(func() {
+			s.note("Waiting for %s, until %s: %v.", humanize.Duration(wait), time.Now().Add(wait).Format("15:04:05"), err)
+		})
+	})
+	if half := len(digests) / 2; half > 0 && rpc.HasCode(err, rpc.CodeQuota) {
+		first, err := s.submitDigests(ctx, digests[:half])
+		if err != nil {
+			return nil, err
+		}
+		second, err := s.submitDigests(ctx, digests[half:])
+		return append(first, second...), err
+	}
+	if err == nil && len(entries) != len(digests) {
+		err = fmt.Errorf("the daemon answered with %d entries for %d digests", len(entries), len(digests))
+	}
+	return entries, err
 }
 
 // take keeps the proof that the daemon sent.
