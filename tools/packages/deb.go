@@ -53,7 +53,7 @@ func (b *build) debContents(arch string) ([]file, error) {
 		{path: "/etc/ancre/ancre.conf", mode: 0o640, source: conf, config: true},
 		{path: "/etc/credstore", mode: fs.ModeDir | 0o700}, // systemd's folder for LoadCredential=
 	}
-	for _, add := range []func() ([]file, error){b.debUnits, b.debCommands, b.debManuals, b.debDocuments} {
+	for _, add := range []func() ([]file, error){b.debUnits, b.debManuals, b.debDocuments} {
 		more, err := add()
 		if err != nil {
 			return nil, err
@@ -98,18 +98,6 @@ func (b *build) debUnits() (list []file, err error) {
 		list = append(list, file{path: target, mode: mode, source: source})
 	}
 	return list, nil
-}
-
-// debCommands lists the commands for notify.command, in /usr/lib/ancre.
-func (b *build) debCommands() (list []file, err error) {
-	sources, err := filepath.Glob(filepath.Join(b.root, "contrib", "notify", "*"))
-	if err == nil && len(sources) == 0 {
-		err = fmt.Errorf("contrib/notify has no command")
-	}
-	for _, source := range sources {
-		list = append(list, file{path: "/usr/lib/ancre/" + filepath.Base(source), mode: 0o755, source: source})
-	}
-	return list, err
 }
 
 // debManuals lists the manual pages and the completions.
