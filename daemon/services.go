@@ -58,6 +58,7 @@ var walletCodes = []coded{
 	{wallet.ErrUsed, rpcserver.ErrWalletExists},
 	{wallet.ErrLocked, rpcserver.ErrWalletLocked},
 	{wallet.ErrWrongPassphrase, rpcserver.ErrWrongPassphrase},
+	{wallet.ErrPassphrase, rpcserver.ErrInvalidValue},
 	{wallet.ErrSyncing, rpcserver.ErrStarting},
 }
 
@@ -110,6 +111,13 @@ func createdWallet(made []string, address string, given []string, err error) (rp
 
 func (s walletService) Unlock(ctx context.Context, passphrase string) error {
 	return walletError(s.d.wallet.Unlock(ctx, []byte(passphrase)))
+}
+
+func (s walletService) ChangePassphrase(ctx context.Context, old, new string) (rpc.ChangedPassphrase, error) {
+	if err := s.d.wallet.ChangePassphrase(ctx, []byte(old), []byte(new)); err != nil {
+		return rpc.ChangedPassphrase{}, walletError(err)
+	}
+	return s.d.changedPassphrase(new), nil
 }
 
 func (s walletService) NewAddress(ctx context.Context) (rpc.Address, error) {

@@ -138,6 +138,16 @@ func (c *Client) UnlockWallet(ctx context.Context, passphrase string) error {
 	return c.Call(ctx, MethodUnlockWallet, nil, passphraseParams(passphrase))
 }
 
+// ChangePassphrase changes the passphrase of the wallet.
+func (c *Client) ChangePassphrase(ctx context.Context, old, new string) (ChangedPassphrase, error) {
+	p := Named{"old_passphrase": old, "new_passphrase": new}
+	if !utf8.ValidString(old) || !utf8.ValidString(new) {
+		p = Named{"old_passphrase": hex.EncodeToString([]byte(old)), "new_passphrase": hex.EncodeToString([]byte(new)), "passphrase_encoding": PassphraseHex}
+	}
+	var changed ChangedPassphrase
+	return changed, c.Call(ctx, MethodChangePassphrase, &changed, p)
+}
+
 // NewAddress returns a fresh address to fund the wallet.
 func (c *Client) NewAddress(ctx context.Context) (string, error) {
 	var a string

@@ -19,6 +19,7 @@ const (
 	MethodGetAnchor         = "getanchor"
 	MethodCreateWallet      = "createwallet"
 	MethodUnlockWallet      = "unlockwallet"
+	MethodChangePassphrase  = "changepassphrase"
 	MethodGetNewAddress     = "getnewaddress"
 	MethodGetBalance        = "getbalance"
 	MethodListTransactions  = "listtransactions"
@@ -90,8 +91,10 @@ func Methods() []Method {
 	batchID.About, anchorID.About = "The batch's number", "The anchor's number"
 	passphrase := Param{Name: "passphrase", Kind: KindString, Secret: true}
 	encoding := Param{Name: "passphrase_encoding", Kind: KindString, Optional: true, Default: PassphraseText, Choices: []string{PassphraseText, PassphraseHex},
-		About: "How the passphrase is written: text, or hex (two digits for each byte) if it is not UTF-8"}
+		About: "How passphrases are written: text, or hex (two digits for each byte) if it is not UTF-8"}
 	newPassphrase, oldPassphrase := passphrase, passphrase
+	changeFrom := Param{Name: "old_passphrase", Kind: KindString, Secret: true, About: "The passphrase that opens the wallet now"}
+	changeTo := Param{Name: "new_passphrase", Kind: KindString, Secret: true, About: "The passphrase that opens it from now on, of 8 characters or more"}
 	newPassphrase.About = "It encrypts the keys on disk, and is needed at each start of the daemon"
 	oldPassphrase.About = "The passphrase that the wallet was made with"
 
@@ -182,6 +185,14 @@ func Methods() []Method {
 		Params:  []Param{oldPassphrase, encoding},
 		Result:  "null.",
 		Example: `["a long passphrase"]`,
+	}, {
+		Name: MethodChangePassphrase, Group: GroupWallet,
+		About: "Changes the passphrase of the wallet. The keys on disk are encrypted again in one step: over any crash, the wallet opens with the old passphrase or with the new one. " +
+			"A wallet that is open stays open. The 24 words stay the same.",
+		Params: []Param{changeFrom, changeTo, encoding},
+		Result: "An object: unlock_file (with which the daemon unlocks the wallet at each start, if there is one), credential (true if that is a systemd credential), " +
+			"update_file (true if it does not hold the new passphrase: write it there, or the daemon cannot unlock the wallet after its next start).",
+		Example: `["a long passphrase","a longer passphrase"]`,
 	}, {
 		Name: MethodGetNewAddress, Group: GroupWallet,
 		About:   "Returns a new address, to fund the wallet.",

@@ -256,6 +256,13 @@ type CreatedWallet struct {
 	Address  string   `json:"address"` // the first one, to be funded
 }
 
+// ChangedPassphrase is the answer of changepassphrase.
+type ChangedPassphrase struct {
+	UnlockFile string `json:"unlock_file,omitempty"` // with which the daemon unlocks the wallet at each start
+	Credential bool   `json:"credential"`            // that is a systemd credential: a copy that systemd made when the service started
+	UpdateFile bool   `json:"update_file"`           // it does not hold the new passphrase
+}
+
 // FeeEstimate is the answer of estimatefee: the price of block space, what it was estimated from,
 // and what an anchor would pay. The daemon asks no web service.
 type FeeEstimate struct {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-	"unicode/utf8"
 
 	"ancre/internal/atomicfile"
 
@@ -62,8 +61,8 @@ func (w *Wallet) create(ctx context.Context, passphrase []byte, words []string, 
 	if err != nil {
 		return nil, "", err
 	}
-	if n := utf8.RuneCount(passphrase); n < MinPassphrase {
-		return nil, "", fmt.Errorf("the passphrase has %d characters, at least %d are needed", n, MinPassphrase)
+	if err := checkPassphrase(passphrase); err != nil {
+		return nil, "", err
 	}
 	restoring := words != nil
 	words, seed, err := wordsAndKey(words, w.cfg.Params)

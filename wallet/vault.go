@@ -3,7 +3,6 @@ package wallet
 import (
 	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -220,19 +219,13 @@ func (v *vault) locked() bool { return v.btc.Manager.IsLocked() }
 // repaired tells that the file was encrypted with a garbled form of the passphrase, and now is with
 // the passphrase itself: see garbled.
 func (v *vault) unlock(passphrase []byte, leases *leases) (repaired bool, err error) {
-	mac := hmac.New(sha256.New, v.macKey[:])
-	mac.Write(passphrase)
-	sum := mac.Sum(nil)
+	sum := v.macOf(passphrase)
 
 	// Mostly nothing is written: as the one writer, it keeps btcwallet's own goroutines from
 	// deriving keys meanwhile.
 	err = walletdb.Update(v.db, func(tx walletdb.ReadWriteTx) error {
 		if v.locked() {
-			if coins, err := v.coins(leases); err == nil { // on an error, a caller of Balance waits, and gets the error
-				b := balanceOf(coins)
-				v.balanceMeanwhile.Store(&b)
-				defer v.balanceMeanwhile.Store(nil)
-			}
+			defer v.holdBalance(leases)()
 		}
 		v.keys.Lock()
 		defer v.keys.Unlock()

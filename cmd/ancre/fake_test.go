@@ -318,9 +318,10 @@ func (f *fakeDaemon) Info(context.Context) (rpc.Info, error) {
 
 // fakeWallet remembers what it was asked.
 type fakeWallet struct {
-	mu    sync.Mutex
-	state string
-	asked string
+	mu      sync.Mutex
+	state   string
+	asked   string
+	changed rpc.ChangedPassphrase
 }
 
 func (w *fakeWallet) say(format string, args ...any) {
@@ -352,6 +353,14 @@ func (w *fakeWallet) Unlock(_ context.Context, pass string) error {
 		return rpcserver.ErrWrongPassphrase
 	}
 	return nil
+}
+
+func (w *fakeWallet) ChangePassphrase(_ context.Context, old, fresh string) (rpc.ChangedPassphrase, error) {
+	w.say("change %q to %q", old, fresh)
+	if old != "right" {
+		return rpc.ChangedPassphrase{}, rpcserver.ErrWrongPassphrase
+	}
+	return w.changed, nil
 }
 
 // testOutlook is that of a wallet of 50,000 sat with four anchors a day.

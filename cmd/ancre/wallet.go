@@ -15,13 +15,13 @@ import (
 func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wallet",
-		Short: "The fee wallet: create, unlock, address, balance, fees, history, send",
+		Short: "The fee wallet: create, unlock, passphrase, address, balance, …",
 		Long: `The fee wallet pays for the anchors. The daemon stores it. Keep in it what some months of anchors cost, and no more. Amounts
 are in satoshi.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needVerb,
 	}
-	cmd.AddCommand(a.walletCreateCommand(), a.walletUnlockCommand(), a.walletAddressCommand(),
+	cmd.AddCommand(a.walletCreateCommand(), a.walletUnlockCommand(), a.walletPassphraseCommand(), a.walletAddressCommand(),
 		a.walletBalanceCommand(), a.walletFeesCommand(), a.walletHistoryCommand(), a.walletSendCommand())
 	return cmd
 }

@@ -242,6 +242,10 @@ func (w *memWallet) Unlock(_ context.Context, pass string) error {
 	w.asked = "unlock " + pass
 	return w.err
 }
+func (w *memWallet) ChangePassphrase(_ context.Context, old, new string) (rpc.ChangedPassphrase, error) {
+	w.asked = fmt.Sprintf("change %q to %q", old, new)
+	return rpc.ChangedPassphrase{UnlockFile: "/pass", UpdateFile: true}, w.err
+}
 func (w *memWallet) NewAddress(context.Context) (rpc.Address, error) {
 	return rpc.Address{Address: "bcrt1qq", Outlook: money.Outlook{DepositSats: 50_000, DepositDays: 81}}, w.err
 }

@@ -55,6 +55,7 @@ func handlers() map[string]handler {
 
 		rpc.MethodCreateWallet:     {run: createWallet},
 		rpc.MethodUnlockWallet:     {run: unlockWallet},
+		rpc.MethodChangePassphrase: {run: changePassphrase},
 		rpc.MethodGetNewAddress:    {run: getNewAddress},
 		rpc.MethodGetBalance:       {run: getBalance},
 		rpc.MethodListTransactions: {run: listTransactions, cost: costOf("count")},

@@ -21,7 +21,7 @@ import (
 // promised are the methods that people and scripts rely on: none may disappear.
 var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
-	"sendtoaddress", "createwallet", "unlockwallet", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
+	"sendtoaddress", "createwallet", "unlockwallet", "changepassphrase", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
 	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime", "backupdone", "backupfailed",
 	"testnotify",
 }
@@ -90,6 +90,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getanchor":         {`[1]`, `{"id":1}`, `^\{"id":1,"state":"mined",.*"hex":"02000000000101`},
 		"createwallet":      {`["a b","one two","2026-01-31"]`, `{"passphrase":"a b","birthday":"2026-01-31T00:00:00Z","words":" one  two "}`, `^\{"words":\["abandon","zoo"\],"restored":false,"address":"bcrt1qq"\}$`},
 		"unlockwallet":      {`["a b"]`, `{"passphrase":"a b"}`, `^null$`},
+		"changepassphrase":  {`["a b","c d"]`, `{"new_passphrase":"c d","old_passphrase":"a b","passphrase_encoding":"text"}`, `^\{"unlock_file":"/pass","credential":false,"update_file":true\}$`},
 		"getnewaddress":     {`[]`, `{"verbose":true}`, `^("bcrt1qq"|\{"address":"bcrt1qq",.*"deposit_sats":50000,"deposit_days":81\})$`},
 		"getbalance":        {`[]`, `{}`, `^\{"confirmed_sats":3,"pending_sats":2,"spendable_sats":1,"anchor_sats":153,"anchors_per_day":1.63,"anchors_left":4,"days_left":5,"deposit_sats":20000,"deposit_days":80\}$`},
 		"listtransactions":  {`[5,1]`, `{"skip":1,"count":5}`, `^\[\]$`},

@@ -30,7 +30,7 @@ func TestPassphrasesArriveByteForByte(t *testing.T) {
 			t.Errorf("%s: %v", params, err)
 			continue
 		}
-		got, perr := passphraseOf(&call{args: a})
+		got, perr := passphraseOf(&call{args: a}, "passphrase")
 		if perr != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", params, got, perr, want)
 		}
@@ -45,7 +45,7 @@ func TestPassphrasesArriveByteForByte(t *testing.T) {
 	} {
 		a, err := parseParams(methodNamed(t, "unlockwallet"), []byte(params))
 		if err == nil {
-			_, err = passphraseOf(&call{args: a})
+			_, err = passphraseOf(&call{args: a}, "passphrase")
 		}
 		if err == nil || !strings.Contains(err.Message, says) || strings.Contains(err.Message, "secret") {
 			t.Errorf("%s: %v", params, err)

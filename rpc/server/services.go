@@ -113,6 +113,9 @@ type Wallet interface {
 	// Unlock opens the wallet until the daemon stops.
 	Unlock(ctx context.Context, passphrase string) error
 
+	// ChangePassphrase changes the passphrase.
+	ChangePassphrase(ctx context.Context, old, new string) (rpc.ChangedPassphrase, error)
+
 	// NewAddress returns a new address, and how much to send there.
 	NewAddress(ctx context.Context) (rpc.Address, error)
 

@@ -9,7 +9,7 @@ import (
 
 func createWallet(c *call) (any, error) {
 	replace := c.get("replace").flag
-	passphrase, perr := passphraseOf(c)
+	passphrase, perr := passphraseOf(c, "passphrase")
 	words := strings.Fields(c.get("words").text)
 	birthday := c.get("birthday").time
 	if perr != nil {
@@ -30,25 +30,37 @@ func createWallet(c *call) (any, error) {
 	return c.Wallet.Create(c.ctx, passphrase, words, birthday)
 }
 
-// passphraseOf returns the bytes of the passphrase.
-func passphraseOf(c *call) (string, *rpc.Error) {
-	text, encoding := c.get("passphrase").text, c.get("passphrase_encoding").text
+// passphraseOf returns the bytes of a passphrase.
+func passphraseOf(c *call, param string) (string, *rpc.Error) {
+	text, encoding := c.get(param).text, c.get("passphrase_encoding").text
 	if encoding != rpc.PassphraseHex {
 		return text, nil
 	}
 	b, err := hex.DecodeString(text)
 	if err != nil {
-		return "", errorf(rpc.CodeInvalidParameter, "passphrase: is not hexadecimal, though passphrase_encoding is hex: want two digits for each byte")
+		return "", errorf(rpc.CodeInvalidParameter, "%s: is not hexadecimal, though passphrase_encoding is hex: want two digits for each byte", param)
 	}
 	return string(b), nil
 }
 
 func unlockWallet(c *call) (any, error) {
-	passphrase, err := passphraseOf(c)
+	passphrase, err := passphraseOf(c, "passphrase")
 	if err != nil {
 		return nil, err
 	}
 	return nil, c.Wallet.Unlock(c.ctx, passphrase)
+}
+
+func changePassphrase(c *call) (any, error) {
+	old, err := passphraseOf(c, "old_passphrase")
+	if err != nil {
+		return nil, err
+	}
+	new, err := passphraseOf(c, "new_passphrase")
+	if err != nil {
+		return nil, err
+	}
+	return c.Wallet.ChangePassphrase(c.ctx, old, new)
 }
 
 func getNewAddress(c *call) (any, error) {
