@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ancre/config"
 )
 
 // Root may read everything. The service may not, and the check is about the service.
@@ -51,6 +53,17 @@ func TestCheckAsRootLooksAsTheServicesUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	call("check", flag).is(t, exitDone, "warning  datadir: "+filepath.Join(network, "left")+" belongs to root", "ancred would start.")
+
+	// Without a flag root finds the service's file. The service must not look for it in root's home
+	// directory, which it cannot search.
+	defer func(file, home string) { config.ServiceFile = file; os.Setenv("HOME", home) }(config.ServiceFile, os.Getenv("HOME"))
+	home := filepath.Join(dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	os.Setenv("HOME", home)
+	config.ServiceFile = strings.TrimPrefix(flag, "--config=")
+	call("check").is(t, exitDone, "Checking as ", "ancred would start.")
 
 	// A configuration that only root can read is one that the service cannot.
 	path := strings.TrimPrefix(flag, "--config=")
