@@ -95,6 +95,10 @@ func TestDoctorWorksWithoutAConfigurationAndWithAWrongOne(t *testing.T) {
 	if got := e.of("configuration"); got.Status != doctor.Failed || !strings.Contains(got.Text, "listem") || !strings.Contains(got.Remedy, "ancred check") {
 		t.Errorf("%+v", got)
 	}
+	a = r.ancre("doctor").is(t, exitFailed, ": not looked at while the configuration is wrong\n")
+	if strings.Count(a.out, "listem") != 1 {
+		t.Errorf("what is wrong is said more than once:\n%s", a.out)
+	}
 	r.must(os.Remove(file))
 	if e, _ = r.examine("--network", "regtest"); e.of("configuration").Status == doctor.Failed {
 		t.Errorf("%+v", e.of("configuration"))
@@ -129,7 +133,7 @@ func TestDoctorPrintsNoSecret(t *testing.T) {
 					t.Errorf("%s, %q: the %s is printed\n%s%s", name, args, what, a.out, a.err)
 				}
 			}
-			if args[0] == "doctor" && len(args) == 1 && !strings.Contains(a.out, "rpc: ") {
+			if args[0] == "doctor" && len(args) == 1 && !strings.Contains(a.out, " rpc") {
 				t.Errorf("%s: nothing was looked at\n%s%s", name, a.out, a.err)
 			}
 		}

@@ -14,7 +14,7 @@ func backup(f *Facts) []Result {
 	}
 	all := f.said("backup")
 	timer, ok := f.Timer.Get()
-	idle := ok && timer.Load == "loaded" && timer.Active != "active" && !f.Remote
+	idle := ok && timer.Load == "loaded" && timer.Active != "active" && f.Me.Service
 	enable := f.Me.asRoot("systemctl enable --now " + timer.Unit)
 	if len(all) > 0 {
 		for i := range all {

@@ -137,11 +137,11 @@ const clockWrong = 10 * time.Minute
 func clock(f *Facts) []Result {
 	if said := f.said("clock"); len(said) > 0 {
 		for i := range said {
-			said[i].Remedy = f.Me.asRoot("timedatectl set-ntp true")
+			said[i].Remedy = f.setClock()
 		}
 		return said
 	}
-	set := f.Me.asRoot("timedatectl set-ntp true")
+	set := f.setClock()
 	var agrees []string
 	if ahead, nodes, ok := nodesAhead(f.Reach.value); ok {
 		if ahead.Abs() >= clockWrong {
@@ -173,6 +173,14 @@ func clock(f *Facts) []Result {
 		return one(unknown("", "the clock of the other machine: its daemon has no peers to compare it with"))
 	}
 	return one(fine("the clock %s", join(agrees)))
+}
+
+// setClock returns how to have the clock set.
+func (f *Facts) setClock() string {
+	if f.NTP.value.None {
+		return f.Me.asRoot("apt install systemd-timesyncd")
+	}
+	return f.Me.asRoot("timedatectl set-ntp true")
 }
 
 // nodesAhead returns the median of how far the clocks of the nodes are before this machine's. ok is
@@ -211,7 +219,7 @@ func calendar(f *Facts) []Result {
 	case Answers, Starting:
 	case Closed:
 		if rpc := f.RPC.value.State; rpc == Closed {
-			return one(fail("", "nothing listens at %s: no daemon runs", port.Address))
+			return one(fail(f.start(), "nothing listens at %s: no daemon runs", port.Address))
 		}
 		return one(fail("restart ancred, with this calendar.listen", "nothing listens at %s (calendar.listen)", port.Address))
 	default:

@@ -127,6 +127,9 @@ func one(r Result) []Result { return []Result{r} }
 // missing is the result for a fact that is not known. what is named as the beginning of a sentence:
 // "the crontabs of other users".
 func missing[T any](f *Facts, fact Fact[T], what string) Result {
+	if !f.Settings.known && !f.Settings.denied && fact.missing == f.Settings.missing {
+		return unknown("", "not looked at while the configuration is wrong")
+	}
 	remedy := ""
 	if fact.denied && !f.Me.Root {
 		remedy = f.Me.asRoot(f.Me.Ancre + " doctor")

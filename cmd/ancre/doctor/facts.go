@@ -181,7 +181,8 @@ type Try struct {
 
 // NTP is what the system says of its clock.
 type NTP struct {
-	On     bool // a service that sets the clock runs
+	None   bool // no service that sets the clock is installed
+	On     bool // one runs
 	Synced bool // the clock was set
 }
 

@@ -31,8 +31,11 @@ const (
 func (g *gatherer) daemon(ctx context.Context) {
 	if g.Client == nil {
 		why := fmt.Sprintf("%v", g.Problem)
+		if _, ok := g.settings.Get(); !ok && !g.settings.denied {
+			why = g.settings.missing
+		}
 		g.put(func(f *Facts) {
-			f.RPC, f.Info, f.Fees = Missing[Port](why), Missing[rpc.Info](noAnswer), Missing[rpc.FeeEstimate](noAnswer)
+			f.RPC, f.Info, f.Fees = Missing[Port](why), Missing[rpc.Info](why), Missing[rpc.FeeEstimate](why)
 		})
 		g.reach(ctx)
 		return
@@ -100,7 +103,7 @@ func (g *gatherer) ask(ctx context.Context) (Port, Fact[rpc.Info]) {
 	switch {
 	case p.State == NoCookie && errors.Is(err, fs.ErrPermission):
 		p.Denied = true
-		return p, Denied[rpc.Info]()
+		return p, Fact[rpc.Info]{denied: true, missing: "you may not ask it"}
 	case errors.As(err, &refused):
 		return p, Missing[rpc.Info](refused.Message)
 	}

@@ -38,9 +38,11 @@ const services = wire.SFNodeNetwork | wire.SFNodeWitness | wire.SFNodeCF
 // Without the configuration nothing is tried: it may name a proxy that hides this machine.
 func (g *gatherer) reach(ctx context.Context) {
 	if _, ok := g.settings.Get(); !ok {
-		g.put(func(f *Facts) {
-			f.Reach = Fact[Reach]{denied: g.settings.denied, missing: "not tried, because the configuration cannot be read and may name a proxy"}
-		})
+		why := g.settings.missing
+		if g.settings.denied {
+			why = "not tried, because you may not read the configuration, which may name a proxy"
+		}
+		g.put(func(f *Facts) { f.Reach = Fact[Reach]{denied: g.settings.denied, missing: why} })
 		return
 	}
 	params, err := spv.Params(g.cfg.Network)

@@ -175,34 +175,50 @@ func parseUnit(name, out string) Service {
 
 // lastLine returns the last line that ancred itself wrote into the journal.
 func lastLine(ctx context.Context) Fact[string] {
-	out, errs, err := run(ctx, "journalctl", "_SYSTEMD_UNIT="+serviceUnit, "-n", "1", "-o", "cat", "--no-pager")
-	if isHidden(errs) {
-		return Denied[string]()
-	}
-	if err != nil {
-		return Missing[string](firstLine(errs))
+	lines := journal(ctx, "-n", "1")
+	out, ok := lines.Get()
+	if !ok {
+		return lines
 	}
 	return Known(humanize.ClipTo(strings.TrimSpace(out), 400))
 }
 
 // countLines counts the lines of ancred's log of the last hour, up to a little above manyLines.
 func countLines(ctx context.Context) Fact[int] {
-	out, errs, err := run(ctx, "journalctl", "_SYSTEMD_UNIT="+serviceUnit, "--since", "-1h", "-n", strconv.Itoa(manyLines+1), "-o", "cat", "--no-pager")
-	if isHidden(errs) {
-		return Denied[int]()
-	}
-	if err != nil {
-		return Missing[int](humanize.ClipTo(firstLine(errs), 200))
-	}
-	if strings.HasPrefix(out, "-- No entries --") {
-		return Known(0)
+	lines := journal(ctx, "--since", "-1h", "-n", strconv.Itoa(manyLines+1))
+	out, ok := lines.Get()
+	if !ok {
+		return Fact[int]{denied: lines.denied, missing: lines.missing}
 	}
 	return Known(strings.Count(out, "\n"))
 }
 
-// isHidden reports whether journalctl says that this user may not read the journal of the system.
-func isHidden(errs string) bool {
-	return strings.Contains(errs, "insufficient permissions") || strings.Contains(errs, "not seeing messages from other users")
+// journal returns lines that ancred itself wrote into the journal.
+func journal(ctx context.Context, args ...string) Fact[string] {
+	out, errs, err := run(ctx, "journalctl", append([]string{"_SYSTEMD_UNIT=" + serviceUnit, "-q", "-o", "cat", "--no-pager"}, args...)...)
+	switch {
+	case out == "" && !mayReadJournal():
+		return Denied[string]() // journalctl itself then only says that there is nothing
+	case err != nil:
+		return Missing[string](humanize.ClipTo(firstLine(errs), 200))
+	}
+	return Known(out)
+}
+
+// mayReadJournal reports whether this user may read the journal of the system.
+func mayReadJournal() bool {
+	var found []string
+	for _, dir := range []string{"/var/log/journal", "/run/log/journal"} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*", "system.journal"))
+		found = append(found, files...)
+	}
+	for _, file := range found {
+		if f, err := os.Open(file); err == nil {
+			f.Close()
+			return true
+		}
+	}
+	return os.Geteuid() == 0
 }
 
 // unlock says where the service takes the passphrase from at each start.
@@ -234,17 +250,36 @@ func (g *gatherer) passphraseFile() string {
 
 // clock asks the system whether it sets its clock.
 func (g *gatherer) clock(ctx context.Context) {
-	out, errs, err := run(ctx, "timedatectl", "show", "--no-pager", "--property=NTP,NTPSynchronized")
+	out, errs, err := run(ctx, "timedatectl", "show", "--no-pager")
 	ntp := Fact[NTP]{}
 	switch {
 	case errors.Is(err, exec.ErrNotFound), strings.Contains(errs, "not been booted with systemd"):
 		ntp = Missing[NTP]("no system service says whether it is right")
 	case err != nil || !strings.Contains(out, "NTPSynchronized="):
-		ntp = Missing[NTP](humanize.ClipTo(firstLine(errs), 200))
+		why := firstLine(errs)
+		if why == "" {
+			why = "timedatectl says nothing of it"
+		}
+		ntp = Missing[NTP](humanize.ClipTo(why, 200))
 	default:
-		ntp = Known(NTP{On: strings.Contains(out, "NTP=yes"), Synced: strings.Contains(out, "NTPSynchronized=yes")})
+		ntp = Known(parseClock(out))
 	}
 	g.put(func(f *Facts) { f.NTP = ntp })
+}
+
+// parseClock reads what timedatectl show prints.
+func parseClock(out string) (n NTP) {
+	for line := range strings.Lines(out) {
+		switch strings.TrimSpace(line) {
+		case "CanNTP=no":
+			n.None = true
+		case "NTP=yes":
+			n.On = true
+		case "NTPSynchronized=yes":
+			n.Synced = true
+		}
+	}
+	return n
 }
 
 // disk looks at the file system of the data directory.
@@ -254,7 +289,7 @@ func (g *gatherer) disk(context.Context) {
 	case !ok && g.settings.denied && g.cfg.OnServiceMachine():
 		s.Dir = config.ServiceDataDir // unless the configuration says otherwise
 	case !ok:
-		g.put(func(f *Facts) { f.Disk = Missing[Disk]("the configuration names it, and cannot be read") })
+		g.put(func(f *Facts) { f.Disk = Fact[Disk]{denied: g.settings.denied, missing: g.settings.missing} })
 		return
 	}
 	d := diskAt(visible(s.Dir))

@@ -243,15 +243,15 @@ func rpcPort(f *Facts) []Result {
 	if !ok {
 		return one(missing(f, f.RPC, "JSON-RPC"))
 	}
-	by := ""
+	who, by := "ancred", ""
 	if p.Owner != "" {
-		by = ", " + p.Owner + ","
+		who, by = p.Owner, " ("+p.Owner+")"
 	}
 	switch p.State {
 	case Answers:
-		return one(fine("ancred%s answers at %s", by, p.Address))
+		return one(fine("%s answers at %s", who, p.Address))
 	case Starting:
-		return one(warn(f.Me.Ancre+" doctor", "ancred%s is starting: %s", by, p.Text))
+		return one(warn(f.Me.Ancre+" doctor", "%s is starting: %s", who, p.Text))
 	case Closed:
 		return one(fail(f.start(), "nothing listens at %s", p.Address))
 	case NoCookie:
