@@ -66,7 +66,7 @@ var deb = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if text, err := exec.Command("go", "run", "-C", "../tools/packages", ".", "-out", dir, "deb").CombinedOutput(); err != nil {
+	if text, err := exec.Command("go", "run", "-C", "../tools/packages", ".", "-out", dir, "-arch", runtime.GOARCH, "deb").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the packages: %w\n%s", err, text)
 	}
 	list, err := filepath.Glob(filepath.Join(dir, "ancre_*_"+runtime.GOARCH+".deb"))

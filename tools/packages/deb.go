@@ -28,7 +28,7 @@ them.`
 
 // debs builds the Debian packages.
 func debs(b *build) error {
-	for _, arch := range []string{"amd64", "arm64"} {
+	for _, arch := range architectures {
 		contents, err := b.debContents(arch)
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ type layout struct {
 func image(b *build) error {
 	l := &layout{build: b, known: make(map[string]bool)}
 	var manifests []descriptor
-	for _, arch := range []string{"amd64", "arm64"} {
+	for _, arch := range architectures {
 		manifest, err := l.manifest(arch)
 		if err != nil {
 			return err

@@ -2,7 +2,7 @@
 // and an image for containers, with their SHA-256 sums. It is a module of its own, so that what
 // nfpm needs stays out of Ancre's. The Makefile runs it:
 //
-//	go run -C tools/packages . [-root DIR] [-out DIR] [-version V] deb|tarballs|image …
+//	go run -C tools/packages . [-root DIR] [-out DIR] [-version V] [-arch A] deb|tarballs|image …
 //
 // The same commit gives the same bytes in every folder: all times are the commit's (or
 // SOURCE_DATE_EPOCH), all owners root, all lists sorted. The programs are those that `make` builds.
@@ -27,11 +27,18 @@ var kinds = []struct {
 	{"image", "*_oci.tar", image},
 }
 
+// architectures are those of the Debian packages and of the image.
+var architectures = []string{"amd64", "arm64"}
+
 func main() {
 	root := flag.String("root", "../..", "the repository")
 	out := flag.String("out", "", "where the packages go (default bin/packages in the repository)")
 	number := flag.String("version", "", "another version for the packages, to try upgrades")
+	arch := flag.String("arch", "", "only this architecture of the Debian packages and the image")
 	flag.Parse()
+	if *arch != "" {
+		architectures = []string{*arch}
+	}
 	if err := run(*root, *out, *number, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "packages:", err)
 		os.Exit(1)
