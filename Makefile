@@ -35,7 +35,10 @@ demo: build ## stamps and verifies files on a private Bitcoin network; KEEP=1 le
 # go test, which then lists the tests that it skipped, and why.
 GOTEST := $(GO) run ./tools/gotest
 
-test: ## runs all tests, then lists what this machine had to skip and why
+test: ## runs all tests in some 25 minutes, then lists what this machine had to skip and why
+	@echo "This takes some 25 minutes on two processors. The first time it downloads some 500 MB of Go modules and tools,"
+	@echo "some 60 MB of npm packages if npm is installed, and a Debian of 100 MB if you are root and have debootstrap."
+	@echo "What this machine has to skip is listed at the end, with the reasons."
 	@mkdir -p bin && rm -f bin/skipped && touch bin/skipped
 	@$(MAKE) --no-print-directory ANCRE_SKIPPED=$(CURDIR)/bin/skipped unit itest
 	@$(GOTEST) -skipped bin/skipped

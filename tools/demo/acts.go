@@ -216,8 +216,22 @@ func (s *stage) refuseForgeries(ctx context.Context) error {
 	return errors.Join(os.Remove(changed), os.Remove(forged))
 }
 
-// close ends the demo: it says where the proofs are and, if the node and the daemon keep running,
-// how to use and stop them.
+// headersFile has the headers of the private network's blocks, and lies beside the proofs.
+const headersFile = "private.headers"
+
+// verifyOffline leaves behind what verifies the proofs when the private network is gone.
+func (s *stage) verifyOffline(ctx context.Context) error {
+	s.heading("Verified without the daemon and without a network")
+	s.say("A file with the headers of all blocks is enough, kept beside the proofs. On the real network anybody can have\n" +
+		"these headers from anywhere. Here only the demo has them, and the network ends with it.")
+	if err := s.ancre(ctx, 0, "", "headers", "export", headersFile); err != nil {
+		return err
+	}
+	return s.ancre(ctx, 0, "valid", "verify", "--headers", headersFile, theFile+".ots")
+}
+
+// close ends the demo: it says where the proofs are and how to verify them and, if the node and the
+// daemon keep running, how to use and stop them.
 func (s *stage) close() error {
 	backups, err := filepath.Glob(filepath.Join(s.files, "*.ots.bak"))
 	if err != nil {
@@ -243,15 +257,23 @@ func (s *stage) close() error {
 	for _, name := range proofs {
 		s.line("%s", name)
 	}
+	s.say("To verify them, now or next year, with no daemon and no network:\n")
+	s.line("cd %s", s.files)
+	s.line("%s --network %s verify --headers %s -r .", ancrePath(), harness.Network, headersFile)
 	return nil
 }
 
-func (s *stage) sayKept() {
+// ancrePath is where the command lies that the demo runs.
+func ancrePath() string {
 	exe, err := os.Executable()
 	if err != nil {
 		exe = filepath.Join("bin", "demo")
 	}
-	ancre := filepath.Join(filepath.Dir(exe), "ancre")
+	return filepath.Join(filepath.Dir(exe), "ancre")
+}
+
+func (s *stage) sayKept() {
+	ancre := ancrePath()
 	s.say("The node and the daemon keep running. To see the state of the daemon, to stamp, and to close the batch:\n")
 	for _, verb := range []string{"status", "stamp FILE", "rpc closebatch"} {
 		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
