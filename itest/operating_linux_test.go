@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,7 +26,6 @@ var operatorsSteps = map[string]step{
 		before:  (*walk).bringNextPackage,
 		after:   (*walk).wantInstalled,
 	},
-	"sudo ancred check":         {why: "FIXME", instead: "sudo ancred check --config /etc/ancre/ancre.conf"},
 	"newgrp ancre":              {why: "each line is typed after a new login"},
 	"ancre status":              {after: (*walk).wantRunning},
 	"sudo ancre wallet create":  {answers: (*walk).newWallet, after: (*walk).fundAddress},
@@ -37,8 +37,26 @@ var operatorsSteps = map[string]step{
 		instead: "echo '" + passphrase + "' | sudo tee /etc/credstore/ancre.passphrase >/dev/null",
 	},
 	"sudo systemctl restart ancred": {after: (*walk).wantUnlocked},
-	"ancre upgrade test.txt.ots":    {before: (*walk).nextDay},
-	"ancre verify test.txt.ots":     {prints: "valid, existed before"},
+	`copy = ["/usr/bin/rsync", "{file}", "ancre@backup.example.org:"]`: {
+		why:     "there is no such machine",
+		instead: `copy = ["/bin/cp", "{file}", "/var/backups/ancre/elsewhere"]`,
+	},
+	"sudo systemctl start ancre-backup":                                        {after: (*walk).wantBackup},
+	`command = ["/usr/lib/ancre/notify-mail", "--server", "mail.example.org",`: {why: "the guide shows it as the other way"},
+	"sudo ancre rpc testnotify":                                                {before: (*walk).runMailServer, after: (*walk).wantMail},
+	"sudo apt install nginx certbot":                                           {why: "nginx is installed in the base, and certbot would ask a public service"},
+	"sudo certbot certonly --webroot --webroot-path /var/www/html -d ots.example.org": {
+		why: "no public service can reach this machine",
+		instead: "sudo install -d /etc/letsencrypt/live/ots.example.org && sudo openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=ots.example.org" +
+			" -addext subjectAltName=DNS:ots.example.org -keyout /etc/letsencrypt/live/ots.example.org/privkey.pem" +
+			" -out /etc/letsencrypt/live/ots.example.org/fullchain.pem",
+		after: (*walk).trustCertificate,
+	},
+	"curl https://ots.example.org/":      {prints: "alendar", after: (*walk).wantDigestOfStranger},
+	"sudo ancred restore ancre.backup":   {before: (*walk).secondMachine},
+	"sudo ancre wallet create --restore": {answers: (*walk).oldWallet, after: (*walk).wantRestored},
+	"ancre upgrade test.txt.ots":         {before: (*walk).nextDay},
+	"ancre verify test.txt.ots":          {prints: "valid, existed before"},
 }
 
 func TestOperatorsGuidesWorkOnAnEmptyMachine(t *testing.T) {
@@ -168,6 +186,93 @@ func (w *walk) fundAddress(printed string) {
 	have := w.info().Wallet.ConfirmedSats
 	w.must(w.node.Fund(w.ctx, address, 20_000))
 	w.awaitInfo("the coins", func(i rpc.Info) bool { return i.Wallet.ConfirmedSats == have+20_000 })
+}
+
+// wantBackup wants the backup to be rehearsed and copied, and the daemon to know it.
+func (w *walk) wantBackup(string) {
+	w.Helper()
+	if last := w.info().LastBackup; last == nil || !last.Rehearsed || !last.Copied || last.Digests == 0 {
+		w.Errorf("the last backup is %+v", last)
+	}
+	w.root("test -s /var/backups/ancre/elsewhere")
+}
+
+// runMailServer starts the mail server of this machine.
+func (w *walk) runMailServer() {
+	w.Helper()
+	l, err := w.m.Listen("127.0.0.1:25")
+	w.must(err)
+	w.Cleanup(func() { l.Close() })
+	go w.mails.serve(l)
+}
+
+func (w *walk) wantMail(string) {
+	w.Helper()
+	w.must(w.mails.await(w.ctx, "it@example.org"))
+}
+
+// trustCertificate makes the machine know the name and the certificate, as the world would.
+func (w *walk) trustCertificate(string) {
+	w.Helper()
+	w.root("echo 127.0.0.1 ots.example.org >>/etc/hosts")
+	w.root("cp /etc/letsencrypt/live/ots.example.org/fullchain.pem /usr/local/share/ca-certificates/ots.crt && update-ca-certificates")
+}
+
+// wantDigestOfStranger submits a digest through nginx, as an OpenTimestamps client elsewhere would.
+func (w *walk) wantDigestOfStranger(string) {
+	w.Helper()
+	have := w.info().Digests
+	w.root("head -c 32 /dev/urandom | curl --fail --silent --show-error --data-binary @- -o /tmp/answer https://ots.example.org/digest && grep -q https://ots.example.org /tmp/answer")
+	if now := w.info().Digests; now != have+1 {
+		w.Errorf("the daemon has %d digests, want %d", now, have+1)
+	}
+}
+
+// secondMachine is what remains after a fire: the newest backup, and the words.
+func (w *walk) secondMachine() {
+	w.Helper()
+	w.wantCronHasWorked()
+	w.nextDay()
+	w.digests = w.info().Digests
+	w.root("ancre backup --force /var/backups/ancre/last.backup")
+	backup, err := os.ReadFile(w.m.Path("/var/backups/ancre/last.backup"))
+	w.must(err)
+	kept := make(map[string][]byte)
+	for _, name := range []string{"test.txt", "test.txt.ots"} {
+		kept[name], err = os.ReadFile(w.m.Path("/home/" + officer + "/" + name))
+		w.must(err)
+	}
+	w.root("systemctl stop ancred")
+	w.m = machineOf(w.ctx, w.T, "second-town-hall", w.node)
+	w.bringPackage()
+	w.root("apt-get install --yes -qq /home/" + officer + "/ancre.deb")
+	w.regtest()
+	kept["ancre.backup"] = backup
+	for name, content := range kept {
+		w.must(os.WriteFile(w.m.Path("/home/"+officer+"/"+name), content, 0o644))
+	}
+	w.words, w.oldWords = "", w.words
+}
+
+func (w *walk) oldWallet() []harness.Typed {
+	words := harness.Typed{Question: "The words, on one line: ", Answer: func(string) string { return w.oldWords }}
+	return append([]harness.Typed{words}, w.newPassphrase()...)
+}
+
+// wantRestored wants the coins, every digest, and no second payment.
+func (w *walk) wantRestored(string) {
+	w.Helper()
+	w.words = w.oldWords
+	payments, err := w.node.Payments(w.ctx)
+	w.must(err)
+	w.awaitInfo("the restored daemon", func(i rpc.Info) bool {
+		return i.Wallet.State == "ready" && i.Wallet.ConfirmedSats > 0 && i.Digests == w.digests
+	})
+	w.mine(2)
+	if now, err := w.node.Payments(w.ctx); err != nil || len(now) != len(payments) {
+		w.Errorf("the restored daemon paid again: %d payments, had %d, %v", len(now), len(payments), err)
+	}
+	w.root("ancre verify /home/" + officer + "/test.txt.ots")
 }
 
 func (w *walk) restart() {

@@ -27,7 +27,9 @@ type walk struct {
 	mails *mailServer
 
 	installed bool     // an older version is installed
-	words     string   // of the wallet
+	words     string   // of the wallet of the machine
+	oldWords  string   // of the wallet of the machine before
+	digests   uint64   // that the machine before had
 	crontab   []string // the lines of the guide
 	ran       int      // commands
 }
@@ -49,7 +51,11 @@ func (w *walk) follow(steps map[string]step) {
 	for _, b := range blocksOf(text) {
 		switch lines := commandsOf(b.text); {
 		case strings.HasPrefix(b.text, "["):
-			w.configure(b.text)
+			w.configure(b.text, steps)
+		case isSetting.MatchString(lines[0]):
+			if steps[lines[0]].why == "" {
+				w.Errorf("%s, the block at line %d: the setting has no section", w.guide, b.line)
+			}
 		case isCron.MatchString(lines[0]):
 			w.installCrontab(lines)
 		default:
@@ -62,6 +68,9 @@ func (w *walk) follow(steps map[string]step) {
 
 // isCron matches a line of a crontab.
 var isCron = regexp.MustCompile(`^[\d*]\S* \S+ \S+ \S+ \S+ `)
+
+// isSetting matches a line of TOML.
+var isSetting = regexp.MustCompile(`^[a-z_]+ = `)
 
 // trailing matches a comment behind a command.
 var trailing = regexp.MustCompile(`\s+# .*$`)
@@ -128,7 +137,7 @@ const serviceConfig = "/etc/ancre/ancre.conf"
 
 // configure puts a fragment of TOML into the service's configuration, as its reader would: a key
 // that is there gets the new value, a section that is there gets the new key.
-func (w *walk) configure(fragment string) {
+func (w *walk) configure(fragment string, steps map[string]step) {
 	w.Helper()
 	raw, err := os.ReadFile(w.m.Path(serviceConfig))
 	w.must(err)
@@ -136,6 +145,9 @@ func (w *walk) configure(fragment string) {
 	text := string(raw)
 	for line := range strings.Lines(fragment) {
 		line = strings.TrimSpace(trailing.ReplaceAllString(line, ""))
+		if s := steps[line]; s.instead != "" {
+			line = s.instead
+		}
 		if strings.HasPrefix(line, "[") {
 			if section = line; !strings.Contains(text, "\n"+section+"\n") {
 				text += "\n" + section + "\n"
