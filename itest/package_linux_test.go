@@ -52,17 +52,9 @@ func (p *packageLife) wantKept(configuration string) {
 	}
 }
 
-// A package comes and goes, upwards and downwards. It starts nothing that did not run, stops nothing
-// that ran, and nothing of a person's is ever touched.
-func TestThePackageComesAndGoesWithoutTouchingData(t *testing.T) {
-	if testing.Short() {
-		t.Skip("end-to-end tests take minutes")
-	}
-	if err := harness.MissingForMachines(); err != nil {
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
+// newPackageLife boots a machine with the same package in two versions.
+func newPackageLife(ctx context.Context, t *testing.T) *packageLife {
+	t.Helper()
 	path, err := deb()
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +77,21 @@ func TestThePackageComesAndGoesWithoutTouchingData(t *testing.T) {
 	for _, version := range []string{"9.0.0", "9.1.0"} {
 		p.repack(version)
 	}
+	return p
+}
+
+// A package comes and goes, upwards and downwards. It starts nothing that did not run, and stops
+// nothing that ran. It never touches what belongs to a person.
+func TestThePackageComesAndGoesWithoutTouchingData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("end-to-end tests take minutes")
+	}
+	if err := harness.MissingForMachines(); err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	p := newPackageLife(ctx, t)
 	const pid = "systemctl show -P MainPID ancred"
 
 	// Installed: a user, a configuration, manual pages, and nothing runs.
