@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,7 +19,7 @@ func init() {
 		return
 	}
 	if err := writeManpages(os.Args[2], os.Args[3]); err != nil {
-		fmt.Fprintln(os.Stderr, "ancre manpages:", err)
+		(&app{terminal: systemTerminal()}).complain("manpages: %v", err)
 		os.Exit(exitFailed)
 	}
 	os.Exit(exitDone)

@@ -16,7 +16,7 @@ import (
 
 // BenchmarkStampOfAnUnchangedTree compares a stamp of a tree in which nothing has changed with a
 // bare walk that looks at each file: "walks" is how often one could walk in the same time.
-// ANCRE_BENCH_FILES is the number of files (100,000 in docs/performance.md).
+// ANCRE_BENCH_FILES is the number of files.
 func BenchmarkStampOfAnUnchangedTree(b *testing.B) {
 	files := 2000
 	if n, err := strconv.Atoi(os.Getenv("ANCRE_BENCH_FILES")); err == nil {
