@@ -96,7 +96,7 @@ func (r *rotation) run(ctx context.Context) error {
 		return fmt.Errorf("no backup was added to %s: %w", r.path, err)
 	}
 	if err := r.rehearse(ctx); err != nil {
-		return fmt.Errorf("%s was written, but the rehearsal of its restore failed, and no old backup was removed: %w", r.file(), err)
+		return fmt.Errorf("the rehearsal of the restore failed, so no old backup was removed: %w; the new backup is %s", err, r.file())
 	}
 	removeErr := r.removeExpired()
 	copyErr := r.copyElsewhere(ctx)
@@ -217,7 +217,7 @@ func (r *rotation) copyElsewhere(ctx context.Context) error {
 		out = r.err
 	}
 	if err := runProgram(ctx, out, nil, command...); err != nil {
-		return fmt.Errorf("%s was written, but backup.copy failed: %w", r.file(), err)
+		return fmt.Errorf("backup.copy failed: %w; the backup itself is good: %s", err, r.file())
 	}
 	r.copied = true
 	return nil

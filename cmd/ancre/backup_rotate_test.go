@@ -255,7 +255,7 @@ func TestRotateRehearses(t *testing.T) {
 	}
 	r.later(time.Hour)
 	bad := session{ancred: r.script("ancred", "echo 'ancred: batch 7 is damaged' >&2\nexit 1\n")}
-	r.with(bad, "backup", "--rotate", "--keep", "1", r.into).is(t, exitFailed, "the rehearsal of its restore failed, and no old backup was removed", "ended with exit status 1: ancred: batch 7 is damaged")
+	r.with(bad, "backup", "--rotate", "--keep", "1", r.into).is(t, exitFailed, "the rehearsal of the restore failed, so no old backup was removed", "ended with exit status 1: ancred: batch 7 is damaged")
 	r.wantFailure("batch 7 is damaged")
 	if len(r.backups()) != 2 || len(r.daemon.backups.done) != 2 {
 		t.Errorf("the directory holds %q, and the daemon heard of %+v", r.backups(), r.daemon.backups.done)
@@ -309,7 +309,7 @@ func TestRotateWhenTheCopyFails(t *testing.T) {
 	r.later(time.Hour)
 	copier := r.script("copy", "echo 'connecting' >&2\necho 'ssh: no route to host' >&2\nexit 23\n")
 	r.configure(fmt.Sprintf("[backup]\nkeep = 1\ncopy = [%q, \"{file}\"]\n", copier))
-	r.ancre("backup", "--rotate", r.into).is(t, exitFailed, "was written, but backup.copy failed", "ended with exit status 23: ssh: no route to host")
+	r.ancre("backup", "--rotate", r.into).is(t, exitFailed, "backup.copy failed", "ended with exit status 23: connecting; ssh: no route to host; the backup itself is good")
 	r.wantBackups("ancre-regtest-2026-01-02T040405Z.backup")
 	r.wantFailure("ssh: no route to host")
 	if done := r.daemon.backups.done; len(done) != 2 || done[1].Copied {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +37,10 @@ func findAncred() string {
 const killWait = 10 * time.Second
 
 // runProgram runs a program without a shell. What it prints goes to out. The error ends with the
-// last line that the program printed on standard error. When ctx ends, the program is asked to end,
+// last lines that the program printed on standard error. When ctx ends, the program is asked to end,
 // and then killed.
 func runProgram(ctx context.Context, out io.Writer, env []string, command ...string) error {
-	var last lastLine
+	var last lastLines
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = out, io.MultiWriter(out, &last)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -62,17 +61,24 @@ func runProgram(ctx context.Context, out io.Writer, env []string, command ...str
 	return err
 }
 
-// lastLine keeps the end of what is written to it.
-type lastLine struct{ kept []byte }
+// lastLines keeps the end of what is written to it.
+type lastLines struct{ kept []byte }
 
-func (l *lastLine) Write(p []byte) (int, error) {
+func (l *lastLines) Write(p []byte) (int, error) {
 	const enough = 1 << 10
 	l.kept = append(l.kept, p...)
 	l.kept = l.kept[max(len(l.kept)-enough, 0):]
 	return len(p), nil
 }
 
-func (l *lastLine) text() string {
-	lines := bytes.Split(bytes.TrimSpace(l.kept), []byte("\n"))
-	return humanize.ClipTo(strings.TrimSpace(string(lines[len(lines)-1])), 300)
+// text returns the last lines, one after the other.
+func (l *lastLines) text() string {
+	const enough = 3 // the last one often only says that there was an error
+	var lines []string
+	for line := range strings.Lines(string(l.kept)) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return humanize.ClipTo(strings.Join(lines[max(len(lines)-enough, 0):], "; "), 400)
 }

@@ -130,7 +130,7 @@ func (r *restore) run(ctx context.Context) int {
 	case err != nil:
 		return r.fail(exitFailed, err)
 	}
-	return r.report(b.Name, dir, s)
+	return r.report(b.Name, dir, s, cfg.IsService())
 }
 
 // showProgress shows on a terminal how far the work is, until finish is called.
@@ -160,7 +160,7 @@ func (w world) startProgress(label string, inJSON, bytes bool) (show func(done, 
 }
 
 // report says what was restored or verified, and what to do next.
-func (r *restore) report(name, dir string, s backup.Summary) int {
+func (r *restore) report(name, dir string, s backup.Summary, service bool) int {
 	if r.json {
 		report := backup.NewReport(r.path, s)
 		if !r.check {
@@ -174,9 +174,13 @@ func (r *restore) report(name, dir string, s backup.Summary) int {
 			name, printable.Line(s.Network), taken, contents))
 	}
 	status := r.print(fmt.Sprintf("Restored to %s: %s.\nThe backup was taken %s. What was stamped after that is not in it: stamp it again.\n", dir, contents, taken))
+	start := r.flags.Command("ancred")
+	if service {
+		start = "systemctl start ancred"
+	}
 	_, err := fmt.Fprintf(r.err, "\nNow start the daemon with `%s`, and give it the wallet with\n`%s`, which asks for the 24 words.\n"+
 		"The daemon that was backed up must not run any more: both would spend the same coins.\n",
-		printable.Line(r.flags.Command("ancred")), printable.Line(r.flags.Command("ancre")+" wallet create --restore"))
+		printable.Line(start), printable.Line(r.flags.Command("ancre")+" wallet create --restore"))
 	if err != nil {
 		return exitFailed // there is no place left to say why
 	}
