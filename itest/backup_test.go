@@ -64,7 +64,9 @@ func TestBackupsAreRotatedRehearsedCopiedAndKnown(t *testing.T) {
 	}
 	w.must(w.daemon.Kill9())
 	w.start()
-	failed := func(d rpc.Warning) bool { return d.Kind == "backup_failed" && strings.Contains(d.Text, "backup.copy failed") }
+	failed := func(d rpc.Warning) bool {
+		return d.Kind == "backup_failed" && strings.Contains(d.Text, "backup.copy failed")
+	}
 	if i := info(); !slices.ContainsFunc(i.Details, failed) || i.LastBackup == nil || i.LastBackup.Copied {
 		t.Errorf("after a copy that failed and a kill: %+v, %+v", i.LastBackup, i.Details)
 	}

@@ -32,7 +32,7 @@ var explained = map[string][]string{
 	"info":                          {"ancre.explained"},
 	"steps":                         {"proof.Line"},
 	"headers export":                {"ancre.exportResult"},
-	"backup and `ancred restore`":   {"backup.Report"},
+	"backup and `ancred restore`":   {"backup.Report", "ancre.rotationReport"},
 	"`ancred check`":                {"ancred.report"},
 	"findings":                      {"daemon.Finding"},
 	"doctor":                        {"ancre.showResults"},

@@ -68,7 +68,7 @@ func storedBackups(dir *atomicfile.Dir, network string) ([]storedBackup, error) 
 		if m := backupNames.FindStringSubmatch(e.Name()); m == nil || m[1] != network || !e.Type().IsRegular() {
 			continue
 		}
-		if b, ok := readStored(dir, e.Name()); ok && b.header.Network == network {
+		if b, ok := readStored(dir, e.Name()); ok {
 			found = append(found, b)
 		}
 	}
