@@ -371,6 +371,9 @@ func (m *Move) copy(ctx context.Context) error {
 // claimTarget keeps daemons out of the target, if it is there. A target that holds anything is an
 // error.
 func (m *Move) claimTarget(ctx context.Context) (release func() error, err error) {
+	if dir := m.runsIn(filepath.Dir(m.to)); dir != "" {
+		return nil, fmt.Errorf("an ancred is running in %s: stop it first, with \"sudo systemctl stop %s\" if it is the service", dir, config.ServiceUnit)
+	}
 	info, err := m.root.Lstat(m.network)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() error { return nil }, nil
@@ -398,10 +401,21 @@ func (m *Move) claimTarget(ctx context.Context) (release func() error, err error
 		}
 		return err
 	})
-	if errors.Is(err, datadir.ErrInUse) {
-		err = fmt.Errorf("an ancred is running in %s: stop it first, with \"sudo systemctl stop %s\" if it is the service", m.to, config.ServiceUnit)
-	}
 	return release, err
+}
+
+// runsIn returns the directory of a network in which a daemon runs; empty: none does. The service
+// may run on another network than that of the data, and its configuration is about to change.
+func (m *Move) runsIn(dir string) string {
+	for _, network := range config.Networks() {
+		path := filepath.Join(dir, network)
+		var state datadir.State
+		err := datadir.AsOwner(dir, func() (err error) { state, err = datadir.Inspect(path, network); return err })
+		if err == nil && state == datadir.Used {
+			return path
+		}
+	}
+	return ""
 }
 
 // putInPlace gives the copy its name, after the configuration took over the settings: the caps on

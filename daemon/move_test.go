@@ -174,8 +174,9 @@ func TestMoveGoesOnAfterACrash(t *testing.T) {
 func TestMoveRefuses(t *testing.T) {
 	hold := func(dir string) func(*relocation) {
 		return func(r *relocation) {
-			dir := map[string]string{"from": r.from, "to": r.to}[dir]
-			release, err := datadir.Open(dir, "regtest")
+			other := filepath.Join(filepath.Dir(r.to), "signet")
+			dir := map[string]string{"from": r.from, "to": r.to, "other": other}[dir]
+			release, err := datadir.Open(dir, filepath.Base(dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,16 +187,17 @@ func TestMoveRefuses(t *testing.T) {
 		prepare func(*relocation)
 		want    string
 	}{
-		"while the old daemon runs":  {hold("from"), "is running in"},
-		"while the new daemon runs":  {hold("to"), "systemctl stop ancred"},
-		"a target with a wallet":     {func(r *relocation) { r.open(r.to); r.write(filepath.Join(r.to, "wallet/wallet.db"), "") }, "already is a wallet"},
-		"a target with a store":      {func(r *relocation) { r.open(r.to); r.write(filepath.Join(r.to, "store/CURRENT"), "x") }, "cannot be opened"},
-		"a link in the source":       {func(r *relocation) { r.must(os.Symlink("/etc/passwd", filepath.Join(r.from, "store/x"))) }, "is a symbolic link"},
-		"what is no data directory":  {func(r *relocation) { r.must(os.Remove(filepath.Join(r.from, datadir.Marker))) }, "is no data directory"},
-		"data of several networks":   {func(r *relocation) { r.write(filepath.Join(r.home, "signet", datadir.Marker), "{}") }, "--network"},
-		"a broken old configuration": {func(r *relocation) { r.write(filepath.Join(r.home, config.FileName), "netwrok = 1\n") }, "netwrok"},
-		"data that went elsewhere":   {func(r *relocation) { r.must(datadir.MarkMoved(r.from, "regtest", "/elsewhere")) }, "/elsewhere"},
-		"when the copy is gone":      {func(r *relocation) { r.must(datadir.MarkMoved(r.from, "regtest", r.to)) }, "never used"},
+		"while the old daemon runs":                    {hold("from"), "is running in"},
+		"while the new daemon runs":                    {hold("to"), "systemctl stop ancred"},
+		"while the new daemon runs on another network": {hold("other"), "systemctl stop ancred"},
+		"a target with a wallet":                       {func(r *relocation) { r.open(r.to); r.write(filepath.Join(r.to, "wallet/wallet.db"), "") }, "already is a wallet"},
+		"a target with a store":                        {func(r *relocation) { r.open(r.to); r.write(filepath.Join(r.to, "store/CURRENT"), "x") }, "cannot be opened"},
+		"a link in the source":                         {func(r *relocation) { r.must(os.Symlink("/etc/passwd", filepath.Join(r.from, "store/x"))) }, "is a symbolic link"},
+		"what is no data directory":                    {func(r *relocation) { r.must(os.Remove(filepath.Join(r.from, datadir.Marker))) }, "is no data directory"},
+		"data of several networks":                     {func(r *relocation) { r.write(filepath.Join(r.home, "signet", datadir.Marker), "{}") }, "--network"},
+		"a broken old configuration":                   {func(r *relocation) { r.write(filepath.Join(r.home, config.FileName), "netwrok = 1\n") }, "netwrok"},
+		"data that went elsewhere":                     {func(r *relocation) { r.must(datadir.MarkMoved(r.from, "regtest", "/elsewhere")) }, "/elsewhere"},
+		"when the copy is gone":                        {func(r *relocation) { r.must(datadir.MarkMoved(r.from, "regtest", r.to)) }, "never used"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRelocation(t)

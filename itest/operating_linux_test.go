@@ -57,7 +57,14 @@ var operatorsSteps = map[string]step{
 	"sudo ancre wallet create --restore": {answers: (*walk).oldWallet, after: (*walk).wantRestored},
 	"ancre upgrade test.txt.ots":         {before: (*walk).nextDay},
 	"ancre verify test.txt.ots":          {prints: "valid, existed before"},
+
+	"ancre rpc stop":                {why: otherDaemon},
+	"sudo systemctl stop ancred":    {why: otherDaemon},
+	"sudo ancred move ~NAME/.ancre": {why: otherDaemon},
+	"sudo systemctl start ancred":   {why: otherDaemon},
 }
+
+const otherDaemon = "this machine never had another daemon: TestMoveToTheService moves one"
 
 func TestOperatorsGuidesWorkOnAnEmptyMachine(t *testing.T) {
 	if testing.Short() {

@@ -281,7 +281,7 @@ func TestFrontDocumentsNameNoMachine(t *testing.T) {
 func TestPapersShowCommandsOfAncredThatExist(t *testing.T) {
 	ancred := regexp.MustCompile("(?m)(?:^    (?:sudo )?|`)ancred((?: +[^`#&\n]+)?)")
 	helps := make(map[string]string)
-	for verb, args := range map[string][]string{"": {"--help"}, "check": {"check", "--help"}, "restore": {"restore", "--help"}, "mail": {"mail", "--help"}} {
+	for verb, args := range map[string][]string{"": {"--help"}, "check": {"check", "--help"}, "restore": {"restore", "--help"}, "move": {"move", "--help"}, "mail": {"mail", "--help"}} {
 		out, err := exec.CommandContext(t.Context(), bin.Ancred, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("ancred %v: %v\n%s", args, err, out)

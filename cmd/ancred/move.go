@@ -101,7 +101,10 @@ func (m *move) report(r daemon.MoveReport) int {
 	}
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", printable.Args(args)...) }
-	line("The data of %s are now in %s (%s, %s copied).", r.Network, r.To, humanize.Plural(r.Files, "file", "files"), humanize.Bytes(r.Bytes))
+	line("The data of %s are now in %s.", r.Network, r.To)
+	if r.Files > 0 {
+		line("Copied and compared: %s, %s.", humanize.Plural(r.Files, "file", "files"), humanize.Bytes(r.Bytes))
+	}
 	if r.Aside != "" {
 		line("An unused directory was there. It is now %s, and you may delete it.", r.Aside)
 	}
