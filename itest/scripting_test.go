@@ -60,6 +60,8 @@ var explained = map[string][]string{
 	"A test: testnotify":                         {"rpc.NotifyTest"},
 	"A balance: getbalance":                      {"rpc.Balance", "money.Outlook"},
 	"Commands that are told of warnings":         {"notify.Event"},
+	"A payment: sendtoaddress":                   {"rpc.Payment"},
+	"A changed passphrase: changepassphrase":     {"rpc.ChangedPassphrase"},
 	"A transaction: listtransactions":            {"rpc.Transaction"},
 	"A created wallet: createwallet":             {"rpc.CreatedWallet"},
 	"A fee estimate: estimatefee":                {"rpc.FeeEstimate"},

@@ -32,8 +32,14 @@ func (a *app) walletCreateCommand() *cobra.Command {
 stored nowhere in readable form. At a terminal ancre asks for two of them, to check that you wrote them down. It asks twice for a
 passphrase of 8 or more characters, which encrypts the keys on the daemon's disk.
 
+With --restore, ancre reads the words of a wallet and searches the chain for its coins, here after the loss of a disk, or of any
+BIP39/BIP84 wallet. The search takes hours from the first block that could hold a coin (August 2017); --birthday DATE begins it at a
+day before the wallet first received money, and then it takes minutes.
+
 If the words were lost before you wrote them down, create another wallet with --replace, as long as nothing was sent to the first
 one. The daemon keeps the old file, and refuses if the first wallet was used.`,
+		Example: `  ancre wallet create
+  ancre wallet create --restore --birthday 2026-01-31`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.wantAdmin(cmd); err != nil {
