@@ -104,6 +104,7 @@ func wantOldProofs(t *testing.T, engine store.Store, expected string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantWholeFeed(t, engine)
 	f, err := os.Open(expected)
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +140,37 @@ func wantOldProofs(t *testing.T, engine store.Store, expected string) {
 	}
 	if lines != 1068 || valid != 1003 {
 		t.Errorf("%d proofs were compared, %d of them complete, want 1068 and 1003", lines, valid)
+	}
+}
+
+// wantWholeFeed checks that the feed of changes ends with how far each batch is.
+func wantWholeFeed(t *testing.T, engine store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	told := make(map[uint64]store.Progress)
+	changes, _, err := engine.Changes(ctx, store.Mark{}, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		told[c.Batch] = c.Progress
+	}
+	batches, err := engine.Batches(ctx, 0, 1<<30)
+	if err != nil || len(batches) != len(told) {
+		t.Fatalf("%d batches, %v, and %d of them in the feed", len(batches), err, len(told))
+	}
+	for _, b := range batches {
+		var anchor *store.Anchor
+		if b.Anchor != 0 {
+			a, err := engine.Anchor(ctx, b.Anchor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			anchor = &a
+		}
+		if want := store.ProgressOf(&b, anchor); told[b.ID] != want {
+			t.Errorf("the feed says of batch %d %+v, want %+v", b.ID, told[b.ID], want)
+		}
 	}
 }
 

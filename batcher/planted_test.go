@@ -35,6 +35,21 @@ type edit struct {
 // faults are bugs that earlier services had, and bugs that a change here could bring. None of them
 // shows while nothing goes wrong.
 var faults = []planted{
+	{"a reorganisation is not in the feed of changes", []edit{{
+		file: "store/changes.go",
+		old:  "\t\tif now != was {\n",
+		new:  "\t\tif now != was && now.AnchorState != Broadcast {\n",
+	}}},
+	{"the same anchor in another block is not in the feed of changes", []edit{{
+		file: "store/changes.go",
+		old:  "p.AnchorState, p.Height, p.Block = a.State, a.Block.Height, a.Block.Hash",
+		new:  "p.AnchorState, p.Height = a.State, a.Block.Height",
+	}}},
+	{"a store that was restored takes cursors of what it lost", []edit{{
+		file: "changes.go",
+		old:  "answer.Reset, after = true, store.Mark{}",
+		new:  "after = store.Mark{}",
+	}}},
 	{"a version is offered before it is stored", []edit{{
 		file: "pay.go",
 		old:  "\tif err := b.apply(ctx, &u); err != nil {\n\t\t// Its coins stay leased",

@@ -35,6 +35,7 @@ type judge struct {
 	mined    []*judged                   // those on the active chain, by height
 	won      map[uint64]*judged          // which version of an anchor was mined last
 	handed   []handedProof
+	went     states        // P7: what each batch went through
 	restored bool          // from a backup: what came after it is not known to the daemon
 	waited   uint64        // a sealed batch that nothing paid for after the step before; 0: none
 	rare     [numRare]bool // what this life had in it
@@ -63,6 +64,7 @@ func newJudge(l *life) *judge {
 	return &judge{
 		l: l, acked: make(map[[32]byte]store.Position), roots: make(map[uint64][32]byte),
 		versions: make(map[chainhash.Hash]*judged), anchors: make(map[uint64][]*judged), paid: make(map[[32]byte]*judged), won: make(map[uint64]*judged),
+		went: make(states),
 	}
 }
 
@@ -71,6 +73,7 @@ func newJudge(l *life) *judge {
 // reveal the version that did.
 func (j *judge) restore(image *memStore) {
 	j.restored, j.handed, j.waited = true, nil, 0
+	j.went = j.l.imageWent
 	j.order = slices.DeleteFunc(j.order, func(d [32]byte) bool {
 		_, ok := image.places[proof.Leaf(d[:], j.l.b.nonces.Nonce(d[:]))]
 		if !ok {
@@ -171,6 +174,7 @@ func (j *judge) applied(u *store.Update) {
 	for i := range u.Anchors {
 		j.note(&u.Anchors[i])
 	}
+	j.moved(u.Batches, u.Anchors)
 }
 
 // note records the events of this life.
@@ -537,6 +541,7 @@ func (j *judge) every() {
 			j.l.fail("P1: digest %.4x is not at %v, where it was acknowledged", d, at)
 		}
 	}
+	j.l.listener.listen(false)
 }
 
 // expected reports whether the life itself caused an error.

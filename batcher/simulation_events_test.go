@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -394,7 +395,7 @@ func (l *life) doubleSpend() {
 func (l *life) backup() {
 	flying := slices.ContainsFunc(l.disk.anchors, func(a store.Anchor) bool { return a.State == store.Broadcast })
 	if l.image == nil && (flying || l.chance(4)) {
-		l.image, l.burns = l.disk.backup(), 1+l.rng.IntN(15)
+		l.image, l.imageWent, l.burns = l.disk.backup(), maps.Clone(l.judge.went), 1+l.rng.IntN(15)
 		l.say("a backup")
 	}
 }

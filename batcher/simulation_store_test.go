@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/batcher/store"
+	"ancre/batcher/store/codec"
 	"ancre/batcher/store/storetest"
 	"ancre/proof"
 )
@@ -27,24 +28,37 @@ type memStore struct {
 	places  map[store.Leaf]store.Position
 	anchors []store.Anchor // by rising ID
 	cursor  store.Cursor
+	writes  uint64
+	feed    []memChange
+	changed chan struct{}
 	paths   map[uint64]*storetest.Paths // of sealed batches, as they are asked for
 }
 
 func newMemStore(key [32]byte) *memStore {
-	return &memStore{key: key, places: make(map[store.Leaf]store.Position)}
+	return &memStore{key: key, places: make(map[store.Leaf]store.Position), changed: make(chan struct{})}
+}
+
+// memChange is what one write added to the feed of changes.
+type memChange struct {
+	changes []store.Change
+	mark    store.Mark
 }
 
 // reopen returns what a new process finds in the same store.
 func (s *memStore) reopen() *memStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &memStore{key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, anchors: s.anchors, cursor: s.cursor}
+	return &memStore{
+		key: s.key, batches: s.batches, leaves: s.leaves, places: s.places, anchors: s.anchors, cursor: s.cursor,
+		writes: s.writes, feed: s.feed, changed: make(chan struct{}),
+	}
 }
 
 // backup returns a copy of all that is stored.
 func (s *memStore) backup() *memStore {
 	c := s.reopen()
 	c.batches, c.leaves, c.places, c.anchors = slices.Clone(c.batches), slices.Clone(c.leaves), maps.Clone(c.places), slices.Clone(c.anchors)
+	c.feed = slices.Clone(c.feed)
 	for i := range c.leaves {
 		c.leaves[i] = slices.Clip(c.leaves[i])
 	}
@@ -72,6 +86,7 @@ func (s *memStore) Close() error {
 	}
 	defer s.mu.Unlock()
 	s.closed = true
+	close(s.changed)
 	return nil
 }
 
@@ -122,6 +137,11 @@ func (s *memStore) Append(ctx context.Context, a *store.Append) error {
 	if len(at) > 0 {
 		return refused("a leaf for batch %d, which the group does not name in its place", at[0].Batch)
 	}
+	var last store.Batch
+	if n := len(s.batches); n > 0 {
+		last = s.batches[n-1]
+	}
+	s.grow(a.Changes(last))
 	for _, b := range a.Batches {
 		if b.ID > uint64(len(s.batches)) {
 			s.batches, s.leaves = append(s.batches, store.Batch{}), append(s.leaves, nil)
@@ -144,6 +164,11 @@ func (s *memStore) Apply(ctx context.Context, u *store.Update) error {
 	if err := s.checkUpdate(u); err != nil {
 		return err
 	}
+	changes, err := u.Changes(s.batch, s.anchor)
+	if err != nil {
+		return err
+	}
+	s.grow(changes)
 	for _, b := range u.Batches {
 		b.Opened, b.Closed = utc(b.Opened), utc(b.Closed)
 		s.batches[b.ID-1] = b
@@ -275,6 +300,10 @@ func (s *memStore) Batch(ctx context.Context, id uint64) (store.Batch, error) {
 		return store.Batch{}, err
 	}
 	defer s.mu.Unlock()
+	return s.batch(id)
+}
+
+func (s *memStore) batch(id uint64) (store.Batch, error) {
 	if id == 0 || id > uint64(len(s.batches)) {
 		return store.Batch{}, store.ErrNotFound
 	}
@@ -314,6 +343,10 @@ func (s *memStore) Anchor(ctx context.Context, id uint64) (store.Anchor, error) 
 		return store.Anchor{}, err
 	}
 	defer s.mu.Unlock()
+	return s.anchor(id)
+}
+
+func (s *memStore) anchor(id uint64) (store.Anchor, error) {
 	i, ok := s.anchorAt(id)
 	if !ok {
 		return store.Anchor{}, store.ErrNotFound
@@ -363,6 +396,46 @@ func (s *memStore) Cursor(ctx context.Context) (store.Cursor, error) {
 	}
 	defer s.mu.Unlock()
 	return store.Cursor{Points: slices.Clip(s.cursor.Points)}, nil
+}
+
+// grow counts a write, and adds to the feed what it changes.
+func (s *memStore) grow(changes []store.Change) {
+	s.writes++
+	if len(changes) == 0 {
+		return
+	}
+	last := store.Mark{Tag: [8]byte(s.key[:8])}
+	if n := len(s.feed); n > 0 {
+		last = s.feed[n-1].mark
+	}
+	_, mark := codec.AppendChanges(nil, last, s.writes, changes)
+	s.feed = append(s.feed, memChange{changes, mark})
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *memStore) Changes(ctx context.Context, after store.Mark, limit int) (changes []store.Change, end store.Mark, err error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, after, err
+	}
+	defer s.mu.Unlock()
+	from := 0
+	if after != (store.Mark{}) {
+		from = 1 + slices.IndexFunc(s.feed, func(c memChange) bool { return c.mark == after })
+		if from == 0 {
+			return nil, after, store.ErrUnknownMark
+		}
+	}
+	for end = after; from < len(s.feed) && len(changes) < limit; from++ {
+		changes, end = append(changes, s.feed[from].changes...), s.feed[from].mark
+	}
+	return changes, end, nil
+}
+
+func (s *memStore) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
 }
 
 // TestSimulationStoreKeepsTheContract runs the suite of all engines against the store of the
@@ -426,7 +499,13 @@ func (f *frailStore) write(ctx context.Context, what string, do func() error) er
 }
 
 func (f *frailStore) Append(ctx context.Context, a *store.Append) error {
-	return f.write(ctx, "append", func() error { return f.Store.Append(ctx, a) })
+	return f.write(ctx, "append", func() error {
+		if err := f.Store.Append(ctx, a); err != nil {
+			return err
+		}
+		f.l.judge.moved(a.Batches, nil)
+		return nil
+	})
 }
 
 func (f *frailStore) Apply(ctx context.Context, u *store.Update) error {

@@ -192,8 +192,11 @@ type life struct {
 	disk   *memStore
 	judge  *judge
 
-	image *memStore // a backup
-	burns int       // events until it is restored
+	listener *listener
+
+	image     *memStore // a backup
+	imageWent states    // what the batches in it had gone through
+	burns     int       // events until it is restored
 
 	frail *frailStore // of the process that runs
 	b     *Batcher
@@ -212,6 +215,7 @@ type life struct {
 func newLife(seed uint64, story io.Writer) *life {
 	l := &life{seed: seed, rng: rand.New(rand.NewPCG(seed, 0xa9c4e)), out: story, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	l.judge = newJudge(l)
+	l.listener = newListener(l)
 	l.net = newNetwork(l)
 	l.client = newClient(l)
 	l.purse = newPurse(l)
@@ -489,6 +493,7 @@ func (l *life) ending() {
 		}
 	}
 	l.judge.every()
+	l.listener.listen(true)
 	if l.violation == "" {
 		l.judge.released()
 	}

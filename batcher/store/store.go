@@ -261,6 +261,18 @@ type Store interface {
 	// Cursor returns how far the chain was followed; no points in a new store.
 	Cursor(ctx context.Context) (Cursor, error)
 
+	// Changes returns what the feed of changes has behind a mark, oldest first, and the mark behind
+	// that. A write that changes the [Progress] of a batch adds to the feed, in the same write. The
+	// changes of one write stay together: there may be more than limit of them, and there are none
+	// only at the end of the feed, where the mark comes back as it was. A new store has an empty
+	// feed; one that was stored without has the present progress of each batch in it. Nothing is
+	// ever removed from the feed. ErrUnknownMark if the feed has no such mark.
+	Changes(ctx context.Context, after Mark, limit int) ([]Change, Mark, error)
+
+	// Changed returns a channel that is closed when the feed grows, or the store is closed. Who
+	// takes it before he calls Changes misses nothing.
+	Changed() <-chan struct{}
+
 	// Close ends it. Everything that was acknowledged is on disk before.
 	Close() error
 }

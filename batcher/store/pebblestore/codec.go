@@ -17,11 +17,13 @@ const (
 	prefixCursor    = 'c'
 	prefixFirst     = 'f'
 	prefixTreeFile  = 'g'
+	prefixChange    = 'h'
 	prefixMeta      = 'm'
 	prefixSegment   = 's'
 	prefixUnsettled = 'u'
 	prefixWaiting   = 'w'
 
+	metaFeed    = "feed"
 	metaFormat  = "format"
 	metaKeyName = "key"
 	metaID      = "id"

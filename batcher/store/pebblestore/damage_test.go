@@ -86,7 +86,7 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.spans.forget()
-				s.publish()
+				s.publish(false)
 			}
 			if c.change == nil {
 				set(nil, false)

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -66,10 +67,10 @@ func (quietLogger) Fatalf(format string, args ...any) {
 // readShapes checks that every key has a shape that the document knows.
 func (r *reader) readShapes() {
 	r.t.Helper()
-	size := map[byte]int{'N': 18, 'a': 9, 'b': 9, 'c': 1, 'f': 17, 'g': 9, 's': 9, 'u': 9, 'w': 9}
+	size := map[byte]int{'N': 18, 'a': 9, 'b': 9, 'c': 1, 'f': 17, 'g': 9, 'h': 9, 's': 9, 'u': 9, 'w': 9}
 	for key, value := range r.values {
 		switch {
-		case key[0] == 'm' && slices.Contains([]string{"format", "id", "key", "writes"}, key[1:]):
+		case key[0] == 'm' && slices.Contains([]string{"feed", "format", "id", "key", "writes"}, key[1:]):
 		case size[key[0]] != len(key):
 			r.t.Errorf("the key %q is of no shape that the document knows", key)
 		case slices.Contains([]byte("fuw"), key[0]) && len(value) > 0:
@@ -83,6 +84,44 @@ func (r *reader) readShapes() {
 	if r.writes = n; used != len(r.values["mwrites"]) {
 		r.t.Errorf("writes %x", r.values["mwrites"])
 	}
+	if r.values["mfeed"] != nil && !bytes.Equal(r.values["mfeed"], r.values["mwrites"]) {
+		r.t.Errorf("the feed of changes is complete up to write %x of %x", r.values["mfeed"], r.values["mwrites"])
+	}
+}
+
+// readFeed checks the chain of tags, and returns the states that each batch went through.
+func (r *reader) readFeed() map[uint64][]byte {
+	r.t.Helper()
+	states := make(map[uint64][]byte)
+	tag := r.values["mid"][:8]
+	for write := range r.writes + 1 {
+		number := binary.BigEndian.AppendUint64(nil, write)
+		value, ok := r.values["h"+string(number)]
+		if !ok {
+			continue
+		}
+		f := &fields{r.t, value}
+		version, got := f.byte(), f.skip(8)
+		if want := sha256.Sum256(slices.Concat(tag, number, f.b)); version != 1 || !bytes.Equal(got, want[:8]) {
+			r.t.Errorf("changes of write %d: version %d, tag %x, want %x", write, version, got, want[:8])
+		}
+		tag = got
+		for range f.uvarint() {
+			batch, state := f.uvarint(), f.byte()
+			states[batch] = append(states[batch], state)
+			if state >= 3 {
+				f.uvarint()
+			}
+			if state >= 4 {
+				f.uvarint()
+				f.skip(32)
+			}
+		}
+		if len(f.b) > 0 {
+			r.t.Errorf("changes of write %d: %d bytes too many", write, len(f.b))
+		}
+	}
+	return states
 }
 
 // nodes concatenates what a level has.

@@ -35,8 +35,8 @@ func TestFormatDocumentNamesEveryKey(t *testing.T) {
 		got = append(got, m[1]+m[2])
 	}
 	want := []string{
-		string(prefixNodes), string(prefixAnchor), string(prefixBatch), string(prefixCursor), string(prefixFirst), string(prefixTreeFile),
-		string(metaKey(metaFormat)), string(metaKey(metaID)), string(metaKey(metaKeyName)), string(metaKey(metaWrites)),
+		string(prefixNodes), string(prefixAnchor), string(prefixBatch), string(prefixCursor), string(prefixFirst), string(prefixTreeFile), string(prefixChange),
+		string(metaKey(metaFeed)), string(metaKey(metaFormat)), string(metaKey(metaID)), string(metaKey(metaKeyName)), string(metaKey(metaWrites)),
 		string(prefixSegment), string(prefixUnsettled), string(prefixWaiting),
 	}
 	if !slices.Equal(got, want) {
@@ -78,6 +78,10 @@ func TestFormatDocumentShowsASample(t *testing.T) {
 		State: store.Sealed, Count: 300, Opened: storetest.Time(0), Closed: storetest.Time(60), Root: storetest.Node(1, 9, 0), Anchor: 1,
 	}})
 	cursor := codec.AppendCursor(nil, &store.Cursor{Points: []store.Point{{Height: 840_000, Hash: a.Block.Hash}}})
+	changes, _ := codec.AppendChanges(nil, store.Mark{Tag: [8]byte{1, 2, 3}}, 9, []store.Change{
+		{Batch: 1, Progress: store.Progress{State: store.Sealed, Anchor: 1, AnchorState: store.Final, Height: 840_000, Block: a.Block.Hash}},
+		{Batch: 2, Progress: store.Progress{State: store.Open}},
+	})
 	says := testimony{id: storeID{1, 2, 3}, writes: 5, leaves: 377, batch: 2, count: 300, anchors: []anchorChange{{write: 4, anchor: 1, versions: 1}}}
 	witness := says.encode(nil)
 	var b strings.Builder
@@ -90,6 +94,7 @@ func TestFormatDocumentShowsASample(t *testing.T) {
 		{"key of the nodes of level 2 of batch 1 from 256 on", nodesKey(1, 2, 256)},
 		{"key that says that batch 2 begins with ordinal 300", firstKey(300, 2)},
 		{"cursor: block 840000", cursor},
+		{"changes of write 9: batch 1 final, batch 2 open; the tag before was 0102030000000000", changes},
 		{"segment 7: leaves 0 to 299", leafindex.AppendListing(nil, leafindex.Listing{ID: 7, Count: 300, Footer: 0x01020304})},
 		{"tree file of 3 pages", appendTreeFileRecord(nil, &treeFile{pages: 3, footer: 0x01020304})},
 		{"witness of write 5, its first 80 bytes", witness[:80]},
@@ -145,6 +150,9 @@ func TestStoreIsReadByTheFormatDocument(t *testing.T) {
 	r := readByDocument(t, dir)
 	if len(r.leaves) != (2*groupsPerBatch+3)*leavesPerGroup || r.segments == 0 || r.pages != 4 || r.writes == 0 {
 		t.Errorf("%d leaves, %d segments, %d pages, %d writes", len(r.leaves), r.segments, r.pages, r.writes)
+	}
+	if states := r.readFeed(); string(states[1]) != "\x01\x02\x05" || string(states[2]) != "\x01\x02\x05" || string(states[3]) != "\x01" {
+		t.Errorf("by the feed the batches went through the states %v", states)
 	}
 	for i, leaf := range r.leaves {
 		if want := storetest.Leaf(uint64(i/(groupsPerBatch*leavesPerGroup))+1, uint64(i%(groupsPerBatch*leavesPerGroup))); leaf != want {

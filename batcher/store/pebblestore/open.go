@@ -228,5 +228,6 @@ func (s *Store) create(given *[32]byte) error {
 	if err := s.setID(b); err != nil {
 		return err
 	}
+	setFeed(b, 0)
 	return s.applyAndFlush(b)
 }

@@ -61,7 +61,7 @@ func TestDamagedUpperLevelsGiveNoPath(t *testing.T) {
 			if err := s.db.Set(key, value, pebble.Sync); err != nil {
 				t.Fatal(err)
 			}
-			s.publish() // as the committer, which is idle
+			s.publish(false) // as the committer, which is idle
 		}
 		put(bad)
 		s.rows.forget()

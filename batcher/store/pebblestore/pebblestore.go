@@ -100,6 +100,7 @@ type Store struct {
 
 	leaves  uint64  // how many leaves are on disk; owned by the committer
 	witness witness // likewise
+	feed    feed    // likewise
 	quiet   quiet   // likewise
 
 	index *leafindex.Index
@@ -115,8 +116,9 @@ type Store struct {
 	tail     tail
 	applyMu  sync.Mutex // held by Apply
 
-	mu      sync.Mutex // owns synced and closed
-	synced  *synced    // what is on disk now
+	mu      sync.Mutex    // owns synced, changed and closed
+	synced  *synced       // what is on disk now
+	changed chan struct{} // closed when the feed of changes grows
 	closed  bool
 	readers sync.WaitGroup // views that are still in use
 }
@@ -157,6 +159,9 @@ func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err e
 	if err := s.openWitness(); err != nil {
 		return nil, err
 	}
+	if err := s.openFeed(); err != nil {
+		return nil, err
+	}
 	if err := s.fs.Failure(); err != nil {
 		return nil, err
 	}
@@ -167,6 +172,9 @@ func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err e
 	go s.commitLoop()
 	s.index.Start()
 	if err := s.replay(ctx, indexed); err != nil {
+		return nil, err
+	}
+	if err := s.catchUp(ctx); err != nil {
 		return nil, err
 	}
 	s.jobs.Add(1)
@@ -194,6 +202,7 @@ func newStore(dir string, opts Options) *Store {
 		commits: make(chan *commit), closing: make(chan struct{}), ended: make(chan struct{}),
 		drained: wake.New(), bound: stopWrites * opts.memTableSize,
 		treeFileLeaves: opts.treeFileLeaves, treeFiles: newTreeFiles(),
+		changed: make(chan struct{}),
 	}
 	s.index = s.newIndex(opts.tableLeaves)
 	return s
@@ -226,6 +235,7 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.closed = true
+	close(s.changed)
 	s.mu.Unlock()
 
 	close(s.closing)
@@ -320,12 +330,16 @@ func (s *Store) releaseSynced(d *synced) {
 	}
 }
 
-// publish makes what was just synced visible.
-func (s *Store) publish() {
+// publish makes what was just synced visible. grown says that it added to the feed of changes.
+func (s *Store) publish(grown bool) {
 	next := s.newSynced()
 	s.mu.Lock()
 	old := s.synced
 	s.synced = next
+	if grown && !s.closed {
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
 	s.mu.Unlock()
 	s.releaseSynced(old)
 }

@@ -28,6 +28,14 @@ type tail struct {
 	chunks []uint64     // where the values start in which run is stored
 }
 
+// last returns the newest batch, as far as [store.Append.Changes] has to know it.
+func (t *tail) last() store.Batch {
+	if !t.open {
+		return store.Batch{ID: t.newest, State: store.Closed}
+	}
+	return store.Batch{ID: t.newest, State: store.Open}
+}
+
 // Append implements [store.Store].
 func (s *Store) Append(ctx context.Context, a *store.Append) error {
 	if err := ctx.Err(); err != nil {
@@ -54,6 +62,7 @@ func (s *Store) Append(ctx context.Context, a *store.Append) error {
 		written: func() { table.Insert(a.Leaves) },
 		synced:  func() { s.leaves += uint64(len(a.Leaves)) },
 		note:    noteTail(next),
+		changes: a.Changes(s.tail.last()),
 	}
 	if err := s.commit(ctx, c); err != nil {
 		return err
@@ -167,12 +176,15 @@ func (s *Store) Apply(ctx context.Context, u *store.Update) error {
 		return err
 	}
 	b := s.db.NewBatch()
-	large, err := s.fill(b, u, v)
+	large, changes, err := s.fill(b, u, v)
 	if err != nil || b.Empty() {
 		_ = b.Close()
 		return err
 	}
-	c := &commit{batch: b, reserve: s.reserve / 2, note: noteAnchors(u.Anchors), soon: len(u.Anchors) > 0 || seals(u.Batches)}
+	c := &commit{
+		batch: b, reserve: s.reserve / 2, note: noteAnchors(u.Anchors), changes: changes,
+		soon: len(u.Anchors) > 0 || seals(u.Batches),
+	}
 	if err := s.commit(ctx, c); err != nil {
 		return err
 	}
@@ -186,8 +198,9 @@ func seals(batches []store.Batch) bool {
 }
 
 // fill writes an update to b, after comparing it with what v shows. It returns the batches whose
-// groups are to get a file from then on.
-func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64, err error) {
+// groups are to get a file from then on, and what the update adds to the feed of changes.
+func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64, changes []store.Change, err error) {
+	before := make(map[uint64]store.Batch)
 	stored := make(map[uint64]codec.BatchRecord)
 	lookup := func(id uint64) (codec.BatchRecord, error) {
 		rec, ok := stored[id]
@@ -201,18 +214,18 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 		case err == nil && rec.State == store.Open:
 			return rec, invalid("batch %d is still open", id)
 		}
-		stored[id] = rec
+		stored[id], before[id] = rec, rec.Batch
 		return rec, err
 	}
 	for i := range u.Batches {
 		rec := codec.BatchRecord{Batch: u.Batches[i]}
 		old, err := lookup(rec.ID)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		rec.Before = old.Before
 		if err := rec.Check(&old.Batch); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		_ = b.Set(idKey(prefixBatch, rec.ID), codec.AppendBatch(nil, &rec), nil)
 		mark(b, prefixWaiting, rec.ID, rec.Anchor == 0)
@@ -225,18 +238,18 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 	for i := range u.Anchors {
 		a := &u.Anchors[i]
 		if err := a.Check(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		value, err := codec.AppendAnchor(nil, a)
 		if err != nil {
-			return nil, invalid("anchor %d: %w", a.ID, err)
+			return nil, nil, invalid("anchor %d: %w", a.ID, err)
 		}
 		_ = b.Set(idKey(prefixAnchor, a.ID), value, nil)
 		mark(b, prefixUnsettled, a.ID, !a.Settled && a.State != store.Dead)
 	}
 	if u.Cursor != nil {
 		if err := u.Cursor.Check(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		_ = b.Set(cursorKey, codec.AppendCursor(nil, u.Cursor), nil)
 	}
@@ -244,14 +257,15 @@ func (s *Store) fill(b *pebble.Batch, u *store.Update, v *view) (large []uint64,
 		n := &u.Nodes[i]
 		rec, err := lookup(n.Batch)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := checkRun(n, rec.Count); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		setNodes(b, n.Batch, n.Height/tree.HeightStep, n.Start, n.Hashes)
 	}
-	return large, nil
+	changes, err = s.changesOf(u, v, before)
+	return large, changes, err
 }
 
 // mark sets or takes away what Waiting and Unsettled go by.
@@ -282,6 +296,9 @@ type commit struct {
 	written func() // called when only the sync is missing, unless nil: from here on the change has happened, or the store has failed
 	synced  func() // called by the committer when it is on disk and no read can see it yet, unless nil
 	soon    bool   // it goes to a table soon: it seals a batch, stores an anchor, or lists a file
+
+	changes  []store.Change // what it adds to the feed of changes
+	caughtUp bool           // it adds the last that was missing there
 
 	note func(write uint64, t *testimony) // what the witness says of it, unless nil
 
@@ -384,6 +401,9 @@ func (s *Store) write(c *commit) (err error) {
 	}()
 	number := s.witness.writes + 1
 	setWrites(c.batch, number)
+	feed := s.feed
+	feed.behind = feed.behind && !c.caughtUp
+	feed = feed.add(c.batch, number, c.changes)
 	// What has to be done in memory is done while the disk syncs.
 	err = s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
 	if err == nil {
@@ -405,11 +425,12 @@ func (s *Store) write(c *commit) (err error) {
 	if err := s.fs.Failure(); err != nil { // also when failfs pretends
 		return err
 	}
+	s.feed = feed
 	s.quiet.wrote(time.Now(), c.soon)
 	if c.synced != nil {
 		c.synced()
 	}
-	s.publish()
+	s.publish(len(c.changes) > 0)
 	return nil
 }
 
