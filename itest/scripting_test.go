@@ -43,6 +43,7 @@ var explained = map[string][]string{
 	"A proof: getproof":                          {"rpc.Proof"},
 	"A verification: verifyproof":                {"rpc.Verification"},
 	"A batch: listbatches, getbatch, closebatch": {"rpc.Batch"},
+	"Changes: waitchanges":                       {"rpc.Changes", "rpc.Change"},
 	"An anchor: listanchors, getanchor":          {"rpc.Anchor"},
 	"A version":                                  {"rpc.Version"},
 	"The state of the daemon: getinfo":           {"rpc.Info"},

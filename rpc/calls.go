@@ -54,6 +54,15 @@ func (c *Client) CloseBatch(ctx context.Context) (*Batch, error) {
 	return b, c.Call(ctx, MethodCloseBatch, &b)
 }
 
+// WaitChanges returns up to limit changes of the state of batches behind a cursor, "" for the
+// beginning, and waits for some if there are none. Those that happened together come together, so
+// there may be more. After the timeout, in whole seconds and at most four minutes, the answer has
+// none.
+func (c *Client) WaitChanges(ctx context.Context, cursor string, timeout time.Duration, limit int) (Changes, error) {
+	var ch Changes
+	return ch, c.Call(ctx, MethodWaitChanges, &ch, cursor, int64(timeout/time.Second), limit)
+}
+
 // Batches returns up to limit batches, newest first, with numbers below before (0: from the
 // newest).
 func (c *Client) Batches(ctx context.Context, before uint64, limit int) ([]Batch, error) {

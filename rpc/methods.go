@@ -12,6 +12,7 @@ const (
 	MethodGetStatus         = "getstatus"
 	MethodGetProof          = "getproof"
 	MethodVerifyProof       = "verifyproof"
+	MethodWaitChanges       = "waitchanges"
 	MethodListBatches       = "listbatches"
 	MethodGetBatch          = "getbatch"
 	MethodCloseBatch        = "closebatch"
@@ -60,7 +61,14 @@ const (
 const (
 	maxListed          = 1_000
 	defaultListed      = "20"
+	defaultChanges     = "100"
 	defaultTransaction = "10" // as bitcoind's listtransactions
+)
+
+// How long waitchanges waits, in seconds. The server ends each call after five minutes.
+const (
+	maxWait     = 240
+	defaultWait = "60"
 )
 
 const (
@@ -137,6 +145,20 @@ func Methods() []Method {
 			"If unverifiable, this node finds nothing wrong with the proof and cannot verify it; needed says what can. warnings, if there are any, say what a valid or pending " +
 			"proof does not show: that its hash is a SHA-1, which two files can share, or that another attestation is false or was not checked.",
 		Example: "[" + exampleDigest + `,"AE9wZW5UaW1lc3RhbXBzAABQcm9vZgC/ieLohOiSlAE="]`,
+	}, {
+		Name: MethodWaitChanges, Group: GroupBatches, Roles: Roles{RoleSubmit, RoleRead},
+		About: "Returns the changes of the state of batches that came after a cursor, in their order. If there are none, it waits until there are, or until the timeout is over. " +
+			"The changes are kept for ever: who stores the cursor together with what he made of the changes misses none, however often he and the daemon are stopped. " +
+			"He may hear some of them twice.",
+		Params: []Param{
+			{Name: "cursor", Kind: KindString, Optional: true, About: "The cursor of the answer before; \"\" or absent: begin with the first change of all"},
+			{Name: "timeout", Kind: KindInteger, Optional: true, Default: defaultWait, Max: maxWait, About: "How many seconds to wait at most; 0: do not wait"},
+			{Name: "limit", Kind: KindInteger, Optional: true, Default: defaultChanges, Min: 1, Max: maxListed, About: "How many changes at most, except that those which happened together come together"},
+		},
+		Result: "An object: changes, an array of objects, the oldest first; cursor, for the next call; and reset, which is true if this node does not know the cursor, because it was restored " +
+			"from a backup or is another one: the changes then begin with the first of all. Each change has batch and state (open, sealed, broadcast, mined or final); with broadcast, mined and " +
+			"final, anchor; with mined and final, height and blockhash. A reorganisation shows as mined or final followed by broadcast.",
+		Example: `["",0]`,
 	}, {
 		Name: MethodListBatches, Group: GroupBatches, Roles: Roles{RoleRead},
 		About:   "Lists batches, newest first.",

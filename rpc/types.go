@@ -60,6 +60,22 @@ type Batch struct {
 	Confirmations int32      `json:"confirmations,omitempty"`
 }
 
+// Changes is a piece of the feed of changes: the answer of waitchanges.
+type Changes struct {
+	Changes []Change `json:"changes"`         // the oldest first
+	Cursor  string   `json:"cursor"`          // where the next piece begins
+	Reset   bool     `json:"reset,omitempty"` // the cursor of the call is not of this node: the changes begin with the first
+}
+
+// Change says that from then on a batch was in a state.
+type Change struct {
+	Batch     uint64 `json:"batch"`
+	State     string `json:"state"` // open, sealed, broadcast, mined, final
+	Anchor    uint64 `json:"anchor,omitempty"`
+	Height    int32  `json:"height,omitempty"`
+	BlockHash string `json:"blockhash,omitempty"`
+}
+
 // Anchor is one payment and its versions: the answer of listanchors and getanchor.
 type Anchor struct {
 	ID            uint64    `json:"id"`

@@ -223,6 +223,10 @@ func (f *fakeDaemon) CloseBatch(context.Context) (st batcher.BatchStatus, closed
 	return st, false, nil
 }
 
+func (f *fakeDaemon) WaitChanges(context.Context, string, int, time.Duration) (batcher.Changes, error) {
+	return batcher.Changes{}, nil
+}
+
 func (f *fakeDaemon) Batches(ctx context.Context, _ uint64, _ int) ([]batcher.BatchStatus, error) {
 	st, err := f.Batch(ctx, 1)
 	if err != nil {

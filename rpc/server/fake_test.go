@@ -37,6 +37,8 @@ var testTime = time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
 // memBatcher keeps digests in one open batch, in memory. These tests are about the protocol; itest
 // tests the real batcher.
 type memBatcher struct {
+	waiting chan struct{} // told when somebody waits for changes, unless nil
+
 	mu      sync.Mutex
 	at      map[[32]byte]uint64
 	sealed  bool
@@ -147,6 +149,30 @@ func (b *memBatcher) CloseBatch(ctx context.Context) (batcher.BatchStatus, bool,
 	b.sealed = true
 	st, err := b.batch(1)
 	return st, true, err
+}
+
+// WaitChanges tells of the one batch that there is. Cursor "1-…" is behind it.
+func (b *memBatcher) WaitChanges(ctx context.Context, cursor string, limit int, timeout time.Duration) (batcher.Changes, error) {
+	b.mu.Lock()
+	here := len(b.at) > 0
+	b.mu.Unlock()
+	switch {
+	case cursor != "" && cursor != "1":
+		return batcher.Changes{}, fmt.Errorf("%w: %q", batcher.ErrCursor, cursor)
+	case here && cursor == "":
+		one := batcher.BatchChange{Batch: 1, Progress: batcher.Progress{State: batcher.Final, Anchor: 1, Height: 100, BlockHash: chainhash.Hash{1}}}
+		return batcher.Changes{List: []batcher.BatchChange{one}, Cursor: "1"}, nil
+	}
+	select {
+	case b.waiting <- struct{}{}:
+	default:
+	}
+	select {
+	case <-time.After(timeout):
+		return batcher.Changes{Cursor: cursor}, nil
+	case <-ctx.Done():
+		return batcher.Changes{}, ctx.Err()
+	}
 }
 
 func (b *memBatcher) batch(id uint64) (st batcher.BatchStatus, err error) {

@@ -47,6 +47,8 @@ func handlers() map[string]handler {
 		rpc.MethodGetProof:    {run: getProof},
 		rpc.MethodVerifyProof: {run: verifyProof},
 
+		rpc.MethodWaitChanges: {run: waitChanges, cost: costOf("limit")},
+
 		rpc.MethodListBatches: {run: listBatches, cost: costOf("limit")},
 		rpc.MethodGetBatch:    {run: getBatch},
 		rpc.MethodCloseBatch:  {run: closeBatch},

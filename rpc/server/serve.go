@@ -30,6 +30,7 @@ var limits = httpserve.Limits{
 // the running calls to end, and returns nil. Any other return means that the listener failed. Serve
 // closes ln, and refuses requests that come from web pages.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	defer context.AfterFunc(ctx, s.endWaits)()
 	guard := httpserve.Guard{Names: s.hosts, Refuse: func(w http.ResponseWriter, status int, why string) {
 		s.refuse(w, status, errorf(rpc.CodeForbidden, "%s", why))
 	}}

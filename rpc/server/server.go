@@ -96,6 +96,9 @@ type Server struct {
 	refusals rate.Sometimes // logs at most one refused login a second
 	buffers  sync.Pool      // of *buffers
 
+	waits    context.Context // ends when the server stops: nobody waits for changes any more
+	endWaits context.CancelFunc
+
 	unknownMeter  *methodMeter // of calls that name no method of ours
 	refusedLogins atomic.Uint64
 
@@ -130,6 +133,7 @@ func New(c Config) *Server {
 
 		backupStall: backupStall,
 	}
+	s.waits, s.endWaits = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -67,6 +67,9 @@ type Batcher interface {
 	// CloseBatch seals the open batch now. closed is false if no batch was open.
 	CloseBatch(ctx context.Context) (st batcher.BatchStatus, closed bool, err error)
 
+	// WaitChanges returns the changes behind a cursor, and waits for some if there are none.
+	WaitChanges(ctx context.Context, cursor string, limit int, timeout time.Duration) (batcher.Changes, error)
+
 	// Batches returns up to limit batches, newest first, with numbers below before (0: from the
 	// newest).
 	Batches(ctx context.Context, before uint64, limit int) ([]batcher.BatchStatus, error)
