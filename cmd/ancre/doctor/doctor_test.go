@@ -248,7 +248,7 @@ func TestDaemons(t *testing.T) {
 		{"one whose directory this user may not see", func(f *Facts) { change(&f.Processes, func(p *[]Process) { (*p)[0].Dir = "" }) }, Fine, "you may not see"},
 		{"money in the directory of an earlier daemon", func(f *Facts) {
 			f.DataDirs = Known([]DataDir{{Path: "/home/alice/.ancre/mainnet", Network: "mainnet", HasWallet: true}})
-		}, Warning, "/home/alice/.ancre/mainnet holds a wallet"},
+		}, Warning, " -> sudo ancred move /home/alice/.ancre"},
 		{"an earlier directory without a wallet", func(f *Facts) {
 			f.DataDirs = Known([]DataDir{{Path: "/home/alice/.ancre/mainnet", Network: "mainnet"}})
 		}, Fine, "812"},
@@ -445,7 +445,7 @@ func TestNotify(t *testing.T) {
 		{"not configured", without(false), Warning, "nobody is told"},
 		{"not configured beside Prometheus", without(true), Fine, "Prometheus"},
 		{"tried", tried(rpc.NotifyTest{OK: true, Program: "mail"}), Fine, "mail was run with a test event"},
-		{"tried in vain", tried(rpc.NotifyTest{Program: "mail", Error: "exit status 1", Output: "no such host"}), Failed, "mail failed: exit status 1 -> sudo ancre rpc testnotify"},
+		{"tried in vain", tried(rpc.NotifyTest{Program: "mail", Error: "exit status 1", Output: "no such host"}), Failed, "mail failed: exit status 1; the command below shows what it printed -> sudo ancre rpc testnotify"},
 		{"tried by a user who may not", func(f *Facts) { f.Notified = Denied[rpc.NotifyTest]() }, Unknown, "sudo ancre doctor --notify"},
 		{"it fails, says the daemon", func(f *Facts) { warns(f, warning.Notify, "cannot be run") }, Warning, "cannot be run"},
 	})

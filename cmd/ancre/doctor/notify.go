@@ -33,7 +33,7 @@ func notified(f *Facts) []Result {
 // the address of a chat, which is a secret.
 func judgeNotify(f *Facts, t rpc.NotifyTest) Result {
 	if !t.OK {
-		return fail(f.admin("rpc testnotify")+" shows what it printed", "%s failed: %s", t.Program, t.Error)
+		return fail(f.admin("rpc testnotify"), "%s failed: %s; the command below shows what it printed", t.Program, t.Error)
 	}
 	return fine("%s was run with a test event and succeeded: look whether it arrived", t.Program)
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -178,8 +179,8 @@ func (f *Facts) forgotten(running []Process) (all []Result) {
 		if d.InUse || !d.HasWallet || other < 0 || slices.ContainsFunc(running, func(p Process) bool { return p.Dir == d.Path }) {
 			continue
 		}
-		all = append(all, warn("move it into the service, or remove its money and then the directory: see docs/operating.md",
-			"%s holds a wallet and batches, and no daemon runs there; the one that runs is in %s", d.Path, orElsewhere(running[other].Dir)))
+		all = append(all, warn(f.Me.asRoot("ancred move "+filepath.Dir(d.Path)),
+			"%s holds a wallet and batches, and no daemon runs there; the one that runs is in %s. Unless that one is used already, move it there", d.Path, orElsewhere(running[other].Dir)))
 	}
 	return all
 }
