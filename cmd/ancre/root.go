@@ -208,7 +208,7 @@ func (a *app) command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("ancre {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVar(&a.flags.File, "config", "", "configuration `FILE` (default DATADIR/"+config.FileName+", then "+config.ServiceFile+")")
+	f.StringVar(&a.flags.File, "config", "", "configuration `FILE` (default DATADIR/"+config.FileName+", if it is there; on Linux, then /etc/ancre/ancre.conf)")
 	f.StringVar(&a.flags.DataDir, "datadir", "", "`DIR` in which the networks' directories lie (default ~/.ancre)")
 	f.StringVar(&a.flags.Network, "network", "", "`NAME` of the network: "+strings.Join(config.Networks(), ", ")+" (default mainnet)")
 	f.StringVar(&a.rpcURL, "rpc", "", "`URL` of the daemon, without user and password (default rpc.listen of the configuration)")
