@@ -11,6 +11,7 @@ import (
 	"ancre/daemon"
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
+	"ancre/internal/journal"
 	"ancre/internal/printable"
 )
 
@@ -92,6 +93,9 @@ func (c *check) look() (found []daemon.Finding, err error) {
 	return found, err
 }
 
+// priorities are those of the levels in the journal, where the unit's ExecStartPre prints.
+var priorities = map[daemon.Level]string{daemon.Fatal: journal.Error, daemon.Caution: journal.Warning, daemon.Fine: journal.Info}
+
 // report prints what was found, and returns the exit status.
 func (c *check) report(found []daemon.Finding) int {
 	status := exitDone
@@ -109,7 +113,8 @@ func (c *check) report(found []daemon.Finding) int {
 	} else {
 		for _, f := range found {
 			if !c.quiet || f.Level != daemon.Fine {
-				fmt.Fprintf(&text, "%-8s %s: %s\n", f.Level, printable.Line(f.About), printable.Line(f.Text))
+				line := fmt.Sprintf("%-8s %s: %s\n", f.Level, printable.Line(f.About), printable.Line(f.Text))
+				text.WriteString(journal.Line(c.out, priorities[f.Level], line))
 			}
 		}
 		switch {

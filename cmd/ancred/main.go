@@ -19,6 +19,7 @@ import (
 	"ancre/config"
 	"ancre/daemon"
 	"ancre/internal/interrupt"
+	"ancre/internal/journal"
 	"ancre/internal/printable"
 	"ancre/internal/version"
 
@@ -128,11 +129,11 @@ func newFlagSet(flags *config.Flags) *flag.FlagSet {
 func runDaemon(flags config.Flags, stderr io.Writer) int {
 	cfg, err := flags.Load()
 	if err != nil {
-		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
+		fmt.Fprintf(stderr, "%s\n", journal.Line(stderr, journal.Error, "ancred: "+printable.Text(err.Error())))
 		return exitUsage
 	}
 	if err := refuseBesideService(flags, cfg); err != nil {
-		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
+		fmt.Fprintf(stderr, "%s\n", journal.Line(stderr, journal.Error, "ancred: "+printable.Text(err.Error())))
 		return exitUsage
 	}
 	keepRunning()
@@ -143,7 +144,7 @@ func runDaemon(flags config.Flags, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 	keepPrivate()
 	if err := daemon.Run(ctx, cfg, version.Text(), stderr); err != nil {
-		fmt.Fprintf(stderr, "ancred: %s\n", printable.Text(err.Error()))
+		fmt.Fprintf(stderr, "%s\n", journal.Line(stderr, journal.Error, "ancred: "+printable.Text(err.Error())))
 		return exitFailed
 	}
 	return exitDone
