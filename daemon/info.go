@@ -37,6 +37,8 @@ func (d *node) Info(ctx context.Context) (rpc.Info, error) {
 		Waiting:  over.Waiting,
 		Anchors:  rpc.AnchorCounts{Broadcast: over.Broadcast, Mined: over.Mined, Final: over.Final, Total: over.Anchors},
 		Spending: rpc.Spending{PaidSats: over.PaidSats, BudgetSats: over.BudgetSats, Blocks: decide.BudgetBlocks},
+		Anchoring: rpc.Anchoring{IntervalSeconds: int64(d.cfg.Batch.Interval.Seconds()), TargetSeconds: int64(d.cfg.Anchor.Target.Seconds()),
+			Confirmations: d.cfg.Anchor.Confirmations},
 		Calendar: rpc.CalendarInfo{Listen: d.calendarAddr, URI: d.cfg.Calendar.URI},
 		Metrics:  rpc.MetricsInfo{Listen: d.metricsAddr},
 		Wallet:   rpc.WalletInfo{State: string(d.wallet.State()), Revivals: d.wallet.Revivals()},

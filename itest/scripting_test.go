@@ -51,6 +51,7 @@ var explained = map[string][]string{
 	"peers":                                      {"rpc.Peer"},
 	"anchors":                                    {"rpc.AnchorCounts"},
 	"spending":                                   {"rpc.Spending"},
+	"anchoring":                                  {"rpc.Anchoring"},
 	"wallet":                                     {"rpc.WalletInfo"},
 	"calendar":                                   {"rpc.CalendarInfo"},
 	"metrics":                                    {"rpc.MetricsInfo"},

@@ -299,7 +299,7 @@ func Methods() []Method {
 		Name: MethodGetInfo, Group: GroupControl, Roles: Roles{RoleRead},
 		About: "Returns what a person asks first: sync progress, batch, anchors, wallet, warnings.",
 		Result: "An object: version, network, datadir, uptime_seconds, ready; chain (progress and peers), batch (the open one), digests, waiting_batches, " +
-			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), wallet (state, and the members of getbalance), " +
+			"anchors (how many in each state), spending (paid_sats in the last 4320 blocks, and budget_sats, 0: no limit), anchoring (batch.interval and anchor.target in seconds, anchor.confirmations), wallet (state, and the members of getbalance), " +
 			"last_backup and backup_failure (if there are any, as backupdone and backupfailed reported them), warning_details (kind, severity and text of each), warnings (the texts: what is wrong, and what to do).",
 		Example: "[]",
 	}, {

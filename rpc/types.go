@@ -123,6 +123,7 @@ type Info struct {
 	Waiting       int          `json:"waiting_batches"` // sealed and without an anchor
 	Anchors       AnchorCounts `json:"anchors"`
 	Spending      Spending     `json:"spending"`
+	Anchoring     Anchoring    `json:"anchoring"`
 	Wallet        WalletInfo   `json:"wallet"`
 	Calendar      CalendarInfo `json:"calendar"`
 	Metrics       MetricsInfo  `json:"metrics"`
@@ -131,6 +132,13 @@ type Info struct {
 	Details       []Warning    `json:"warning_details"`          // what warns now; empty is good
 	Warnings      []string     `json:"warnings"`                 // the texts of Details, for scripts of version 0.1
 	Held          bool         `json:"-"`                        // a warning keeps anchors from being paid; not sent to clients
+}
+
+// Anchoring is what the configuration says about when a proof is complete.
+type Anchoring struct {
+	IntervalSeconds int64 `json:"interval_seconds"` // batch.interval
+	TargetSeconds   int64 `json:"target_seconds"`   // anchor.target
+	Confirmations   int32 `json:"confirmations"`    // anchor.confirmations
 }
 
 // Warning is one thing that an operator should know.

@@ -59,7 +59,7 @@ func (a *app) listBatches(ctx context.Context, limit int) error {
 		if b.TxID != "" {
 			txid = b.TxID
 		}
-		row(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, humanize.Time(b.Opened), block, confirmations, txid)
+		row(w, "%d\t%s\t%d\t%s\t%s\t%s\t%s\n", b.ID, b.State, b.Digests, humanize.Local(b.Opened), block, confirmations, txid)
 	}
 	return w.Flush()
 }
@@ -90,12 +90,15 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	row(w, "batch\t%d, %s, %s\n", b.ID, b.State, humanize.Plural(b.Digests, "digest", "digests"))
-	row(w, "opened\t%s\n", humanize.Time(b.Opened))
+	if words := stateWords[b.State]; words != "" {
+		row(w, "\t(%s: %s)\n", b.State, words)
+	}
+	row(w, "opened\t%s\n", humanize.Local(b.Opened))
 	if b.Closes != nil {
-		row(w, "sealed at\t%s at the latest\n", humanize.Time(*b.Closes))
+		row(w, "sealed at\t%s at the latest\n", humanize.Local(*b.Closes))
 	}
 	if b.Closed != nil {
-		row(w, "closed\t%s\n", humanize.Time(*b.Closed))
+		row(w, "closed\t%s\n", humanize.Local(*b.Closed))
 	}
 	if b.Root != "" {
 		row(w, "root\t%s\n", b.Root)
@@ -104,7 +107,7 @@ func (a *app) showBatch(ctx context.Context, id uint64) error {
 		row(w, "anchor\t%d, %s\n", p.ID, p.State)
 		for i, v := range p.Versions {
 			row(w, "version %d\t%s, %s, %s at %.1f sat/vB, %s, made %s\n", i+1, v.TxID, v.State, a.price().Sats(v.FeeSats), v.SatPerVByte,
-				humanize.Plural(len(v.Batches), "batch", "batches"), humanize.Time(v.Created))
+				humanize.Plural(len(v.Batches), "batch", "batches"), humanize.Local(v.Created))
 		}
 		if p.Height > 0 {
 			row(w, "mined\tin block %s, %s, %s\n", humanize.Count(p.Height), p.BlockHash, humanize.Plural(p.Confirmations, "confirmation", "confirmations"))

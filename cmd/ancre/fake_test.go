@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main() // see TestKilledAnywhereNoProofIsHalfWritten
 	}
+	time.Local = time.UTC                             // what people read has the zone of this machine
 	config.ServiceFile, config.ServiceRunDir = "", "" // this machine may have a service
 	caches, err := os.MkdirTemp("", "ancre-caches")
 	if err != nil {

@@ -77,7 +77,7 @@ func (a *app) showFees(f rpc.FeeEstimate, now time.Time) error {
 	for _, b := range f.Blocks {
 		at := "-"
 		if b.BlockTime != nil {
-			at = humanize.Time(*b.BlockTime)
+			at = humanize.Local(*b.BlockTime)
 		}
 		row(w, "%d\t%s\t%.0f %%\t%s\t%s\t%s\t\n", b.Height, at, 100*b.Fullness, humanize.Count(b.Transactions), humanize.Count(b.AverageSatPerVByte), humanize.Count(b.CountsSatPerVByte))
 	}

@@ -286,7 +286,7 @@ func TestDigestsAreStampedThemselves(t *testing.T) {
 	for _, bad := range []string{"", "00", digest + "00", "xx" + digest[2:], digest[:63]} {
 		r.ancre("stamp", "--digest", bad).is(t, exitUsage, "must be 64 hexadecimal digits")
 	}
-	r.ancre("status", digest).is(t, exitDone, digest+": batch 1 is still open")
+	r.ancre("status", digest).is(t, exitDone, digest+": batch 1 is still open", "State: open: its batch still takes digests\n")
 }
 
 func TestFilesThatCannotBeReadAreReportedAndOthersGoOn(t *testing.T) {

@@ -142,9 +142,31 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 	}
 	s := fmt.Sprintf("%s: %s\n", shown(name), printable.Line(verify.StatusText(e)))
 	if e.State == verify.StateFinal {
-		s += "The proof is complete: \"ancre upgrade\" fetches it.\n"
+		return s + "The proof is complete: \"ancre upgrade\" fetches it.\n", nil
 	}
-	return s, nil
+	return s + fmt.Sprintf("State: %s\n", printable.Line(withWords(e.State))) + a.whenComplete(ctx, client, e), nil
+}
+
+// whenComplete says when a proof will probably be complete; nothing if that is not known, or if this
+// user may not ask.
+func (a *app) whenComplete(ctx context.Context, client *rpc.Client, e rpc.Entry) string {
+	info, err := client.Info(ctx)
+	if err != nil {
+		return ""
+	}
+	if e.State != "mined" && !mayPay(info.Wallet) {
+		return "It is not paid for before the wallet can pay: \"ancre status\" says what to do.\n"
+	}
+	batch, err := client.Batch(ctx, e.Batch)
+	if err != nil {
+		return ""
+	}
+	now := time.Now()
+	x, ok := expect(e, batch, info.Network, info.Anchoring, now)
+	if !ok {
+		return ""
+	}
+	return "The proof should be complete at " + x.text(now) + ".\n"
 }
 
 // changedSince says that a file has changed since its proof was made, if that is so.
@@ -171,14 +193,20 @@ func (a *app) overview(ctx context.Context) (string, error) {
 	if a.json {
 		return "", a.printJSON(i, false)
 	}
-	return overviewText(i, time.Now(), a.price()), nil
+	width := 0
+	if a.outTerm {
+		width = a.width()
+	}
+	return overviewText(i, time.Now(), a.price(), width), nil
 }
 
-// overviewText puts into words what a person asks first.
-func overviewText(i rpc.Info, now time.Time, price money.Price) string {
+// overviewText puts into words what a person asks first. width is that of the person's terminal; 0:
+// there is none, and no line is broken.
+func overviewText(i rpc.Info, now time.Time, price money.Price, width int) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "%-9s "+format+"\n", append([]any{label}, printable.Args(args)...)...)
+		label = fmt.Sprintf("%-9s ", label)
+		b.WriteString(label + wrapped(fmt.Sprintf(format, printable.Args(args)...), width, len(label)) + "\n")
 	}
 	line("ancred", "%s on %s, up for %s, data in %s", i.Version, i.Network, humanize.Duration(time.Duration(i.UptimeSeconds)*time.Second), i.DataDir)
 
@@ -187,7 +215,7 @@ func overviewText(i rpc.Info, now time.Time, price money.Price) string {
 	if c.Synced {
 		at := ""
 		if c.BlockTime != nil {
-			at = " of " + humanize.Time(*c.BlockTime)
+			at = " of " + humanize.Local(*c.BlockTime)
 		}
 		line("chain", "synced to block %s%s, %s", humanize.Count(c.Height), at, peers)
 	} else {
@@ -204,7 +232,7 @@ func overviewText(i rpc.Info, now time.Time, price money.Price) string {
 	} else {
 		closes := ""
 		if i.Batch.Closes != nil {
-			closes = ", sealed at " + humanize.Time(*i.Batch.Closes)
+			closes = ", sealed at " + humanize.Local(*i.Batch.Closes)
 			if d := i.Batch.Closes.Sub(now); d > 0 {
 				closes += ", in " + humanize.Duration(d)
 			}
@@ -235,9 +263,18 @@ func overviewText(i rpc.Info, now time.Time, price money.Price) string {
 	}
 	line("calendar", "%s", calendarText(i.Calendar))
 	for _, warning := range i.Warnings {
-		fmt.Fprintf(&b, "\nWARNING: %s\n", printable.Line(warning))
+		fmt.Fprintf(&b, "\nWARNING: %s\n", wrapped(printable.Line(warning), width, len("WARNING: ")))
 	}
 	return b.String()
+}
+
+// wrapped breaks a text between words if width is not 0. Lines after the first are indented by what
+// stands before the text.
+func wrapped(text string, width, before int) string {
+	if width == 0 {
+		return text
+	}
+	return humanize.Wrap(text, max(width, 2*before), before, before)
 }
 
 // backupText says how old the last backup is, and what it lacks.
@@ -254,7 +291,7 @@ func backupText(i rpc.Info, now time.Time) string {
 	if d := now.Sub(b.Taken); d >= time.Minute {
 		ago = ", " + humanize.Duration(d) + " ago"
 	}
-	return fmt.Sprintf("%s%s, %s", humanize.Time(b.Taken), ago, held)
+	return fmt.Sprintf("%s%s, %s", humanize.Local(b.Taken), ago, held)
 }
 
 // calendarText says where the calendar is, and where proofs send those who ask for it.

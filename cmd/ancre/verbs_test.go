@@ -196,7 +196,7 @@ calendar  listens on 127.0.0.1:14788, proofs point to https://calendar.example
 
 WARNING: the wallet is nearly empty
 `
-	if got := overviewText(synced, testTime.Add(time.Second), "60000 EUR"); got != want {
+	if got := overviewText(synced, testTime.Add(time.Second), "60000 EUR", 0); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	syncing := rpc.Info{Version: "0.1", Network: "mainnet", Chain: rpc.ChainInfo{Progress: 0.432, HeadersHeight: 500_000, FiltersHeight: 400_000,
@@ -211,7 +211,7 @@ anchors   0 waiting to be mined, 0 mined and not yet final, 0 ever; 0 sealed bat
 wallet    none: "ancre wallet create" makes one
 calendar  off: proofs are completed with "ancre upgrade" alone
 `
-	if got := overviewText(syncing, testTime, ""); got != wantSyncing {
+	if got := overviewText(syncing, testTime, "", 0); got != wantSyncing {
 		t.Errorf("\n got %s\nwant %s", got, wantSyncing)
 	}
 }
@@ -439,5 +439,24 @@ func TestVersion(t *testing.T) {
 	}
 	if a := call(session{}, "--json", "version").is(t, exitDone); !strings.Contains(a.out, `"version": "`+version.Text()+`"`) {
 		t.Errorf("--json version: %q", a.out)
+	}
+}
+
+// At a terminal a warning is broken between words, and times have the zone of this machine.
+func TestStatusAtATerminal(t *testing.T) {
+	defer func(zone *time.Location) { time.Local = zone }(time.Local)
+	time.Local = time.FixedZone("CET", 3600)
+	closes := testTime.Add(90 * time.Minute)
+	i := rpc.Info{Batch: &rpc.Batch{ID: 7, Closes: &closes}, Warnings: []string{"the wallet has 3,000 sats, enough for 19 more anchors: send bitcoin"}}
+	got := overviewText(i, testTime, "", 40)
+	if want := "\nWARNING: the wallet has 3,000 sats,\n         enough for 19 more anchors:\n         send bitcoin\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant at the end%s", got, want)
+	}
+	if !strings.Contains(got, "          sealed at 2026-01-02 05:34\n          CET, in 2 hours\n") {
+		t.Errorf("no local time:\n%s", got)
+	}
+	raw, err := json.Marshal(i)
+	if err != nil || !strings.Contains(string(raw), `"closes":"2026-01-02T04:34:05Z"`) {
+		t.Errorf("JSON is in UTC: %s, %v", raw, err)
 	}
 }

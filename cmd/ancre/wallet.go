@@ -204,7 +204,7 @@ func (a *app) showHistory(list []rpc.Transaction) error {
 		if worth := price.Worth(t.AmountSats); worth != "" {
 			amount += " (" + worth + ")"
 		}
-		row(w, "%s\t%s\t%s\t%s\t%d\t%s\n", humanize.Time(t.Time), t.Kind, amount, fee, t.Confirmations, t.TxID)
+		row(w, "%s\t%s\t%s\t%s\t%d\t%s\n", humanize.Local(t.Time), t.Kind, amount, fee, t.Confirmations, t.TxID)
 	}
 	return w.Flush()
 }

@@ -68,6 +68,33 @@ func Duration(d time.Duration) string {
 // Time writes a time to the minute, in UTC: "2026-01-02 03:04 UTC".
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
+// Local writes a time to the minute in the zone of this machine, with its name: "2026-01-02 04:04
+// CET". For JSON and for what others read, there is [Time].
+func Local(t time.Time) string { return t.Local().Format("2006-01-02 15:04 MST") }
+
+// Wrap breaks a text between words, so that no line is wider than width. Each line after the first
+// begins with indent spaces. first is how wide what stands before the text is. A word that is wider
+// than a line has a line of its own.
+func Wrap(text string, width, first, indent int) string {
+	var b strings.Builder
+	at := first
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
+}
+
 // Clip shortens a text that somebody else wrote to 80 bytes. It cuts no letter in two.
 func Clip(s string) string { return ClipTo(s, 80) }
 

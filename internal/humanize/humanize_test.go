@@ -60,3 +60,32 @@ func TestFew(t *testing.T) {
 		}
 	}
 }
+
+func TestWrapBreaksBetweenWords(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"one two three", 80, "one two three"},
+		{"one two three", 14, "one two\n   three"},
+		{"one two three", 11, "one two\n   three"},
+		{"one two three", 10, "one\n   two\n   three"},
+		{"sixteen-letters! a", 8, "sixteen-letters!\n   a"},
+		{"été été", 10, "été\n   été"},
+		{"été été", 11, "été été"},
+		{"", 8, ""},
+	} {
+		if got := Wrap(tt.text, tt.width, 4, 3); got != tt.want {
+			t.Errorf("%q in %d: %q, want %q", tt.text, tt.width, got, tt.want)
+		}
+	}
+}
+
+func TestLocalNamesTheZone(t *testing.T) {
+	defer func(zone *time.Location) { time.Local = zone }(time.Local)
+	time.Local = time.FixedZone("CET", 3600)
+	if got := Local(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)); got != "2026-01-02 04:04 CET" {
+		t.Errorf("%s", got)
+	}
+}

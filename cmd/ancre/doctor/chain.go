@@ -115,7 +115,7 @@ func synced(f *Facts) []Result {
 	if c.Synced {
 		at := ""
 		if c.BlockTime != nil {
-			at = " of " + humanize.Time(*c.BlockTime)
+			at = " of " + humanize.Local(*c.BlockTime)
 		}
 		return one(fine("synced to block %s%s", humanize.Count(c.Height), at))
 	}

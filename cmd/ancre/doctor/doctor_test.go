@@ -11,6 +11,8 @@ import (
 	"ancre/rpc"
 )
 
+func init() { time.Local = time.UTC } // what people read has the zone of this machine
+
 var testTime = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 // well returns the facts of a machine on which all is fine: a service on mainnet.

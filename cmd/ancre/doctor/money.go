@@ -78,7 +78,7 @@ func nextBatch(f *Facts) []Result {
 	}
 	text := fmt.Sprintf("batch %s is open with %s", humanize.Count(b.ID), humanize.Plural(b.Digests, "digest", "digests"))
 	if b.Closes != nil {
-		text += ", and is sealed at " + humanize.Time(*b.Closes) + " at the latest"
+		text += ", and is sealed at " + humanize.Local(*b.Closes) + " at the latest"
 		if d := b.Closes.Sub(f.Now); d > 0 {
 			text += ", in " + humanize.Duration(d)
 		}
@@ -113,7 +113,7 @@ func nextAnchor(f *Facts) []Result {
 	case info.Batch == nil || info.Batch.Closes == nil:
 		return one(fine("none is due%s", cost))
 	}
-	return one(fine("paid at %s, when the batch is sealed%s", humanize.Time(*info.Batch.Closes), f.until(info, cost)))
+	return one(fine("paid at %s, when the batch is sealed%s", humanize.Local(*info.Batch.Closes), f.until(info, cost)))
 }
 
 // until adds when a block is expected to the cost of an anchor.
@@ -122,7 +122,7 @@ func (f *Facts) until(info rpc.Info, cost string) string {
 	if target == 0 || info.Batch == nil || info.Batch.Closes == nil || info.Anchors.Broadcast > 0 {
 		return cost
 	}
-	return cost + "; a block should hold it by " + humanize.Time(info.Batch.Closes.Add(target))
+	return cost + "; a block should hold it by " + humanize.Local(info.Batch.Closes.Add(target))
 }
 
 // price says what an anchor that begins now would cost, if that is known.
