@@ -65,7 +65,11 @@ func (b *Batcher) send(ctx context.Context, a store.Anchor, v store.Version, bat
 		// leases the coins of stored versions alone.
 		return fmt.Errorf("store version %d of anchor %d: %w", len(a.Versions), a.ID, err)
 	}
-	b.log.Info("anchor stored", "anchor", a.ID, "version", len(a.Versions), "txid", v.Tx.TxHash(), "batches", v.Batches,
+	event := "anchor stored"
+	if len(a.Versions) > 1 {
+		event = "anchor replaced"
+	}
+	b.log.Info(event, "anchor", a.ID, "version", len(a.Versions), "txid", v.Tx.TxHash(), "batches", v.Batches,
 		"fee_sats", v.FeeSats, "sat_per_vb", v.SatPerVByte)
 	b.offer(ctx, a, len(a.Versions)-1)
 	return nil

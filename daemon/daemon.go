@@ -114,6 +114,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 		return err
 	}
 	d.provide()
+	log.Info("ancred accepts digests", "wallet", string(d.wallet.State()))
 	d.onClose(stopServers) // before the rooms that they speak for are closed
 	if err := d.run(ctx); err != nil {
 		return err

@@ -65,6 +65,7 @@ func stop(c *call) (any, error) {
 	if c.server.stop == nil {
 		return nil, errors.New("this server cannot be stopped through the RPC")
 	}
+	c.server.log.Info("a client asks ancred to stop", "user", c.user)
 	c.server.stop() // it only begins to stop: this answer is still sent
 	return "ancred stopping", nil
 }

@@ -342,6 +342,8 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	r.call(t, rpc.RoleAdmin, "unlockwallet", `["correct horse"]`)
 	r.wallet.err = ErrWrongPassphrase
 	r.call(t, rpc.RoleAdmin, "unlockwallet", `["correct horse"]`)
+	r.call(t, rpc.RoleSubmit, "stop", `[]`)
+	r.call(t, rpc.RoleAdmin, "stop", `[]`)
 	r.pass[rpc.RoleRead] = "guessed password"
 	r.post(t, rpc.RoleRead, `{"method":"uptime"}`)
 	log := r.log.String()
@@ -352,6 +354,11 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	}
 	if !strings.Contains(log, "method=unlockwallet user=admin code=-14 took=") || !strings.Contains(log, "refused wrong credentials") {
 		t.Errorf("the log does not tell what was called:\n%s", log)
+	}
+	for _, line := range []string{`level=WARN msg="refused a call that none of the user's roles allows" user=submit method=stop`, `level=INFO msg="a client asks ancred to stop" user=admin`} {
+		if strings.Count(log, line) != 1 {
+			t.Errorf("the log does not say once %s:\n%s", line, log)
+		}
 	}
 }
 

@@ -94,7 +94,9 @@ type Server struct {
 	arrays   *budget.Budget // arrays being answered, until their answers are written
 	delayed  chan struct{}  // one for each refused login whose answer is held back
 	refusals rate.Sometimes // logs at most one refused login a second
-	buffers  sync.Pool      // of *buffers
+
+	roleRefusals rate.Sometimes // logs at most one call a second that no role of its user allows
+	buffers      sync.Pool      // of *buffers
 
 	waits    context.Context // ends when the server stops: nobody waits for changes any more
 	endWaits context.CancelFunc
@@ -130,6 +132,8 @@ func New(c Config) *Server {
 		arrays:    budget.New(maxArrays, maxWait),
 		delayed:   make(chan struct{}, maxDelayed),
 		refusals:  rate.Sometimes{Interval: time.Second},
+
+		roleRefusals: rate.Sometimes{Interval: time.Second},
 
 		backupStall: backupStall,
 	}
@@ -312,6 +316,9 @@ func (s *Server) run(ctx context.Context, user *rpc.User, req *request, to *outp
 		return dst, errorf(rpc.CodeUnknownMethod, "Method not found: %q%s", humanize.ClipTo(req.method, 40), s.suggest(req.method))
 	}
 	if !m.Roles.Allow(user.Roles) {
+		s.roleRefusals.Do(func() {
+			s.log.Warn("refused a call that none of the user's roles allows", "user", user.Name, "method", m.Name)
+		})
 		return dst, errorf(rpc.CodeForbidden, "%s is for the role %s; the user %s has the role %s", m.Name, m.Roles.AnyOf(), user.Name, user.Roles)
 	}
 	c := call{ctx: ctx, server: s, user: user.Name, roles: user.Roles, output: to, Services: s.services.Load(), method: m}
