@@ -22,7 +22,7 @@ Usage: ancred mail [--server HOST[:PORT]] [--from ADDRESS] [--login FILE] ADDRES
                          --login; on port 465, TLS begins at once)
   --from ADDRESS         the sender (default ancre@ the name of this machine)
   --login FILE           a file with two lines, the user's name and the password at the mail
-                         server; it should have the mode 0640 and the group ancre
+                         server; it should have the mode 0400 and the owner ancre
 
 It reads the event as JSON from standard input, and speaks SMTP. With --login, the
 connection is encrypted and the server's certificate must be valid.
