@@ -142,4 +142,10 @@ func TestThePackageComesAndGoesWithoutTouchingData(t *testing.T) {
 	p.want("ls -d /etc/ancre /usr/bin/ancre* /etc/systemd/system/*.wants/ancre* 2>/dev/null; true", "")
 	p.root("dpkg -i /root/ancre_9.1.0.deb && ancre --version && systemctl enable --now ancred")
 	p.wantKept("")
+
+	// A unit of "make install" would go on to start the programs in /usr/local.
+	const older = "/usr/local/lib/systemd/system/ancred.service"
+	if said := p.root("install -D /usr/lib/systemd/system/ancred.service " + older + " && dpkg -i /root/ancre_9.1.0.deb"); !strings.Contains(said, older+" hides") {
+		t.Errorf("the package does not say that another unit hides its own: %s", said)
+	}
 }
