@@ -42,7 +42,7 @@ func machineOf(ctx context.Context, t *testing.T, name string, node *harness.Nod
 		}
 	})
 	for _, line := range []string{
-		"echo '127.0.1.1 " + name + "' >>/etc/hosts",
+		"printf '127.0.0.1 localhost\\n127.0.1.1 " + name + "\\n' >/etc/hosts", // as Debian's installer writes it
 		"useradd --create-home --shell /bin/bash " + officer,
 		"echo '" + officer + " ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/" + officer,
 	} {

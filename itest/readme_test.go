@@ -315,3 +315,24 @@ func TestPapersShowCommandsOfAncredThatExist(t *testing.T) {
 		t.Errorf("the papers show only %d commands of ancred", shown)
 	}
 }
+
+// French has a no-break space before a high sign and inside quotation marks. Code is left alone.
+func TestFrenchGuidesHaveFrenchTypography(t *testing.T) {
+	code := regexp.MustCompile("(?m)^ {4}.*$|`[^`\n]*`")
+	wrong := regexp.MustCompile(`[^\x{a0}\x{202f}\s:?!.|*][?!;](?:\s|$)|[^\x{a0}\s|:-]:(?:\s|$)| [?!;:»](?:\s|$)|«[^\x{a0}\x{202f}]|\w'\w`)
+	checked := 0
+	for _, guide := range guides(t) {
+		if !strings.HasPrefix(guide, "docs/fr/") {
+			continue
+		}
+		checked++
+		for i, line := range strings.Split(code.ReplaceAllString(readFile(t, "../"+guide), "x\u00a0"), "\n") {
+			if found := wrong.FindString(line); found != "" {
+				t.Errorf("%s:%d: %q in %q", guide, i+1, found, line)
+			}
+		}
+	}
+	if checked < 3 {
+		t.Errorf("only %d guides are in French", checked)
+	}
+}

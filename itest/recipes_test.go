@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,6 +44,20 @@ func blocksOf(text string) (list []block) {
 	}
 	flush()
 	return list
+}
+
+// trailing matches a comment behind a command.
+var trailing = regexp.MustCompile(`\s+# .*$`)
+
+// commandsOf splits a block into the lines that a person types, without comments.
+func commandsOf(text string) (lines []string) {
+	text = strings.ReplaceAll(text, "\\\n", "")
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(trailing.ReplaceAllString(strings.TrimRight(line, "\n"), "")); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // recipe returns the block of a section. There must be n in it.
@@ -146,11 +161,11 @@ func (w *world) shell(want int, line string) string {
 
 // shellIn runs a line in the daemon's home. Where the guides say `ancre`, the program under test
 // runs, with the flags that name this daemon.
-func (w *world) shellIn(ctx context.Context, line string) (harness.Result, error) {
+func (w *world) shellIn(ctx context.Context, line string, more ...string) (harness.Result, error) {
 	tools := filepath.Join(w.daemon.Home, "tools")
 	w.must(os.MkdirAll(tools, 0o700))
 	script := "#!/bin/sh\nexec '" + bin.Ancre + "' --config '" + w.daemon.Config + "' --datadir '" + w.daemon.DataDir + "' --network " + harness.Network + ` "$@"` + "\n"
 	w.must(os.WriteFile(filepath.Join(tools, "ancre"), []byte(script), 0o700))
-	return w.daemon.Shell(ctx, line, "PATH="+tools+":"+os.Getenv("PATH"),
-		"ANCRE_URL=http://"+w.daemon.Addr()+"/", "COOKIE="+filepath.Join(w.daemon.NetDir(), ".cookie"))
+	more = append(more, "PATH="+tools+":"+os.Getenv("PATH"), "ANCRE_URL=http://"+w.daemon.Addr()+"/", "COOKIE="+filepath.Join(w.daemon.NetDir(), ".cookie"))
+	return w.daemon.Shell(ctx, line, more...)
 }
