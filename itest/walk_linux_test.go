@@ -27,6 +27,7 @@ type walk struct {
 	mails *mailServer
 
 	installed bool     // an older version is installed
+	secret    string   // the passphrase of the wallet
 	words     string   // of the wallet of the machine
 	oldWords  string   // of the wallet of the machine before
 	digests   uint64   // that the machine before had
