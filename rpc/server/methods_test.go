@@ -23,7 +23,7 @@ var promised = []string{
 	"submit", "submitbatch", "getproof", "getstatus", "listbatches", "getbatch", "closebatch", "getinfo", "getnewaddress", "getbalance", "listtransactions",
 	"sendtoaddress", "createwallet", "unlockwallet", "changepassphrase", "estimatefee", "listanchors", "getanchor", "getblockcount", "getblockhash", "getblockheader",
 	"getbestblockhash", "getblockchaininfo", "getnetworkinfo", "verifyproof", "help", "stop", "uptime", "backupdone", "backupfailed",
-	"testnotify",
+	"testnotify", "waitchanges",
 }
 
 func TestTheTableIsComplete(t *testing.T) {
@@ -83,6 +83,7 @@ func goodCalls(r *rig) map[string][3]string {
 		"getstatus":         {`[` + digest + `]`, `{"digest":` + digest + `}`, `^\{` + entry + `\}$`},
 		"getproof":          {`[` + digest + `,"ots"]`, `{"format":"ots","digest":` + digest + `}`, `^\{` + entry + `,"proof":` + ots + `,"format":"ots","complete":false\}$`},
 		"verifyproof":       {`[` + digest + `,` + ots + `]`, `{"digest":` + digest + `,"proof":` + ots + `}`, `^\{"result":"pending","reason":".+"\}$`},
+		"waitchanges":       {`["",0,5]`, `{"limit":5,"cursor":"","timeout":0}`, `^\{"changes":\[\{"batch":1,"state":"final","anchor":1,"height":100,"blockhash":"0{62}01"\}\],"cursor":"1"\}$`},
 		"listbatches":       {`[0,5]`, `{"before":0,"limit":5}`, `^\[\{"id":1,"state":"open","digests":1,"opened":"2026-01-02T03:04:05.0000006Z","closes":"2026-01-02T04:04:05.0000006Z"\}\]$`},
 		"getbatch":          {`[1]`, `{"id":1}`, `^\{"id":1,"state":"open","digests":1,`},
 		"closebatch":        {`[]`, `{}`, `^(null|\{"id":1,"state":"sealed","digests":1,"opened":"[^"]+","closed":"[^"]+","root":"01(00){31}"\})$`},
@@ -280,9 +281,9 @@ func TestEachRoleMayCallWhatItIsForAndNothingElse(t *testing.T) {
 	r.withAnchor()
 	calls := goodCalls(r)
 	may := map[rpc.Role]string{
-		rpc.RoleSubmit: "submit submitbatch getstatus getproof help verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo",
+		rpc.RoleSubmit: "submit submitbatch getstatus getproof waitchanges help verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo",
 		rpc.RoleVerify: "verifyproof getblockcount getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo help",
-		rpc.RoleRead: "getstatus getproof verifyproof listbatches getbatch listanchors getanchor getbalance listtransactions estimatefee getblockcount " +
+		rpc.RoleRead: "getstatus getproof waitchanges verifyproof listbatches getbatch listanchors getanchor getbalance listtransactions estimatefee getblockcount " +
 			"getbestblockhash getblockhash getblockheader getblockchaininfo getnetworkinfo getinfo help uptime",
 		rpc.RoleAdmin: strings.Join(promised, " "),
 	}
