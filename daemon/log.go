@@ -10,8 +10,8 @@ import (
 	"ancre/internal/printable"
 )
 
-// newLogger makes the logger that the configuration asks for. For systemd's journal each line begins
-// with its priority, and the text form leaves out the time, which the journal has.
+// newLogger makes the logger that the configuration asks for. For systemd's journal each line
+// begins with its priority, and the text form leaves out the time, which the journal has.
 func newLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

@@ -37,8 +37,8 @@ func findAncred() string {
 const killWait = 10 * time.Second
 
 // runProgram runs a program without a shell. What it prints goes to out. The error ends with the
-// last lines that the program printed on standard error. When ctx ends, the program is asked to end,
-// and then killed.
+// last lines that the program printed on standard error. When ctx ends, the program is asked to
+// end, and then killed.
 func runProgram(ctx context.Context, out io.Writer, env []string, command ...string) error {
 	var last lastLines
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)

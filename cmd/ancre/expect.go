@@ -20,9 +20,9 @@ const (
 type expectation struct{ from, until time.Time }
 
 // expect returns when the proof of a digest will probably be complete. The earliest time is that of
-// a payment that the next block takes, and the latest that of one that takes all of anchor.target. b
-// is the digest's batch. ok is false where nothing can be said: the proof is complete, the time for
-// it has passed, or the network has blocks only when somebody makes them.
+// a payment that the next block takes, and the latest that of one that takes all of anchor.target.
+// b is the digest's batch. ok is false where nothing can be said: the proof is complete, the time
+// for it has passed, or the network has blocks only when somebody makes them.
 func expect(e rpc.Entry, b rpc.Batch, network string, p rpc.Anchoring, now time.Time) (x expectation, ok bool) {
 	if network == "regtest" || network == "simnet" || p.Confirmations < 1 {
 		return x, false

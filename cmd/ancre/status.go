@@ -147,8 +147,8 @@ func (a *app) whereIs(ctx context.Context, name string, digests [][32]byte) (str
 	return s + fmt.Sprintf("State: %s\n", printable.Line(withWords(e.State))) + a.whenComplete(ctx, client, e), nil
 }
 
-// whenComplete says when a proof will probably be complete; nothing if that is not known, or if this
-// user may not ask.
+// whenComplete says when a proof will probably be complete; nothing if that is not known, or if
+// this user may not ask.
 func (a *app) whenComplete(ctx context.Context, client *rpc.Client, e rpc.Entry) string {
 	info, err := client.Info(ctx)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Command ancred is the daemon of Ancre: it accepts digests over JSON-RPC and anchors them in
-// Bitcoin. While no daemon runs, "ancred restore" makes a new store from a backup, and "ancred move"
-// moves a daemon from a home directory to the service.
+// Bitcoin. While no daemon runs, "ancred restore" makes a new store from a backup, and "ancred
+// move" moves a daemon from a home directory to the service.
 //
 // Exit statuses: 0 after a stop that was asked for, or when the verb is done; 1 after a failure; 2
 // for wrong usage.

@@ -144,7 +144,7 @@ func TestADamagedFileIsIgnoredAndReplaced(t *testing.T) {
 		}
 		c.Add("", entries[""][0])
 		must(t, c.Save(true))
-		if c, err = Open(path, "/tree", now); err != nil {
+		if _, err = Open(path, "/tree", now); err != nil {
 			t.Errorf("%s: it was not replaced: %v", what, err)
 		}
 	}

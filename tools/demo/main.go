@@ -3,9 +3,9 @@
 // file and a changed proof are refused. It ends with status 0 only if all of this happened.
 //
 // It runs the programs in its own directory (ancred, ancre, btcd), in temporary directories. At the
-// end it stops them and removes everything but the stamped files, their proofs and the block headers
-// that verify them, and says how. With KEEP=1 in the environment the node and the daemon go on
-// running, and demo says how to use and stop them.
+// end it stops them and removes everything but the stamped files, their proofs and the block
+// headers that verify them, and says how. With KEEP=1 in the environment the node and the daemon go
+// on running, and demo says how to use and stop them.
 package main
 
 import (
