@@ -75,10 +75,16 @@ func refusal(w http.ResponseWriter, code int, after string) {
 
 func TestStampWaitsWhileTheDaemonRefusesForNow(t *testing.T) {
 	for what, refuse := range map[string]func(w http.ResponseWriter){
-		"too much is waiting":      func(w http.ResponseWriter) { refusal(w, -32000, "7") },
-		"a limit is used up":       func(w http.ResponseWriter) { refusal(w, -32001, "7") },
-		"a web server, in seconds": func(w http.ResponseWriter) { w.Header().Set("Retry-After", "7"); http.Error(w, "busy", http.StatusServiceUnavailable) },
-		"a web server, too many":   func(w http.ResponseWriter) { w.Header().Set("Retry-After", "7"); http.Error(w, "busy", http.StatusTooManyRequests) },
+		"too much is waiting": func(w http.ResponseWriter) { refusal(w, -32000, "7") },
+		"a limit is used up":  func(w http.ResponseWriter) { refusal(w, -32001, "7") },
+		"a web server, in seconds": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "7")
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+		},
+		"a web server, too many": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "7")
+			http.Error(w, "busy", http.StatusTooManyRequests)
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			r, list, calls := newRig(t), noWaits(t), 0
