@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ func MissingForMachines() error {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is not on PATH: install Debian's package %s", program, pkg)
 		}
+	}
+	// Root of a container itself may not be allowed to.
+	if out, err := exec.Command("unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "true").CombinedOutput(); err != nil {
+		return fmt.Errorf("this system does not let root make a container: unshare: %w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }
