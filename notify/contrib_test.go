@@ -93,6 +93,7 @@ func TestTheChatScriptSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%q: %v, %s, want %s", content, err, out, want)
 		}
 	}
+	write(t, filepath.Join(dir, "url"), url+"\n")
 	cmd := exec.Command("../contrib/notify/notify-chat", filepath.Join(dir, "url"))
 	cmd.Stdin = strings.NewReader("hello\n")
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "must hold an event") {
