@@ -161,9 +161,6 @@ func (s *Store) openFeed() error {
 
 // catchUp adds to the feed what is missing in it. Where the disk is full, the next start does it.
 func (s *Store) catchUp(ctx context.Context) error {
-	if !s.feed.behind { // the committer, which owns it, has nothing to do yet
-		return nil
-	}
 	v, err := s.acquire(ctx)
 	if err != nil {
 		return err

@@ -57,16 +57,17 @@ func TestTheFeedMakesUpForAVersionWithoutIt(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("the feed is\n%v\nwant\n%v", got, want)
 				}
+				closeStore(t, s)
 				if s.feed.behind {
 					t.Error("the feed still counts as incomplete")
 				}
 				writes := s.witness.writes
-				closeStore(t, s)
 				s = openForTest(t, dir).(*Store)
-				if _, again := feedOf(t, s); again != end || s.witness.writes != writes {
+				_, again := feedOf(t, s)
+				closeStore(t, s)
+				if again != end || s.witness.writes != writes {
 					t.Errorf("another start moved the end of the feed from %v to %v", end, again)
 				}
-				closeStore(t, s)
 			}
 		})
 	}

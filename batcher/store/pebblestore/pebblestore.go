@@ -168,14 +168,17 @@ func OpenContext(ctx context.Context, dir string, opts Options) (_ *Store, err e
 	s.leaves = s.total()
 	s.fs.WaitForSpace()
 	s.synced = s.newSynced()
+	behind := s.feed.behind // from here on the committer owns it
 	started = true
 	go s.commitLoop()
 	s.index.Start()
 	if err := s.replay(ctx, indexed); err != nil {
 		return nil, err
 	}
-	if err := s.catchUp(ctx); err != nil {
-		return nil, err
+	if behind {
+		if err := s.catchUp(ctx); err != nil {
+			return nil, err
+		}
 	}
 	s.jobs.Add(1)
 	go s.treeFileLoop()
