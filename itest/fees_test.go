@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ancre/internal/humanize"
 	"ancre/itest/harness"
 	"ancre/rpc"
 )
@@ -307,7 +308,7 @@ func TestP5BudgetHoldsInAMarketThatWantsAHundredTimesAsMuch(t *testing.T) {
 			before := len(w.versions(2))
 			w.blockWithoutUs("a version that pays more, or a warning", func() bool { return len(w.versions(2)) > before || warned() })
 		}
-		t.Logf("warned: %s", w.awaitWarning("monthly_budget", fmt.Sprint(budget)))
+		t.Logf("warned: %s", w.awaitWarning("monthly_budget", humanize.Sats(budget)))
 		versions := w.versions(2)
 		newest := versions[len(versions)-1]
 		w.wantRising(versions, 10_000, budget)
@@ -339,13 +340,13 @@ func TestP5BudgetIsUsedUpByCalmPayments(t *testing.T) {
 			w.awaitState(digest, "mined")
 		}
 		last := w.sealed()
-		w.awaitWarning("monthly_budget", fmt.Sprint(budget))
+		w.awaitWarning("monthly_budget", humanize.Sats(budget))
 		w.mine(6)
 		if e := w.awaitState(last, "sealed"); e.TxID != "" {
 			t.Errorf("with the budget used up: %+v, want it sealed", e)
 		}
 		w.crash() // the budget is no matter of memory
-		w.awaitWarning("monthly_budget", fmt.Sprint(budget))
+		w.awaitWarning("monthly_budget", humanize.Sats(budget))
 		w.mine(1)
 		w.wantSpent(budget)
 	})
