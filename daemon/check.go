@@ -104,7 +104,7 @@ func (c *checkup) dataDir() {
 
 // newDir checks that a data directory can be made.
 func (c *checkup) newDir(about, dir string) {
-	parent := existing(dir)
+	parent := datadir.Nearest(dir)
 	probe, err := os.MkdirTemp(parent, ".ancred-check-*")
 	if err != nil {
 		c.add(about, Fatal, "%s cannot be made: %v", dir, atomicfile.Denied(&fs.PathError{Op: "write", Path: parent, Err: errors.Unwrap(err)}))
@@ -112,16 +112,6 @@ func (c *checkup) newDir(about, dir string) {
 	}
 	_ = os.Remove(probe)
 	c.add(about, Fine, "%s will be made", dir)
-}
-
-// existing returns the directory nearest to path that exists.
-func existing(path string) string {
-	for {
-		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
-			return path
-		}
-		path = filepath.Dir(path)
-	}
 }
 
 // foreign finds a file in the data directory that belongs to another user.
@@ -150,7 +140,7 @@ func userName() string { return atomicfile.UserName(os.Geteuid()) }
 
 // space checks that the store has room.
 func (c *checkup) space(dir string) {
-	if free, ok := diskspace.Free(existing(dir)); ok {
+	if free, ok := diskspace.Free(datadir.Nearest(dir)); ok {
 		c.freeSpace(dir, free)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"ancre/batcher/store/backup"
 	"ancre/config"
 	"ancre/internal/atomicfile"
+	"ancre/internal/datadir"
 	"ancre/internal/diskspace"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
@@ -131,7 +132,7 @@ func (r *rotation) write(ctx context.Context) error {
 
 // spareBytes stay free beside backups: a full disk would stop the daemon if its store is on the
 // same one.
-const spareBytes = 256 << 20
+const spareBytes = datadir.Reserve
 
 // fits returns an error if a backup of so many digests, and then its rehearsal, would not fit.
 func (r *rotation) fits(digests uint64) error {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -48,16 +47,12 @@ func ownerOf(dir string) (uid, gid int, ok bool) {
 	if os.Geteuid() != 0 {
 		return 0, 0, false
 	}
-	for {
-		if info, err := os.Stat(dir); err == nil {
-			st, ok := info.Sys().(*syscall.Stat_t)
-			return int(st.Uid), int(st.Gid), ok && st.Uid != 0
-		}
-		if dir == filepath.Dir(dir) {
-			return 0, 0, false
-		}
-		dir = filepath.Dir(dir)
+	info, err := os.Stat(Nearest(dir))
+	if err != nil {
+		return 0, 0, false
 	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return int(st.Uid), int(st.Gid), ok && st.Uid != 0
 }
 
 // groupsOf returns the groups of a user, as far as the system knows them.

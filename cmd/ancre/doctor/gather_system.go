@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/datadir"
 	"ancre/internal/humanize"
 )
 
@@ -292,16 +293,6 @@ func (g *gatherer) disk(context.Context) {
 		g.put(func(f *Facts) { f.Disk = Fact[Disk]{denied: g.settings.denied, missing: g.settings.missing} })
 		return
 	}
-	d := diskAt(visible(s.Dir))
+	d := diskAt(datadir.Nearest(s.Dir))
 	g.put(func(f *Facts) { f.Disk = d })
-}
-
-// visible returns the directory nearest to path that this user can look at.
-func visible(path string) string {
-	for {
-		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
-			return path
-		}
-		path = filepath.Dir(path)
-	}
 }
