@@ -31,6 +31,7 @@ var rooms = []string{
 	"metrics",
 	"notify",
 	"proof",
+	"register",
 	"rpc",
 	"spv",
 	"tools",
@@ -43,6 +44,7 @@ const (
 	neutrino   = "github.com/lightninglabs/neutrino"
 	pebble     = "github.com/cockroachdb/pebble"
 	prometheus = "github.com/prometheus"
+	sqlite     = "modernc.org/sqlite"
 )
 
 // Names for many packages at once, in the fields of an arrow.
@@ -238,6 +240,50 @@ var forbidden = []arrow{
 		to:   []string{ours}, but: []string{"ancre/internal"},
 		why:   "every room may use internal: it uses none of them",
 		plant: [2]string{"ancre/internal/atomicfile", "ancre/config"},
+	},
+
+	// register
+	{
+		from: "ancre/register",
+		to:   []string{ours}, but: []string{
+			"ancre/register", "ancre/rpc", "ancre/proof", "ancre/headers", "ancre/verify",
+			"ancre/internal", "ancre/config", "ancre/metrics",
+		},
+		why:   "the register is a client of the node, like any script: of the node's rooms it knows the client alone",
+		plant: [2]string{"ancre/register", "ancre/batcher"},
+	},
+	{
+		from:  "ancre/register",
+		to:    []string{"ancre/rpc/server", "ancre/verify/lightclient"},
+		why:   "the register runs neither a node nor a light client",
+		plant: [2]string{"ancre/register", "ancre/rpc/server"},
+	},
+	{
+		from: "ancre/register/store",
+		to:   []string{ours}, but: []string{"ancre/register/store", "ancre/internal"},
+		why:   "the store keeps rows: it knows no node, no file and no page",
+		plant: [2]string{"ancre/register/store/sqlitestore", "ancre/rpc"},
+	},
+	{
+		from: "ancre/register/page",
+		to:   []string{ours}, but: []string{
+			"ancre/register/page", "ancre/register/store", "ancre/proof", "ancre/headers", "ancre/internal",
+		},
+		why:   "the page shows what it is given, which is what is published: it asks neither the engine nor the node",
+		plant: [2]string{"ancre/register/page", "ancre/rpc"},
+	},
+	{
+		from: ours, except: []string{"ancre/register/daemon", "ancre/register/store/sqlitestore"},
+		to:    []string{"ancre/register/store/sqlitestore"},
+		why:   "the register works with every engine: its daemon chooses one",
+		plant: [2]string{"ancre/register/page", "ancre/register/store/sqlitestore"},
+	},
+
+	{
+		from: ours, except: []string{"ancre/register/store/sqlitestore"},
+		to:    []string{sqlite},
+		why:   "SQLite is hidden in its store",
+		plant: [2]string{"ancre/register", sqlite},
 	},
 
 	// What one room hides from all others

@@ -1,0 +1,54 @@
+// Package page is the public page of the register: what was anchored, for everybody to see and to
+// check. It shows only what is published: its [Source] knows nothing else.
+package page
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"ancre/register/store"
+)
+
+// Source is what the page shows: published meetings and entries, their proofs and files, and nothing
+// else. Several goroutines use it at once.
+type Source interface {
+	// Revision grows with each change that the page could show.
+	Revision() uint64
+
+	Network(ctx context.Context) (string, error)
+	Bodies(ctx context.Context) ([]store.Body, error)
+	Years(ctx context.Context, zone *time.Location) ([]store.YearCount, error)
+	Meetings(ctx context.Context, q store.MeetingQuery) ([]store.Meeting, error)
+	Meeting(ctx context.Context, id string) (store.Meeting, error)
+	// Entries are those that are or were on line. Of one that was withdrawn, the page shows that it
+	// was on line, its digest and its dates, and not its name.
+	Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry, error)
+	CountEntries(ctx context.Context, q store.EntryQuery) (int, error)
+	Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, error)
+
+	// OTS, Receipt and File return the bytes that belong to a published digest: its proof, its receipt
+	// (once the proof is complete), and the file itself if it is offered. If there is none, the error
+	// wraps store.ErrNotFound.
+	OTS(ctx context.Context, d store.Digest) ([]byte, error)
+	Receipt(ctx context.Context, d store.Digest) ([]byte, error)
+	File(ctx context.Context, d store.Digest) (io.ReadSeekCloser, error)
+
+	// Headers returns the window of the block headers of a retarget period: those from block
+	// 2016·period on to block 2016·(period+1), or to the newest one that is known.
+	Headers(ctx context.Context, period int32) ([]byte, error)
+	// Node says how the node is, as far as the public may know.
+	Node(ctx context.Context) Node
+}
+
+// Node is the state of the node.
+type Node struct {
+	Reachable bool
+	Since     time.Time // when that began
+	Height    int32     // of the newest block
+	BlockTime time.Time
+}
+
+// ErrBusy is wrapped when a Source cannot answer now, and may later.
+var ErrBusy = errors.New("busy")
