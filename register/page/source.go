@@ -11,8 +11,8 @@ import (
 	"ancre/register/store"
 )
 
-// Source is what the page shows: published meetings and entries, their proofs and files, and nothing
-// else. Several goroutines use it at once.
+// Source is what the page shows: published meetings and entries, their proofs and files, and
+// nothing else. Several goroutines use it at once.
 type Source interface {
 	// Revision grows with each change that the page could show.
 	Revision() uint64
@@ -28,9 +28,9 @@ type Source interface {
 	CountEntries(ctx context.Context, q store.EntryQuery) (int, error)
 	Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, error)
 
-	// OTS, Receipt and File return the bytes that belong to a published digest: its proof, its receipt
-	// (once the proof is complete), and the file itself if it is offered. If there is none, the error
-	// wraps store.ErrNotFound.
+	// OTS, Receipt and File return the bytes that belong to a published digest: its proof, its
+	// receipt (once the proof is complete), and the file itself if it is offered. If there is none,
+	// the error wraps store.ErrNotFound.
 	OTS(ctx context.Context, d store.Digest) ([]byte, error)
 	Receipt(ctx context.Context, d store.Digest) ([]byte, error)
 	File(ctx context.Context, d store.Digest) (io.ReadSeekCloser, error)
