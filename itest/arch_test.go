@@ -346,6 +346,12 @@ var forbidden = []arrow{
 		plant: [2]string{"ancre/tools/fees", "ancre/batcher"},
 	},
 	{
+		from: ours, except: []string{"ancre/itest/harness/browser"},
+		to:    []string{"github.com/chromedp"},
+		why:   "only the harness of the browser drives one: the demo and the benchmark build without it",
+		plant: [2]string{"ancre/itest/harness", "github.com/chromedp/chromedp"},
+	},
+	{
 		from: "ancre/itest",
 		to:   []string{ours}, but: []string{"ancre/itest", "ancre/rpc", "ancre/internal"},
 		why:   "the harness speaks to the programs as their users do",
