@@ -1,4 +1,5 @@
-// Package config reads ancre.conf, the one file that the daemon and the command-line client share.
+// Package config reads ancre.conf, the one file that the daemon and the command-line client share,
+// and register.conf, that of the register.
 //
 // The client needs the daemon's address and cookie, but must not link the light client, the wallet
 // and the store. So this package is apart from the daemon.
@@ -142,23 +143,32 @@ func Default() Config {
 
 // Load returns the defaults, overridden by the file at path.
 func Load(path string) (Config, error) {
-	file, _, err := atomicfile.OpenInput(path)
+	data, err := readConfig(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", atomicfile.Denied(err))
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
-	}
-	if len(data) > maxFileSize {
-		return Config{}, fmt.Errorf("configuration: %s is larger than %d bytes: is it the right file?", path, maxFileSize)
+		return Config{}, err
 	}
 	c := Default()
 	if isServiceFile(path) {
 		c.DataDir = ServiceDataDir
 	}
 	return c, c.parse(path, data)
+}
+
+// readConfig returns the content of a configuration file.
+func readConfig(path string) ([]byte, error) {
+	file, _, err := atomicfile.OpenInput(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", atomicfile.Denied(err))
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if len(data) > maxFileSize {
+		return nil, fmt.Errorf("configuration: %s is larger than %d bytes: is it the right file?", path, maxFileSize)
+	}
+	return data, nil
 }
 
 // NetworkDir returns the absolute path of the network's own directory, DataDir/Network.

@@ -39,21 +39,7 @@ func TestSampleHoldsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inSample := make(map[string]bool)
-	section, previous := "", ""
-	for line := range strings.SplitSeq(string(data), "\n") {
-		if name, ok := strings.CutPrefix(line, "["); ok {
-			section = strings.TrimSuffix(name, "]") + "."
-		}
-		if m := uncomment.FindStringSubmatch(line); m != nil {
-			key := section + strings.TrimSuffix(m[1], " = ")
-			inSample[key] = true
-			if !strings.HasPrefix(previous, "# ") {
-				t.Errorf("%s: no comment says why one would change it", key)
-			}
-		}
-		previous = line
-	}
+	inSample := sampleKeys(t, string(data))
 	fields := structKeys(reflect.TypeFor[Config](), "")
 	var c Config
 	inTable := make(map[string]bool)
@@ -71,6 +57,27 @@ func TestSampleHoldsEveryKey(t *testing.T) {
 	if len(inTable) != len(fields) || len(inSample) != len(fields) {
 		t.Errorf("%d fields, %d settings, %d keys in sample.conf", len(fields), len(inTable), len(inSample))
 	}
+}
+
+// sampleKeys returns the keys of a sample. Each has a comment before it.
+func sampleKeys(t *testing.T, sample string) map[string]bool {
+	t.Helper()
+	inSample := make(map[string]bool)
+	section, previous := "", ""
+	for line := range strings.SplitSeq(sample, "\n") {
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			section = strings.TrimSuffix(name, "]") + "."
+		}
+		if m := uncomment.FindStringSubmatch(line); m != nil {
+			key := section + strings.TrimSuffix(m[1], " = ")
+			inSample[key] = true
+			if !strings.HasPrefix(previous, "# ") {
+				t.Errorf("%s: no comment says why one would change it", key)
+			}
+		}
+		previous = line
+	}
+	return inSample
 }
 
 func structKeys(of reflect.Type, prefix string) []string {

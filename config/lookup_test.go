@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ServiceFile, ServiceRunDir = "", "" // this machine may have a service
+	ServiceFile, ServiceRunDir, RegisterServiceFile, RegisterServiceRunDir = "", "", "", "" // this machine may have a service
 	os.Exit(m.Run())
 }
 

@@ -18,47 +18,99 @@ func parse(name string, data []byte) (Config, error) {
 }
 
 // parse sets the values in data. name is the name of the file, for errors and for relative paths.
+func (c *Config) parse(name string, data []byte) error {
+	read, err := readFile(name, data, c.settings(filepath.Dir(name)))
+	if err != nil {
+		return err
+	}
+	set := func(key string) bool { return read[key] != "" }
+	if key, err := c.conflict(set); err != nil {
+		return fmt.Errorf("%s %w", read[key], err)
+	}
+	c.complete(set)
+	return nil
+}
+
+// readFile gives each value in data to its setting. It returns FILE:LINE: KEY = VALUE: of each key.
 //
 // The TOML library would ignore the case of keys, and its type errors do not show the value. So it
 // only parses. Every value goes through the table of settings, and a key outside the table is an
 // error.
-func (c *Config) parse(name string, data []byte) error {
+func readFile(name string, data []byte, settings []setting, families ...family) (map[string]string, error) {
 	var top map[string]toml.Primitive
 	meta, err := toml.Decode(string(data), &top)
 	if err != nil {
-		return syntaxError(name, err)
+		return nil, syntaxError(name, err)
 	}
-	p := parser{name: name, meta: &meta, settings: c.settings(filepath.Dir(name)), read: make(map[string]string)}
+	p := parser{name: name, meta: &meta, settings: settings, families: families, read: make(map[string]string)}
 	for _, key := range sortedKeys(top) {
 		if err := p.key(key, top[key]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	set := func(key string) bool { return p.read[key] != "" }
-	if key, err := c.conflict(set); err != nil {
-		return fmt.Errorf("%s %w", p.read[key], err)
-	}
-	c.complete(set)
-	return nil
+	return p.read, nil
 }
 
 type parser struct {
 	name     string
 	meta     *toml.MetaData
 	settings []setting
-	read     map[string]string // by key: FILE:LINE: KEY = VALUE of what was read
+	families []family
+	read     map[string]string // by key: FILE:LINE: KEY = VALUE: of what was read
 }
 
-// key reads a key at the top level of the file: a value or a section.
+// family is a group of sections whose names the file chooses: [body.conseil], [body.bureau].
+type family struct {
+	name string // "body"
+	// add makes the section with that name, and returns its settings. It is called in the order of
+	// the file.
+	add func(id string) ([]setting, error)
+}
+
+// key reads a key at the top level of the file: a value, a section, or a family of sections.
 func (p *parser) key(key string, prim toml.Primitive) error {
-	names := p.sectionKeys(key)
-	if len(names) == 0 {
+	if i := slices.IndexFunc(p.families, func(f family) bool { return f.name == key }); i >= 0 {
+		return p.family(p.families[i], prim)
+	}
+	if len(p.sectionKeys(key)) == 0 {
 		return p.value(key, prim)
 	}
+	return p.section(key, prim)
+}
+
+// family reads a family of sections, in the order in which they are in the file.
+func (p *parser) family(f family, prim toml.Primitive) error {
+	var sections map[string]toml.Primitive
+	if err := p.meta.PrimitiveDecode(prim, &sections); err != nil || sections == nil {
+		return fmt.Errorf("%s: %s: must be a section with a name of its own, [%s.NAME]", p.at(prim), f.name, f.name)
+	}
+	for _, key := range p.meta.Keys() {
+		if len(key) < 2 || key[0] != f.name {
+			continue
+		}
+		section, ok := sections[key[1]]
+		if !ok {
+			continue // it was read already
+		}
+		delete(sections, key[1])
+		settings, err := f.add(key[1])
+		if err != nil {
+			return fmt.Errorf("%s: [%s.%s]: %w", p.at(section), f.name, key[1], err)
+		}
+		p.settings = append(p.settings, settings...)
+		if err := p.section(f.name+"."+key[1], section); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// section reads the keys of a section.
+func (p *parser) section(key string, prim toml.Primitive) error {
 	var section map[string]toml.Primitive
 	// If the value is not a table, the library returns no map, and sometimes no error.
 	if err := p.meta.PrimitiveDecode(prim, &section); err != nil || section == nil {
-		return fmt.Errorf("%s: %s: must be a section, [%s], with the keys %s", p.at(prim), key, key, strings.Join(names, ", "))
+		return fmt.Errorf("%s: %s: must be a section, [%s], with the keys %s", p.at(prim), key, key, strings.Join(p.sectionKeys(key), ", "))
 	}
 	for _, k := range sortedKeys(section) {
 		if err := p.value(key+"."+k, section[k]); err != nil {
@@ -88,9 +140,10 @@ func (p *parser) value(key string, prim toml.Primitive) error {
 
 // unknown returns an error that lists the known keys in the place of the unknown one.
 func (p *parser) unknown(key string, prim toml.Primitive) error {
-	section, _, nested := strings.Cut(key, ".")
+	dot := strings.LastIndex(key, ".")
+	section := key[:max(dot, 0)]
 	names := p.sectionKeys(section)
-	if nested && len(names) > 0 {
+	if dot > 0 && len(names) > 0 {
 		return fmt.Errorf("%s: unknown key %q: section [%s] has the keys %s", p.at(prim), key, section, strings.Join(names, ", "))
 	}
 	names = nil
@@ -102,6 +155,9 @@ func (p *parser) unknown(key string, prim toml.Primitive) error {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
+	}
+	for _, f := range p.families {
+		names = append(names, "["+f.name+".NAME]")
 	}
 	return fmt.Errorf("%s: unknown key %q: the file has the keys and sections %s", p.at(prim), key, strings.Join(names, ", "))
 }
