@@ -54,7 +54,7 @@ export type FaultCode =
   | "other-network"
   | "link" // a header does not name the one before it
   | "limit" // a difficulty that the network does not have
-  | "work" // a header's hash does not meet its difficulty
+  | "pow" // a header's hash does not meet its difficulty
   | "retarget" // the difficulty changes where it cannot, or by more than a factor of 4
   | "time" // in the future, or far from that of known blocks
   | "checkpoint"; // another block stands where a known one should
@@ -152,6 +152,11 @@ export interface Block {
 export interface Trust {
   /** A known block, at or above the block, to which its headers lead; undefined: there is none. */
   checkpoint?: number;
+  /**
+   * The nearest known block at or below the block that is in the window. Without it and a checkpoint
+   * the height is only what the window claims; the rest is as sure as with it.
+   */
+  base?: number;
   /** How many headers with proof of work there are from the block on, its own included. */
   blocks: number;
   /** The least difficulty of these, where the easiest of mainnet is 1. */
@@ -761,8 +766,8 @@ function numberOf(hash: Uint8Array): bigint {
   return BigInt("0x" + displayed(hash));
 }
 
-/** Checks the header that comes next and appends it: the rules are those of Go's Window.Check. */
-function append(chain: Chain, raw: Uint8Array, n: Network, now: number): void {
+/** Checks the header that comes next and appends it: rules 1 to 4 of docs/windows.md. */
+function append(chain: Chain, raw: Uint8Array, n: Network): void {
   const i = chain.headers.length;
   const height = chain.first + i;
   const before = chain.headers[i - 1] as Header | undefined;
@@ -770,14 +775,13 @@ function append(chain: Chain, raw: Uint8Array, n: Network, now: number): void {
   const h: Header = { raw, hash: twice(raw), bits, time: uint32(raw, 68), target: targetOf(bits), easy: false, known: false };
   if (before !== undefined && !equal(raw.subarray(4, 36), before.hash)) refuse("link", height);
   if (h.target === 0n || h.target > targetOf(n.limit)) refuse("limit", height);
-  if (numberOf(h.hash) > h.target) refuse("work", height);
+  if (numberOf(h.hash) > h.target) refuse("pow", height);
   const late = before === undefined || h.time > before.time + n.late;
   h.easy = n.difficulties === "testnet4" && bits === n.limit && height % n.period !== 0 && late;
   if (!h.easy) {
     checkDifficulty(chain, h, height, n);
     chain.real = i;
   }
-  checkKnown(h, height, n, now);
   chain.headers.push(h);
 }
 
@@ -802,7 +806,7 @@ function period(height: number, n: Network): number {
   return Math.floor(height / n.period);
 }
 
-/** Compares a header's time with the clock, and its time and hash with those of the checkpoints. */
+/** Compares a header with the clock and the checkpoints: rules 5 and 6 of docs/windows.md. */
 function checkKnown(h: Header, height: number, n: Network, now: number): void {
   if (h.time > now + AHEAD) refuse("time", height);
   let at = 0; // the first checkpoint at height or above
@@ -877,9 +881,10 @@ function extend(chain: Chain, run: Run, n: Network, now: number): Fault | null {
     for (let at = 0; at < run.raw.length; at += HEADER) {
       const raw = run.raw.subarray(at, at + HEADER);
       const i = run.first + at / HEADER - chain.first;
-      if (i >= length) append(chain, raw, n, now);
+      if (i >= length) append(chain, raw, n);
       else if (!equal(raw, chain.headers[i].raw)) refuse("link", run.first);
     }
+    for (let i = length; i < chain.headers.length; i++) checkKnown(chain.headers[i], chain.first + i, n, now);
     return null;
   });
   if (fault !== null) {
@@ -916,6 +921,7 @@ function judgeBlock(chain: Chain, height: number, n: Network): Judged {
     }
     if (h.target > floor(n, chain.first + i, h.time)) weak = true;
   }
+  for (let i = at; i >= 0 && trust.base === undefined; i--) if (chain.headers[i].known) trust.base = chain.first + i;
   const believed = trust.checkpoint !== undefined;
   return {
     block: { height, hash: displayed(hash), merkleRoot: displayed(merkleRoot), time, header: raw.slice() },
