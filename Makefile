@@ -22,7 +22,8 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
-	lint cross reproducible release deb tarballs image unit-packages install uninstall clean help
+	lint cross reproducible release deb tarballs image unit-packages \
+	verifier verifier-check install uninstall clean help
 
 # Without the symbol table the programs are a third smaller. Stack traces and profiles need none.
 build: ## builds the daemon and the command into bin/ (plain `make` does this)
@@ -73,6 +74,13 @@ $(CLIENTS): $(addprefix itest/clients/,package.json package-lock.json .npmrc fs/
 	@mkdir -p bin/clients/fs && cp $(filter-out %fs/package.json,$^) bin/clients/ && cp itest/clients/fs/package.json bin/clients/fs/
 	@cd bin/clients && if ! command -v npm >/dev/null; then echo "npm is not installed: itest skips other people's programs"; \
 	elif ! npm ci --loglevel=error; then echo "npm could not install the packages: itest skips other people's programs"; fi
+
+# The scripts in register/page/verifier/dist are committed, so that whoever has Go alone builds all.
+verifier: ## bundles the page's scripts from their TypeScript sources (needs npm); commit the result
+	$(GO) run ./tools/verifier
+
+verifier-check: ## builds the page's scripts again, and compares them with what is committed
+	$(GO) run ./tools/verifier -check
 
 SEEDS ?= 10000
 simulate: ## simulates 10,000 lives of the daemon (SEEDS=), then finds faults planted in its source
