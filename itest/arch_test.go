@@ -265,9 +265,15 @@ var forbidden = []arrow{
 		plant: [2]string{"ancre/register/store/sqlitestore", "ancre/rpc"},
 	},
 	{
+		from: "ancre/register/law",
+		to:   []string{ours}, but: []string{"ancre/register/law", "ancre/register/store"},
+		why:   "law is a pure function of what the store keeps, which the page and the verbs share",
+		plant: [2]string{"ancre/register/law", "ancre/register"},
+	},
+	{
 		from: "ancre/register/page",
 		to:   []string{ours}, but: []string{
-			"ancre/register/page", "ancre/register/store", "ancre/proof", "ancre/headers", "ancre/internal",
+			"ancre/register/page", "ancre/register/store", "ancre/register/law", "ancre/proof", "ancre/headers", "ancre/internal",
 		},
 		why:   "the page shows what it is given, which is what is published: it asks neither the engine nor the node",
 		plant: [2]string{"ancre/register/page", "ancre/rpc"},
