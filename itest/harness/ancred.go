@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 
 	"ancre/rpc"
 )
@@ -20,50 +17,29 @@ import (
 // Daemon is an ancred on regtest with a directory and a configuration of its own, whether it runs
 // at the moment or not.
 type Daemon struct {
-	Home    string // holds everything: the configuration, the data directory, the log
+	service
 	DataDir string // as given to --datadir; the daemon makes a directory for the network in it
-	Config  string // path of the configuration file
-
-	// Env is added to the daemon's environment, as NAME=VALUE, from the next start on.
-	Env []string
 
 	bin      Binaries
-	outlive  bool
 	port     int
-	calendar int                          // its port
-	metrics  int                          // where they would be told, see MetricsAddr
-	settings map[string]map[string]string // section, key, value as TOML
+	calendar int // its port
+	metrics  int // where they would be told, see MetricsAddr
 	rpc      *rpcClient
-
-	mu   sync.Mutex
-	proc *process
 }
 
 // NewDaemon prepares a daemon in home, with the node as its only peer unless node is nil. Start
 // starts it.
 func NewDaemon(bin Binaries, node *Node, home string, outlive bool) (*Daemon, error) {
-	d := &Daemon{
-		Home: home, DataDir: filepath.Join(home, "data"), Config: filepath.Join(home, "ancre.conf"),
-		bin: bin, outlive: outlive, settings: make(map[string]map[string]string),
-	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
+	svc, err := newService(bin.Ancred, home, "ancre.conf", outlive)
+	if err != nil {
 		return nil, err
 	}
+	d := &Daemon{service: svc, DataDir: filepath.Join(home, "data"), bin: bin}
+	d.Set("", "network", fmt.Sprintf("%q", Network)) // so that --datadir is enough for a person who comes later
 	if node != nil {
 		d.Set("spv", "connect", fmt.Sprintf("[%q]", node.P2P()))
 	}
 	return d, d.newPort()
-}
-
-// Unset removes a line of the configuration.
-func (d *Daemon) Unset(section, key string) { delete(d.settings[section], key) }
-
-// Set sets a line of the configuration, with the value as TOML, from the next start on.
-func (d *Daemon) Set(section, key, value string) {
-	if d.settings[section] == nil {
-		d.settings[section] = make(map[string]string)
-	}
-	d.settings[section][key] = value
 }
 
 func (d *Daemon) newPort() (err error) {
@@ -119,16 +95,7 @@ func (d *Daemon) Credentials() (user, password string, err error) {
 // Start starts the daemon and waits until it answers. The first start takes other ports if another
 // program has taken ours.
 func (d *Daemon) Start(ctx context.Context) error {
-	fresh := d.process() == nil
-	for try := 1; ; try++ {
-		err := d.run(ctx)
-		if err == nil || !fresh || !portTaken(err) || try == startTries {
-			return err
-		}
-		if err := d.newPort(); err != nil {
-			return err
-		}
-	}
+	return d.startOn(ctx, d.newPort, d.run)
 }
 
 func (d *Daemon) run(ctx context.Context) error {
@@ -142,49 +109,16 @@ func (d *Daemon) run(ctx context.Context) error {
 }
 
 // Launch starts the daemon without waiting until it answers, for tests that kill it before.
-func (d *Daemon) Launch() error {
-	if d.process().running() {
-		return errors.New("ancred is still running")
-	}
-	if err := d.WriteConfig(); err != nil {
-		return err
-	}
-	proc, err := start("ancred", d.logPath(), d.outlive, append(d.environ(), d.Env...), d.bin.Ancred, d.flags()...)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.proc = proc
-	return nil
-}
+func (d *Daemon) Launch() error { return d.launch(d.flags()...) }
 
 // AwaitUp waits until a launched daemon answers.
 func (d *Daemon) AwaitUp(ctx context.Context) error {
 	return d.process().awaitUp(ctx, func(ctx context.Context) error { return d.Call(ctx, nil, "getinfo") })
 }
 
-// WriteConfig writes the configuration file with the present settings.
-func (d *Daemon) WriteConfig() error {
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "network = %q\n\n", Network) // so that --datadir is enough for a person who comes later
-	for _, section := range slices.Sorted(maps.Keys(d.settings)) {
-		fmt.Fprintf(&text, "[%s]\n", section)
-		for _, key := range slices.Sorted(maps.Keys(d.settings[section])) {
-			fmt.Fprintf(&text, "%s = %s\n", key, d.settings[section][key])
-		}
-		fmt.Fprintln(&text)
-	}
-	return os.WriteFile(d.Config, text.Bytes(), 0o600)
-}
-
 func (d *Daemon) flags() []string {
 	return []string{"--config", d.Config, "--datadir", d.DataDir, "--network", Network}
 }
-
-func (d *Daemon) environ() []string { return environ(d.Home) }
-
-func (d *Daemon) logPath() string { return filepath.Join(d.Home, "ancred.log") }
 
 // RunToEnd runs ancred in the foreground and returns how it ended, for cases in which it must
 // refuse to start. The flags in more come last, and override ours.
@@ -193,68 +127,6 @@ func (d *Daemon) RunToEnd(ctx context.Context, more ...string) (Result, error) {
 		return Result{}, err
 	}
 	return run(ctx, nil, d.environ(), d.Home, d.bin.Ancred, append(d.flags(), more...)...)
-}
-
-// Stop asks the daemon to end, and waits.
-func (d *Daemon) Stop() error { return d.process().stop() }
-
-// Kill9 ends the daemon at once, as a power cut would.
-func (d *Daemon) Kill9() error { return d.process().kill() }
-
-// Abort ends a daemon that is stuck. The error contains the end of its log, and the path of the
-// log.
-func (d *Daemon) Abort() error { return d.process().abort() }
-
-// AwaitEnd waits until the daemon has ended by itself; a status other than 0 is an error.
-func (d *Daemon) AwaitEnd(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, stopWithin)
-	defer cancel()
-	p := d.process()
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return fmt.Errorf("ancred still runs: %w", ctx.Err())
-	}
-	if p.err != nil {
-		return p.ended()
-	}
-	return nil
-}
-
-// PID is the id of the process.
-func (d *Daemon) PID() int { return d.process().cmd.Process.Pid }
-
-// Running reports whether the process runs.
-func (d *Daemon) Running() bool { return d.process().running() }
-
-// Log returns the last lines that the daemon wrote, over all its starts.
-func (d *Daemon) Log(lines int) string { return tail(d.logPath(), lines) }
-
-// LogSize returns the number of bytes that the daemon has logged so far, over all its starts.
-// [Daemon.LogFrom] reads on from there.
-func (d *Daemon) LogSize() int64 {
-	info, err := os.Stat(d.logPath())
-	if err != nil {
-		return 0 // nothing yet
-	}
-	return info.Size()
-}
-
-// LogFrom returns what the daemon has written beyond an offset.
-func (d *Daemon) LogFrom(offset int64) string {
-	f, err := os.Open(d.logPath())
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	text, _ := io.ReadAll(io.NewSectionReader(f, offset, 1<<30))
-	return string(text)
-}
-
-func (d *Daemon) process() *process {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.proc
 }
 
 // Call calls a method over JSON-RPC with the daemon's cookie, and decodes the answer into result
