@@ -1,5 +1,9 @@
 // Package page is the public page of the register: what was anchored, for everybody to see and to
 // check. It shows only what is published: its [Source] knows nothing else.
+//
+// The way of a request: addresses.go reads its [Address], serve.go looks into the cache, render.go
+// calls what makes that kind of page ([Page.Render]), and the template of the page writes it. A
+// static export calls Render too, for each of [Page.Pages], with links that are relative.
 package page
 
 import (
@@ -14,7 +18,7 @@ import (
 // Source is what the page shows: published meetings and entries, their proofs and files, and
 // nothing else. Several goroutines use it at once.
 type Source interface {
-	// Revision grows with each change that the page could show.
+	// Revision grows with each change that the page could show. It is asked at each request.
 	Revision() uint64
 
 	Network(ctx context.Context) (string, error)
@@ -22,8 +26,12 @@ type Source interface {
 	Years(ctx context.Context, zone *time.Location) ([]store.YearCount, error)
 	Meetings(ctx context.Context, q store.MeetingQuery) ([]store.Meeting, error)
 	Meeting(ctx context.Context, id string) (store.Meeting, error)
-	// Entries are those that are or were on line. Of one that was withdrawn, the page shows that it
-	// was on line, its digest and its dates, and not its name.
+	// Completeness says what the law asks of a meeting, in the order in which it is due, and
+	// what is there.
+	Completeness(ctx context.Context, meeting string) ([]Requirement, error)
+	// Entries are those that are on line, and with q.WasPublished those that were. Of one that
+	// was withdrawn, the page shows that it was on line, its digest and its dates, and not its
+	// name.
 	Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry, error)
 	CountEntries(ctx context.Context, q store.EntryQuery) (int, error)
 	Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, error)
@@ -49,6 +57,49 @@ type Node struct {
 	Height    int32     // of the newest block
 	BlockTime time.Time
 }
+
+// Requirement is one thing that the law, or good practice, asks of a meeting.
+type Requirement struct {
+	What  Need
+	State RequirementState
+	Due   time.Time // until when it is to be done; zero: no day is set
+	Done  time.Time // when it was done, as far as the register knows; zero: it was not, or is not known
+	Days  int       // for ClearDays: how many there are to be
+	Found int       // for ClearDays: how many there were; for documents: how many are there
+}
+
+// Need names a requirement. The page has words for each.
+type Need string
+
+// The needs, in their usual order.
+const (
+	NeedConvocation   Need = "convocation"    // a convocation is there
+	NeedClearDays     Need = "clear_days"     // it was anchored or put on line in time
+	NeedAgenda        Need = "agenda"         // the agenda is there, on its own or in the convocation
+	NeedNote          Need = "note"           // an explanatory note, where the body needs one
+	NeedDeliberations Need = "deliberations"  // the deliberations are on line
+	NeedMinutes       Need = "minutes"        // the minutes are on line
+	NeedProofs        Need = "proofs"         // each document has a complete proof
+	NeedTwoMonths     Need = "on_line_period" // acts stay on line for two months at least
+)
+
+// Needs are all needs.
+var Needs = []Need{NeedConvocation, NeedClearDays, NeedAgenda, NeedNote, NeedDeliberations, NeedMinutes, NeedProofs, NeedTwoMonths}
+
+// RequirementState is whether a requirement is met.
+type RequirementState string
+
+// The states of a requirement.
+const (
+	Met       RequirementState = "met"
+	Late      RequirementState = "late"    // it is there, and came after its day
+	NotYet    RequirementState = "not_yet" // its day has not come
+	Missing   RequirementState = "missing" // its day is over, and it is not there
+	Uncertain RequirementState = "unknown" // the register cannot know
+)
+
+// RequirementStates are all states.
+var RequirementStates = []RequirementState{Met, Late, NotYet, Missing, Uncertain}
 
 // ErrBusy is wrapped when a Source cannot answer now, and may later.
 var ErrBusy = errors.New("busy")
