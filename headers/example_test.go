@@ -38,7 +38,8 @@ func ExampleOpen() {
 	_, err = headers.Open(context.Background(), bytes.NewReader(file.Bytes()), int64(file.Len()), &chaincfg.TestNet4Params, time.Now(), nil)
 	fmt.Println(err)
 
-	// Output: 0 0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206 the headers end
-	// before block 1: the newest is 0 the header of block 0 is of another network: it is the first
-	// one of regtest, and headers of testnet4 are wanted
+	// Output:
+	// 0 0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206
+	// the headers end before block 1: the newest is 0
+	// the header of block 0 is of another network: it is the first one of regtest, and headers of testnet4 are wanted
 }

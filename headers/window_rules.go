@@ -46,7 +46,7 @@ type Network struct {
 }
 
 // halving is what 14 days a period give: no schedule of retargets does better than a factor of e in
-// e periods, which halves the difficulty every 14 · e · ln 2 = 26.37 days.
+// e periods, which halves the difficulty every 14 · e · ln 2 = 26.38 days.
 const halving = 26 * 24 * time.Hour
 
 // maxFall lets the difficulty fall to a sixteenth. Mainnet's has never fallen by half.
