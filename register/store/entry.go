@@ -49,7 +49,7 @@ type Entry struct {
 	Kind      Kind
 	Title     string // "" if it has none: FileName is shown
 	Number    string // the authority's own: "2026-112"
-	FileName  string // as it was given; UTF-8, at most 255 bytes, no separators or control characters
+	FileName  string // as it was given, if CheckFileName allows it
 	MediaType string // "application/pdf"
 	Size      int64  // bytes
 	AddedAt   time.Time
@@ -70,7 +70,7 @@ type EntryQuery struct {
 	Kind          Kind
 	Digest        *Digest
 	FirstByte     *byte     // of the digest
-	Text          string    // words that all occur in title, number, file name or the meeting's title, whatever their case and accents
+	Text          string    // each of its Words begins a word of the title, the number, the file name or the meeting's title
 	From, To      time.Time // of the meeting's start, or of AddedAt for an entry of no meeting: From <= time < To
 	PublishedOnly bool      // entries on line, of published meetings or of none
 	WasPublished  bool      // with PublishedOnly: those that were withdrawn too
@@ -87,6 +87,6 @@ type Order int
 // Orders of entries.
 const (
 	ByID      Order = iota // the order in which they were added
-	ByMeeting              // the newest meeting first; in it by Kinds, number, ID
+	ByMeeting              // the newest meeting first (an entry of none by AddedAt); in it by Kinds, NumberKey, ID
 	ByDigest               // by digest, then ID
 )

@@ -1,0 +1,99 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ancre/register/store"
+)
+
+// copyName is the name of the copy that a backup makes beside the database, and removes again.
+const copyName = "register.copy"
+
+// Backup implements [store.Store]. What it writes is a SQLite database. It needs as much space on
+// the disk as that has, for as long as it runs.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	f, err := os.CreateTemp(s.dir, copyName+"-*") // 0600
+	if err != nil {
+		return fmt.Errorf("make a copy of the database: %w", err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	// SQLite fills an empty file that exists. It reads one moment of the database.
+	if _, err := s.read.ExecContext(ctx, "VACUUM INTO ?", f.Name()); err != nil {
+		return s.explain(fmt.Errorf("copy the database: %w", err))
+	}
+	_, err = io.Copy(w, readerOf(ctx, f))
+	return err
+}
+
+// sweep removes copies that a killed process left behind.
+func sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(escapeGlob(dir), copyName+"-*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// readerOf reads from r until the context ends.
+func readerOf(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// Check implements [store.Store].
+func (s *Store) Check(ctx context.Context) error {
+	var found []error
+	for _, pragma := range []string{"integrity_check", "foreign_key_check"} {
+		rows, err := s.read.QueryContext(ctx, "PRAGMA "+pragma)
+		if err != nil {
+			return s.explain(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			return errors.Join(s.explain(err), rows.Close())
+		}
+		for rows.Next() {
+			texts := make([]any, len(columns))
+			for i := range texts {
+				texts[i] = new(any)
+			}
+			if err := rows.Scan(texts...); err != nil {
+				return errors.Join(s.explain(err), rows.Close())
+			}
+			line := ""
+			for _, text := range texts {
+				line += fmt.Sprint(*text.(*any)) + " "
+			}
+			if line = strings.TrimSpace(line); line != "ok" {
+				found = append(found, fmt.Errorf("%s: %s", pragma, line))
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return s.explain(err)
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("the register's database in %s is %w: restore it from a backup: %w", s.dir, store.ErrDamaged, errors.Join(found...))
+	}
+	return nil
+}
