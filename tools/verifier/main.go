@@ -144,7 +144,7 @@ func build() (map[string][]byte, error) {
 		}
 		args := []string{
 			"tool", "esbuild", b.from, "--bundle", "--minify", "--target=es2022", "--format=" + b.format,
-			"--charset=utf8", "--legal-comments=none", "--footer:js=" + comment(licenses), "--log-level=warning", "--outfile=out/" + b.to,
+			"--loader:.css=text", "--charset=utf8", "--legal-comments=none", "--footer:js=" + comment(licenses), "--log-level=warning", "--outfile=out/" + b.to,
 		}
 		if err := command(work, "go", args...); err != nil {
 			return nil, fmt.Errorf("esbuild %s: %w", b.from, err)
