@@ -181,4 +181,4 @@ clean: ## removes bin/
 	rm -rf bin
 
 help: ## prints this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16

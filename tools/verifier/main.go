@@ -36,6 +36,9 @@ var bundles = []struct {
 	{"verifier.ts", "verifier.js", "esm"},  // the core alone, for tests and for other programs
 }
 
+// banner is how each script begins. LICENSES.txt beside them has the whole licences.
+const banner = "/*! Ancre, MIT License, (c) 2026 The Ancre authors. Contains @noble/hashes, MIT License, (c) 2022 Paul Miller (paulmillr.com). */"
+
 // errSkipped is wrapped by the reason why nothing can be built on this machine.
 var errSkipped = errors.New("skipped")
 
@@ -144,7 +147,7 @@ func build() (map[string][]byte, error) {
 		}
 		args := []string{
 			"tool", "esbuild", b.from, "--bundle", "--minify", "--target=es2022", "--format=" + b.format,
-			"--loader:.css=text", "--charset=utf8", "--legal-comments=none", "--footer:js=" + comment(licenses), "--log-level=warning", "--outfile=out/" + b.to,
+			"--loader:.css=text", "--charset=utf8", "--legal-comments=none", "--banner:js=" + banner, "--log-level=warning", "--outfile=out/" + b.to,
 		}
 		if err := command(work, "go", args...); err != nil {
 			return nil, fmt.Errorf("esbuild %s: %w", b.from, err)
@@ -169,11 +172,6 @@ func licenses() ([]byte, error) {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "This script is part of Ancre:\n\n%s\n\nIt contains @noble/hashes:\n\n%s\n", bytes.TrimSpace(own), bytes.TrimSpace(noble))
 	return bytes.ReplaceAll(text.Bytes(), []byte("\r\n"), []byte("\n")), nil
-}
-
-// comment returns a text as a comment of a script. Both licences ask to stand in every copy.
-func comment(text []byte) string {
-	return "/*!\n" + strings.ReplaceAll(string(text), "*/", "* /") + "*/"
 }
 
 // compare returns an error if what was built is not what is committed.

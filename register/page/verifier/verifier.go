@@ -31,8 +31,7 @@ func Script(name string) []byte {
 	return b
 }
 
-// Licenses returns the licences of everything that the scripts contain. Each script ends with them
-// too.
+// Licenses returns the licences of everything that the scripts contain.
 func Licenses() []byte { return Script("LICENSES.txt") }
 
 // Integrity returns the value of the attribute "integrity" of the element that loads a script. The

@@ -375,9 +375,11 @@ function hashOf(tag: number): HashName | undefined {
   return name !== undefined && name in hashes ? (name as HashName) : undefined;
 }
 
+const BITCOIN = "0588960d73d71901";
+
 const kinds: Record<string, AttestationKind | undefined> = {
   "83dfe30d2ef90c8e": "pending",
-  "0588960d73d71901": "bitcoin",
+  [BITCOIN]: "bitcoin",
   "06869a0d73d71b45": "litecoin",
   "30fe8087b5c7ead7": "ethereum",
 };
@@ -948,6 +950,505 @@ function floor(n: Network, height: number, time: number): bigint {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Chainpoint receipts: docs/proofs.md, and the package proof/receipt in Go
+
+/** A receipt that was read. */
+export interface Receipt {
+  version: number; // 2 to 5
+  digest: Uint8Array; // of the file
+  target: Uint8Array; // what is anchored: the digest, or of a sealed receipt the hash of its signature
+  signature?: string; // of a sealed receipt
+  v2?: ReceiptV2;
+  branches: ReceiptBranch[]; // of the other versions
+}
+
+/** What a receipt of version 2 says. */
+export interface ReceiptV2 {
+  path: ReceiptOp[]; // from the target to the root
+  root: Uint8Array;
+  named?: Uint8Array; // the transaction that holds the root: its id, in internal byte order
+  held?: { height: number; tx: Uint8Array; up: ReceiptOp[] }; // the transaction, and the way to its block
+  ether: boolean; // it has an anchor in Ethereum too
+}
+
+/** Operations one after the other, and what continues from their result. */
+export interface ReceiptBranch {
+  ops: ReceiptOp[];
+  branches: ReceiptBranch[];
+}
+
+/** One operation: bytes to the left, bytes to the right, a hash, or anchors of the value. */
+export interface ReceiptOp {
+  left?: Uint8Array;
+  right?: Uint8Array;
+  hash?: string;
+  anchors?: { type: string; id: string }[];
+}
+
+const MAX_STEPS = 255;
+const MAX_LEVELS = 32; // of the way from a transaction to its block's header
+const MAX_ANCHORS = 16;
+const MAX_TEXT = 4096;
+const MAX_NESTING = 24;
+const MAX_VALUES = 10000;
+const MAX_MEMBERS = 16;
+const MAX_VALUE = 512; // characters of l or r
+const MAX_LABEL = 64;
+const MAX_BRANCHES = 8; // in each other
+const MAX_OPS = 1024;
+
+const CHAINPOINT = "https://w3id.org/chainpoint/";
+const TWICE = "sha-256-x2"; // SHA-256 of SHA-256, as Bitcoin hashes
+
+/** The hashes that receipts are seen to have. Chainpoint knows seven more, which ancre reads. */
+const receiptHashes = new Map([
+  ["sha-256", sha256],
+  [TWICE, twice],
+]);
+
+/** A value of JSON and its place. It keeps every member, so that none can hide. */
+interface Value {
+  path: string;
+  kind: "object" | "array" | "string" | "other"; // a number, a truth value, null
+  text: string;
+  members: [string, Value][];
+  items: Value[];
+}
+
+/** Reports whether bytes begin as a receipt does, well-formed or not. */
+export function looksLikeReceipt(bytes: Uint8Array): boolean {
+  for (const c of bytes) if (c !== 0x20 && c !== 0x09 && c !== 0x0d && c !== 0x0a) return c === 0x7b;
+  return false;
+}
+
+/** Reads a receipt of version 2 to 5, as strictly as Go's receipt.Parse. Version 1 is not read. */
+export function parseReceipt(bytes: Uint8Array): Receipt | Fault {
+  return guarded(() => {
+    if (bytes.length > MAX_SIZE) refuse("too-large", MAX_SIZE);
+    const v = readJSON(bytes);
+    if (has(v, "header") && has(v, "target") && !has(v, "@context")) refuse("version", 0, true);
+    const context = contextOf(v);
+    if (context === CHAINPOINT + "v2") return readV2(v);
+    const version = ["v3", "v4", "v5"].indexOf(context.slice(CHAINPOINT.length)) + 3;
+    if (!context.startsWith(CHAINPOINT) || version < 3) wrong(member(v, "@context"), context.startsWith(CHAINPOINT));
+    return readV4(v, version);
+  });
+}
+
+function wrong(v: Value, unsupported = false): never {
+  throw new Refusal({ fault: "receipt", at: 0, unsupported, member: v.path });
+}
+
+/** Reads one JSON object. JSON.parse says whether it is JSON, and nothing that it returns is used. */
+function readJSON(bytes: Uint8Array): Value {
+  let text = "";
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    JSON.parse(text);
+  } catch {
+    refuse("not-json", 0);
+  }
+  const token = /[{}[\]:,]|"(?:[^"\\]|\\.)*"|[^\s{}[\]:,"]+/g;
+  let left = MAX_VALUES;
+  const next = () => token.exec(text)![0];
+  const read = (t: string, path: string, depth: number): Value => {
+    const v: Value = { path, kind: "other", text: t, members: [], items: [] };
+    if (depth > MAX_NESTING || --left < 0) wrong(v);
+    if (t[0] === '"') {
+      v.kind = "string";
+      v.text = JSON.parse(t) as string;
+    } else if (t === "{") {
+      v.kind = "object";
+      for (let name = next(); name !== "}"; name = next()) {
+        if (name === ",") continue;
+        const plain = JSON.parse(name) as string;
+        const at = (path && path + ".") + (plain.length > 80 ? plain.slice(0, 80) + "…" : plain);
+        const known = plain === "@type" ? "type" : plain; // JSON-LD's name for the same member
+        if (has(v, known)) wrong({ ...v, path: at });
+        next(); // the colon
+        v.members.push([known, read(next(), at, depth + 1)]);
+        if (v.members.length > MAX_MEMBERS) wrong(v);
+      }
+    } else if (t === "[") {
+      v.kind = "array";
+      for (let item = next(); item !== "]"; item = next()) {
+        if (item !== ",") v.items.push(read(item, `${path}[${v.items.length}]`, depth + 1));
+      }
+    }
+    return v;
+  };
+  const v = read(next(), "", 0);
+  if (v.kind !== "object") wrong(v);
+  return v;
+}
+
+function has(v: Value, name: string): boolean {
+  return v.members.some((m) => m[0] === name);
+}
+
+function member(v: Value, name: string): Value {
+  const found = v.members.find((m) => m[0] === name);
+  return found ? found[1] : { path: (v.path && v.path + ".") + name, kind: "other", text: "", members: [], items: [] };
+}
+
+/** Checks that v is an object with these members, and no other ones. */
+function members(v: Value, required: string[], optional: string[] = []): void {
+  if (v.kind !== "object") wrong(v);
+  for (const name of required) if (!has(v, name)) wrong(member(v, name));
+  for (const [name, m] of v.members) if (!required.includes(name) && !optional.includes(name)) wrong(m);
+}
+
+function items(v: Value, low: number, high: number): Value[] {
+  if (v.kind !== "array" || v.items.length < low || v.items.length > high) wrong(v);
+  return v.items;
+}
+
+/** Returns a string of low to high bytes. */
+function text(v: Value, low: number, high: number): string {
+  if (v.kind !== "string") wrong(v);
+  const n = new TextEncoder().encode(v.text).length;
+  if (n < low || n > high) wrong(v);
+  return v.text;
+}
+
+/** Returns bytes written as lower-case digits: verifiers compare them as text. */
+function digits(v: Value, low: number, high: number): Uint8Array {
+  return unhex(text(v, 2 * low, 2 * high)) ?? wrong(v);
+}
+
+function hash32(v: Value): Uint8Array {
+  return digits(v, 32, 32);
+}
+
+/** Returns a block's height, which receipts write as a string. */
+function heightOf(v: Value): string {
+  const s = text(v, 1, MAX_TEXT);
+  if (!/^(0|[1-9][0-9]{0,9})$/.test(s) || Number(s) > MAX_HEIGHT) wrong(v);
+  return s;
+}
+
+/** JSON-LD may write a single value as an array. */
+function single(v: Value): Value {
+  return v.kind === "array" && v.items.length === 1 ? v.items[0] : v;
+}
+
+function contextOf(v: Value): string {
+  const c = member(v, "@context");
+  if (c.kind !== "array") return text(c, 1, MAX_TEXT);
+  const all = items(c, 1, 8).map((item) => text(item, 1, MAX_TEXT));
+  const found = all.length === 1 ? all : all.filter((s) => s.startsWith(CHAINPOINT));
+  return found.length === 1 ? found[0] : wrong(c);
+}
+
+/** Checks the type of a receipt. Chainpoint's other types are read by other programs. */
+function checkType(v: Value, want: string): void {
+  if (!has(v, "type")) return;
+  const t = single(member(v, "type"));
+  if (t.kind !== "string" || t.text !== want) wrong(t, t.kind === "string" && t.text.startsWith("Chainpoint"));
+}
+
+/** Reads the steps of a path, each followed by a hash. */
+function pathOf(v: Value, limit: number, hash: string): ReceiptOp[] {
+  return items(v, 0, limit).flatMap((item) => {
+    members(item, [], ["left", "right"]);
+    if (item.members.length !== 1) wrong(item);
+    const [[side, m]] = item.members;
+    const bytes = hash32(m);
+    return [side === "left" ? { left: bytes } : { right: bytes }, { hash }];
+  });
+}
+
+function readV2(v: Value): Receipt {
+  checkType(v, "ChainpointSHA256v2");
+  members(v, ["@context", "type", "targetHash", "merkleRoot", "proof", "anchors"], ["signature"]);
+  const target = hash32(member(v, "targetHash"));
+  const v2: ReceiptV2 = { root: hash32(member(v, "merkleRoot")), path: pathOf(member(v, "proof"), MAX_STEPS, "sha-256"), ether: false };
+  const seen: string[] = [];
+  for (const item of items(member(v, "anchors"), 1, MAX_ANCHORS)) {
+    const type = readAnchorV2(item, v2);
+    if (seen.includes(type)) wrong(item); // readers would not agree on which one counts
+    seen.push(type);
+  }
+  const r: Receipt = { version: 2, digest: target, target, v2, branches: [] };
+  if (has(v, "signature")) readSeal(member(v, "signature"), r);
+  return r;
+}
+
+function readAnchorV2(v: Value, r: ReceiptV2): string {
+  members(v, ["type", "sourceId"], ["tx", "blockProof"]);
+  const type = single(member(v, "type"));
+  const source = member(v, "sourceId");
+  const name = text(type, 1, MAX_TEXT);
+  switch (name) {
+    case "BTCOpReturn":
+      members(v, ["type", "sourceId"]);
+      r.named = hash32(source).reverse();
+      break;
+    case "ETHData":
+      members(v, ["type", "sourceId"]);
+      hash32(source);
+      r.ether = true;
+      break;
+    case "BTCBlockHeader":
+      members(v, ["type", "sourceId", "tx", "blockProof"]);
+      r.held = {
+        height: Number(heightOf(source)),
+        tx: digits(member(v, "tx"), 1, MAX_SIZE),
+        up: pathOf(member(v, "blockProof"), MAX_LEVELS, TWICE),
+      };
+      break;
+    default:
+      wrong(type, true);
+  }
+  return name;
+}
+
+/** Reads Woleet's seal: a key signed the digest, and the hash of the signature is anchored. */
+function readSeal(v: Value, r: Receipt): void {
+  members(v, ["signedHash", "pubKey", "signature"], ["identityURL", "signedIdentity", "signedIssuerDomain"]);
+  r.digest = hash32(member(v, "signedHash"));
+  text(member(v, "pubKey"), 1, MAX_TEXT);
+  r.signature = text(member(v, "signature"), 1, MAX_TEXT);
+  for (const name of ["identityURL", "signedIdentity", "signedIssuerDomain"]) if (has(v, name)) text(member(v, name), 0, MAX_TEXT);
+}
+
+const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-1[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+
+function readV4(v: Value, version: number): Receipt {
+  checkType(v, "Chainpoint");
+  const about = version === 3 ? ["hash_id_node", "hash_submitted_node_at", "hash_id_core", "hash_submitted_core_at"] : ["proof_id", "hash_received"];
+  members(v, ["@context", "type", "hash", ...about, "branches"]);
+  const hash = member(v, "hash");
+  // Only the length tells which kind of hash it is.
+  if (hash.kind === "string" && hash.text.length !== 64 && /^([0-9a-fA-F]{2}){20,64}$/.test(hash.text)) wrong(hash, true);
+  const target = hash32(hash);
+  about.forEach((name, i) => {
+    const m = member(v, name);
+    const s = text(m, 1, MAX_TEXT);
+    if (i % 2 === 1) checkTime(m, s);
+    else if (!RegExp(`^${UUID}$`, "i").test(s) && !(version !== 3 && /^[0-9A-HJKMNP-TV-Z]{26}$/.test(s))) wrong(m);
+  });
+  const branches = readBranches(member(v, "branches"), 1, { ops: MAX_OPS, anchors: MAX_ANCHORS });
+  return { version, digest: target, target, branches };
+}
+
+/** Checks a time as 2026-01-31T12:00:00Z. */
+function checkTime(v: Value, s: string): void {
+  const t = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(s) ? new Date(s).getTime() : NaN;
+  if (Number.isNaN(t) || new Date(t).toISOString() !== s.replace("Z", ".000Z")) wrong(v);
+}
+
+/** left is how many operations and anchors the rest of the receipt may have. */
+function readBranches(v: Value, depth: number, left: { ops: number; anchors: number }): ReceiptBranch[] {
+  if (depth > MAX_BRANCHES) wrong(v);
+  return items(v, 1, MAX_ANCHORS).map((item) => {
+    members(item, ["ops"], ["label", "branches"]);
+    const label = member(item, "label");
+    if (has(item, "label") && !/^[a-zA-Z0-9\-_.]*$/.test(text(label, 0, MAX_LABEL))) wrong(label);
+    const list = items(member(item, "ops"), 0, MAX_OPS);
+    if ((left.ops -= list.length) < 0) wrong(item);
+    const ops = list.map((o) => readOp(o, left));
+    return { ops, branches: has(item, "branches") ? readBranches(member(item, "branches"), depth + 1, left) : [] };
+  });
+}
+
+function readOp(v: Value, left: { anchors: number }): ReceiptOp {
+  members(v, [], ["l", "r", "op", "anchors"]);
+  if (v.members.length !== 1) wrong(v);
+  const [[name, m]] = v.members;
+  if (name === "l") return { left: concatenated(m) };
+  if (name === "r") return { right: concatenated(m) };
+  if (name === "op") {
+    const hash = text(m, 1, MAX_TEXT);
+    if (!receiptHashes.has(hash)) wrong(m, true);
+    return { hash };
+  }
+  const list = items(m, 1, MAX_ANCHORS);
+  if ((left.anchors -= list.length) < 0) wrong(m);
+  return { anchors: list.map(readAnchorV4) };
+}
+
+function readAnchorV4(v: Value): { type: string; id: string } {
+  members(v, ["type", "anchor_id"], ["uris"]);
+  const type = single(member(v, "type"));
+  const name = text(type, 1, MAX_TEXT);
+  if (!["cal", "btc", "tcal", "tbtc", "eth"].includes(name)) wrong(type, true);
+  const id = text(member(v, "anchor_id"), 1, MAX_VALUE);
+  if (name === "btc") heightOf(member(v, "anchor_id"));
+  if (has(v, "uris")) for (const u of items(member(v, "uris"), 0, MAX_ANCHORS)) text(u, 1, MAX_VALUE);
+  return { type: name, id };
+}
+
+/** The bytes that l or r stands for: hexadecimal digits if they look so, as Chainpoint does, or text. */
+function concatenated(v: Value): Uint8Array {
+  const s = text(v, 1, MAX_VALUE);
+  return /^([0-9a-fA-F]{2})+$/.test(s) ? digits(v, 1, MAX_VALUE) : new TextEncoder().encode(s);
+}
+
+/** What an anchor says: the block at the height has the Merkle root to which the receipt leads. */
+interface Claim {
+  height: number;
+  root: Uint8Array;
+  txid: Uint8Array;
+}
+
+/** What all anchors of a receipt say. */
+interface Claims {
+  bitcoin: Claim[];
+  others: number; // anchors that are not checked here
+  reason: Reason; // without one in Bitcoin: why it cannot be checked
+}
+
+/** Thrown when what a receipt says is not what its steps lead to. */
+class Contradiction {}
+
+function contradict(): never {
+  throw new Contradiction();
+}
+
+function perform(ops: ReceiptOp[], value: Uint8Array): Uint8Array {
+  for (const { left, right, hash } of ops) {
+    if (left) value = join(left, value);
+    if (right) value = join(value, right);
+    if (hash) value = receiptHashes.get(hash)!(value);
+  }
+  return value;
+}
+
+/** Returns where in a transaction the 32 bytes of its first OP_RETURN begin, which must hold no more. */
+function commitmentAt(tx: Uint8Array): number {
+  const [RETURN, PUSH32] = [0x6a, 0x20];
+  const found = outputs(tx)?.find((o) => o.script[0] === RETURN);
+  if (!found || found.script.length !== 34 || found.script[1] !== PUSH32) return contradict();
+  return found.at + 2;
+}
+
+function claimsV2(target: Uint8Array, r: ReceiptV2): Claims {
+  const claims: Claims = { bitcoin: [], others: r.ether ? 1 : 0, reason: "other-chain" };
+  if (!equal(perform(r.path, target), r.root)) contradict();
+  if (r.held) {
+    const { tx, up, height } = r.held;
+    const at = commitmentAt(tx);
+    const txid = twice(tx);
+    if (!equal(tx.subarray(at, at + 32), r.root) || (r.named && !equal(r.named, txid))) contradict();
+    claims.bitcoin.push({ height, root: perform(up, txid), txid });
+  } else if (r.named) claims.reason = "needs-transaction";
+  return claims;
+}
+
+/** What the operations of a branch have computed so far, as in Go's receipt.state. */
+interface State {
+  value: Uint8Array;
+  core: Uint8Array; // what the last hash gave: value is this with bytes put around it
+  before: number; // how many on the left
+  after: number; // and on the right
+  txid: Uint8Array;
+  levels: number; // -1 before the transaction, then how many levels of its block were climbed
+  wrong: boolean; // an anchor from here on does not hold
+}
+
+function claimsV4(r: Receipt): Claims {
+  const claims: Claims = { bitcoin: [], others: 0, reason: "unknown-kind" };
+  const { target } = r;
+  walk(r.branches, { value: target, core: target, before: 0, after: 0, txid: target, levels: -1, wrong: false }, claims);
+  return claims;
+}
+
+function walk(branches: ReceiptBranch[], from: State, claims: Claims): void {
+  for (const b of branches) {
+    const s = { ...from };
+    for (const op of b.ops) {
+      s.value = op.hash === undefined ? perform([op], s.value) : s.value;
+      s.before += op.left?.length ?? 0;
+      s.after += op.right?.length ?? 0;
+      if (op.hash !== undefined) hashState(s, op.hash);
+      if (s.value.length > MAX_MESSAGE) contradict();
+      for (const a of op.anchors ?? []) {
+        if (a.type !== "btc") {
+          claims.others++;
+          claims.reason = "other-chain";
+          continue;
+        }
+        if (s.levels < 0 || s.wrong || s.before + s.after !== 0) contradict();
+        claims.bitcoin.push({ height: Number(a.id), root: s.value, txid: s.txid });
+      }
+    }
+    walk(b.branches, s, claims);
+  }
+}
+
+/** Hashes the value: once, or twice as Bitcoin does with a transaction, then with pairs of nodes. */
+function hashState(s: State, hash: string): void {
+  const sum = receiptHashes.get(hash)!(s.value);
+  if (hash !== TWICE) {
+    if (s.levels >= 0) s.wrong = true; // between the transaction and the block nothing else belongs
+  } else if (s.levels < 0) {
+    s.levels = 0;
+    s.txid = sum;
+    s.wrong = !holdsCore(s);
+  } else if (s.levels === MAX_LEVELS) {
+    s.wrong = true;
+  } else {
+    s.levels++;
+    if (s.before + s.after !== 32 || (s.before !== 0 && s.after !== 0)) s.wrong = true;
+  }
+  s.value = s.core = sum;
+  s.before = s.after = 0;
+}
+
+/** Reports whether the value is a transaction whose first OP_RETURN holds the core. */
+function holdsCore(s: State): boolean {
+  try {
+    return commitmentAt(s.value) === s.before && s.core.length === 32;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes a receipt as a proof, to be shown in steps; null if it cannot be written as one. */
+export function receiptProof(r: Receipt): Proof | null {
+  try {
+    let { branches } = r;
+    if (r.v2) {
+      if (!r.v2.held) return null;
+      const { tx, up, height } = r.v2.held;
+      const at = commitmentAt(tx);
+      const around = [{ left: tx.subarray(0, at) }, { right: tx.subarray(at + 32) }, { hash: TWICE }];
+      branches = [{ ops: [...r.v2.path, ...around, ...up, { anchors: [{ type: "btc", id: String(height) }] }], branches: [] }];
+    }
+    const tree: Stamp = { message: r.target, attestations: [], branches: [] };
+    plant(tree, branches, 0);
+    return newProof("sha256", r.target, merge([tree]));
+  } catch {
+    return null;
+  }
+}
+
+/** Adds to a stamp what branches say. It throws where no .ots could say it. */
+function plant(t: Stamp, branches: ReceiptBranch[], depth: number): void {
+  for (const b of branches) {
+    let [at, deep] = [t, depth];
+    for (const op of b.ops) {
+      const tags = op.left ? [PREPEND] : op.right ? [APPEND] : op.hash === TWICE ? [SHA256, SHA256] : op.hash ? [SHA256] : [];
+      for (const tag of tags) {
+        const argument = op.left ?? op.right ?? new Uint8Array(0);
+        const message = apply(tag, argument, at.message);
+        if (message === null || ++deep > MAX_DEPTH) return contradict();
+        const next: Stamp = { message, attestations: [], branches: [] };
+        at.branches.push({ tag, argument, next });
+        at = next;
+      }
+      for (const a of op.anchors ?? []) if (a.type === "btc") at.attestations.push(bitcoinAt(at.message, a.id));
+    }
+    plant(at, b.branches, deep);
+  }
+}
+
+function bitcoinAt(message: Uint8Array, height: string | number): Attestation {
+  return { kind: "bitcoin", message, tag: unhex(BITCOIN)!, payload: new Uint8Array(0), height: BigInt(height) };
+}
+
+// ---------------------------------------------------------------------------------------------
 // The verdict
 
 /** Judges a file's digest, its proof and windows of headers. It never throws. */
@@ -977,22 +1478,50 @@ function conclude(v: Verdict, result: Result, reason: Reason): void {
 }
 
 function judgeProof(v: Verdict, q: Question): void {
-  const proof = parseProof(q.proof);
-  if (isFault(proof)) {
-    v.fault = proof;
-    if (proof.unsupported) conclude(v, "uncheckable", "unsupported");
+  const p = looksLikeReceipt(q.proof) ? parseReceipt(q.proof) : parseProof(q.proof);
+  if (isFault(p)) {
+    v.fault = p;
+    if (p.unsupported) conclude(v, "uncheckable", "unsupported");
     else conclude(v, "invalid", "malformed");
     return;
   }
-  if (!equal(proof.digest, q.digest)) {
-    v.proofDigest = hex(proof.digest);
+  if (!equal(p.digest, q.digest)) {
+    v.proofDigest = hex(p.digest);
     conclude(v, "invalid", "other-file");
     return;
   }
+  if ("tree" in p) {
+    const look = newLookup(q);
+    v.checks = p.attestations.map((a) => check(a, look));
+    decide(v, ["valid", "few", "invalid", "no-block", "pending", "unchecked"]);
+    v.warnings = warn(v, p);
+  } else judgeReceipt(v, p, q);
+}
+
+/** Of a receipt, every anchor that can be checked must hold: Go's receipt.Verify. */
+function judgeReceipt(v: Verdict, r: Receipt, q: Question): void {
+  if (r.signature !== undefined) {
+    // Without this, a seal could be put on any other receipt. Whether a key made it is not checked.
+    const right = equal(sha256(new TextEncoder().encode(r.signature)), r.target);
+    return right ? conclude(v, "uncheckable", "sealed") : conclude(v, "invalid", "contradiction");
+  }
+  let claims: Claims;
+  try {
+    claims = r.v2 ? claimsV2(r.target, r.v2) : claimsV4(r);
+  } catch (e) {
+    if (e instanceof Contradiction) return conclude(v, "invalid", "contradiction");
+    throw e;
+  }
+  if (claims.bitcoin.length === 0) return conclude(v, "uncheckable", claims.reason);
+  claims.bitcoin.sort((a, b) => a.height - b.height);
   const look = newLookup(q);
-  v.checks = proof.attestations.map((a) => check(a, look));
-  decide(v);
-  v.warnings = warn(v, proof);
+  v.checks = claims.bitcoin.map((c) => check(bitcoinAt(c.root, c.height), look));
+  decide(v, ["invalid", "valid", "few", "no-block"]);
+  const first = claims.bitcoin.find((c) => v.height === BigInt(c.height));
+  if (first && v.result !== "invalid") v.txid = displayed(first.txid);
+  if (v.result !== "anchored" && v.result !== "pending") return;
+  v.warnings = named(v.checks, "no-block", "not-checked");
+  if (claims.others > 0) v.warnings.push({ warning: "not-checked", reason: "other-chain" });
 }
 
 /** Returns what the windows say of the block at a height. */
@@ -1052,26 +1581,26 @@ function compareRoot(found: Found, root: Uint8Array): Omit<Check, "attestation">
   return { outcome: reason === "anchored" ? "valid" : "pending", reason, block, trust };
 }
 
-/** Concludes from the checks: one attestation that holds is enough, and the lowest block counts. */
-function decide(v: Verdict): void {
-  const lowest = (list: Check[]) =>
-    list.reduce<Check | undefined>((low, c) => (low === undefined || c.attestation.height! < low.attestation.height! ? c : low), undefined);
-  const valid = lowest(v.checks.filter((c) => c.outcome === "valid"));
-  const few = lowest(v.checks.filter((c) => c.reason === "few-blocks"));
-  const first =
-    valid ??
-    few ??
-    v.checks.find((c) => c.outcome === "invalid") ??
-    lowest(v.checks.filter((c) => c.outcome === "no-block")) ??
-    v.checks.find((c) => c.outcome === "pending") ??
-    v.checks[0];
-  const results = { valid: "anchored", pending: "pending", invalid: "invalid", "no-block": "uncheckable", unchecked: "uncheckable" } as const;
-  conclude(v, results[first.outcome], first.reason);
-  v.height = first.attestation.height;
-  v.block = first.block;
-  v.trust = first.trust;
-  v.fault = first.fault;
-  v.uri = first.attestation.uri;
+/** Concludes from the first outcome that a check has. Of several blocks the lowest counts. */
+function decide(v: Verdict, order: (Check["outcome"] | "few")[]): void {
+  const results = { valid: "anchored", few: "pending", pending: "pending", invalid: "invalid", "no-block": "uncheckable", unchecked: "uncheckable" } as const;
+  const outcome = (c: Check) => (c.reason === "few-blocks" ? "few" : c.outcome);
+  for (const o of order) {
+    const byHeight = o === "valid" || o === "few" || o === "no-block"; // else the first of the proof
+    let best: Check | undefined;
+    for (const c of v.checks) {
+      if (outcome(c) !== o) continue;
+      if (best === undefined || (byHeight && c.attestation.height! < best.attestation.height!)) best = c;
+    }
+    if (best === undefined) continue;
+    conclude(v, results[o], best.reason);
+    v.height = best.attestation.height;
+    v.block = best.block;
+    v.trust = best.trust;
+    v.fault = best.fault;
+    v.uri = best.attestation.uri;
+    return;
+  }
 }
 
 const MAX_WARNINGS = 8; // of one kind
