@@ -105,8 +105,9 @@ type Store interface {
 
 	Counts(ctx context.Context) (Counts, error)
 
-	// Backup writes a consistent copy of the whole database as one file, while the store is in use.
-	Backup(ctx context.Context, w io.Writer) error
+	// Backup hands one consistent moment of the whole store to take, as one file of that size,
+	// while the store is in use. What it hands over is private to the engine.
+	Backup(ctx context.Context, take func(size int64, r io.Reader) error) error
 	// Check reads everything and returns what is damaged, as an error that wraps ErrDamaged.
 	Check(ctx context.Context) error
 	Close() error

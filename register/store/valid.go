@@ -19,7 +19,7 @@ const (
 	MaxFileName = 255 // as long as file systems allow
 	MaxTitle    = 2000
 	MaxPlace    = 500
-	MaxNumber   = 99
+	MaxNumber   = 100
 	maxBodyID   = 40
 	maxName     = 200
 	maxNetwork  = 20
@@ -127,46 +127,17 @@ func CheckFileName(name string) error {
 	case !utf8.ValidString(name):
 		return invalid("the file name %q is not UTF-8", name)
 	}
-	if i := strings.IndexFunc(name, isUnsafeInName); i >= 0 {
+	if i := strings.IndexFunc(name, func(r rune) bool { return r == '/' || r == '\\' || isUnsafe(r) }); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(name[i:])
 		return invalid("the file name %q has the character %U in it", name, r)
 	}
 	return nil
 }
 
-// CleanFileName makes an allowed file name of what may be none: characters that are not allowed
-// become "_", and a name that is too long loses its middle and keeps its extension.
-func CleanFileName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if isUnsafeInName(r) {
-			return '_'
-		}
-		return r
-	}, norm.NFC.String(strings.ToValidUTF8(name, "_")))
-	if strings.Trim(name, ".") == "" { // "", ".", "..": and "..." is nobody's wish either
-		return "_"
-	}
-	if len(name) <= MaxFileName {
-		return name
-	}
-	extension := ""
-	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 20 {
-		extension = name[i:]
-	}
-	stem := name[:MaxFileName-len("…")-len(extension)]
-	for !utf8.ValidString(stem) {
-		stem = stem[:len(stem)-1]
-	}
-	return stem + "…" + extension
-}
-
-// isUnsafeInName reports whether a character separates paths, controls a terminal, or turns the
-// order of a line around.
-func isUnsafeInName(r rune) bool { return r == '/' || r == '\\' || isUnsafe(r) }
-
-func isUnsafe(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == '\ufeff' || r == utf8.RuneError
-}
+// isUnsafe reports whether a character ends a line or controls a terminal. Characters that turn the
+// order of a line around are allowed, as they are in names of files: whoever shows a text shows
+// them inertly.
+func isUnsafe(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) }
 
 // checkLine refuses a text that does not stand on one line.
 func checkLine(what, text string, most int) error {

@@ -49,7 +49,7 @@ func NumberKey(number string) string {
 			continue
 		}
 		digits := strings.TrimLeft(number[:n], "0")
-		// Their count stands before them: two digits of it are enough, for a number is short.
+		// Their count stands before them. Of 100 digits, ten tens are ":", which is behind "9".
 		b.WriteByte(byte('0' + len(digits)/10))
 		b.WriteByte(byte('0' + len(digits)%10))
 		b.WriteString(digits)

@@ -17,7 +17,7 @@ const copyName = "register.copy"
 
 // Backup implements [store.Store]. What it writes is a SQLite database. It needs as much space on
 // the disk as that has, for as long as it runs.
-func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+func (s *Store) Backup(ctx context.Context, take func(size int64, r io.Reader) error) error {
 	f, err := os.CreateTemp(s.dir, copyName+"-*") // 0600
 	if err != nil {
 		return fmt.Errorf("make a copy of the database: %w", err)
@@ -28,8 +28,28 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if _, err := s.read.ExecContext(ctx, "VACUUM INTO ?", f.Name()); err != nil {
 		return s.explain(fmt.Errorf("copy the database: %w", err))
 	}
-	_, err = io.Copy(w, readerOf(ctx, f))
-	return err
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return take(info.Size(), io.LimitReader(readerOf(ctx, f), info.Size()))
+}
+
+// Restore makes a database in a directory of what Backup handed over. It refuses to replace one.
+// The database is synced; the caller checks it when it is open.
+func Restore(ctx context.Context, dir string, r io.Reader) error {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, readerOf(ctx, r))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // sweep removes copies that a killed process left behind.
