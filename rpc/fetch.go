@@ -10,13 +10,19 @@ import (
 	"strings"
 
 	"ancre/internal/humanize"
+
+	"github.com/btcsuite/btcd/wire/v2"
 )
 
 // Downloads that are too large for an answer. Each has a path of its own beside JSON-RPC's, takes a
 // GET with the same credentials, and is streamed.
 const (
 	PathBackup  = "/backup"  // a backup of the store; for RoleAdmin
-	PathHeaders = "/headers" // the headers of all blocks, 80 bytes each from the first block on; for RoleRead
+	PathHeaders = "/headers" // the headers of all blocks, 80 bytes each from the first block on; for RoleRead. See also HeaderRange
+
+	// MaxHeaderRange is how many headers [Client.HeaderRange] may ask for at once: as many as a
+	// window of the package ancre/headers has.
+	MaxHeaderRange = 4096
 
 	// ErrorTrailer is the HTTP trailer that says why a download ended too early. The body then ends
 	// without its last record, or the connection breaks: a client can see without the trailer that
@@ -28,18 +34,47 @@ const (
 // ancre/batcher/store/backup. The caller closes the reader. If the server could not go on, reading
 // fails with the server's reason. Only the end of the backup itself shows that it is whole.
 func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
-	return c.fetch(ctx, PathBackup, "backup")
+	return asReader(c.fetch(ctx, PathBackup, "backup"))
 }
 
 // Headers asks the server for the headers of its active chain, 80 bytes each from the first block
 // on. The caller closes the reader and checks the headers (see the package ancre/headers). If the
 // server could not go on, reading fails with the server's reason.
 func (c *Client) Headers(ctx context.Context) (io.ReadCloser, error) {
-	return c.fetch(ctx, PathHeaders, "headers")
+	return asReader(c.fetch(ctx, PathHeaders, "headers"))
+}
+
+// asReader keeps a nil pointer out of the interface.
+func asReader(b *streamBody, err error) (io.ReadCloser, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// HeaderRange asks the server for count headers of its active chain from height first on, 80 bytes
+// each. There are fewer if the chain ends before. The caller checks them (see the package
+// ancre/headers). If the newest block is below first, the error has [CodeInvalidParameter].
+func (c *Client) HeaderRange(ctx context.Context, first int64, count int) ([]byte, error) {
+	if first < 0 || count < 1 || count > MaxHeaderRange {
+		return nil, fmt.Errorf("%d headers from height %d on: from 1 to %d headers from a height of 0 or more can be had", count, first, MaxHeaderRange)
+	}
+	body, err := c.fetch(ctx, fmt.Sprintf("%s?first=%d&count=%d", PathHeaders, first, count), "headers")
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	length := body.resp.ContentLength
+	if length < wire.MaxBlockHeaderPayload || length > int64(count)*wire.MaxBlockHeaderPayload || length%wire.MaxBlockHeaderPayload != 0 {
+		return nil, fmt.Errorf("%s does not send a range of headers, only all of them: is it an older ancred?", c.url)
+	}
+	raw := make([]byte, length)
+	_, err = io.ReadFull(body, raw)
+	return raw, err
 }
 
 // fetch starts a download. what names it in errors.
-func (c *Client) fetch(ctx context.Context, path, what string) (io.ReadCloser, error) {
+func (c *Client) fetch(ctx context.Context, path, what string) (*streamBody, error) {
 	resp, err := c.get(ctx, path, false)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized && c.find != nil {
 		// The server has restarted since the cookie was read.

@@ -68,6 +68,9 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request, d *downlo
 	case services == nil:
 		s.refuse(w, http.StatusInternalServerError, errorf(rpc.CodeStarting, "ancred is starting: %s", *s.phase.Load()))
 		return
+	case r.URL.Path == rpc.PathHeaders && r.URL.RawQuery != "":
+		s.serveHeaderRange(w, services, r.URL.Query())
+		return
 	case d.of(services) == nil:
 		s.refuse(w, http.StatusInternalServerError, errorf(rpc.CodeMisc, "%s", d.absent))
 		return
