@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"ancre/internal/printable"
+	"ancre/internal/wake"
 	"ancre/register/store"
 )
 
@@ -127,7 +128,7 @@ func (r *Register) addEntry(ctx context.Context, e store.Entry, a AddRequest) (A
 	if err != nil {
 		return Added{}, fmt.Errorf("write %s into the register: %w", printable.Line(e.FileName), err)
 	}
-	r.wake()
+	wake.Up(r.digestWaits)
 	added := Added{Entry: stored, New: isNew}
 	if isNew {
 		r.log.Info("document added", "entry", stored.ID, "digest", stored.Digest, "meeting", stored.Meeting, "kind", stored.Kind, "size", stored.Size)

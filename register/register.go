@@ -20,9 +20,8 @@ import (
 	"time"
 	_ "time/tzdata" // machines without a database of time zones have meetings too
 
+	"ancre/internal/wake"
 	"ancre/register/store"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Config says what a register works with.
@@ -56,10 +55,18 @@ type Register struct {
 	warnings *Warnings
 	headers  *windows
 
-	wakeSender chan struct{} // has room for one: a digest waits
+	pace     pace
 
-	mu     sync.Mutex // guards what follows
-	status NodeStatus
+	digestWaits chan struct{} // wakes the sender
+
+	// answering is held for reading by the sender, from its question to the node until the answer is
+	// stored. The follower waits for it before it looks for the digests of a batch that changed.
+	answering sync.RWMutex
+
+	mu         sync.Mutex // guards what follows
+	status     NodeStatus
+	claimed    string            // the network of the node, once the store has claimed it
+	conditions map[string]string // what is wrong, by the kind of its warning
 }
 
 // Open returns a register. It makes the configured bodies known. It does not ask the node, and does
@@ -68,7 +75,7 @@ func Open(ctx context.Context, c Config) (*Register, error) {
 	r := &Register{
 		store: c.Store, files: c.Files, node: c.Node, bodies: slices.Clone(c.Bodies), zone: c.Zone,
 		publish: slices.Clone(c.Publish), log: c.Log, now: c.Now,
-		warnings: newWarnings(c.Now), wakeSender: make(chan struct{}, 1),
+		warnings: newWarnings(c.Now), digestWaits: wake.New(), conditions: make(map[string]string), pace: usualPace,
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -90,33 +97,20 @@ func Open(ctx context.Context, c Config) (*Register, error) {
 		return nil, fmt.Errorf("store the configured bodies: %w", err)
 	}
 	r.headers = newWindows(r.node, c.WindowsDir, r.log)
-	r.wake()
 	return r, nil
 }
 
 // Close closes the store. Run must have returned.
 func (r *Register) Close() error { return r.store.Close() }
 
-// Run sends digests to the node and follows their proofs, until ctx ends or the store fails. A node
-// that is away is no reason to return.
-func (r *Register) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.send(ctx) })
-	group.Go(func() error { return r.follow(ctx) })
-	group.Go(func() error { return r.watchNode(ctx) })
-	err := group.Wait()
-	if context.Cause(ctx) != nil && err == ctx.Err() {
-		return nil
-	}
-	return err
-}
-
-// wake tells the sender that a digest waits.
-func (r *Register) wake() {
-	select {
-	case r.wakeSender <- struct{}{}:
-	default: // it was told, and has not looked yet
-	}
+// Run sends digests to the node and follows their proofs, until ctx ends. A node that is away and a
+// disk that is full are no reasons to return: it warns, and tries again.
+func (r *Register) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { r.send(ctx) })
+	all.Go(func() { r.follow(ctx) })
+	all.Go(func() { r.watchNode(ctx) })
+	all.Wait()
 }
 
 // Store returns the store of the register, for reading. Write through the register.
