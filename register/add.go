@@ -7,22 +7,22 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"ancre/internal/printable"
 	"ancre/internal/wake"
 	"ancre/register/store"
 )
 
-// ErrInvalid is wrapped when what was asked for is not allowed. The text says what is, for a
-// person.
-var ErrInvalid = errors.New("invalid")
+// ErrInvalid is wrapped when what was asked for is not allowed.
+var ErrInvalid = store.ErrInvalid
 
-// invalidError is a sentence that wraps ErrInvalid without naming it.
+// invalid returns an error that wraps ErrInvalid: its text says what is allowed, for a person.
+func invalid(format string, args ...any) error { return invalidError{fmt.Errorf(format, args...)} }
+
 type invalidError struct{ error }
 
 func (e invalidError) Unwrap() []error { return []error{e.error, ErrInvalid} }
-
-func invalid(format string, args ...any) error { return invalidError{fmt.Errorf(format, args...)} }
 
 // AddRequest is one document to take in.
 type AddRequest struct {
@@ -88,16 +88,14 @@ func (r *Register) Add(ctx context.Context, a AddRequest) (Added, error) {
 
 // checkAdd returns the entry as far as it is known before the bytes are read.
 func (r *Register) checkAdd(ctx context.Context, a *AddRequest) (e store.Entry, err error) {
-	if e.FileName, err = cleanFileName(a.FileName); err != nil {
-		return e, invalidError{err}
-	}
-	if e.Title, err = cleanText("title", a.Title, maxTitle); err != nil {
-		return e, invalidError{err}
-	}
-	if e.Number, err = cleanText("number", a.Number, maxNumber); err != nil {
-		return e, invalidError{err}
+	e.FileName, e.Title, e.Number, e.AddedAt = a.FileName, strings.TrimSpace(a.Title), strings.TrimSpace(a.Number), r.now()
+	if err := store.CheckFileName(e.FileName); err != nil {
+		return e, fmt.Errorf("%w: rename the file, or give another name", err)
 	}
 	if e.Kind, err = ParseKind(string(a.Kind)); err != nil {
+		return e, err
+	}
+	if err := e.Check(); err != nil { // before the bytes are read
 		return e, err
 	}
 	if a.Meeting != "" {

@@ -119,6 +119,7 @@ func (f *follower) apply(ctx context.Context, changes rpc.Changes, was string) e
 		return err
 	}
 	f.over(warnStore, "the register can be written again")
+	_ = f.contact(ctx) // so that the page knows the blocks of these proofs
 	return nil
 }
 

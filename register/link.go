@@ -23,7 +23,7 @@ type pace struct {
 
 var usualPace = pace{
 	retry: time.Second, longestRetry: time.Minute,
-	poll: 30 * time.Second, wait: time.Minute, sweep: time.Hour, call: 5 * time.Minute,
+	poll: 30 * time.Second, wait: time.Minute, sweep: time.Hour, call: 2 * time.Minute,
 }
 
 // What warns.
@@ -75,7 +75,7 @@ func (r *Register) contact(ctx context.Context) error {
 	}
 	r.setReachable(true, "")
 	r.mu.Lock()
-	r.status.Network, r.status.Height, r.status.Synced = network, info.Blocks, !info.InitialBlockDownload
+	r.status.Network, r.status.Height, r.status.BestBlock, r.status.Synced = network, info.Blocks, info.BestBlockHash, !info.InitialBlockDownload
 	r.status.BlockTime = time.Unix(info.Time, 0).UTC()
 	r.mu.Unlock()
 	r.over(warnNode, "the node is back")

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -44,7 +45,9 @@ type look struct {
 	hashes  map[int32]string // of blocks, by their heights
 }
 
-func newLook(r *Register) *look { return &look{Register: r, headers: make(map[uint64]proof.Header), hashes: make(map[int32]string)} }
+func newLook(r *Register) *look {
+	return &look{Register: r, headers: make(map[uint64]proof.Header), hashes: make(map[int32]string)}
+}
 
 // Header implements proof.HeaderSource: the headers of the node.
 func (l *look) Header(ctx context.Context, height uint64) (proof.Header, error) {
@@ -202,6 +205,9 @@ func (l *look) pending(ctx context.Context, was store.Proof, e rpc.Entry) (store
 	}
 	if mine == unclear {
 		return now, nil // the complete proof in the files counts once the node has its block
+	}
+	if have, err := l.files.OTS(was.Digest); err == nil && bytes.Equal(have, ots) {
+		return now, nil
 	}
 	if err := l.files.PutOTS(was.Digest, ots); err != nil {
 		return was, filesError{err}

@@ -45,21 +45,9 @@ func (r *Register) AddMeeting(ctx context.Context, n NewMeeting) (m store.Meetin
 	if err != nil {
 		return m, false, err
 	}
-	m = store.Meeting{Body: body.ID, Zone: zone.String(), State: n.State, Published: n.Publish, CreatedAt: r.now()}
+	m = store.Meeting{Body: body.ID, Title: strings.TrimSpace(n.Title), Place: strings.TrimSpace(n.Place), Zone: zone.String(), State: n.State, Published: n.Publish, CreatedAt: r.now()}
 	m.ChangedAt = m.CreatedAt
 	if m.Start, err = ParseStart(n.Date, n.Clock, zone); err != nil {
-		return m, false, err
-	}
-	if m.Title, err = cleanText("title", n.Title, maxTitle); err != nil {
-		return m, false, invalidError{err}
-	}
-	if m.Place, err = cleanText("place", n.Place, maxTitle); err != nil {
-		return m, false, invalidError{err}
-	}
-	if m.State == "" {
-		m.State = store.Planned
-	}
-	if err := checkMeetingState(m.State); err != nil {
 		return m, false, err
 	}
 	if m, added, err = r.store.AddMeeting(ctx, m); err != nil {
@@ -84,27 +72,9 @@ func (r *Register) UpdateMeeting(ctx context.Context, id string, u MeetingUpdate
 	if err != nil {
 		return m, err
 	}
-	change := store.MeetingChange{State: u.State, Published: u.Publish}
-	if u.State != nil {
-		if err := checkMeetingState(*u.State); err != nil {
-			return m, err
-		}
-	}
-	for _, text := range []struct {
-		what     string
-		from, to **string
-	}{{"title", &u.Title, &change.Title}, {"place", &u.Place, &change.Place}} {
-		if *text.from == nil {
-			continue
-		}
-		clean, err := cleanText(text.what, **text.from, maxTitle)
-		if err != nil {
-			return m, invalidError{err}
-		}
-		*text.to = &clean
-	}
+	change := store.MeetingChange{Title: u.Title, Place: u.Place, State: u.State, Published: u.Publish}
 	if u.Date != nil || u.Clock != nil {
-		start, err := r.newStart(ctx, m, u)
+		start, err := newStart(m, u)
 		if err != nil {
 			return m, err
 		}
@@ -114,7 +84,7 @@ func (r *Register) UpdateMeeting(ctx context.Context, id string, u MeetingUpdate
 }
 
 // newStart returns when a meeting starts after a change of its date or time of day.
-func (r *Register) newStart(ctx context.Context, m store.Meeting, u MeetingUpdate) (time.Time, error) {
+func newStart(m store.Meeting, u MeetingUpdate) (time.Time, error) {
 	zone := law.Zone(m)
 	date, clock := m.Start.In(zone).Format(dayLayout), m.Start.In(zone).Format(clockLayout)
 	if u.Date != nil {
@@ -123,20 +93,7 @@ func (r *Register) newStart(ctx context.Context, m store.Meeting, u MeetingUpdat
 	if u.Clock != nil {
 		clock = *u.Clock
 	}
-	start, err := ParseStart(date, clock, zone)
-	if err != nil {
-		return start, err
-	}
-	same, err := r.store.Meetings(ctx, store.MeetingQuery{Body: m.Body, From: start, To: start.Add(time.Millisecond)})
-	if err != nil {
-		return start, err
-	}
-	for _, other := range same {
-		if other.ID != m.ID {
-			return start, invalid("%s has another meeting at %s %s, %s: a body meets once at a time", m.Body, date, clock, other.ID)
-		}
-	}
-	return start, nil
+	return ParseStart(date, clock, zone)
 }
 
 // Meeting returns a meeting by its ID. The error for one that does not exist says how to add it.
@@ -182,13 +139,6 @@ func (r *Register) body(id string) (store.Body, error) {
 		return store.Body{}, invalid("%q is not a configured body: write one of %s, or add [body.NAME] to register.conf", id, strings.Join(ids, ", "))
 	}
 	return r.bodies[i], nil
-}
-
-func checkMeetingState(s store.MeetingState) error {
-	if !slices.Contains(store.MeetingStates, s) {
-		return invalid("%q is not a state of a meeting: write planned, convoked, held or cancelled", s)
-	}
-	return nil
 }
 
 func loadZone(name string) (*time.Location, error) {

@@ -33,6 +33,7 @@ type NodeStatus struct {
 
 	Network   string // "mainnet", "regtest"; "": not known yet
 	Height    int32  // of the newest block
+	BestBlock string // its hash
 	BlockTime time.Time
 	Synced    bool
 

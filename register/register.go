@@ -18,7 +18,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	_ "time/tzdata" // machines without a database of time zones have meetings too
 
 	"ancre/internal/wake"
 	"ancre/register/store"
@@ -55,7 +54,7 @@ type Register struct {
 	warnings *Warnings
 	headers  *windows
 
-	pace     pace
+	pace pace
 
 	digestWaits chan struct{} // wakes the sender
 
@@ -96,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Register, error) {
 	if err := r.store.PutBodies(ctx, r.bodies); err != nil {
 		return nil, fmt.Errorf("store the configured bodies: %w", err)
 	}
-	r.headers = newWindows(r.node, c.WindowsDir, r.log)
+	r.headers = newWindows(r.node, r.NodeStatus, c.WindowsDir, r.log)
 	return r, nil
 }
 

@@ -16,6 +16,8 @@ type MeetingStatus struct {
 	Entries []store.Entry
 	Proofs  map[store.Digest]store.Proof
 	Report  law.Report
+
+	next time.Time // when the body meets the next time; zero: not known
 }
 
 // MeetingStatus returns a meeting and how complete it is by the law of France.
@@ -45,7 +47,7 @@ func (r *Register) MeetingStatus(ctx context.Context, id string) (s MeetingStatu
 	input := law.Input{Body: s.Body, Meeting: s.Meeting, Entries: s.Entries, Proofs: s.Proofs, Now: r.now()}
 	for _, m := range next {
 		if m.State != store.Cancelled {
-			input.Next = m.Start
+			s.next, input.Next = m.Start, m.Start
 			break
 		}
 	}

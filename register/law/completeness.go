@@ -209,3 +209,14 @@ func rank(s store.ProofState) int { return slices.Index(store.ProofStates, s) }
 func hasKind(entries []store.Entry, kind store.Kind) bool {
 	return slices.ContainsFunc(entries, func(e store.Entry) bool { return e.Kind == kind })
 }
+
+// ClearDays returns how many clear days are between a moment and the day of a meeting: neither its
+// own day nor that of the meeting is counted. It is negative if it is on that day or later.
+func ClearDays(from time.Time, m store.Meeting) int {
+	zone := Zone(m)
+	day := func(t time.Time) time.Time {
+		y, m, d := t.In(zone).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) // each day has 24 hours there
+	}
+	return int(day(m.Start).Sub(day(from))/(24*time.Hour)) - 1
+}

@@ -3,70 +3,10 @@ package register
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"net/http"
 	"path"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"ancre/internal/humanize"
-	"ancre/internal/printable"
-
-	"golang.org/x/text/unicode/norm"
 )
-
-// Limits of texts, in bytes.
-const (
-	maxFileName = 255
-	maxTitle    = 1000
-	maxNumber   = 100
-)
-
-// cleanFileName returns the name under which a file is kept: the given one in Unicode's composed
-// form (NFC), in which macOS does not write it. A person sees no difference. Everything else stays
-// as it was given. Format characters, such as right-to-left marks, are kept: whoever shows the name
-// shows them inertly.
-func cleanFileName(name string) (string, error) {
-	shown := printable.Line(printable.Name(humanize.ClipTo(name, maxFileName)))
-	const remedy = "rename the file, or give another name with --name"
-	switch {
-	case !utf8.ValidString(name):
-		return "", fmt.Errorf("the file name %s is not UTF-8: %s", shown, remedy)
-	case name == "" || name == "." || name == "..":
-		return "", fmt.Errorf("the file name %q is not one: %s", name, remedy)
-	}
-	name = norm.NFC.String(name)
-	if len(name) > maxFileName {
-		return "", fmt.Errorf("the file name %s… has %d bytes, and %d are allowed: %s", shown, len(name), maxFileName, remedy)
-	}
-	for _, r := range name {
-		switch {
-		case r == '/' || r == '\\':
-			return "", fmt.Errorf("the file name %s has the separator %q in it: %s", shown, r, remedy)
-		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
-			return "", fmt.Errorf("the file name %s has the control character %U in it: %s", shown, r, remedy)
-		}
-	}
-	return name, nil
-}
-
-// cleanText returns a title or a number as it is kept: on one line, in Unicode's composed form.
-func cleanText(what, text string, limit int) (string, error) {
-	if !utf8.ValidString(text) {
-		return "", fmt.Errorf("the %s %s is not UTF-8", what, printable.Line(printable.Name(text)))
-	}
-	text = norm.NFC.String(strings.TrimSpace(text))
-	if len(text) > limit {
-		return "", fmt.Errorf("the %s %q has %d bytes, and %d are allowed: shorten it", what, humanize.Clip(text), len(text), limit)
-	}
-	for _, r := range text {
-		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) {
-			return "", fmt.Errorf("the %s %s has the control character %U in it: leave it out", what, printable.Line(text), r)
-		}
-	}
-	return text, nil
-}
 
 // sniffLength is how much of a file http.DetectContentType looks at.
 const sniffLength = 512
