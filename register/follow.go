@@ -44,8 +44,8 @@ func (r *Register) follow(ctx context.Context) {
 	}
 }
 
-// step waits for changes once, and stores what became of the proofs. What a crash or an error leaves
-// unfinished begins again at the cursor that is stored.
+// step waits for changes once, and stores what became of the proofs. What a crash or an error
+// leaves unfinished begins again at the cursor that is stored.
 func (f *follower) step(ctx context.Context) error {
 	if !f.now().Before(f.nextSweep) {
 		if err := f.sweep(ctx); err != nil {
@@ -198,8 +198,8 @@ func (f *follower) dropped(ctx context.Context, look *look, page []store.Proof) 
 	return out, nil
 }
 
-// refreshAll asks the node for proofs, and stores what changed, piece by piece. Proofs that the node
-// cannot give are left as they are: the next sweep asks again.
+// refreshAll asks the node for proofs, and stores what changed, piece by piece. Proofs that the
+// node cannot give are left as they are: the next sweep asks again.
 func (f *follower) refreshAll(ctx context.Context, look *look, proofs []store.Proof) error {
 	for piece := range slices.Chunk(proofs, followPiece) {
 		changed, failure := f.refreshPiece(ctx, look, piece)

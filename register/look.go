@@ -269,8 +269,8 @@ func readProof(d store.Digest, text string) (*proof.File, []byte, error) {
 	return f, ots, nil
 }
 
-// proofFailed warns that the node has a false proof of a digest. It is asked for again with the next
-// sweep.
+// proofFailed warns that the node has a false proof of a digest. It is asked for again with the
+// next sweep.
 func (r *Register) proofFailed(d store.Digest, err error) {
 	if r.warnings.Set(warnProof, d.String(), err.Error()) {
 		r.log.Warn("a proof from the node is false: the register keeps what it had", "digest", d, "err", err)

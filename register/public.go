@@ -55,8 +55,8 @@ func orNotFound(err error) error {
 	return err
 }
 
-// Entries implements [page.Source]. Of one that was withdrawn it leaves the digest and the dates. An
-// entry does not tell of another one that was never on line.
+// Entries implements [page.Source]. Of one that was withdrawn it leaves the digest and the dates.
+// An entry does not tell of another one that was never on line.
 func (p Public) Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry, error) {
 	q.PublishedOnly = true
 	entries, err := p.r.store.Entries(ctx, q)

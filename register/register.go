@@ -58,8 +58,8 @@ type Register struct {
 
 	digestWaits chan struct{} // wakes the sender
 
-	// answering is held for reading by the sender, from its question to the node until the answer is
-	// stored. The follower waits for it before it looks for the digests of a batch that changed.
+	// answering is held for reading by the sender, from its question to the node until the answer
+	// is stored. The follower waits for it before it looks for the digests of a batch that changed.
 	answering sync.RWMutex
 
 	mu         sync.Mutex // guards what follows

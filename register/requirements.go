@@ -76,7 +76,8 @@ func isThere(kind store.Kind, r law.Report) bool {
 	return slices.ContainsFunc(r.Items, func(i law.Item) bool { return i.Kind == kind && !i.Since.IsZero() })
 }
 
-// clearDays compares the days between the convocation and the meeting with those that the law wants.
+// clearDays compares the days between the convocation and the meeting with those that the law
+// wants.
 func clearDays(item law.Item, s MeetingStatus) page.Requirement {
 	r := requirement(item, s.Report)
 	r.What, r.Days, r.Found = page.NeedClearDays, s.Body.ClearDays, 0
@@ -100,8 +101,8 @@ func proofs(s MeetingStatus) page.Requirement {
 	return r
 }
 
-// onlinePeriod says whether acts stayed on line for as long as they must. ok is false if none was on
-// line.
+// onlinePeriod says whether acts stayed on line for as long as they must. ok is false if none was
+// on line.
 func onlinePeriod(entries []store.Entry, now time.Time) (r page.Requirement, ok bool) {
 	r = page.Requirement{What: page.NeedTwoMonths, State: page.Met}
 	for _, e := range entries {

@@ -44,7 +44,8 @@ func (r *Register) send(ctx context.Context) {
 	}
 }
 
-// sendSome sends up to limit digests, and stores what the node answers. It returns how many it sent.
+// sendSome sends up to limit digests, and stores what the node answers. It returns how many it
+// sent.
 func (r *Register) sendSome(ctx context.Context, limit int) (sent int, err error) {
 	waiting, err := r.store.Waiting(ctx, limit)
 	if err != nil {

@@ -85,8 +85,8 @@ func paramsOf(network string) (*chaincfg.Params, error) {
 	return nil, fmt.Errorf("the network %q is not known: %w", network, page.ErrBusy)
 }
 
-// get returns the window of a period: fresh if the node is there, and the newest one that is kept if
-// it is not, or if it is being asked.
+// get returns the window of a period: fresh if the node is there, and the newest one that is kept
+// if it is not, or if it is being asked.
 func (w *windows) get(ctx context.Context, network string, n int32) ([]byte, error) {
 	if n < 0 || int64(n)*period > math.MaxInt32 {
 		return nil, fmt.Errorf("window %d: %w", n, store.ErrNotFound)
