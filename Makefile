@@ -97,8 +97,8 @@ fuzz: ## feeds 50,000 mutated inputs (FUZZTIME=) to each decoder of outside byte
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1000x $$p || exit 1; done || exit 1; done
 
 MUTATIONS ?= 200000
-differential: ## reads 200,000 mutated proofs (MUTATIONS=) here and with python3-opentimestamps
-	$(GO) test -count=1 -timeout 24h ./proof -run '^TestTheReferenceImplementationAgrees$$' -mutations=$(MUTATIONS) -v
+differential: ## reads 200,000 mutated proofs (MUTATIONS=) here, with python3-opentimestamps, in Chromium
+	$(GO) test -count=1 -timeout 24h ./proof -run '^(TestTheReferenceImplementationAgrees|TestTheBrowserAgrees)$$' -mutations=$(MUTATIONS) -browser=$(MUTATIONS) -v
 
 bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store, SHORT=1 only checks
 	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./tools/bench
