@@ -26,20 +26,23 @@ type follower struct {
 	nextSweep time.Time // when all unfinished proofs are looked at again; zero: at once
 }
 
-// follow follows the proofs of the digests that the node has, until ctx ends.
-func (r *Register) follow(ctx context.Context) {
+// follow follows the proofs of the digests that the node has, until ctx ends or the store has failed.
+func (r *Register) follow(ctx context.Context) error {
 	f := &follower{Register: r}
 	for wait := r.retryWait(); ; {
-		if r.ready(ctx) != nil {
-			return
+		if err := r.ready(ctx); err != nil {
+			return err
 		}
-		switch err := f.step(ctx); {
-		case ctx.Err() != nil:
-			return
+		err := f.step(ctx)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, store.ErrFailed):
+			return err
 		case err == nil:
 			wait = r.retryWait()
-		case wait(ctx, err) != nil:
-			return
+			continue
+		}
+		if err := wait(ctx, err); err != nil {
+			return err
 		}
 	}
 }

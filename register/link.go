@@ -150,7 +150,8 @@ func (r *Register) setReachable(reachable bool, reason string) {
 	r.status.Reachable, r.status.Err = reachable, reason
 }
 
-// ready waits until the node can be used. It returns an error only if ctx has ended.
+// ready waits until the node can be used. It returns an error only if ctx has ended, or the store
+// has failed.
 func (r *Register) ready(ctx context.Context) error {
 	if r.NodeStatus().Reachable {
 		return ctx.Err()
@@ -159,6 +160,9 @@ func (r *Register) ready(ctx context.Context) error {
 		err := r.contact(ctx)
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, store.ErrFailed) {
+			return err
 		}
 		if err := wait(ctx, err); err != nil {
 			return err
@@ -193,13 +197,13 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // watchNode keeps the state of the node, and tells of its warnings, until ctx ends.
-func (r *Register) watchNode(ctx context.Context) {
+func (r *Register) watchNode(ctx context.Context) error {
 	for {
 		if r.contact(ctx) == nil {
 			r.readWarnings(ctx)
 		}
-		if pause(ctx, r.pace.poll) != nil {
-			return
+		if err := pause(ctx, r.pace.poll); err != nil {
+			return err
 		}
 	}
 }

@@ -13,6 +13,7 @@ package register
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +22,8 @@ import (
 
 	"ancre/internal/wake"
 	"ancre/register/store"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Config says what a register works with.
@@ -103,13 +106,19 @@ func Open(ctx context.Context, c Config) (*Register, error) {
 func (r *Register) Close() error { return r.store.Close() }
 
 // Run sends digests to the node and follows their proofs, until ctx ends. A node that is away and a
-// disk that is full are no reasons to return: it warns, and tries again.
-func (r *Register) Run(ctx context.Context) {
-	var all sync.WaitGroup
-	all.Go(func() { r.send(ctx) })
-	all.Go(func() { r.follow(ctx) })
-	all.Go(func() { r.watchNode(ctx) })
-	all.Wait()
+// disk that is full are no reasons to return: it warns, and tries again. It returns an error only if
+// the store takes no more writes: then the register must be opened again.
+func (r *Register) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, task := range []func(context.Context) error{r.send, r.follow, r.watchNode} {
+		group.Go(func() error {
+			if err := task(ctx); errors.Is(err, store.ErrFailed) {
+				return err
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // Store returns the store of the register, for reading. Write through the register.

@@ -13,24 +13,25 @@ import (
 // sendGroup is how many digests go to the node at once.
 const sendGroup = 1000
 
-// send sends digests that wait to the node, those that wait longest first, until ctx ends.
-func (r *Register) send(ctx context.Context) {
+// send sends digests that wait to the node, those that wait longest first, until ctx ends or the
+// store has failed.
+func (r *Register) send(ctx context.Context) error {
 	wait, group := r.retryWait(), sendGroup
 	for {
-		if r.ready(ctx) != nil {
-			return
+		if err := r.ready(ctx); err != nil {
+			return err
 		}
 		sent, err := r.sendSome(ctx, group)
 		switch {
-		case ctx.Err() != nil:
-			return
+		case ctx.Err() != nil, errors.Is(err, store.ErrFailed):
+			return err
 		case err != nil:
 			// A limit of the node may be lower than the group.
 			if _, temporary := rpc.RetryAfter(err); !temporary && isRefusal(err) {
 				group = max(group/2, 1)
 			}
-			if wait(ctx, err) != nil {
-				return
+			if err := wait(ctx, err); err != nil {
+				return err
 			}
 		case sent > 0:
 			wait, group = r.retryWait(), min(2*group, sendGroup)
@@ -38,7 +39,7 @@ func (r *Register) send(ctx context.Context) {
 			select {
 			case <-r.digestWaits:
 			case <-ctx.Done():
-				return
+				return ctx.Err()
 			}
 		}
 	}
