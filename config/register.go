@@ -44,10 +44,12 @@ type RegisterPage struct {
 	URL            string   `toml:"url"`             // by which the public reaches it, without a slash at the end
 	Name           string   `toml:"name"`            // of the authority
 	NameEN         string   `toml:"name_en"`         // empty: Name
+	Site           string   `toml:"site"`            // the authority's web site; empty: no link to it
 	SIRET          string   `toml:"siret"`           // of the authority: 14 digits, or empty
-	Languages      []string `toml:"languages"`       // "fr", "en": the first one is the default
+	Language       string   `toml:"language"`        // "fr" or "en": of visitors who prefer neither
 	TimeZone       string   `toml:"time_zone"`       // IANA name
 	Logo           string   `toml:"logo"`            // absolute path of a picture; empty: none
+	Colour         string   `toml:"colour"`          // of links and headings, "#1d4f7c"; empty: a dark blue
 	CSS            string   `toml:"css"`             // absolute path of a style sheet after the page's own; empty: none
 	Texts          string   `toml:"texts"`           // absolute path of a directory; empty: the page's own texts
 	Footer         []string `toml:"footer"`          // links: "TEXT URL"
@@ -95,7 +97,7 @@ const clearDays = 5
 func DefaultRegister() Register {
 	return Register{
 		DataDir: "~/.ancre/register",
-		Page: RegisterPage{Listen: "127.0.0.1:14784", URL: "http://127.0.0.1:14784", Languages: []string{"fr", "en"},
+		Page: RegisterPage{Listen: "127.0.0.1:14784", URL: "http://127.0.0.1:14784", Language: "fr",
 			TimeZone: "Europe/Paris", Accessibility: "none"},
 		Watch:  RegisterWatch{Settle: 5 * time.Second, Sweep: time.Minute},
 		Log:    Log{Level: "info", Format: "text"},

@@ -28,10 +28,12 @@ func (c *Register) settings(dir string) []setting {
 		{key: "page.url", set: text(&c.Page.URL, pageURL)},
 		{key: "page.name", set: text(&c.Page.Name, optional(oneLine(200)))},
 		{key: "page.name_en", set: text(&c.Page.NameEN, optional(oneLine(200)))},
+		{key: "page.site", set: text(&c.Page.Site, optional(webAddress))},
 		{key: "page.siret", set: text(&c.Page.SIRET, optional(siret))},
-		{key: "page.languages", set: languages(&c.Page.Languages)},
+		{key: "page.language", set: text(&c.Page.Language, oneOf("fr", "en"))},
 		{key: "page.time_zone", set: text(&c.Page.TimeZone, timeZone)},
 		{key: "page.logo", set: text(&c.Page.Logo, optional(file(dir)))},
+		{key: "page.colour", set: text(&c.Page.Colour, optional(colour))},
 		{key: "page.css", set: text(&c.Page.CSS, optional(file(dir)))},
 		{key: "page.texts", set: text(&c.Page.Texts, optional(file(dir)))},
 		{key: "page.footer", set: list(&c.Page.Footer, footerLink)},
@@ -183,19 +185,20 @@ func timeZone(s string) (string, error) {
 	return s, nil
 }
 
-func languages(to *[]string) func(any) error {
-	inner := list(to, oneOf("fr", "en"))
-	return func(v any) error {
-		before := *to
-		if err := inner(v); err != nil {
-			return err
-		}
-		if len(*to) == 0 || len(*to) == 2 && (*to)[0] == (*to)[1] || len(*to) > 2 {
-			*to = before
-			return errors.New(`must be ["fr", "en"], ["en", "fr"], ["fr"] or ["en"]`)
-		}
-		return nil
+func colour(s string) (string, error) {
+	if !regexp.MustCompile(`^#[0-9a-fA-F]{6}$`).MatchString(s) {
+		return "", errors.New(`must be a colour as style sheets write it, with six digits: "#1d4f7c"`)
 	}
+	return s, nil
+}
+
+// webAddress accepts the address of a page.
+func webAddress(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+		return "", errors.New(`must be the address of a page, such as "https://www.example.org/"`)
+	}
+	return s, nil
 }
 
 // footerLink accepts "TEXT URL".

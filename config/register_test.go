@@ -78,7 +78,9 @@ url = "https://registre.example.org"
 name = "Commune de Sainte-Foy"
 name_en = "Sainte-Foy"
 siret = "217 500 016 00019"
-languages = ["fr"]
+language = "en"
+site = "https://www.example.org/"
+colour = "#123456"
 time_zone = "Indian/Reunion"
 logo = "logo.png"
 css = "/etc/page.css"
@@ -118,7 +120,7 @@ keep = 3
 		DataDir: "/etc/ancre/data", Network: "signet", Publish: []string{"convocation", "deliberation"},
 		Node: RegisterNode{RPC: "https://node.example:8443", User: "registre", PasswordFile: "/etc/ancre/password"},
 		Page: RegisterPage{Listen: ":8080", URL: "https://registre.example.org", Name: "Commune de Sainte-Foy", NameEN: "Sainte-Foy", SIRET: "21750001600019",
-			Languages: []string{"fr"}, TimeZone: "Indian/Reunion", Logo: "/etc/ancre/logo.png", CSS: "/etc/page.css", Texts: "/etc/ancre/texts",
+			Language: "en", Site: "https://www.example.org/", Colour: "#123456", TimeZone: "Indian/Reunion", Logo: "/etc/ancre/logo.png", CSS: "/etc/page.css", Texts: "/etc/ancre/texts",
 			Footer:        []string{"Site de la commune https://www.example.org/", "Nous écrire mailto:mairie@example.org"},
 			Accessibility: "partial", Embed: []string{"https://www.example.org"}, TrustedProxies: []string{"127.0.0.1/32"}},
 		Watch:   RegisterWatch{Dir: "/etc/ancre/depot", Settle: 10 * time.Second, Sweep: 5 * time.Minute},
@@ -155,7 +157,8 @@ func TestErrorsOfTheRegistersConfiguration(t *testing.T) {
 		{"an address with a path", "[page]\nurl = \"https://example.org/registre\"\n", `without a path`},
 		{"a wrong SIRET", "[page]\nsiret = \"21750001600018\"\n", `is not a SIRET`},
 		{"a time zone that does not exist", "[page]\ntime_zone = \"Europe/Lyon\"\n", `f.conf:2: page.time_zone = "Europe/Lyon": must be the name of a time zone`},
-		{"no language", "[page]\nlanguages = []\n", `must be ["fr", "en"]`},
+		{"a language that the page has not", "[page]\nlanguage = \"de\"\n", `must be one of fr, en`},
+		{"a colour by name", "[page]\ncolour = \"red\"\n", `with six digits`},
 		{"a script in the footer", "[page]\nfooter = [\"x javascript:alert(1)\"]\n", `must be a text and an address`},
 		{"a name that turns the line around", "[page]\nname = \"a\u202eb\"\n", `without control characters`},
 		{"a password in an address", "[node]\nrpc = \"http://u:p@host:1\"\n", `node.user and node.password_file`},
