@@ -20,6 +20,7 @@ import (
 	"ancre/config"
 	"ancre/internal/datadir"
 	"ancre/internal/quota"
+	"ancre/internal/service"
 	"ancre/metrics"
 	"ancre/notify"
 	"ancre/spv"
@@ -66,7 +67,7 @@ func Run(ctx context.Context, cfg config.Config, version string, w io.Writer) (e
 	if err != nil {
 		return err
 	}
-	defer outliveHangups(log)()
+	defer service.OutliveHangups(log, "ancred")()
 	who, err := parseAccess(cfg)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (d *node) run(ctx context.Context) error {
 	})
 	upper, ctx := errgroup.WithContext(ctx)
 	upper.Go(func() error { return d.batcher.Run(ctx) })
-	upper.Go(func() error { d.tellServiceManager(ctx, d.alive); return nil })
+	upper.Go(func() error { service.Tell(ctx, d.log, d.alive, d.statusLine); return nil })
 	upper.Go(func() error { d.watchWarnings(ctx); return nil })
 	upper.Go(func() error { d.notifier.Run(ctx); return nil })
 	upper.Go(func() error { d.keepPrice(ctx); return nil })

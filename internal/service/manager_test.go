@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"net"
@@ -26,7 +26,7 @@ func TestAServiceManagerThatDoesNotReadHoldsUpNothing(t *testing.T) {
 	defer silent.Close()
 
 	t.Setenv("NOTIFY_SOCKET", socket)
-	m := newServiceManager()
+	m := newManager()
 	if m == nil {
 		t.Fatalf("NOTIFY_SOCKET=%s names no service manager", socket)
 	}
@@ -44,7 +44,7 @@ func TestAServiceManagerThatDoesNotReadHoldsUpNothing(t *testing.T) {
 func TestWithoutAServiceManagerNothingIsTold(t *testing.T) {
 	for _, socket := range []string{"", "notify", "vsock:2:1234"} {
 		t.Setenv("NOTIFY_SOCKET", socket)
-		if newServiceManager() != nil {
+		if newManager() != nil {
 			t.Errorf("NOTIFY_SOCKET=%q is taken for a socket of this machine", socket)
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"log/slog"
@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// outliveHangups logs each SIGHUP and goes on, until stop is called. The signal comes when the
+// OutliveHangups logs each SIGHUP and goes on, until stop is called. The signal comes when the
 // terminal is closed that the daemon was started from. bitcoind and nginx use it to open their logs
 // anew or to read their configuration again: here the log is standard error, and a changed
 // configuration needs a restart.
-func outliveHangups(log *slog.Logger) (stop func()) {
+func OutliveHangups(log *slog.Logger, program string) (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	var told sync.WaitGroup
@@ -20,7 +20,7 @@ func outliveHangups(log *slog.Logger) (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				log.Info("SIGHUP: ancred continues; SIGTERM stops it, and a restart reads the configuration again")
+				log.Info("SIGHUP: " + program + " continues; SIGTERM stops it, and a restart reads the configuration again")
 			case <-done:
 				return
 			}
