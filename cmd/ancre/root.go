@@ -11,6 +11,7 @@ import (
 	"ancre/config"
 	"ancre/internal/interrupt"
 	"ancre/internal/printable"
+	"ancre/internal/stdstream"
 	"ancre/internal/version"
 	"ancre/rpc"
 
@@ -79,20 +80,20 @@ var errReaderGone = errors.New("the reader of the results is gone")
 func run(ctx context.Context, args []string, t *terminal) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	out, errOut := &output{w: t.out, gone: func() { stop(errReaderGone) }}, &output{w: t.err}
+	out, errOut := stdstream.New(t.out, func() { stop(errReaderGone) }), stdstream.New(t.err, nil)
 	own := *t
 	own.in = interrupt.NewReader(ctx, t.in)
 	own.out, own.err = printable.NewWriter(out, printable.Text), printable.NewWriter(errOut, printable.Text)
 	a := &app{terminal: &own}
 	status := a.run(ctx, args)
 
-	if err := out.finish(); err != nil && status != exitUsage {
-		if !isReaderGone(err) && !errors.Is(a.told, err) {
+	if err := out.Finish(); err != nil && status != exitUsage {
+		if !stdstream.IsReaderGone(err) && !errors.Is(a.told, err) {
 			a.tellError(args, &exitError{exitFailed, fmt.Errorf("standard output could not be written, some results are missing: %w", err)})
 		}
 		status = exitFailed
 	}
-	if err := errOut.finish(); err != nil && status != exitUsage {
+	if err := errOut.Finish(); err != nil && status != exitUsage {
 		status = exitFailed // there is no place left to say why
 	}
 	return status
