@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"ancre/internal/diskspace"
+	"ancre/register/control"
+	"ancre/register/files"
+	"ancre/register/store"
+)
+
+// status returns how the register is, for "ancre-register status".
+func (d *daemon) status(ctx context.Context) (control.Status, error) {
+	r, err := d.register.Status(ctx)
+	if err != nil {
+		return control.Status{}, err
+	}
+	s := control.Status{
+		Version: d.version, Network: r.Network, DataDir: d.dir, Started: d.started,
+		Meetings: r.Counts.Meetings, Documents: r.Counts.Entries, Published: r.Counts.Published,
+		Proofs: control.ProofCount{Waiting: r.Counts.Proofs[store.Waiting], Pending: r.Counts.Proofs[store.Pending],
+			Mined: r.Counts.Proofs[store.Mined], Complete: r.Counts.Proofs[store.Complete], OldestWaiting: moment(r.Counts.OldestWaiting)},
+		Node: control.NodeStatus{RPC: d.nodeURL, Reachable: r.Node.Reachable, Since: moment(r.Node.Since), Error: r.Node.Err, Network: r.Node.Network,
+			Height: r.Node.Height, BlockTime: moment(r.Node.BlockTime), Synced: r.Node.Synced, Warnings: r.Node.Warnings},
+		Page:       control.PageStatus{Listen: d.pageAddr},
+		Watched:    d.cfg.Watch.Dir,
+		Metrics:    d.cfg.Metrics.Listen,
+		Disk:       control.DiskStatus{ReserveBytes: files.DefaultReserve},
+		LastBackup: d.backups.last(),
+		Warnings:   []control.Warning{},
+	}
+	if d.pageAddr != "" {
+		s.Page.URL = d.cfg.Page.URL
+	}
+	if free, ok := diskspace.Free(d.dir); ok {
+		s.Disk.FreeBytes = int64(free)
+	}
+	for _, b := range d.cfg.Bodies {
+		s.Bodies = append(s.Bodies, control.Body{ID: b.ID, Name: b.Name, NameEN: b.NameEN, ClearDays: b.ClearDays})
+	}
+	for _, w := range r.Warnings {
+		s.Warnings = append(s.Warnings, control.Warning{Name: w.Kind, Severity: "warning", Subject: w.Subject, Text: w.Text, Since: moment(w.Since)})
+	}
+	return s, nil
+}
+
+// moment returns nil for the zero time.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
