@@ -55,6 +55,7 @@ const DefaultReserve = 64 << 20
 type Dir struct {
 	root    *os.Root
 	reserve uint64
+	later   bool                 // nothing is synced before Sync
 	sync    func(*os.File) error // (*os.File).Sync, but in tests
 	failed  atomic.Bool          // the sync of a name failed: what is on disk is not certain any more
 }
@@ -62,6 +63,10 @@ type Dir struct {
 // Options are what may be left out.
 type Options struct {
 	Reserve uint64 // bytes that stay free on the disk; 0: DefaultReserve
+
+	// SyncLater has nothing synced until Sync is called: for a new directory that is of no use
+	// before it is whole.
+	SyncLater bool
 }
 
 const remedy = "it must be a directory that the user of ancre-register can read and write, on a disk that is not mounted read-only"
@@ -88,7 +93,7 @@ func Open(path string, opts Options) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the register's files: %w; %s", err, remedy)
 	}
-	d := &Dir{root: root, reserve: opts.Reserve, sync: (*os.File).Sync}
+	d := &Dir{root: root, reserve: opts.Reserve, later: opts.SyncLater, sync: (*os.File).Sync}
 	if err := d.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the register's files in %s: %w; %s", path, err, remedy), root.Close())
 	}
@@ -288,8 +293,10 @@ func (d *Dir) begin() (*newFile, error) {
 
 // name syncs the file, and gives it its name, in the place of what has it.
 func (n *newFile) name(digest store.Digest, suffix string) error {
-	if err := n.dir.sync(n.f); err != nil {
-		return n.dir.explain(err) // the file is discarded: it can be tried again
+	if !n.dir.later {
+		if err := n.dir.sync(n.f); err != nil {
+			return n.dir.explain(err) // the file is discarded: it can be tried again
+		}
 	}
 	f := n.f
 	n.f = nil
@@ -319,6 +326,14 @@ func (d *Dir) syncDir(name string) error {
 	if d.failed.Load() {
 		return errSync(nil)
 	}
+	if d.later {
+		return nil
+	}
+	return d.syncName(name)
+}
+
+// syncName syncs a file or a directory that has its name.
+func (d *Dir) syncName(name string) error {
 	f, err := d.root.Open(name)
 	if err != nil {
 		return d.explain(err)
@@ -329,6 +344,29 @@ func (d *Dir) syncDir(name string) error {
 		return errSync(err)
 	}
 	return nil
+}
+
+// Sync syncs everything, if the directory was opened to be synced later.
+func (d *Dir) Sync(ctx context.Context) error {
+	if !d.later {
+		return nil
+	}
+	for i := range 256 {
+		shard := fmt.Sprintf("%02x", i)
+		names, err := fs.ReadDir(d.root.FS(), shard)
+		if err != nil {
+			return err
+		}
+		for _, entry := range names {
+			if err := errors.Join(ctx.Err(), d.syncName(shard+"/"+entry.Name())); err != nil {
+				return err
+			}
+		}
+		if err := d.syncName(shard); err != nil {
+			return err
+		}
+	}
+	return d.syncName(".")
 }
 
 func errSync(err error) error {

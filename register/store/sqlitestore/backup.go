@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +25,13 @@ func (s *Store) Backup(ctx context.Context, take func(size int64, r io.Reader) e
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
+	db, err := connect(filepath.Join(s.dir, File), toCopy)
+	if err != nil {
+		return s.explain(err)
+	}
 	// SQLite fills an empty file that exists. It reads one moment of the database.
-	if _, err := s.read.ExecContext(ctx, "VACUUM INTO ?", f.Name()); err != nil {
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", f.Name())
+	if err = errors.Join(err, db.Close()); err != nil {
 		return s.explain(fmt.Errorf("copy the database: %w", err))
 	}
 	info, err := f.Stat()
@@ -50,6 +56,15 @@ func Restore(ctx context.Context, dir string, r io.Reader) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// Exists reports whether there is a database in a directory.
+func Exists(dir string) (bool, error) {
+	_, err := os.Lstat(filepath.Join(dir, File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // sweep removes copies that a killed process left behind.

@@ -108,19 +108,29 @@ func notOurs(path string) error {
 	return fmt.Errorf("%s is a database of another program: move it away, or give the register another directory", path)
 }
 
-// connect opens a pool of connections: of one that writes, or of several that read.
-func connect(path string, readOnly bool) (*sql.DB, error) {
+// access is what a pool of connections is for.
+type access int
+
+const (
+	toWrite access = iota // one connection
+	toRead                // several that cannot write
+	toCopy                // one that reads, and may write another file
+)
+
+// connect opens a pool of connections.
+func connect(path string, use access) (*sql.DB, error) {
 	query := url.Values{"mode": {"rw"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"trusted_schema(0)", "cell_size_check(1)", "temp_store(MEMORY)",
 		"journal_size_limit(67108864)", // the log shrinks to this again after a large write
 	}}
 	conns := 1
-	if readOnly {
+	switch use {
+	case toWrite:
+		query.Set("_txlock", "immediate")
+	case toRead:
 		query.Set("_query_only", "1")
 		conns = max(4, runtime.GOMAXPROCS(0))
-	} else {
-		query.Set("_txlock", "immediate")
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -67,7 +67,7 @@ func Open(dir string, opts Options) (*Store, error) {
 
 func (s *Store) open(ctx context.Context) (err error) {
 	path := filepath.Join(s.dir, File)
-	if s.write, err = connect(path, false); err != nil {
+	if s.write, err = connect(path, toWrite); err != nil {
 		return s.explain(err)
 	}
 	if err := migrate(ctx, s.write, path); err != nil {
@@ -78,7 +78,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return s.explain(fmt.Errorf("read the revision of %s: %w", path, err))
 	}
 	s.revision.Store(uint64(revision))
-	s.read, err = connect(path, true)
+	s.read, err = connect(path, toRead)
 	return s.explain(err)
 }
 
