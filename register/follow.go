@@ -26,7 +26,8 @@ type follower struct {
 	nextSweep time.Time // when all unfinished proofs are looked at again; zero: at once
 }
 
-// follow follows the proofs of the digests that the node has, until ctx ends or the store has failed.
+// follow follows the proofs of the digests that the node has, until ctx ends or the store has
+// failed.
 func (r *Register) follow(ctx context.Context) error {
 	f := &follower{Register: r}
 	for wait := r.retryWait(); ; {

@@ -21,6 +21,10 @@ type Node interface {
 	BlockHash(ctx context.Context, height int32) (string, error)
 	BlockchainInfo(ctx context.Context) (rpc.BlockchainInfo, error)
 	Info(ctx context.Context) (rpc.Info, error)
+
+	// HeaderRange returns the headers from height first on, 80 bytes each: count of them, or fewer
+	// at the end of the chain.
+	HeaderRange(ctx context.Context, first int64, count int) ([]byte, error)
 }
 
 var _ Node = (*rpc.Client)(nil)

@@ -18,8 +18,8 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 )
 
-// fakeNode is a node with a chain of its own, for what a real one does not do at will: it is cut off,
-// lies, is restored from a backup, and drops final blocks. Its proofs are real ones.
+// fakeNode is a node with a chain of its own, for what a real one does not do at will: it is cut
+// off, lies, is restored from a backup, and drops final blocks. Its proofs are real ones.
 type fakeNode struct {
 	t       testing.TB
 	network string
@@ -359,4 +359,8 @@ func (n *fakeNode) Info(ctx context.Context) (i rpc.Info, err error) {
 func (n *fakeNode) BlockCount(ctx context.Context) (int32, error) {
 	i, err := n.BlockchainInfo(ctx)
 	return i.Blocks, err
+}
+
+func (n *fakeNode) HeaderRange(ctx context.Context, first int64, count int) ([]byte, error) {
+	return nil, &rpc.Error{Code: rpc.CodeInternal, Message: "its headers are invented"}
 }

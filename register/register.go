@@ -106,8 +106,8 @@ func Open(ctx context.Context, c Config) (*Register, error) {
 func (r *Register) Close() error { return r.store.Close() }
 
 // Run sends digests to the node and follows their proofs, until ctx ends. A node that is away and a
-// disk that is full are no reasons to return: it warns, and tries again. It returns an error only if
-// the store takes no more writes: then the register must be opened again.
+// disk that is full are no reasons to return: it warns, and tries again. It returns an error only
+// if the store takes no more writes: then the register must be opened again.
 func (r *Register) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, task := range []func(context.Context) error{r.send, r.follow, r.watchNode} {

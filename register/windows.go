@@ -53,12 +53,6 @@ type slot struct {
 	kept     atomic.Pointer[keptWindow]
 }
 
-// headerRanger is a node that gives count headers from height first on, or fewer at the end of the
-// chain.
-type headerRanger interface {
-	HeaderRange(ctx context.Context, first int64, count int) ([]byte, error)
-}
-
 // keptWindow is a window, and when it was compared with the node's chain.
 type keptWindow struct {
 	data    []byte
@@ -166,11 +160,7 @@ func (w *windows) fetch(ctx context.Context, n int32, params *chaincfg.Params, k
 			return &same, nil
 		}
 	}
-	ranger, ok := w.node.(headerRanger)
-	if !ok {
-		return nil, errors.New("the node gives no ranges of headers")
-	}
-	raw, err := ranger.HeaderRange(ctx, int64(n)*period, whole)
+	raw, err := w.node.HeaderRange(ctx, int64(n)*period, whole)
 	if err != nil {
 		return nil, err
 	}

@@ -187,8 +187,8 @@ func (w *world) awaitState(want store.ProofState, all ...store.Digest) {
 	})
 }
 
-// wantValid checks that the proof in the files is complete, true by the node's headers, and that the
-// row and the receipt say the same.
+// wantValid checks that the proof in the files is complete, true by the node's headers, and that
+// the row and the receipt say the same.
 func (w *world) wantValid(all ...store.Digest) {
 	w.Helper()
 	for _, d := range all {
