@@ -52,6 +52,7 @@ const (
 	Legal
 	Privacy
 	Map
+	Missing // says that there is nothing at an address; it has no address of its own
 
 	// For machines, and for both languages.
 	Root        // chooses a language
@@ -96,7 +97,7 @@ func (a Address) In(l Lang) Address {
 }
 
 // spoken reports whether addresses of this kind have a language.
-func (k Kind) spoken() bool { return k >= Home && k <= Map }
+func (k Kind) spoken() bool { return k >= Home && k <= Missing }
 
 // Digest returns the digest of an address about a document.
 func (a Address) Digest() (store.Digest, bool) {
@@ -123,7 +124,7 @@ var (
 	periodID  = regexp.MustCompile(`^(0|[1-9][0-9]{0,5})$`)
 )
 
-// routes has each kind once. The first one that fits reads a path.
+// routes has each kind that has an address once. The first one that fits reads a path.
 var routes = []route{
 	{kind: Home, file: "index.html"},
 	{kind: Meetings, fr: "seances", en: "meetings", file: ".html"},
@@ -173,6 +174,22 @@ var routeOf = func() (of [last]route) {
 	return of
 }()
 
+// names are the names of the kinds, for metrics and logs.
+var names = [last]string{
+	None: "none", Home: "home", Meetings: "meetings", Year: "year", Meeting: "meeting", Documents: "documents", DocumentsMonth: "month",
+	Document: "document", Attestation: "attestation", AttestationFile: "attestation_pdf", Check: "check", Search: "search", Method: "method",
+	Accessibility: "accessibility", Legal: "legal", Privacy: "privacy", Map: "map", Missing: "missing",
+	Root: "root", Permalink: "permalink", OTS: "ots", Receipt: "receipt", File: "file", Digests: "digests", Headers: "headers",
+	DataJSON: "json", DataCSV: "csv", Feed: "feed", Sitemap: "sitemap", SitemapYear: "sitemap_year", Robots: "robots",
+	Style: "style", Icon: "icon", Logo: "logo", Script: "script", Verifier: "verifier", Embed: "embed", Integrity: "integrity", Health: "health",
+}
+
+// String returns the name of a kind: "meeting".
+func (k Kind) String() string { return names[k] }
+
+// KindNames are the names of all kinds.
+func KindNames() []string { return names[:] }
+
 // Path returns the address on the server: "/fr/seances/2026".
 func (a Address) Path() string {
 	path := a.path()
@@ -185,7 +202,7 @@ func (a Address) Path() string {
 func (a Address) path() string {
 	r := routeOf[a.Kind]
 	switch {
-	case a.Kind == None:
+	case a.Kind == None || a.Kind == Missing:
 		return "/"
 	case !a.Kind.spoken():
 		return "/" + r.en + a.ID + r.after

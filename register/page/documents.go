@@ -17,7 +17,7 @@ type row struct {
 	Withdrawn bool
 	// The entries that it replaces, and that replaces it, if those are or were on line.
 	Replaces, ReplacedBy *store.Entry
-	Meeting              *store.Meeting // where lists show it
+	Meeting              *meetingView // where lists show it
 }
 
 // Name is the title of a document, or else its file name. It cannot change what is around it: marks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"strconv"
 	"time"
 
 	"ancre/internal/printable"
@@ -72,49 +73,72 @@ func (m meetingView) WhenText() string { return momentText(m.Address.Lang, m.sta
 // DayText is the day of a meeting, without its name.
 func (m meetingView) DayText() string { return shortDay(m.Address.Lang, m.start) }
 
-// meeting makes the page of one meeting.
-func (p *Page) meeting(ctx context.Context, a Address, l Links) (Answer, error) {
-	m, err := p.source.Meeting(ctx, a.ID)
+// yearData is what the pages of a year, and of all years, show.
+type yearData struct {
+	Year     int // whose meetings are shown; 0: there are none
+	Years    []yearLink
+	Meetings []meetingView
+}
+
+// yearLink is a year in a list of years.
+type yearLink struct {
+	Year, Count int
+	Address     Address
+	Current     bool
+}
+
+// meetings makes the page of all years, with the meetings of the newest one.
+func (p *Page) meetings(ctx context.Context, a Address, l Links) (Answer, error) {
+	return p.yearPage(ctx, a, l, 0)
+}
+
+// year makes the page of a year.
+func (p *Page) year(ctx context.Context, a Address, l Links) (Answer, error) {
+	y, err := strconv.Atoi(a.ID)
 	if err != nil {
 		return Answer{}, err
 	}
-	if !m.Published {
-		return Answer{}, fmt.Errorf("meeting %s: %w", a.ID, store.ErrNotFound)
-	}
-	views, err := p.meetingViews(ctx, a, []store.Meeting{m})
+	return p.yearPage(ctx, a, l, y)
+}
+
+// yearPage makes the page of a year; 0 stands for the newest one.
+func (p *Page) yearPage(ctx context.Context, a Address, l Links, year int) (Answer, error) {
+	years, err := p.source.Years(ctx, p.zone)
 	if err != nil {
 		return Answer{}, err
 	}
-	entries, err := p.source.Entries(ctx, store.EntryQuery{Meeting: &m.ID, PublishedOnly: true, WasPublished: true, Order: store.ByMeeting})
-	if err != nil {
-		return Answer{}, err
+	d := yearData{Year: year}
+	if year == 0 && len(years) > 0 {
+		d.Year = years[0].Year
 	}
-	rows, err := p.rows(ctx, a, entries)
-	if err != nil {
-		return Answer{}, err
+	known := year == 0
+	for _, y := range years {
+		known = known || y.Year == year
+		d.Years = append(d.Years, yearLink{y.Year, y.Meetings, a.With(Year, strconv.Itoa(y.Year)), y.Year == d.Year})
 	}
-	needs, err := p.source.Completeness(ctx, m.ID)
-	if err != nil {
-		return Answer{}, err
+	if !known {
+		return Answer{}, fmt.Errorf("meetings of %d: %w", year, store.ErrNotFound)
 	}
-	var shown, gone []row
-	for _, r := range rows {
-		if r.Withdrawn {
-			gone = append(gone, r)
-		} else {
-			shown = append(shown, r)
+	if d.Year != 0 {
+		from, to := p.yearSpan(d.Year)
+		list, err := p.source.Meetings(ctx, store.MeetingQuery{From: from, To: to, PublishedOnly: true})
+		if err != nil {
+			return Answer{}, err
+		}
+		if d.Meetings, err = p.meetingViews(ctx, a, list); err != nil {
+			return Answer{}, err
 		}
 	}
-	v := &view{Address: a, Links: l}
-	mv := views[0]
-	v.Title = v.T("meeting.title", mv.Name(), mv.DayText())
-	v.Description = v.T("meeting.description", mv.Name(), mv.WhenText())
-	v.Data = struct {
-		Meeting   meetingView
-		Groups    []group
-		Documents int
-		Withdrawn []row
-		Needs     []Requirement
-	}{mv, byKind(shown), len(shown), gone, needs}
-	return p.html(ctx, v, "meeting")
+	v := &view{Address: a, Links: l, Data: &d, Title: say(a.Lang, "meetings.title")}
+	if year != 0 {
+		v.Title = say(a.Lang, "meetings.year", year)
+		v.trail(Meetings)
+	}
+	v.Description = v.Title
+	return p.html(ctx, v, "meetings")
+}
+
+// yearSpan returns when a year begins and ends.
+func (p *Page) yearSpan(year int) (from, to time.Time) {
+	return time.Date(year, 1, 1, 0, 0, 0, 0, p.zone), time.Date(year+1, 1, 1, 0, 0, 0, 0, p.zone)
 }

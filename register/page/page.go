@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"ancre/register/law"
 )
 
 // Config configures a [Page].
@@ -15,6 +17,7 @@ type Config struct {
 	Source    Source
 	Authority Authority
 	Theme     Theme
+	Rules     []law.Rule // nil: law.France
 
 	// URL is the public address, without a slash at its end: "https://registre.ville.example". It
 	// stands in QR codes, feeds and sitemaps, and in nothing that needs it. "": not known.
@@ -27,6 +30,10 @@ type Config struct {
 	// FrameAncestors are the sites that may show the check tool in a frame:
 	// "https://www.ville.example". Empty: none.
 	FrameAncestors []string
+
+	// Answered, if it is not nil, is told of each answer: the kind of its address (one of
+	// [KindNames]), its status, and how long it took.
+	Answered func(kind string, status int, took time.Duration)
 
 	Version string       // of ancre-register
 	Log     *slog.Logger // nil: nothing is logged
@@ -56,11 +63,13 @@ type Page struct {
 	url       string
 	lang      Lang
 	zone      *time.Location
+	rules     []law.Rule
 	frames    []string
 	version   string
 	log       *slog.Logger
 	templates map[Lang]*template.Template
 	style     []byte
+	server    *server
 	now       func() time.Time // tests set it
 }
 
@@ -69,9 +78,13 @@ func New(c Config) (*Page, error) {
 	p := &Page{
 		source: c.Source, authority: c.Authority, theme: c.Theme, url: strings.TrimSuffix(c.URL, "/"),
 		lang: c.Lang, zone: c.Zone, frames: c.FrameAncestors, version: c.Version, log: c.Log, now: time.Now,
+		server: newServer(c.Answered),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.rules = c.Rules; p.rules == nil {
+		p.rules = law.France
 	}
 	if p.lang == "" {
 		p.lang = French

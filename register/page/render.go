@@ -31,8 +31,9 @@ type Answer struct {
 	// Content is a file, if it is not nil; Body is empty then. Whoever gets it closes it.
 	Content io.ReadSeekCloser
 
-	AnyOrigin bool // scripts on other sites may read it
-	Forever   bool // it never changes
+	Policy    string // Content-Security-Policy, if it is not that of all pages
+	AnyOrigin bool   // scripts on other sites may read it
+	Forever   bool   // it never changes
 }
 
 // Times for which caches may keep answers. What was withdrawn must disappear soon.
@@ -59,9 +60,20 @@ var makers map[Kind]maker
 
 func init() {
 	makers = map[Kind]maker{
-		Home:    (*Page).home,
-		Meeting: (*Page).meeting,
-		Style:   (*Page).styleSheet,
+		Home:     (*Page).home,
+		Meetings: (*Page).meetings, Year: (*Page).year, Meeting: (*Page).meeting,
+		Documents: (*Page).documents, DocumentsMonth: (*Page).documentsMonth, Document: (*Page).document,
+		Attestation: (*Page).attestation, AttestationFile: (*Page).attestationFile,
+		Check: (*Page).check, Search: (*Page).search,
+		Method: (*Page).text, Accessibility: (*Page).text, Legal: (*Page).text, Privacy: (*Page).text,
+		Map: (*Page).siteMap, Missing: (*Page).missingPage,
+
+		Root: (*Page).root, Permalink: (*Page).permalink,
+		OTS: (*Page).ots, Receipt: (*Page).receipt, File: (*Page).file,
+		Digests: (*Page).digests, Headers: (*Page).headers,
+		DataJSON: (*Page).dataJSON, DataCSV: (*Page).dataCSV, Feed: (*Page).feed,
+		Sitemap: (*Page).sitemap, SitemapYear: (*Page).sitemapYear, Robots: (*Page).robots,
+		Style: (*Page).styleSheet, Icon: (*Page).icon, Logo: (*Page).logo,
 	}
 }
 
@@ -112,19 +124,22 @@ func parseTemplates() (map[Lang]*template.Template, error) {
 
 // html makes a page from a template.
 func (p *Page) html(ctx context.Context, v *view, name string) (Answer, error) {
+	return p.htmlIn(ctx, v.Address.Lang, v, name)
+}
+
+// htmlIn is html for addresses that have no language of their own.
+func (p *Page) htmlIn(ctx context.Context, l Lang, v *view, name string) (answer Answer, err error) {
 	v.Page = p
-	network, err := p.source.Network(ctx)
-	if err != nil {
+	if v.Network, err = p.source.Network(ctx); err != nil {
 		return Answer{}, err
 	}
-	v.Network = network
-	var b bytes.Buffer
-	t := p.templates[v.Address.Lang].Lookup(name)
+	t := p.templates[l].Lookup(name)
 	if t == nil {
 		return Answer{}, errors.New("there is no template " + name)
 	}
+	var b bytes.Buffer
 	if err := t.Execute(&b, v); err != nil {
-		return Answer{}, fmt.Errorf("write the page %s: %w", v.Address.path(), err)
+		return Answer{}, fmt.Errorf("write a page of the kind %s: %w", v.Address.Kind, err)
 	}
 	return Answer{Type: typeHTML, Body: b.Bytes(), MaxAge: keepPage}, nil
 }

@@ -47,6 +47,15 @@ func (p *Page) styleSheet(context.Context, Address, Links) (Answer, error) {
 	return Answer{Type: "text/css; charset=utf-8", Body: p.style, MaxAge: keepAssets}, nil
 }
 
+// iconSVG is what browsers show in the tab.
+const iconSVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" rx="10" fill="#1b3a5c"/><g fill="none" stroke="#fff" stroke-width="3.2" stroke-linecap="round" stroke-linejoin="round"><circle cx="24" cy="13" r="3.5"/><path d="M24 16.500v20M16 22h16M11 27c.5 7 6 10.500 13 10.500S36.500 34 37 27"/></g></svg>
+`
+
+// icon makes the icon of the tab.
+func (p *Page) icon(context.Context, Address, Links) (Answer, error) {
+	return Answer{Type: "image/svg+xml", Body: []byte(iconSVG), MaxAge: keepAssets}, nil
+}
+
 // logo makes the authority's logo.
 func (p *Page) logo(context.Context, Address, Links) (Answer, error) {
 	if len(p.theme.Logo) == 0 {

@@ -28,6 +28,13 @@ type link struct {
 // To returns a link from this page.
 func (v *view) To(a Address) string { return v.Links.To(v.Address, a) }
 
+// trail sets the pages above this one: home, and then those of these kinds.
+func (v *view) trail(above ...Kind) {
+	for _, k := range append([]Kind{Home}, above...) {
+		v.Trail = append(v.Trail, link{Text: v.T("nav." + k.String()), URL: v.To(v.Address.At(k))})
+	}
+}
+
 // navKinds are the pages that templates link to by name.
 var navKinds = map[string]Kind{
 	"home": Home, "meetings": Meetings, "documents": Documents, "check": Check, "search": Search, "method": Method, "map": Map,
@@ -51,6 +58,28 @@ func (v *view) Asset(name string) string {
 	}
 	return "./"
 }
+
+// Kinds are kinds that templates need with an ID.
+func (v *view) Kinds() map[string]Kind { return templateKinds }
+
+var templateKinds = map[string]Kind{
+	"Year": Year, "OTS": OTS, "Receipt": Receipt, "Attestation": Attestation, "AttestationFile": AttestationFile, "Permalink": Permalink,
+}
+
+// DocumentsLang is the language of the documents, and of their titles.
+func (v *view) DocumentsLang() Lang { return v.lang }
+
+// ToolLevel is the level of the first heading of the check tool.
+func (v *view) ToolLevel() int {
+	if v.Address.Kind == Home {
+		return 3
+	}
+	return 2
+}
+
+// Integrity is the attribute by which browsers run the check tool only as it was built. Files that
+// are opened from a directory cannot have it.
+func (v *view) Integrity() string { return "" }
 
 // Has reports whether a page exists.
 func (v *view) Has(name string) bool { return v.Links.Has(navKinds[name]) }
@@ -115,7 +144,7 @@ func (v *view) Menu() []link {
 		if !v.Links.Has(k) {
 			continue
 		}
-		m := link{Text: v.T("nav." + kindNames[k]), URL: v.To(v.Address.At(k))}
+		m := link{Text: v.T("nav." + k.String()), URL: v.To(v.Address.At(k))}
 		switch {
 		case k == v.Address.Kind:
 			m.Current = "page"
@@ -140,17 +169,11 @@ func (v *view) section() Kind {
 	return v.Address.Kind
 }
 
-// kindNames are the names of kinds in keys of words.
-var kindNames = map[Kind]string{
-	Home: "home", Meetings: "meetings", Documents: "documents", Check: "check", Search: "search", Method: "method",
-	Accessibility: "accessibility", Legal: "legal", Privacy: "privacy", Map: "map",
-}
-
 // FootLinks are the links at the foot of each page.
 func (v *view) FootLinks() []link {
 	var list []link
 	for _, k := range []Kind{Map, Accessibility, Legal, Privacy} {
-		text := v.T("nav." + kindNames[k])
+		text := v.T("nav." + k.String())
 		if k == Accessibility {
 			text = v.T("foot.accessibility", v.T("conformity."+v.conformity()))
 		}

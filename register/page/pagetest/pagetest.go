@@ -29,7 +29,6 @@ type Source struct {
 	ProofOf     map[store.Digest]store.Proof
 	Bytes       map[store.Digest][]byte // files that are offered
 	NodeState   page.Node
-	Needs       []page.Requirement
 	Err         error // what every method returns, if it is not nil
 
 	once      sync.Once
@@ -154,10 +153,6 @@ func (s *Source) Meeting(_ context.Context, id string) (store.Meeting, error) {
 	return store.Meeting{}, fmt.Errorf("meeting %q: %w", id, store.ErrNotFound)
 }
 
-func (s *Source) Completeness(_ context.Context, meeting string) ([]page.Requirement, error) {
-	return s.Needs, s.Err
-}
-
 func (s *Source) index() {
 	s.byMeeting, s.byDigest = map[string][]int{}, map[store.Digest][]int{}
 	for i, e := range s.EntryList {
@@ -244,12 +239,26 @@ func (s *Source) Proofs(_ context.Context, ds []store.Digest) ([]store.Proof, er
 	return list, s.Err
 }
 
-// OTS returns bytes that stand for a proof: they do not verify.
+// OTS returns a proof that is well-formed. It leads to the block or calendar that the state of the
+// proof names, and verifies against no real block.
 func (s *Source) OTS(_ context.Context, d store.Digest) ([]byte, error) {
-	if s.online(d) == nil {
+	p := s.ProofOf[d]
+	if s.online(d) == nil || p.State == "" || p.State == store.Waiting {
 		return nil, fmt.Errorf("proof of %s: %w", d, store.ErrNotFound)
 	}
-	return append([]byte("\x00OpenTimestamps\x00\x00Proof\x00"), d[:]...), s.Err
+	b := []byte("\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08")
+	b = append(b, d[:]...)
+	b = append(b, 0xf0, 32) // append 32 bytes
+	nonce := sha256.Sum256(d[:])
+	b = append(append(b, nonce[:]...), 0x08, 0x00) // SHA-256, then an attestation
+	if p.Height == 0 {
+		const uri = "https://calendar.example"
+		b = append(b, 0x83, 0xdf, 0xe3, 0x0d, 0x2e, 0xf9, 0x0c, 0x8e, byte(len(uri)+1), byte(len(uri)))
+		return append(b, uri...), s.Err
+	}
+	b = append(b, 0x05, 0x88, 0x96, 0x0d, 0x73, 0xd7, 0x19, 0x01)
+	height := binary.AppendUvarint(nil, uint64(p.Height))
+	return append(append(b, byte(len(height))), height...), s.Err
 }
 
 // Receipt returns bytes that stand for a receipt.
