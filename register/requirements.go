@@ -52,7 +52,7 @@ func requirements(s MeetingStatus, rules []law.Rule, now time.Time) (all []page.
 
 // requirement is what the page says of one kind of document. whole is the report on all entries.
 func requirement(item law.Item, whole law.Report) page.Requirement {
-	r := page.Requirement{What: needs[item.Kind], Due: item.Due, Found: len(item.Entries)}
+	r := page.Requirement{What: needs[item.Kind], Due: item.Due, Law: item.Rule.Source, Found: len(item.Entries)}
 	switch item.State {
 	case law.There:
 		r.State, r.Done = page.Met, item.Since

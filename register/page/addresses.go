@@ -52,7 +52,7 @@ const (
 	Legal
 	Privacy
 	Map
-	Missing // says that there is nothing at an address; it has no address of its own
+	NoPage // says that there is nothing at an address; it has no address of its own
 
 	// For machines, and for both languages.
 	Root        // chooses a language
@@ -97,7 +97,7 @@ func (a Address) In(l Lang) Address {
 }
 
 // spoken reports whether addresses of this kind have a language.
-func (k Kind) spoken() bool { return k >= Home && k <= Missing }
+func (k Kind) spoken() bool { return k >= Home && k <= NoPage }
 
 // Digest returns the digest of an address about a document.
 func (a Address) Digest() (store.Digest, bool) {
@@ -178,7 +178,7 @@ var routeOf = func() (of [last]route) {
 var names = [last]string{
 	None: "none", Home: "home", Meetings: "meetings", Year: "year", Meeting: "meeting", Documents: "documents", DocumentsMonth: "month",
 	Document: "document", Attestation: "attestation", AttestationFile: "attestation_pdf", Check: "check", Search: "search", Method: "method",
-	Accessibility: "accessibility", Legal: "legal", Privacy: "privacy", Map: "map", Missing: "missing",
+	Accessibility: "accessibility", Legal: "legal", Privacy: "privacy", Map: "map", NoPage: "missing",
 	Root: "root", Permalink: "permalink", OTS: "ots", Receipt: "receipt", File: "file", Digests: "digests", Headers: "headers",
 	DataJSON: "json", DataCSV: "csv", Feed: "feed", Sitemap: "sitemap", SitemapYear: "sitemap_year", Robots: "robots",
 	Style: "style", Icon: "icon", Logo: "logo", Script: "script", Verifier: "verifier", Embed: "embed", Integrity: "integrity", Health: "health",
@@ -202,7 +202,7 @@ func (a Address) Path() string {
 func (a Address) path() string {
 	r := routeOf[a.Kind]
 	switch {
-	case a.Kind == None || a.Kind == Missing:
+	case a.Kind == None || a.Kind == NoPage:
 		return "/"
 	case !a.Kind.spoken():
 		return "/" + r.en + a.ID + r.after

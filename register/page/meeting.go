@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
-	"ancre/register/law"
 	"ancre/register/store"
 )
 
@@ -16,7 +14,7 @@ type meetingData struct {
 	Groups    []group
 	Documents int // how many are on line
 	Withdrawn []row
-	Report    law.Report
+	Needs     []Requirement
 }
 
 // meeting makes the page of one meeting.
@@ -44,7 +42,7 @@ func (p *Page) meeting(ctx context.Context, a Address, l Links) (Answer, error) 
 	shown, gone := split(rows)
 	d.Groups, d.Documents, d.Withdrawn = byKind(shown), len(shown), gone
 
-	if d.Report, err = p.completeness(ctx, m, shown); err != nil {
+	if d.Needs, err = p.source.Completeness(ctx, m.ID); err != nil {
 		return Answer{}, err
 	}
 
@@ -67,30 +65,4 @@ func split(rows []row) (shown, gone []row) {
 		}
 	}
 	return shown, gone
-}
-
-// completeness compares what the law wants of a meeting with what is on line.
-func (p *Page) completeness(ctx context.Context, m store.Meeting, shown []row) (law.Report, error) {
-	in := law.Input{Body: store.Body{ID: m.Body}, Meeting: m, Proofs: map[store.Digest]store.Proof{}, Now: p.now()}
-	for _, r := range shown {
-		in.Entries = append(in.Entries, r.Entry)
-		in.Proofs[r.Entry.Digest] = r.Proof
-	}
-	bodies, err := p.source.Bodies(ctx)
-	if err != nil {
-		return law.Report{}, err
-	}
-	for _, b := range bodies {
-		if b.ID == m.Body {
-			in.Body = b
-		}
-	}
-	next, err := p.source.Meetings(ctx, store.MeetingQuery{Body: m.Body, From: m.Start.Add(time.Nanosecond), PublishedOnly: true, OldestFirst: true, Limit: 1})
-	if err != nil {
-		return law.Report{}, err
-	}
-	if len(next) > 0 {
-		in.Next = next[0].Start
-	}
-	return law.Completeness(p.rules, in), nil
 }

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"ancre/register/law"
 )
 
 // Config configures a [Page].
@@ -17,7 +15,6 @@ type Config struct {
 	Source    Source
 	Authority Authority
 	Theme     Theme
-	Rules     []law.Rule // nil: law.France
 
 	// URL is the public address, without a slash at its end: "https://registre.ville.example". It
 	// stands in QR codes, feeds and sitemaps, and in nothing that needs it. "": not known.
@@ -63,7 +60,6 @@ type Page struct {
 	url       string
 	lang      Lang
 	zone      *time.Location
-	rules     []law.Rule
 	frames    []string
 	version   string
 	log       *slog.Logger
@@ -82,9 +78,6 @@ func New(c Config) (*Page, error) {
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
-	}
-	if p.rules = c.Rules; p.rules == nil {
-		p.rules = law.France
 	}
 	if p.lang == "" {
 		p.lang = French

@@ -66,7 +66,7 @@ func init() {
 		Attestation: (*Page).attestation, AttestationFile: (*Page).attestationFile,
 		Check: (*Page).check, Search: (*Page).search,
 		Method: (*Page).text, Accessibility: (*Page).text, Legal: (*Page).text, Privacy: (*Page).text,
-		Map: (*Page).siteMap, Missing: (*Page).missingPage,
+		Map: (*Page).siteMap, NoPage: (*Page).missingPage,
 
 		Root: (*Page).root, Permalink: (*Page).permalink,
 		OTS: (*Page).ots, Receipt: (*Page).receipt, File: (*Page).file,

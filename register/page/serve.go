@@ -409,7 +409,7 @@ func (p *Page) redirect(q *request, path string, status int) {
 
 // missing answers that there is nothing at this address, in the language of the path.
 func (p *Page) missing(q *request) {
-	a := Address{Kind: Missing, Lang: p.lang}
+	a := Address{Kind: NoPage, Lang: p.lang}
 	for _, l := range Langs {
 		if strings.HasPrefix(q.r.URL.Path, "/"+string(l)+"/") {
 			a.Lang = l
@@ -422,7 +422,7 @@ func (p *Page) missing(q *request) {
 func (p *Page) fail(q *request, a Address, err error) {
 	h := q.w.Header()
 	switch {
-	case a.Kind == Missing: // the page that says so cannot be made
+	case a.Kind == NoPage: // the page that says so cannot be made
 		p.plain(q, http.StatusNotFound, "not found")
 	case errors.Is(err, store.ErrNotFound) && a.Kind.spoken() && a.Kind != AttestationFile:
 		p.missing(q)

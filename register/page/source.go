@@ -26,6 +26,9 @@ type Source interface {
 	Years(ctx context.Context, zone *time.Location) ([]store.YearCount, error)
 	Meetings(ctx context.Context, q store.MeetingQuery) ([]store.Meeting, error)
 	Meeting(ctx context.Context, id string) (store.Meeting, error)
+	// Completeness says what the law asks of a meeting, in the order in which it is due, and
+	// what is there.
+	Completeness(ctx context.Context, meeting string) ([]Requirement, error)
 	// Entries are those that are on line, and with q.WasPublished those that were. Of one that
 	// was withdrawn, the page shows that it was on line, its digest and its dates, and not its
 	// name.
@@ -54,6 +57,50 @@ type Node struct {
 	Height    int32     // of the newest block
 	BlockTime time.Time
 }
+
+// Requirement is one thing that the law, or good practice, asks of a meeting.
+type Requirement struct {
+	What  Need
+	State RequirementState
+	Due   time.Time // until when it is to be done; zero: no day is set
+	Done  time.Time // when it was done, as far as the register knows; zero: it was not, or is not known
+	Days  int       // for ClearDays: how many there are to be
+	Law   string    // where the law asks it: "CGCT L2121-10"; "": no article does
+	Found int       // for ClearDays: how many there were; for documents: how many are there
+}
+
+// Need names a requirement. The page has words for each.
+type Need string
+
+// The needs, in their usual order.
+const (
+	NeedConvocation   Need = "convocation"    // a convocation is there
+	NeedClearDays     Need = "clear_days"     // it was anchored or put on line in time
+	NeedAgenda        Need = "agenda"         // the agenda is there, on its own or in the convocation
+	NeedNote          Need = "note"           // an explanatory note, where the body needs one
+	NeedDeliberations Need = "deliberations"  // the deliberations are on line
+	NeedMinutes       Need = "minutes"        // the minutes are on line
+	NeedProofs        Need = "proofs"         // each document has a complete proof
+	NeedTwoMonths     Need = "on_line_period" // acts stay on line for two months at least
+)
+
+// Needs are all needs.
+var Needs = []Need{NeedConvocation, NeedClearDays, NeedAgenda, NeedNote, NeedDeliberations, NeedMinutes, NeedProofs, NeedTwoMonths}
+
+// RequirementState is whether a requirement is met.
+type RequirementState string
+
+// The states of a requirement.
+const (
+	Met       RequirementState = "met"
+	Late      RequirementState = "late"    // it is there, and came after its day
+	NotYet    RequirementState = "not_yet" // its day has not come
+	Missing   RequirementState = "missing" // its day is over, and it is not there
+	Uncertain RequirementState = "unknown" // the register cannot know
+)
+
+// RequirementStates are all states.
+var RequirementStates = []RequirementState{Met, Late, NotYet, Missing, Uncertain}
 
 // ErrBusy is wrapped when a Source cannot answer now, and may later.
 var ErrBusy = errors.New("busy")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"ancre/register/law"
 	"ancre/register/store"
 )
 
@@ -103,8 +102,11 @@ func usedKeys(t *testing.T) map[string]bool {
 	for _, s := range store.MeetingStates {
 		used["meeting."+string(s)] = true
 	}
-	for _, s := range []law.State{law.There, law.Late, law.Within, law.Awaited, law.Missing} {
+	for _, s := range RequirementStates {
 		used["law."+string(s)] = true
+	}
+	for _, n := range Needs {
+		used["need."+string(n)] = true
 	}
 	for _, s := range []string{"text", "from", "to", "order"} {
 		used["search.wrong."+s] = true

@@ -29,7 +29,8 @@ type Source struct {
 	ProofOf     map[store.Digest]store.Proof
 	Bytes       map[store.Digest][]byte // files that are offered
 	NodeState   page.Node
-	Err         error // what every method returns, if it is not nil
+	Needs       []page.Requirement // of every meeting
+	Err         error              // what every method returns, if it is not nil
 
 	once      sync.Once
 	byMeeting map[string][]int
@@ -50,6 +51,16 @@ func Generate(meetings, documents int) *Source {
 		},
 		ProofOf: map[store.Digest]store.Proof{}, Bytes: map[store.Digest][]byte{},
 		NodeState: page.Node{Reachable: true, Since: Epoch, Height: 930_000, BlockTime: Epoch},
+	}
+	for i, need := range page.Needs {
+		state := page.RequirementStates[i%len(page.RequirementStates)]
+		s.Needs = append(s.Needs, page.Requirement{What: need, State: state, Due: Epoch.AddDate(0, 0, i-7), Law: "CGCT L2121-10", Found: i})
+		if need == page.NeedClearDays {
+			s.Needs[i].Days = 5
+		}
+		if state == page.Met || state == page.Late {
+			s.Needs[i].Done = Epoch.AddDate(0, 0, -8)
+		}
 	}
 	for i := range meetings {
 		start := Epoch.AddDate(0, 0, -7*i)
@@ -151,6 +162,10 @@ func (s *Source) Meeting(_ context.Context, id string) (store.Meeting, error) {
 		}
 	}
 	return store.Meeting{}, fmt.Errorf("meeting %q: %w", id, store.ErrNotFound)
+}
+
+func (s *Source) Completeness(context.Context, string) ([]page.Requirement, error) {
+	return s.Needs, s.Err
 }
 
 func (s *Source) index() {
