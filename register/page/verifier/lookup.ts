@@ -13,7 +13,8 @@
 //
 // A period without a window has no twin.
 
-import { isFault, parseProof } from "./verifier";
+import { proofIn } from "./proofs";
+import type { Proof } from "./verifier";
 
 /** One digest of the register, as the list has it. Texts come from the server: show them as text. */
 export interface Entry {
@@ -89,7 +90,7 @@ export class Lookup {
   /** Returns all the windows that the proofs of a list need, by period. Some may not exist. */
   async windows(list: List, signal: AbortSignal, progress: (done: number, of: number) => void): Promise<Map<number, Uint8Array>> {
     const periods = new Set<number>();
-    for (const e of list.entries.values()) for (const p of e.proof ? periodsOf(e.proof) : []) periods.add(p);
+    for (const e of list.entries.values()) for (const p of e.proof ? periodsOf(proofIn(e.proof)) : []) periods.add(p);
     if (periods.size > MAX_WINDOWS) throw new Unreachable("huge", this.address("entetes/", ""));
     const found = new Map<number, Uint8Array>();
     const left = [...periods].sort((a, b) => a - b);
@@ -128,11 +129,9 @@ export class Lookup {
 }
 
 /** Lists the periods whose windows a proof may need: that of each block, and the next if it is near. */
-export function periodsOf(proof: Uint8Array): number[] {
-  const parsed = parseProof(proof);
-  if (isFault(parsed)) return [];
+export function periodsOf(proof: Proof | null): number[] {
   const periods: number[] = [];
-  for (const { kind, height } of parsed.attestations) {
+  for (const { kind, height } of proof?.attestations ?? []) {
     if (kind !== "bitcoin" || height === undefined || height > 0x7fffffffn) continue;
     const h = Number(height);
     const p = Math.floor(h / PERIOD);

@@ -2,7 +2,7 @@
 // lists of the register, and which proof belongs to which document.
 
 import { type List, readList } from "./lookup";
-import { hex, isFault, parseProof } from "./verifier";
+import { hex, isFault, parseProof, parseReceipt } from "./verifier";
 
 export interface Proof {
   name: string;
@@ -68,20 +68,11 @@ async function sortOne(file: File, pile: Pile): Promise<void> {
   pile.documents.push(file);
 }
 
-/**
- * The digest that a receipt names, null if the bytes are none. It only says with which file the
- * receipt goes: the verifier reads it again, strictly.
- */
+/** The digest that a receipt names, "" if it cannot be read, null if the bytes are none. */
 function receiptDigest(bytes: Uint8Array): string | null {
-  try {
-    const o = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown> | null;
-    const old = o?.target as { target_hash?: unknown } | undefined;
-    if (!o || !/chainpoint/i.test(`${String(o["@context"])} ${String(o.type)}`) && !(old && o.header)) return null;
-    const digest = o.targetHash ?? o.hash ?? old?.target_hash;
-    return typeof digest === "string" && /^[0-9a-f]{64}$/.test(digest) ? digest : "";
-  } catch {
-    return null;
-  }
+  const r = parseReceipt(bytes);
+  if (!isFault(r)) return hex(r.digest);
+  return /chainpoint/i.test(new TextDecoder().decode(bytes.subarray(0, 4096))) ? "" : null;
 }
 
 /** A document by its name and digests, as pairing needs it. */

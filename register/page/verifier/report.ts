@@ -4,7 +4,8 @@
 import type { Conclusion } from "./conclude";
 import { type Child, el, icon, saveLink } from "./dom";
 import type { Entry, Unreachable } from "./lookup";
-import { type Block, type Step, type Trust, type Verdict, hex, isFault, parseProof, steps } from "./verifier";
+import { proofIn } from "./proofs";
+import { type Block, type Step, type Trust, type Verdict, hex, steps } from "./verifier";
 import { type Key, type Values, type Words, printable } from "./words";
 
 /** What a report is about. */
@@ -60,9 +61,9 @@ export function resultText(s: Subject, words: Words): string {
   const c = s.conclusion;
   if (!c.confirmed) return words.say("unconfirmed");
   const parts: string[] = [];
-  if (s.testNetwork) parts.push(words.say("test", { network: printable(s.network) }));
   if (!s.base && c.byGiven && c.kind !== "invalid") parts.push(words.say("offline"));
   parts.push(words.say(`kind-${c.kind}`));
+  if (s.testNetwork) parts.push(words.say("test", { network: printable(s.network) }));
   const text = parts.join(" ");
   return text[0].toUpperCase() + text.slice(1);
 }
@@ -178,8 +179,8 @@ class Report {
   steps(): Child {
     const { s, say } = this;
     const v = s.conclusion.verdict;
-    const parsed = s.proof && parseProof(s.proof);
-    if (!v || !parsed || isFault(parsed)) return null;
+    const parsed = s.proof && proofIn(s.proof);
+    if (!v || !parsed) return null;
     const lines = steps(parsed, MAX_STEPS);
     const item = (text: string, ...values: string[]) => el("li", {}, text, ...values.map((x) => el("code", {}, x)));
     const list = el("ol", {}, item(say("step-digest"), hex(parsed.digest)), ...lines.map((l) => this.step(l)));

@@ -21,8 +21,9 @@ import { type List, Lookup, Unreachable, periodsOf } from "./lookup";
 import { type Proof, emptyPile, pair, sort } from "./picked";
 import { type Setting, type Subject, report, resultText, why } from "./report";
 import style from "./tool.css";
+import { proofIn } from "./proofs";
 import { networkNamed, networkOfWindow } from "./networks";
-import { type Verdict, hex, isFault, judge, parseProof, unhex } from "./verifier";
+import { type Verdict, hex, isFault, judge, looksLikeReceipt, parseProof, parseReceipt, unhex } from "./verifier";
 import { type Key, type Values, Words, printable } from "./words";
 import { serve } from "./worker";
 
@@ -188,9 +189,8 @@ export class AncreVerify extends Base {
     const digests = [hex(digest)];
     // A proof may be about another hash of the file.
     for (const p of this.pile.proofs) {
-      const parsed = parseProof(p.bytes);
-      if (isFault(parsed) || parsed.hash === "sha256" || digests.includes(p.digest)) continue;
-      digests.push(hex(await hashFile(file, parsed.hash, show, signal)));
+      const hash = proofIn(p.bytes)?.hash ?? "sha256";
+      if (hash !== "sha256") digests.push(hex(await hashFile(file, hash, show, signal)));
     }
     return { name: file.name, size: file.size, file, digest, digests };
   }
@@ -227,7 +227,7 @@ export class AncreVerify extends Base {
     const { words } = this;
     const name = printable(p.name);
     if (p.digest) return words.say("need-file", { name, digest: p.digest });
-    const parsed = parseProof(p.bytes);
+    const parsed = looksLikeReceipt(p.bytes) ? parseReceipt(p.bytes) : parseProof(p.bytes);
     const v = { reason: "malformed", fault: isFault(parsed) ? parsed : undefined } as Verdict;
     this.pile.proofs = this.pile.proofs.filter((other) => other !== p);
     return words.say("bad-proof", { name, why: why(v, words) });
@@ -302,7 +302,7 @@ export class AncreVerify extends Base {
   /** The windows for a proof: the register's that it needs, and all that were picked. */
   private windowsFor(proof: Uint8Array, windows: Map<number, Uint8Array>): [string, Uint8Array][] {
     const found: [string, Uint8Array][] = [...this.pile.windows];
-    for (const p of periodsOf(proof)) {
+    for (const p of periodsOf(proofIn(proof))) {
       const w = windows.get(p);
       if (w) found.push([`${p}.headers`, w]);
     }

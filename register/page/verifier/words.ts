@@ -41,7 +41,7 @@ const en = {
   "bad-proof": "{name} is not a proof that can be read: {why}.",
   "got-data": "{n} files with block headers or lists were read.",
   offline: "By the proof that you gave:",
-  test: "Test network {network}, without value as evidence:",
+  test: "(test network {network}: no evidence)",
   unconfirmed: "Not confirmed: cannot be checked",
   "your-file": "Your file",
   fingerprint: "SHA-256 fingerprint",
@@ -73,11 +73,11 @@ const en = {
   "step-other": "Apply {op}",
   "step-branch": "Branch {branch}",
   "step-txid": "This is the identifier of a Bitcoin transaction",
-  "step-root": "This must be the Merkle root of block {height}",
+  "step-root": "This hash, here reversed, must be the Merkle root of block {height}",
   "step-pending": "The calendar {uri} promised the rest",
   "step-foreign": "An attestation of another kind ({kind}), which is not checked here",
   "step-more": "There are more steps than are shown here.",
-  "step-header": "Header of block {height} (80 bytes). The Merkle root is in bytes 36 to 67",
+  "step-header": "Header of block {height} (80 bytes). The Merkle root, not reversed, is in bytes 36 to 67",
   "step-header-hash": "Its SHA-256, hashed again and reversed, is the hash of the block",
   "step-work": "Blocks with proof of work, block {height} included: {blocks}",
   "by-hand": "Do the same by hand",
@@ -164,11 +164,15 @@ const en = {
   "fault-checksum": "the checksum does not fit",
   "fault-other-network": "they are of another network",
   "fault-link": "the chain is broken",
-  "fault-work": "a proof of work is missing",
+  "fault-pow": "a proof of work is missing",
   "fault-checkpoint": "another block stands where a known one should be",
-} satisfies Record<`kind-${Kind}` | `because-${Because}` | `next-${Because}` | `obstacle-${Obstacle}`, string> &
-  Partial<Record<`reason-${Reason}` | `fault-${FaultCode}`, string>> &
-  Record<string, string>;
+};
+
+// Every result, reason and obstacle has words, and there are no words for what does not exist.
+type Every = `kind-${Kind}` | `because-${Because}` | `next-${Because}` | `obstacle-${Obstacle}`;
+type Coded = Extract<keyof typeof en, `${"kind" | "because" | "next" | "obstacle" | "reason" | "fault"}-${string}`>;
+type Check<_All extends Record<Every, string>, _Only extends Every | `reason-${Reason}` | `fault-${FaultCode}`> = Language;
+export type Checked = Check<typeof en, Coded>;
 
 const fr: Table = {
   choose: "Choisissez le fichier à vérifier",
@@ -198,7 +202,7 @@ const fr: Table = {
   "bad-proof": "{name} n'est pas une preuve lisible : {why}.",
   "got-data": "{n} fichiers d'en-têtes de blocs ou de listes ont été lus.",
   offline: "D'après la preuve que vous avez fournie :",
-  test: "Réseau d'essai {network}, sans valeur de preuve :",
+  test: "(réseau d'essai {network} : sans valeur de preuve)",
   unconfirmed: "Non confirmé : vérification impossible",
   "your-file": "Votre fichier",
   fingerprint: "Empreinte SHA-256",
@@ -230,11 +234,11 @@ const fr: Table = {
   "step-other": "Appliquer {op}",
   "step-branch": "Branche {branch}",
   "step-txid": "C'est l'identifiant d'une transaction Bitcoin",
-  "step-root": "Ce doit être la racine de Merkle du bloc {height}",
+  "step-root": "Cette empreinte, ici renversée, doit être la racine de Merkle du bloc {height}",
   "step-pending": "Le calendrier {uri} a promis la suite",
   "step-foreign": "Une attestation d'une autre sorte ({kind}), qui n'est pas vérifiée ici",
   "step-more": "Il y a plus d'étapes que celles qui sont affichées.",
-  "step-header": "En-tête du bloc {height} (80 octets). La racine de Merkle est dans les octets 36 à 67",
+  "step-header": "En-tête du bloc {height} (80 octets). La racine de Merkle, non renversée, est dans les octets 36 à 67",
   "step-header-hash": "Son SHA-256, haché encore une fois puis renversé, est l'empreinte du bloc",
   "step-work": "Blocs avec preuve de travail, bloc {height} compris : {blocks}",
   "by-hand": "Refaire la vérification à la main",
@@ -321,7 +325,7 @@ const fr: Table = {
   "fault-checksum": "la somme de contrôle ne correspond pas",
   "fault-other-network": "ils sont d'un autre réseau",
   "fault-link": "la chaîne est rompue",
-  "fault-work": "une preuve de travail manque",
+  "fault-pow": "une preuve de travail manque",
   "fault-checkpoint": "un autre bloc se trouve à la place d'un bloc connu",
 };
 
@@ -372,6 +376,10 @@ export class Words {
     return Object.keys(words).includes(kind) ? words[kind] : "";
   }
 
+  private get locale(): string {
+    return this.language === "fr" ? "fr-FR" : "en-GB";
+  }
+
   number(n: number): string {
     return new Intl.NumberFormat(this.language, { maximumSignificantDigits: 15 }).format(n);
   }
@@ -384,16 +392,17 @@ export class Words {
     return `${new Intl.NumberFormat(this.language, { maximumFractionDigits: i > 1 ? 1 : 0 }).format(bytes)}\u00a0${units[i]}`;
   }
 
-  /** A point in time, in a time zone. */
+  /** A point in time, in a time zone. Without one it is that of the visitor, which is named. */
   time(t: Date, timeZone?: string): string {
-    return new Intl.DateTimeFormat(this.language === "fr" ? "fr-FR" : "en-GB", { dateStyle: "long", timeStyle: "medium", timeZone }).format(t);
+    const timeStyle = timeZone ? "medium" : "long";
+    return new Intl.DateTimeFormat(this.locale, { dateStyle: "long", timeStyle, timeZone }).format(t);
   }
 
   /** The day of an RFC 3339 time, as it is written if it is none. */
   date(text: string): string {
     const t = new Date(text);
     if (isNaN(t.getTime())) return text;
-    return new Intl.DateTimeFormat(this.language === "fr" ? "fr-FR" : "en-GB", { dateStyle: "long", timeZone: "Europe/Paris" }).format(t);
+    return new Intl.DateTimeFormat(this.locale, { dateStyle: "long", timeZone: "Europe/Paris" }).format(t);
   }
 }
 

@@ -1,0 +1,51 @@
+package checktool
+
+import (
+	"strings"
+	"testing"
+
+	"ancre/itest/harness/browser"
+)
+
+// input is the field for files.
+const input = "input[type=file]"
+
+func TestTheFourResults(t *testing.T) {
+	b := browser.Start(t)
+	w := newWorld(t)
+	changed := w.file(t, "changed.pdf", append([]byte("x"), w.minutes.bytes...))
+	minutesProof := w.file(t, w.minutes.name+".ots", w.minutes.proof)
+	for _, c := range []struct {
+		name            string
+		files           []string
+		result, because string
+		en, fr          string // of the heading
+	}{
+		{"a document under many blocks", []string{w.minutes.path}, "anchored", "listed-anchored", "Authentic and anchored (", "Authentique et ancré ("},
+		{"a document with its proof", []string{w.minutes.path, minutesProof}, "anchored", "listed-anchored", "Authentic and anchored (", "Authentique et ancré ("},
+		{"a document in a new block", []string{w.news.path}, "pending", "few-blocks", "Authentic, proof pending (", "Authentique, preuve en attente ("},
+		{"a document with a promise", []string{w.draft.path}, "pending", "promised", "Authentic, proof pending (", "Authentique, preuve en attente ("},
+		{"a document that waits", []string{w.waiting.path}, "pending", "waiting", "Authentic, proof pending (", "Authentique, preuve en attente ("},
+		{"a changed file", []string{changed}, "unknown", "not-listed", "Not in this register (", "Absent de ce registre ("},
+		{"a changed file with the document's proof", []string{changed, minutesProof}, "invalid", "other-file", "Changed or invalid (", "Modifié ou invalide ("},
+		{"another document with the proof", []string{w.budget.path, minutesProof}, "invalid", "other-file", "Changed or invalid (", "Modifié ou invalide ("},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := serve(t, w)
+			tab := b.Open(t, browser.Wide)
+			for lang, heading := range map[string]string{"en": c.en, "fr": c.fr} {
+				tab.Go(s.URL + "/" + lang + "/")
+				tab.Upload(input, c.files...)
+				f := one(tab)
+				f.want(t, c.result, c.because, heading)
+				if status := tab.Text("[role=status]"); !strings.Contains(status, f.Heading) {
+					t.Errorf("the status says %q, and not %q", status, f.Heading)
+				}
+				if test := strings.Contains(f.Heading, "regtest"); !test {
+					t.Errorf("the heading %q does not name the test network", f.Heading)
+				}
+			}
+			tab.WantNoErrors()
+		})
+	}
+}
