@@ -73,11 +73,20 @@ type Source func(ctx context.Context, emit Emit)
 
 // Config configures a [Server].
 type Config struct {
-	Version string // of ancred
-	Network string
-	Profile bool     // serve /debug/pprof/
-	Hosts   []string // names of this server beside loopback: a request that names another host is refused
-	Log     *slog.Logger
+	Register bool   // it is ancre-register: the metrics of RegisterTable, not of Table
+	Version  string // of the program
+	Network  string
+	Profile  bool     // serve /debug/pprof/
+	Hosts    []string // names of this server beside loopback: a request that names another host is refused
+	Log      *slog.Logger
+}
+
+// program is the name of the program whose metrics these are.
+func (c Config) program() string {
+	if c.Register {
+		return "ancre-register"
+	}
+	return "ancred"
 }
 
 // Server answers at /metrics and, if configured, below /debug/pprof/. It is an [http.Handler].
@@ -87,6 +96,7 @@ type Server struct {
 	mux        *http.ServeMux
 	registry   *prometheus.Registry
 	histograms map[*Metric]*prometheus.HistogramVec
+	table      []*Metric
 	source     atomic.Pointer[Source] // nil while the daemon starts
 }
 
@@ -96,7 +106,11 @@ func NewServer(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), registry: prometheus.NewRegistry(), histograms: make(map[*Metric]*prometheus.HistogramVec)}
-	for _, m := range table {
+	s.table = table
+	if cfg.Register {
+		s.table = registerTable
+	}
+	for _, m := range s.table {
 		if m.Kind == Histogram {
 			s.histograms[m] = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.Name, Help: m.Help, Buckets: m.buckets}, m.Labels)
 			s.registry.MustRegister(s.histograms[m])
@@ -109,11 +123,11 @@ func NewServer(cfg Config) *Server {
 		MaxRequestsInFlight: maxScrapes,
 	})))
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ancred's metrics are at /metrics, for Prometheus; docs/metrics.md explains them.")
+		fmt.Fprintln(w, cfg.program()+"'s metrics are at /metrics, for Prometheus; docs/metrics.md explains them.")
 	})
 	if !cfg.Profile {
 		s.mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "profiles are off: set metrics.pprof = true in ancre.conf, and restart ancred", http.StatusNotFound)
+			http.Error(w, "profiles are off: set metrics.pprof = true in the configuration, and restart "+cfg.program(), http.StatusNotFound)
 		})
 		return s
 	}
@@ -203,7 +217,7 @@ type collector struct{ *Server }
 
 // Describe implements [prometheus.Collector].
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range table {
+	for _, m := range c.table {
 		if m.Kind != Histogram {
 			ch <- m.desc
 		}
@@ -215,7 +229,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	// The registry calls it from its own goroutine, where a panic would end the daemon.
 	defer func() {
 		if p := recover(); p != nil {
-			c.cfg.Log.Error("reading the metrics panicked: this is a bug in ancred, please report it", "panic", p, "stack", string(debug.Stack()))
+			c.cfg.Log.Error("reading the metrics panicked: this is a bug, please report it", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	emit := func(m *Metric, value float64, labels ...string) {
@@ -225,13 +239,17 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(m.desc, kind, value, labels...)
 	}
-	emit(BuildInfo, 1, c.cfg.Version, c.cfg.Network, runtime.Version())
+	build, started := BuildInfo, Started
+	if c.cfg.Register {
+		build, started = RegisterBuildInfo, RegisterStarted
+	}
+	emit(build, 1, c.cfg.Version, c.cfg.Network, runtime.Version())
 	source := c.source.Load()
 	if source == nil {
-		emit(Started, 0)
+		emit(started, 0)
 		return
 	}
-	emit(Started, 1)
+	emit(started, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	(*source)(ctx, emit)

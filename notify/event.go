@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -32,7 +33,8 @@ type Event struct {
 	Subject  string    `json:"subject"` // all this in one line, for a person
 	Message  string    `json:"message"` // all this in several lines, for a person
 
-	says, remedy string // of the kind
+	says, remedy    string // of the kind
+	program, status string // whose warning it is, and the command that shows all of them; empty: those of ancred
 }
 
 // words writes Subject and Message.
@@ -59,9 +61,9 @@ func (e *Event) words() {
 	default:
 		fmt.Fprintf(&m, "%s\n", e.Text)
 	}
-	fmt.Fprintf(&m, "\nMachine: %s\nNetwork: %s\nVersion of ancred: %s\n", e.Host, e.Network, e.Version)
+	fmt.Fprintf(&m, "\nMachine: %s\nNetwork: %s\nVersion of %s: %s\n", e.Host, e.Network, cmp.Or(e.program, "ancred"), e.Version)
 	if e.Event != Test {
-		fmt.Fprintf(&m, "Kind of warning: %s\n\"ancre status\" on that machine shows all that is wrong now.\n", e.Kind)
+		fmt.Fprintf(&m, "Kind of warning: %s\n\"%s\" on that machine shows all that is wrong now.\n", e.Kind, cmp.Or(e.status, "ancre status"))
 	}
 	e.Message = m.String()
 }

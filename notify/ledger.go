@@ -69,7 +69,7 @@ func (l *ledger) look(now time.Time, all []warning.Warning) (changed bool) {
 		}
 		texts[w.Kind] += w.Text
 	}
-	for _, kind := range warning.Table() {
+	for _, kind := range warning.All() {
 		text, there := texts[kind]
 		e := l.Entries[kind.Name()]
 		if e == nil && there {
@@ -159,7 +159,7 @@ func (l *ledger) next(now time.Time) (e Event, ok bool) {
 		return Event{}, false
 	}
 	var due []Event
-	for _, kind := range warning.Table() {
+	for _, kind := range warning.All() {
 		if entry := l.Entries[kind.Name()]; entry != nil {
 			if name, at := entry.due(now, kind); name != "" {
 				due = append(due, Event{Event: name, Kind: kind.Name(), Severity: string(kind.Severity()), Text: entry.Text, Time: at, Since: entry.Since,
@@ -241,7 +241,7 @@ func (l *ledger) untold() (kinds []string) {
 // known removes what is of no kind that this version knows.
 func (l *ledger) known() {
 	maps.DeleteFunc(l.Entries, func(name string, e *entry) bool {
-		return e == nil || !slices.ContainsFunc(warning.Table(), func(k *warning.Kind) bool { return k.Name() == name })
+		return e == nil || !slices.ContainsFunc(warning.All(), func(k *warning.Kind) bool { return k.Name() == name })
 	})
 	l.Error = strings.ToValidUTF8(l.Error, "?")
 }

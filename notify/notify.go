@@ -49,6 +49,8 @@ type Config struct {
 	File    string   // what was told, over restarts
 	Network string
 	Version string
+	Program string // whose warnings they are; empty: ancred
+	Status  string // the command that shows all of them; empty: ancre status
 	Log     *slog.Logger
 }
 
@@ -159,6 +161,7 @@ func (n *Notifier) tell(ctx context.Context, e *Event) (printed string, err erro
 	}
 	defer func() { <-n.running }()
 	e.Network, e.Host, e.Version = n.cfg.Network, n.host, n.cfg.Version
+	e.program, e.status = n.cfg.Program, n.cfg.Status
 	line, err := e.line()
 	if err != nil {
 		return "", err
