@@ -54,7 +54,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // must belong to whoever made its directory, and others must not write there. root's directories
 // are for the administrator to judge.
 func checkSocket(path string) error {
-	if err := checkLength(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return err
 	}
 	dir, err := os.Stat(filepath.Dir(path))

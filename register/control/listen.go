@@ -22,7 +22,7 @@ const (
 // room. The caller has set the umask to 077, so that the socket is never open to more than it
 // should be.
 func Listen(path string) (net.Listener, error) {
-	if err := checkLength(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
 	if err := clear(path); err != nil {
@@ -62,7 +62,8 @@ func clear(path string) error {
 	return os.Remove(path)
 }
 
-func checkLength(path string) error {
+// CheckPath refuses a path that is too long for a socket.
+func CheckPath(path string) error {
 	if len(path) > maxSocketPath {
 		return fmt.Errorf("control.socket %s has %d bytes, and a socket's path may have %d: set control.socket to a shorter one, such as /run/user/%d/ancre-register.sock",
 			path, len(path), maxSocketPath, os.Getuid())

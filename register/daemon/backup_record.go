@@ -20,6 +20,7 @@ type backupRecord struct {
 
 	mu   sync.Mutex // guards kept, and the file
 	kept *control.BackupReport
+	err  error // why the last one that the register made by itself failed; nil: it did not
 }
 
 // maxRecord is far more than the file has.
@@ -58,9 +59,24 @@ func (r *backupRecord) done(b control.BackupReport) error {
 	if err := atomicfile.Put(r.path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("cannot record the backup: %w", err)
 	}
-	r.kept = &b
+	r.kept, r.err = &b, nil
 	r.log.Info("a backup is complete", "taken", b.Taken, "documents", b.Documents, "file", b.File, "bytes", b.Bytes)
 	return nil
+}
+
+// failed notes why the register could not make a backup by itself.
+func (r *backupRecord) failed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+	r.log.Error("the backup failed, and is tried again", "err", err)
+}
+
+// failure returns why the last backup failed; nil: it did not.
+func (r *backupRecord) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // last returns the last backup; nil: there is none.

@@ -14,16 +14,21 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"ancre/config"
 	"ancre/internal/service"
+	"ancre/internal/warning"
+	"ancre/metrics"
+	"ancre/notify"
 	"ancre/register"
 	"ancre/register/control"
 	"ancre/register/files"
 	"ancre/register/page"
 	"ancre/register/store"
 	"ancre/register/store/sqlitestore"
+	"ancre/register/watch"
 	"ancre/rpc"
 
 	"golang.org/x/sync/errgroup"
@@ -34,6 +39,8 @@ const (
 	filesDir   = "files"   // documents, proofs and receipts
 	windowsDir = "headers" // windows of block headers; the node has them
 	recordFile = "backups.json"
+	notifyFile = "notify.json"
+	memoryFile = "watched.json" // which files of the watched folder were taken
 )
 
 // daemon is the running register.
@@ -56,6 +63,15 @@ type daemon struct {
 	page         *page.Page // nil: there is none
 	pageListener net.Listener
 	pageAddr     string // HOST:PORT; empty: there is no page
+	requests     requestCounts
+
+	metrics         *metrics.Server // nil: there are none
+	metricsListener net.Listener
+	notifier        *notify.Notifier
+
+	mu        sync.Mutex    // guards what the warnings remember
+	diskLevel warning.Level // is the disk nearly full?
+	first     time.Time     // when the first document came; zero: it is not known
 }
 
 // Run is the register's life. It returns nil after ctx ended, and an error if the register could
@@ -114,7 +130,12 @@ func (d *daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.backups = openBackupRecord(filepath.Join(d.dir, recordFile), d.log)
+	d.notifier = notify.New(notify.Config{Command: d.cfg.Notify.Command, File: filepath.Join(d.dir, notifyFile), Network: d.cfg.Network, Version: d.version,
+		Program: "ancre-register", Status: "ancre-register status", Log: d.log})
 	if err := d.openPage(); err != nil {
+		return err
+	}
+	if err := d.openMetrics(); err != nil {
 		return err
 	}
 	return d.openControl()
@@ -138,14 +159,28 @@ func (d *daemon) openControl() error {
 func (d *daemon) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { d.register.Run(ctx); return nil })
+	group.Go(func() error { return d.watchFolder(ctx) })
 	group.Go(func() error { return d.servePage(ctx) })
 	group.Go(func() error { return d.serveControl(ctx) })
+	group.Go(func() error { return d.serveMetrics(ctx) })
+	group.Go(func() error { d.keepBackups(ctx); return nil })
+	group.Go(func() error { d.watchWarnings(ctx); return nil })
+	group.Go(func() error { d.notifier.Run(ctx); return nil })
 	group.Go(func() error { service.Tell(ctx, d.log, d.alive, d.statusLine); return nil })
 	return group.Wait()
 }
 
+// watchFolder takes what is put into the watched folder.
+func (d *daemon) watchFolder(ctx context.Context) error {
+	w := d.cfg.Watch
+	if w.Dir == "" {
+		return nil
+	}
+	return watch.New(watch.Config{Dir: w.Dir, Register: d.register, Settle: w.Settle, Sweep: w.Sweep, Memory: filepath.Join(d.dir, memoryFile), Log: d.log}).Run(ctx)
+}
+
 func (d *daemon) serveControl(ctx context.Context) error {
-	return control.New(control.Config{Register: d.register, Status: d.status, Backup: d.backup, Reported: d.backups.done, Log: d.log}).Serve(ctx, d.control)
+	return control.New(control.Config{Register: d.register, Status: d.status, Export: d.exporter(), Backup: d.backup, Reported: d.backups.done, Log: d.log}).Serve(ctx, d.control)
 }
 
 // alive checks that the store answers.

@@ -84,7 +84,7 @@ func (d *daemon) servePage(ctx context.Context) error {
 		}
 		return false
 	}
-	return httpserve.Serve(ctx, d.pageListener, http.Handler(d.page), limits, d.log)
+	return httpserve.Serve(ctx, d.pageListener, d.counted(d.page), limits, d.log)
 }
 
 // pageConfig returns the settings of the page as far as they are in the configuration and in the

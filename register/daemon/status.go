@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"ancre/internal/diskspace"
 	"ancre/register/control"
 	"ancre/register/files"
 	"ancre/register/store"
@@ -12,10 +11,11 @@ import (
 
 // status returns how the register is, for "ancre-register status".
 func (d *daemon) status(ctx context.Context) (control.Status, error) {
-	r, err := d.register.Status(ctx)
+	l, err := d.look(ctx)
 	if err != nil {
 		return control.Status{}, err
 	}
+	r := l.status
 	s := control.Status{
 		Version: d.version, Network: r.Network, DataDir: d.dir, Started: d.started,
 		Meetings: r.Counts.Meetings, Documents: r.Counts.Entries, Published: r.Counts.Published,
@@ -28,20 +28,19 @@ func (d *daemon) status(ctx context.Context) (control.Status, error) {
 		Metrics:    d.cfg.Metrics.Listen,
 		Disk:       control.DiskStatus{ReserveBytes: files.DefaultReserve},
 		LastBackup: d.backups.last(),
-		Warnings:   []control.Warning{},
 	}
 	if d.pageAddr != "" {
 		s.Page.URL = d.cfg.Page.URL
 	}
-	if free, ok := diskspace.Free(d.dir); ok {
-		s.Disk.FreeBytes = int64(free)
+	if l.freeOK {
+		s.Disk.FreeBytes = int64(l.free)
 	}
 	for _, b := range d.cfg.Bodies {
 		s.Bodies = append(s.Bodies, control.Body{ID: b.ID, Name: b.Name, NameEN: b.NameEN, ClearDays: b.ClearDays})
 	}
-	for _, w := range r.Warnings {
-		s.Warnings = append(s.Warnings, control.Warning{Name: w.Kind, Severity: "warning", Subject: w.Subject, Text: w.Text, Since: moment(w.Since)})
-	}
+	d.mu.Lock()
+	s.Warnings = shown(d.warnings(l))
+	d.mu.Unlock()
 	return s, nil
 }
 
