@@ -26,8 +26,8 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 	verifier verifier-check install uninstall clean help
 
 # Without the symbol table the programs are a third smaller. Stack traces and profiles need none.
-build: ## builds the daemon and the command into bin/ (plain `make` does this)
-	$(GO) build -ldflags=-s -o bin/ ./cmd/ancred ./cmd/ancre
+build: ## builds the programs into bin/ (plain `make` does this)
+	$(GO) build -ldflags=-s -o bin/ ./cmd/ancred ./cmd/ancre ./cmd/ancre-register
 
 demo: build ## stamps and verifies files on a private Bitcoin network; KEEP=1 leaves it running
 	@$(GO) build -o bin/ ./tools/demo github.com/btcsuite/btcd

@@ -19,11 +19,7 @@ func (a *app) statusCommand() *cobra.Command {
 Exit status: 0 the register runs (there may be warnings), 1 it does not.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s control.Status
-			err := a.call(cmd.Context(), func(c *control.Client) (err error) {
-				s, err = c.Status(cmd.Context())
-				return err
-			})
+			s, err := a.status(cmd.Context())
 			if err != nil {
 				return err
 			}

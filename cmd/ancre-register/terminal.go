@@ -78,6 +78,9 @@ func (a *app) printJSON(v any, line bool) error {
 	return enc.Encode(v)
 }
 
+// rawOut is standard output for bytes that are no text.
+func (a *app) rawOut() io.Writer { return printable.Raw(a.out) }
+
 // startProgress begins to show progress if somebody sits at a terminal; else it returns nil, on
 // which all methods do nothing. The caller must call Finish.
 func (a *app) startProgress(label string, total int64, ofBytes bool) *progress.Bar {
