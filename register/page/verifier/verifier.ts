@@ -699,6 +699,7 @@ const HEADER = 80;
 const CHECKSUM = 32;
 const MAX_WINDOW = 4096; // headers
 const MIN_BLOCKS = 6;
+const NEAR = 2; // periods above a block from which headers are looked at
 const AHEAD = 2 * 3600; // seconds that a header may be ahead of now
 const ADRIFT = 24 * 3600; // seconds that the times of blocks may differ from the order of their heights
 const EASIEST = 0x1d; // the exponent of mainnet's limit, by which difficulties are counted
@@ -707,6 +708,7 @@ const EASIEST = 0x1d; // the exponent of mainnet's limit, by which difficulties 
 interface Run {
   genesis: string; // as it is displayed
   first: number;
+  last: number;
   raw: Uint8Array;
 }
 
@@ -736,9 +738,10 @@ function readWindow(bytes: Uint8Array): Run {
   if (body % HEADER !== 0 || body / HEADER > MAX_WINDOW) refuse("window-length", bytes.length);
   const end = bytes.length - CHECKSUM;
   if (!equal(sha256(bytes.subarray(0, end)), bytes.subarray(end))) refuse("checksum", end);
-  const run = { genesis: displayed(bytes.subarray(8, 40)), first: uint32(bytes, 40), raw: bytes.slice(WINDOW_START, end) };
-  if (run.first + body / HEADER - 1 > MAX_HEIGHT) refuse("window-length", 40);
-  return run;
+  const first = uint32(bytes, 40);
+  const last = first + body / HEADER - 1;
+  if (last > MAX_HEIGHT) refuse("window-length", 40);
+  return { genesis: displayed(bytes.subarray(8, 40)), first, last, raw: bytes.slice(WINDOW_START, end) };
 }
 
 function uint32(b: Uint8Array, at: number): number {
@@ -840,23 +843,25 @@ interface RefusedWindow {
 }
 
 /**
- * Reads and checks windows. Those that continue each other are joined, and obey the rules as a
- * whole: a block near the end of one window needs the headers of the next.
+ * Reads and checks the windows that say something of blocks at these heights. Those that continue
+ * each other are joined, and obey the rules as a whole: a block near the end of one window needs the
+ * headers of the next. Work that a proof does not need is left out: a register has many windows.
  */
-function readWindows(windows: Uint8Array[], n: Network, now: number): { chains: Chain[]; refused: RefusedWindow[] } {
+function readWindows(q: Question, heights: number[]): { chains: Chain[]; refused: RefusedWindow[] } {
+  const { network: n, now } = q;
   const chains: Chain[] = [];
   const refused: RefusedWindow[] = [];
   const runs: Run[] = [];
-  for (const bytes of windows) {
+  for (const bytes of q.windows) {
     const run = guarded(() => readWindow(bytes));
     if (isFault(run)) refused.push({ fault: run, first: 0, last: -1 });
-    else runs.push(run);
+    else if (heights.some((h) => run.first <= h + NEAR * n.period && h <= run.last)) runs.push(run);
   }
   runs.sort((a, b) => a.first - b.first);
   for (const run of runs) {
-    const last = run.first + run.raw.length / HEADER - 1;
-    const fault = run.genesis !== n.genesis ? ({ fault: "other-network", at: 8, unsupported: false } as Fault) : place(run, chains, n, now);
-    if (fault !== null) refused.push({ fault, first: run.first, last });
+    const other: Fault = { fault: "other-network", at: 8, unsupported: false };
+    const fault = run.genesis !== n.genesis ? other : place(run, chains, n, now);
+    if (fault !== null) refused.push({ fault, first: run.first, last: run.last });
   }
   return { chains, refused };
 }
@@ -909,6 +914,7 @@ function judgeBlock(chain: Chain, height: number, n: Network): Judged {
   const { raw, hash, time } = chain.headers[at];
   const merkleRoot = raw.slice(36, 68);
   const trust: Trust = { blocks: 0, difficulty: 0, bits: 0 };
+  const newest = targetOf(newestDated(n)[2]);
   let easiest = 0n;
   let weak = false;
   for (let i = at; i < chain.headers.length; i++) {
@@ -921,7 +927,8 @@ function judgeBlock(chain: Chain, height: number, n: Network): Judged {
       trust.bits = h.bits;
       trust.difficulty = difficulty(h.bits);
     }
-    if (h.target > floor(n, chain.first + i, h.time)) weak = true;
+    // The floor is never below the newest known difficulty.
+    if (h.target > newest && h.target > floor(n, chain.first + i, h.time)) weak = true;
   }
   for (let i = at; i >= 0 && trust.base === undefined; i--) if (chain.headers[i].known) trust.base = chain.first + i;
   const believed = trust.checkpoint !== undefined;
@@ -933,12 +940,17 @@ function judgeBlock(chain: Chain, height: number, n: Network): Judged {
   };
 }
 
+/** The newest checkpoint of which bits and time are known. The first block of a network always is. */
+function newestDated(n: Network): Network["checkpoints"][0] {
+  return n.checkpoints.filter((c) => c[2] !== 0).pop()!;
+}
+
 /**
  * The highest target, which is the lowest difficulty, that a header may have without a checkpoint
  * above it: docs/windows.md says why.
  */
 function floor(n: Network, height: number, time: number): bigint {
-  const [from, , bits, since] = n.checkpoints.filter((c) => c[2] !== 0).pop()!;
+  const [from, , bits, since] = newestDated(n);
   let halvings = n.fall;
   if (height >= from) {
     const byTime = 2 + Math.ceil(Math.max(time - since, 0) / n.halving);
@@ -1491,7 +1503,9 @@ function judgeProof(v: Verdict, q: Question): void {
     return;
   }
   if ("tree" in p) {
-    const look = newLookup(q);
+    // Of an attestation of less than 32 bytes no block is looked at.
+    const bitcoin = p.attestations.filter((a) => a.kind === "bitcoin" && a.message.length === 32);
+    const look = newLookup(q, bitcoin.map((a) => a.height!));
     v.checks = p.attestations.map((a) => check(a, look));
     decide(v, ["valid", "few", "invalid", "no-block", "pending", "unchecked"]);
     v.warnings = warn(v, p);
@@ -1514,7 +1528,7 @@ function judgeReceipt(v: Verdict, r: Receipt, q: Question): void {
   }
   if (claims.bitcoin.length === 0) return conclude(v, "uncheckable", claims.reason);
   claims.bitcoin.sort((a, b) => a.height - b.height);
-  const look = newLookup(q);
+  const look = newLookup(q, claims.bitcoin.map((c) => BigInt(c.height)));
   v.checks = claims.bitcoin.map((c) => check(bitcoinAt(c.root, c.height), look));
   decide(v, ["invalid", "valid", "few", "no-block"]);
   const first = claims.bitcoin.find((c) => v.height === BigInt(c.height));
@@ -1529,29 +1543,24 @@ type Lookup = (height: bigint) => Found;
 
 type Found = Judged | { reason: "too-high" | "no-header" | "bad-window" | "windows-disagree" | "too-many-blocks"; fault?: Fault };
 
-function newLookup(q: Question): Lookup {
-  const { chains, refused } = readWindows(q.windows, q.network, q.now);
+/** Answers for the first different heights of a proof, and for no more. */
+function newLookup(q: Question, heights: bigint[]): Lookup {
+  const first = new Set([...new Set(heights)].slice(0, MAX_HEIGHTS));
+  const low = [...first].filter((h) => h <= BigInt(MAX_HEIGHT)).map(Number);
+  const { chains, refused } = readWindows(q, low);
   const known = new Map<bigint, Found>();
-  return (height) => {
-    let found = known.get(height);
-    if (found !== undefined) return found;
-    if (known.size >= MAX_HEIGHTS) return { reason: "too-many-blocks" };
-    found = height > BigInt(MAX_HEIGHT) ? { reason: "too-high" } : find(Number(height), chains, refused, q.network);
-    known.set(height, found);
-    return found;
-  };
+  for (const h of first) known.set(h, h > BigInt(MAX_HEIGHT) ? { reason: "too-high" } : find(Number(h), chains, refused, q.network));
+  return (height) => known.get(height) ?? { reason: "too-many-blocks" };
 }
 
-/** The best that a chain says of a block. Headers that cost nothing do not stand beside others. */
+/** The best that a chain says of a block. Headers that cost nothing do not count beside others. */
 function find(height: number, chains: Chain[], refused: RefusedWindow[], n: Network): Found {
-  let best: Judged | undefined;
-  for (const chain of chains) {
-    if (height < chain.first || height >= chain.first + chain.headers.length) continue;
-    const judged = judgeBlock(chain, height, n);
-    if (best !== undefined && best.reason === judged.reason && best.block.hash !== judged.block.hash) return { reason: "windows-disagree" };
-    if (best === undefined || rank[judged.reason] > rank[best.reason]) best = judged;
+  const all = chains.filter((c) => c.first <= height && height < c.first + c.headers.length).map((c) => judgeBlock(c, height, n));
+  const most = Math.max(...all.map((j) => rank[j.reason]));
+  const [best, ...others] = all.filter((j) => rank[j.reason] === most) as [Judged | undefined, ...Judged[]];
+  if (best !== undefined) {
+    return others.some((j) => j.block.hash !== best.block.hash) ? { reason: "windows-disagree" } : best;
   }
-  if (best !== undefined) return best;
   const bad = refused.find((r) => r.first <= height && height <= r.last) ?? refused.find((r) => r.last < r.first);
   return bad !== undefined ? { reason: "bad-window", fault: bad.fault } : { reason: "no-header" };
 }
