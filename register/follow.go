@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"ancre/internal/wake"
 	"ancre/register/store"
 	"ancre/rpc"
 
@@ -24,6 +25,10 @@ const (
 type follower struct {
 	*Register
 	nextSweep time.Time // when all unfinished proofs are looked at again; zero: at once
+
+	// fromStart says that the feed is read from its beginning, whatever cursor is stored: the node
+	// does not know that cursor, and has no change yet after which another one could be stored.
+	fromStart bool
 }
 
 // follow follows the proofs of the digests that the node has, until ctx ends or the store has
@@ -39,6 +44,7 @@ func (r *Register) follow(ctx context.Context) error {
 		case ctx.Err() != nil, errors.Is(err, store.ErrFailed):
 			return err
 		case err == nil:
+			r.over(warnRefused, "the node refuses no call any more")
 			wait = r.retryWait()
 			continue
 		}
@@ -61,6 +67,9 @@ func (f *follower) step(ctx context.Context) error {
 		f.storeFailed(ctx, err)
 		return err
 	}
+	if f.fromStart {
+		cursor = ""
+	}
 	changes, err := f.waitChanges(ctx, cursor)
 	if err != nil {
 		f.nodeFailed(ctx, err)
@@ -71,6 +80,7 @@ func (f *follower) step(ctx context.Context) error {
 		if err := f.sweep(ctx); err != nil {
 			return err
 		}
+		f.fromStart, cursor = true, ""
 	}
 	return f.apply(ctx, changes, cursor)
 }
@@ -122,6 +132,7 @@ func (f *follower) apply(ctx context.Context, changes rpc.Changes, was string) e
 		f.storeFailed(ctx, err)
 		return err
 	}
+	f.fromStart = false
 	f.over(warnStore, "the register can be written again")
 	_ = f.contact(ctx) // so that the page knows the blocks of these proofs
 	return nil
@@ -211,6 +222,9 @@ func (f *follower) refreshAll(ctx context.Context, look *look, proofs []store.Pr
 			if err := f.store.Follow(ctx, changed, ""); err != nil {
 				f.storeFailed(ctx, err)
 				return err
+			}
+			if slices.ContainsFunc(changed, func(p store.Proof) bool { return p.State == store.Waiting }) {
+				wake.Up(f.digestWaits)
 			}
 		}
 		if failure != nil {

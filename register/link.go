@@ -28,10 +28,12 @@ var usualPace = pace{
 
 // What warns.
 const (
-	warnNode  = "node"  // the node is away, or is another one
-	warnSend  = "send"  // the node refuses digests
-	warnProof = "proof" // a proof from the node is false
-	warnStore = "store" // the store, or the files, cannot be written
+	warnNode = "node" // the node is away, or is another one
+	warnSend = "send" // the node refuses digests
+
+	warnRefused = "refused" // the node refuses another call
+	warnProof   = "proof"   // a proof from the node is false
+	warnStore   = "store"   // the store, or the files, cannot be written
 )
 
 // warn makes a warning hold. The log gets a line if nothing was wrong before, or something else.
@@ -61,9 +63,10 @@ func (r *Register) over(kind, message string) {
 // contact asks the node who it is, and remembers its state. It returns an error unless the node
 // answers and is of the register's network.
 func (r *Register) contact(ctx context.Context) error {
+	before := r.outages()
 	info, err := r.blockchainInfo(ctx)
 	if err != nil {
-		r.nodeFailed(ctx, err)
+		r.outage(ctx, err)
 		return err
 	}
 	network := networkName(info.Chain)
@@ -73,6 +76,9 @@ func (r *Register) contact(ctx context.Context) error {
 		}
 		return err
 	}
+	if r.outages() != before {
+		return errOutdated
+	}
 	r.setReachable(true, "")
 	r.mu.Lock()
 	r.status.Network, r.status.Height, r.status.BestBlock, r.status.Synced = network, info.Blocks, info.BestBlockHash, !info.InitialBlockDownload
@@ -80,6 +86,16 @@ func (r *Register) contact(ctx context.Context) error {
 	r.mu.Unlock()
 	r.over(warnNode, "the node is back")
 	return nil
+}
+
+// errOutdated says that the node was lost after it was asked: its answer is no news.
+var errOutdated = errors.New("another call to the node has failed meanwhile")
+
+// outages returns how often the node was lost.
+func (r *Register) outages() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
 func (r *Register) blockchainInfo(ctx context.Context) (rpc.BlockchainInfo, error) {
@@ -124,20 +140,36 @@ func networkName(chain string) string {
 // nodeFailed says what it means that a call to the node failed. A refusal is no outage, except of a
 // node that is starting.
 func (r *Register) nodeFailed(ctx context.Context, err error) {
-	var refused *rpc.Error
 	switch {
-	case ctx.Err() != nil, errors.Is(err, errSyncing):
-	case errors.As(err, &refused) && refused.Code != rpc.CodeStarting && refused.Code != rpc.CodeForbidden:
-	case errors.Is(err, rpc.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
-		r.setReachable(false, err.Error())
-		r.warn(warnNode, "away", "the node is away: digests wait until it is back", err)
-	case rpc.HasCode(err, rpc.CodeStarting):
-		r.setReachable(false, err.Error())
-		r.warn(warnNode, "starting", "the node is starting", err)
+	case errors.Is(err, errSyncing):
+	case isRefusal(err):
+		var refused *rpc.Error
+		errors.As(err, &refused)
+		if ctx.Err() == nil {
+			r.warn(warnRefused, fmt.Sprint(refused.Code), "the node refuses a call: proofs are not followed until it answers", err)
+		}
 	default:
-		r.setReachable(false, err.Error())
-		r.warn(warnNode, "refuses", "the node cannot be used: digests wait until it can", err)
+		r.outage(ctx, err)
 	}
+}
+
+// outage remembers that the node cannot be used, and why.
+func (r *Register) outage(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	class, message := "refuses", "the node cannot be used: digests wait until it can"
+	switch {
+	case errors.Is(err, rpc.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
+		class, message = "away", "the node is away: digests wait until it is back"
+	case rpc.HasCode(err, rpc.CodeStarting):
+		class, message = "starting", "the node is starting: digests wait until it has started"
+	}
+	r.mu.Lock()
+	r.lost++
+	r.mu.Unlock()
+	r.setReachable(false, err.Error())
+	r.warn(warnNode, class, message, err)
 }
 
 // setReachable remembers whether the node can be used, and since when.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ancre/internal/humanize"
-	"ancre/internal/wake"
 	"ancre/proof"
 	"ancre/proof/receipt"
 	"ancre/register/store"
@@ -109,7 +108,6 @@ func (l *look) unknown(ctx context.Context, was store.Proof) (store.Proof, error
 	case mine == unclear && was.State == store.Complete:
 		return was, nil
 	}
-	wake.Up(l.digestWaits)
 	return store.Proof{Digest: was.Digest, State: store.Waiting, AddedAt: was.AddedAt}, nil
 }
 

@@ -67,6 +67,7 @@ type Register struct {
 
 	mu         sync.Mutex // guards what follows
 	status     NodeStatus
+	lost       int               // how often the node was lost
 	claimed    string            // the network of the node, once the store has claimed it
 	conditions map[string]string // what is wrong, by the kind of its warning
 }
