@@ -201,3 +201,12 @@ func serialized(t testing.TB, tx *wire.MsgTx) []byte {
 	must(t, tx.SerializeNoWitness(&b))
 	return b.Bytes()
 }
+
+// take returns the paths that were asked for, and forgets them.
+func (s *server) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = nil
+	return asked
+}

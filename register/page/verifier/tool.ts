@@ -52,7 +52,7 @@ export class AncreVerify extends Base {
   private words = new Words("en");
   private lookup: Lookup | null = null;
   private pile = emptyPile();
-  private kept: Checked[] = []; // documents that wait for a proof
+  private kept: Checked[] = []; // without a register: files that wait for a proof or for headers
   private run: AbortController | null = null;
   private parts!: ReturnType<typeof build>;
 
@@ -208,12 +208,14 @@ export class AncreVerify extends Base {
       this.progress(words.say("checking-proof", { name: printable(c.name) }));
       const proof = pairs.get(c) ?? null;
       const s = await this.judgeOne(c, proof, signal);
-      if (s.conclusion.because === "no-proof") this.kept.push(c);
+      // Without a register, what is missing may be picked next.
+      if (!this.lookup && !s.conclusion.confirmed) this.kept.push(c);
       subjects.push(s);
       results.append(report(s, this.setting()));
     }
     for (const p of left) notes.push(this.alone(p));
-    if (this.lookup) pile.proofs = left;
+    // With a register, a proof is used once. One that cannot be read is of no use at all.
+    pile.proofs = (this.lookup ? left : pile.proofs).filter((p) => p.digest);
     if (subjects.length === 0 && notes.length === 0) notes.push(words.say("got-data", { n: pile.windows.length + pile.lists.length }));
     if (subjects.length === 1) {
       const [s] = subjects;
@@ -229,7 +231,6 @@ export class AncreVerify extends Base {
     if (p.digest) return words.say("need-file", { name, digest: p.digest });
     const parsed = looksLikeReceipt(p.bytes) ? parseReceipt(p.bytes) : parseProof(p.bytes);
     const v = { reason: "malformed", fault: isFault(parsed) ? parsed : undefined } as Verdict;
-    this.pile.proofs = this.pile.proofs.filter((other) => other !== p);
     return words.say("bad-proof", { name, why: why(v, words) });
   }
 
