@@ -10,6 +10,7 @@ import (
 // Words splits a text into the words that are searched: runs of letters and digits, in lower case,
 // without accents, with ligatures spelled out. An engine stores the words of a text, and looks for
 // the words of a query. So "Séance nᵒ 2026-112" has the words seance, no, 2026 and 112.
+// Words are stored: a change here needs a migration in each engine, and so does NumberKey.
 func Words(text string) []string {
 	return strings.FieldsFunc(fold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }

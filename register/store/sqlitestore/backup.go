@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"ancre/register/store"
 )
 
 // copyName is the name of the copy that a backup makes beside the database, and removes again.
@@ -93,42 +91,4 @@ func (c *contextReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.r.Read(p)
-}
-
-// Check implements [store.Store].
-func (s *Store) Check(ctx context.Context) error {
-	var found []error
-	for _, pragma := range []string{"integrity_check", "foreign_key_check"} {
-		rows, err := s.read.QueryContext(ctx, "PRAGMA "+pragma)
-		if err != nil {
-			return s.explain(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			return errors.Join(s.explain(err), rows.Close())
-		}
-		for rows.Next() {
-			texts := make([]any, len(columns))
-			for i := range texts {
-				texts[i] = new(any)
-			}
-			if err := rows.Scan(texts...); err != nil {
-				return errors.Join(s.explain(err), rows.Close())
-			}
-			line := ""
-			for _, text := range texts {
-				line += fmt.Sprint(*text.(*any)) + " "
-			}
-			if line = strings.TrimSpace(line); line != "ok" {
-				found = append(found, fmt.Errorf("%s: %s", pragma, line))
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return s.explain(err)
-		}
-	}
-	if len(found) > 0 {
-		return fmt.Errorf("the register's database in %s is %w: restore it from a backup: %w", s.dir, store.ErrDamaged, errors.Join(found...))
-	}
-	return nil
 }

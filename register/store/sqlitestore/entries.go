@@ -101,11 +101,12 @@ func insertEntry(t tx, e *store.Entry) error {
 		e.Digest[:], millis(e.AddedAt)); err != nil {
 		return err
 	}
+	words := wordsOf(e, m.Title)
 	result, err := t.ExecContext(t.ctx, `INSERT INTO entries (digest, meeting, kind, title, number, file_name, media_type, size, added_at,
-		published, download, online_since, replaces, at, shown, kind_place, number_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		published, download, online_since, replaces, at, shown, kind_place, number_key, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.Digest[:], textOrNull(e.Meeting), e.Kind, e.Title, e.Number, e.FileName, e.MediaType, e.Size, millis(e.AddedAt),
 		e.Published, e.Download, millis(e.OnlineSince), idOrNull(e.Replaces),
-		millis(m.Start), shown(e, &m), slices.Index(store.Kinds, e.Kind), store.NumberKey(e.Number))
+		millis(m.Start), shown(e, &m), slices.Index(store.Kinds, e.Kind), store.NumberKey(e.Number), words)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,8 @@ func insertEntry(t tx, e *store.Entry) error {
 			return err
 		}
 	}
-	return insertWords(t, e, m.Title)
+	_, err = t.exec("INSERT INTO search (rowid, words) VALUES (?, ?)", e.ID, words)
+	return err
 }
 
 // replacedBy returns the entries that a new one replaces, in their order.
@@ -159,18 +161,22 @@ func shown(e *store.Entry, m *store.Meeting) int {
 	return 1
 }
 
-func insertWords(t tx, e *store.Entry, meetingTitle string) error {
+// wordsOf returns the words of an entry, with a space before each.
+func wordsOf(e *store.Entry, meetingTitle string) string {
 	words := store.Words(strings.Join([]string{e.Title, e.Number, e.FileName, meetingTitle}, " "))
-	_, err := t.exec("INSERT INTO search (rowid, words) VALUES (?, ?)", e.ID, strings.Join(words, " "))
-	return err
+	slices.Sort(words)
+	words = slices.Compact(words)
+	return " " + strings.Join(words, " ")
 }
 
 // putWords replaces the words of an entry.
 func putWords(t tx, e *store.Entry, meetingTitle string) error {
-	if _, err := t.exec("DELETE FROM search WHERE rowid = ?", e.ID); err != nil {
+	words := wordsOf(e, meetingTitle)
+	if _, err := t.exec("UPDATE entries SET words = ? WHERE id = ?", words, e.ID); err != nil {
 		return err
 	}
-	return insertWords(t, e, meetingTitle)
+	_, err := t.exec("INSERT OR REPLACE INTO search (rowid, words) VALUES (?, ?)", e.ID, words)
+	return err
 }
 
 // Publish implements [store.Store].

@@ -96,12 +96,33 @@ func prepareFile(path string) error {
 	if _, err := io.ReadFull(f, header[:]); err != nil || string(header[:16]) != "SQLite format 3\x00" {
 		return fmt.Errorf("%s is %w: it is not a SQLite database. Move it away, and restore the register from a backup", path, store.ErrDamaged)
 	}
-	// Zero: the process was killed before it wrote its first tables. What has tables is refused by
-	// migrate.
-	if id := binary.BigEndian.Uint32(header[68:]); id != applicationID && id != 0 {
+	return checkHeader(path, header[:], info.Size())
+}
+
+// checkHeader refuses a database that is not ours, or newer, before SQLite changes anything in it.
+func checkHeader(path string, header []byte, size int64) error {
+	has, id := int(binary.BigEndian.Uint32(header[60:])), binary.BigEndian.Uint32(header[68:])
+	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
+	log, err := os.Stat(path + "-wal")
+	switch {
+	case id == applicationID:
+		return checkVersion(path, has)
+	case id != 0:
+		return notOurs(path)
+	case size > pageSize && (err != nil || log.Size() == 0):
 		return notOurs(path)
 	}
+	// The process was killed before it wrote its first tables, or before they were copied from the
+	// log. In the second case migrate looks at them.
 	return nil
+}
+
+func checkVersion(path string, has int) error {
+	if has <= version {
+		return nil
+	}
+	return fmt.Errorf("%s has schema %d, and this program knows schemas up to %d: use the newer ancre-register that made it, or a later one",
+		path, has, version)
 }
 
 func notOurs(path string) error {
@@ -166,12 +187,11 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 			return fmt.Errorf("open %s: %w", path, err)
 		}
 	}
-	switch {
-	case id != applicationID && tables > 0:
+	if id != applicationID && tables > 0 {
 		return notOurs(path)
-	case has > version:
-		return fmt.Errorf("%s has schema %d, and this program knows schemas up to %d: use the newer ancre-register that made it, or a later one",
-			path, has, version)
+	}
+	if err := checkVersion(path, has); err != nil {
+		return err
 	}
 	for n := has + 1; n <= version; n++ {
 		if err := migrateTo(ctx, db, n); err != nil {

@@ -3,15 +3,16 @@ package sqlitestore
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"ancre/register/store"
 )
 
 // Entries implements [store.Store].
 func (s *Store) Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry, error) {
-	c := chosen(q)
-	if c.nothing {
-		return nil, nil
+	c, err := s.choose(ctx, q)
+	if err != nil || c == nil {
+		return nil, s.explain(err)
 	}
 	text, args := c.page(q)
 	entries, err := collectEntries(s.read.QueryContext(ctx, text, args...))
@@ -20,20 +21,53 @@ func (s *Store) Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry,
 
 // CountEntries implements [store.Store].
 func (s *Store) CountEntries(ctx context.Context, q store.EntryQuery) (n int, err error) {
-	c := chosen(q)
-	if c.nothing {
-		return 0, nil
+	key := countKey(q)
+	revision := s.Revision()
+	if n, ok := s.counted.get(revision, key); ok {
+		return n, nil
 	}
-	err = s.read.QueryRowContext(ctx, "SELECT count(*)"+c.from+c.whereText(), c.args...).Scan(&n)
-	return n, s.explain(err)
+	c, err := s.choose(ctx, q)
+	if err != nil || c == nil {
+		return 0, s.explain(err)
+	}
+	if err = s.read.QueryRowContext(ctx, "SELECT count(*)"+c.from+c.whereText(), c.args...).Scan(&n); err != nil {
+		return 0, s.explain(err)
+	}
+	s.counted.put(revision, key, n)
+	return n, nil
 }
 
-// choice is the part of a query that chooses entries.
+// maxMatches is how many entries are found by their words at most, and then sorted. If more have
+// the words, entries are read in the order of the answer, and their words are compared: with so
+// many that have them, a page is soon full. Only tests change it.
+var maxMatches = 2000
+
+// choose translates what a query chooses. It returns nil if no entry can be meant.
+func (s *Store) choose(ctx context.Context, q store.EntryQuery) (*choice, error) {
+	words := store.Words(q.Text)
+	if len(words) == 0 {
+		if q.Text != "" {
+			return nil, nil // a text of signs alone
+		}
+		return chosen(q, nil, false), nil
+	}
+	// A meeting and a digest are narrower than words.
+	if q.Meeting != nil || q.Digest != nil {
+		return chosen(q, words, false), nil
+	}
+	var matches int
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? LIMIT ?)", match(words), maxMatches).Scan(&matches)
+	if err != nil || matches == 0 {
+		return nil, err
+	}
+	return chosen(q, words, matches < maxMatches), nil
+}
+
+// choice is the part of a statement that chooses entries.
 type choice struct {
-	from    string
-	where   []string
-	args    []any
-	nothing bool // no entry can be meant
+	from  string
+	where []string
+	args  []any
 }
 
 func (c *choice) add(term string, values ...any) {
@@ -47,18 +81,19 @@ func (c *choice) whereText() string {
 	return " WHERE " + strings.Join(c.where, " AND ")
 }
 
-// chosen translates what a query chooses. A test holds the plan that SQLite makes of each.
-func chosen(q store.EntryQuery) *choice {
+// chosen translates what a query chooses. If byWords is true, entries are found by their words. A
+// test holds the plan that SQLite makes of each.
+func chosen(q store.EntryQuery, words []string, byWords bool) *choice {
 	c := &choice{from: " FROM entries e"}
-	if q.Text != "" {
-		words := store.Words(q.Text)
-		if len(words) == 0 {
-			c.nothing = true // a text of signs alone
-			return c
-		}
-		// Begin with the words: CROSS JOIN has SQLite keep the order of the tables.
+	if byWords {
+		// CROSS JOIN has SQLite keep the order of the tables.
 		c.from = " FROM search CROSS JOIN entries e ON e.id = search.rowid"
 		c.add("search MATCH ?", match(words))
+	}
+	for _, word := range words {
+		if !byWords || utf8.RuneCountInString(word) > maxPrefix {
+			c.add("instr(e.words, ?)", " "+word)
+		}
 	}
 	if q.Meeting != nil && *q.Meeting == "" {
 		c.add("e.meeting IS NULL")
@@ -92,12 +127,19 @@ func chosen(q store.EntryQuery) *choice {
 	return c
 }
 
-// match returns a query of FTS5: entries that have, for each of these words, one that begins so.
+// maxPrefix is the longest beginning of a word that the index has: see the migrations.
+const maxPrefix = 8
+
+// match returns a query of FTS5: entries that have, for each of these words, one that begins with
+// its first letters.
 func match(words []string) string {
 	var b strings.Builder
 	for i, word := range words {
 		if i > 0 {
 			b.WriteString(" AND ")
+		}
+		if letters := []rune(word); len(letters) > maxPrefix {
+			word = string(letters[:maxPrefix])
 		}
 		b.WriteString(`"` + word + `"*`) // a word has letters and digits only
 	}

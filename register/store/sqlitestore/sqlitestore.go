@@ -44,6 +44,7 @@ type Store struct {
 	failed error      // why it takes no more writes; nil: it does
 
 	revision atomic.Uint64 // as it is on disk
+	counted  counts
 }
 
 var _ store.Store = (*Store)(nil)

@@ -35,6 +35,13 @@ func Run(t *testing.T, open Open) {
 		{"an entry replaces the one with its name", testReplace},
 		{"an entry is published and withdrawn", testPublish},
 		{"proofs are followed", testFollow},
+		{"words are found whatever their case and accents", testSearch},
+		{"any sequence of changes is answered as the contract says", testModel},
+		{"what cannot be an entry is refused and leaves no trace", testInvalidEntries},
+		{"many write and read at once", testConcurrent},
+		{"a context that has ended begins nothing", testContext},
+		{"a backup is one moment", testBackup},
+		{"a closed store answers with errors", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(newFixture(t, open)) })
 	}
