@@ -22,7 +22,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 .PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
-	lint cross reproducible release deb tarballs image unit-packages \
+	checkpoints lint cross reproducible release deb tarballs image unit-packages \
 	verifier verifier-check install uninstall clean help
 
 # Without the symbol table the programs are a third smaller. Stack traces and profiles need none.
@@ -105,6 +105,12 @@ bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store
 
 fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its plots
 	$(GO) run ./tools/fees
+
+NETWORK ?= mainnet
+checkpoints: ## renews the list of known blocks (NETWORK=mainnet) from this machine's ancred; commit it
+	$(GO) run ./cmd/ancre --network $(NETWORK) headers checkpoints --force headers/checkpoints/$(NETWORK).txt
+	$(GO) test ./headers
+	git diff --stat -- headers/checkpoints
 
 lint: ## checks format, go vet, staticcheck, comment widths, function lengths and branches
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: run gofmt -w" $$files >&2; exit 1; }

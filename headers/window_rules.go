@@ -227,9 +227,9 @@ func (c *CheckedWindow) checkKnown(now time.Time) error {
 		case h.time > latest:
 			return fail(RuleTime, "is dated %s, in the future: is the clock of this machine right?", at)
 		case below != nil && h.time < below.Time-int64(adrift/time.Second):
-			return fail(RuleTime, "is dated %s, long before block %d, which came earlier", at, below.Height)
+			return fail(RuleTime, "is dated %s, long before the known block %d", at, below.Height)
 		case above != nil && h.time > above.Time+int64(adrift/time.Second):
-			return fail(RuleTime, "is dated %s, long after block %d, which came later", at, above.Height)
+			return fail(RuleTime, "is dated %s, long after the known block %d", at, above.Height)
 		}
 		known := c.network.checkpoint(height)
 		if known == nil {

@@ -115,6 +115,9 @@ func (h *verbHelp) check(guide, command string) string {
 			return words[0]
 		}
 	}
+	if words[0] == "headers" && len(words) > 1 && !strings.HasPrefix(words[1], "-") {
+		of = words[:2] // each of its verbs has flags of its own
+	}
 	for _, f := range option.FindAllStringSubmatch(command, -1) {
 		if !regexp.MustCompile(`(?m)(^|[\s,])` + regexp.QuoteMeta(f[1]) + `([\s,\[]|$)`).MatchString(h.of(of...)) {
 			h.t.Errorf("%s shows %q, and `ancre %s --help` knows no %s", guide, command, strings.Join(of, " "), f[1])

@@ -32,6 +32,8 @@ var explained = map[string][]string{
 	"info":                          {"ancre.explained"},
 	"steps":                         {"proof.Line"},
 	"headers export":                {"ancre.exportResult"},
+	"headers window":                {"ancre.windowResult"},
+	"headers checkpoints":           {"ancre.checkpointsResult"},
 	"backup and `ancred restore`":   {"backup.Report", "ancre.rotationReport"},
 	"`ancred check`":                {"ancred.report"},
 	"findings":                      {"daemon.Finding"},

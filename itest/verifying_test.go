@@ -48,6 +48,7 @@ func TestCommandsOfTheVerifyingGuidesWork(t *testing.T) {
 	ran, seen := 0, make(map[string]bool)
 	for _, guide := range handedGuides {
 		w.must(os.RemoveAll(filepath.Join(w.daemon.Home, "bitcoin.headers")))
+		w.must(os.RemoveAll(filepath.Join(w.daemon.Home, "convocation.headers")))
 		w.ancre(0, "headers", "export", filepath.Join(w.daemon.Home, "bitcoin.headers"))
 		for _, b := range blocksOf(readFile(t, "../"+guide)) {
 			for _, line := range commandsOf(b.text) {

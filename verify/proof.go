@@ -23,7 +23,7 @@ func (v *Verifier) Proof(ctx context.Context, f *proof.File, digest []byte) (Ver
 	if err := v.conclude(ctx, &verdict, result.Header, nil); err != nil || verdict.SourceFailed {
 		return verdict, err
 	}
-	verdict.Warnings = result.Warnings
+	verdict.Warnings = append(verdict.Warnings, result.Warnings...)
 	switch result.Outcome {
 	case proof.OutcomePending:
 		v.addDaemonStatus(ctx, f, &verdict)

@@ -24,12 +24,12 @@ func (v *Verifier) Receipt(ctx context.Context, rec receipt.Receipt, digest [32]
 		}
 		return verdict, concluded
 	}
-	verdict.Warnings = result.Warnings
+	verdict.Warnings = append(verdict.Warnings, result.Warnings...)
 	switch {
+	case verdict.Outcome == proof.OutcomePending: // by the judgment of a window
 	case result.Outcome == proof.OutcomeValid:
 		verdict.Complete = true
 		verdict.TxID, verdict.Anchor, verdict.Seal = chainhash.Hash(result.TxID), result.Anchor, result.Seal
-	case result.Outcome == proof.OutcomePending:
 	case result.Outcome == proof.OutcomeUnchecked:
 		needed := result.Needed
 		if result.NeedsTx {

@@ -32,7 +32,7 @@ type Source interface {
 
 // Trust says whose word the headers of a source are.
 type Trust struct {
-	// Source is the kind of source, for programs: daemon, spv, node or file.
+	// Source is the kind of source, for programs: daemon, spv, node, file or window.
 	Source string `json:"source"`
 
 	// From is where the source is: an address, or the name of a file.
@@ -40,6 +40,13 @@ type Trust struct {
 
 	// Tip is the height of its newest block.
 	Tip int64 `json:"tip"`
+
+	// Of a window: the known block above to which its headers lead, the known block below from
+	// which they come, and without the first one the easiest difficulty of the headers from the
+	// block on.
+	Checkpoint      *int64  `json:"checkpoint,omitempty"`
+	Base            *int64  `json:"base,omitempty"`
+	LeastDifficulty float64 `json:"least_difficulty,omitempty"`
 
 	// Words say what a verdict relies on. They end the sentence "valid, existed before Bitcoin
 	// block N, …".
@@ -69,6 +76,7 @@ func (s failedSource) Lacks(context.Context, uint64) (why string, remedy string)
 // knows which blocks cannot exist yet.
 type cachedSource struct {
 	Source
+	part   partialSource // Source, if it has a part of the chain only; else nil
 	params *chaincfg.Params
 
 	mu      sync.Mutex // guards what follows
@@ -83,7 +91,8 @@ func newCachedSource(s Source, params *chaincfg.Params) *cachedSource {
 	if params == nil {
 		params = &chaincfg.MainNetParams
 	}
-	return &cachedSource{Source: s, params: params}
+	part, _ := s.(partialSource)
+	return &cachedSource{Source: s, part: part, params: params}
 }
 
 // Header implements [proof.HeaderSource].
@@ -103,6 +112,9 @@ func (s *cachedSource) Header(ctx context.Context, height uint64) (proof.Header,
 func (s *cachedSource) mayExist(ctx context.Context, height uint64) bool {
 	if s.params.GenerateSupported {
 		return true // developers make blocks at will
+	}
+	if s.part != nil {
+		return true // the height of its newest block may be no more than a claim
 	}
 	_, tip, err := s.onTop(ctx, 0)
 	if err != nil {

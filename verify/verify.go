@@ -6,9 +6,9 @@
 // [Trust].
 //
 // Verification needs Bitcoin's block headers. They come from a [Source]: an ancred
-// ([DaemonSource]), a bitcoind ([NodeSource]) or a file of headers ([FileSource]). The light client
-// is a package of its own, verify/lightclient, so that programs which do not need it do not link
-// it.
+// ([DaemonSource]), a bitcoind ([NodeSource]), a file of all headers ([FileSource]) or a window of
+// some ([WindowSource]). The light client is a package of its own, verify/lightclient, so that
+// programs which do not need it do not link it.
 //
 // A pending proof may be complete by now, at the daemon or at a calendar. A [Verifier] with
 // [Calendars] asks them before its verdict; a [Completer] asks them for a complete proof to keep.
@@ -167,8 +167,14 @@ func (v *Verifier) markValid(ctx context.Context, header proof.Header, verdict *
 	trust := v.trust
 	trust.Tip = tip
 	verdict.Trust = &trust
+	if v.source.part != nil {
+		if onTop, err = v.source.part.judge(header.Height, verdict); err != nil || verdict.Outcome != proof.OutcomeValid {
+			verdict.Trust = nil
+			return err
+		}
+	}
 	verdict.Block = &Block{Height: header.Height, Hash: chainhash.Hash(header.Hash), Time: header.Time.UTC(), OnTop: onTop}
-	if onTop < EnoughOnTop {
+	if onTop < EnoughOnTop && v.source.part == nil {
 		few := fmt.Sprintf("few blocks are on top, so a reorganisation could still undo it: verify again when there are %d", EnoughOnTop)
 		if verdict.Reason != "" {
 			few = verdict.Reason + "; " + few
@@ -192,6 +198,10 @@ func (v *Verifier) markSourceFailed(verdict *Verdict, err error) {
 
 // markMissing says that the source lacks the block at height, and that nothing else is wrong.
 func (v *Verifier) markMissing(ctx context.Context, height uint64, reason, needed string, verdict *Verdict) {
+	if v.source.part != nil {
+		// The block may be below what the source has.
+		reason, needed = fmt.Sprintf("the proof names Bitcoin block %d", height), fmt.Sprintf("the header of block %d, and those above", height)
+	}
 	why, remedy := v.source.Lacks(ctx, height)
 	verdict.markUnverifiable(reason+hint("; ", why), needed+hint(": ", remedy))
 }

@@ -27,7 +27,7 @@ func (a *app) headersCommand() *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  needVerb,
 	}
-	cmd.AddCommand(a.headersExportCommand())
+	cmd.AddCommand(a.headersExportCommand(), a.headersWindowCommand(), a.headersCheckpointsCommand())
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ancre/cmd/ancre/doctor"
+	"ancre/headers"
 
 	"github.com/spf13/cobra"
 )
@@ -43,13 +44,17 @@ func printingCalls(r *rig) map[string]func(n string) []string {
 	pass := r.write("pass", "long enough")
 	args := func(args ...string) func(string) []string { return func(string) []string { return args } }
 	return map[string]func(n string) []string{
-		"ancre":                   args("--help"),
-		"ancre help":              args("help", "wallet"),
-		"ancre completion":        args("completion", "bash"),
-		"ancre auth":              args("auth", "alice", "submit"),
-		"ancre backup":            func(n string) []string { return []string{"backup", r.path("backup" + n)} },
-		"ancre batches":           args("batches"),
-		"ancre headers export":    func(n string) []string { return []string{"headers", "export", r.path("headers" + n)} },
+		"ancre":                args("--help"),
+		"ancre help":           args("help", "wallet"),
+		"ancre completion":     args("completion", "bash"),
+		"ancre auth":           args("auth", "alice", "submit"),
+		"ancre backup":         func(n string) []string { return []string{"backup", r.path("backup" + n)} },
+		"ancre batches":        args("batches"),
+		"ancre headers export": func(n string) []string { return []string{"headers", "export", r.path("headers" + n)} },
+		"ancre headers window": func(n string) []string { return []string{"headers", "window", "1", r.path("window" + n)} },
+		"ancre headers checkpoints": func(n string) []string {
+			return []string{"headers", "checkpoints", r.path("checkpoints" + n)}
+		},
 		"ancre info":              args("info", r.path("file.ots")),
 		"ancre prune":             args("prune", r.path("file.ots")),
 		"ancre receipt":           args("receipt", r.path("file")),
@@ -83,7 +88,7 @@ func TestEveryVerbFailsWhenItsOutputIsLost(t *testing.T) {
 	r.stored()
 	r.ancre("stamp", r.write("file", "content")).is(t, exitDone)
 	r.daemon.mine()
-	r.daemon.work(1)
+	r.daemon.work(headers.MinBlocks)
 	r.ancre("upgrade", r.path("file.ots")).is(t, exitDone)
 
 	defer func(seen func(context.Context, doctor.Target, time.Duration) *doctor.Facts) { look = seen }(look)

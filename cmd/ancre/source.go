@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"ancre/config"
@@ -29,7 +30,7 @@ type sourceOptions struct {
 func (o *sourceOptions) addTo(f *pflag.FlagSet) {
 	o.given = f.Changed
 	f.BoolVar(&o.spv, "spv", false, "verify with the built-in light client, which needs no daemon, only Bitcoin's peers")
-	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" writes")
+	f.StringVar(&o.headers, "headers", "", "verify offline, against the block headers in `FILE`, which \"ancre headers export\" or \"window\" writes")
 	f.StringVar(&o.node, "node", "", "verify against the block headers of the bitcoind at `URL`, without user and password")
 }
 
@@ -104,12 +105,19 @@ func (a *app) network() (config.Config, *chaincfg.Params, error) {
 	return cfg, params, err
 }
 
-// fileSource opens a file of headers, from "ancre headers export" or another program. It needs no
-// network.
+// fileSource opens a file of headers: all of them, from "ancre headers export" or another program,
+// or a window. It needs no network.
 func (a *app) fileSource(ctx context.Context, path string, params *chaincfg.Params) (verify.Source, func() error, error) {
 	file, size, err := openHeadersFile(path)
 	if err != nil {
 		return nil, nil, unusableHeaders(path, err)
+	}
+	if data, err := readWindow(file, size); data != nil || err != nil {
+		file.Close()
+		if err != nil {
+			return nil, nil, unusableHeaders(path, err)
+		}
+		return windowSource(path, data, params)
 	}
 	bar := a.startProgress("Checking block headers", size/headers.Size, false)
 	src, err := verify.OpenFile(ctx, file, size, params, bar.SetDone)
@@ -123,6 +131,31 @@ func (a *app) fileSource(ctx context.Context, path string, params *chaincfg.Para
 	}
 	src.Name, src.Newer = path, `export newer ones with "ancre headers export"`
 	return src, file.Close, nil
+}
+
+// readWindow returns the content of a file that is meant to be a window, and nil for other files.
+func readWindow(file io.ReaderAt, size int64) ([]byte, error) {
+	start := make([]byte, 8)
+	if n, _ := file.ReadAt(start, 0); !headers.LooksLikeWindow(start[:n]) {
+		return nil, nil
+	}
+	// Of a file that is too long the parser needs to see no more than that.
+	data := make([]byte, min(size, int64(headers.MaxWindowSize+headers.Size)))
+	n, err := file.ReadAt(data, 0)
+	if n == len(data) {
+		err = nil
+	}
+	return data[:n], err
+}
+
+// windowSource is a window of headers.
+func windowSource(path string, data []byte, params *chaincfg.Params) (verify.Source, func() error, error) {
+	src, err := verify.OpenWindow(data, params)
+	if err != nil {
+		return nil, nil, unusableHeaders(path, err)
+	}
+	src.Name, src.Newer = path, `make another window with "ancre headers window", or use the headers of all blocks ("ancre headers export")`
+	return src, func() error { return nil }, nil
 }
 
 // openHeadersFile opens a file of headers. The error does not name it.
@@ -145,5 +178,10 @@ func unusableHeaders(path string, err error) error {
 	if errors.Is(err, headers.ErrOtherNetwork) {
 		return fmt.Errorf("the headers in %s cannot be used: %w: name their network with --network", path, err)
 	}
-	return fmt.Errorf("the headers in %s cannot be used: %w; \"ancre headers export\" makes a new file", path, err)
+	var broken *headers.RuleError
+	makes := "export"
+	if errors.Is(err, headers.ErrNoWindow) || errors.As(err, &broken) {
+		makes = "window"
+	}
+	return fmt.Errorf("the headers in %s cannot be used: %w; \"ancre headers %s\" makes a new file", path, err, makes)
 }

@@ -44,7 +44,9 @@ Verification needs Bitcoin's block headers. They come from one of four sources, 
   the daemon      unless you name another source: it has checked their proof of work
   --spv           the built-in light client, which needs no daemon, only Bitcoin's peers. It keeps its headers for the next
                   time, and uses spv.connect, spv.add_peers and spv.proxy of the configuration
-  --headers FILE  offline: a file from "ancre headers export", which is checked from the first block on
+  --headers FILE  offline: a file from "ancre headers export", which is checked from the first block on, or a window from
+                  "ancre headers window". A window is worth what leads to a block that is known to this program, or the work on
+                  top of the block: the answer says which. With fewer than 5 blocks on top, the answer is pending
   --node URL      a bitcoind that you trust. On its own machine ancre finds its cookie. Otherwise give --rpc-cookie, or give
                   --rpc-user and put the password into the environment as ANCRE_RPC_PASSWORD
 The answer also says how many blocks of work are on top. Below five it warns that a reorganisation could still undo the block.
