@@ -252,3 +252,33 @@ func TestALargeFileShowsProgressAndCanBeCancelled(t *testing.T) {
 	one(tab).want(t, "anchored", "listed-anchored", "Authentic")
 	tab.WantNoErrors()
 }
+
+// A page about one document compares files with it: another one is called changed, unless it is
+// published too.
+func TestAFileIsComparedWithTheDocumentOfThePage(t *testing.T) {
+	b := browser.Start(t)
+	w := newWorld(t)
+	s := serve(t, w)
+	s.behave(behaviour{attributes: `digest="` + w.minutes.hex() + `"`})
+	changed := w.file(t, "changed.pdf", append([]byte("x"), w.minutes.bytes...))
+	minutesProof := w.file(t, "proof.ots", w.minutes.proof)
+	tab := b.Open(t, browser.Wide)
+	for _, c := range []struct {
+		files           []string
+		result, because string
+		says            string
+	}{
+		{[]string{w.minutes.path}, "anchored", "listed-anchored", "byte for byte"},
+		{[]string{w.budget.path}, "anchored", "listed-anchored", "The document of this page\n" + w.minutes.hex()},
+		{[]string{changed}, "invalid", "other-document", "The document of this page\n" + w.minutes.hex()},
+		{[]string{changed, minutesProof}, "invalid", "other-file", "The proof is that of\nTitle of " + w.minutes.name},
+	} {
+		tab.Go(s.URL + "/en/")
+		tab.Upload(input, c.files...)
+		f := one(tab)
+		f.want(t, c.result, c.because, "")
+		if !strings.Contains(f.Text, c.says) {
+			t.Errorf("the report does not say %q:\n%s", c.says, f.Text)
+		}
+	}
+}

@@ -352,7 +352,8 @@ func (t *Tab) TooWide() []string {
 func (t *Tab) Screenshot(path string) {
 	t.Helper()
 	yes := true
-	size := Eval[[]float64](t, `[document.documentElement.clientWidth, document.documentElement.scrollHeight]`)
+	// A picture of the whole page has no scroll bars: it is as wide as the window.
+	size := Eval[[]float64](t, `[innerWidth, document.documentElement.scrollHeight]`)
 	answer, err := command(t, page.CaptureScreenshot, page.CaptureScreenshotParams{
 		CaptureBeyondViewport: &yes, Clip: &page.Viewport{Width: size[0], Height: size[1], Scale: 1},
 	})

@@ -6,7 +6,8 @@
 //   - A proof that was given with the file is about another file, is damaged or is false: invalid.
 //   - The register could not be asked: not confirmed, whatever proof was given. Anybody can anchor
 //     any file, so a good proof does not show that the register published it.
-//   - The register does not list the digest: unknown, whatever proof was given.
+//   - The register does not list the digest: unknown, whatever proof was given; or invalid, if the
+//     page compares the file with one document.
 //   - The register lists it: what its proof, or the given one, is worth in this browser.
 //   - No register belongs to the page (it was saved, or is a file): what the given proof is worth.
 //
@@ -29,6 +30,7 @@ export type Because =
   | "not-listed"
   | "not-listed-anchored" // and the given proof is good
   | "other-file" // the given proof is about another file
+  | "other-document" // not listed, and not the document that it is compared with
   | "given-bad"
   | "listed-bad" // the register's proof is not good
   | "no-register" // it could not be asked
@@ -43,6 +45,8 @@ export interface Facts {
   register: { entry: Entry | null; network: string } | Unreachable | null;
   /** The network of which the register must be, "" if any will do. */
   wantNetwork: string;
+  /** The file is compared with a document, and is not that one. */
+  unlike: boolean;
   /** Of the proof that was given with the file. */
   given: Verdict | null;
   /** Of the proof in the register's entry. */
@@ -74,6 +78,7 @@ export function conclude(f: Facts): Conclusion {
   if (register && "obstacle" in register) return say("unknown", "no-register", given, false);
   if (register && f.wantNetwork && register.network !== f.wantNetwork) return say("unknown", "other-network", null, false);
   if (register && !register.entry) {
+    if (f.unlike) return say("invalid", "other-document", given);
     return given?.result === "anchored" ? say("unknown", "not-listed-anchored", given) : say("unknown", "not-listed", given);
   }
 

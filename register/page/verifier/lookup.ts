@@ -1,6 +1,7 @@
 // Looking a digest up in the register. The server learns the first byte of the digest and nothing
 // more: the browser fetches the list of all digests with that first byte, then all the windows of
-// headers that any proof of that list needs, whichever of them was looked for.
+// headers that any proof of that list needs, whichever of them was looked for. If a proof was given
+// that is about another file, the first byte of that digest is asked for too.
 //
 // What comes is not believed. It is bounded in size and time, read strictly, and judged by the
 // verifier.

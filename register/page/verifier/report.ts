@@ -15,6 +15,8 @@ export interface Subject {
   digest: string; // SHA-256
   conclusion: Conclusion;
   entry: Entry | null;
+  other: Entry | null; // of the document to which the given proof belongs, if it is about another file
+  compared: string; // the digest of the document that the file was compared with and is not, or ""
   network: string;
   testNetwork: boolean;
   wantNetwork: string;
@@ -113,6 +115,8 @@ class Report {
     if (s.name) row("your-file", el("bdi", {}, printable(s.name)), ` (${this.set.words.size(s.size)})`);
     row("fingerprint", el("code", {}, s.digest));
     if (s.entry) row("in-register", ...this.entry(s.entry));
+    if (s.other) row("proof-of", ...this.entry(s.other));
+    if (s.compared) row("compared", el("code", {}, printable(s.compared)));
     const v = s.conclusion.verdict;
     if (v?.block) {
       if (v.result === "anchored") row("existed", el("strong", {}, say("before")));

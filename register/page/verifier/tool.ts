@@ -17,7 +17,7 @@
 import { type Facts, conclude } from "./conclude";
 import { el } from "./dom";
 import { hashFile, scriptAddress } from "./hashing";
-import { type List, Lookup, Unreachable, periodsOf } from "./lookup";
+import { type Entry, type List, Lookup, Unreachable, periodsOf } from "./lookup";
 import { type Proof, emptyPile, pair, sort } from "./picked";
 import { type Setting, type Subject, report, resultText, why } from "./report";
 import style from "./tool.css";
@@ -251,9 +251,12 @@ export class AncreVerify extends Base {
       const windows = about(proof).map(([, bytes]) => bytes);
       return network ? judge({ digest: hashed, proof, windows, now: Date.now() / 1000, network }) : null;
     };
+    const compared = this.getAttribute("digest") ?? "";
+    const unlike = compared !== "" && compared !== digest;
     const facts: Facts = {
       register: asked.list ? { entry, network: networkName } : (asked.obstacle ?? null),
       wantNetwork: this.getAttribute("network") ?? "",
+      unlike,
       given: given && judged(given.bytes, unhex(c.digests.find((d) => d === given.digest) ?? digest)!),
       listed: entry?.proof ? judged(entry.proof, c.digest) : null,
     };
@@ -268,6 +271,8 @@ export class AncreVerify extends Base {
       network: networkName,
       testNetwork: networkNamed(networkName)?.test ?? false,
       wantNetwork: facts.wantNetwork,
+      compared: unlike ? compared : "",
+      other: conclusion.because === "other-file" ? await this.entryOf(conclusion.verdict!.proofDigest ?? "", signal) : null,
       obstacle: asked.obstacle,
       proof,
       proofName: conclusion.byGiven ? given!.name : `${c.name || digest}.ots`,
@@ -298,6 +303,14 @@ export class AncreVerify extends Base {
       answer.obstacle = e;
     }
     return answer;
+  }
+
+  /** What the register says of another digest; null if it cannot say or does not list it. */
+  private async entryOf(digest: string, signal: AbortSignal): Promise<Entry | null> {
+    if (!this.lookup || !/^[0-9a-f]{64}$/.test(digest)) return null;
+    const list = await this.lookup.list(digest.slice(0, 2), signal).catch(() => null);
+    signal.throwIfAborted();
+    return list?.entries.get(digest) ?? null;
   }
 
   /** The windows for a proof: the register's that it needs, and all that were picked. */
