@@ -39,6 +39,10 @@ func (p *Page) attest(ctx context.Context, a Address, l Links) (*attestation.Tex
 	if f.OTS, err = p.source.OTS(ctx, e.Digest); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, nil, err
 	}
+	if f.Proof.State == store.Mined {
+		// The node completes a proof when its block is final. Until then the proof names no block.
+		f.Proof.State = store.Pending
+	}
 	text, err := attestation.New(f, string(a.Lang))
 	return text, d, err
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,7 +217,8 @@ func downloadName(name string) string {
 		}
 		return c
 	}, printable.Line(name))
-	return strings.TrimLeft(strings.TrimSpace(name), ".")
+	name = strings.TrimLeft(strings.TrimSpace(name), ".")
+	return cmp.Or(name, "document") // without a name, a browser could show the file
 }
 
 // Height is the height of the block, as commands take it.
