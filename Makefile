@@ -21,7 +21,7 @@ RACE := $(shell { command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=
 # Small servers, a Raspberry Pi, and the machines that people sit at.
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench fees \
+.PHONY: build demo test unit unit-rooms unit-store itest clients simulate fuzz differential bench pictures fees \
 	checkpoints lint cross reproducible release deb tarballs image unit-packages \
 	verifier verifier-check install uninstall clean help
 
@@ -102,6 +102,9 @@ differential: ## reads 200,000 mutated proofs (MUTATIONS=) here, with python3-op
 
 bench: ## measures, and writes docs/performance.md; STORE=DIR adds a large store, SHORT=1 only checks
 	@SHORT="$(SHORT)" STORE="$(STORE)" $(GO) run ./tools/bench
+
+pictures: clients ## takes the pictures of docs/pictures.md, with Chromium
+	$(GO) test -count=1 -timeout 10m ./itest -run '^TestPictures$$' -pictures=$(CURDIR)/docs/pictures
 
 fees: ## plays fee markets for the cost study, and rewrites docs/fees.md and its plots
 	$(GO) run ./tools/fees

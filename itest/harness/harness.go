@@ -26,13 +26,13 @@ const Network = "regtest"
 
 // Binaries are the programs, as absolute paths.
 type Binaries struct {
-	Ancred, Ancre, Btcd string
+	Ancred, Ancre, AncreRegister, Btcd string
 }
 
 // Build compiles the programs from the module's own source and its pinned modules into dir. root is
 // any directory of the module.
 func Build(ctx context.Context, root, dir string) (Binaries, error) {
-	if err := goBuild(ctx, root, dir, "ancre/cmd/ancred", "ancre/cmd/ancre", btcdPackage); err != nil {
+	if err := goBuild(ctx, root, dir, "ancre/cmd/ancred", "ancre/cmd/ancre", "ancre/cmd/ancre-register", btcdPackage); err != nil {
 		return Binaries{}, err
 	}
 	return In(dir)
@@ -73,11 +73,12 @@ func In(dir string) (Binaries, error) {
 		return Binaries{}, err
 	}
 	b := Binaries{
-		Ancred: filepath.Join(dir, "ancred"+exeSuffix()),
-		Ancre:  filepath.Join(dir, "ancre"+exeSuffix()),
-		Btcd:   filepath.Join(dir, "btcd"+exeSuffix()),
+		Ancred:        filepath.Join(dir, "ancred"+exeSuffix()),
+		Ancre:         filepath.Join(dir, "ancre"+exeSuffix()),
+		AncreRegister: filepath.Join(dir, "ancre-register"+exeSuffix()),
+		Btcd:          filepath.Join(dir, "btcd"+exeSuffix()),
 	}
-	for _, path := range []string{b.Ancred, b.Ancre, b.Btcd} {
+	for _, path := range []string{b.Ancred, b.Ancre, b.AncreRegister, b.Btcd} {
 		if _, err := os.Stat(path); err != nil {
 			return Binaries{}, fmt.Errorf("%w: build it first", err)
 		}

@@ -105,7 +105,7 @@ func valueOf(v *accessibility.Value) (text string) {
 // returns the elements in their order.
 func (t *Tab) TabThrough() (order []Focus) {
 	t.Helper()
-	Eval[bool](t, `(document.activeElement?.blur?.(), getSelection().removeAllRanges(), scrollTo(0, 0), delete globalThis.tabbed)`)
+	Eval[bool](t, `(document.activeElement?.blur?.(), getSelection().removeAllRanges(), scrollTo(0, 0), delete globalThis.lastTabbed, delete globalThis.tabbed)`)
 	const most = 500
 	for range most {
 		t.Press("Tab")
