@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,11 +19,20 @@ const maxFindings = 20
 // indexes with their tables. Beyond that, what the engine derives from a row, such as its words,
 // must follow from it: that finds most changed bytes in texts.
 func (s *Store) Check(ctx context.Context) error {
-	found, err := s.checkPages(ctx)
-	if err == nil && len(found) == 0 { // rows of a broken file say nothing
-		found, err = s.checkRows(ctx)
+	if err := s.read.PingContext(ctx); err != nil {
+		return s.explain(err)
 	}
+	// On a connection that has searched before, FTS5 checks its table against what it remembers of
+	// it, and takes what other connections have written since for damage.
+	db, err := connect(filepath.Join(s.dir, File), toCopy)
 	if err != nil {
+		return s.explain(err)
+	}
+	found, err := checkPages(ctx, db)
+	if err == nil && len(found) == 0 { // rows of a broken file say nothing
+		found, err = checkRows(ctx, db)
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
 		return s.explain(err)
 	}
 	if len(found) == 0 {
@@ -35,14 +45,14 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // checkPages has SQLite look at the file.
-func (s *Store) checkPages(ctx context.Context) (found []string, err error) {
-	rows, err := s.read.QueryContext(ctx, "PRAGMA integrity_check")
+func checkPages(ctx context.Context, db *sql.DB) (found []string, err error) {
+	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check")
 	lines, err := collect(rows, err, func(line *string) []any { return []any{line} })
 	if err != nil {
 		return nil, err
 	}
 	found = slices.DeleteFunc(lines, func(line string) bool { return line == "ok" })
-	rows, err = s.read.QueryContext(ctx, `SELECT "table", rowid, parent FROM pragma_foreign_key_check`)
+	rows, err = db.QueryContext(ctx, `SELECT "table", rowid, parent FROM pragma_foreign_key_check`)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +80,8 @@ type derivedRow struct {
 }
 
 // checkRows compares what is derived with what it is derived from.
-func (s *Store) checkRows(ctx context.Context) (found []string, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+entryColumns+`, e.at, e.shown, e.kind_place, e.number_key, e.words, m.start, m.title, m.published,
+func checkRows(ctx context.Context, db *sql.DB) (found []string, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+`, e.at, e.shown, e.kind_place, e.number_key, e.words, m.start, m.title, m.published,
 		EXISTS (SELECT 1 FROM search_docsize d WHERE d.id = e.id) FROM entries e LEFT JOIN meetings m ON m.id = e.meeting ORDER BY e.id`)
 	if err != nil {
 		return nil, err

@@ -264,24 +264,26 @@ func ceilMillis(t time.Time) int64 {
 	}
 }
 
+const yearsQuery = "SELECT max(start) FROM meetings WHERE start < ?"
+
 // Years implements [store.Store].
 func (s *Store) Years(ctx context.Context, zone *time.Location, publishedOnly bool) (years []store.YearCount, err error) {
-	where := "TRUE"
+	where := ""
 	if publishedOnly {
-		where = "published"
+		where = " AND published"
 	}
 	// From year to year: each question is answered from a part of an index.
 	before := int64(1<<63 - 1)
 	for {
 		var newest sql.NullInt64
-		err := s.read.QueryRowContext(ctx, "SELECT max(start) FROM meetings WHERE start < ? AND "+where, before).Scan(&newest)
+		err := s.read.QueryRowContext(ctx, yearsQuery+where, before).Scan(&newest)
 		if err != nil || !newest.Valid {
 			return years, s.explain(err)
 		}
 		year := time.UnixMilli(newest.Int64).In(zone).Year()
 		begin := time.Date(year, 1, 1, 0, 0, 0, 0, zone).UnixMilli()
 		count := store.YearCount{Year: year}
-		err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM meetings WHERE start >= ? AND start < ? AND "+where, begin, before).Scan(&count.Meetings)
+		err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM meetings WHERE start >= ? AND start < ?"+where, begin, before).Scan(&count.Meetings)
 		if err != nil {
 			return nil, s.explain(err)
 		}

@@ -11,7 +11,14 @@ import (
 	"ancre/register/store"
 )
 
-const proofColumns = "digest, state, added_at, submitted_at, batch, height, block_hash, block_time, complete_at"
+const (
+	proofColumns = "digest, state, added_at, submitted_at, batch, height, block_hash, block_time, complete_at"
+
+	proofQuery         = "SELECT " + proofColumns + " FROM proofs WHERE digest = ?"
+	proofsOfBatchQuery = "SELECT " + proofColumns + " FROM proofs WHERE batch = ? AND batch <> 0 ORDER BY digest"
+	proofsAfterQuery   = "SELECT " + proofColumns + " FROM proofs WHERE state = ? AND digest > ? ORDER BY digest LIMIT ?"
+	waitingQuery       = "SELECT digest FROM proofs INDEXED BY proofs_waiting WHERE state = 'waiting' ORDER BY added_at, digest LIMIT ?"
+)
 
 // proofRow is a proof with the batch as SQLite keeps it.
 type proofRow struct {
@@ -40,7 +47,7 @@ func (s *Store) Waiting(ctx context.Context, limit int) ([]store.Digest, error) 
 	if limit <= 0 {
 		limit = -1
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT digest FROM proofs WHERE state = 'waiting' ORDER BY added_at, digest LIMIT ?", limit)
+	rows, err := s.read.QueryContext(ctx, waitingQuery, limit)
 	digests, err := collect(rows, err, func(d *store.Digest) []any { return []any{digestColumn{d}} })
 	return digests, s.explain(err)
 }
@@ -53,7 +60,7 @@ func (s *Store) Proof(ctx context.Context, d store.Digest) (store.Proof, error) 
 
 func proofIn(ctx context.Context, q queryer, d store.Digest) (store.Proof, error) {
 	var r proofRow
-	err := q.QueryRowContext(ctx, "SELECT "+proofColumns+" FROM proofs WHERE digest = ?", d[:]).Scan(scanProof(&r)...)
+	err := q.QueryRowContext(ctx, proofQuery, d[:]).Scan(scanProof(&r)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("a proof of %s is %w", d, store.ErrNotFound)
 	}
@@ -66,7 +73,7 @@ func (s *Store) Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, e
 	if len(ds) == 0 {
 		return nil, nil
 	}
-	stmt, err := s.read.PrepareContext(ctx, "SELECT "+proofColumns+" FROM proofs WHERE digest = ?")
+	stmt, err := s.read.PrepareContext(ctx, proofQuery)
 	if err != nil {
 		return nil, s.explain(err)
 	}
@@ -87,8 +94,7 @@ func (s *Store) Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, e
 
 // ProofsOfBatch implements [store.Store].
 func (s *Store) ProofsOfBatch(ctx context.Context, batch uint64) ([]store.Proof, error) {
-	proofs, err := collectProofs(s.read.QueryContext(ctx,
-		"SELECT "+proofColumns+" FROM proofs WHERE batch = ? AND batch <> 0 ORDER BY digest", int64(batch)))
+	proofs, err := collectProofs(s.read.QueryContext(ctx, proofsOfBatchQuery, int64(batch)))
 	return proofs, s.explain(err)
 }
 
@@ -111,8 +117,7 @@ func (s *Store) ProofsAfter(ctx context.Context, after *store.Digest, limit int,
 		if slices.Contains(states[:i], state) {
 			continue
 		}
-		some, err := collectProofs(s.read.QueryContext(ctx,
-			"SELECT "+proofColumns+" FROM proofs WHERE state = ? AND digest > ? ORDER BY digest LIMIT ?", state, from, limit))
+		some, err := collectProofs(s.read.QueryContext(ctx, proofsAfterQuery, state, from, limit))
 		if err != nil {
 			return nil, s.explain(err)
 		}

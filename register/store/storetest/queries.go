@@ -88,6 +88,9 @@ func testModel(f *fixture) {
 		if step%100 == 99 {
 			f.reopen()
 		}
+		if step%25 == 24 {
+			f.ok(f.Check(ctx))
+		}
 		if step%10 == 9 {
 			for range 20 {
 				q := m.query(r)

@@ -75,7 +75,7 @@ CREATE TABLE entries (
 	words        TEXT NOT NULL     -- as store.Words returns them, a space before each
 ) STRICT;
 CREATE UNIQUE INDEX entries_of_meeting ON entries (coalesce(meeting, ''), digest);
-CREATE INDEX entries_in_meeting ON entries (meeting, kind_place, number_key, id, shown);
+CREATE INDEX entries_in_meeting ON entries (meeting, at DESC, kind_place, number_key, id, shown);
 CREATE INDEX entries_by_digest ON entries (digest, id, shown);
 CREATE INDEX entries_by_meeting ON entries (at DESC, meeting, kind_place, number_key, id);
 CREATE INDEX entries_of_kind ON entries (kind, at DESC, meeting, kind_place, number_key, id);
