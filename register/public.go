@@ -58,7 +58,7 @@ func orNotFound(err error) error {
 // Entries implements [page.Source]. Of one that was withdrawn it leaves the digest and the dates.
 // An entry does not tell of another one that was never on line.
 func (p Public) Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry, error) {
-	q.PublishedOnly = true
+	q = public(q)
 	entries, err := p.r.store.Entries(ctx, q)
 	if err != nil {
 		return nil, err
@@ -91,6 +91,14 @@ func (p Public) Entries(ctx context.Context, q store.EntryQuery) ([]store.Entry,
 	return entries, nil
 }
 
+// public returns a query that chooses what the public may see. The name of an entry that was
+// withdrawn is not shown, and so no search by words finds it.
+func public(q store.EntryQuery) store.EntryQuery {
+	q.PublishedOnly = true
+	q.WasPublished = q.WasPublished && q.Text == ""
+	return q
+}
+
 // withdrawn returns what stays known of an entry that was withdrawn.
 func withdrawn(e store.Entry) store.Entry {
 	return store.Entry{
@@ -115,7 +123,7 @@ func (p Public) wasOnline(ctx context.Context, id int64) (bool, error) {
 
 // CountEntries implements [page.Source].
 func (p Public) CountEntries(ctx context.Context, q store.EntryQuery) (int, error) {
-	q.PublishedOnly = true
+	q = public(q)
 	return p.r.store.CountEntries(ctx, q)
 }
 
