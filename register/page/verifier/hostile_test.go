@@ -89,7 +89,7 @@ func liesAboutHeaders(t *testing.T, q question) []lie {
 	return []lie{
 		{"the server knows no headers", q.with(), "uncheckable no-header", ""},
 		{"the headers of other blocks", q.with(chain.window(111, 130)), "uncheckable no-header", ""},
-		{"noise instead of a window", q.with(bytes.Repeat([]byte("noise"), 2_000_000)), "uncheckable bad-window", "not-a-window"},
+		{"noise instead of a window", q.with(bytes.Repeat([]byte("noise"), 100_000)), "uncheckable bad-window", "not-a-window"},
 		{"nothing instead of a window", q.with([]byte{}), "uncheckable bad-window", "not-a-window"},
 		{"a page instead of a window", q.with([]byte("<!doctype html><title>404</title>")), "uncheckable bad-window", "not-a-window"},
 		{"a window that is cut", q.with(all[:len(all)-1]), "uncheckable bad-window", "window-length"},
@@ -144,7 +144,7 @@ func liesAboutProofs(t *testing.T, q question) []lie {
 		{"the proof of another document", question{Digest: other[:], Proof: q.Proof, Windows: q.Windows, Now: q.Now, Network: q.Network}, "invalid other-file", ""},
 		{"a block that has another root", false32, "invalid wrong-root", ""},
 		{"a root of 20 bytes", question{Digest: short.Digest, Proof: shortBytes, Windows: q.Windows, Now: q.Now, Network: q.Network}, "invalid root-size", ""},
-		{"noise instead of a proof", proofOf(bytes.Repeat([]byte("noise"), 2_000_000)), "invalid malformed", "too-large"},
+		{"noise instead of a proof", proofOf(bytes.Repeat([]byte("noise"), 220_000)), "invalid malformed", "too-large"},
 		{"nothing instead of a proof", proofOf([]byte{}), "invalid malformed", "cut"},
 		{"another page instead of a proof", proofOf([]byte("<!doctype html>")), "invalid malformed", "not-a-proof"},
 		{"a proof of steps that lead elsewhere", proofOf(long), "invalid wrong-root", ""},
