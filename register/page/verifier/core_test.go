@@ -28,6 +28,11 @@ type core struct{ tab *browser.Tab }
 func newCore(t *testing.T) *core {
 	t.Helper()
 	t.Parallel()
+	return openCore(t)
+}
+
+func openCore(t testing.TB) *core {
+	t.Helper()
 	page, err := os.ReadFile("testdata/core.js")
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +120,7 @@ func (c *core) judge(questions ...question) []verdict {
 }
 
 // network is one of networks.json.
-func network(t *testing.T, name string) json.RawMessage {
+func network(t testing.TB, name string) json.RawMessage {
 	t.Helper()
 	b, err := os.ReadFile("networks.json")
 	if err != nil {
