@@ -274,12 +274,17 @@ func ancrePath() string {
 
 func (s *stage) sayKept() {
 	ancre := ancrePath()
-	s.say("The node and the daemon keep running. To see the state of the daemon, to stamp, and to close the batch:\n")
+	s.say("The programs keep running. The council's public page:\n")
+	s.line("%s", s.pageAddress())
+	s.say("To see the state of the daemon, to stamp, and to close the batch:\n")
 	for _, verb := range []string{"status", "stamp FILE", "rpc closebatch"} {
 		s.line("%s --datadir %s %s", ancre, s.daemon.DataDir, verb)
 	}
+	s.say("To add a document to the meeting:\n")
+	s.line("%s-register --config %s add FILE --meeting %s --kind annex --publish", ancre, s.register.Config, s.meeting)
 	s.say("To mine a block:\n\n%s", s.node.MineCommand())
-	s.say("To stop both programs and remove everything:\n\nkill %d %d; sleep 3; rm -r %s %s", s.daemon.PID(), s.node.PID(), s.state, s.files)
+	s.say("To stop the programs and remove everything:\n\nkill %d %d %d; sleep 3; rm -r %s %s",
+		s.register.PID(), s.daemon.PID(), s.node.PID(), s.state, s.files)
 }
 
 // ancre runs the command in the folder of the files and shows it. It expects an exit status, and a

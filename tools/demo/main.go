@@ -1,11 +1,13 @@
 // Command demo shows Ancre at work, on a private Bitcoin network on this machine. It stamps files,
 // pays for their hashes with one transaction, and verifies the proofs. It also shows that a changed
-// file and a changed proof are refused. It ends with status 0 only if all of this happened.
+// file and a changed proof are refused. Then it opens a council's register, adds the documents of a
+// meeting, and checks one of them as a citizen would. It ends with status 0 only if all of this
+// happened.
 //
-// It runs the programs in its own directory (ancred, ancre, btcd), in temporary directories. At the
-// end it stops them and removes everything but the stamped files, their proofs and the block
-// headers that verify them, and says how. With KEEP=1 in the environment the node and the daemon go
-// on running, and demo says how to use and stop them.
+// It runs the programs in its own directory (ancred, ancre, ancre-register, btcd), in temporary
+// directories. At the end it stops them and removes everything but the files, their proofs and the
+// block headers that verify them, and says how. With KEEP=1 in the environment the programs go on
+// running, and demo says how to use and stop them.
 package main
 
 import (
@@ -45,9 +47,11 @@ type stage struct {
 	files string // directory of the stamped files and their proofs, kept
 	keep  bool
 
-	node   *harness.Node
-	daemon *harness.Daemon
-	began  time.Time
+	node     *harness.Node
+	daemon   *harness.Daemon
+	register *harness.Register
+	meeting  string // its name in the register
+	began    time.Time
 }
 
 func run(ctx context.Context, keep bool) (err error) {
@@ -85,6 +89,9 @@ func run(ctx context.Context, keep bool) (err error) {
 		s.mineToFinal,
 		s.completeProofs,
 		s.refuseForgeries,
+		func(ctx context.Context) error { return s.openRegister(ctx, bin) },
+		s.addDocuments,
+		s.checkAsCitizen,
 		s.verifyOffline,
 	} {
 		if err := act(ctx); err != nil {
@@ -97,6 +104,9 @@ func run(ctx context.Context, keep bool) (err error) {
 // strike stops the programs and removes their directories.
 func (s *stage) strike() error {
 	var errs []error
+	if s.register != nil {
+		errs = append(errs, s.register.Stop())
+	}
 	if s.daemon != nil {
 		errs = append(errs, s.daemon.Stop())
 	}
@@ -108,6 +118,9 @@ func (s *stage) strike() error {
 
 // tellLogs shows the end of the logs before they are removed.
 func (s *stage) tellLogs() {
+	if s.register != nil {
+		fmt.Fprintf(os.Stderr, "\nThe end of the log of ancre-register:\n%s\n", s.register.Log(15))
+	}
 	if s.daemon != nil {
 		fmt.Fprintf(os.Stderr, "\nThe end of the log of ancred:\n%s\n", s.daemon.Log(15))
 	}
