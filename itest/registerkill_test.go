@@ -282,46 +282,71 @@ func (k *registerKiller) key(f filed) string { return k.meetings[f.meeting] + " 
 // entries lists the whole register, by meeting and digest.
 func (k *registerKiller) entries() map[string][]entry {
 	k.Helper()
+	all, err := k.entriesNow(k.ctx)
+	k.must(err)
+	return all
+}
+
+func (k *registerKiller) entriesNow(ctx context.Context) (map[string][]entry, error) {
+	res, err := k.register.Run(ctx, "list", "--json")
+	if err != nil {
+		return nil, err
+	}
 	var list struct{ Documents []entry }
-	out := k.verb("list", "--json")
-	if err := json.Unmarshal([]byte(out), &list); err != nil {
-		k.Fatalf("list prints %.300q: %v", out, err)
+	if err := json.Unmarshal([]byte(res.Stdout), &list); err != nil {
+		return nil, fmt.Errorf("list prints %.300q: %w\n%s", res.Stdout, err, res.Stderr)
 	}
 	all := make(map[string][]entry)
 	for _, e := range list.Documents {
 		key := e.Meeting + " " + e.Digest
 		all[key] = append(all[key], e)
 	}
-	return all
+	return all, nil
+}
+
+// awaitProofs waits until no proof in the register is in one of these states.
+func (k *registerKiller) awaitProofs(states ...string) {
+	k.Helper()
+	ctx, cancel := context.WithTimeout(k.ctx, patience/2)
+	defer cancel()
+	left := make(map[string]entry)
+	err := harness.Await(ctx, "no proof to be "+strings.Join(states, " or "), func(ctx context.Context) (bool, string, error) {
+		all, err := k.entriesNow(ctx)
+		clear(left)
+		for _, list := range all {
+			for _, e := range list {
+				if slices.Contains(states, e.Proof.State) {
+					left[e.Digest] = e
+				}
+			}
+		}
+		return len(left) == 0, fmt.Sprintf("%d of %d documents", len(left), len(all)), err
+	})
+	if err == nil {
+		return
+	}
+	const most = 5
+	shown := 0
+	for digest, e := range left {
+		var at rpc.Entry
+		problem := k.daemon.Call(k.ctx, &at, "getstatus", digest)
+		k.Errorf("entry %d is %s; the node has %s (%v)", e.Entry, e.Proof.State, describe(at), problem)
+		if shown++; shown == most {
+			break
+		}
+	}
+	k.Fatal(err)
 }
 
 // wantAllProven mines until each document of the register has a complete proof, and compares the
 // register with what was acknowledged, with the files on the disk, and with the node.
 func (k *registerKiller) wantAllProven() {
 	k.Helper()
-	k.must(harness.Await(k.ctx, "every digest to reach the node", func(context.Context) (bool, string, error) {
-		waiting := 0
-		for _, list := range k.entries() {
-			for _, e := range list {
-				if e.Proof.State == "waiting" {
-					waiting++
-				}
-			}
-		}
-		return waiting == 0, fmt.Sprintf("%d wait", waiting), nil
-	}))
+	k.awaitProofs("waiting")
 	k.call(nil, "closebatch")
 	k.mineUntilFinal()
-	var have map[string][]entry
-	k.must(harness.Await(k.ctx, "every proof to be complete in the register", func(context.Context) (bool, string, error) {
-		have = k.entries()
-		for _, list := range have {
-			if list[0].Proof.State != "complete" {
-				return false, fmt.Sprintf("%+v", list[0]), nil
-			}
-		}
-		return true, "", nil
-	}))
+	k.awaitProofs("waiting", "pending", "mined")
+	have := k.entries()
 	for key, list := range have {
 		if len(list) != 1 {
 			k.Errorf("the register has %s %d times", key, len(list))
