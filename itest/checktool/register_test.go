@@ -83,11 +83,12 @@ func (s *server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
 		_, _ = rw.Write(s.listOf(first, does.list))
 	case scan(path, "/entetes/%d.headers", &period):
-		if period != 0 {
+		win := s.w.period(period)
+		if win == nil {
 			http.NotFound(rw, r)
 			return
 		}
-		data := s.w.window(0, tip).Encode()
+		data := win.Encode()
 		if does.window != nil {
 			data = does.window(data)
 		}

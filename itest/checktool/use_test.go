@@ -35,7 +35,7 @@ func TestTheKeyboardAloneUsesTheTool(t *testing.T) {
 		tab.Press("Enter")
 	}
 	tab.AwaitText("article", "must be the Merkle root of block 120")
-	tab.AwaitText("article", "ancre verify --headers 0.headers 'procès-verbal du 15 décembre.pdf.ots'")
+	tab.AwaitText("article", "ancre verify --network regtest --headers 0.headers 'procès-verbal du 15 décembre.pdf.ots'")
 	tab.WantAccessible()
 	tab.TabTo("button", "Start again")
 	tab.Press("Enter")
@@ -78,7 +78,7 @@ func TestResultsAreAccessibleAndFit(t *testing.T) {
 				tab.Go(s.URL + "/" + lang + "/")
 				tab.Upload(input, files...)
 				results(tab)
-				browser.Eval[any](tab, `(document.querySelector('ancre-verify').shadowRoot.querySelectorAll('details').forEach((d) => d.open = true), 0)`)
+				openAll(tab)
 				tab.WantAccessible()
 				if wide := tab.TooWide(); len(wide) > 0 {
 					t.Errorf("%s, %s, %v: too wide: %q", name, lang, files, wide)
@@ -157,7 +157,7 @@ func TestNamesAreOnlyText(t *testing.T) {
 	if n := browser.Eval[int](tab, `document.querySelector('ancre-verify').shadowRoot.querySelectorAll('img, script, a[href^=javascript]').length`); n != 0 {
 		t.Errorf("%d elements were made from names", n)
 	}
-	browser.Eval[any](tab, `(document.querySelector('ancre-verify').shadowRoot.querySelectorAll('details').forEach((d) => d.open = true), 0)`)
+	openAll(tab)
 	tab.AwaitText("pre", `'<img src=x onerror=alert(1)>'\''; rm -rf ~; '\''.pdf'`)
 	if title := browser.Eval[string](tab, "document.title"); title == "owned" {
 		t.Error("a script from a name ran")

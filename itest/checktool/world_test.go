@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ const (
 // newWorld mines the chain and writes the documents.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), chain: []wire.BlockHeader{chaincfg.RegressionNetParams.GenesisBlock.Header}}
+	w := newChain(t)
 	w.minutes = w.document(t, "procès-verbal du 15 décembre.pdf", "The minutes of the meeting.\n")
 	w.budget = w.document(t, "budget.pdf", "The budget.\n")
 	w.news = w.document(t, "news.pdf", "What is new.\n")
@@ -74,8 +75,24 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// newChain begins a chain without documents.
+func newChain(t testing.TB) *world {
+	t.Helper()
+	return &world{dir: t.TempDir(), chain: []wire.BlockHeader{chaincfg.RegressionNetParams.GenesisBlock.Header}}
+}
+
 func (w *world) documents() []*document {
-	return []*document{w.minutes, w.budget, w.news, w.draft, w.waiting}
+	all := []*document{w.minutes, w.budget, w.news, w.draft, w.waiting}
+	return slices.DeleteFunc(all, func(d *document) bool { return d == nil })
+}
+
+// period has the headers of a period of 2016 blocks and the first one of the next, as the register
+// serves them; nil: it has not begun.
+func (w *world) period(n int) *headers.Window {
+	if n*2016 >= len(w.chain) {
+		return nil
+	}
+	return w.window(n*2016, min((n+1)*2016, len(w.chain)-1))
 }
 
 func (w *world) document(t testing.TB, name, content string) *document {

@@ -51,7 +51,7 @@ export function report(s: Subject, set: Setting): HTMLElement {
     el("p", {}, el("strong", {}, words.say("what-next")), el("br"), say(`next-${c.because}`)),
     r.facts(),
     r.remarks(),
-    c.verdict?.result === "anchored" && el("p", { class: "note" }, words.say("limits")),
+    c.verdict?.result === "anchored" && !s.testNetwork && el("p", { class: "note" }, words.say("limits")),
     r.steps(),
     r.byHand(),
     el("p", { class: "note" }, say("checked-at", { time: words.time(s.now) }) + ", " + (s.base ? say("checked-with") : say("checked-offline"))),
@@ -240,11 +240,12 @@ class Report {
         ...s.windows.map(([name, bytes]) => saveLink(say("save-headers", { name: printable(name) }), name, bytes)),
       ];
       const proof = shellQuote(s.proofName);
-      const headers = s.windows.map(([name]) => ` --headers ${shellQuote(name)}`).join("");
+      const network = s.network === "mainnet" ? "" : ` --network ${shellQuote(s.network)}`;
+      const headers = s.windows.slice(0, 1).map(([name]) => ` --headers ${shellQuote(name)}`).join("");
       children.push(
         el("p", {}, say("by-hand-ancre")),
         el("ul", { class: "save" }, ...links.map((l) => el("li", {}, l))),
-        commands(`ancre verify${headers} ${proof}`),
+        commands(`ancre verify${network}${headers} ${proof}`),
         el("p", {}, say("by-hand-ots")),
         commands(`ots verify ${proof}`),
       );

@@ -25,6 +25,7 @@ import { proofIn } from "./proofs";
 import { networkNamed, networkOfWindow } from "./networks";
 import { type Verdict, hex, isFault, judge, looksLikeReceipt, parseProof, parseReceipt, unhex } from "./verifier";
 import { type Key, type Values, Words, printable } from "./words";
+import { joinWindows } from "./windows";
 import { serve } from "./worker";
 
 /** A file whose digest is known, or a digest that was typed. */
@@ -276,7 +277,7 @@ export class AncreVerify extends Base {
       obstacle: asked.obstacle,
       proof,
       proofName: conclusion.byGiven ? given!.name : `${c.name || digest}.ots`,
-      windows: proof ? about(proof) : [],
+      windows: proof ? joined(about(proof)) : [],
       base: this.lookup?.base.href ?? "",
       now: new Date(),
     };
@@ -343,6 +344,14 @@ export class AncreVerify extends Base {
   private announce(text: string): void {
     this.parts.status.textContent = text;
   }
+}
+
+/** Two windows of which one continues the other become one: ancre verify takes one. */
+function joined(windows: [string, Uint8Array][]): [string, Uint8Array][] {
+  if (windows.length !== 2) return windows;
+  const [[a, first], [b, second]] = windows;
+  const whole = joinWindows(first, second);
+  return whole ? [[`${a.replace(/\.headers$/, "")}-${b}`, whole]] : windows;
 }
 
 /** Makes the elements that stay. */
