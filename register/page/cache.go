@@ -125,7 +125,7 @@ func zip(body []byte) []byte {
 // zippable reports whether a media type is worth compressing.
 func zippable(mediaType string) bool {
 	switch mediaType {
-	case typeHTML, typeText, typeJSON, "text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml",
+	case typeHTML, typeText, typeJSON, "text/css; charset=utf-8", typeScript, typeSVG,
 		"text/csv; charset=utf-8", "application/atom+xml; charset=utf-8", "application/xml; charset=utf-8", typeBytes:
 		return true
 	}

@@ -51,6 +51,7 @@ func (p *Page) document(ctx context.Context, a Address, l Links) (Answer, error)
 // documentTrail adds the meeting of a document, or the list that it is in.
 func (v *view) documentTrail(r row) {
 	if m := r.Meeting; m != nil {
+		v.Part = Meetings
 		v.Trail = append(v.Trail,
 			link{Text: v.T("nav.meetings"), URL: v.To(v.Address.At(Meetings))},
 			link{Text: v.T("meeting.title", m.Name(), m.DayText()), URL: v.To(m.Address)})
@@ -224,14 +225,14 @@ func downloadName(name string) string {
 // Height is the height of the block, as commands take it.
 func (d *documentData) Height() string { return strconv.Itoa(int(d.Proof.Height)) }
 
-// Zone is the name of the time zone of the page.
-func (v *view) Zone() string { return v.zone.String() }
-
 // LocalMoment shows a time in the page's zone, and names the zone.
 func (v *view) LocalMoment(t time.Time) template.HTML {
 	t = t.In(v.zone)
 	name, _ := t.Zone()
-	return timeTag(t.Format(time.RFC3339), momentText(v.Address.Lang, t, shortDay)+nbsp+"("+name+")")
+	if v.zone.String() == "Europe/Paris" {
+		name = v.T("zone.paris")
+	}
+	return timeTag(t.Format(time.RFC3339), momentText(v.Address.Lang, t, shortDay)+" ("+name+")")
 }
 
 // qrOf draws a QR code. It is black on white in the dark too, as cameras expect.

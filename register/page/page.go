@@ -72,7 +72,7 @@ type Page struct {
 // New returns a page. An error names the setting that is wrong.
 func New(c Config) (*Page, error) {
 	p := &Page{
-		source: c.Source, authority: c.Authority, theme: c.Theme, url: strings.TrimSuffix(c.URL, "/"),
+		source: c.Source, authority: c.Authority, url: strings.TrimSuffix(c.URL, "/"),
 		lang: c.Lang, zone: c.Zone, frames: c.FrameAncestors, version: c.Version, log: c.Log, now: time.Now,
 		server: newServer(c.Answered),
 	}
@@ -111,9 +111,10 @@ func New(c Config) (*Page, error) {
 		return nil, fmt.Errorf("the conformity is %q: it can be \"non\", \"partielle\" or \"totale\"", c.Authority.Conformity)
 	}
 	var err error
-	if p.style, err = c.Theme.style(); err != nil {
+	if p.theme, err = c.Theme.check(); err != nil {
 		return nil, err
 	}
+	p.style = p.theme.style()
 	p.templates, err = parseTemplates()
 	return p, err
 }

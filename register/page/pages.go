@@ -68,7 +68,11 @@ func (w *walk) fixed(context.Context) error {
 		if r.kind == None || r.id != nil || !links.Has(k) || makers[k] == nil || k == Logo && len(w.p.theme.Logo) == 0 {
 			continue
 		}
-		if err := w.visit(Address{Kind: k}); err != nil {
+		a := Address{Kind: k}
+		if k == Logo {
+			a.Ext = w.p.theme.logoExt()
+		}
+		if err := w.visit(a); err != nil {
 			return err
 		}
 	}

@@ -74,6 +74,7 @@ func init() {
 		DataJSON: (*Page).dataJSON, DataCSV: (*Page).dataCSV, Feed: (*Page).feed,
 		Sitemap: (*Page).sitemap, SitemapYear: (*Page).sitemapYear, Robots: (*Page).robots,
 		Style: (*Page).styleSheet, Icon: (*Page).icon, Logo: (*Page).logo,
+		Script: (*Page).script, Integrity: (*Page).integrity,
 	}
 }
 

@@ -15,6 +15,7 @@ type view struct {
 	NoIndex     bool   // search engines are asked to leave it out
 	Trail       []link // the pages above this one, from the home page on
 	Network     string // of the register
+	Part        Kind   // the part of the menu that the page belongs to; None: what its kind says
 	Data        any    // what the page itself shows
 }
 
@@ -43,7 +44,13 @@ var navKinds = map[string]Kind{
 }
 
 // Nav returns the link to a page of this language by its name.
-func (v *view) Nav(name string) string { return v.To(v.Address.At(navKinds[name])) }
+func (v *view) Nav(name string) string {
+	to := v.Address.At(navKinds[name])
+	if to.Kind == Logo {
+		to.Ext = v.theme.logoExt()
+	}
+	return v.To(to)
+}
 
 // Asset is Nav. "base" is the folder in which everything is.
 func (v *view) Asset(name string) string {
@@ -76,10 +83,6 @@ func (v *view) ToolLevel() int {
 	}
 	return 2
 }
-
-// Integrity is the attribute by which browsers run the check tool only as it was built. Files that
-// are opened from a directory cannot have it.
-func (v *view) Integrity() string { return "" }
 
 // Has reports whether a page exists.
 func (v *view) Has(name string) bool { return v.Links.Has(navKinds[name]) }
@@ -158,6 +161,9 @@ func (v *view) Menu() []link {
 
 // section is the part of the menu to which this page belongs.
 func (v *view) section() Kind {
+	if v.Part != None {
+		return v.Part
+	}
 	switch v.Address.Kind {
 	case Year, Meeting:
 		return Meetings

@@ -23,7 +23,7 @@ var wordsEN = map[string]string{
 	"network.name":     "%s", "network.none": "not known yet",
 
 	"home.title":          "What was published, when, and unchanged since",
-	"home.what":           "This register holds the convocations, deliberations and other documents of public meetings. The fingerprint of each document is recorded in the Bitcoin blockchain. So anyone can check for himself that a document existed before a date, and has not changed since.",
+	"home.what":           "This register holds the convocations, deliberations and other documents of public meetings. The fingerprint of each document is recorded in the Bitcoin blockchain. So anyone can check that a document existed before a date, and has not changed since.",
 	"home.check":          "Check a file",
 	"home.next":           "Next meetings",
 	"home.next.none":      "No coming meeting is published.",
@@ -206,4 +206,5 @@ var wordsEN = map[string]string{
 	"need.minutes":        "Minutes on line",
 	"need.proofs":         "Complete proof of each document",
 	"need.on_line_period": "Acts on line for two months at least",
+	"zone.paris":          "Paris time",
 }

@@ -23,7 +23,7 @@ var wordsFR = map[string]string{
 	"network.name":     "%s", "network.none": "pas encore connu",
 
 	"home.title":          "Ce qui a été publié, quand, et inchangé depuis",
-	"home.what":           "Ce registre rassemble les convocations, les délibérations et les autres documents des séances. L’empreinte de chaque document est inscrite dans la chaîne de blocs Bitcoin. Chacun peut ainsi vérifier lui-même qu’un document existait avant une date et qu’il n’a pas changé depuis.",
+	"home.what":           "Ce registre rassemble les convocations, les délibérations et les autres documents des séances. L’empreinte de chaque document est inscrite dans la chaîne de blocs Bitcoin. Chacun peut ainsi vérifier qu’un document existait avant une date et qu’il n’a pas changé depuis.",
 	"home.check":          "Vérifier un fichier",
 	"home.next":           "Prochaines séances",
 	"home.next.none":      "Aucune séance à venir n’est publiée.",
@@ -206,4 +206,5 @@ var wordsFR = map[string]string{
 	"need.minutes":        "Procès-verbal en ligne",
 	"need.proofs":         "Preuve complète de chaque document",
 	"need.on_line_period": "Actes en ligne pendant deux mois au moins",
+	"zone.paris":          "heure de Paris",
 }
