@@ -53,8 +53,7 @@ func (p *Page) attestation(ctx context.Context, a Address, l Links) (Answer, err
 	if err != nil {
 		return Answer{}, err
 	}
-	v := &view{Address: a, Links: l, Title: text.Title + " – " + text.Subject, NoIndex: true}
-	v.Page = p
+	v := &view{Page: p, Address: a, Links: l, Title: text.Title + " – " + text.Subject, NoIndex: true}
 	v.trail()
 	v.documentTrail(d.row)
 	v.Trail = append(v.Trail, link{Text: d.Name(), URL: v.To(a.DocumentOf(d.Entry.Digest))})

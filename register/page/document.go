@@ -36,7 +36,7 @@ func (p *Page) document(ctx context.Context, a Address, l Links) (Answer, error)
 	if err != nil {
 		return Answer{}, err
 	}
-	v := &view{Address: a, Links: l, Data: d}
+	v := &view{Page: p, Address: a, Links: l, Data: d}
 	v.trail()
 	v.documentTrail(d.row)
 	if d.Withdrawn {

@@ -56,9 +56,6 @@ func (k *kept) headers(p *Page, zipped bool) http.Header {
 	a := &k.answer
 	h := http.Header{}
 	p.secure(h)
-	if k.kind == Embed {
-		h.Set("Content-Security-Policy", policy+strings.Join(p.frameAncestors(), " "))
-	}
 	if a.Policy != "" {
 		h.Set("Content-Security-Policy", a.Policy)
 	}
@@ -86,6 +83,9 @@ func (k *kept) headers(p *Page, zipped bool) http.Header {
 			size = -1 // it is not known without gzip
 		}
 	}
+	if k.kind == Embed { // its language may be the visitor's
+		h.Add("Vary", "Accept-Language")
+	}
 	if zipped {
 		size = len(k.zipped)
 		h.Set("Content-Encoding", "gzip")
@@ -97,14 +97,6 @@ func (k *kept) headers(p *Page, zipped bool) http.Header {
 		h.Set("Content-Length", strconv.Itoa(size))
 	}
 	return h
-}
-
-// frameAncestors are the sites that may show the check tool in a frame.
-func (p *Page) frameAncestors() []string {
-	if len(p.frames) == 0 {
-		return []string{"'self'"}
-	}
-	return append([]string{"'self'"}, p.frames...)
 }
 
 // cacheControl says how long caches may keep an answer.

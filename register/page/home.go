@@ -48,7 +48,7 @@ func (p *Page) home(ctx context.Context, a Address, l Links) (Answer, error) {
 		node := p.source.Node(ctx)
 		d.Node = &node
 	}
-	v := &view{Address: a, Links: l, Data: &d}
+	v := &view{Page: p, Address: a, Links: l, Data: &d}
 	v.Title, v.Description = v.T("home.title"), v.T("home.what")
 	return p.html(ctx, v, "home")
 }

@@ -46,7 +46,7 @@ func (p *Page) meeting(ctx context.Context, a Address, l Links) (Answer, error) 
 		return Answer{}, err
 	}
 
-	v := &view{Address: a, Links: l, Data: &d}
+	v := &view{Page: p, Address: a, Links: l, Data: &d}
 	v.Title = v.T("meeting.title", d.Meeting.Name(), d.Meeting.DayText())
 	v.Description = v.T("meeting.description", d.Meeting.Name(), d.Meeting.WhenText())
 	v.trail(Meetings)

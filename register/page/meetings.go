@@ -129,7 +129,7 @@ func (p *Page) yearPage(ctx context.Context, a Address, l Links, year int) (Answ
 			return Answer{}, err
 		}
 	}
-	v := &view{Address: a, Links: l, Data: &d, Title: say(a.Lang, "meetings.title")}
+	v := &view{Page: p, Address: a, Links: l, Data: &d, Title: say(a.Lang, "meetings.title")}
 	if year != 0 {
 		v.Title = say(a.Lang, "meetings.year", year)
 		v.trail(Meetings)

@@ -32,7 +32,7 @@ func (p *Page) documents(ctx context.Context, a Address, l Links) (Answer, error
 	if err != nil {
 		return Answer{}, err
 	}
-	v := &view{Address: a, Links: l, Data: years, Title: say(a.Lang, "nav.documents")}
+	v := &view{Page: p, Address: a, Links: l, Data: years, Title: say(a.Lang, "nav.documents")}
 	v.Description = v.T("monthly.intro")
 	return p.html(ctx, v, "monthly")
 }
@@ -93,7 +93,7 @@ func (p *Page) documentsMonth(ctx context.Context, a Address, l Links) (Answer, 
 		return Answer{}, fmt.Errorf("documents of %s: %w", a.ID, store.ErrNotFound)
 	}
 	shown, gone := split(rows)
-	v := &view{Address: a, Links: l, Title: say(a.Lang, "monthly.month", monthText(a.Lang, from))}
+	v := &view{Page: p, Address: a, Links: l, Title: say(a.Lang, "monthly.month", monthText(a.Lang, from))}
 	v.Description = v.Title
 	v.trail(Documents)
 	v.Data = struct {

@@ -74,7 +74,7 @@ func init() {
 		DataJSON: (*Page).dataJSON, DataCSV: (*Page).dataCSV, Feed: (*Page).feed,
 		Sitemap: (*Page).sitemap, SitemapYear: (*Page).sitemapYear, Robots: (*Page).robots,
 		Style: (*Page).styleSheet, Icon: (*Page).icon, Logo: (*Page).logo,
-		Script: (*Page).script, Integrity: (*Page).integrity,
+		Script: (*Page).script, Integrity: (*Page).integrity, Verifier: (*Page).offline, Embed: (*Page).embed,
 	}
 }
 
@@ -130,7 +130,6 @@ func (p *Page) html(ctx context.Context, v *view, name string) (Answer, error) {
 
 // htmlIn is html for addresses that have no language of their own.
 func (p *Page) htmlIn(ctx context.Context, l Lang, v *view, name string) (answer Answer, err error) {
-	v.Page = p
 	if v.Network, err = p.source.Network(ctx); err != nil {
 		return Answer{}, err
 	}

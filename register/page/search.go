@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"ancre/register/store"
@@ -55,13 +56,15 @@ func (p *Page) readSearch(query string) (f searchForm) {
 		f.Wrong = "text"
 		return f
 	}
-	f.Text = strings.TrimSpace(values.Get("q"))
+	f.Text = strings.Join(strings.FieldsFunc(values.Get("q"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) // characters that show nothing
+	}), " ")
 	f.Kind = values.Get("kind")
 	f.Page = 1
 	if n, err := strconv.Atoi(values.Get("page")); err == nil && n >= 1 && n <= lastPage {
 		f.Page = n
 	}
-	if !utf8.ValidString(f.Text) || utf8.RuneCountInString(f.Text) > maxText || len(strings.Fields(f.Text)) > maxWords || strings.ContainsFunc(f.Text, func(r rune) bool { return r < ' ' }) {
+	if !utf8.ValidString(f.Text) || utf8.RuneCountInString(f.Text) > maxText || len(strings.Fields(f.Text)) > maxWords {
 		f.Text, f.Wrong = "", "text"
 	}
 	if !slices.Contains(store.Kinds, store.Kind(f.Kind)) {
@@ -120,7 +123,7 @@ func (p *Page) search(ctx context.Context, a Address, l Links) (Answer, error) {
 	d := searchData{searchForm: f, Kinds: store.Kinds, Asked: f.asked}
 	here := a
 	here.Query = ""
-	v := &view{Address: here, Links: l, Data: &d, Title: say(a.Lang, "nav.search"), NoIndex: a.Query != ""}
+	v := &view{Page: p, Address: here, Links: l, Data: &d, Title: say(a.Lang, "nav.search"), NoIndex: a.Query != ""}
 	v.Description = v.T("search.intro")
 	if digest, err := store.ParseDigest(strings.ToLower(f.Text)); err == nil && f.asked {
 		to, err := p.digestPage(ctx, here, digest)

@@ -148,6 +148,14 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case Health:
 		p.plain(q, http.StatusOK, "ok")
 		return
+	case Embed:
+		// The snippet of the authority's site names the language; a visitor who comes alone is
+		// asked.
+		switch a.Lang = Lang(r.URL.Query().Get("lang")); a.Lang {
+		case French, English:
+		default:
+			a.Lang = p.preferred(r)
+		}
 	case Search:
 		if a.Query = r.URL.RawQuery; a.Query != "" {
 			p.searchNow(q, a)
@@ -160,6 +168,13 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // render makes an answer, keeps it, and sends it. Requests for the same address share the work.
 func (p *Page) render(q *request, a Address) {
 	path := a.path()
+	if a.Kind == NoPage || a.Kind == Embed { // their paths do not tell all of them apart
+		path = "\x00" + a.Kind.String() + string(a.Lang)
+		if k := p.server.cache.get(path, p.source.Revision(), q.began); k != nil {
+			p.send(q, k)
+			return
+		}
+	}
 	v, err, _ := p.server.flight.Do(path, func() (any, error) {
 		// The work goes on if the visitor who caused it leaves: others may wait for it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.r.Context()), renderTime)
@@ -437,7 +452,7 @@ func (p *Page) fail(q *request, a Address, err error) {
 	default:
 		text := digits.ReplaceAllString(err.Error(), "…")
 		if a.Kind == Search {
-			text = "" // it may hold what the visitor searched for
+			text = fmt.Sprintf("%T", err) // its text may hold what the visitor searched for
 		}
 		p.server.failures.Do(func() { p.log.Error("the page could not answer", "kind", a.Kind.String(), "err", text) })
 		h.Set("Retry-After", "60")

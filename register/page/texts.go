@@ -20,7 +20,7 @@ var textKinds = map[Kind]string{Method: "method", Accessibility: "accessibility"
 
 // text makes a page of one of the texts.
 func (p *Page) text(ctx context.Context, a Address, l Links) (Answer, error) {
-	v := &view{Address: a, Links: l, Title: say(a.Lang, "nav."+a.Kind.String())}
+	v := &view{Page: p, Address: a, Links: l, Title: say(a.Lang, "nav."+a.Kind.String())}
 	v.trail()
 	own := p.theme.Texts[a.Kind]
 	d := struct {
@@ -54,7 +54,7 @@ func (p *Page) fill(text string, l Lang) string {
 
 // check makes the page of the check tool.
 func (p *Page) check(ctx context.Context, a Address, l Links) (Answer, error) {
-	v := &view{Address: a, Links: l, Title: say(a.Lang, "nav.check"), Description: say(a.Lang, "check.intro")}
+	v := &view{Page: p, Address: a, Links: l, Title: say(a.Lang, "nav.check"), Description: say(a.Lang, "check.intro")}
 	return p.html(ctx, v, "check")
 }
 
@@ -68,7 +68,7 @@ func (p *Page) siteMap(ctx context.Context, a Address, l Links) (Answer, error) 
 	if err != nil {
 		return Answer{}, err
 	}
-	v := &view{Address: a, Links: l, Title: say(a.Lang, "nav.map"), Description: say(a.Lang, "nav.map")}
+	v := &view{Page: p, Address: a, Links: l, Title: say(a.Lang, "nav.map"), Description: say(a.Lang, "nav.map")}
 	v.trail()
 	d := struct {
 		Years  []yearLink
@@ -83,7 +83,7 @@ func (p *Page) siteMap(ctx context.Context, a Address, l Links) (Answer, error) 
 
 // missingPage says that there is nothing at an address.
 func (p *Page) missingPage(ctx context.Context, a Address, l Links) (Answer, error) {
-	v := &view{Address: a, Links: l, Title: say(a.Lang, "missing.title"), NoIndex: true}
+	v := &view{Page: p, Address: a, Links: l, Title: say(a.Lang, "missing.title"), NoIndex: true}
 	answer, err := p.html(ctx, v, "missing")
 	answer.Status = http.StatusNotFound
 	return answer, err
@@ -93,7 +93,7 @@ func (p *Page) missingPage(ctx context.Context, a Address, l Links) (Answer, err
 // server redirects.
 func (p *Page) choice(ctx context.Context, a Address, l Links, of func(Lang) Address) (Answer, error) {
 	here := a
-	v := &view{Address: here, Links: l, Title: p.siteName(p.lang)}
+	v := &view{Page: p, Address: here, Links: l, Title: p.siteName(p.lang)}
 	for _, lang := range Langs {
 		v.Trail = append(v.Trail, link{Text: say(lang, "language"), URL: l.To(a, of(lang)), Lang: lang})
 	}
