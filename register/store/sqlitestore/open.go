@@ -143,6 +143,7 @@ func connect(path string, use access) (*sql.DB, error) {
 	query := url.Values{"mode": {"rw"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"trusted_schema(0)", "cell_size_check(1)", "temp_store(MEMORY)",
+		"cache_size(-8192)",            // KiB of each connection
 		"journal_size_limit(67108864)", // the log shrinks to this again after a large write
 	}}
 	conns := 1

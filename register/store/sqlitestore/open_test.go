@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,6 +26,9 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	look := func() {
 		t.Helper()
 		must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
 			info, err := e.Info()
 			if err == nil && info.Mode().Perm()&0o077 != 0 {
 				t.Errorf("%s has mode %v", path, info.Mode().Perm())
@@ -39,6 +43,24 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	must(t, err)
 	look()
 	must(t, s.Close())
+}
+
+func TestAnyDirectoryWillDo(t *testing.T) {
+	for _, name := range []string{"a b", "50%25", "a?mode=ro&b", "a#b", "été", "a[b]*", "a;b'c\""} {
+		dir := filepath.Join(t.TempDir(), name)
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		must(t, s.Claim(t.Context(), "regtest"))
+		must(t, s.Backup(t.Context(), func(int64, io.Reader) error { return nil }))
+		must(t, s.Close())
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 2 {
+			t.Errorf("%s has %v (%v), want the database and the lock", name, entries, err)
+		}
+	}
 }
 
 func TestOneProcessAtATime(t *testing.T) {

@@ -29,14 +29,20 @@ var (
 	sorts      = regexp.MustCompile(`USE TEMP B-TREE`)
 )
 
+func exampleStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.TempDir(), Options{})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	example(t, s)
+	return s
+}
+
 // TestNoQueryOfThePageReadsAWholeTable asks SQLite how it would answer what the page asks. It must
 // search an index. An index may be read in its order, from its beginning, by a query that has a
 // limit.
 func TestNoQueryOfThePageReadsAWholeTable(t *testing.T) {
-	s, err := Open(t.TempDir(), Options{})
-	must(t, err)
-	defer s.Close()
-	example(t, s)
+	s := exampleStore(t)
 	meeting, digest, first := "2026-12-15", storetest.Digest(1), byte(7)
 	from := storetest.At("2026-01-01T00:00:00Z")
 	for name, q := range map[string]store.EntryQuery{
@@ -66,6 +72,10 @@ func TestNoQueryOfThePageReadsAWholeTable(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestPlansOfSearches(t *testing.T) {
+	s := exampleStore(t)
 	words := store.EntryQuery{PublishedOnly: true, Order: store.ByMeeting, Limit: 25}
 	text, args := chosen(words, []string{"budget"}, true).page(words)
 	if got := plan(t, s, text, args); !strings.HasPrefix(got, "SCAN search VIRTUAL TABLE INDEX 0:M") || !strings.Contains(got, "SEARCH e USING INTEGER PRIMARY KEY") {
@@ -75,6 +85,11 @@ func TestNoQueryOfThePageReadsAWholeTable(t *testing.T) {
 	if got := plan(t, s, text, args); !strings.Contains(got, "shown_by_meeting") || sorts.MatchString(got) {
 		t.Errorf("common words:\n%s", got)
 	}
+}
+
+func TestPlansOfMeetingsAndProofs(t *testing.T) {
+	s := exampleStore(t)
+	from := storetest.At("2026-01-01T00:00:00Z")
 	for name, q := range map[string]store.MeetingQuery{
 		"the last meetings": {Limit: 5}, "the next meetings": {From: from, OldestFirst: true, Limit: 5},
 		"a year": {From: from, To: from.AddDate(1, 0, 0)}, "a year of a body": {Body: "ccas", From: from, To: from.AddDate(1, 0, 0)},

@@ -160,28 +160,3 @@ func (s *Store) Follow(ctx context.Context, proofs []store.Proof, cursor string)
 		return changed, err
 	})
 }
-
-// Counts implements [store.Store].
-func (s *Store) Counts(ctx context.Context) (store.Counts, error) {
-	c := store.Counts{Proofs: make(map[store.ProofState]int)}
-	err := s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM meetings), (SELECT count(*) FROM entries),
-		(SELECT count(*) FROM entries WHERE shown > 0 AND shown = 2), (SELECT min(added_at) FROM proofs WHERE state = 'waiting')`).
-		Scan(&c.Meetings, &c.Entries, &c.Published, timeColumn{&c.OldestWaiting})
-	if err != nil {
-		return c, s.explain(err)
-	}
-	rows, err := s.read.QueryContext(ctx, "SELECT state, count(*) FROM proofs GROUP BY state")
-	if err != nil {
-		return c, s.explain(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var state store.ProofState
-		var n int
-		if err := rows.Scan(&state, &n); err != nil {
-			return c, s.explain(err)
-		}
-		c.Proofs[state] = n
-	}
-	return c, s.explain(rows.Err())
-}

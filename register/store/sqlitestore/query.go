@@ -26,10 +26,12 @@ func (s *Store) CountEntries(ctx context.Context, q store.EntryQuery) (n int, er
 	if n, ok := s.counted.get(revision, key); ok {
 		return n, nil
 	}
-	c, err := s.choose(ctx, q)
-	if err != nil || c == nil {
-		return 0, s.explain(err)
+	words := store.Words(q.Text)
+	if len(words) == 0 && q.Text != "" {
+		return 0, nil // a text of signs alone
 	}
+	// All that have the words are counted: there is no page that is soon full.
+	c := chosen(q, words, len(words) > 0 && q.Meeting == nil && q.Digest == nil)
 	if err = s.read.QueryRowContext(ctx, "SELECT count(*)"+c.from+c.whereText(), c.args...).Scan(&n); err != nil {
 		return 0, s.explain(err)
 	}
