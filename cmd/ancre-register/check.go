@@ -87,9 +87,7 @@ func (a *app) reportCheck(found []daemon.Finding) error {
 	for _, f := range found {
 		if !a.quiet || f.Level != daemon.Fine {
 			line := journal.Line(os.Stdout, priorities[f.Level], fmt.Sprintf("%-8s %s: %s\n", f.Level, f.About, printable.Line(f.Text)))
-			if _, err := a.rawOut().Write([]byte(line)); err != nil {
-				return err
-			}
+			_, _ = a.rawOut().Write([]byte(line)) // the stream remembers what could not be written
 		}
 	}
 	switch {

@@ -123,9 +123,7 @@ func (a *app) meetingListCommand() *cobra.Command {
 			for _, m := range all.Meetings {
 				row(w, "%s\t%s\n", m.ID, meetingLine(m))
 			}
-			if err := w.Flush(); err != nil {
-				return err
-			}
+			_ = w.Flush() // the stream remembers what could not be written
 			switch {
 			case len(all.Meetings) == 0:
 				a.note("no meetings: add one with \"ancre-register meeting add DATE\"")
@@ -159,7 +157,8 @@ func (a *app) meetingShowCommand() *cobra.Command {
 				return a.printJSON(m, false)
 			}
 			a.say("%s: %s\n", m.ID, meetingLine(m.Meeting))
-			return a.table(m.Documents, false)
+			a.table(m.Documents, false)
+			return nil
 		},
 	}
 }
@@ -207,9 +206,7 @@ proof is pending.`,
 			for _, i := range c.Items {
 				row(w, "%s\t%s\t%s\n", i.Kind, itemState(i), itemProof(i))
 			}
-			if err := w.Flush(); err != nil {
-				return err
-			}
+			_ = w.Flush() // the stream remembers what could not be written
 			a.say("%s\n", verdict(c))
 			return finish(status)
 		},

@@ -85,9 +85,7 @@ func (a *app) change(ctx context.Context, s control.Selection, args []string, do
 		return a.printJSON(all, false)
 	}
 	if !a.quiet {
-		if err := a.table(all.Documents, true); err != nil {
-			return err
-		}
+		a.table(all.Documents, true)
 	}
 	a.note("%s %s", humanize.Plural(all.Changed, "document", "documents"), done)
 	for _, note := range all.Notes {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"ancre/internal/httpserve"
@@ -85,12 +86,23 @@ func New(c Config) *Server {
 		"POST /v1/backup":                   s.reportBackup,
 	} {
 		s.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			defer s.recovered(pattern)
 			if err := handler(w, r); err != nil {
 				s.refuse(w, r, err)
 			}
 		})
 	}
 	return s
+}
+
+// recovered logs a panic of a handler. The caller sees a broken connection.
+func (s *Server) recovered(pattern string) {
+	if p := recover(); p != nil {
+		if p != http.ErrAbortHandler {
+			s.Log.Error("a verb panicked: this is a bug, please report it", "request", pattern, "panic", p, "stack", string(debug.Stack()))
+		}
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // Serve answers on a socket until ctx ends, and then waits for the requests that run. It closes the

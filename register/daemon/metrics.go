@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,6 +139,14 @@ func (d *daemon) counted(next http.Handler) http.Handler {
 		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		class := classOf(r.URL.Path)
 		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				// The address is not logged: it may name what a visitor looks for.
+				d.log.Error("answering a visitor panicked: this is a bug, please report it", "class", requestClasses[class], "panic", p, "stack", string(debug.Stack()))
+				answer.status = http.StatusInternalServerError
+				defer panic(http.ErrAbortHandler)
+			} else if p != nil {
+				defer panic(p)
+			}
 			d.requests[class][min(max(answer.status/100, 2), 5)-2].Add(1)
 			if observe[class] != nil {
 				observe[class].Observe(time.Since(begun).Seconds())
