@@ -151,40 +151,49 @@ unit-packages: ## runs the tests of what builds the packages
 	cd tools/packages && $(GO) test ./...
 
 # What install places below DESTDIR, and uninstall removes. Paths below PREFIX:
-DOCUMENTS := sample.conf README.md LICENSE docs/metrics.md contrib/nginx.conf contrib/Caddyfile \
+DOCUMENTS := sample.conf register.sample.conf README.md LICENSE docs/metrics.md contrib/nginx.conf contrib/Caddyfile \
+	contrib/nginx-register.conf contrib/Caddyfile-register \
 	contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
 BIN := $(DESTDIR)$(PREFIX)/bin
-UNIT_FILES := ancred.service ancre-backup.service ancre-backup.timer
+UNIT_FILES := ancred.service ancre-backup.service ancre-backup.timer ancre-register.service
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 SYSUSERS := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 COMMANDS := $(DESTDIR)$(PREFIX)/lib/ancre
 DOC := $(DESTDIR)$(PREFIX)/share/doc/ancre
 # The configuration of the service has one place, whatever PREFIX is.
 CONF := $(DESTDIR)/etc/ancre/ancre.conf
+REGISTER_CONF := $(DESTDIR)/etc/ancre/register.conf
+PROGRAMS := ancred ancre ancre-register
 
 install: ## installs the programs, the service and the documents under PREFIX; starts nothing
-	@test -x bin/ancred -a -x bin/ancre || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }
-	install -D -m 0755 -t $(BIN) bin/ancred bin/ancre
+	@test -x bin/ancred -a -x bin/ancre -a -x bin/ancre-register || { echo "nothing is built yet: run make first, as yourself (root may have no Go)" >&2; exit 1; }
+	install -D -m 0755 -t $(BIN) $(addprefix bin/,$(PROGRAMS))
 	install -D -m 0644 -t $(UNITS) $(addprefix contrib/,$(UNIT_FILES))
 	sed -i 's|/usr/local|$(PREFIX)|g' $(addprefix $(UNITS)/,$(UNIT_FILES))
-	install -D -m 0644 -t $(SYSUSERS) contrib/sysusers.d/ancre.conf
+	install -D -m 0644 -t $(SYSUSERS) contrib/sysusers.d/ancre.conf contrib/sysusers.d/ancre-register.conf
 	install -D -m 0755 -t $(COMMANDS) contrib/notify/notify-mail contrib/notify/notify-chat
 	install -D -m 0644 -t $(DOC) $(DOCUMENTS)
 	@test -e $(CONF) || { set -x; install -D -m 0640 contrib/ancre.conf $(CONF); }
+	@test -e $(REGISTER_CONF) || { set -x; install -D -m 0644 contrib/register.conf $(REGISTER_CONF); }
 	@printf '%s\n' "" "Nothing was started. To run ancred as a service:" "" \
 		"  sudo systemd-sysusers $(PREFIX)/lib/sysusers.d/ancre.conf && sudo chgrp ancre /etc/ancre/ancre.conf" \
-		"  sudo systemctl daemon-reload && sudo systemctl enable --now ancred ancre-backup.timer" ""
+		"  sudo systemctl daemon-reload && sudo systemctl enable --now ancred ancre-backup.timer" "" \
+		"To run the register beside it, with its public page:" "" \
+		"  sudo systemd-sysusers $(PREFIX)/lib/sysusers.d/ancre-register.conf && sudo systemctl enable --now ancre-register" ""
 
 uninstall: ## removes what install placed; data and a changed configuration stay
 	@if test -z "$(DESTDIR)" && systemctl is-active --quiet ancred 2>/dev/null; then \
 		echo "ancred runs: stop it first, with sudo systemctl disable --now ancred" >&2; exit 1; fi
-	rm -f $(addprefix $(BIN)/,ancred ancre) $(addprefix $(UNITS)/,$(UNIT_FILES)) $(SYSUSERS)/ancre.conf $(addprefix $(DOC)/,$(notdir $(DOCUMENTS))) \
+	@if test -z "$(DESTDIR)" && systemctl is-active --quiet ancre-register 2>/dev/null; then \
+		echo "ancre-register runs: stop it first, with sudo systemctl disable --now ancre-register" >&2; exit 1; fi
+	rm -f $(addprefix $(BIN)/,$(PROGRAMS)) $(addprefix $(UNITS)/,$(UNIT_FILES)) $(SYSUSERS)/ancre.conf $(SYSUSERS)/ancre-register.conf $(addprefix $(DOC)/,$(notdir $(DOCUMENTS))) \
 		$(addprefix $(COMMANDS)/,notify-mail notify-chat)
 	@for dir in $(COMMANDS) $(DOC); do test ! -d $$dir || rmdir --ignore-fail-on-non-empty $$dir; done
+	@if cmp -s contrib/register.conf $(REGISTER_CONF); then (set -x; rm -f $(REGISTER_CONF)); fi
 	@if cmp -s contrib/ancre.conf $(CONF); then (set -x; rm -f $(CONF)); rmdir --ignore-fail-on-non-empty $(dir $(CONF)); fi
-	@for kept in "$(CONF)" "$(DESTDIR)/var/lib/ancre" "$(DESTDIR)/var/backups/ancre" "$(DESTDIR)/etc/credstore/ancre.passphrase"; do \
+	@for kept in "$(CONF)" "$(REGISTER_CONF)" "$(DESTDIR)/var/lib/ancre" "$(DESTDIR)/var/lib/ancre-register" "$(DESTDIR)/var/backups/ancre-register" "$(DESTDIR)/var/backups/ancre" "$(DESTDIR)/etc/credstore/ancre.passphrase"; do \
 		test ! -e "$$kept" || echo "kept: $$kept"; done
-	@echo "The user and the group ancre stay too: data may belong to them."
+	@echo "The users and the groups ancre and ancre-register stay too: data may belong to them."
 
 clean: ## removes bin/
 	rm -rf bin

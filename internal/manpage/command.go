@@ -65,6 +65,9 @@ func command(cmd *cobra.Command, e Edition) Page {
 
 	p.heading("SEE ALSO")
 	also := []string{"ancred(8)", "ancre.conf(5)"}
+	if cmd.Root().Name() == "ancre-register" {
+		also = []string{"ancre(1)", "register.conf(5)"}
+	}
 	for parent := cmd.Parent(); parent != nil; parent = parent.Parent() {
 		also = slices.Insert(also, 0, pageName(parent)+"(1)")
 	}

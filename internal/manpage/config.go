@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	table = regexp.MustCompile(`^\[([a-z]+)\]$`)
+	table = regexp.MustCompile(`^\[([a-z.]+)\]$`)
 	key   = regexp.MustCompile(`^#([a-z_]+) = .*$`)
 )
 
@@ -39,6 +39,10 @@ func Configuration(name, brief, sample string, e Edition) Page {
 		}
 	}
 	p.heading("SEE ALSO")
-	p.prose("ancred(8), ancre(1)")
+	if name == "register.conf" {
+		p.prose("ancre-register(1), ancred(8)")
+	} else {
+		p.prose("ancred(8), ancre(1)")
+	}
 	return p.done()
 }

@@ -113,7 +113,7 @@ func (b *build) sums() error {
 		return err
 	}
 	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), "ancre_") {
+		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), "ancre_") && !strings.HasPrefix(entry.Name(), "ancre-register_") {
 			continue
 		}
 		raw, err := os.ReadFile(filepath.Join(b.out, entry.Name()))

@@ -29,6 +29,7 @@ var documents = []struct{ pattern, folder string }{
 	{"ARCHITECTURE.md", ""},
 	{"CHANGELOG.md", ""},
 	{"sample.conf", ""},
+	{"register.sample.conf", ""},
 	{"docs/*", "docs"},
 	{"docs/fr/*", "docs/fr"},
 	{"contrib/*", "contrib"},

@@ -22,15 +22,36 @@ func testBuild(t *testing.T) *build {
 		programs: make(map[string]string), manuals: t.TempDir()}
 	for _, platform := range platforms {
 		dir := t.TempDir()
-		for _, name := range []string{"ancre", "ancred"} {
+		for _, name := range []string{"ancre", "ancred", "ancre-register"} {
 			touch(t, filepath.Join(dir, name))
 		}
 		b.programs[platform] = dir
 	}
-	for _, name := range []string{"ancre.1", "ancre-stamp.1", "ancred.8", "ancre.conf.5", "ancre.bash", "ancre.fish", "_ancre"} {
+	for _, name := range []string{"ancre.1", "ancre-stamp.1", "ancred.8", "ancre.conf.5", "ancre.bash", "ancre.fish", "_ancre",
+		"ancre-register.1", "ancre-register-add.1", "register.conf.5", "ancre-register.bash", "ancre-register.fish", "_ancre-register"} {
 		touch(t, filepath.Join(b.manuals, name))
 	}
 	return b
+}
+
+// allDebContents lists the files of both Debian packages. No file is in both.
+func allDebContents(t *testing.T, b *build) (all []file) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for _, p := range b.debPackages() {
+		list, err := b.debContents(p, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range list {
+			if seen[f.path] {
+				t.Errorf("%s is in both packages", f.path)
+			}
+			seen[f.path] = true
+		}
+		all = append(all, list...)
+	}
+	return all
 }
 
 func touch(t *testing.T, path string) {
@@ -44,10 +65,7 @@ func touch(t *testing.T, path string) {
 // needs its line in documents.
 func TestEveryFileForPeopleIsInThePackages(t *testing.T) {
 	b := testBuild(t)
-	deb, err := b.debContents("amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
+	deb := allDebContents(t, b)
 	archive, err := b.tarballContents("linux/arm64")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +100,9 @@ func TestEveryFileForPeopleIsInThePackages(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"/usr/bin/ancred", "/etc/ancre/ancre.conf", "/usr/lib/sysusers.d/ancre.conf", "/usr/share/man/man1/ancre-stamp.1.gz",
-		"/usr/share/man/man5/ancre.conf.5.gz", "/usr/share/bash-completion/completions/ancre", "/usr/share/doc/ancre/changelog.gz", "/usr/share/doc/ancre/licenses.txt"} {
+		"/usr/share/man/man5/ancre.conf.5.gz", "/usr/share/bash-completion/completions/ancre", "/usr/share/doc/ancre/changelog.gz", "/usr/share/doc/ancre/licenses.txt",
+		"/usr/bin/ancre-register", "/etc/ancre/register.conf", "/usr/lib/sysusers.d/ancre-register.conf", "/usr/share/man/man1/ancre-register-add.1.gz",
+		"/usr/share/man/man5/register.conf.5.gz", "/usr/share/bash-completion/completions/ancre-register", "/usr/share/doc/ancre/register.sample.conf"} {
 		if !has(deb, name) {
 			t.Errorf("the Debian package has no %s", name)
 		}
@@ -92,10 +112,7 @@ func TestEveryFileForPeopleIsInThePackages(t *testing.T) {
 // What is installed in /usr/bin must not be looked for in /usr/local/bin.
 func TestInstalledFilesNameInstalledPrograms(t *testing.T) {
 	b := testBuild(t)
-	deb, err := b.debContents("amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
+	deb := allDebContents(t, b)
 	units := 0
 	for _, f := range deb {
 		if strings.HasPrefix(f.path, "/usr/lib/") || strings.HasPrefix(f.path, "/etc/") && f.source != "" {
@@ -112,7 +129,7 @@ func TestInstalledFilesNameInstalledPrograms(t *testing.T) {
 
 // Purge must leave the data, the backups and the passphrase alone, and so must every other script.
 func TestNoScriptRemovesData(t *testing.T) {
-	for _, name := range []string{"postinst", "prerm", "postrm"} {
+	for _, name := range []string{"postinst", "prerm", "postrm", "register/postinst", "register/prerm", "register/postrm"} {
 		text, err := os.ReadFile("../../contrib/packages/" + name)
 		if err != nil {
 			t.Fatal(err)

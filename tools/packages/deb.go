@@ -24,36 +24,80 @@ ancre stamps files, and verifies their proofs.
 .
 The proofs have the OpenTimestamps format: any OpenTimestamps verifier reads
 them.`
+
+	registerDescription = `register of documents that are anchored in Bitcoin, with its public page
+A council adds the documents of its meetings. The register has their hashes
+anchored by ancred, keeps their proofs, and shows on a public page what the
+council publishes. Citizens check files there, in their own browser.`
 )
+
+// debPackage is a Debian package.
+type debPackage struct {
+	name, description string
+	depends, suggests []string
+	programs          []string // in /usr/bin
+	config            file     // below /etc/ancre
+	scripts           string   // folder of its maintainer scripts
+	register          bool     // the files of the register, not those of the node
+	more              []file
+}
+
+// debPackages are the Debian packages: the node with the command, and the register for those who
+// want one. The second is of the same version: they speak to each other.
+func (b *build) debPackages() []debPackage {
+	contrib := filepath.Join(b.root, "contrib")
+	return []debPackage{
+		{
+			name: "ancre", description: description, programs: []string{"ancre", "ancred"}, scripts: "contrib/packages",
+			depends:  []string{"systemd | systemd-standalone-sysusers | systemd-sysusers"},
+			suggests: []string{"ancre-register", "bash-completion", "nginx | caddy", "prometheus"},
+			config:   file{path: "/etc/ancre/ancre.conf", mode: 0o640, source: filepath.Join(contrib, "ancre.conf"), config: true},
+			more:     []file{{path: "/etc/credstore", mode: fs.ModeDir | 0o700}}, // systemd's folder for LoadCredential=
+		},
+		{
+			name: "ancre-register", description: registerDescription, programs: []string{"ancre-register"}, scripts: "contrib/packages/register", register: true,
+			depends:  []string{"ancre (= " + b.debian + ")"},
+			suggests: []string{"nginx | caddy"},
+			config:   file{path: "/etc/ancre/register.conf", mode: 0o644, source: filepath.Join(contrib, "register.conf"), config: true},
+		},
+	}
+}
 
 // debs builds the Debian packages.
 func debs(b *build) error {
 	for _, arch := range architectures {
-		contents, err := b.debContents(arch)
-		if err != nil {
-			return err
-		}
-		if err := b.deb(arch, contents); err != nil {
-			return err
+		for _, p := range b.debPackages() {
+			contents, err := b.debContents(p, arch)
+			if err != nil {
+				return err
+			}
+			if err := b.deb(p, arch, contents); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// debContents lists the files of the Debian package.
-func (b *build) debContents(arch string) ([]file, error) {
+// debContents lists the files of a Debian package.
+func (b *build) debContents(p debPackage, arch string) ([]file, error) {
 	programs, err := b.program("linux/" + arch)
 	if err != nil {
 		return nil, err
 	}
-	conf := filepath.Join(b.root, "contrib", "ancre.conf")
-	list := []file{
-		{path: "/usr/bin/ancre", mode: 0o755, source: filepath.Join(programs, "ancre")},
-		{path: "/usr/bin/ancred", mode: 0o755, source: filepath.Join(programs, "ancred")},
-		{path: "/etc/ancre/ancre.conf", mode: 0o640, source: conf, config: true},
-		{path: "/etc/credstore", mode: fs.ModeDir | 0o700}, // systemd's folder for LoadCredential=
+	list := append([]file{p.config}, p.more...)
+	for _, name := range p.programs {
+		list = append(list, file{path: "/usr/bin/" + name, mode: 0o755, source: filepath.Join(programs, name)})
 	}
-	for _, add := range []func() ([]file, error){b.debUnits, b.debManuals, b.debDocuments} {
+	documents := b.debDocuments
+	if p.register {
+		documents = b.debRegisterDocuments
+	}
+	for _, add := range []func() ([]file, error){
+		func() ([]file, error) { return b.debUnits(p) },
+		func() ([]file, error) { return b.debManuals(p) },
+		documents,
+	} {
 		more, err := add()
 		if err != nil {
 			return nil, err
@@ -63,23 +107,43 @@ func (b *build) debContents(arch string) ([]file, error) {
 	return list, nil
 }
 
+// isRegisters reports whether a file of contrib/, or a manual page, belongs to the register.
+func isRegisters(name string) bool {
+	return strings.Contains(path.Base(name), "register")
+}
+
+// debRegisterDocuments is what stands for the documents in the package of the register: they are in
+// that of the node.
+func (b *build) debRegisterDocuments() ([]file, error) {
+	overrides := filepath.Join(b.root, "contrib", "packages", "register", "lintian-overrides")
+	return []file{
+		{path: "/usr/share/doc/ancre-register", mode: fs.ModeSymlink | 0o777, link: "ancre"},
+		{path: "/usr/share/lintian/overrides/ancre-register", mode: 0o644, source: overrides},
+	}, nil
+}
+
 // debUnits lists the units, what creates the user, and the commands that notify people.
-func (b *build) debUnits() (list []file, err error) {
+func (b *build) debUnits(p debPackage) (list []file, err error) {
 	names, err := b.unitNames()
 	if err != nil {
 		return nil, err
 	}
 	targets := map[string]string{
-		"contrib/sysusers.d/ancre.conf": "/usr/lib/sysusers.d/ancre.conf",
+		"contrib/sysusers.d/" + p.name + ".conf": "/usr/lib/sysusers.d/" + p.name + ".conf",
 	}
 	for _, name := range names {
-		targets[name] = "/usr/lib/systemd/system/" + path.Base(name)
+		if isRegisters(name) == p.register {
+			targets[name] = "/usr/lib/systemd/system/" + path.Base(name)
+		}
 	}
 	commands, err := filepath.Glob(filepath.Join(b.root, "contrib", "notify", "*"))
 	if err != nil {
 		return nil, err
 	}
 	for _, command := range commands {
+		if p.register {
+			break
+		}
 		targets["contrib/notify/"+filepath.Base(command)] = "/usr/lib/ancre/" + filepath.Base(command)
 	}
 	for name, target := range targets {
@@ -101,7 +165,7 @@ func (b *build) debUnits() (list []file, err error) {
 }
 
 // debManuals lists the manual pages and the completions.
-func (b *build) debManuals() (list []file, err error) {
+func (b *build) debManuals(p debPackage) (list []file, err error) {
 	dir, err := b.manual()
 	if err != nil {
 		return nil, err
@@ -110,6 +174,10 @@ func (b *build) debManuals() (list []file, err error) {
 		"ancre.bash": "/usr/share/bash-completion/completions/ancre",
 		"_ancre":     "/usr/share/zsh/vendor-completions/_ancre",
 		"ancre.fish": "/usr/share/fish/vendor_completions.d/ancre.fish",
+
+		"ancre-register.bash": "/usr/share/bash-completion/completions/ancre-register",
+		"_ancre-register":     "/usr/share/zsh/vendor-completions/_ancre-register",
+		"ancre-register.fish": "/usr/share/fish/vendor_completions.d/ancre-register.fish",
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -117,6 +185,9 @@ func (b *build) debManuals() (list []file, err error) {
 	}
 	for _, entry := range entries {
 		name := entry.Name()
+		if isRegisters(name) != p.register {
+			continue
+		}
 		source := filepath.Join(dir, name)
 		if target := completions[name]; target != "" {
 			list = append(list, file{path: target, mode: 0o644, source: source})
@@ -206,15 +277,15 @@ func debianCopyright(form, license string) string {
 }
 
 // deb writes the package of an architecture.
-func (b *build) deb(arch string, list []file) error {
+func (b *build) deb(p debPackage, arch string, list []file) error {
 	info := &nfpm.Info{
-		Name: "ancre", Arch: arch, Platform: "linux", Version: b.debian, VersionSchema: "none",
-		Section: "utils", Priority: "optional", Maintainer: maintainer, Description: description,
+		Name: p.name, Arch: arch, Platform: "linux", Version: b.debian, VersionSchema: "none",
+		Section: "utils", Priority: "optional", Maintainer: maintainer, Description: p.description,
 		MTime: b.time, DisableGlobbing: true,
 	}
-	info.Depends = []string{"systemd | systemd-standalone-sysusers | systemd-sysusers"}
+	info.Depends = p.depends
 	info.Recommends = []string{"ca-certificates"}
-	info.Suggests = []string{"bash-completion", "nginx | caddy", "prometheus"}
+	info.Suggests = p.suggests
 	info.Deb.Compression = "gzip" // xz would save a fifth, and take ten times as long
 	for _, f := range list {
 		content := &files.Content{Source: f.source, Destination: f.path, Type: files.TypeFile,
@@ -230,11 +301,11 @@ func (b *build) deb(arch string, list []file) error {
 		info.Contents = append(info.Contents, content)
 	}
 	slices.SortFunc(info.Contents, func(a, b *files.Content) int { return strings.Compare(a.Destination, b.Destination) })
-	if err := b.scripts(&info.Scripts); err != nil {
+	if err := b.scripts(p, &info.Scripts); err != nil {
 		return err
 	}
 
-	out, err := os.Create(filepath.Join(b.out, fmt.Sprintf("ancre_%s_%s.deb", b.debian, arch)))
+	out, err := os.Create(filepath.Join(b.out, fmt.Sprintf("%s_%s_%s.deb", p.name, b.debian, arch)))
 	if err != nil {
 		return err
 	}
@@ -246,20 +317,21 @@ func (b *build) deb(arch string, list []file) error {
 }
 
 // scripts fills in the maintainer scripts, which know the names of our units.
-func (b *build) scripts(s *nfpm.Scripts) error {
+func (b *build) scripts(p debPackage, s *nfpm.Scripts) error {
 	names, err := b.unitNames()
 	if err != nil {
 		return err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return isRegisters(name) != p.register })
 	for i, name := range names {
 		names[i] = path.Base(name)
 	}
 	for name, script := range map[string]*string{"postinst": &s.PostInstall, "prerm": &s.PreRemove, "postrm": &s.PostRemove} {
-		text, err := b.read("contrib/packages/" + name)
+		text, err := b.read(p.scripts + "/" + name)
 		if err != nil {
 			return err
 		}
-		if *script, err = b.write("scripts/"+name, []byte(strings.ReplaceAll(text, "@UNITS@", strings.Join(names, " ")))); err != nil {
+		if *script, err = b.write("scripts/"+p.name+"/"+name, []byte(strings.ReplaceAll(text, "@UNITS@", strings.Join(names, " ")))); err != nil {
 			return err
 		}
 	}

@@ -162,9 +162,11 @@ func (b *build) imageContents(arch string) ([]file, error) {
 		{path: "usr/share/doc", mode: dir}, {path: "usr/share/doc/ancre", mode: dir},
 		{path: "usr/bin/ancre", mode: 0o755, source: filepath.Join(programs, "ancre")},
 		{path: "usr/bin/ancred", mode: 0o755, source: filepath.Join(programs, "ancred")},
+		{path: "usr/bin/ancre-register", mode: 0o755, source: filepath.Join(programs, "ancre-register")},
 		{path: "usr/share/doc/ancre/LICENSE", mode: 0o644, source: filepath.Join(b.root, "LICENSE")},
 		{path: "usr/share/doc/ancre/licenses.txt", mode: 0o644, source: others},
 		{path: "usr/share/doc/ancre/sample.conf", mode: 0o644, source: filepath.Join(b.root, "sample.conf")},
+		{path: "usr/share/doc/ancre/register.sample.conf", mode: 0o644, source: filepath.Join(b.root, "register.sample.conf")},
 	}
 	sortFiles(list)
 	return list, nil

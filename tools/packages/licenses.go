@@ -22,7 +22,7 @@ func (b *build) licenses() (string, error) {
 	for _, platform := range platforms {
 		goos, goarch, _ := strings.Cut(platform, "/")
 		out, err := b.command([]string{"CGO_ENABLED=0", "GOOS=" + goos, "GOARCH=" + goarch}, "go", "list", "-deps",
-			"-f", `{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{"\t"}}{{.Dir}}{{end}}{{end}}`, "./cmd/ancred", "./cmd/ancre")
+			"-f", `{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{"\t"}}{{.Dir}}{{end}}{{end}}`, "./cmd/ancred", "./cmd/ancre", "./cmd/ancre-register")
 		if err != nil {
 			return "", err
 		}

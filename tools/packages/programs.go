@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// program builds ancre and ancred for a platform ("linux/arm64"), once, exactly as `make` does, and
+// program builds the programs for a platform ("linux/arm64"), once, exactly as `make` does, and
 // returns their folder.
 func (b *build) program(platform string) (string, error) {
 	if dir := b.programs[platform]; dir != "" {
@@ -28,7 +28,7 @@ func (b *build) host() (string, error) { return b.program(runtime.GOOS + "/" + r
 
 func (b *build) compile(dir string, env []string, flags ...string) error {
 	args := append([]string{"build", "-trimpath", "-ldflags=-s"}, flags...)
-	args = append(args, "-o", dir+string(filepath.Separator), "./cmd/ancred", "./cmd/ancre")
+	args = append(args, "-o", dir+string(filepath.Separator), "./cmd/ancred", "./cmd/ancre", "./cmd/ancre-register")
 	_, err := b.command(append(env, "CGO_ENABLED=0"), "go", args...)
 	return err
 }
@@ -51,6 +51,9 @@ func (b *build) manual() (string, error) {
 		return "", err
 	}
 	if _, err := b.command(nil, filepath.Join(tools, "ancred"), "manpages", dir, day, "sample.conf"); err != nil {
+		return "", err
+	}
+	if _, err := b.command(nil, filepath.Join(tools, "ancre-register"), "manpages", dir, day, "register.sample.conf"); err != nil {
 		return "", err
 	}
 	b.manuals = dir
