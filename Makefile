@@ -153,7 +153,7 @@ unit-packages: ## runs the tests of what builds the packages
 # What install places below DESTDIR, and uninstall removes. Paths below PREFIX:
 DOCUMENTS := sample.conf register.sample.conf README.md LICENSE docs/metrics.md contrib/nginx.conf contrib/Caddyfile \
 	contrib/nginx-register.conf contrib/Caddyfile-register \
-	contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/grafana/ancre.json
+	contrib/prometheus/prometheus.yml contrib/prometheus/alerts.yml contrib/prometheus/register-alerts.yml contrib/grafana/ancre.json
 BIN := $(DESTDIR)$(PREFIX)/bin
 UNIT_FILES := ancred.service ancre-backup.service ancre-backup.timer ancre-register.service
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system

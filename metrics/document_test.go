@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func documents(t *testing.T, begin, end, text string) {
 func tables() string {
 	var b strings.Builder
 	group := ""
-	for _, m := range Table() {
+	for _, m := range slices.Concat(Table(), RegisterTable()) {
 		if m.Group != group {
 			group = m.Group
 			fmt.Fprintf(&b, "\n### %s\n\n| metric | kind | labels | what it tells |\n|---|---|---|---|\n", group)
@@ -64,7 +65,7 @@ func tables() string {
 func warnings() string {
 	var b strings.Builder
 	b.WriteString("\n| name | severity | what is wrong | what to do |\n|---|---|---|---|\n")
-	for _, k := range warning.Table() {
+	for _, k := range warning.All() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name(), k.Severity(), k.Says(), k.Remedy())
 	}
 	return b.String() + "\n"
@@ -73,7 +74,7 @@ func warnings() string {
 // Whoever reads a name in a graph must find what it means, in words.
 func TestEveryMetricHasAGroupAndWords(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, m := range Table() {
+	for _, m := range slices.Concat(Table(), RegisterTable()) {
 		if seen[m.Name] || m.Group == "" || len(m.Help) < 30 || !strings.HasSuffix(m.Help, ".") || strings.ContainsAny(m.Help, "|\n") {
 			t.Errorf("%s: group %q, %q: want a name of its own, a group, and a sentence", m.Name, m.Group, m.Help)
 		}

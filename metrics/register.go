@@ -37,7 +37,7 @@ var (
 	RegisterScrapeOK = ofRegister(Gauge, "scrape_ok", "0 when this scrape could not read this part, so its metrics are missing. The log says why.", "part")
 	RegisterWarnings = ofRegister(Gauge, "warnings", "How many warnings of this name `ancre-register status` shows now. 0 everywhere is good. The names are below.", "name")
 
-	RegisterMeetings   = ofRegister(Gauge, "meetings", "Meetings in the register.")
+	RegisterMeetings   = ofRegister(Gauge, "meetings", "Meetings in the register, those that are not on line too.")
 	RegisterEntries    = ofRegister(Gauge, "entries", "Documents in the register, replaced ones too.")
 	RegisterPublished  = ofRegister(Gauge, "published", "Documents that are on line now.")
 	RegisterProofs     = ofRegister(Gauge, "proofs", "Digests by the state of their proof: waiting (not yet at the node), pending, mined (in a block, not final), complete.", "state")
