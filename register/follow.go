@@ -105,8 +105,9 @@ func (f *follower) apply(ctx context.Context, changes rpc.Changes, was string) e
 	}
 	// A sender that was answered before one of these changes has stored the answer now. One that
 	// asks from now on is answered with the changes.
+	//lint:ignore SA2001 an empty section waits for those who are in theirs
 	f.answering.Lock()
-	f.answering.Unlock() //nolint:staticcheck // an empty section waits for those who are in theirs
+	f.answering.Unlock()
 	newest := make(map[uint64]rpc.Change)
 	var order []uint64
 	for _, c := range changes.Changes {

@@ -75,15 +75,8 @@ func TestThePublicSeesWhatIsPublishedAndNothingElse(t *testing.T) {
 		t.Errorf("a search finds %+v, %v", found, err)
 	}
 
-	for name, d := range map[string]store.Digest{"loose": loose.Digest, "of a hidden meeting": inHidden.Digest, "the next version": next.Entry.Digest} {
-		_, otsErr := p.OTS(w.ctx, d)
-		_, receiptErr := p.Receipt(w.ctx, d)
-		_, fileErr := p.File(w.ctx, d)
-		proofs, err := p.Proofs(w.ctx, []store.Digest{d})
-		if !errors.Is(otsErr, store.ErrNotFound) || !errors.Is(receiptErr, store.ErrNotFound) || !errors.Is(fileErr, store.ErrNotFound) || err != nil || proofs[0] != (store.Proof{}) {
-			t.Errorf("%s: %v, %v, %v, %+v, %v", name, otsErr, receiptErr, fileErr, proofs, err)
-		}
-	}
+	w.wantHidden(map[string]store.Digest{"loose": loose.Digest, "of a hidden meeting": inHidden.Digest, "the next version": next.Entry.Digest})
+	w.wantMeetings(shown, hidden)
 	if _, err := p.File(w.ctx, gone.Digest); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a withdrawn file is offered: %v", err)
 	}
@@ -92,17 +85,38 @@ func TestThePublicSeesWhatIsPublishedAndNothingElse(t *testing.T) {
 	} else if content, err := io.ReadAll(f); err != nil || string(content) != "online" || f.Close() != nil {
 		t.Errorf("%q, %v", content, err)
 	}
+}
+
+// wantHidden wants the public to get nothing of digests.
+func (w *world) wantHidden(all map[string]store.Digest) {
+	w.Helper()
+	p := w.Public()
+	for name, d := range all {
+		_, otsErr := p.OTS(w.ctx, d)
+		_, receiptErr := p.Receipt(w.ctx, d)
+		_, fileErr := p.File(w.ctx, d)
+		proofs, err := p.Proofs(w.ctx, []store.Digest{d})
+		if !errors.Is(otsErr, store.ErrNotFound) || !errors.Is(receiptErr, store.ErrNotFound) || !errors.Is(fileErr, store.ErrNotFound) || err != nil || proofs[0] != (store.Proof{}) {
+			w.Errorf("%s: %v, %v, %v, %+v, %v", name, otsErr, receiptErr, fileErr, proofs, err)
+		}
+	}
+}
+
+// wantMeetings wants the public to see one meeting, and nothing of the other.
+func (w *world) wantMeetings(shown, hidden store.Meeting) {
+	w.Helper()
+	p := w.Public()
 	if _, err := p.Meeting(w.ctx, hidden.ID); !errors.Is(err, store.ErrNotFound) {
-		t.Error(err)
+		w.Error(err)
 	}
 	if _, err := p.Completeness(w.ctx, hidden.ID); !errors.Is(err, store.ErrNotFound) {
-		t.Error(err)
+		w.Error(err)
 	}
 	if m, err := p.Meetings(w.ctx, store.MeetingQuery{}); err != nil || len(m) != 1 || m[0].ID != shown.ID {
-		t.Errorf("%+v, %v", m, err)
+		w.Errorf("%+v, %v", m, err)
 	}
 	if y, err := p.Years(w.ctx, w.Zone()); err != nil || len(y) != 1 || y[0].Meetings != 1 {
-		t.Errorf("%+v, %v", y, err)
+		w.Errorf("%+v, %v", y, err)
 	}
 }
 
