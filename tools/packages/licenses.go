@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// The name that the file of a licence has. GOROOT has one too, for the standard library.
-var licenseFile = regexp.MustCompile(`(?i)^(LICEN[CS]E|COPYING|NOTICE)(\.(md|txt))?$`)
+// The name that the file of a licence has. GOROOT has one too, for the standard library, and so have
+// the scripts of the page, for what is bundled in them.
+var licenseFile = regexp.MustCompile(`(?i)^(LICEN[CS]ES?|COPYING|NOTICE)(\.(md|txt))?$`)
 
 // licenses returns the text of every licence of what the programs contain: most ask that it goes
 // along with them.
@@ -36,6 +37,7 @@ func (b *build) licenses() (string, error) {
 		return "", err
 	}
 	modules = append(modules, "The Go standard library\t"+strings.TrimSpace(goroot))
+	modules = append(modules, "The scripts of the public page\t"+filepath.Join(b.root, "register/page/verifier/dist"))
 
 	var text strings.Builder
 	text.WriteString("The programs of Ancre contain these modules of other people, under these licences.\n")
