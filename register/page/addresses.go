@@ -174,7 +174,7 @@ var routeOf = func() (of [last]route) {
 	return of
 }()
 
-// names are the names of the kinds, for metrics and logs.
+// names are the names of the kinds, for logs and in the keys of words.
 var names = [last]string{
 	None: "none", Home: "home", Meetings: "meetings", Year: "year", Meeting: "meeting", Documents: "documents", DocumentsMonth: "month",
 	Document: "document", Attestation: "attestation", AttestationFile: "attestation_pdf", Check: "check", Search: "search", Method: "method",
@@ -186,9 +186,6 @@ var names = [last]string{
 
 // String returns the name of a kind: "meeting".
 func (k Kind) String() string { return names[k] }
-
-// KindNames are the names of all kinds.
-func KindNames() []string { return names[:] }
 
 // Path returns the address on the server: "/fr/seances/2026".
 func (a Address) Path() string {

@@ -28,10 +28,6 @@ type Config struct {
 	// "https://www.ville.example". Empty: none.
 	FrameAncestors []string
 
-	// Answered, if it is not nil, is told of each answer: the kind of its address (one of
-	// [KindNames]), its status, and how long it took.
-	Answered func(kind string, status int, took time.Duration)
-
 	Version string       // of ancre-register
 	Log     *slog.Logger // nil: nothing is logged
 }
@@ -74,7 +70,7 @@ func New(c Config) (*Page, error) {
 	p := &Page{
 		source: c.Source, authority: c.Authority, url: strings.TrimSuffix(c.URL, "/"),
 		lang: c.Lang, zone: c.Zone, frames: c.FrameAncestors, version: c.Version, log: c.Log, now: time.Now,
-		server: newServer(c.Answered),
+		server: newServer(),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

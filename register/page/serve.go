@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -15,25 +14,11 @@ import (
 	"strings"
 	"time"
 
-	"ancre/internal/httpserve"
 	"ancre/register/store"
 
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
-
-// limits are the limits of the page's connections.
-var limits = httpserve.Limits{
-	Connections: 1_024,
-	Reserve:     64,               // kept for programs on this machine, and proxies
-	HeaderBytes: 8 << 10,          // what browsers and proxies add; net/http allows 4 KiB more
-	ReadHeader:  10 * time.Second, //
-	Read:        10 * time.Second, // requests have no body
-	Write:       30 * time.Minute, // a document of 1 GB on a slow line
-	Stall:       20 * time.Second,
-	Idle:        75 * time.Second, // longer than proxies keep connections to us (nginx: 60 s): they must not find them closed
-	Grace:       10 * time.Second,
-}
 
 // Bounds of the work that visitors can cause.
 const (
@@ -54,13 +39,12 @@ type server struct {
 	searches slots
 	data     slots
 	failures rate.Sometimes // logs at most one failure a second
-	answered func(kind string, status int, took time.Duration)
 }
 
-func newServer(answered func(string, int, time.Duration)) *server {
+func newServer() *server {
 	return &server{
 		cache: newCache(cacheBytes), renders: newSlots(2 * runtime.GOMAXPROCS(0)), searches: newSlots(searchSlots), data: newSlots(dataSlots),
-		failures: rate.Sometimes{Interval: time.Second}, answered: answered,
+		failures: rate.Sometimes{Interval: time.Second},
 	}
 }
 
@@ -94,19 +78,11 @@ func (s slots) do(ctx context.Context, f func() error) error {
 	}
 }
 
-// Serve answers requests on ln until ctx is done. Then it accepts no more connections, waits for
-// the running requests to end, and returns nil. Any other return means that the listener failed.
-// Serve closes ln.
-func (p *Page) Serve(ctx context.Context, ln net.Listener) error {
-	return httpserve.Serve(ctx, ln, p, limits, p.log)
-}
-
 // request is a request that is being answered.
 type request struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	began time.Time
-	kind  Kind
 }
 
 // ServeHTTP implements [http.Handler]. It uses neither the host that a request names nor anything
@@ -137,7 +113,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.elsewhere(q)
 		return
 	}
-	q.kind = a.Kind
 	switch a.Kind {
 	case Root:
 		p.redirect(q, Address{Kind: Home, Lang: p.preferred(r)}.Path(), http.StatusFound)
@@ -324,12 +299,10 @@ func (p *Page) sendFile(q *request, a Address) {
 	}
 	q.w.Header().Del("Content-Length")
 	http.ServeContent(q.w, q.r, "", time.Time{}, answer.Content)
-	p.done(q, http.StatusOK)
 }
 
 // send sends an answer that is kept: as a whole, or that the visitor has it already.
 func (p *Page) send(q *request, k *kept) {
-	q.kind = k.kind
 	zipped := k.zipped != nil && acceptsGzip(q.r.Header.Get("Accept-Encoding"))
 	h := q.w.Header()
 	which := 0
@@ -345,7 +318,6 @@ func (p *Page) send(q *request, k *kept) {
 		delete(h, "Content-Encoding")
 		status = http.StatusNotModified
 	}
-	p.done(q, status)
 	q.w.WriteHeader(status)
 	if status == http.StatusNotModified || q.r.Method == http.MethodHead {
 		return
@@ -362,13 +334,6 @@ func (p *Page) send(q *request, k *kept) {
 	}
 }
 
-// done counts an answer.
-func (p *Page) done(q *request, status int) {
-	if p.server.answered != nil {
-		p.server.answered(q.kind.String(), status, time.Since(q.began))
-	}
-}
-
 // otherMethod answers requests that are neither GET nor HEAD.
 func (p *Page) otherMethod(q *request) {
 	const allowed = "GET, HEAD, OPTIONS"
@@ -382,7 +347,6 @@ func (p *Page) otherMethod(q *request) {
 	h.Set("Access-Control-Allow-Methods", allowed)
 	h.Set("Access-Control-Max-Age", "86400") // seconds: a day
 	p.secure(h)
-	p.done(q, http.StatusNoContent)
 	q.w.WriteHeader(http.StatusNoContent)
 }
 
@@ -418,7 +382,6 @@ func (p *Page) redirect(q *request, path string, status int) {
 	h.Set("Cache-Control", "public, max-age=60")
 	h.Set("Vary", "Accept-Language")
 	h.Set("Content-Length", "0")
-	p.done(q, status)
 	q.w.WriteHeader(status)
 }
 
@@ -469,7 +432,6 @@ func (p *Page) plain(q *request, status int, text string) {
 	p.secure(h)
 	h.Set("Content-Type", typeText)
 	h.Set("Cache-Control", "no-store")
-	p.done(q, status)
 	q.w.WriteHeader(status)
 	io.WriteString(q.w, text+"\n")
 }

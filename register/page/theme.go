@@ -31,7 +31,7 @@ var pageCSS []byte
 var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // maxLogo is more than a logo has.
-const maxLogo = 1 << 20
+const maxLogo = 2 << 20
 
 // check returns the theme with what was left out, and an error that names what is wrong.
 func (t Theme) check() (Theme, error) {

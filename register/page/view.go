@@ -78,10 +78,18 @@ func (v *view) DocumentsLang() Lang { return v.lang }
 
 // ToolLevel is the level of the first heading of the check tool.
 func (v *view) ToolLevel() int {
-	if v.Address.Kind == Home {
-		return 3
+	if v.Address.Kind == Check {
+		return 2
 	}
-	return 2
+	return 3
+}
+
+// ToolDigest is the document with which the check tool compares a file; "": any of the register.
+func (v *view) ToolDigest() string {
+	if v.Address.Kind == Document {
+		return v.Address.ID
+	}
+	return ""
 }
 
 // Has reports whether a page exists.
