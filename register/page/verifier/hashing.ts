@@ -8,9 +8,6 @@
 import { type HashName } from "./verifier";
 import { type Message, type Task, hashPieces } from "./worker";
 
-/** The largest file that is held in memory as a whole. */
-const IN_MEMORY = 256 << 20;
-
 /** How long a worker may take to load before the page hashes by itself. */
 const WORKER_START = 10_000;
 
@@ -26,10 +23,10 @@ const script = typeof document === "undefined" ? null : (document.currentScript 
 export const scriptAddress = script?.src ?? "";
 const scriptText = script && !script.src ? (script.textContent ?? "") : "";
 
-/** Returns the hash of a file. It rejects if the file cannot be read, or if the signal is aborted. */
-export async function hashFile(file: Blob, hash: HashName, progress: Progress, signal: AbortSignal): Promise<Uint8Array> {
+/** Returns the hash of a file. whole allows to hold all of it in memory. It rejects if the file cannot be read, or if the signal is aborted. */
+export async function hashFile(file: Blob, hash: HashName, whole: boolean, progress: Progress, signal: AbortSignal): Promise<Uint8Array> {
   const subtle = globalThis.crypto?.subtle;
-  if (hash === "sha256" && subtle && file.size <= IN_MEMORY) {
+  if (hash === "sha256" && subtle && whole) {
     progress(null);
     const bytes = await file.arrayBuffer().catch(() => null); // too large for this device, or unreadable
     signal.throwIfAborted();

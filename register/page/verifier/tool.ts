@@ -12,6 +12,7 @@
 //	  documents-lang="fr"                 the language of the documents' titles
 //	  offline                             ask no register: everything is picked by hand
 //	  timeout="30"                        seconds that the register may take
+//	  memory="256"                        MiB up to which a file is hashed as a whole, and not in pieces
 //	>sha256sum FILE …</ancre-verify>
 
 import { type Facts, conclude } from "./conclude";
@@ -45,6 +46,7 @@ interface Answer {
 }
 
 const PATIENCE = 30; // seconds
+const IN_MEMORY = 256; // MiB
 
 // A worker has no elements. It is only there to hash.
 const Base = (typeof HTMLElement === "undefined" ? Object : HTMLElement) as typeof HTMLElement;
@@ -68,10 +70,14 @@ export class AncreVerify extends Base {
     }
     this.parts = build(this.words, this.lookup === null);
     const root = this.attachShadow({ mode: "open" });
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(style);
-    root.adoptedStyleSheets = [sheet];
     root.append(this.parts.whole);
+    try {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(style);
+      root.adoptedStyleSheets = [sheet];
+    } catch {
+      // An old browser shows the tool without our style. The policy allows no other way to set it.
+    }
     this.listen();
   }
 
@@ -145,9 +151,8 @@ export class AncreVerify extends Base {
     const typed = text.replace(/\s/g, "").toLowerCase();
     const bytes = typed.length === 64 ? unhex(typed) : null;
     error.textContent = bytes ? "" : this.words.say("typed-bad", { n: typed.length });
-    digest.toggleAttribute("aria-invalid", !bytes);
+    digest.setAttribute("aria-invalid", String(!bytes));
     if (!bytes) {
-      digest.setAttribute("aria-invalid", "true");
       digest.focus();
       return;
     }
@@ -158,7 +163,7 @@ export class AncreVerify extends Base {
   private async during(prepare: (signal: AbortSignal) => Promise<Checked[]>): Promise<void> {
     this.run?.abort();
     const run = (this.run = new AbortController());
-    const { results, work, after } = this.parts;
+    const { results, work, after, print } = this.parts;
     results.replaceChildren();
     after.hidden = true;
     this.announce("");
@@ -167,12 +172,14 @@ export class AncreVerify extends Base {
       await this.judgeAll(checked, run.signal);
     } catch (e) {
       if (this.run !== run) return; // another check has begun
+      if (this.lookup) this.pile = emptyPile(); // a proof must not meet the next file
       this.announce(run.signal.aborted ? this.words.say("cancelled") : String(e));
     }
     if (this.run !== run) return;
     const lostFocus = work.contains(this.shadowRoot!.activeElement);
     work.hidden = true;
-    after.hidden = results.childElementCount === 0;
+    print.hidden = results.childElementCount === 0;
+    after.hidden = print.hidden && this.pile.proofs.length + this.pile.windows.length + this.pile.lists.length === 0;
     const heading = results.querySelector<HTMLElement>("[tabindex]");
     if (lostFocus) (heading ?? this.parts.input).focus();
     heading?.scrollIntoView({ block: "nearest" });
@@ -186,12 +193,13 @@ export class AncreVerify extends Base {
       done === null
         ? this.progress(words.say("hashing-whole", { name, size }))
         : this.progress(words.say("hashing", { name, size, done: words.size(done) }), done, file.size);
-    const digest = await hashFile(file, "sha256", show, signal);
+    const whole = file.size <= Number(this.getAttribute("memory") ?? IN_MEMORY) * 2 ** 20;
+    const digest = await hashFile(file, "sha256", whole, show, signal);
     const digests = [hex(digest)];
     // A proof may be about another hash of the file.
     for (const p of this.pile.proofs) {
       const hash = proofIn(p.bytes)?.hash ?? "sha256";
-      if (hash !== "sha256") digests.push(hex(await hashFile(file, hash, show, signal)));
+      if (hash !== "sha256") digests.push(hex(await hashFile(file, hash, false, show, signal)));
     }
     return { name: file.name, size: file.size, file, digest, digests };
   }
@@ -381,7 +389,7 @@ function build(words: Words, offline: boolean) {
   const again = el("button", { type: "button" }, say("again"));
   const after = el("p", { hidden: true }, print, " ", again);
   const whole = el("div", { lang: words.language }, drop, typed, work, status, results, after);
-  return { whole, drop, input, form, digest, error, work, doing, bar, cancel, status, results, after, again };
+  return { whole, drop, input, form, digest, error, work, doing, bar, cancel, status, results, after, print, again };
 }
 
 if (typeof document === "undefined") serve(self as unknown as Parameters<typeof serve>[0]);
