@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"database/sql"
 	"testing"
 	"time"
 
@@ -30,5 +31,25 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a crash, and a loss of power, cannot undo rests on these settings: a process that is killed
+// does not show that one of them is missing.
+func TestConnectionsAreSafe(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	must(t, err)
+	defer s.Close()
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "busy_timeout": "10000"} {
+		for name, db := range map[string]*sql.DB{"writing": s.write, "reading": s.read} {
+			var got string
+			must(t, db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
+			if got != want {
+				t.Errorf("%s: %s is %s, want %s", name, pragma, got, want)
+			}
+		}
+	}
+	if _, err := s.read.ExecContext(t.Context(), "UPDATE register SET revision = 7"); err == nil {
+		t.Error("a connection that reads can write")
 	}
 }

@@ -72,6 +72,30 @@ func testSearch(f *fixture) {
 	equal(f, "of another digest", f.ids(store.EntryQuery{Text: "budget", Digest: ptr(Digest(2))}), []int64{})
 }
 
+// testEntriesInTime holds the ends of a time: the first moment is in it, the last one is not.
+func testEntriesInTime(f *fixture) {
+	f.configured()
+	first, second := f.session("2026-12-15"), f.session("2026-12-16")
+	a, b := f.entry(Document(1, first.ID)).ID, f.entry(Document(2, second.ID)).ID
+	loose := f.entry(Document(3, ""))
+	for _, c := range []struct {
+		from, to time.Time
+		want     []int64
+	}{
+		{first.Start, second.Start, []int64{a}},
+		{first.Start, second.Start.Add(time.Millisecond), []int64{a, b}},
+		{first.Start.Add(time.Millisecond), time.Time{}, []int64{b}},
+		{first.Start.Add(time.Nanosecond), second.Start.Add(time.Nanosecond), []int64{b}},
+		{time.Time{}, first.Start, []int64{loose.ID}},
+		{loose.AddedAt, loose.AddedAt.Add(time.Millisecond), []int64{loose.ID}},
+		{time.Time{}, loose.AddedAt, []int64{}},
+	} {
+		equal(f, fmt.Sprintf("from %v to %v", c.from, c.to), f.ids(store.EntryQuery{From: c.from, To: c.to}), c.want)
+	}
+	f.ok2(f.UpdateMeeting(f.Context(), first.ID, store.MeetingChange{Start: ptr(second.Start.Add(time.Hour))}))
+	equal(f, "once the meeting was moved", f.ids(store.EntryQuery{From: second.Start.Add(time.Hour)}), []int64{a})
+}
+
 // testModel changes a store at random, and compares what it answers with what the contract says.
 func testModel(f *fixture) {
 	ctx := f.configured().Context()

@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open) {
 		{"an entry is published and withdrawn", testPublish},
 		{"proofs are followed", testFollow},
 		{"words are found whatever their case and accents", testSearch},
+		{"entries are chosen by the time of their meeting", testEntriesInTime},
 		{"any sequence of changes is answered as the contract says", testModel},
 		{"what cannot be an entry is refused and leaves no trace", testInvalidEntries},
 		{"many write and read at once", testConcurrent},
