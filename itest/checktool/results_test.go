@@ -38,7 +38,7 @@ func TestTheFourResults(t *testing.T) {
 				tab.Upload(input, c.files...)
 				f := one(tab)
 				f.want(t, c.result, c.because, heading)
-				if status := tab.Text("[role=status]"); !strings.Contains(status, f.Heading) {
+				if status := tab.Text("[role=status]"); !strings.Contains(status, strings.ToLower(f.Heading[:1])+f.Heading[1:]) {
 					t.Errorf("the status says %q, and not %q", status, f.Heading)
 				}
 				if test := strings.Contains(f.Heading, "regtest"); !test {

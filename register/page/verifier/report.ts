@@ -42,7 +42,8 @@ export function report(s: Subject, set: Setting): HTMLElement {
   const c = s.conclusion;
   const say = (key: Key, more: Values = {}) => words.say(key, { ...valuesOf(s, words), ...more });
   const r = new Report(s, set, say);
-  const heading = el(`h${set.level}` as "h2", { tabindex: "-1" }, icon(c.confirmed ? c.kind : "unconfirmed"), el("span", {}, resultText(s, words)));
+  const title = resultText(s, words);
+  const heading = el(`h${set.level}` as "h2", { tabindex: "-1" }, icon(c.confirmed ? c.kind : "unconfirmed"), el("span", {}, title[0].toUpperCase() + title.slice(1)));
   return el(
     "article",
     { class: "report", "data-result": c.kind, "data-because": c.because, "data-confirmed": String(c.confirmed) },
@@ -58,7 +59,7 @@ export function report(s: Subject, set: Setting): HTMLElement {
   );
 }
 
-/** The result, in words. */
+/** The result, in words that may continue a sentence. */
 export function resultText(s: Subject, words: Words): string {
   const c = s.conclusion;
   if (!c.confirmed) return words.say("unconfirmed");
@@ -66,8 +67,7 @@ export function resultText(s: Subject, words: Words): string {
   if (!s.base && c.byGiven && c.kind !== "invalid") parts.push(words.say("offline"));
   parts.push(words.say(`kind-${c.kind}`));
   if (s.testNetwork) parts.push(words.say("test", { network: printable(s.network) }));
-  const text = parts.join(" ");
-  return text[0].toUpperCase() + text.slice(1);
+  return parts.join(" ");
 }
 
 /** What is wrong with a proof, in words that continue a sentence. */
