@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"time"
 
+	"ancre/internal/humanize"
+
 	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/wire/v2"
 )
@@ -75,8 +77,8 @@ func (c *CheckedWindow) Judge(height uint64) (Trust, error) {
 			easiest, t.Least = h.target, h.bits
 		}
 		if t.Floor = c.network.Floor(c.First+int64(i), h.time); weak == nil && h.target.Cmp(t.Floor) > 0 {
-			weak = fmt.Errorf("%w: the header of block %d claims a difficulty of %.4g, and %s cannot have less than %.4g there by what this program knows",
-				ErrLittleWork, c.First+int64(i), Difficulty(h.bits), c.network.Name, Difficulty(blockchain.BigToCompact(t.Floor)))
+			weak = fmt.Errorf("%w: the header of block %d has a difficulty of %s, and vouches for nothing below %s unless it leads to a known block",
+				ErrLittleWork, c.First+int64(i), humanize.Difficulty(Difficulty(h.bits)), humanize.Difficulty(Difficulty(blockchain.BigToCompact(t.Floor))))
 		}
 	}
 	switch {

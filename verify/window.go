@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"ancre/headers"
@@ -65,7 +64,7 @@ func (s *WindowSource) Trust() Trust {
 	return Trust{
 		Source: "window", From: s.Name,
 		Words: "headers of " + s.Name + " checked here",
-		Warning: fmt.Sprintf("The headers in %s are those of blocks %s to %s. You trust the blocks that are compiled into this program, or that nobody spent the work of a block many times over.",
+		Warning: fmt.Sprintf("The headers in %s are those of blocks %s to %s. Their word is a block that is known to this program, or the work of the blocks on top, which costs as much to forge as it cost to do.",
 			s.Name, humanize.Count(s.window.First), humanize.Count(s.window.Last())),
 	}
 }
@@ -111,19 +110,11 @@ func (s *WindowSource) judge(height uint64, verdict *Verdict) (onTop int64, err 
 	} else {
 		trust.LeastDifficulty = headers.Difficulty(t.Least)
 		trust.Words += fmt.Sprintf(", whose work vouches for it: %s of a difficulty of %s or more",
-			humanize.Plural(t.Blocks, "block", "blocks"), difficultyText(trust.LeastDifficulty))
+			humanize.Plural(t.Blocks, "block", "blocks"), humanize.Difficulty(trust.LeastDifficulty))
 	}
 	if t.Base < 0 && t.Checkpoint < 0 {
 		verdict.Warnings = append(verdict.Warnings,
 			fmt.Sprintf("that the block has the height %s is only what %s claims: no block that is known to this program is among its headers", humanize.Count(int64(height)), s.Name))
 	}
 	return max(t.Blocks-1, 0), nil
-}
-
-// difficultyText is a difficulty for people.
-func difficultyText(d float64) string {
-	if d < 1 {
-		return strconv.FormatFloat(d, 'g', 2, 64)
-	}
-	return humanize.Count(int64(d))
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"ancre/headers"
 	"ancre/proof"
 	"ancre/proof/receipt"
 
@@ -255,4 +256,12 @@ func TestReceiptsAreVerifiedOffline(t *testing.T) {
 	r.ancre("receipt", file).is(t, exitDone)
 	r.http.Close()
 	r.ancre("verify", "--headers", exported, file+v2Suffix).is(t, exitDone, file+": valid, existed before Bitcoin block 1", "6 blocks of work on top")
+
+	window := r.path("w")
+	r.ancre("headers", "window", "--headers", exported, "1", window).is(t, exitDone)
+	r.ancre("verify", "--headers", window, file+v2Suffix).is(t, exitDone, file+": valid, existed before Bitcoin block 1", "6 blocks of work on top", "whose work vouches for it")
+	few := r.writeBytes("few", forged(t, r.read(window), func(w *headers.Window) { w.Raw = w.Raw[:4*headers.Size] }))
+	r.ancre("verify", "--headers", few, file+v2Suffix).is(t, exitPending, file+": pending: too few blocks are on top")
+	above := r.writeBytes("above", forged(t, r.read(window), func(w *headers.Window) { w.First, w.Raw = 2, w.Raw[2*headers.Size:] }))
+	r.ancre("verify", "--headers", above, file+v2Suffix).is(t, exitUnverifiable, "cannot be checked here: the proof names Bitcoin block 1; the headers in ", "are those of blocks 2 to 7")
 }

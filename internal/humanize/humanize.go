@@ -5,6 +5,7 @@ package humanize
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -63,6 +64,15 @@ func Duration(d time.Duration) string {
 		return Plural(int64((d+30*time.Minute)/time.Hour), "hour", "hours")
 	}
 	return Plural(int64((d+12*time.Hour)/(24*time.Hour)), "day", "days")
+}
+
+// Difficulty writes the difficulty of a block: "53,911,173,001,054". Those of test networks are below
+// 1: "4.7e-10".
+func Difficulty(d float64) string {
+	if d < 1 {
+		return strconv.FormatFloat(d, 'g', 2, 64)
+	}
+	return Count(int64(d))
 }
 
 // Time writes a time to the minute, in UTC: "2026-01-02 03:04 UTC".
