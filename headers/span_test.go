@@ -23,6 +23,8 @@ func TestAWindowLeadsToTheNextKnownBlock(t *testing.T) {
 		{"as far as a window reaches", 805_905, 900_000, 805_905, 810_000},
 		{"too far below: to the end of the period", 805_904, 900_000, 805_904, 806_400},
 		{"from a known block below", 801_000, 900_000, 800_000, 802_368},
+		{"as far above a known block as a window reaches", 803_000, 804_095, 800_000, 804_095},
+		{"too far above a known block", 803_000, 804_096, 803_000, 804_096},
 		{"above all known blocks", 899_000, 976_000, 899_000, 899_144},
 		{"at the end of a period, with a day on top", 899_130, 976_000, 899_130, 899_274},
 		{"near the newest block", 975_990, 976_000, 975_990, 976_000},

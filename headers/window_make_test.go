@@ -223,6 +223,7 @@ func (m *vectorMaker) regtest() {
 	m.add("regtest: by work, on a test network", "regtest", f.window(n, 3, 20).Encode(), 10, f.time, "work")
 	m.add("regtest: from the first block on", "regtest", f.window(n, 0, 20).Encode(), 10, f.time, "work")
 	m.add("regtest: the first block is known", "regtest", f.window(n, 0, 20).Encode(), 0, f.time, "checkpoint")
+	m.add("regtest: the floor is never easier than the limit", "regtest", (&Window{n.Genesis, 10_000, f.raw[3*Size : 20*Size]}).Encode(), 10_000, f.time, "work")
 	g := f.fork(10).to(0x207ffffe).mine(10, tenMinutes)
 	m.add("regtest: another difficulty than the limit", "regtest", g.window(n, 3, 19).Encode(), 10, g.time, "broken:retarget")
 	m.add("regtest: a window of mainnet", "regtest", realWindow(m.t).Encode(), 800_000, f.time, "network")
@@ -285,6 +286,9 @@ func (m *vectorMaker) rules() {
 	w = f.window(n, 30, 39)
 	w.Raw[5*Size+4] ^= 1
 	add("rule: another parent", w, 31, "broken:link")
+	w = f.window(n, 30, 39)
+	w.Raw = append(w.Raw[:Size:Size], w.Raw[2*Size:]...)
+	add("rule: the second header is missing", w, 31, "broken:link")
 	w = f.window(n, 30, 39)
 	w.Raw = append(w.Raw[:3*Size], w.Raw[4*Size:]...)
 	add("rule: a header is missing", w, 31, "broken:link")
