@@ -66,8 +66,8 @@ func Duration(d time.Duration) string {
 	return Plural(int64((d+12*time.Hour)/(24*time.Hour)), "day", "days")
 }
 
-// Difficulty writes the difficulty of a block: "53,911,173,001,054". Those of test networks are below
-// 1: "4.7e-10".
+// Difficulty writes the difficulty of a block: "53,911,173,001,054". Those of test networks are
+// below 1: "4.7e-10".
 func Difficulty(d float64) string {
 	if d < 1 {
 		return strconv.FormatFloat(d, 'g', 2, 64)
