@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -54,6 +55,7 @@ func TestTheBrowserAgrees(t *testing.T) {
 			batch = append(batch, w.question(dir+"/"+name, found[name]))
 		}
 	}
+	batch = append(batch, question{name: "work of attestations", Proof: costlyWithAttestations(), Windows: [][]byte{}, Network: "regtest"})
 	ask()
 	m := proof.NewMutator(t, *proof.Seed)
 	for i := range uint64(*inBrowser) {
@@ -81,6 +83,23 @@ func TestTheBrowserAgrees(t *testing.T) {
 			t.Errorf("%q was the verdict %d times: the mutations are too mild or too wild to show anything", verdict, count[verdict])
 		}
 	}
+}
+
+// costlyWithAttestations is a proof whose operations alone would not be too much work.
+func costlyWithAttestations() []byte {
+	b := append([]byte("\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"), make([]byte, 32)...)
+	unknown := append([]byte{0x00, 1}, make([]byte, 8)...)
+	for range 46_000 {
+		b = append(append(b, 0xff), unknown...)
+	}
+	b = append(append(b, 0xf0, 0xe0, 0x1f), make([]byte, 4064)...)
+	for i := range 13 {
+		if i < 12 {
+			b = append(b, 0xff)
+		}
+		b = append(append(b, bytes.Repeat([]byte{0xf2}, 250)...), unknown...)
+	}
+	return b
 }
 
 // question is a proof, and the windows with which it is judged.

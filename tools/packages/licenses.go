@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The name that the file of a licence has. GOROOT has one too, for the standard library, and so have
-// the scripts of the page, for what is bundled in them.
+// The name that the file of a licence has. GOROOT has one too, for the standard library, and the
+// scripts of the page have one for what is bundled in them.
 var licenseFile = regexp.MustCompile(`(?i)^(LICEN[CS]ES?|COPYING|NOTICE)(\.(md|txt))?$`)
 
 // licenses returns the text of every licence of what the programs contain: most ask that it goes

@@ -14,10 +14,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +27,9 @@ const (
 	sources = "register/page/verifier"      // the TypeScript
 	dist    = "register/page/verifier/dist" // the bundles, committed
 	work    = "bin/verifier"                // where npm installs and esbuild works
+
+	// The lock file of what is installed. npm removes it with the folder before it installs anything.
+	installed = work + "/node_modules/.installed.json"
 )
 
 // bundles are what is built: each script, and the file from which it begins.
@@ -90,7 +95,7 @@ func install() error {
 			return err
 		}
 	}
-	locked, _ := os.ReadFile(work + "/installed.json")
+	locked, _ := os.ReadFile(installed)
 	entries, err := os.ReadDir(sources)
 	if err != nil {
 		return err
@@ -127,7 +132,7 @@ func install() error {
 	if err != nil {
 		return fmt.Errorf("npm ci: %w\n%s", err, out)
 	}
-	return os.WriteFile(work+"/installed.json", lock, 0o644)
+	return os.WriteFile(installed, lock, 0o644)
 }
 
 // unreachable matches what npm says when there is no network. Other failures, such as a package
@@ -204,7 +209,8 @@ func replace(built map[string][]byte) error {
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return err
 	}
-	for name, content := range built {
+	for _, name := range slices.Sorted(maps.Keys(built)) {
+		content := built[name]
 		if err := os.WriteFile(filepath.Join(dist, name), content, 0o644); err != nil {
 			return err
 		}
