@@ -12,8 +12,8 @@ import (
 const (
 	cacheBytes    = 48 << 20
 	cacheOverhead = 1 << 10 // of an answer, besides its bytes
-	largestKept   = cacheBytes / 4
-	smallestZip   = 512 // shorter answers gain nothing
+	largestShare  = 3       // of the cache, that one answer may take: a third
+	smallestZip   = 512     // shorter answers gain nothing
 )
 
 // kept is an answer that is ready to be sent.
@@ -63,7 +63,7 @@ func (c *cache) get(path string, revision uint64, now time.Time) *kept {
 
 // put keeps an answer.
 func (c *cache) put(path string, k *kept) {
-	if k.size() > largestKept && k.size() > c.most/4 {
+	if k.size() > c.most/largestShare {
 		return
 	}
 	k.used.Store(c.clock.Add(1))

@@ -62,8 +62,10 @@ func (p *Page) digests(ctx context.Context, a Address, l Links) (Answer, error) 
 		if known, ok := list.Digests[key]; ok && (r.Withdrawn || known.Withdrawn == nil) {
 			continue // the first entry of a digest that is on line speaks for it
 		}
-		if err := p.addReplacements(ctx, r); err != nil {
-			return Answer{}, err
+		if r.ReplacedBy == nil {
+			if r.ReplacedBy, err = p.entryByID(ctx, r.Entry.ReplacedBy); err != nil {
+				return Answer{}, err
+			}
 		}
 		if list.Digests[key], err = p.digestEntry(ctx, l, *r); err != nil {
 			return Answer{}, err

@@ -132,33 +132,57 @@ func (d *documentData) offers(a Address, rows []row) {
 	}
 }
 
+// fewMeetings is up to how many meetings are asked for one by one, and not all at once.
+const fewMeetings = 30
+
 // addMeetings tells each document its meeting.
 func (p *Page) addMeetings(ctx context.Context, at Address, rows []row) error {
-	known := map[string]*meetingView{}
+	wanted := map[string]bool{}
+	for _, r := range rows {
+		if r.Entry.Meeting != "" {
+			wanted[r.Entry.Meeting] = true
+		}
+	}
+	meetings, err := p.meetingsOf(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	views, err := p.meetingViews(ctx, at, meetings)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]*meetingView, len(views))
+	for i := range views {
+		byID[views[i].ID] = &views[i]
+	}
 	for i := range rows {
-		id := rows[i].Entry.Meeting
-		if id == "" {
-			continue
-		}
-		if _, ok := known[id]; !ok {
-			m, err := p.source.Meeting(ctx, id)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			known[id] = nil
-			if err == nil {
-				views, err := p.meetingViews(ctx, at, []store.Meeting{m})
-				if err != nil {
-					return err
-				}
-				if len(views) == 1 {
-					known[id] = &views[0]
-				}
-			}
-		}
-		rows[i].Meeting = known[id]
+		rows[i].Meeting = byID[rows[i].Entry.Meeting]
 	}
 	return nil
+}
+
+// meetingsOf returns the meetings with these IDs, as far as they are published.
+func (p *Page) meetingsOf(ctx context.Context, ids map[string]bool) (list []store.Meeting, err error) {
+	if len(ids) > fewMeetings {
+		err = p.eachMeeting(ctx, func(m store.Meeting) error {
+			if ids[m.ID] {
+				list = append(list, m)
+			}
+			return nil
+		})
+		return list, err
+	}
+	for id := range ids {
+		m, err := p.source.Meeting(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
 }
 
 // addReplacements finds the entries that r replaces, and that replaces r.

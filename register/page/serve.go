@@ -246,9 +246,9 @@ func (p *Page) sendStream(q *request, a Address) {
 	p.send(q, k)
 }
 
-// maxStream is how much of the whole register, compressed, is kept in memory. A register of a
-// million documents takes 90 MB.
-const maxStream = 128 << 20
+// maxStream is how much the whole register may take, compressed. One of 100,000 documents takes
+// some 8 MB.
+const maxStream = 64 << 20
 
 // makeStream writes the whole register, compressed.
 func (p *Page) makeStream(ctx context.Context, a Address) (*kept, error) {
