@@ -5,20 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"ancre/internal/wake"
 	"ancre/register/store"
 	"ancre/rpc"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
 	changesPiece = 200 // changes of batches that are asked for at once
 	followPiece  = 256 // proofs that are stored at once
-	askers       = 8   // proofs that are asked for at the same time
 )
 
 // follower follows the feed of changes of the node. One goroutine has it.
@@ -236,45 +232,35 @@ func (f *follower) refreshAll(ctx context.Context, look *look, proofs []store.Pr
 	return nil
 }
 
-// refreshPiece asks the node for a few proofs at once. It returns those that changed, even if it
-// could not finish.
+// refreshPiece asks the node for a few proofs. It returns those that changed, even if it could not
+// finish.
 func (f *follower) refreshPiece(ctx context.Context, look *look, piece []store.Proof) (changed []store.Proof, err error) {
-	group, asking := errgroup.WithContext(ctx)
-	group.SetLimit(askers)
-	var mu sync.Mutex // guards changed, back and later
-	back := make(map[string]int)
-	later := false
-	for _, was := range piece {
-		group.Go(func() error {
-			now, err := look.refresh(asking, was)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case errors.As(err, new(falseError)):
-				f.proofFailed(was.Digest, err)
-				return nil
-			case errors.Is(err, errSyncing):
-				later = true
-				return nil
-			case err != nil:
-				return err
-			}
-			f.warnings.Clear(warnProof, was.Digest.String())
-			if now == was {
-				return nil
-			}
-			changed = append(changed, now)
-			if isBack(was, now) {
-				back[fmt.Sprintf("%s to %s", was.State, now.State)]++
-			}
-			return nil
-		})
+	looked, err := f.inParallel(ctx, piece, func(ctx context.Context, i int) (store.Proof, error) {
+		now, err := look.refresh(ctx, piece[i])
+		if errors.Is(err, errSyncing) {
+			look.skip()
+		}
+		return now, err
+	})
+	was := make(map[store.Digest]store.Proof, len(piece))
+	for _, p := range piece {
+		was[p.Digest] = p
 	}
-	err = group.Wait()
+	back := make(map[string]int)
+	for _, now := range looked {
+		before := was[now.Digest]
+		if now == before {
+			continue
+		}
+		changed = append(changed, now)
+		if isBack(before, now) {
+			back[fmt.Sprintf("%s to %s", before.State, now.State)]++
+		}
+	}
 	for step, n := range back {
 		f.log.Warn("proofs went back: Bitcoin's chain dropped their block, or the node lost them", "proofs", n, "from", step)
 	}
-	if soon := f.now().Add(f.pace.poll); later && soon.Before(f.nextSweep) {
+	if soon := f.now().Add(f.pace.poll); look.skipped() && soon.Before(f.nextSweep) {
 		f.nextSweep = soon
 	}
 	return changed, err

@@ -16,6 +16,7 @@ import (
 	"ancre/rpc"
 
 	"github.com/btcsuite/btcd/chainhash/v2"
+	"golang.org/x/sync/errgroup"
 )
 
 // falseError says that what the node answered cannot be true. Asking again now is of no use.
@@ -42,10 +43,57 @@ type look struct {
 	mu      sync.Mutex // guards what follows
 	headers map[uint64]proof.Header
 	hashes  map[int32]string // of blocks, by their heights
+	later   bool             // a proof could not be judged, because the node has not synced
 }
 
 func newLook(r *Register) *look {
 	return &look{Register: r, headers: make(map[uint64]proof.Header), hashes: make(map[int32]string)}
+}
+
+// lookers is how many proofs are looked at at the same time. Each is synced to disk.
+const lookers = 8
+
+// inParallel looks at proofs, a few at the same time, and returns what became of them, in no order.
+// It leaves out those of which the node says what cannot be true, and warns, and those that need
+// blocks that the node lacks. Another error ends it, and what was looked at so far is returned.
+func (r *Register) inParallel(ctx context.Context, was []store.Proof, look func(ctx context.Context, i int) (store.Proof, error)) (all []store.Proof, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookers)
+	var mu sync.Mutex // guards all
+	for i := range was {
+		group.Go(func() error {
+			now, err := look(ctx, i)
+			switch {
+			case errors.As(err, new(falseError)):
+				r.proofFailed(was[i].Digest, err)
+				return nil
+			case errors.Is(err, errSyncing):
+				return nil
+			case err != nil:
+				return err
+			}
+			r.warnings.Clear(warnProof, was[i].Digest.String())
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, now)
+			return nil
+		})
+	}
+	err = group.Wait()
+	return all, err
+}
+
+// skip remembers that a proof could not be judged yet.
+func (l *look) skip() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.later = true
+}
+
+func (l *look) skipped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.later
 }
 
 // Header implements proof.HeaderSource: the headers of the node.

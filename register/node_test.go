@@ -48,6 +48,7 @@ type place struct{ batch, index int }
 
 type fakeBatch struct {
 	digests [][32]byte
+	leaves  [][32]byte // of the digests
 	state   string
 	height  int // of its block
 }
@@ -112,7 +113,7 @@ func (n *fakeNode) backup() (s nodeState) {
 		s.digests = maps.Clone(s.digests)
 		s.batches = slices.Clone(s.batches)
 		for i := range s.batches {
-			s.batches[i].digests = slices.Clone(s.batches[i].digests)
+			s.batches[i].digests, s.batches[i].leaves = slices.Clone(s.batches[i].digests), slices.Clone(s.batches[i].leaves)
 		}
 		s.feed, s.blocks = slices.Clone(s.feed), slices.Clone(s.blocks)
 	})
@@ -136,7 +137,7 @@ func (n *fakeNode) mine(onTop int) {
 				for _, state := range []string{"sealed", "broadcast"} {
 					n.setState(i+1, state)
 				}
-				b.height = n.addBlock(proof.TxID(fakeTx(b.root(n))))
+				b.height = n.addBlock(proof.TxID(fakeTx(b.root())))
 				n.setState(i+1, nodeMined)
 			}
 		}
@@ -172,14 +173,7 @@ var fakeKey = [32]byte{1, 2, 3}
 
 func leafOf(d [32]byte) [32]byte { return proof.Leaf(d[:], proof.Nonce(fakeKey, d[:])) }
 
-func (b *fakeBatch) leaves() (all [][32]byte) {
-	for _, d := range b.digests {
-		all = append(all, leafOf(d))
-	}
-	return all
-}
-
-func (b *fakeBatch) root(*fakeNode) [32]byte { return proof.Root(b.leaves()) }
+func (b *fakeBatch) root() [32]byte { return proof.Root(b.leaves) }
 
 // fakeTx is a transaction that commits to a root.
 func fakeTx(root [32]byte) []byte {
@@ -212,9 +206,9 @@ func (n *fakeNode) ots(d [32]byte, complete bool) string {
 	var err error
 	if at := n.state.digests[d]; complete {
 		b := n.state.batches[at.batch-1]
-		root := b.root(n)
+		root := b.root()
 		f, err = proof.Complete(d, nonce, proof.Inclusion{
-			Path: proof.Path(b.leaves(), at.index), Tx: fakeTx(root), Height: uint64(b.height), MerkleRoot: n.state.blocks[b.height].MerkleRoot,
+			Path: proof.Path(b.leaves, at.index), Tx: fakeTx(root), Height: uint64(b.height), MerkleRoot: n.state.blocks[b.height].MerkleRoot,
 		})
 	} else {
 		f, err = proof.Pending(d, nonce, "http://127.0.0.1:14788")
@@ -245,7 +239,7 @@ func (n *fakeNode) SubmitBatch(ctx context.Context, digests [][32]byte) (out []r
 				}
 				b := &n.state.batches[last-1]
 				n.state.digests[d] = place{last, len(b.digests)}
-				b.digests = append(b.digests, d)
+				b.digests, b.leaves = append(b.digests, d), append(b.leaves, leafOf(d))
 			}
 			e, _ := n.entry(d)
 			e.Proof = n.ots(d, false)

@@ -133,16 +133,47 @@ func (p Public) Proofs(ctx context.Context, ds []store.Digest) ([]store.Proof, e
 	if err != nil {
 		return nil, err
 	}
+	online, err := p.online(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
 	for i, d := range ds {
-		found, err := p.entriesOf(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		if len(found) == 0 {
+		if !online[d] {
 			proofs[i] = store.Proof{}
 		}
 	}
 	return proofs, nil
+}
+
+// online returns which digests are or were on line. The answer may have others too.
+func (p Public) online(ctx context.Context, ds []store.Digest) (map[store.Digest]bool, error) {
+	// Many digests are looked up by their first bytes, few one by one.
+	var queries []store.EntryQuery
+	firsts := make(map[byte]bool)
+	for _, d := range ds {
+		firsts[d[0]] = true
+	}
+	if len(ds) >= 2*len(firsts) {
+		for first := range firsts {
+			queries = append(queries, store.EntryQuery{FirstByte: &first})
+		}
+	} else {
+		for i := range ds {
+			queries = append(queries, store.EntryQuery{Digest: &ds[i]})
+		}
+	}
+	online := make(map[store.Digest]bool, len(ds))
+	for _, q := range queries {
+		q.PublishedOnly, q.WasPublished = true, true
+		entries, err := p.r.store.Entries(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			online[e.Digest] = true
+		}
+	}
+	return online, nil
 }
 
 // entriesOf returns the entries of a digest that are or were on line.

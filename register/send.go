@@ -11,7 +11,7 @@ import (
 )
 
 // sendGroup is how many digests go to the node at once.
-const sendGroup = 1000
+const sendGroup = 256
 
 // send sends digests that wait to the node, those that wait longest first, until ctx ends or the
 // store has failed.
@@ -101,22 +101,18 @@ func (r *Register) submit(ctx context.Context, digests []store.Digest) ([]rpc.En
 // storeAnswers stores what the node answered to a submission.
 func (r *Register) storeAnswers(ctx context.Context, was []store.Proof, entries []rpc.Entry) error {
 	look := newLook(r)
-	changed := make([]store.Proof, 0, len(was))
-	for i, e := range entries {
-		now, err := look.fromSubmission(ctx, was[i], e)
-		if errors.As(err, new(falseError)) || errors.Is(err, errSyncing) {
-			r.proofFailed(was[i].Digest, err)
-			continue
-		}
-		if err != nil {
-			r.lookFailed(ctx, err)
+	changed, failure := r.inParallel(ctx, was, func(ctx context.Context, i int) (store.Proof, error) {
+		return look.fromSubmission(ctx, was[i], entries[i])
+	})
+	if len(changed) > 0 {
+		if err := r.store.Follow(ctx, changed, ""); err != nil {
+			r.storeFailed(ctx, err)
 			return err
 		}
-		changed = append(changed, now)
 	}
-	if err := r.store.Follow(ctx, changed, ""); err != nil {
-		r.storeFailed(ctx, err)
-		return err
+	if failure != nil {
+		r.lookFailed(ctx, failure)
+		return failure
 	}
 	if len(changed) == 0 {
 		return errors.New("the node sent no proof that is true")

@@ -60,7 +60,7 @@ func (l *logLines) count(message string) int {
 }
 
 func newWorld(t testing.TB) *world {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	w := &world{TB: t, ctx: ctx, dir: t.TempDir(), node: newFakeNode(t), log: new(logLines), pace: hurry}
 	t.Cleanup(func() {
 		if w.Register != nil {
@@ -138,7 +138,7 @@ func (w *world) await(what string, cond func() bool) {
 	w.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for !cond() {
 		select {
 		case <-tick.C:

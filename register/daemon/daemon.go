@@ -158,7 +158,7 @@ func (d *daemon) openControl() error {
 // stopped.
 func (d *daemon) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { d.register.Run(ctx); return nil })
+	group.Go(func() error { return d.register.Run(ctx) })
 	group.Go(func() error { return d.watchFolder(ctx) })
 	group.Go(func() error { return d.servePage(ctx) })
 	group.Go(func() error { return d.serveControl(ctx) })

@@ -108,7 +108,7 @@ func (r *reads) count() int {
 }
 
 func newRoom(t testing.TB) *room {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	r := &room{TB: t, ctx: ctx, data: t.TempDir(), dir: filepath.Join(t.TempDir(), "depot"), log: new(lines)}
 	r.must(os.Mkdir(r.dir, 0o755))
 	s, err := sqlitestore.Open(r.data, sqlitestore.Options{})
@@ -177,7 +177,7 @@ func (r *room) await(what string, cond func() bool) {
 	r.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for !cond() {
 		select {
 		case <-tick.C:
