@@ -177,7 +177,7 @@ var (
 
 	// What looks like a path of ours and is none: packages of Go's library, types of content, what
 	// make builds, and examples of files that people have.
-	foreign = regexp.MustCompile(`^(?:bin/.*|net/http|crypto/\w+|encoding/\w+|log/slog|golang\.org/.*|application/\w+|store/index|ancre\.conf|(?:convocation|contract|report)\..*|nonce/\w+)$`)
+	foreign = regexp.MustCompile(`^(?:bin/.*|net/http|crypto/\w+|encoding/\w+|log/slog|golang\.org/.*|application/\w+|store/index|(?:ancre|register)\.conf|MEETING/KIND/.*|\d{4}-\d\d-\d\d/.*|(?:convocation|contract|report)\..*|nonce/\w+)$`)
 )
 
 // wrong returns what a text names that does not exist. Links are relative to dir.
