@@ -90,26 +90,25 @@ func (s *Store) Counts(ctx context.Context) (store.Counts, error) {
 	return all, s.explain(err)
 }
 
-func (s *Store) count(ctx context.Context) (store.Counts, error) {
-	all := store.Counts{Proofs: make(map[store.ProofState]int)}
-	err := s.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM meetings), (SELECT count(*) FROM entries),
-		(SELECT count(*) FROM entries WHERE shown > 0 AND shown = 2), (SELECT min(added_at) FROM proofs WHERE state = 'waiting')`).
-		Scan(&all.Meetings, &all.Entries, &all.Published, timeColumn{&all.OldestWaiting})
-	if err != nil {
-		return all, err
-	}
-	rows, err := s.read.QueryContext(ctx, "SELECT state, count(*) FROM proofs GROUP BY state")
-	if err != nil {
-		return all, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var state store.ProofState
-		var n int
-		if err := rows.Scan(&state, &n); err != nil {
-			return all, err
+// countQuery counts everything in one moment. Most proofs of a register are complete: only the
+// others are read, and the number of rows of a table is known without reading them.
+const countQuery = `SELECT (SELECT count(*) FROM meetings), (SELECT count(*) FROM entries),
+	(SELECT count(*) FROM entries WHERE shown > 0 AND shown = 2), (SELECT count(*) FROM proofs),
+	(SELECT count(*) FROM proofs WHERE state = 'waiting'), (SELECT count(*) FROM proofs WHERE state = 'pending'),
+	(SELECT count(*) FROM proofs WHERE state = 'mined'),
+	(SELECT min(added_at) FROM proofs INDEXED BY proofs_waiting WHERE state = 'waiting')`
+
+func (s *Store) count(ctx context.Context) (all store.Counts, err error) {
+	var proofs, waiting, pending, mined int
+	err = s.read.QueryRowContext(ctx, countQuery).
+		Scan(&all.Meetings, &all.Entries, &all.Published, &proofs, &waiting, &pending, &mined, timeColumn{&all.OldestWaiting})
+	all.Proofs = make(map[store.ProofState]int)
+	for state, n := range map[store.ProofState]int{
+		store.Waiting: waiting, store.Pending: pending, store.Mined: mined, store.Complete: proofs - waiting - pending - mined,
+	} {
+		if n > 0 {
+			all.Proofs[state] = n
 		}
-		all.Proofs[state] = n
 	}
-	return all, rows.Err()
+	return all, err
 }

@@ -63,6 +63,11 @@ func TestNoQueryOfThePageReadsAWholeTable(t *testing.T) {
 			q.PublishedOnly, q.WasPublished = public != "all", public == "was online"
 			text, args := chosen(q, nil, false).page(q)
 			got := plan(t, s, text, args)
+			if q.Offset > 0 { // a page is sorted again when its rows are read
+				got, _, _ = strings.Cut(got, "\nSEARCH e USING INTEGER PRIMARY KEY")
+				got, _ = strings.CutPrefix(got, "CO-ROUTINE (subquery-1)\n")
+				got, _, _ = strings.Cut(got, "\nSCAN (subquery-1)")
+			}
 			limited := q.Limit > 0 && q.Meeting == nil && !sorts.MatchString(got) && strings.Contains(got, "INDEX")
 			if (wholeTable.MatchString(got) || strings.Contains(got, "SCAN")) && !limited || q.Order != store.ByID && sorts.MatchString(got) {
 				t.Errorf("%s, %s:\n%s\n%s", name, public, got, text)

@@ -42,7 +42,7 @@ func (s *Store) CountEntries(ctx context.Context, q store.EntryQuery) (n int, er
 // maxMatches is how many entries are found by their words at most, and then sorted. If more have
 // the words, entries are read in the order of the answer, and their words are compared: with so
 // many that have them, a page is soon full. Only tests change it.
-var maxMatches = 2000
+var maxMatches = 1000
 
 // choose translates what a query chooses. It returns nil if no entry can be meant.
 func (s *Store) choose(ctx context.Context, q store.EntryQuery) (*choice, error) {
@@ -161,13 +161,14 @@ func (c *choice) page(q store.EntryQuery) (text string, args []any) {
 	case store.ByDigest:
 		order = " ORDER BY e.digest, e.id"
 	}
-	text, args = "SELECT "+entryColumns+c.from+c.whereText()+order, c.args
-	if q.Limit > 0 || q.Offset > 0 {
-		limit := -1
-		if q.Limit > 0 {
-			limit = q.Limit
-		}
-		text, args = text+" LIMIT ? OFFSET ?", append(args, limit, q.Offset)
+	limit := -1
+	if q.Limit > 0 {
+		limit = q.Limit
 	}
-	return text, args
+	if q.Offset > 0 {
+		// What is left out is not even looked at: the index has its order.
+		return "SELECT " + entryColumns + " FROM (SELECT e.id AS one" + c.from + c.whereText() + order + " LIMIT ? OFFSET ?)" +
+			" CROSS JOIN entries e ON e.id = one" + order, append(c.args, limit, q.Offset)
+	}
+	return "SELECT " + entryColumns + c.from + c.whereText() + order + " LIMIT ?", append(c.args, limit)
 }
