@@ -55,6 +55,9 @@ func TestTheBrowserAgrees(t *testing.T) {
 			batch = append(batch, w.question(dir+"/"+name, found[name]))
 		}
 	}
+	for name, tx := range transactions() {
+		batch = append(batch, newWindows(0).question(name, aroundTransaction(t, tx)))
+	}
 	batch = append(batch, question{name: "work of attestations", Proof: costlyWithAttestations(), Windows: [][]byte{}, Network: "regtest"})
 	ask()
 	m := proof.NewMutator(t, *proof.Seed)
@@ -83,6 +86,54 @@ func TestTheBrowserAgrees(t *testing.T) {
 			t.Errorf("%q was the verdict %d times: the mutations are too mild or too wild to show anything", verdict, count[verdict])
 		}
 	}
+}
+
+// transactions are bytes that are a transaction, or almost one: an explanation names ids.
+func transactions() map[string][]byte {
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	version, lock := []byte{2, 0, 0, 0}, []byte{0, 0, 0, 0}
+	outpoint, sequence, value := make([]byte, 36), []byte{0xfd, 0xff, 0xff, 0xff}, make([]byte, 8)
+	input := join(outpoint, []byte{0}, sequence)
+	output := func(script []byte) []byte { return join(value, []byte{byte(len(script))}, script) }
+	one := []byte{1}
+	whole := join(version, one, input, one, output(make([]byte, 34)), lock)
+	long := bytes.Repeat([]byte{0x51}, 0xfd)
+	return map[string][]byte{
+		"a transaction":                         whole,
+		"a transaction of 63 bytes":             join(version, one, input, one, output(make([]byte, 3)), lock),
+		"a transaction of 64 bytes":             join(version, one, input, one, output(make([]byte, 4)), lock),
+		"a transaction of 65 bytes":             join(version, one, input, one, output(make([]byte, 5)), lock),
+		"two inputs and outputs":                join(version, []byte{2}, input, input, []byte{2}, output(nil), output(nil), lock),
+		"no input":                              join(version, []byte{0}, one, output(make([]byte, 34)), lock),
+		"no output":                             join(version, one, input, []byte{0}, lock),
+		"neither":                               join(version, []byte{0, 0}, make([]byte, 30)),
+		"a transaction with witnesses":          join(version, []byte{0, 1}, one, input, one, output(nil), []byte{1, 0}, lock),
+		"a byte after a transaction":            join(whole, one),
+		"a transaction that is cut":             whole[:len(whole)-1],
+		"a script of 253 bytes":                 join(version, one, input, one, value, []byte{0xfd, 0xfd, 0}, long, lock),
+		"a script of 252 bytes in three":        join(version, one, input, one, value, []byte{0xfd, 0xfc, 0}, long[1:], lock),
+		"one input, counted in three bytes":     join(version, []byte{0xfd, 1, 0}, input, one, output(nil), lock),
+		"one input, counted in five bytes":      join(version, []byte{0xfe, 1, 0, 0, 0}, input, one, output(nil), lock),
+		"one input, counted in nine bytes":      join(version, []byte{0xff, 1, 0, 0, 0, 0, 0, 0, 0}, input, one, output(nil), lock),
+		"2^64 - 1 inputs":                       join(version, bytes.Repeat([]byte{0xff}, 9), input, one, output(nil), lock),
+		"a script of 253 bytes in five, counts": join(version, one, input, one, value, []byte{0xfe, 0xfd, 0, 0, 0}, long, lock),
+	}
+}
+
+// aroundTransaction is a proof that hashes a transaction twice.
+func aroundTransaction(t *testing.T, tx []byte) []byte {
+	t.Helper()
+	f := &proof.File{HashOp: proof.SHA256, Digest: tx[:32], Timestamp: &proof.Timestamp{Msg: tx[:32]}}
+	end, err := f.Timestamp.Then(proof.Op{Tag: proof.Append, Arg: tx[32:]}, proof.Op{Tag: proof.SHA256}, proof.Op{Tag: proof.SHA256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end.Attest(proof.BitcoinAt(7))
+	b, err := f.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // costlyWithAttestations is a proof whose operations alone would not be too much work.

@@ -28,7 +28,7 @@ const (
 	dist    = "register/page/verifier/dist" // the bundles, committed
 	work    = "bin/verifier"                // where npm installs and esbuild works
 
-	// The lock file of what is installed. npm removes it with the folder before it installs anything.
+	// The lock file of what is installed. npm removes the folder before it installs anything.
 	installed = work + "/node_modules/.installed.json"
 )
 

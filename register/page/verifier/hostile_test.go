@@ -212,6 +212,59 @@ func TestWindowsThatContinueEachOther(t *testing.T) {
 	}
 }
 
+// private is a network of regtest's difficulty that retargets, with known blocks.
+func private(t *testing.T, checkpoints ...[4]any) json.RawMessage {
+	t.Helper()
+	const bits = 0x207fffff
+	first := [4]any{0, strings.Repeat("0", 64), bits, 1_300_000_000}
+	b, err := json.Marshal(map[string]any{
+		"name": "private", "genesis": chaincfg.RegressionNetParams.GenesisHash.String(), "test": true, "difficulties": "retargets", "limit": bits,
+		"period": 2016, "late": 0, "halving": 2246400, "fall": 4, "checkpoints": append([][4]any{first}, checkpoints...),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A window that cannot continue another leaves no trace in it.
+func TestAWindowThatFailsHalfway(t *testing.T) {
+	c := newCore(t)
+	chain := newChain(100, 31)
+	damaged := changed(chain.window(112, 120), func(b []byte) { b[headerAt(5)+4] ^= 1 })
+	q := honest(t).on(private(t)).with(chain.window(100, 112), damaged, chain.window(112, 130))
+	if got := c.judge(q)[0]; got.Result != "anchored" || got.Trust.Blocks != 21 {
+		t.Errorf("%+v, %+v", got, got.Trust)
+	}
+}
+
+// Times may differ from the order of known blocks by a day, and by no second more.
+func TestTimesBesideKnownBlocks(t *testing.T) {
+	c := newCore(t)
+	const day = 24 * 3600
+	at := timeAt(told - 100).Unix() // of the block
+	known := func(height, time int64) [4]any { return [4]any{height, strings.Repeat("1", 64), 0x207fffff, time} }
+	undated := [4]any{told + 60, strings.Repeat("2", 64), 0, 0}
+	last := timeAt(30).Unix() // of the newest header
+	first := timeAt(0).Unix() // of the oldest
+	for _, test := range []struct {
+		name string
+		list [][4]any
+		want string
+	}{
+		{"a day after a later block", [][4]any{undated, known(told+90, last-day)}, "anchored"},
+		{"a second more", [][4]any{undated, known(told+90, last-day-1)}, "uncheckable"},
+		{"a day before an earlier block", [][4]any{known(20, first+day), {30, strings.Repeat("3", 64), 0, 0}}, "anchored"},
+		{"a second earlier", [][4]any{known(20, first+day+1), {30, strings.Repeat("3", 64), 0, 0}}, "uncheckable"},
+		{"another block than the known one", [][4]any{known(told, at)}, "uncheckable"},
+	} {
+		q := honest(t).on(private(t, test.list...))
+		if got := c.judge(q)[0]; got.Result != test.want {
+			t.Errorf("%s: %s %s %+v, want %s", test.name, got.Result, got.Reason, got.Fault, test.want)
+		}
+	}
+}
+
 // chainOf2 continues honest's chain with a block that is dated in the future.
 type chainOf2 struct{ chain }
 
