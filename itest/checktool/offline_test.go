@@ -32,6 +32,7 @@ func TestTheSavedVerifierWorksFromADisk(t *testing.T) {
 	w := newWorld(t)
 	s := serve(t, w)
 	minutesProof := w.file(t, "proof.ots", w.minutes.proof)
+	minutesReceipt := w.file(t, "minutes.receipt.json", w.minutes.receipt(t))
 	newsProof := w.file(t, "news.pdf.ots", w.news.proof)
 	window := w.file(t, "0.headers", w.window(0, tip).Encode())
 	false1 := w.window(0, tip)
@@ -50,6 +51,7 @@ func TestTheSavedVerifierWorksFromADisk(t *testing.T) {
 		heading         string
 	}{
 		{"all at once", []string{w.minutes.path, minutesProof, window}, "anchored", "given-anchored", begin},
+		{"with a receipt", []string{w.minutes.path, minutesReceipt, window}, "anchored", "given-anchored", begin},
 		{"without headers", []string{w.minutes.path, minutesProof}, "invalid", "unchecked", "cannot be checked"},
 		{"without a proof", []string{w.minutes.path, window}, "unknown", "no-proof", "cannot be checked"},
 		{"the proof of another file", []string{w.budget.path, minutesProof, window}, "invalid", "other-file", "Changed or invalid"},

@@ -21,6 +21,7 @@ import (
 
 	"ancre/headers"
 	"ancre/proof"
+	"ancre/proof/receipt"
 )
 
 // document is a file of the register.
@@ -30,7 +31,8 @@ type document struct {
 	path   string // where it lies for the browser to pick
 	digest [32]byte
 	proof  []byte // nil: none yet
-	height int64  // of its block; 0: none
+	place  proof.Inclusion
+	height int64 // of its block; 0: none
 	state  string
 }
 
@@ -158,9 +160,10 @@ func (w *world) anchor(t testing.TB, docs ...*document) {
 	height := len(w.chain)
 	w.chain = append(w.chain, nextBlock(w.chain[height-1], proof.BlockRootFromBranch(txids[index], branch, index)))
 	for i, d := range docs {
-		f, err := proof.Complete(d.digest, nonceOf(d), proof.Inclusion{
+		d.place = proof.Inclusion{
 			Path: proof.Path(leaves, i), Tx: raw, TxIndex: index, Branch: branch, Height: uint64(height), MerkleRoot: w.chain[height].MerkleRoot,
-		})
+		}
+		f, err := proof.Complete(d.digest, nonceOf(d), d.place)
 		must(t, err)
 		d.proof, err = f.Marshal()
 		must(t, err)
@@ -169,6 +172,16 @@ func (w *world) anchor(t testing.TB, docs ...*document) {
 }
 
 func nonceOf(d *document) [32]byte { return proof.Nonce([32]byte{7}, d.digest[:]) }
+
+// receipt is a document's Chainpoint receipt.
+func (d *document) receipt(t testing.TB) []byte {
+	t.Helper()
+	r, err := receipt.NewV2(d.digest, nonceOf(d), d.place)
+	must(t, err)
+	text, err := r.Marshal()
+	must(t, err)
+	return text
+}
 
 // window has the headers from first to last.
 func (w *world) window(first, last int) *headers.Window {

@@ -21,6 +21,7 @@ export interface Subject {
   testNetwork: boolean;
   wantNetwork: string;
   obstacle?: Unreachable; // what the register could not be asked for
+  unused: Verdict | null; // of a given proof on which the conclusion does not rest, and that is not good
   proof: Uint8Array | null; // on which the conclusion rests
   proofName: string;
   windows: [name: string, bytes: Uint8Array][]; // that were used
@@ -171,11 +172,13 @@ class Report {
   /** What the verdict does not show. */
   remarks(): Child {
     const { say } = this;
-    const list = this.s.conclusion.verdict?.warnings ?? [];
-    if (list.length === 0) return null;
+    const { unused, conclusion } = this.s;
+    const list = conclusion.verdict?.warnings ?? [];
+    if (list.length === 0 && !unused) return null;
     const text = (w: (typeof list)[number]) =>
       say(`warn-${w.warning}`, { hash: "hash" in w ? w.hash : "", height: "height" in w && w.height !== undefined ? String(w.height) : "" });
     const texts = new Set(list.slice(0, 50).map(text));
+    if (unused) texts.add(say("warn-unused", { why: why(unused, this.set.words) }));
     return el("div", {}, el("strong", {}, say("warnings")), el("ul", {}, ...[...texts].map((t) => el("li", {}, t))));
   }
 

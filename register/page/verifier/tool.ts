@@ -270,6 +270,7 @@ export class AncreVerify extends Base {
       listed: entry?.proof ? judged(entry.proof, c.digest) : null,
     };
     const conclusion = conclude(facts);
+    const { given: own } = facts;
     const proof = conclusion.verdict && (conclusion.byGiven ? given!.bytes : entry!.proof);
     return {
       name: c.name,
@@ -283,6 +284,7 @@ export class AncreVerify extends Base {
       compared: unlike ? compared : "",
       other: conclusion.because === "other-file" ? await this.entryOf(conclusion.verdict!.proofDigest ?? "", signal) : null,
       obstacle: asked.obstacle,
+      unused: own && own.result !== "anchored" && !conclusion.byGiven ? own : null,
       proof,
       proofName: conclusion.byGiven ? given!.name : `${c.name || digest}.ots`,
       windows: proof ? joined(about(proof)) : [],

@@ -94,6 +94,7 @@ const en = {
   warnings: "Remarks",
   "warn-false-attestation": "The proof also names block {height}, and that part of it is wrong.",
   "warn-not-checked": "A part of the proof was not checked here.",
+  "warn-unused": "The result rests on the register's proof. The one that you gave could not be confirmed: {why}.",
   "warn-weak-file-hash": "The proof is about a {hash} fingerprint. Today two files with the same one can be made.",
   "warn-weak-path": "The path of the proof uses {hash}, which is weak today.",
 
@@ -148,6 +149,8 @@ const en = {
   "reason-root-size": "it claims an impossible Merkle root",
   "reason-too-high": "it names block {height}, which cannot exist",
   "reason-contradiction": "it contradicts itself",
+  "reason-promised": "it holds only the promise of a calendar",
+  "reason-few-blocks": "too few blocks confirm it so far",
   "reason-other-file": "it is the proof of another file, with the fingerprint {proofDigest}",
   "reason-unsupported": "it needs another program, or a newer version of this one",
   "reason-no-header": "the headers of block {height} are missing",
@@ -259,6 +262,7 @@ const fr: Table = {
   warnings: "Remarques",
   "warn-false-attestation": "La preuve nomme aussi le bloc {height}, et cette partie est fausse.",
   "warn-not-checked": "Une partie de la preuve n'a pas été vérifiée ici.",
+  "warn-unused": "Le résultat repose sur la preuve du registre. Celle que vous avez fournie n'a pas pu être confirmée : {why}.",
   "warn-weak-file-hash": "La preuve porte sur une empreinte {hash}. On sait aujourd'hui fabriquer deux fichiers qui ont la même.",
   "warn-weak-path": "Le chemin de la preuve utilise {hash}, qui est faible aujourd'hui.",
 
@@ -313,6 +317,8 @@ const fr: Table = {
   "reason-root-size": "elle indique une racine de Merkle impossible",
   "reason-too-high": "elle nomme le bloc {height}, qui ne peut pas exister",
   "reason-contradiction": "elle se contredit",
+  "reason-promised": "elle ne contient que la promesse d'un calendrier",
+  "reason-few-blocks": "trop peu de blocs la confirment pour l'instant",
   "reason-other-file": "c'est la preuve d'un autre fichier, d'empreinte {proofDigest}",
   "reason-unsupported": "il faut un autre programme, ou une version plus récente de celui-ci",
   "reason-no-header": "les en-têtes du bloc {height} manquent",
