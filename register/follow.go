@@ -99,11 +99,7 @@ func (f *follower) apply(ctx context.Context, changes rpc.Changes, was string) e
 	if changes.Cursor == was && len(changes.Changes) == 0 {
 		return nil
 	}
-	// A sender that was answered before one of these changes has stored the answer now. One that
-	// asks from now on is answered with the changes.
-	//lint:ignore SA2001 an empty section waits for those who are in theirs
-	f.answering.Lock()
-	f.answering.Unlock()
+	f.awaitAnswers()
 	newest := make(map[uint64]rpc.Change)
 	var order []uint64
 	for _, c := range changes.Changes {
@@ -133,6 +129,13 @@ func (f *follower) apply(ctx context.Context, changes rpc.Changes, was string) e
 	f.over(warnStore, "the register can be written again")
 	_ = f.contact(ctx) // so that the page knows the blocks of these proofs
 	return nil
+}
+
+// awaitAnswers waits until a sender that was answered before now has stored the answer. One that
+// asks later is answered with the changes that the follower knows.
+func (f *follower) awaitAnswers() {
+	f.answering.Lock()
+	defer f.answering.Unlock()
 }
 
 // agrees reports whether a change says nothing new of a proof.
