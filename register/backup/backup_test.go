@@ -328,6 +328,30 @@ func TestAForgedBackupIsRefused(t *testing.T) {
 	}
 }
 
+// Each of these is found by one check alone.
+func TestWhatOnlyOneCheckFinds(t *testing.T) {
+	r := openRegister(t, t.TempDir())
+	r.add(t, 1, "a document")
+	_, _, err := r.files.Put(t.Context(), strings.NewReader("without an entry"))
+	must(t, err)
+	file, _ := r.backup(t)
+	for name, change := range map[string]func(m *member) bool{
+		"the number of documents": func(m *member) bool { return m.content != "without an entry" },
+		"a digest": func(m *member) bool {
+			m.content = strings.Replace(m.content, "without an entry", "Without an entry", 1)
+			return true
+		},
+		"the document of an entry": func(m *member) bool {
+			m.content = strings.Replace(m.content, `"documents": 2`, `"documents": 1`, 1)
+			return m.content != "a document"
+		},
+	} {
+		if _, err := check(t, reforge(t, file, change)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged", name, err)
+		}
+	}
+}
+
 type member struct {
 	name, content string
 	twice         bool
