@@ -273,7 +273,7 @@ var forbidden = []arrow{
 	{
 		from: "ancre/register/page",
 		to:   []string{ours}, but: []string{
-			"ancre/register/page", "ancre/register/store", "ancre/register/law", "ancre/proof", "ancre/headers", "ancre/internal",
+			"ancre/register/page", "ancre/register/store", "ancre/proof", "ancre/internal",
 		},
 		why:   "the page shows what it is given, which is what is published: it asks neither the engine nor the node",
 		plant: [2]string{"ancre/register/page", "ancre/rpc"},

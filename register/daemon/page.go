@@ -41,7 +41,7 @@ func (d *daemon) openPage() error {
 	if err != nil {
 		return err
 	}
-	settings.Source, settings.Zone, settings.Version, settings.Log = d.register.Public(), d.zone, d.version, d.log
+	settings.Source, settings.Zone, settings.Log = d.register.Public(), d.zone, d.log
 	if d.page, err = page.New(settings); err != nil {
 		return fmt.Errorf("the public page: %w", err)
 	}

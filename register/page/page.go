@@ -28,8 +28,7 @@ type Config struct {
 	// "https://www.ville.example". Empty: none.
 	FrameAncestors []string
 
-	Version string       // of ancre-register
-	Log     *slog.Logger // nil: nothing is logged
+	Log *slog.Logger // nil: nothing is logged
 }
 
 // Authority is whose register it is.
@@ -57,7 +56,6 @@ type Page struct {
 	lang      Lang
 	zone      *time.Location
 	frames    []string
-	version   string
 	log       *slog.Logger
 	templates map[Lang]*template.Template
 	style     []byte
@@ -69,7 +67,7 @@ type Page struct {
 func New(c Config) (*Page, error) {
 	p := &Page{
 		source: c.Source, authority: c.Authority, url: strings.TrimSuffix(c.URL, "/"),
-		lang: c.Lang, zone: c.Zone, frames: c.FrameAncestors, version: c.Version, log: c.Log, now: time.Now,
+		lang: c.Lang, zone: c.Zone, frames: c.FrameAncestors, log: c.Log, now: time.Now,
 		server: newServer(),
 	}
 	if p.log == nil {

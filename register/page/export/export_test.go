@@ -19,7 +19,7 @@ import (
 
 func site(t *testing.T, source page.Source) *page.Page {
 	t.Helper()
-	p, err := page.New(page.Config{Source: source, URL: "https://preuves.example.fr", Version: "1.2.3", Authority: page.Authority{Name: "Ville de Saint-Exemple"}})
+	p, err := page.New(page.Config{Source: source, URL: "https://preuves.example.fr", Authority: page.Authority{Name: "Ville de Saint-Exemple"}})
 	if err != nil {
 		t.Fatal(err)
 	}
