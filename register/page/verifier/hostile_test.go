@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 
 	"ancre/headers"
@@ -261,6 +262,37 @@ func TestTimesBesideKnownBlocks(t *testing.T) {
 		q := honest(t).on(private(t, test.list...))
 		if got := c.judge(q)[0]; got.Result != test.want {
 			t.Errorf("%s: %s %s %+v, want %s", test.name, got.Result, got.Reason, got.Fault, test.want)
+		}
+	}
+}
+
+// The nearest known blocks are named, and their times hold too.
+func TestKnownBlocksInAWindow(t *testing.T) {
+	c := newCore(t)
+	chain := newChain(100, 31)
+	const day = 24 * 3600
+	known := func(height, late int64) [4]any {
+		raw := chain.raw[(height-100)*headers.Size : (height-99)*headers.Size]
+		once := sha256.Sum256(raw)
+		hash := chainhash.Hash(sha256.Sum256(once[:]))
+		return [4]any{height, hash.String(), 0x207fffff, timeAt(height-100).Unix() + late}
+	}
+	q := honest(t).on(private(t, known(102, 0), known(105, 0), known(115, 0), known(120, 0)))
+	got := c.judge(q)[0]
+	if got.Result != "anchored" || *got.Trust.Base != 105 || *got.Trust.Checkpoint != 115 {
+		t.Errorf("%+v, %+v", got, got.Trust)
+	}
+	for late, want := range map[int64]string{day: "anchored", day + 1: "uncheckable"} {
+		if got := c.judge(honest(t).on(private(t, known(told, late))))[0]; got.Result != want {
+			t.Errorf("%d s before the known time: %s %s, want %s", late, got.Result, got.Reason, want)
+		}
+	}
+	// Where difficulty is not compared, it may change anywhere.
+	harder := newChain(100, 12).add(&wire.BlockHeader{Timestamp: timeAt(12), Bits: 0x1f7fffff}).mine(10).window(100, 122)
+	for difficulties, want := range map[string]string{"any": "anchored", "retargets": "uncheckable"} {
+		n := bytes.Replace(private(t), []byte(`"retargets"`), []byte(`"`+difficulties+`"`), 1)
+		if got := c.judge(honest(t).on(n).with(harder))[0]; got.Result != want {
+			t.Errorf("%s: %s %s, want %s", difficulties, got.Result, got.Reason, want)
 		}
 	}
 }

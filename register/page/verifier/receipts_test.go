@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,46 @@ func TestReceiptsInTheBrowser(t *testing.T) {
 	for _, kind := range []string{"malformed", "unsupported", "anchored anchored", "invalid contradiction", "invalid wrong-root", "uncheckable sealed", "uncheckable no-header"} {
 		if count[kind] < 10 {
 			t.Errorf("%q: only %d", kind, count[kind])
+		}
+	}
+}
+
+// Each of these changes is refused, or read, by both alike.
+func TestReceiptsWithOneChange(t *testing.T) {
+	c := newCore(t)
+	var texts [][]byte
+	for _, change := range [][3]string{
+		{"v2", `chainpoint/v2"`, `chainpoint/v6"`},
+		{"v2", `"type": "ChainpointSHA256v2"`, `"@type": "ChainpointSHA256v2"`},
+		{"v2", `"type": "ChainpointSHA256v2"`, `"@type": "ChainpointSHA256v2", "type": "ChainpointSHA256v2"`},
+		{"v2", `"type": "ChainpointSHA256v2"`, `"type": "ChainpointSHA512v2"`},
+		{"v2", `"sourceId": "820001"`, `"sourceId": "2147483647"`},
+		{"v2", `"sourceId": "820001"`, `"sourceId": "2147483648"`},
+		{"v2", `"sourceId": "820001"`, `"sourceId": "0820001"`},
+		{"v2", `"right": "`, `"left": "` + strings.Repeat("00", 32) + `", "right": "`},
+		{"v4", `"r": "`, `"l": "00", "r": "`},
+		{"v4", `"anchor_id": "820001"`, `"anchor_id": "2147483648"`},
+		{"v4", `"op": "sha-256-x2"`, `"op": "md5"`},
+		{"v4", `btc_anchor_branch`, `btc anchor branch`},
+		{"v4", `"proof_id"`, `"proof_ID"`},
+	} {
+		text, err := os.ReadFile("../../../proof/receipt/testdata/" + change[0] + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := bytes.Replace(text, []byte(change[1]), []byte(change[2]), 1)
+		if bytes.Equal(changed, text) {
+			t.Errorf("%s has no %s", change[0], change[1])
+		}
+		texts = append(texts, changed)
+	}
+	for i, read := range call[[]readReceipt](c, "parseReceipts", texts) {
+		_, err := receipt.Parse(texts[i])
+		var syntax *receipt.SyntaxError
+		switch errors.As(err, &syntax); {
+		case syntax == nil && read.Fault == nil:
+		case syntax == nil || read.Fault == nil || read.Fault.Member != syntax.Member || read.Fault.Unsupported != syntax.Unsupported:
+			t.Errorf("case %d: the browser says %+v, want %v", i, read.Fault, err)
 		}
 	}
 }
