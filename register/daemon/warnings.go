@@ -12,6 +12,7 @@ import (
 	"ancre/register"
 	"ancre/register/control"
 	"ancre/register/files"
+	"ancre/register/store"
 )
 
 const (
@@ -31,7 +32,8 @@ const (
 
 // kindOf maps the kinds of the register's own warnings to the table.
 var kindOf = map[string]*warning.Kind{
-	"node": warning.RegisterNode, "send": warning.RegisterSend, "proof": warning.RegisterProof, "store": warning.RegisterStore, "watch": warning.RegisterWatch,
+	"node": warning.RegisterNode, "node_warns": warning.RegisterPending, "send": warning.RegisterSend, "refused": warning.RegisterSend,
+	"proof": warning.RegisterProof, "store": warning.RegisterStore, "watch": warning.RegisterWatch,
 }
 
 // notice is a warning with what the status shows of it.
@@ -73,17 +75,9 @@ func (d *daemon) warnings(l looks) (all []notice) {
 		all = append(all, notice{warning.Warning{Kind: kind, Text: w.Text}, w.Subject, w.Since})
 	}
 	if oldest := l.status.Counts.OldestWaiting; !oldest.IsZero() && l.now.Sub(oldest) > waitingLong {
-		n := 0
-		for state, count := range l.status.Counts.Proofs {
-			if state == "waiting" {
-				n = count
-			}
-		}
+		n := l.status.Counts.Proofs[store.Waiting]
 		add(warning.RegisterWaiting, oldest, "%s for the node, the oldest for %s: start the node, or mend what it says (\"ancre status\")",
 			humanize.Plural(n, "document waits", "documents wait"), humanize.Duration(l.now.Sub(oldest)))
-	}
-	if n := l.status.Node; n.Reachable && len(n.Warnings) > 0 {
-		add(warning.RegisterPending, time.Time{}, "the node has %s, and proofs may be late: %s", humanize.Plural(len(n.Warnings), "warning", "warnings"), strings.Join(n.Warnings, "; "))
 	}
 	if l.freeOK && d.diskLevel.Low(float64(l.free), lowDisk*files.DefaultReserve, enoughDisk*files.DefaultReserve) {
 		add(warning.RegisterDisk, time.Time{}, "the disk under %s has %d MB left, and the register takes no documents with less than %d MB: free disk space",
