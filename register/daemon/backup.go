@@ -103,7 +103,8 @@ func (d *daemon) backupInto(ctx context.Context, dir string) error {
 		return fmt.Errorf("no backup was written to %s: %w", path, err)
 	}
 	if err := checkFile(ctx, path); err != nil {
-		return fmt.Errorf("the new backup %s: %w: check the disk", path, err)
+		_ = os.Remove(path) // a bad file must not pass for the backup of the day
+		return fmt.Errorf("the new backup %s was no good: %w: check the disk", path, err)
 	}
 	if err := d.backups.done(control.BackupReport{Taken: s.Taken, File: path, Documents: s.Entries, Bytes: s.Bytes}); err != nil {
 		return err
