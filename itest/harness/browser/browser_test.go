@@ -94,7 +94,7 @@ func TestErrorsOfThePageAreSeen(t *testing.T) {
 
 func TestTheKeyboardReachesElementsInTheirOrder(t *testing.T) {
 	tab := open(t, `<style>#bare:focus { outline: none }</style>
-		<a href="#x">First</a> <label>Second <input id="bare"></label> <div id="host"></div>
+		<a href="#x">First</a> <label>Second <input id="bare"></label> <label>Day <input type="date"></label> <div id="host"></div>
 		<button onclick="this.textContent = 'Pressed'">Last</button>
 		<script>host.attachShadow({mode: 'open'}).innerHTML = '<button>Inside</button>'</script>`)
 	var got []string
@@ -104,7 +104,7 @@ func TestTheKeyboardReachesElementsInTheirOrder(t *testing.T) {
 			t.Errorf("the focus on %s is seen: %t", f, f.Visible)
 		}
 	}
-	want := `link "First", textbox "Second", button "Inside", button "Last"`
+	want := `link "First", textbox "Second", Date "Day", button "Inside", button "Last"`
 	if strings.Join(got, ", ") != want {
 		t.Errorf("Tab goes to %s, want %s", strings.Join(got, ", "), want)
 	}

@@ -45,7 +45,7 @@ func (t *Tab) Type(text string) {
 type Focus struct {
 	Role, Name string // "", "": nothing has it
 	HTML       string // the beginning of the element, for messages
-	Visible    bool   // whether the focus can be seen: an outline or another change
+	Visible    bool   // whether the focus can be seen; only TabThrough knows
 }
 
 func (f Focus) String() string { return fmt.Sprintf("%s %q", f.Role, f.Name) }
@@ -74,25 +74,33 @@ func (t *Tab) Focused() (f Focus) {
 		break
 	}
 	f.HTML = Eval[string](t, focused+`?.outerHTML.slice(0, 160) ?? ''`)
-	f.Visible = Eval[bool](t, `(() => {
-		const look = (e) => {
-			const s = getComputedStyle(e);
-			return [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.borderColor, s.backgroundColor, s.textDecoration].join();
-		};
-		const e = `+focused+`;
-		if (!e) return false;
-		// The mark may be on the label or the box around a field that is not shown itself.
-		const marked = [e, ...(e.labels ?? []), e.parentElement].filter(Boolean);
-		const outlined = (e) => { const s = getComputedStyle(e); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0; };
-		if (marked.some(outlined)) return true;
-		const before = marked.map(look).join();
-		e.blur();
-		const after = marked.map(look).join();
-		e.focus({focusVisible: true, preventScroll: true});
-		return before !== after;
-	})()`)
+	f.Visible = Eval[bool](t, `(`+looks+`)(`+focused+`, globalThis.unfocused?.get(`+focused+`) ?? '')`)
 	return f
 }
+
+// looks is a function of JavaScript that says whether the focus on an element is seen: it has an
+// outline, or looks otherwise than before. Without a look to compare with, it returns its own. The
+// mark may be on the label or the box around a field that is not shown itself.
+const looks = `((e, before) => {
+	if (!e) return false;
+	const marked = [e, ...(e.labels ?? []), e.parentElement].filter(Boolean).map((m) => getComputedStyle(m));
+	if (before !== undefined && marked.some((s) => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)) return true;
+	const now = marked.map((s) => [s.outline, s.boxShadow, s.borderColor, s.backgroundColor, s.textDecoration].join()).join();
+	return before === undefined ? now : before !== now;
+})`
+
+// rememberLooks is an expression that keeps how everything looks that may get the focus.
+const rememberLooks = `(() => {
+	const looks = ` + looks + `, kept = globalThis.unfocused = new Map();
+	const look = (root) => {
+		for (const e of root.querySelectorAll('*')) {
+			if (e.shadowRoot) look(e.shadowRoot);
+			if (e.tabIndex >= 0) kept.set(e, looks(e));
+		}
+	};
+	look(document);
+	return true;
+})()`
 
 func valueOf(v *accessibility.Value) (text string) {
 	if v != nil {
@@ -106,22 +114,26 @@ func valueOf(v *accessibility.Value) (text string) {
 func (t *Tab) TabThrough() (order []Focus) {
 	t.Helper()
 	Eval[bool](t, `(document.activeElement?.blur?.(), getSelection().removeAllRanges(), scrollTo(0, 0), delete globalThis.lastTabbed, delete globalThis.tabbed)`)
+	Eval[bool](t, rememberLooks)
 	const most = 500
 	for range most {
 		t.Press("Tab")
-		// Each element is marked, so that the second visit of one is seen whatever the page calls
-		// it.
-		again := Eval[bool](t, `(() => {
+		// Elements are remembered, so that the second visit of one is seen whatever the page calls
+		// it. A field for a date takes several Tabs.
+		visit := Eval[string](t, `(() => {
 			const e = `+focused+`;
 			globalThis.tabbed ??= new Set();
-			if (!e || tabbed.has(e)) return true;
-			tabbed.add(e);
-			return false;
+			if (!e) return 'end';
+			const known = tabbed.has(e), stays = globalThis.lastTabbed === e;
+			tabbed.add(globalThis.lastTabbed = e);
+			return stays ? 'stays' : known ? 'end' : 'next';
 		})()`)
-		if again {
+		switch visit {
+		case "end":
 			return order
+		case "next":
+			order = append(order, t.Focused())
 		}
-		order = append(order, t.Focused())
 	}
 	t.Fatalf("Tab does not come back to the beginning of %s after %d elements", t.Address(), most)
 	return nil
