@@ -35,7 +35,6 @@ func (a *answer) isPage() bool { return a.doc != nil }
 type crawled struct {
 	base    string // http://127.0.0.1:1234
 	answers map[string]*answer
-	foreign map[string]string // addresses on other hosts that the site names, and where
 }
 
 // mostPages bounds a crawl: a site that names ever new addresses is a mistake.
@@ -43,7 +42,7 @@ const mostPages = 3000
 
 // crawl follows every address, from the starts on. public is where the site says that it is.
 func crawl(ctx context.Context, base, public string, starts ...string) (*crawled, error) {
-	c := &crawled{base: base, answers: make(map[string]*answer), foreign: make(map[string]string)}
+	c := &crawled{base: base, answers: make(map[string]*answer)}
 	type named struct{ path, from string }
 	var queue []named
 	for _, path := range starts {
@@ -74,12 +73,8 @@ func crawl(ctx context.Context, base, public string, starts ...string) (*crawled
 				return nil, fmt.Errorf("%s names %q: %w", next.path, address, err)
 			}
 			origin := u.Scheme + "://" + u.Host
-			switch {
-			case u.Scheme != "http" && u.Scheme != "https":
-			case origin == base || origin == public:
+			if origin == base || origin == public {
 				queue = append(queue, named{u.RequestURI(), next.path})
-			default:
-				c.foreign[u.String()] = next.path
 			}
 		}
 	}
