@@ -81,6 +81,8 @@ func TestReceiptsWithOneChange(t *testing.T) {
 		{"v4", `"op": "sha-256-x2"`, `"op": "md5"`},
 		{"v4", `btc_anchor_branch`, `btc anchor branch`},
 		{"v4", `"proof_id"`, `"proof_ID"`},
+		{"v2", `"targetHash"`, `"header": {}, "target": {}, "targetHash"`},
+		{"v4", `"hash_received": "2026-01-02T03:04:05Z"`, `"hash_received": "2026-02-30T00:00:00Z"`},
 	} {
 		text, err := os.ReadFile("../../../proof/receipt/testdata/" + change[0] + ".json")
 		if err != nil {
