@@ -89,8 +89,8 @@ var forbidden = []arrow{
 	// headers
 	{
 		from: "ancre/headers",
-		to:   []string{ours, neutrino, btcwallet, "os", "net"}, but: []string{"ancre/headers"},
-		why:   "headers checks what it is given: no file, no peer, no other room",
+		to:   []string{ours, neutrino, btcwallet, "os", "net"}, but: []string{"ancre/headers", "ancre/internal/humanize"},
+		why:   "headers checks what it is given: no file, no peer, no other room but words for numbers",
 		plant: [2]string{"ancre/headers", "net/http"},
 	},
 
@@ -247,7 +247,7 @@ var forbidden = []arrow{
 		from: "ancre/register",
 		to:   []string{ours}, but: []string{
 			"ancre/register", "ancre/rpc", "ancre/proof", "ancre/headers",
-			"ancre/internal", "ancre/config", "ancre/metrics",
+			"ancre/internal", "ancre/config", "ancre/metrics", "ancre/notify",
 		},
 		why:   "the register is a client of the node, like any script: of the node's rooms it knows the client alone",
 		plant: [2]string{"ancre/register", "ancre/batcher"},
