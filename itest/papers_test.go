@@ -176,7 +176,8 @@ var (
 	aPath = regexp.MustCompile(`^(?:\.?[\w*-][\w.*-]*/)+[\w.*-]*$|^[\w*-]+\.(?:go|md|conf|mod|yml|json|svg|service|tmpl)$`)
 
 	// What looks like a path of ours and is none: packages of Go's library, types of content, what
-	// make builds, files of the register's data and backups, and examples of files that people have.
+	// make builds, files of the register's data and backups, and examples of files that people
+	// have.
 	foreign = regexp.MustCompile(`^(?:bin/.*|net/http|crypto/\w+|encoding/\w+|log/slog|golang\.org/.*|application/\w+|store/index|(?:ancre|register)\.conf|MEETING/KIND/.*|\d{4}-\d\d-\d\d/.*|(?:convocation|contract|report)\..*|nonce/\w+|files/\w+/?|sums/.*|register-backup\.json)$`)
 )
 
