@@ -78,6 +78,7 @@ func TestAnOldRegisterAndAnOldNodeCatchUpTogether(t *testing.T) {
 	w.awaitState(store.Pending, first)
 	old := w.backup()
 	second := w.add("second")
+	w.awaitState(store.Pending, second)
 	w.node.mine(6)
 	w.awaitState(store.Complete, first, second)
 	w.close()
