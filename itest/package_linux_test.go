@@ -101,7 +101,7 @@ func TestThePackageComesAndGoesWithoutTouchingData(t *testing.T) {
 	p.want("systemctl is-enabled ancred; systemctl is-active ancred; true", "disabled\ninactive")
 	p.want("stat -c '%U:%G %a' /etc/ancre/ancre.conf /etc/credstore", "root:ancre 640\nroot:root 700")
 	p.want("id -nG ancre", "ancre")
-	p.root(`systemd-analyze verify $(dpkg -L ancre | grep -E '\.(service|timer)$')`)
+	p.root(`systemd-analyze verify $(dpkg -L ancre | grep -E '^/usr/lib/systemd/.*\.(service|timer)$')`)
 
 	p.root(`printf '%s\n' 'network = "regtest"' '# mine' >>/etc/ancre/ancre.conf; echo secret >/etc/credstore/ancre.passphrase`)
 	p.root("systemctl enable --now ancred; echo data >/var/lib/ancre/regtest/mine; mkdir -p /var/backups/ancre; echo backup >/var/backups/ancre/mine")

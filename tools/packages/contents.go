@@ -32,6 +32,7 @@ var documents = []struct{ pattern, folder string }{
 	{"register.sample.conf", ""},
 	{"docs/*", "docs"},
 	{"docs/fr/*", "docs/fr"},
+	{"docs/pictures/*", "docs/pictures"},
 	{"contrib/*", "contrib"},
 	{"contrib/grafana/*", "contrib/grafana"},
 	{"contrib/notify/*", "contrib/notify"},
