@@ -64,7 +64,7 @@ unit-store: ## runs the unit tests of the store: crashes, full disks, flipped bi
 	$(if $(RACE),CGO_ENABLED=1 $(GOTEST) $(RACE) -short -timeout 60m $(STORE_TESTS))
 
 itest: clients ## runs the real programs on real Bitcoin nodes, end to end
-	$(GOTEST) -count=1 -timeout 25m -parallel 4 ./itest/...
+	$(GOTEST) -count=1 -timeout 45m -parallel 4 ./itest/...
 
 # Installs exactly what the lock file names. Without npm or a network, the tests that need these
 # packages are skipped and say so.
