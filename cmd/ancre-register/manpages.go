@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"ancre/internal/manpage"
@@ -38,20 +37,8 @@ func writeManpages(dir, date, sample string) error {
 	edition := manpage.Edition{Version: "ancre " + version.Number, Date: day}
 	root := (&app{terminal: systemTerminal()}).command()
 	pages := append(manpage.Commands(root, edition), manpage.Configuration("register.conf", "configuration of ancre-register", string(conf), edition))
-	for _, p := range pages {
-		if err := os.WriteFile(filepath.Join(dir, p.File()), p.Text, 0o644); err != nil {
-			return err
-		}
+	if err := manpage.Write(dir, pages...); err != nil {
+		return err
 	}
-	root = (&app{terminal: systemTerminal()}).command()
-	for name, write := range map[string]func(string) error{
-		"ancre-register.bash": func(path string) error { return root.GenBashCompletionFileV2(path, true) },
-		"ancre-register.fish": func(path string) error { return root.GenFishCompletionFile(path, true) },
-		"_ancre-register":     root.GenZshCompletionFile,
-	} {
-		if err := write(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return manpage.WriteCompletions(dir, (&app{terminal: systemTerminal()}).command())
 }

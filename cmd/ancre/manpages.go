@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"time"
 
 	"ancre/internal/manpage"
@@ -30,20 +29,8 @@ func writeManpages(dir, date string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range manpage.Commands((&app{terminal: systemTerminal()}).command(), manpage.Edition{Version: "ancre " + version.Number, Date: day}) {
-		if err := os.WriteFile(filepath.Join(dir, p.File()), p.Text, 0o644); err != nil {
-			return err
-		}
+	if err := manpage.Write(dir, manpage.Commands((&app{terminal: systemTerminal()}).command(), manpage.Edition{Version: "ancre " + version.Number, Date: day})...); err != nil {
+		return err
 	}
-	root := (&app{terminal: systemTerminal()}).command()
-	for name, write := range map[string]func(string) error{
-		"ancre.bash": func(path string) error { return root.GenBashCompletionFileV2(path, true) },
-		"ancre.fish": func(path string) error { return root.GenFishCompletionFile(path, true) },
-		"_ancre":     root.GenZshCompletionFile,
-	} {
-		if err := write(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return manpage.WriteCompletions(dir, (&app{terminal: systemTerminal()}).command())
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,15 +37,9 @@ func writeManpages(dir, date, sample string) error {
 		return err
 	}
 	edition := manpage.Edition{Version: "ancre " + version.Number, Date: day}
-	for _, p := range []manpage.Page{
+	return manpage.Write(dir,
 		manpage.Daemon("ancred", "anchors hashes in Bitcoin", help, edition),
-		manpage.Configuration("ancre.conf", "configuration of ancred and ancre", string(conf), edition),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, p.File()), p.Text, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+		manpage.Configuration("ancre.conf", "configuration of ancred and ancre", string(conf), edition))
 }
 
 // help returns what the program prints for args, or nothing if that is no help.
