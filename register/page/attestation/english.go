@@ -68,7 +68,7 @@ var english = words{
 			"Compute the digest of the file and compare it with the one on this page: sha256sum " + shellName(f.FileName),
 			fmt.Sprintf("Save the proof as %s, beside the file. It is attached to the PDF version of this attestation, and offered on the document’s page.", proofName(f)),
 			fmt.Sprintf("Verify it with a program of your choice: ancre verify %s, or ots verify %s (OpenTimestamps). Neither needs this site.", shellName(proofName(f)), shellName(proofName(f))),
-			"Or open the check tool in a browser: " + f.Verifier + " It computes everything on your computer, and can be saved for use without a network.",
+			"Or open the check tool in a browser (" + f.Verifier + "). It computes everything on your computer, and can be saved for use without a network.",
 		}}
 	},
 }

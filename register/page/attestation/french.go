@@ -65,7 +65,7 @@ var french = words{
 			fmt.Sprintf("Calculez l’empreinte du fichier et comparez-la à celle de cette page"+nbsp+": sha256sum %s", shellName(f.FileName)),
 			fmt.Sprintf("Enregistrez la preuve sous le nom %s, à côté du fichier. Elle est jointe à la version PDF de cette attestation, et proposée sur la page du document.", proofName(f)),
 			"Vérifiez-la avec un logiciel au choix" + nbsp + fmt.Sprintf(": ancre verify %s, ou ots verify %s (OpenTimestamps). Aucun des deux n’a besoin de ce site.", shellName(proofName(f)), shellName(proofName(f))),
-			"Ou ouvrez l’outil de contrôle dans un navigateur" + nbsp + ": " + f.Verifier + " Il calcule tout sur votre ordinateur, et s’enregistre pour servir hors ligne.",
+			"Ou ouvrez l’outil de contrôle dans un navigateur (" + f.Verifier + "). Il calcule tout sur votre ordinateur, et s’enregistre pour servir hors ligne.",
 		}}
 	},
 }
