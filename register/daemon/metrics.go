@@ -118,7 +118,7 @@ func classOf(path string) int {
 	case strings.HasPrefix(path, "/empreintes/"), strings.HasPrefix(path, "/entetes/"), strings.HasPrefix(last, "registre."), strings.HasSuffix(last, ".atom"),
 		strings.HasSuffix(last, ".xml"), strings.HasSuffix(last, ".txt"):
 		return 1
-	case strings.HasSuffix(last, ".js"), strings.HasSuffix(last, ".css"), strings.HasSuffix(last, ".svg"), strings.HasSuffix(last, ".html"), last == "logo":
+	case strings.HasSuffix(last, ".js"), strings.HasSuffix(last, ".css"), strings.HasSuffix(last, ".svg"), strings.HasSuffix(last, ".ico"), strings.HasSuffix(last, ".html"), last == "logo":
 		return 4
 	case path == "/", strings.HasPrefix(path, "/fr/"), strings.HasPrefix(path, "/en/"), strings.HasPrefix(path, "/documents/"):
 		return 0

@@ -358,6 +358,10 @@ func (p *Page) elsewhere(q *request) {
 		p.redirect(q, path+"/", http.StatusPermanentRedirect)
 		return
 	}
+	if path == "/favicon.ico" { // browsers ask for it by themselves, beside pages that name no icon
+		p.redirect(q, Address{Kind: Icon}.Path(), http.StatusPermanentRedirect)
+		return
+	}
 	path = strings.TrimSuffix(path, "/")
 	if a, ok := ParsePath(path); ok && a.Kind != Root {
 		p.redirect(q, a.Path(), http.StatusPermanentRedirect)

@@ -163,6 +163,25 @@ func TestPathsThatAreNoAddressAreNotFound(t *testing.T) {
 	}
 }
 
+// Browsers ask for the icon of a page that names none, verifier.html for one, at an address of their
+// own choice.
+func TestBrowsersFindAnIcon(t *testing.T) {
+	p := newPage(t, pagetest.Generate(2, 3))
+	r := get(t, p, "/favicon.ico")
+	if r.StatusCode != http.StatusPermanentRedirect {
+		t.Fatalf("/favicon.ico: %s", r.Status)
+	}
+	icon := r.Header.Get("Location")
+	if r := get(t, p, icon); r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("%s: %s, %s", icon, r.Status, r.Header.Get("Content-Type"))
+	}
+	for _, path := range []string{"/fr/", "/fr/verifier", "/embed?lang=fr"} {
+		if html := bodyOf(t, get(t, p, path)); !strings.Contains(html, `<link rel="icon" type="image/svg+xml" href="`) {
+			t.Errorf("%s names no icon", path)
+		}
+	}
+}
+
 func TestLanguagesAreChosenByTheVisitor(t *testing.T) {
 	s := pagetest.Generate(2, 3)
 	p := newPage(t, s)

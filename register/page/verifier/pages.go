@@ -59,7 +59,7 @@ type Frame struct {
 // HTML returns the page. Its style sheet is the register's, page.css.
 func (f Frame) HTML() []byte {
 	return execute(embedTemplate, map[string]any{
-		"Frame": f, "French": f.Lang == "fr", "Script": f.Base + Tool, "Style": f.Base + "page.css", "Integrity": Integrity(Script(Tool)),
+		"Frame": f, "French": f.Lang == "fr", "Script": f.Base + Tool, "Style": f.Base + "page.css", "Icon": f.Base + "icone.svg", "Integrity": Integrity(Script(Tool)),
 	})
 }
 
