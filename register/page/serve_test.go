@@ -163,8 +163,8 @@ func TestPathsThatAreNoAddressAreNotFound(t *testing.T) {
 	}
 }
 
-// Browsers ask for the icon of a page that names none, verifier.html for one, at an address of their
-// own choice.
+// Browsers ask for the icon of a page that names none, verifier.html for one, at an address of
+// their own choice.
 func TestBrowsersFindAnIcon(t *testing.T) {
 	p := newPage(t, pagetest.Generate(2, 3))
 	r := get(t, p, "/favicon.ico")
