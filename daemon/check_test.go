@@ -11,12 +11,13 @@ import (
 
 	"ancre/config"
 	"ancre/internal/datadir"
+	"ancre/internal/findings"
 	"ancre/rpc"
 )
 
 // found returns the finding about something.
-func found(all []Finding, about string) (f Finding) {
-	if i := slices.IndexFunc(all, func(f Finding) bool { return f.About == about }); i >= 0 {
+func found(all findings.List, about string) (f findings.Finding) {
+	if i := slices.IndexFunc(all, func(f findings.Finding) bool { return f.About == about }); i >= 0 {
 		return all[i]
 	}
 	return f
@@ -49,21 +50,21 @@ func TestCheckFindsWhatKeepsTheDaemonFromStarting(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(t *testing.T, c *config.Config)
 		about  string
-		level  Level
+		level  findings.Level
 		text   string
 	}{
-		"nothing":             {func(*testing.T, *config.Config) {}, "datadir", Fine, "will be made"},
-		"a user":              {func(_ *testing.T, c *config.Config) { c.RPC.Auth = []string{line} }, "rpc.auth", Fine, "1 user"},
-		"two users of a name": {func(_ *testing.T, c *config.Config) { c.RPC.Auth = []string{line, line} }, "rpc.auth", Fatal, "clerk has entry 1"},
-		"an address is taken": {func(_ *testing.T, c *config.Config) { c.RPC.Listen = taken.Addr().String() }, "rpc.listen", Fatal, "another address"},
-		"the calendar is off": {func(_ *testing.T, c *config.Config) { c.Calendar.Listen = "" }, "calendar.listen", Fine, "off"},
-		"for other machines":  {func(_ *testing.T, c *config.Config) { c.RPC.Listen = ":0" }, "rpc_listen", Caution, "without TLS"},
-		"no passphrase file":  {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = filepath.Join(t.TempDir(), "none") }, "wallet.passphrase_file", Caution, "ancre wallet unlock"},
-		"an open passphrase":  {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = write(t, "p", "correct horse", 0o644) }, "wallet.passphrase_file", Caution, "chmod 600"},
-		"a good passphrase":   {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = write(t, "p", "correct horse", 0o600) }, "wallet.passphrase_file", Fine, "can be read"},
+		"nothing":             {func(*testing.T, *config.Config) {}, "datadir", findings.Fine, "will be made"},
+		"a user":              {func(_ *testing.T, c *config.Config) { c.RPC.Auth = []string{line} }, "rpc.auth", findings.Fine, "1 user"},
+		"two users of a name": {func(_ *testing.T, c *config.Config) { c.RPC.Auth = []string{line, line} }, "rpc.auth", findings.Fatal, "clerk has entry 1"},
+		"an address is taken": {func(_ *testing.T, c *config.Config) { c.RPC.Listen = taken.Addr().String() }, "rpc.listen", findings.Fatal, "another address"},
+		"the calendar is off": {func(_ *testing.T, c *config.Config) { c.Calendar.Listen = "" }, "calendar.listen", findings.Fine, "off"},
+		"for other machines":  {func(_ *testing.T, c *config.Config) { c.RPC.Listen = ":0" }, "rpc_listen", findings.Caution, "without TLS"},
+		"no passphrase file":  {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = filepath.Join(t.TempDir(), "none") }, "wallet.passphrase_file", findings.Caution, "ancre wallet unlock"},
+		"an open passphrase":  {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = write(t, "p", "correct horse", 0o644) }, "wallet.passphrase_file", findings.Caution, "chmod 600"},
+		"a good passphrase":   {func(t *testing.T, c *config.Config) { c.Wallet.PassphraseFile = write(t, "p", "correct horse", 0o600) }, "wallet.passphrase_file", findings.Fine, "can be read"},
 		"no headers to import": {func(t *testing.T, c *config.Config) {
 			c.SPV.HeadersImport = []string{filepath.Join(t.TempDir(), "none")}
-		}, "spv.headers_import", Fatal, "none"},
+		}, "spv.headers_import", findings.Fatal, "none"},
 		"another network's directory": {func(t *testing.T, c *config.Config) {
 			release, err := datadir.Open(networkDir(t, c), "signet")
 			if err != nil {
@@ -72,7 +73,7 @@ func TestCheckFindsWhatKeepsTheDaemonFromStarting(t *testing.T) {
 			if err := release(); err != nil {
 				t.Fatal(err)
 			}
-		}, "datadir", Fatal, "is for signet"},
+		}, "datadir", findings.Fatal, "is for signet"},
 		"a directory that is used": {func(t *testing.T, c *config.Config) {
 			release, err := datadir.Open(networkDir(t, c), c.Network)
 			if err != nil {
@@ -80,10 +81,10 @@ func TestCheckFindsWhatKeepsTheDaemonFromStarting(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = release() })
 			c.RPC.Listen = taken.Addr().String()
-		}, "rpc.listen", Fine, "an ancred runs"},
+		}, "rpc.listen", findings.Fine, "an ancred runs"},
 		"a file in the place of the directory": {func(t *testing.T, c *config.Config) {
 			c.DataDir = write(t, "file", "", 0o600)
-		}, "datadir", Fatal, "directory"},
+		}, "datadir", findings.Fatal, "directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && name == "an open passphrase" {
@@ -115,11 +116,11 @@ func listing(t *testing.T, dir string) (names []string) {
 
 // A full disk keeps no daemon from starting: it serves proofs and follows its anchors.
 func TestCheckLetsADaemonStartOnAFullDisk(t *testing.T) {
-	for free, want := range map[uint64]Level{0: Caution, reserve - 1: Caution, reserve: Caution, lowDisk*reserve - 1: Caution, lowDisk * reserve: Fine} {
+	for free, want := range map[uint64]findings.Level{0: findings.Caution, reserve - 1: findings.Caution, reserve: findings.Caution, lowDisk*reserve - 1: findings.Caution, lowDisk * reserve: findings.Fine} {
 		var c checkup
 		c.freeSpace("data", free)
-		if len(c.found) != 1 || c.found[0].Level != want {
-			t.Errorf("%d bytes are free: %+v, want %s", free, c.found, want)
+		if len(c.List) != 1 || c.List[0].Level != want {
+			t.Errorf("%d bytes are free: %+v, want %s", free, c.List, want)
 		}
 	}
 }

@@ -35,8 +35,8 @@ var explained = map[string][]string{
 	"headers window":                {"ancre.windowResult"},
 	"headers checkpoints":           {"ancre.checkpointsResult"},
 	"backup and `ancred restore`":   {"backup.Report", "ancre.rotationReport"},
-	"`ancred check`":                {"ancred.report"},
-	"findings":                      {"daemon.Finding"},
+	"`ancred check`":                {"findings.Report"},
+	"findings":                      {"findings.Finding"},
 	"doctor":                        {"ancre.showResults"},
 	"results":                       {"doctor.Result"},
 	"auth":                          {"ancre.authCommand"},
@@ -89,7 +89,14 @@ var embedded = map[string]string{
 // A script author reads no source. So docs/scripting.md names each member of each JSON document
 // that the programs write, and no other.
 func TestScriptingGuideExplainsEveryMember(t *testing.T) {
-	structs, sections := jsonStructs(t), sectionsOf(readFile(t, "../"+scriptingGuide))
+	wantMembers(t, sectionsOf(readFile(t, "../"+scriptingGuide)), explained, embedded, jsonStructs(t))
+}
+
+// wantMembers wants each section of a guide to name each member of the structs that it explains,
+// and no other, and each struct to be explained. embedded are sections that explain a part of
+// another.
+func wantMembers(t *testing.T, sections map[string]string, explained map[string][]string, embedded map[string]string, structs map[string][]string) {
+	t.Helper()
 	said := make(map[string]bool) // the structs that a section explains
 	for heading, names := range explained {
 		text, ok := sections[heading]
@@ -128,13 +135,26 @@ func TestScriptingGuideExplainsEveryMember(t *testing.T) {
 // jsonStructs returns the members of each struct that the programs write as JSON.
 func jsonStructs(t *testing.T) map[string][]string {
 	t.Helper()
-	r := &structReader{tags: make(map[string][]string), embeds: make(map[string][]string)}
-	for pattern, prefix := range map[string]string{
-		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred", "../daemon/check.go": "daemon",
-		"../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
+	structs := structsIn(t, map[string]string{
+		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred",
+		"../internal/findings/findings.go": "findings", "../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
 		"../verify/answer.go": "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
 		"../notify/event.go": "notify",
-	} {
+	})
+	// An embedded explanation has members and lines: only the lines are a document of their own.
+	delete(structs, "proof.Explanation")
+	if len(structs) < 35 {
+		t.Fatalf("only %d structs were found", len(structs))
+	}
+	return structs
+}
+
+// structsIn returns the members of each struct with JSON names in the files that match a pattern.
+// Each pattern comes with the name of its package.
+func structsIn(t *testing.T, patterns map[string]string) map[string][]string {
+	t.Helper()
+	r := &structReader{tags: make(map[string][]string), embeds: make(map[string][]string)}
+	for pattern, prefix := range patterns {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %q, %v", pattern, found, err)
@@ -157,11 +177,6 @@ func jsonStructs(t *testing.T) map[string][]string {
 		for _, e := range embeds {
 			r.tags[name] = append(r.tags[name], r.tags[e]...)
 		}
-	}
-	// An embedded explanation has members and lines: only the lines are a document of their own.
-	delete(r.tags, "proof.Explanation")
-	if len(r.tags) < 35 {
-		t.Fatalf("only %d structs were found", len(r.tags))
 	}
 	return r.tags
 }
@@ -361,19 +376,25 @@ func TestScriptingGuideHasEveryLimit(t *testing.T) {
 func TestScriptingGuideHasEveryWord(t *testing.T) {
 	guide := readFile(t, "../"+scriptingGuide)
 	for file, pattern := range map[string]string{
-		"cmd/ancre/result.go": `(?m)^\t\w+ +outcome = "(\w+)"`,
-		"verify/answer.go":    `(?m)^\tAnswer\w+ +AnswerResult = "(\w+)"`,
-		"daemon/check.go":     `(?m)^\t\w+ +Level = "(\w+)"`,
-		"rpc/types.go":        `(?m)^\t(?:Version|Format|Passphrase)\w+ += "(\w+)"`,
+		"cmd/ancre/result.go":           `(?m)^\t\w+ +outcome = "(\w+)"`,
+		"verify/answer.go":              `(?m)^\tAnswer\w+ +AnswerResult = "(\w+)"`,
+		"internal/findings/findings.go": `(?m)^\t\w+ +Level = "(\w+)"`,
+		"rpc/types.go":                  `(?m)^\t(?:Version|Format|Passphrase)\w+ += "(\w+)"`,
 	} {
-		found := regexp.MustCompile(pattern).FindAllStringSubmatch(readFile(t, "../"+file), -1)
-		if len(found) < 3 {
-			t.Errorf("%s has only %d words", file, len(found))
-		}
-		for _, m := range found {
-			if !strings.Contains(guide, "`"+m[1]+"`") {
-				t.Errorf("the guide does not have %q of %s", m[1], file)
-			}
+		wantWords(t, guide, file, pattern)
+	}
+}
+
+// wantWords wants a guide to have each word that a file of the source has where a pattern finds it.
+func wantWords(t *testing.T, guide, file, pattern string) {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(readFile(t, "../"+file), -1)
+	if len(found) < 3 {
+		t.Errorf("%s has only %d words", file, len(found))
+	}
+	for _, m := range found {
+		if !strings.Contains(guide, "`"+m[1]+"`") {
+			t.Errorf("the guide does not have %q of %s", m[1], file)
 		}
 	}
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"io"
 	"os"
 
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
-	"ancre/internal/journal"
-	"ancre/internal/printable"
+	"ancre/internal/findings"
 	"ancre/register/daemon"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ Exit status: 0 the register would start (there may be warnings), 1 it would not,
 			root := os.Geteuid() == 0
 			flags := a.flags
 			flags.File = cfg.File() // that user has another home directory
-			var found []daemon.Finding
+			var found findings.List
 			err = datadir.AsOwner(dir, func() error {
 				if flags.File != "" {
 					if cfg, err = flags.Load(); err != nil { // that user may not read it
@@ -63,38 +62,19 @@ Exit status: 0 the register would start (there may be warnings), 1 it would not,
 	return cmd
 }
 
-// priorities are those of the levels in the journal, where the unit's ExecStartPre prints.
-var priorities = map[daemon.Level]string{daemon.Fatal: journal.Error, daemon.Caution: journal.Warning, daemon.Fine: journal.Info}
-
 // reportCheck prints what was found.
-func (a *app) reportCheck(found []daemon.Finding) error {
+func (a *app) reportCheck(found findings.List) error {
+	report := found.Report()
 	status := exitDone
-	for _, f := range found {
-		if f.Level == daemon.Fatal {
-			status = exitFailed
-		}
+	if !report.Starts {
+		status = exitFailed
 	}
 	if a.json {
-		err := a.printJSON(struct {
-			Starts   bool             `json:"starts"`
-			Findings []daemon.Finding `json:"findings"`
-		}{status == exitDone, found}, false)
-		if err != nil {
+		if err := a.printJSON(report, false); err != nil {
 			return err
 		}
 		return finish(status)
 	}
-	for _, f := range found {
-		if !a.quiet || f.Level != daemon.Fine {
-			line := journal.Line(os.Stdout, priorities[f.Level], fmt.Sprintf("%-8s %s: %s\n", f.Level, f.About, printable.Line(f.Text)))
-			_, _ = a.rawOut().Write([]byte(line)) // the stream remembers what could not be written
-		}
-	}
-	switch {
-	case status != exitDone:
-		row(a.out, "ancre-register would not start like this.\n")
-	case !a.quiet:
-		row(a.out, "ancre-register would start.\n")
-	}
+	_, _ = io.WriteString(a.rawOut(), report.Text("ancre-register", a.quiet, os.Stdout)) // the stream remembers what could not be written
 	return finish(status)
 }

@@ -5,13 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"ancre/config"
 	"ancre/daemon"
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
-	"ancre/internal/journal"
+	"ancre/internal/findings"
 	"ancre/internal/printable"
 )
 
@@ -63,7 +62,7 @@ func runCheck(args []string, flags config.Flags, w world) int {
 
 // look checks as the user to whom the data directory belongs, if this is root. The error is about
 // the configuration.
-func (c *check) look() (found []daemon.Finding, err error) {
+func (c *check) look() (found findings.List, err error) {
 	cfg, err := c.flags.Load()
 	if err != nil {
 		return nil, err
@@ -93,38 +92,20 @@ func (c *check) look() (found []daemon.Finding, err error) {
 	return found, err
 }
 
-// priorities are those of the levels in the journal, where the unit's ExecStartPre prints.
-var priorities = map[daemon.Level]string{daemon.Fatal: journal.Error, daemon.Caution: journal.Warning, daemon.Fine: journal.Info}
-
 // report prints what was found, and returns the exit status.
-func (c *check) report(found []daemon.Finding) int {
+func (c *check) report(found findings.List) int {
+	report := found.Report()
 	status := exitDone
-	for _, f := range found {
-		if f.Level == daemon.Fatal {
-			status = exitFailed
-		}
+	if !report.Starts {
+		status = exitFailed
 	}
-	var text strings.Builder
+	text := ""
 	if c.json {
-		text.WriteString(asJSON(struct {
-			Starts   bool             `json:"starts"`
-			Findings []daemon.Finding `json:"findings"`
-		}{status == exitDone, found}, "  "))
+		text = asJSON(report, "  ")
 	} else {
-		for _, f := range found {
-			if !c.quiet || f.Level != daemon.Fine {
-				line := fmt.Sprintf("%-8s %s: %s\n", f.Level, printable.Line(f.About), printable.Line(f.Text))
-				text.WriteString(journal.Line(c.out, priorities[f.Level], line))
-			}
-		}
-		switch {
-		case status != exitDone:
-			text.WriteString("ancred would not start like this.\n")
-		case !c.quiet:
-			text.WriteString("ancred would start.\n")
-		}
+		text = report.Text("ancred", c.quiet, c.out)
 	}
-	if printed := c.print(text.String()); printed != exitDone {
+	if printed := c.print(text); printed != exitDone {
 		return printed
 	}
 	return status

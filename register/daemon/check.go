@@ -2,10 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +12,7 @@ import (
 	"ancre/internal/atomicfile"
 	"ancre/internal/datadir"
 	"ancre/internal/diskspace"
+	"ancre/internal/findings"
 	"ancre/notify"
 	"ancre/register/control"
 	"ancre/register/files"
@@ -26,26 +23,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Level says what a finding means for the register.
-type Level string
-
-// The levels.
-const (
-	Fine    Level = "fine"
-	Caution Level = "warning" // the register starts, and something is not as it should be
-	Fatal   Level = "error"   // the register would not start
-)
-
-// Finding is the result of one check of [Check].
-type Finding struct {
-	About string `json:"about"` // a key of the configuration, or what was looked at
-	Level Level  `json:"level"`
-	Text  string `json:"text"` // what was found and, unless it is fine, what to do
-}
-
 // Check says whether a register with this configuration could start, as the user that runs the
 // check, and what would be wrong with it. It changes nothing.
-func Check(ctx context.Context, cfg config.Register) []Finding {
+func Check(ctx context.Context, cfg config.Register) findings.List {
 	c := &checkup{cfg: cfg}
 	c.dataDir()
 	c.page()
@@ -55,73 +35,57 @@ func Check(ctx context.Context, cfg config.Register) []Finding {
 	c.command()
 	c.backups()
 	c.node(ctx)
-	return c.found
+	return c.List
 }
 
 // checkup collects what Check finds.
 type checkup struct {
-	cfg   config.Register
-	found []Finding
-	dir   string
-	used  bool // a register runs in the data directory
-}
-
-func (c *checkup) add(about string, level Level, format string, args ...any) {
-	c.found = append(c.found, Finding{about, level, fmt.Sprintf(format, args...)})
+	findings.List
+	cfg  config.Register
+	dir  string
+	used bool // a register runs in the data directory
 }
 
 func (c *checkup) dataDir() {
 	const about = "datadir"
 	var err error
 	if c.dir, err = c.cfg.Dir(); err != nil {
-		c.add(about, Fatal, "%v", err)
+		c.Add(about, findings.Fatal, "%v", err)
 		return
 	}
 	exists, err := sqlitestore.Exists(c.dir)
 	switch {
 	case err != nil:
-		c.add(about, Fatal, "%v", atomicfile.Denied(err))
+		c.Add(about, findings.Fatal, "%v", atomicfile.Denied(err))
 		return
 	case !exists:
-		c.newDir(about)
+		c.NewDir(about, c.dir, "ancre-register")
 	default:
 		lock := flock.New(filepath.Join(c.dir, sqlitestore.Lock))
 		free, err := lock.TryRLock()
 		if err != nil {
-			c.add(about, Fatal, "%v", atomicfile.Denied(err))
+			c.Add(about, findings.Fatal, "%v", atomicfile.Denied(err))
 			return
 		}
 		_ = lock.Unlock()
 		if c.used = !free; c.used {
-			c.add(about, Fine, "a register runs in %s", c.dir)
+			c.Add(about, findings.Fine, "a register runs in %s", c.dir)
 		} else {
-			c.add(about, Fine, "%s is ready", c.dir)
+			c.Add(about, findings.Fine, "%s is ready", c.dir)
 		}
 	}
 	if free, ok := diskspace.Free(datadir.Nearest(c.dir)); ok && free < lowDisk*files.DefaultReserve {
-		c.add("disk", Caution, "%d MB are free under %s, and the register takes no documents with less than %d MB: free disk space", free>>20, c.dir, files.DefaultReserve>>20)
+		c.Add("disk", findings.Caution, "%d MB are free under %s, and the register takes no documents with less than %d MB: free disk space", free>>20, c.dir, files.DefaultReserve>>20)
 	} else if ok {
-		c.add("disk", Fine, "%d MB are free under %s", free>>20, c.dir)
+		c.Add("disk", findings.Fine, "%d MB are free under %s", free>>20, c.dir)
 	}
-}
-
-// newDir checks that a data directory can be made, or used.
-func (c *checkup) newDir(about string) {
-	parent := datadir.Nearest(c.dir)
-	probe, err := os.MkdirTemp(parent, ".ancre-register-check-*")
-	if err != nil {
-		c.add(about, Fatal, "%s cannot be made: %v", c.dir, atomicfile.Denied(&fs.PathError{Op: "write", Path: parent, Err: errors.Unwrap(err)}))
-		return
-	}
-	_ = os.Remove(probe)
-	c.add(about, Fine, "%s will be made", c.dir)
 }
 
 // page checks the settings of the public page, and the files that they name.
 func (c *checkup) page() {
 	p := c.cfg.Page
 	if p.Listen == "" {
-		c.add("page", Fine, "off")
+		c.Add("page", findings.Fine, "off")
 		return
 	}
 	settings, err := pageConfig(c.cfg)
@@ -129,40 +93,29 @@ func (c *checkup) page() {
 		_, err = page.New(settings)
 	}
 	if err != nil {
-		c.add("page", Fatal, "%v", err)
+		c.Add("page", findings.Fatal, "%v", err)
 		return
 	}
-	c.add("page", Fine, "%s", p.URL)
+	c.Add("page", findings.Fine, "%s", p.URL)
 	if p.Name == "" {
-		c.add("page.name", Caution, "the page does not say whose it is: set page.name to the name of the authority")
+		c.Add("page.name", findings.Caution, "the page does not say whose it is: set page.name to the name of the authority")
 	}
 	if strings.HasPrefix(p.URL, "http://") {
-		c.add("page.url", Caution, "%s is no public address: set page.url to https://… before you publish, because QR codes and attestations have it", p.URL)
+		c.Add("page.url", findings.Caution, "%s is no public address: set page.url to https://… before you publish, because QR codes and attestations have it", p.URL)
 	}
 	if p.Texts == "" {
-		c.add("page.texts", Caution, "the legal notice and the accessibility statement are ours: write your own into a folder, and name it (docs/register.md)")
+		c.Add("page.texts", findings.Caution, "the legal notice and the accessibility statement are ours: write your own into a folder, and name it (docs/register.md)")
 	}
 }
 
 // addresses checks that the servers can listen.
 func (c *checkup) addresses() {
-	for _, a := range []struct{ about, listen string }{{"page.listen", c.cfg.Page.Listen}, {"metrics.listen", c.cfg.Metrics.Listen}} {
-		if a.listen == "" {
-			c.add(a.about, Fine, "off")
-			continue
-		}
-		if c.used {
-			c.add(a.about, Fine, "%s: not tried, a register runs", a.listen)
-			continue
-		}
-		ln, err := net.Listen("tcp", a.listen)
-		if err != nil {
-			c.add(a.about, Fatal, "%v: if another program uses the port, stop that one, or choose another address", err)
-			continue
-		}
-		_ = ln.Close()
-		c.add(a.about, Fine, "%s is free", a.listen)
+	running := ""
+	if c.used {
+		running = "a register"
 	}
+	c.Address("page.listen", c.cfg.Page.Listen, running, "another program")
+	c.Address("metrics.listen", c.cfg.Metrics.Listen, running, "another program")
 }
 
 // socket checks where the verbs reach the register.
@@ -173,31 +126,31 @@ func (c *checkup) socket() {
 		err = control.CheckPath(path)
 	}
 	if err != nil {
-		c.add(about, Fatal, "%v", err)
+		c.Add(about, findings.Fatal, "%v", err)
 		return
 	}
-	c.add(about, Fine, "%s", path)
+	c.Add(about, findings.Fine, "%s", path)
 }
 
 // watched checks the watched folder.
 func (c *checkup) watched() {
 	dir := c.cfg.Watch.Dir
 	if dir == "" {
-		c.add("watch.dir", Fine, "off")
+		c.Add("watch.dir", findings.Fine, "off")
 		return
 	}
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		c.add("watch.dir", Caution, "%v: make it, and let the user of the register read and write there", atomicfile.Denied(err))
+		c.Add("watch.dir", findings.Caution, "%v: make it, and let the user of the register read and write there", atomicfile.Denied(err))
 	case !info.IsDir():
-		c.add("watch.dir", Caution, "%s is not a directory", dir)
+		c.Add("watch.dir", findings.Caution, "%s is not a directory", dir)
 	default:
 		if _, err := os.ReadDir(dir); err != nil {
-			c.add("watch.dir", Caution, "%v", atomicfile.Denied(err))
+			c.Add("watch.dir", findings.Caution, "%v", atomicfile.Denied(err))
 			return
 		}
-		c.add("watch.dir", Fine, "%s", dir)
+		c.Add("watch.dir", findings.Fine, "%s", dir)
 	}
 }
 
@@ -206,29 +159,29 @@ func (c *checkup) command() {
 	const about = "notify.command"
 	command := c.cfg.Notify.Command
 	if len(command) == 0 {
-		c.add(about, Fine, "off: \"ancre-register status\", the log and the metrics tell of warnings")
+		c.Add(about, findings.Fine, "off: \"ancre-register status\", the log and the metrics tell of warnings")
 		return
 	}
 	if err := notify.Usable(command); err != nil {
-		c.add(about, Caution, "%v", err)
+		c.Add(about, findings.Caution, "%v", err)
 		return
 	}
-	c.add(about, Fine, "%s can be run", command[0])
+	c.Add(about, findings.Fine, "%s can be run", command[0])
 }
 
 func (c *checkup) backups() {
 	const about = "backup.dir"
 	dir := c.cfg.Backup.Dir
 	if dir == "" {
-		c.add(about, Caution, "the register makes no backups by itself: set backup.dir, or run \"ancre-register backup FILE\" each day")
+		c.Add(about, findings.Caution, "the register makes no backups by itself: set backup.dir, or run \"ancre-register backup FILE\" each day")
 		return
 	}
 	info, err := os.Stat(datadir.Nearest(dir))
 	if err != nil || !info.IsDir() {
-		c.add(about, Caution, "%s cannot be made: %v", dir, atomicfile.Denied(err))
+		c.Add(about, findings.Caution, "%s cannot be made: %v", dir, atomicfile.Denied(err))
 		return
 	}
-	c.add(about, Fine, "%s, %d backups", dir, c.cfg.Backup.Keep)
+	c.Add(about, findings.Fine, "%s, %d backups", dir, c.cfg.Backup.Keep)
 }
 
 // askNode is how long the node may take to answer.
@@ -239,7 +192,7 @@ func (c *checkup) node(ctx context.Context) {
 	const about = "node"
 	client, err := newNode(c.cfg)
 	if err != nil {
-		c.add(about, Fatal, "%v", err)
+		c.Add(about, findings.Fatal, "%v", err)
 		return
 	}
 	defer client.Close()
@@ -247,7 +200,7 @@ func (c *checkup) node(ctx context.Context) {
 	defer cancel()
 	info, err := client.BlockchainInfo(ctx)
 	if err != nil {
-		c.add(about, Caution, "%v", err)
+		c.Add(about, findings.Caution, "%v", err)
 		return
 	}
 	network := info.Chain // as bitcoind names it
@@ -256,16 +209,16 @@ func (c *checkup) node(ctx context.Context) {
 	}
 	switch {
 	case c.cfg.Network != "" && network != c.cfg.Network:
-		c.add(about, Fatal, "the node at %s is of %s, and network is %s: name the right one", client.URL(), network, c.cfg.Network)
+		c.Add(about, findings.Fatal, "the node at %s is of %s, and network is %s: name the right one", client.URL(), network, c.cfg.Network)
 		return
 	case !slices.Contains(config.Networks(), network):
-		c.add(about, Caution, "the node at %s is of the network %q, which is not one of %s", client.URL(), info.Chain, strings.Join(config.Networks(), ", "))
+		c.Add(about, findings.Caution, "the node at %s is of the network %q, which is not one of %s", client.URL(), info.Chain, strings.Join(config.Networks(), ", "))
 		return
 	}
 	// Submitting nothing is an error of its own kind, unless the user may not submit at all.
 	if _, err := client.SubmitBatch(ctx, nil); rpc.HasCode(err, rpc.CodeForbidden) {
-		c.add(about, Caution, "the node at %s does not let the register submit: give its user the roles submit, verify and read", client.URL())
+		c.Add(about, findings.Caution, "the node at %s does not let the register submit: give its user the roles submit, verify and read", client.URL())
 		return
 	}
-	c.add(about, Fine, "%s answers, %s, block %d", client.URL(), network, info.Blocks)
+	c.Add(about, findings.Fine, "%s answers, %s, block %d", client.URL(), network, info.Blocks)
 }
