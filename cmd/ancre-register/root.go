@@ -166,7 +166,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 not yet (a proof is pending, or 
 several files the worst counts: 1 before 3 before 0. It is also 1 if a result could not be written.
 
 With --json, add prints one JSON object per line for each file; the other verbs print one JSON document. An error that
-stops a command is a JSON object {"error", "exit"} on standard error. docs/scripting.md explains the members.`
+stops a command is a JSON object {"error", "exit"} on standard error. docs/register.md explains the members.`
 
 // command returns the tree of commands.
 func (a *app) command() *cobra.Command {
