@@ -10,7 +10,7 @@ const registerGuide = "docs/register.md"
 
 // The sections of docs/register.md that explain JSON, each with the structs that are written.
 var explainedByRegister = map[string][]string{
-	"For scripts": {"register.tellError"},
+	"For scripts": {"command.tell"},
 	"A document: list, show, publish, withdraw": {"control.Document", "control.Documents", "control.Selected"},
 	"proof": {"control.Proof"},
 	"add":   {"control.AddedDocument", "register.addResult"},
@@ -28,7 +28,7 @@ var explainedByRegister = map[string][]string{
 func TestRegisterGuideExplainsEveryMember(t *testing.T) {
 	structs := structsIn(t, map[string]string{
 		"../register/control/types.go": "control", "../cmd/ancre-register/*.go": "register", "../register/backup/backup.go": "backup",
-		"../internal/findings/findings.go": "findings",
+		"../internal/command/command.go": "command", "../internal/findings/findings.go": "findings",
 	})
 	for _, asked := range []string{"NewMeeting", "MeetingUpdate", "Selection"} { // what the verbs ask the daemon
 		delete(structs, "control."+asked)

@@ -23,7 +23,7 @@ const scriptingGuide = "docs/scripting.md"
 // The sections of docs/scripting.md that explain JSON, each with the struct that is written. A
 // struct without a name is called after the function that holds it. A section may explain several.
 var explained = map[string][]string{
-	"What ends a command":           {"ancre.tellError", "ancred.failure"},
+	"What ends a command":           {"command.tell", "ancred.failure"},
 	"stamp, upgrade, verify, prune": {"ancre.fileResult"},
 	"headers":                       {"verify.Trust"},
 	"calendars":                     {"verify.Answer"},
@@ -137,7 +137,7 @@ func jsonStructs(t *testing.T) map[string][]string {
 	t.Helper()
 	structs := structsIn(t, map[string]string{
 		"../rpc/types.go": "rpc", "../rpc/errors.go": "rpc", "../cmd/ancre/*.go": "ancre", "../cmd/ancred/*.go": "ancred",
-		"../internal/findings/findings.go": "findings", "../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
+		"../internal/command/command.go": "command", "../internal/findings/findings.go": "findings", "../cmd/ancre/doctor/doctor.go": "doctor", "../internal/money/outlook.go": "money",
 		"../verify/answer.go": "verify", "../verify/source.go": "verify", "../proof/explain.go": "proof", "../batcher/store/backup/report.go": "backup",
 		"../notify/event.go": "notify",
 	})
@@ -303,14 +303,22 @@ func TestScriptingGuideHasEveryMethodWithItsParametersAndRoles(t *testing.T) {
 // The codes and statuses that the sources name are those of the tables.
 func TestScriptingGuideHasEveryCodeAndStatus(t *testing.T) {
 	sections := sectionsOf(readFile(t, "../"+scriptingGuide))
-	for _, table := range []struct{ heading, files, constant string }{
-		{"Error codes", "../rpc/errors.go", `(?m)^\tCode\w+ += (-\d+)`},
-		{"Exit status", "../cmd/ancre/root.go", `(?m)^\texit\w+ += (\d+)`},
-		{"HTTP statuses", "../rpc/server/*.go", `http\.(Status[A-Z]\w+)`},
+	for _, table := range []struct {
+		heading  string
+		files    []string
+		constant string
+	}{
+		{"Error codes", []string{"../rpc/errors.go"}, `(?m)^\tCode\w+ += (-\d+)`},
+		{"Exit status", []string{"../cmd/ancre/root.go", "../internal/command/command.go"}, `(?m)^\t(?:exit\w+|Done|Failed|Usage|Pending) += (\d+)`},
+		{"HTTP statuses", []string{"../rpc/server/*.go"}, `http\.(Status[A-Z]\w+)`},
 	} {
-		found, err := filepath.Glob(table.files)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("%s: %q, %v", table.files, found, err)
+		var found []string
+		for _, pattern := range table.files {
+			paths, err := filepath.Glob(pattern)
+			if err != nil || len(paths) == 0 {
+				t.Fatalf("%s: %q, %v", pattern, paths, err)
+			}
+			found = append(found, paths...)
 		}
 		want := make(map[string]bool)
 		for _, path := range found {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/internal/progress"
@@ -125,7 +126,7 @@ func (v *adding) run(ctx context.Context, args []string) error {
 	if len(files) > 1 {
 		v.note("%s", v.summary())
 	}
-	return finish(v.status)
+	return command.Finish(v.status)
 }
 
 // check refuses flags that make no sense together.
@@ -139,21 +140,21 @@ func (v *adding) check(args []string) error {
 	alone := len(args) == 1 && !v.recursive
 	switch {
 	case stdin > 1:
-		return usagef("standard input can be added once: \"-\" is named %d times", stdin)
+		return command.Usagef("standard input can be added once: \"-\" is named %d times", stdin)
 	case stdin == 1 && v.name == "":
-		return usagef("standard input has no name: give the document one with --name")
+		return command.Usagef("standard input has no name: give the document one with --name")
 	case v.name != "" && !alone:
-		return usagef("--name names one document: add one file at a time with it")
+		return command.Usagef("--name names one document: add one file at a time with it")
 	case v.what.Title != "" && !alone, v.what.Number != "" && !alone, v.what.Replaces != "" && !alone:
-		return usagef("--title, --number and --replaces are for one document: add one file at a time with them")
+		return command.Usagef("--title, --number and --replaces are for one document: add one file at a time with them")
 	case v.what.ListOnly && !v.what.Publish:
-		return usagef("--list-only says how to publish: add --publish")
+		return command.Usagef("--list-only says how to publish: add --publish")
 	case v.what.Kind == "" && !v.recursive:
-		return usagef("what kind of document is it? Name it with --kind: %s", strings.Join(kindNames(), ", "))
+		return command.Usagef("what kind of document is it? Name it with --kind: %s", strings.Join(kindNames(), ", "))
 	case v.what.Kind != "":
 		kind, err := register.ParseKind(v.what.Kind)
 		if err != nil {
-			return usagef("--kind: %w", err)
+			return command.Usagef("--kind: %w", err)
 		}
 		v.what.Kind = string(kind)
 	}
@@ -185,7 +186,7 @@ func (v *adding) find(args []string) ([]source, error) {
 			continue
 		}
 		if !v.recursive {
-			return nil, usagef("%s is a directory: -r adds all files below it", arg)
+			return nil, command.Usagef("%s is a directory: -r adds all files below it", arg)
 		}
 		if files, err = v.findBelow(arg, files); err != nil {
 			return nil, err
@@ -392,7 +393,7 @@ func isFatal(err error) bool {
 	if errors.As(err, &refused) {
 		return refused.Code == control.CodeFull || refused.Code == control.CodeInternal || refused.Code == control.CodeDamaged
 	}
-	var exit *exitError
+	var exit *command.Error
 	return errors.Is(err, control.ErrNotRunning) || errors.Is(err, context.Canceled) || errors.Is(err, control.ErrNoAnswer) || errors.As(err, &exit)
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/progress"
 	"ancre/register/backup"
@@ -70,7 +71,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) (s backup.Sum
 	}
 	if path == "-" {
 		if a.outTerm {
-			return s, usagef("refusing to write a backup to the terminal: redirect standard output")
+			return s, command.Usagef("refusing to write a backup to the terminal: redirect standard output")
 		}
 		return s, fetch(a.rawOut())
 	}

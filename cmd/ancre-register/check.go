@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/datadir"
 	"ancre/internal/findings"
 	"ancre/register/daemon"
@@ -30,11 +31,11 @@ Exit status: 0 the register would start (there may be warnings), 1 it would not,
 				err = cfg.Denied()
 			}
 			if err != nil {
-				return &exitError{exitUsage, err}
+				return command.Exit(exitUsage, err)
 			}
 			dir, err := cfg.Dir()
 			if err != nil {
-				return &exitError{exitUsage, err}
+				return command.Exit(exitUsage, err)
 			}
 			root := os.Geteuid() == 0
 			flags := a.flags
@@ -43,7 +44,7 @@ Exit status: 0 the register would start (there may be warnings), 1 it would not,
 			err = datadir.AsOwner(dir, func() error {
 				if flags.File != "" {
 					if cfg, err = flags.Load(); err != nil { // that user may not read it
-						return &exitError{exitUsage, err}
+						return command.Exit(exitUsage, err)
 					}
 				}
 				if root && os.Geteuid() != 0 {
@@ -73,8 +74,8 @@ func (a *app) reportCheck(found findings.List) error {
 		if err := a.printJSON(report, false); err != nil {
 			return err
 		}
-		return finish(status)
+		return command.Finish(status)
 	}
 	_, _ = io.WriteString(a.rawOut(), report.Text("ancre-register", a.quiet, os.Stdout)) // the stream remembers what could not be written
-	return finish(status)
+	return command.Finish(status)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/command"
 	"ancre/register/control"
 )
 
@@ -23,11 +24,11 @@ func (a *app) register() (*control.Client, error) {
 	}
 	cfg, err := a.flags.Load()
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	socket, err := cfg.Socket()
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	a.client = control.NewClient(socket)
 	return a.client, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/register/control"
 
@@ -24,7 +25,7 @@ func (a *app) listCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
-				return usagef("--limit %d: must be a number from 1 on, or 0 for all", limit)
+				return command.Usagef("--limit %d: must be a number from 1 on, or 0 for all", limit)
 			}
 			all, err := a.allDocuments(cmd.Context(), q, limit)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/register/control"
 
@@ -18,7 +19,7 @@ func (a *app) meetingCommand() *cobra.Command {
 		Short: "Add, list, show and change meetings",
 		Long:  "Add, list, show and change meetings. A meeting is known by its date: 2026-12-15, with the body behind it unless that is the first one.",
 		Args:  cobra.ArbitraryArgs,
-		RunE:  needVerb,
+		RunE:  command.NeedVerb,
 	}
 	cmd.AddCommand(a.meetingAddCommand(), a.meetingListCommand(), a.meetingShowCommand(), a.meetingStatusCommand(), a.meetingSetCommand())
 	return cmd
@@ -196,7 +197,7 @@ proof is pending.`,
 				if err := a.printJSON(m, false); err != nil {
 					return err
 				}
-				return finish(status)
+				return command.Finish(status)
 			}
 			a.say("%s: %s\n", m.ID, meetingLine(m.Meeting))
 			if c.ConvokeBy != "" {
@@ -208,7 +209,7 @@ proof is pending.`,
 			}
 			_ = w.Flush() // the stream remembers what could not be written
 			a.say("%s\n", verdict(c))
-			return finish(status)
+			return command.Finish(status)
 		},
 	}
 }
@@ -302,7 +303,7 @@ have it.`,
 				u.Publish, changed = &publish, true
 			}
 			if !changed {
-				return usagef("what to change? Name one of --date, --time, --title, --place, --state, --publish")
+				return command.Usagef("what to change? Name one of --date, --time, --title, --place, --state, --publish")
 			}
 			var m control.Meeting
 			err := a.call(cmd.Context(), func(c *control.Client) (err error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/register/control"
 
@@ -64,7 +65,7 @@ func (a *app) selectionFlags(cmd *cobra.Command, s *control.Selection) {
 // change changes the documents that the arguments and flags choose, and prints them.
 func (a *app) change(ctx context.Context, s control.Selection, args []string, done string, do func(context.Context, *control.Client, control.Selection) (control.Selected, error)) error {
 	if len(args) == 0 && s.Meeting == "" {
-		return usagef("which documents? Name files or digests, or a meeting with --meeting")
+		return command.Usagef("which documents? Name files or digests, or a meeting with --meeting")
 	}
 	for _, arg := range args {
 		digest, err := a.digestOf(ctx, arg)

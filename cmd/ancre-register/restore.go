@@ -9,6 +9,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/datadir"
 	"ancre/internal/humanize"
 	"ancre/register/backup"
@@ -44,7 +45,7 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 		file, _, err := atomicfile.OpenInput(path)
 		var kind *atomicfile.KindError
 		if errors.As(err, &kind) {
-			return usagef("%s %w: name a file that \"ancre-register backup\" wrote", path, kind)
+			return command.Usagef("%s %w: name a file that \"ancre-register backup\" wrote", path, kind)
 		}
 		if err != nil {
 			return err
@@ -63,13 +64,13 @@ func (a *app) restore(ctx context.Context, path string, check bool) error {
 	} else {
 		var cfg config.Register
 		if cfg, err = a.flags.Load(); err != nil {
-			return &exitError{exitUsage, err}
+			return command.Exit(exitUsage, err)
 		}
 		if err := cfg.Denied(); err != nil {
 			return fmt.Errorf("%w: use sudo", err)
 		}
 		if result.DataDir, err = cfg.Dir(); err != nil {
-			return &exitError{exitUsage, err}
+			return command.Exit(exitUsage, err)
 		}
 		err = datadir.AsOwner(result.DataDir, func() (err error) {
 			s, err = daemon.Restore(ctx, cfg, in, show(bar))

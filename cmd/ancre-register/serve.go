@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"ancre/internal/command"
 	"ancre/internal/journal"
 	"ancre/internal/printable"
 	"ancre/internal/version"
@@ -25,7 +26,7 @@ stands in register.sample.conf with its default and its reason. The log goes to 
 SIGTERM. It goes on when the terminal is closed that it was started from.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return finish(a.serve())
+			return command.Finish(a.serve())
 		},
 	}
 }

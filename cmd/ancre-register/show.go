@@ -10,6 +10,7 @@ import (
 	"regexp"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/register/control"
 
@@ -99,7 +100,7 @@ func (a *app) save(ctx context.Context, digest, path string, receipt, force bool
 		return err
 	})
 	if control.HasCode(err, control.CodeNotFound) {
-		return &exitError{exitPending, fmt.Errorf("nothing was written to %s: the register has none yet; \"ancre-register show %s\" says how far the proof is", path, digest)}
+		return command.Exit(exitPending, fmt.Errorf("nothing was written to %s: the register has none yet; \"ancre-register show %s\" says how far the proof is", path, digest))
 	}
 	if err == nil {
 		err = atomicfile.Fill(path, force, 0o644, func(w io.Writer) error { _, err := w.Write(data); return err })
@@ -121,7 +122,7 @@ func (a *app) showDocuments(all control.Documents) error {
 		if err := a.printJSON(all, false); err != nil {
 			return err
 		}
-		return finish(status)
+		return command.Finish(status)
 	}
 	for i, d := range all.Documents {
 		if i == 0 {
@@ -144,7 +145,7 @@ func (a *app) showDocuments(all control.Documents) error {
 			a.say("  replaces entry %d\n", d.Replaces)
 		}
 	}
-	return finish(status)
+	return command.Finish(status)
 }
 
 func (a *app) showProof(p control.Proof) {

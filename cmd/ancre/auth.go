@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ancre/config"
+	"ancre/internal/command"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -31,11 +32,11 @@ proofs, read block headers), read (read everything, change nothing) or admin (ev
 		RunE: func(cmd *cobra.Command, args []string) error {
 			roles, err := rpc.ParseRoles(args[1])
 			if err != nil {
-				return &exitError{exitUsage, err}
+				return command.Exit(exitUsage, err)
 			}
 			line, password, err := rpc.NewUser(args[0], roles...)
 			if err != nil {
-				return &exitError{exitUsage, err}
+				return command.Exit(exitUsage, err)
 			}
 			cfg, err := a.configuration()
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"ancre/batcher/store/backup"
+	"ancre/internal/command"
 	"ancre/internal/diskspace"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
@@ -40,11 +41,11 @@ in DIR is touched. If a step fails, the exit status is 1 and the daemon warns.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch kept := cmd.Flags().Changed("keep"); {
 			case kept && !rotate:
-				return usagef("--keep is for --rotate")
+				return command.Usagef("--keep is for --rotate")
 			case kept && keep < 1:
-				return usagef("--keep %d: must be at least 1", keep)
+				return command.Usagef("--keep %d: must be at least 1", keep)
 			case rotate && (force || args[0] == "-"):
-				return usagef("--rotate takes a directory, and replaces nothing: leave out --force and \"-\"")
+				return command.Usagef("--rotate takes a directory, and replaces nothing: leave out --force and \"-\"")
 			case rotate:
 				return a.rotateBackups(cmd.Context(), args[0], keep)
 			}
@@ -69,14 +70,14 @@ func (a *app) movedRestoreCommand() *cobra.Command {
 		Hidden:             true,
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		Args:               cobra.ArbitraryArgs,
-		RunE:               func(*cobra.Command, []string) error { return usagef("%s", where) },
+		RunE:               func(*cobra.Command, []string) error { return command.Usagef("%s", where) },
 	}
 }
 
 func (a *app) backup(ctx context.Context, path string, force bool) error {
 	if path == "-" {
 		if a.outTerm {
-			return usagef("refusing to write a binary backup to the terminal: name a FILE, or redirect standard output")
+			return command.Usagef("refusing to write a binary backup to the terminal: name a FILE, or redirect standard output")
 		}
 		s, err := a.fetchBackup(ctx, printable.Raw(a.out), func(backup.Header) error { return nil })
 		if err != nil {

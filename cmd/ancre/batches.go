@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/rpc"
 
@@ -24,7 +25,7 @@ func (a *app) batchesCommand() *cobra.Command {
 			}
 			id, err := strconv.ParseUint(args[0], 10, 63)
 			if err != nil || id == 0 {
-				return usagef("batch %q: must be a number, from 1", humanize.Clip(args[0]))
+				return command.Usagef("batch %q: must be a number, from 1", humanize.Clip(args[0]))
 			}
 			return a.showBatch(cmd.Context(), id)
 		},

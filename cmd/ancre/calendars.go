@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ancre/calendar"
+	"ancre/internal/command"
 	"ancre/internal/version"
 	"ancre/verify"
 
@@ -51,7 +52,7 @@ func (a *app) openCalendars(o calendarOptions) (calendars *verify.Calendars, clo
 	list := calendar.WellKnown()
 	for _, s := range o.allowed {
 		if err := list.Add(s); err != nil {
-			return nil, nil, usagef("--calendar: %w", err)
+			return nil, nil, command.Usagef("--calendar: %w", err)
 		}
 	}
 	// The operator chose the address of the daemon's calendar. If it may not be asked, the daemon

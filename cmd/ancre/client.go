@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/config"
+	"ancre/internal/command"
 	"ancre/internal/loopback"
 	"ancre/rpc"
 )
@@ -26,7 +27,7 @@ func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 	}
 	cfg, err := a.flags.Load()
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	addr := cfg.RPCAddress()
 	if a.rpcURL != "" {
@@ -38,7 +39,7 @@ func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 	var c *rpc.Client
 	switch {
 	case a.rpcUser != "" && a.rpcCookie != "":
-		return nil, usagef("--rpc-user and --rpc-cookie exclude each other")
+		return nil, command.Usagef("--rpc-user and --rpc-cookie exclude each other")
 	case a.rpcUser != "":
 		password, err := a.password(ctx)
 		if err != nil {
@@ -46,21 +47,21 @@ func (a *app) daemon(ctx context.Context) (*rpc.Client, error) {
 		}
 		c, err = rpc.NewClient(addr, a.rpcUser, password)
 		if err != nil {
-			return nil, &exitError{exitUsage, err}
+			return nil, command.Exit(exitUsage, err)
 		}
 	case a.rpcURL != "" && a.rpcCookie == "" && !isLoopback(addr):
 		// This machine's cookie is no business of another one.
-		return nil, usagef("--rpc %s is not on this machine: name --rpc-user, and put the password into %s", a.rpcURL, passwordVariable)
+		return nil, command.Usagef("--rpc %s is not on this machine: name --rpc-user, and put the password into %s", a.rpcURL, passwordVariable)
 	case a.rpcCookie != "":
 		if c, err = rpc.NewCookieClient(addr, a.rpcCookie); err != nil {
-			return nil, &exitError{exitUsage, err}
+			return nil, command.Exit(exitUsage, err)
 		}
 	default:
 		if a.cookies, err = a.findCookies(cfg); err != nil {
 			return nil, err
 		}
 		if c, err = rpc.NewClientFrom(addr, a.cookies.read); err != nil {
-			return nil, &exitError{exitUsage, err}
+			return nil, command.Exit(exitUsage, err)
 		}
 	}
 	c.Hint = fmt.Sprintf("is ancred running? Start it with `%s`, or name another address with --rpc", a.flags.Command("ancred"))
@@ -80,10 +81,10 @@ func checkURL(s string) (string, error) {
 	u, err := url.Parse(full)
 	if err == nil && u.User != nil {
 		// Not repeated in the error: it holds a password.
-		return "", usagef("--rpc holds a user or password, which others would see in the list of processes: use --rpc-user and %s", passwordVariable)
+		return "", command.Usagef("--rpc holds a user or password, which others would see in the list of processes: use --rpc-user and %s", passwordVariable)
 	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", usagef("--rpc %q: must be HOST:PORT, http://HOST:PORT or https://HOST:PORT", s)
+		return "", command.Usagef("--rpc %q: must be HOST:PORT, http://HOST:PORT or https://HOST:PORT", s)
 	}
 	return full, nil
 }
@@ -101,7 +102,7 @@ func (a *app) password(ctx context.Context) (string, error) {
 		return p, nil
 	}
 	if !a.person {
-		return "", usagef("--rpc-user %s: put the password into the environment as %s", a.rpcUser, passwordVariable)
+		return "", command.Usagef("--rpc-user %s: put the password into the environment as %s", a.rpcUser, passwordVariable)
 	}
 	return a.askSecret(ctx, "Password of "+a.rpcUser+": ")
 }
@@ -110,7 +111,7 @@ func (a *app) password(ctx context.Context) (string, error) {
 func (a *app) configuration() (config.Config, error) {
 	cfg, err := a.flags.Load()
 	if err != nil {
-		return cfg, &exitError{exitUsage, err}
+		return cfg, command.Exit(exitUsage, err)
 	}
 	return cfg, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"ancre/config"
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/datadir"
 	"ancre/rpc"
 
@@ -38,7 +39,7 @@ type cookies struct {
 func (a *app) findCookies(cfg config.Config) (*cookies, error) {
 	dir, err := cfg.NetworkDir()
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	c := &cookies{own: filepath.Join(dir, datadir.Cookie), service: cfg.OnServiceMachine(), network: cfg.Network, warn: a.note}
 	other := a.flags.DataDir != "" || exists(filepath.Join(dir, datadir.Marker))

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"ancre/cmd/ancre/doctor"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/internal/version"
@@ -100,13 +101,13 @@ func (a *app) showResults(all []doctor.Result) error {
 		if err != nil {
 			return err
 		}
-		return finish(exit)
+		return command.Finish(exit)
 	}
 	for _, r := range gathered(all) {
 		a.showResult(r)
 	}
 	a.say("\n%s.\n", summary(failed, warnings, unknown))
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // showResult prints a line, and a second one with what to do. With --quiet, only warnings and what

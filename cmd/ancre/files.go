@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
@@ -46,7 +47,7 @@ func mayWrite(path string, force bool) error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
-		return usagef("%s is not a regular file: name a file", path)
+		return command.Usagef("%s is not a regular file: name a file", path)
 	case !force:
 		return fmt.Errorf("%s is there already: name another file, or replace it with --force", path)
 	}
@@ -170,5 +171,5 @@ func parseDigest(s string) ([32]byte, error) {
 			return d, nil
 		}
 	}
-	return d, usagef("digest %q: must be %d hexadecimal digits, the SHA-256 of what is stamped; this has %d characters", humanize.Clip(s), 2*len(d), len(s))
+	return d, command.Usagef("digest %q: must be %d hexadecimal digits, the SHA-256 of what is stamped; this has %d characters", humanize.Clip(s), 2*len(d), len(s))
 }

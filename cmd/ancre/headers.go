@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 
@@ -25,7 +26,7 @@ func (a *app) headersCommand() *cobra.Command {
 		Use:   "headers",
 		Short: "Export Bitcoin's block headers, to verify proofs offline",
 		Args:  cobra.ArbitraryArgs,
-		RunE:  needVerb,
+		RunE:  command.NeedVerb,
 	}
 	cmd.AddCommand(a.headersExportCommand(), a.headersWindowCommand(), a.headersCheckpointsCommand())
 	return cmd
@@ -76,7 +77,7 @@ func (r *exportResult) fillNames() { fillName(&r.File, &r.FileBytes) }
 func (a *app) exportHeaders(ctx context.Context, path string, o exportOptions) error {
 	if path == "-" {
 		if a.outTerm {
-			return usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
+			return command.Usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
 		}
 		_, err := a.copyHeaders(ctx, printable.Raw(a.out), o)
 		return err

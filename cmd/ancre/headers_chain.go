@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"ancre/headers"
+	"ancre/internal/command"
 	"ancre/verify"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
@@ -74,7 +75,7 @@ func (a *app) openChain(ctx context.Context, params *chaincfg.Params, o chainOpt
 		}
 		whole, ok := src.(*verify.FileSource)
 		if !ok {
-			return nil, errors.Join(usagef("%s is a window, and has not the headers of all blocks: name a file that \"ancre headers export\" wrote", shown(o.headers)), closeFile())
+			return nil, errors.Join(command.Usagef("%s is a window, and has not the headers of all blocks: name a file that \"ancre headers export\" wrote", shown(o.headers)), closeFile())
 		}
 		return fileChain(shown(o.headers), whole, closeFile), nil
 	}

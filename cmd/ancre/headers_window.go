@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ancre/headers"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
@@ -78,7 +79,7 @@ func (a *app) writeWindow(ctx context.Context, block, path string, o windowOptio
 	}
 	switch {
 	case path == "-" && a.outTerm:
-		return usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
+		return command.Usagef("refusing to write binary headers to the terminal: name a file, or redirect standard output")
 	case path != "-":
 		if err := mayWrite(path, o.force); err != nil {
 			return err
@@ -133,12 +134,12 @@ func (r *windowResult) by(t headers.Trust) string {
 func (a *app) blockOf(arg string) (uint64, error) {
 	if height, err := strconv.ParseUint(arg, 10, 64); err == nil {
 		if height > proof.MaxHeight {
-			return 0, usagef("block %s: no block can be that high", arg)
+			return 0, command.Usagef("block %s: no block can be that high", arg)
 		}
 		return height, nil
 	}
 	if !hasProofSuffix(arg) {
-		return 0, usagef("%q: name a block by its height, or by a proof (FILE.ots)", humanize.Clip(arg))
+		return 0, command.Usagef("%q: name a block by its height, or by a proof (FILE.ots)", humanize.Clip(arg))
 	}
 	f, _, err := readProof(arg)
 	if err != nil {
@@ -151,7 +152,7 @@ func (a *app) blockOf(arg string) (uint64, error) {
 		}
 	}
 	if !found {
-		return 0, &exitError{exitPending, fmt.Errorf(`%s: the proof names no Bitcoin block yet: "ancre upgrade" completes it`, shown(arg))}
+		return 0, command.Exit(exitPending, fmt.Errorf(`%s: the proof names no Bitcoin block yet: "ancre upgrade" completes it`, shown(arg)))
 	}
 	return lowest, nil
 }
@@ -169,7 +170,7 @@ func (a *app) makeWindow(ctx context.Context, height uint64, params *chaincfg.Pa
 		return nil, t, err
 	}
 	if height > uint64(tip) {
-		return nil, t, &exitError{exitPending, fmt.Errorf("block %s is not there yet: %s is at block %s", humanize.Count(height), chain.name, humanize.Count(tip))}
+		return nil, t, command.Exit(exitPending, fmt.Errorf("block %s is not there yet: %s is at block %s", humanize.Count(height), chain.name, humanize.Count(tip)))
 	}
 	network := headers.NetworkOf(params)
 	first, last := network.Span(int64(height), tip)
@@ -185,9 +186,9 @@ func (a *app) makeWindow(ctx context.Context, height uint64, params *chaincfg.Pa
 	t, err = checked.Judge(height)
 	switch {
 	case errors.Is(err, headers.ErrFewBlocks):
-		return nil, t, &exitError{exitPending, fmt.Errorf("nothing was written: %w: try again later", err)}
+		return nil, t, command.Exit(exitPending, fmt.Errorf("nothing was written: %w: try again later", err))
 	case errors.Is(err, headers.ErrLittleWork):
-		return nil, t, &exitError{exitUnverifiable, fmt.Errorf("nothing was written: %w: use a newer version of ancre, or a file of all headers (\"ancre headers export\")", err)}
+		return nil, t, command.Exit(exitUnverifiable, fmt.Errorf("nothing was written: %w: use a newer version of ancre, or a file of all headers (\"ancre headers export\")", err))
 	}
 	return checked, t, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ancre/internal/command"
 	"ancre/internal/printable"
 	"ancre/proof"
 	"ancre/proof/receipt"
@@ -73,7 +74,7 @@ func (a *app) info(args []string, verbose bool) error {
 			fmt.Fprint(a.out, e.text(verbose))
 		}
 	}
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // explain reads what an argument means and explains it.

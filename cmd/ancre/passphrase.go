@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ancre/config"
+	"ancre/internal/command"
 )
 
 const passphraseFileHelp = "read the passphrase from `FILE`, and ask nothing (default wallet.passphrase_file)"
@@ -66,7 +67,7 @@ func (a *app) findPassphrase(ctx context.Context, wish passphraseWish) (string, 
 		return string(p), nil
 	}
 	if !a.person {
-		return "", usagef("there is no terminal to ask for the passphrase: name a file that holds it with %s", wish.flag)
+		return "", command.Usagef("there is no terminal to ask for the passphrase: name a file that holds it with %s", wish.flag)
 	}
 	p, err := a.askSecret(ctx, wish.question)
 	if err != nil {

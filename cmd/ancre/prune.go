@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
@@ -60,7 +61,7 @@ type prunedProof struct {
 
 func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err error) {
 	if slices.Contains(args, "-") && a.outTerm && !a.json {
-		return usagef("refusing to write a binary proof to the terminal: redirect standard output")
+		return command.Usagef("refusing to write a binary proof to the terminal: redirect standard output")
 	}
 	src, closeSource, err := a.openSource(ctx, o.source)
 	if err != nil {
@@ -106,7 +107,7 @@ func (a *app) prune(ctx context.Context, args []string, o pruneOptions) (err err
 	if o.recursive {
 		a.summary(&counts, []outcome{pruned, already, pending, invalid, unverifiable, failed}, map[outcome]string{already: "as short as can be", unverifiable: "that cannot be checked here"})
 	}
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // pruneOne prunes one proof. An error says that this is not possible.

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/pflag"
+import (
+	"ancre/internal/command"
+
+	"github.com/spf13/pflag"
+)
 
 // cron mails whatever a command prints. With --quiet, the verbs of files print only what needs a
 // person, on standard error: note and say are silent, complain is not. The exit status is the same.
@@ -13,7 +17,7 @@ func (a *app) addQuiet(f *pflag.FlagSet) {
 // checkQuiet refuses --quiet with --json, whose documents are what the caller wants.
 func (a *app) checkQuiet() error {
 	if a.quiet && a.json {
-		return usagef("--quiet and --json exclude each other: for a quiet command with JSON, redirect its standard output")
+		return command.Usagef("--quiet and --json exclude each other: for a quiet command with JSON, redirect its standard output")
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/proof"
 	"ancre/proof/receipt"
@@ -152,7 +153,7 @@ func (a *app) receipt(ctx context.Context, args []string, o receiptOptions) erro
 			return err
 		}
 	}
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // receiptOf writes the receipt of a file or of a digest.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"ancre/internal/command"
 	"ancre/proof"
 	"ancre/proof/receipt"
 )
@@ -47,7 +48,7 @@ func (a *app) receiptTrees(ctx context.Context, args []string, o receiptOptions)
 		return err
 	}
 	a.summary(&counts, []outcome{written, already, pending, unverifiable, failed}, map[outcome]string{already: "there already", unverifiable: "that cannot be made here"})
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // receiptInTree writes the receipt of a proof that was found in a tree, and of any other argument

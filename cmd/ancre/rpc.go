@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"ancre/internal/command"
 	"ancre/rpc"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ pass secrets: use "ancre wallet" for passphrases.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for i, arg := range args {
 				if !utf8.ValidString(arg) {
-					return usagef("argument %d is not UTF-8, which JSON requires; use \"ancre wallet\" for passphrases", i+1)
+					return command.Usagef("argument %d is not UTF-8, which JSON requires; use \"ancre wallet\" for passphrases", i+1)
 				}
 			}
 			client, err := a.daemon(cmd.Context())

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"ancre/internal/command"
 	"ancre/rpc"
 	"ancre/verify"
 
@@ -48,7 +49,7 @@ func (a *app) nodeSource(ctx context.Context, node, network string, params *chai
 func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.Client, error) {
 	if a.rpcUser != "" {
 		if a.rpcCookie != "" {
-			return nil, usagef("--rpc-user and --rpc-cookie exclude each other")
+			return nil, command.Usagef("--rpc-user and --rpc-cookie exclude each other")
 		}
 		password, err := a.password(ctx)
 		if err != nil {
@@ -60,16 +61,16 @@ func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.
 	if cookie == "" {
 		// The cookie of this machine must not be sent to another one.
 		if !isLoopback(addr) {
-			return nil, usagef("--node %s is not on this machine: name --rpc-user, and put the password into %s", node, passwordVariable)
+			return nil, command.Usagef("--node %s is not on this machine: name --rpc-user, and put the password into %s", node, passwordVariable)
 		}
 		dir, known := bitcoindDirs[network]
 		home, err := bitcoindHome()
 		if !known || err != nil {
-			return nil, usagef("--node %s: name its cookie file with --rpc-cookie, or a user with --rpc-user", node)
+			return nil, command.Usagef("--node %s: name its cookie file with --rpc-cookie, or a user with --rpc-user", node)
 		}
 		cookie = filepath.Join(home, dir, bitcoindCookie)
 		if !exists(cookie) {
-			return nil, usagef("--node %s: there is no cookie of a bitcoind at %s: name the file with --rpc-cookie, or a user with --rpc-user", node, cookie)
+			return nil, command.Usagef("--node %s: there is no cookie of a bitcoind at %s: name the file with --rpc-cookie, or a user with --rpc-user", node, cookie)
 		}
 	}
 	return asUsage(rpc.NewCookieClient(addr, cookie))
@@ -77,7 +78,7 @@ func (a *app) nodeClient(ctx context.Context, node, addr, network string) (*rpc.
 
 func asUsage(c *rpc.Client, err error) (*rpc.Client, error) {
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	return c, nil
 }
@@ -105,10 +106,10 @@ func nodeAddress(node, network string) (string, error) {
 	u, err := url.Parse(full)
 	if err == nil && u.User != nil || strings.Contains(full, "@") {
 		// The error must not repeat the value: it holds a password.
-		return "", usagef("--node holds a user or password, which others would see in the list of processes: use --rpc-cookie, or --rpc-user and %s", passwordVariable)
+		return "", command.Usagef("--node holds a user or password, which others would see in the list of processes: use --rpc-cookie, or --rpc-user and %s", passwordVariable)
 	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", usagef("--node %q: must be HOST, HOST:PORT, http://HOST:PORT or https://HOST:PORT", node)
+		return "", command.Usagef("--node %q: must be HOST, HOST:PORT, http://HOST:PORT or https://HOST:PORT", node)
 	}
 	if u.Port() == "" && u.Scheme == "http" {
 		u.Host = net.JoinHostPort(u.Hostname(), bitcoindPorts[network])

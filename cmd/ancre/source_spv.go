@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"ancre/config"
+	"ancre/internal/command"
 	"ancre/internal/datadir"
 	"ancre/internal/progress"
 	"ancre/internal/version"
@@ -19,7 +20,7 @@ import (
 // verdict that needs no header is given all the same.
 func (a *app) spvSource(ctx context.Context, cfg config.Config, params *chaincfg.Params) (verify.Source, func() error, error) {
 	src, err := a.openLightClient(ctx, cfg, params)
-	var wrongUsage *exitError
+	var wrongUsage *command.Error
 	switch {
 	case err == nil:
 		return src, src.Close, nil
@@ -34,7 +35,7 @@ func (a *app) spvSource(ctx context.Context, cfg config.Config, params *chaincfg
 func (a *app) openLightClient(ctx context.Context, cfg config.Config, params *chaincfg.Params) (src *lightclient.Source, err error) {
 	network, err := cfg.UserDir()
 	if err != nil {
-		return nil, &exitError{exitUsage, err}
+		return nil, command.Exit(exitUsage, err)
 	}
 	dir := filepath.Join(network, datadir.Verifier)
 	var bar stagedProgress

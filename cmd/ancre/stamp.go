@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/progress"
 	"ancre/proof"
@@ -139,7 +140,7 @@ type stampJob struct {
 func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 	toTerminal := o.output == "-" || o.output == "" && slices.Contains(args, "-")
 	if toTerminal && a.outTerm && !a.json {
-		return usagef("refusing to write a binary proof to the terminal: name a file with -o, or redirect standard output")
+		return command.Usagef("refusing to write a binary proof to the terminal: name a file with -o, or redirect standard output")
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -168,7 +169,7 @@ func (a *app) stamp(ctx context.Context, args []string, o stampOptions) error {
 		s.exit = worse(s.exit, newUpgrader(a, client, nil, nil).completeAll(ctx, s.waiting))
 	}
 	s.summarize()
-	return finish(s.exit)
+	return command.Finish(s.exit)
 }
 
 // progress starts a progress bar. It counts the work only if a person is there to see it. Files

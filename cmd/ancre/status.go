@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/money"
 	"ancre/internal/printable"
@@ -36,7 +37,7 @@ got from the daemon's calendar.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch && (a.json || !a.outTerm) {
-				return usagef("--watch is for a person at a terminal: in scripts, call status again")
+				return command.Usagef("--watch is for a person at a terminal: in scripts, call status again")
 			}
 			show := func(ctx context.Context) (string, error) { return a.overview(ctx) }
 			if len(args) == 1 {
@@ -91,7 +92,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", shown(arg), plainError(err))
 			if errors.Is(err, proof.ErrUnsupported) {
-				err = &exitError{exitUnverifiable, err}
+				err = command.Exit(exitUnverifiable, err)
 			}
 			return nil, err
 		}
@@ -106,7 +107,7 @@ func (a *app) digestsOf(ctx context.Context, arg string) ([][32]byte, error) {
 	}
 	sum, err := hashFile(ctx, arg, proof.SHA256.Hash, func(int64) {})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("%q: neither a file nor a digest of 64 hexadecimal digits", humanize.Clip(arg))
+		return nil, command.Usagef("%q: neither a file nor a digest of 64 hexadecimal digits", humanize.Clip(arg))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(arg), notToStamp(err, "give its SHA-256 instead"))

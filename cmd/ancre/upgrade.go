@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ancre/internal/atomicfile"
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/printable"
 	"ancre/proof"
@@ -76,7 +77,7 @@ or not.`,
 
 func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) error {
 	if slices.Contains(args, "-") && a.outTerm && !a.json {
-		return usagef("refusing to write a binary proof to the terminal: redirect standard output")
+		return command.Usagef("refusing to write a binary proof to the terminal: redirect standard output")
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -133,7 +134,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o upgradeOptions) erro
 		}
 		a.summary(&counts, []outcome{completed, already, pending, unverifiable, failed}, map[outcome]string{already: "complete before", unverifiable: "that cannot be completed here"})
 	}
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // counted is what a tally counts the result as.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/progress"
 	"ancre/proof"
@@ -187,7 +188,7 @@ func (a *app) verify(ctx context.Context, args []string, o verifyOptions) (err e
 	if anyValid {
 		a.note("%s A block's time may be off by some hours; its place in the chain is not.", verifier.Trust().Warning)
 	}
-	return finish(exit)
+	return command.Finish(exit)
 }
 
 // verifyProgress counts proofs. For a single large file it counts the bytes that are read of it,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/money"
 	"ancre/internal/printable"
@@ -19,7 +20,7 @@ func (a *app) walletCommand() *cobra.Command {
 		Long: `The fee wallet pays for the anchors. The daemon stores it. Keep in it what some months of anchors cost, and no more. Amounts
 are in satoshi.`,
 		Args: cobra.ArbitraryArgs,
-		RunE: needVerb,
+		RunE: command.NeedVerb,
 	}
 	cmd.AddCommand(a.walletCreateCommand(), a.walletUnlockCommand(), a.walletPassphraseCommand(), a.walletAddressCommand(),
 		a.walletBalanceCommand(), a.walletFeesCommand(), a.walletHistoryCommand(), a.walletSendCommand())

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/money"
 	"ancre/internal/printable"
@@ -61,15 +62,15 @@ func (a *app) walletCreate(ctx context.Context, o walletCreateOptions) error {
 	var birthday time.Time
 	if o.birthday != "" {
 		if !o.restore {
-			return usagef("--birthday is for --restore: a new wallet is born now")
+			return command.Usagef("--birthday is for --restore: a new wallet is born now")
 		}
 		var err error
 		if birthday, err = time.Parse(time.DateOnly, o.birthday); err != nil {
-			return usagef("--birthday %q: must be a date, YYYY-MM-DD", humanize.Clip(o.birthday))
+			return command.Usagef("--birthday %q: must be a date, YYYY-MM-DD", humanize.Clip(o.birthday))
 		}
 	}
 	if a.outNull && !o.restore {
-		return usagef("standard output leads nowhere: the wallet's words, which are shown only once, would be lost")
+		return command.Usagef("standard output leads nowhere: the wallet's words, which are shown only once, would be lost")
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -182,7 +183,7 @@ func (a *app) readWords(ctx context.Context) (string, error) {
 	case 12, 15, 18, 21, 24: // BIP39
 		return strings.Join(words, " "), nil
 	}
-	return "", usagef("%s came from standard input: a wallet has 24, or as BIP39 allows 12, 15, 18 or 21", humanize.Plural(len(words), "word", "words"))
+	return "", command.Usagef("%s came from standard input: a wallet has 24, or as BIP39 allows 12, 15, 18 or 21", humanize.Plural(len(words), "word", "words"))
 }
 
 // printWords prints them numbered, in columns that are read downwards.

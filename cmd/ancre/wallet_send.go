@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ancre/internal/command"
 	"ancre/internal/humanize"
 	"ancre/internal/money"
 	"ancre/internal/printable"
@@ -49,7 +50,7 @@ func (a *app) walletSend(ctx context.Context, address, amount string, o walletSe
 		return err
 	}
 	if o.feeRate < 0 {
-		return usagef("--feerate %d: must be a whole number of sat/vB, from 1", o.feeRate)
+		return command.Usagef("--feerate %d: must be a whole number of sat/vB, from 1", o.feeRate)
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
@@ -58,7 +59,7 @@ func (a *app) walletSend(ctx context.Context, address, amount string, o walletSe
 	rate := o.feeRate
 	if !o.yes {
 		if !a.person {
-			return usagef("there is no terminal to ask whether to send: use --yes")
+			return command.Usagef("there is no terminal to ask whether to send: use --yes")
 		}
 		quote, err := client.Pay(ctx, address, sats, rate, true)
 		if err != nil {
@@ -92,7 +93,7 @@ func parseAmount(amount string) (int64, error) {
 	}
 	sats, err := strconv.ParseInt(amount, 10, 64)
 	if err != nil || sats <= 0 {
-		return 0, usagef("amount %q: must be a whole number of satoshi, from 1, or \"all\"; 1 BTC is 100000000", humanize.Clip(amount))
+		return 0, command.Usagef("amount %q: must be a whole number of satoshi, from 1, or \"all\"; 1 BTC is 100000000", humanize.Clip(amount))
 	}
 	return sats, nil
 }
