@@ -52,7 +52,7 @@ func TestACallEndsWithAStatusAndAReason(t *testing.T) {
 		"no verb":                    {nil, nil, Usage, "small: what to do? small takes one of: "},
 		"no such verb":               {[]string{"dance"}, nil, Usage, `small: unknown verb "dance": small takes one of: `},
 		"no such flag":               {[]string{"do", "--dance"}, nil, Usage, "small: unknown flag: --dance\n"},
-		"an error from a stranger":  {[]string{"do"}, errors.New("a\x1b[31m\nsmall: done"), Failed, "small: a\\x1b[31m; small: done\n"},
+		"an error from a stranger":   {[]string{"do"}, errors.New("a\x1b[31m\nsmall: done"), Failed, "small: a\\x1b[31m; small: done\n"},
 		"as JSON":                    {[]string{"do", "--json"}, errors.New("no luck"), Failed, `{"error":"no luck","exit":1}` + "\n"},
 		"a refusal as JSON":          {[]string{"do", "--json"}, io.ErrNoProgress, Failed, `"code":"stuck","exit":1}`},
 		"a wrong flag, as JSON":      {[]string{"do", "--json", "--dance"}, nil, Usage, `{"error":"unknown flag: --dance","exit":2}`},
