@@ -69,7 +69,7 @@ func (r *Register) contact(ctx context.Context) error {
 		r.outage(ctx, err)
 		return err
 	}
-	network := networkName(info.Chain)
+	network := info.Network()
 	if err := r.claim(ctx, network); err != nil {
 		if ctx.Err() == nil {
 			r.setReachable(false, err.Error())
@@ -127,14 +127,6 @@ func (r *Register) claim(ctx context.Context, network string) error {
 		r.mu.Unlock()
 	}
 	return err
-}
-
-// networkName returns the name of a network as Ancre writes it, of bitcoind's.
-func networkName(chain string) string {
-	if chain == "main" {
-		return "mainnet"
-	}
-	return chain
 }
 
 // nodeFailed says what it means that a call to the node failed. A refusal is no outage, except of a

@@ -367,6 +367,15 @@ type BlockchainInfo struct {
 	Warnings             []string `json:"warnings"`
 }
 
+// Network returns the name of the chain as Ancre writes it: "mainnet" for "main", the others as
+// they are.
+func (i BlockchainInfo) Network() string {
+	if i.Chain == "main" {
+		return "mainnet"
+	}
+	return i.Chain
+}
+
 // NetworkInfo is the answer of getnetworkinfo, as bitcoind writes it, as far as a light client
 // knows.
 type NetworkInfo struct {

@@ -203,10 +203,7 @@ func (c *checkup) node(ctx context.Context) {
 		c.Add(about, findings.Caution, "%v", err)
 		return
 	}
-	network := info.Chain // as bitcoind names it
-	if network == "main" {
-		network = "mainnet"
-	}
+	network := info.Network()
 	switch {
 	case c.cfg.Network != "" && network != c.cfg.Network:
 		c.Add(about, findings.Fatal, "the node at %s is of %s, and network is %s: name the right one", client.URL(), network, c.cfg.Network)
