@@ -11,25 +11,11 @@ import (
 	"testing"
 
 	"ancre/register/store"
+	"ancre/register/store/storetest"
 )
 
-// smallDisk mounts a disk of that size, and skips the test for who may not.
-func smallDisk(t *testing.T, size string, flags uintptr) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, "size="+size); err != nil {
-		t.Skip("only root can mount a small disk:", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
-	dir := filepath.Join(smallDisk(t, "4m", 0), "files")
+	dir := filepath.Join(storetest.SmallDisk(t, "4m", 0), "files")
 	d := opened(t, dir)
 	first := put(t, d, "the first")
 	_, _, err := d.Put(t.Context(), io.LimitReader(rand.Reader, 8<<20))
@@ -55,7 +41,7 @@ func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
 }
 
 func TestSomeSpaceStaysFree(t *testing.T) {
-	d, err := Open(filepath.Join(smallDisk(t, "4m", 0), "files"), Options{Reserve: 3 << 20})
+	d, err := Open(filepath.Join(storetest.SmallDisk(t, "4m", 0), "files"), Options{Reserve: 3 << 20})
 	must(t, err)
 	defer d.Close()
 	put(t, d, strings.Repeat("x", 1_500_000))
@@ -65,7 +51,7 @@ func TestSomeSpaceStaysFree(t *testing.T) {
 }
 
 func TestAReadOnlyDiskIsToldOf(t *testing.T) {
-	dir := smallDisk(t, "4m", syscall.MS_RDONLY)
+	dir := storetest.SmallDisk(t, "4m", syscall.MS_RDONLY)
 	if _, err := Open(filepath.Join(dir, "files"), Options{}); err == nil || !strings.Contains(err.Error(), "not mounted read-only") {
 		t.Errorf("%v, want a remedy", err)
 	}

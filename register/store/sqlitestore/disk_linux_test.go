@@ -12,25 +12,10 @@ import (
 	"ancre/register/store/storetest"
 )
 
-// mountSmall mounts a disk of that size, and skips the test for who may not.
-func mountSmall(t *testing.T, size string, flags uintptr) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, "size="+size); err != nil {
-		t.Skip("only root can mount a small disk:", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // TestAFullDiskRefusesAndGoesOn fills the disk beside the store, and gives it space again, three
 // times. What is refused leaves nothing half.
 func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
-	dir := mountSmall(t, "3m", 0)
+	dir := storetest.SmallDisk(t, "3m", 0)
 	s, err := Open(filepath.Join(dir, "register"), Options{})
 	must(t, err)
 	ctx, n := t.Context(), 0
@@ -81,7 +66,7 @@ func TestAFullDiskRefusesAndGoesOn(t *testing.T) {
 
 // The store starts, and is read, on a disk that is full.
 func TestAFullDiskIsRead(t *testing.T) {
-	dir := mountSmall(t, "3m", 0)
+	dir := storetest.SmallDisk(t, "3m", 0)
 	s, err := Open(dir, Options{})
 	must(t, err)
 	_, _, err = s.AddEntry(t.Context(), storetest.Document(1, ""))
@@ -100,7 +85,7 @@ func TestAFullDiskIsRead(t *testing.T) {
 }
 
 func TestAReadOnlyDiskIsToldOf(t *testing.T) {
-	dir := mountSmall(t, "3m", 0)
+	dir := storetest.SmallDisk(t, "3m", 0)
 	s, err := Open(dir, Options{})
 	must(t, err)
 	must(t, s.Close())
