@@ -53,6 +53,9 @@ func (p *Page) attestation(ctx context.Context, a Address, l Links) (Answer, err
 	if err != nil {
 		return Answer{}, err
 	}
+	if err := d.drawQR(a.Lang); err != nil {
+		return Answer{}, err
+	}
 	v := &view{Page: p, Address: a, Links: l, Title: text.Title + " – " + text.Subject, NoIndex: true}
 	v.trail()
 	v.documentTrail(d.row)

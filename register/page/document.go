@@ -26,7 +26,7 @@ type documentData struct {
 	HasOTS     bool
 	HasReceipt bool
 	Permalink  string        // the whole address; "" if the public address is not known
-	QR         template.HTML // of Permalink
+	QR         template.HTML // of Permalink, once drawQR was called
 	Period     int32
 }
 
@@ -34,6 +34,9 @@ type documentData struct {
 func (p *Page) document(ctx context.Context, a Address, l Links) (Answer, error) {
 	d, err := p.documentData(ctx, a, l)
 	if err != nil {
+		return Answer{}, err
+	}
+	if err := d.drawQR(a.Lang); err != nil {
 		return Answer{}, err
 	}
 	v := &view{Page: p, Address: a, Links: l, Data: d}
@@ -111,10 +114,16 @@ func (p *Page) documentData(ctx context.Context, a Address, l Links) (*documentD
 	if h := d.Proof.Height; h > 0 {
 		d.Headers = headersOf(h)
 	}
-	if d.Permalink = l.Absolute(Address{Kind: Permalink, ID: a.ID}); d.Permalink != "" {
-		d.QR, err = qrOf(d.Permalink, say(a.Lang, "document.qr"))
+	d.Permalink = l.Absolute(Address{Kind: Permalink, ID: a.ID})
+	return d, nil
+}
+
+// drawQR draws the QR code of the permalink, if there is one.
+func (d *documentData) drawQR(lang Lang) (err error) {
+	if d.Permalink != "" {
+		d.QR, err = qrOf(d.Permalink, say(lang, "document.qr"))
 	}
-	return d, err
+	return err
 }
 
 // offers says what can be downloaded.
