@@ -11,13 +11,16 @@ import (
 // Archive is an export on its way: the daemon writes it, and the verb that asked for it reads it
 // into a [Folder] with [Folder.Read]. It is a tar stream. Its last member is empty and named end,
 // so that a stream that broke off is not taken for a whole one.
-type Archive struct{ w *tar.Writer }
+type Archive struct {
+	w   *tar.Writer
+	buf []byte // of one member
+}
 
 // end is no name of a file of an export.
 const end = Sums
 
 // NewArchive returns an archive that is written to w.
-func NewArchive(w io.Writer) *Archive { return &Archive{tar.NewWriter(w)} }
+func NewArchive(w io.Writer) *Archive { return &Archive{tar.NewWriter(w), make([]byte, member)} }
 
 // member is the part of a large file that one member of the archive holds: the sizes of files are
 // not known before they are read, and tar wants them first. A file that is larger continues in the
@@ -26,15 +29,14 @@ const member = 1 << 20
 
 // Put implements [Files].
 func (a *Archive) Put(name string, body io.Reader) error {
-	buf := make([]byte, member)
 	for first := true; ; first = false {
-		n, err := io.ReadFull(body, buf)
+		n, err := io.ReadFull(body, a.buf)
 		last := err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !last {
 			return err
 		}
 		if n > 0 || first {
-			if err := a.member(name, buf[:n]); err != nil {
+			if err := a.member(name, a.buf[:n]); err != nil {
 				return err
 			}
 		}

@@ -45,9 +45,13 @@ type Folder struct {
 	earlier map[string]bool // names that an earlier export has written
 	sums    map[string][sha256.Size]byte
 	journal *os.File // what this export has written so far
-	buf     []byte
+	buf     []byte   // what is copied
+	old     []byte   // what it is compared with
 	report  Report
 }
+
+// bufSize is how much of a file is compared and written at a time.
+const bufSize = 64 << 10
 
 // OpenFolder opens a directory for an export, and makes it if it does not exist. It refuses a
 // directory that holds other files than those of an earlier export.
@@ -59,7 +63,7 @@ func OpenFolder(dir string) (_ *Folder, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory of the export: %w", err)
 	}
-	f := &Folder{root: root, earlier: map[string]bool{}, sums: map[string][sha256.Size]byte{}, buf: make([]byte, 64<<10)}
+	f := &Folder{root: root, earlier: map[string]bool{}, sums: map[string][sha256.Size]byte{}, buf: make([]byte, bufSize), old: make([]byte, bufSize)}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -244,13 +248,13 @@ type update struct {
 	temp    string
 	changed bool
 	hash    hash.Hash
-	buf     []byte
+	buf     []byte // for parts of old
 }
 
 const tempSuffix = ".ancre-export"
 
 func (f *Folder) begin(name string) (*update, error) {
-	w := &update{root: f.root, name: name, temp: name + tempSuffix, hash: sha256.New()}
+	w := &update{root: f.root, name: name, temp: name + tempSuffix, hash: sha256.New(), buf: f.old}
 	info, err := f.root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -275,11 +279,7 @@ func (f *Folder) begin(name string) (*update, error) {
 func (w *update) Write(p []byte) (int, error) {
 	w.hash.Write(p)
 	if w.new == nil && w.old != nil {
-		if cap(w.buf) < len(p) {
-			w.buf = make([]byte, len(p))
-		}
-		b := w.buf[:len(p)]
-		if _, err := io.ReadFull(w.old, b); err == nil && bytes.Equal(b, p) {
+		if w.isSame(p) {
 			w.same += int64(len(p))
 			return len(p), nil
 		}
@@ -288,6 +288,17 @@ func (w *update) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return w.new.Write(p)
+}
+
+// isSame reports whether the old file goes on with p.
+func (w *update) isSame(p []byte) bool {
+	for piece := range slices.Chunk(p, len(w.buf)) {
+		old := w.buf[:len(piece)]
+		if _, err := io.ReadFull(w.old, old); err != nil || !bytes.Equal(old, piece) {
+			return false
+		}
+	}
+	return true
 }
 
 // diverge begins the new file with what was the same.
