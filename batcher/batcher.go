@@ -75,7 +75,7 @@ type Batcher struct {
 	pending *proof.PendingWriter
 
 	committer *committer
-	infos     *cache[uint64, *batchInfo] // of sealed batches, by ID; invalidated by apply
+	infos     *cache[uint64, *batchInfo] // of sealed batches, by ID; suspended by apply
 	applying  sync.Mutex                 // one Apply at a time, see store.Store
 	sealing   chan struct{}              // wakes the sealer: a batch was closed
 	paying    chan struct{}              // wakes the payer: a batch was sealed
@@ -196,7 +196,7 @@ func (b *Batcher) apply(ctx context.Context, u *store.Update) error {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	if len(u.Batches) > 0 || len(u.Anchors) > 0 {
-		defer b.infos.Invalidate() // after an error too: the write may have happened
+		defer b.infos.Suspend()() // after an error too: the write may have happened
 	}
 	if err := b.store.Apply(ctx, u); err != nil {
 		return err

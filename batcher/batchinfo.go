@@ -71,7 +71,7 @@ func (b *Batcher) loadBatch(ctx context.Context, id uint64) (*batchInfo, error) 
 	if err != nil {
 		return nil, err
 	}
-	if info.batch.State == store.Sealed && info.err == nil { // other batches change without an Invalidate
+	if info.batch.State == store.Sealed && info.err == nil { // other batches change without a Suspend
 		b.infos.Put(id, info, generation)
 	}
 	return info, nil

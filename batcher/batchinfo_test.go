@@ -36,13 +36,69 @@ func TestWhatChangedWhileItWasReadIsNotRemembered(t *testing.T) {
 	h.chain.deaf = false
 	slow := &meanwhileStore{Store: h.b.store, meanwhile: func() { h.mine(7) }}
 	h.b.store = slow
-	h.b.infos.Invalidate()
+	h.b.infos.Suspend()()
 	h.state("a") // what it says is of before or of after
 	h.wants("a", Final)
 	slow.meanwhile = func() { h.chain.reorganise(7); h.mustStep() }
-	h.b.infos.Invalidate()
+	h.b.infos.Suspend()()
 	h.state("a")
 	h.wants("a", Broadcast)
+}
+
+// lingeringStore does something before a change is stored, and after it was stored and told of, and
+// before Apply returns.
+type lingeringStore struct {
+	store.Store
+	storing, stored func()
+}
+
+func (s *lingeringStore) Apply(ctx context.Context, u *store.Update) error {
+	s.storing()
+	err := s.Store.Apply(ctx, u)
+	s.stored()
+	return err
+}
+
+// TestWhoHearsOfAChangeFindsIt would catch a cache that is emptied only after the feed has told of
+// a change. A client that follows the feed would ask at once, be told of the state before, and hear
+// nothing more.
+func TestWhoHearsOfAChangeFindsIt(t *testing.T) {
+	h := newHouse(t)
+	h.fund()
+	h.submit("a")
+	cursor, heard := "", 0
+	ask := func() (Status, bool, error) {
+		_, st, complete, err := h.b.Proof(t.Context(), nil, digest("a"))
+		return st, complete, err
+	}
+	storing := func() { _, _, _ = ask() } // what it reads must not be kept
+	h.b.store = &lingeringStore{Store: h.b.store, storing: storing, stored: func() {
+		changes, err := h.b.WaitChanges(t.Context(), cursor, 100, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor = changes.Cursor
+		if len(changes.List) == 0 {
+			return
+		}
+		told := changes.List[len(changes.List)-1].Progress
+		st, complete, err := ask()
+		if err != nil || st.Progress.State != told.State || st.Progress.BlockHash != told.BlockHash || complete != (told.State == Final) {
+			t.Errorf("the feed says %+v, the proof is complete: %t, of %+v (%v)", told, complete, st.Progress, err)
+		}
+		heard++
+	}}
+	h.sealNow()
+	h.mine(1)
+	h.wants("a", Mined)
+	h.mine(6)
+	h.wants("a", Final)
+	h.chain.reorganise(7)
+	h.mustStep()
+	h.wants("a", Broadcast)
+	if heard < 5 {
+		t.Errorf("only %d changes were heard of", heard)
+	}
 }
 
 // TestConfirmationsGoOnInWhatIsRemembered would catch confirmations that are cached with the state
@@ -180,7 +236,7 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatalf("%d are known, at most 10 should be", len(m.entries))
 		}
 	}
-	m.Invalidate()
+	m.Suspend()()
 	if len(m.entries) != 0 {
 		t.Errorf("%d are known after all was forgotten", len(m.entries))
 	}
