@@ -234,12 +234,13 @@ func (c *council) closeAndMine() {
 	c.Helper()
 	c.call(nil, "closebatch")
 	c.must(harness.Await(c.ctx, "every payment to be in a block or on its way", func(ctx context.Context) (bool, string, error) {
+		// First the batches: one that has a payment by now has it among the anchors too.
+		sealed := slices.ContainsFunc(c.batches(), func(b rpc.Batch) bool { return b.State == "sealed" })
 		anchors, err := c.anchorsNow(ctx)
 		if err != nil {
 			return false, "", err
 		}
 		txids, err := c.node.Mempool(ctx)
-		sealed := slices.ContainsFunc(c.batches(), func(b rpc.Batch) bool { return b.State == "sealed" })
 		for _, a := range anchors {
 			if a.State == "broadcast" && !slices.Contains(txids, a.TxID) {
 				return false, "not in the mempool: " + a.TxID, err
